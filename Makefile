@@ -1,0 +1,40 @@
+# One word for each job; `make run` and `make test` need nothing but Python >= 3.11.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+export FLWR_TELEMETRY_ENABLED := 0
+
+.PHONY: run test check full wheel golden bench clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+run: $(STAMP)
+	$(BIN)/flower-simulation --app flwr_gan
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+full: $(STAMP)
+	$(BIN)/python -m pytest -q
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+golden: $(STAMP)
+	$(BIN)/python -m tests.golden.write
+
+bench: $(STAMP)
+	$(BIN)/python -m experiments.benchmarks.engines
+	$(BIN)/python -m experiments.benchmarks.codecs
+
+wheel: $(STAMP)
+	sh .ci/wheel
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,1 @@
+"""Flower strategies that others copy and extend."""
