@@ -1,0 +1,88 @@
+"""What the server needs to go on after its last finished round, in one file."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from flwr.common import NDArrays
+from numpy.typing import NDArray
+
+from flwr_gan.errors import OutputError
+from flwr_gan.flower.state import read_arrays, write_arrays
+from flwr_gan.wire.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of the server between two rounds.
+
+    Parameters
+    ----------
+    parameters : list of ndarray
+        Global parameters.
+    strategy : dict of str to ndarray
+        What the strategy itself remembers.
+    ledger : Ledger
+        Rows of all messages so far.
+    rounds : pandas.DataFrame
+        A row for each finished round.
+    seconds : float
+        Wall time so far.
+    """
+
+    parameters: NDArrays
+    strategy: dict[str, NDArray[Any]]
+    ledger: Ledger
+    rounds: pd.DataFrame
+    seconds: float
+
+    def write(self, folder: Path) -> None:
+        """Replace the checkpoint of a run's output folder, completely or not at all."""
+        arrays: dict[str, NDArray[Any]] = {"seconds": np.array([self.seconds])}
+        arrays |= {f"parameters/{i:03d}": array for i, array in enumerate(self.parameters)}
+        arrays |= {f"strategy/{name}": array for name, array in self.strategy.items()}
+        arrays["ledger"] = _to_bytes(self.ledger.to_frame())
+        arrays["rounds"] = _to_bytes(self.rounds)
+        write_arrays(_path(folder), arrays)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Checkpoint | None":
+        """Return the checkpoint of an output folder, None when no round was finished.
+
+        Raises
+        ------
+        OutputError
+            When it cannot be read.
+        """
+        if not _path(folder).exists():
+            return None
+        arrays = read_arrays(_path(folder))
+        try:
+            return cls(
+                parameters=[arrays[n] for n in sorted(arrays) if n.startswith("parameters/")],
+                strategy={
+                    name.removeprefix("strategy/"): array
+                    for name, array in arrays.items()
+                    if name.startswith("strategy/")
+                },
+                ledger=Ledger.from_frame(_to_frame(arrays["ledger"])),
+                rounds=_to_frame(arrays["rounds"]),
+                seconds=float(arrays["seconds"][0]),
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise OutputError(f"{_path(folder)} is damaged: {error}; start a new run") from error
+
+
+def _path(folder: Path) -> Path:
+    return folder / "checkpoint" / "server.npz"
+
+
+def _to_bytes(frame: pd.DataFrame) -> NDArray[np.uint8]:
+    return np.frombuffer(frame.to_csv(index=False).encode(), dtype=np.uint8)
+
+
+def _to_frame(data: NDArray[np.uint8]) -> pd.DataFrame:
+    return pd.read_csv(io.BytesIO(data.tobytes()), float_precision="round_trip")

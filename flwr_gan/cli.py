@@ -1,0 +1,200 @@
+"""The ``flower-simulation`` command: run a Flower app with virtual clients on this machine."""
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # telemetry needs the network
+from flwr.clientapp import ClientApp
+from flwr.common.config import flatten_dict, parse_config_args
+from flwr.serverapp import ServerApp
+
+from flwr_gan import __version__
+from flwr_gan.errors import AppError, ConfigError, FlwrGanError
+from flwr_gan.flower.engine import BACKENDS, run_apps
+
+DEFAULT_NUM_SUPERNODES = 2  # as `flwr run`
+
+
+@dataclass(frozen=True)
+class FlowerApp:
+    """A Flower app as found on this machine.
+
+    Parameters
+    ----------
+    server_app, client_app
+        Its two halves.
+    defaults : dict
+        Run config that its pyproject.toml declares.
+    server_module : str
+        Name of the module that holds the server app; it may define ``prepare_run_config``.
+    """
+
+    server_app: ServerApp
+    client_app: ClientApp
+    defaults: dict[str, Any]
+    server_module: str
+
+
+def find_app(name: str) -> FlowerApp:
+    """Return the app that `name` names: a folder with a pyproject.toml, or a package.
+
+    Raises
+    ------
+    AppError
+        When there is no such app.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return _from_folder(folder)
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise AppError(f"--app {name}: there is no such folder; give a folder or a package name")
+    return _load(name, f"{name}.server_app:app", f"{name}.client_app:app", {})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    _configure_logging(verbose=options.verbose)
+    try:
+        _simulate(options)
+    except FlwrGanError as error:
+        print(f"flower-simulation: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("flower-simulation: interrupted; finished rounds are kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    app = find_app(options.app)
+    prepare = getattr(sys.modules[app.server_module], "prepare_run_config", None)
+    if prepare is not None:
+        run_config, num_supernodes = prepare(options.run_config, options.num_supernodes)
+    else:
+        run_config = _foreign_run_config(options.run_config, app.defaults)
+        num_supernodes = options.num_supernodes or DEFAULT_NUM_SUPERNODES
+    run_apps(
+        app.server_app,
+        app.client_app,
+        num_supernodes=num_supernodes,
+        run_config=run_config,
+        backend=options.backend,
+        backend_config=_backend_config(options.backend_config),
+        verbose=options.verbose,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="flower-simulation",
+        description="Run a Flower app with virtual clients on this machine.",
+    )
+    parser.add_argument(
+        "--app", required=True, metavar="NAME_OR_DIR", help="a package, or a folder with a pyproject.toml"
+    )
+    parser.add_argument("--num-supernodes", type=_count, metavar="N", help="number of virtual clients")
+    parser.add_argument(
+        "--run-config",
+        default="",
+        metavar="'K=V K=V'",
+        help="settings of the app; for flwr_gan Hydra overrides such as 'codec=lzma seed=3'",
+    )
+    parser.add_argument("--backend", default="inline", choices=BACKENDS, help="where clients run")
+    parser.add_argument("--backend-config", default="", metavar="JSON", help="settings of Ray")
+    parser.add_argument("--verbose", action="store_true", help="show debug messages")
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of at least 1")
+    return int(text)
+
+
+def _backend_config(text: str) -> dict[str, Any]:
+    try:
+        settings = json.loads(text or "{}")
+    except ValueError as error:
+        raise ConfigError(f"--backend-config is no JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise ConfigError("--backend-config: expected a JSON object")
+    return settings
+
+
+def _foreign_run_config(items: str, defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the run config of an app that reads TOML values, checked against its own keys."""
+    try:
+        given = parse_config_args([items] if items else None)
+    except Exception as error:  # flwr raises typer exits and TOML errors alike
+        raise ConfigError(f"--run-config: cannot read {items!r} as TOML key=value pairs") from error
+    unknown = sorted(set(given).difference(defaults))
+    if defaults and unknown:
+        raise ConfigError(f"unknown key {unknown[0]}: allowed are {', '.join(sorted(defaults))}")
+    return defaults | given
+
+
+def _from_folder(folder: Path) -> FlowerApp:
+    path = folder / "pyproject.toml"
+    try:
+        settings = tomllib.loads(path.read_text())["tool"]["flwr"]["app"]
+        server, client = (settings["components"][key] for key in ("serverapp", "clientapp"))
+    except FileNotFoundError:
+        raise AppError(f"--app {folder}: there is no {path}") from None
+    except (KeyError, TypeError):
+        raise AppError(
+            f"--app {folder}: {path} names no serverapp and clientapp under "
+            "[tool.flwr.app.components]"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise AppError(f"--app {folder}: cannot read {path}: {error}") from error
+    sys.path.insert(0, str(folder.resolve()))
+    return _load(str(folder), server, client, flatten_dict(settings.get("config")))
+
+
+def _load(name: str, server: str, client: str, defaults: dict[str, Any]) -> FlowerApp:
+    server_app, client_app = _attribute(name, server), _attribute(name, client)
+    if not isinstance(server_app, ServerApp):
+        raise AppError(f"--app {name}: {server} is no ServerApp")
+    if not isinstance(client_app, ClientApp):
+        raise AppError(f"--app {name}: {client} is no ClientApp")
+    return FlowerApp(server_app, client_app, defaults, server.split(":")[0])
+
+
+def _attribute(name: str, reference: str) -> object:
+    module_name, _, attribute = reference.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is not None and module_name.startswith(error.name):
+            raise AppError(
+                f"--app {name}: there is no {reference}; give a Flower app's folder or package"
+            ) from error
+        raise AppError(f"--app {name}: {module_name} needs {error.name}: install it") from error
+    except AttributeError as error:
+        raise AppError(f"--app {name}: {module_name} has no {attribute}") from error
+
+
+def _configure_logging(*, verbose: bool) -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("flwr_gan", "strategies"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+        logger.propagate = False
+    logging.getLogger("flwr").setLevel(logging.INFO if verbose else logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

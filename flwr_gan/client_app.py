@@ -1,0 +1,15 @@
+"""The client app: ``flwr_gan.client_app:app``."""
+
+from flwr.app import Context
+from flwr.client import Client
+from flwr.clientapp import ClientApp
+
+from flwr_gan.flower.client import client_fn
+from flwr_gan.flower.mods import compression_mod
+
+
+def _client_fn(context: Context) -> Client:
+    return client_fn(context).to_client()
+
+
+app = ClientApp(_client_fn, mods=[compression_mod])

@@ -1,0 +1,95 @@
+"""Which arrays can be coded, and what is done to their zeros before they are."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.errors import CodecError, PayloadError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+DTYPES = tuple("|b1 |i1 |u1 <i2 <i4 <i8 <u2 <u4 <u8 <f2 <f4 <f8 <c8 <c16".split())
+"""Element types that can be coded, little-endian; a type's place is its number on the wire."""
+
+MAX_DIMS = 32
+MAX_ELEMENTS = 1 << 48
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Shape and dtype of an array that is still to be decoded.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Lengths of the axes.
+    dtype : numpy.dtype
+        One of ``DTYPES``, in either byte order.
+
+    Raises
+    ------
+    PayloadError
+        If the shape or the dtype is not one that can be coded.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __post_init__(self) -> None:
+        if self.dtype.newbyteorder("<").str not in DTYPES:
+            raise PayloadError(f"dtype {self.dtype} cannot be decoded; allowed: {_allowed()}")
+        if len(self.shape) > MAX_DIMS or any(length < 0 for length in self.shape):
+            raise PayloadError(f"shape {self.shape} cannot be decoded; at most {MAX_DIMS} axes")
+        if math.prod(length or 1 for length in self.shape) > MAX_ELEMENTS:
+            raise PayloadError(f"shape {self.shape} is too large to be decoded")
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Length of the decoded array in bytes."""
+        return self.size * self.dtype.itemsize
+
+
+def check_encodable(array: Array, name: str = "array") -> Array:
+    """Return ``array`` as C-contiguous, or raise ``CodecError`` if its dtype cannot be coded."""
+    if array.dtype.newbyteorder("<").str not in DTYPES:
+        raise CodecError(f"{name}: dtype {array.dtype} cannot be coded; allowed: {_allowed()}")
+    if array.ndim > MAX_DIMS:
+        raise CodecError(f"{name}: {array.ndim} axes cannot be coded; at most {MAX_DIMS}")
+    # np.ascontiguousarray would turn a 0-d array into one of one axis.
+    return np.asarray(array, order="C")
+
+
+def canonical_zeros(array: Array) -> Array:
+    """Return ``array`` with every -0.0 replaced by +0.0; all other bits stay, NaN's too.
+
+    Pruning by ``weight * mask`` leaves a random sign on half of all pruned weights: one bit of
+    noise each, which no codec can remove. The array is copied only if there is something to do.
+    """
+    if array.dtype.kind not in "fc" or not array.size:
+        return array
+    parts = array.view(array.real.dtype) if array.dtype.kind == "c" and array.ndim else array
+    if parts.dtype.kind == "c":
+        return canonical_zeros(parts.reshape(1)).reshape(())
+    negative_zero = (parts == 0) & np.signbit(parts)
+    if not negative_zero.any():
+        return array
+    cleaned = parts.copy()
+    cleaned[negative_zero] = 0
+    return cleaned.view(array.dtype)
+
+
+def dense_bytes(specs: Iterable[ArraySpec]) -> int:
+    """Return the length in bytes of all decoded arrays together."""
+    return sum(spec.nbytes for spec in specs)
+
+
+def _allowed() -> str:
+    return ", ".join(np.dtype(code).name for code in DTYPES)

@@ -1,0 +1,174 @@
+"""What every codec does: arrays to bytes and back, one array or many at a time."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from flwr_gan.codecs.arrays import Array, ArraySpec, canonical_zeros, check_encodable
+from flwr_gan.codecs.varint import ByteReader, write_varint
+from flwr_gan.errors import CodecError, PayloadError
+
+BaseUse = Literal["auto", "mask", "values", "derive"]
+BaseNeed = Literal["none", "mask", "values"]
+
+DEFAULT_MAX_BYTES = 1 << 30
+"""Decoded bytes that are accepted unless the caller says otherwise."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """The coded arrays of one payload.
+
+    Parameters
+    ----------
+    mask : bytes
+        Which weights are there; empty where the codec does not keep that apart.
+    values : bytes
+        Everything else.
+    base_need : {"none", "mask", "values"}
+        What of the base the decoder needs: nothing, its zero pattern, or all of it.
+    """
+
+    mask: bytes
+    values: bytes
+    base_need: BaseNeed = "none"
+
+
+class Codec(ABC):
+    """Turns arrays into bytes and back.
+
+    Attributes
+    ----------
+    name : str
+        First word of the codec's spec, such as ``"zlib"``.
+    wire_id : int
+        Number of the codec in a payload; permanent, never reused.
+    spec : str
+        The codec with its settings, such as ``"zlib:9"``; ``get_codec(spec)`` makes it again.
+    lossless : bool
+        True if decoding gives every bit back (but for the sign of zeros, unless ``strict``).
+    """
+
+    name: ClassVar[str]
+    wire_id: ClassVar[int]
+    spec: str
+    lossless: bool = True
+
+    @abstractmethod
+    def encode_bundle(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> Body:
+        """Code several arrays together.
+
+        Parameters
+        ----------
+        arrays : sequence of numpy.ndarray
+            C-contiguous arrays of any codable dtype.
+        strict : bool, default=False
+            Keep the sign of zeros.
+        base : sequence of numpy.ndarray, optional
+            Arrays of the same shapes and dtypes that the receiver holds.
+        base_use : {"auto", "mask", "values", "derive"}, default="auto"
+            How the base may be used; ``"auto"`` takes whatever gives the fewest bytes.
+
+        Raises
+        ------
+        CodecError
+            If the arrays cannot be coded, or not in the way asked for.
+        """
+
+    @abstractmethod
+    def decode_bundle(
+        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
+    ) -> list[Array]:
+        """Decode what ``encode_bundle`` returned; ``specs`` must have been checked for size.
+
+        Raises
+        ------
+        PayloadError
+            If the bytes are not what ``encode_bundle`` can have returned.
+        """
+
+    def encode(self, array: npt.ArrayLike, *, strict: bool = False) -> bytes:
+        """Code one array on its own.
+
+        Parameters
+        ----------
+        array : array_like
+            Any shape, any codable dtype.
+        strict : bool, default=False
+            Keep the sign of zeros, which otherwise all become +0.0.
+
+        Raises
+        ------
+        CodecError
+            If the array cannot be coded.
+        """
+        body = self.encode_bundle([check_encodable(np.asarray(array))], strict=strict)
+        if self.general:
+            return body.values
+        return write_varint(len(body.mask)) + body.mask + body.values
+
+    def decode(
+        self,
+        blob: bytes,
+        *,
+        shape: tuple[int, ...],
+        dtype: npt.DTypeLike,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> Array:
+        """Decode what ``encode`` returned.
+
+        Parameters
+        ----------
+        blob : bytes
+            The coded array.
+        shape : tuple of int
+            Shape of the array that was coded.
+        dtype : numpy dtype
+            Its dtype.
+        max_bytes : int
+            Largest array to return.
+
+        Raises
+        ------
+        PayloadError
+            If the bytes are not what ``encode`` can have returned for that shape and dtype.
+        """
+        spec = ArraySpec(tuple(shape), np.dtype(dtype))
+        if spec.nbytes > max_bytes:
+            raise PayloadError(f"array of {spec.nbytes} bytes exceeds max_bytes={max_bytes}")
+        reader = ByteReader(blob, what="coded array")
+        mask = b"" if self.general else bytes(reader.take(reader.varint(limit=reader.left)))
+        return self.decode_bundle(Body(mask, bytes(reader.rest())), [spec])[0]
+
+    @property
+    def general(self) -> bool:
+        """True if the codec knows bytes and not weights, and so has no mask."""
+        return True
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.spec!r})"
+
+
+def prepared(arrays: Sequence[Array], *, strict: bool) -> list[Array]:
+    """Return the arrays C-contiguous and, unless ``strict``, with canonical zeros."""
+    checked = [check_encodable(array) for array in arrays]
+    return checked if strict else [canonical_zeros(array) for array in checked]
+
+
+def refuse_base(base_use: BaseUse, spec: str) -> None:
+    """Raise ``CodecError`` if a use of the base is demanded that the codec does not have."""
+    if base_use != "auto":
+        raise CodecError(
+            f"codec {spec}: base_use={base_use!r} needs the codec sparse; use base_use='auto'"
+        )

@@ -1,0 +1,1 @@
+"""The sparse codec: which weights are there, and their values, each near its entropy."""

@@ -1,0 +1,66 @@
+"""Packing of numbers of a few bits each, lowest bit first, and back again."""
+
+from typing import Any
+
+import numpy as np
+
+Words = np.ndarray[Any, np.dtype[np.uint64]]
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Widths = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def pack_bits(values: Words, widths: Widths) -> bytes:
+    """Write each value in its number of bits, one after the other.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of uint64
+        Numbers below ``2 ** width``.
+    widths : numpy.ndarray of int64
+        Bits of each, 0 to 32.
+
+    Returns
+    -------
+    bytes
+        Padded with zero bits to a whole number of bytes.
+    """
+    while len(values) > 1 and 2 * int(widths.max()) <= 32:
+        if len(values) % 2:
+            values = np.append(values, np.uint64(0))
+            widths = np.append(widths, 0)
+        values = values[0::2] | values[1::2] << widths[0::2].astype(np.uint64)
+        widths = widths[0::2] + widths[1::2]
+    ends = np.cumsum(widths)
+    total = int(ends[-1]) if len(ends) else 0
+    starts = ends - widths
+    shifted = values << (starts & 31).astype(np.uint64)
+    word = starts >> 5
+    count = (total + 31) // 32 + 1
+    # Bits do not overlap, so adding is setting; sums stay below 2**32, exact in a double.
+    low = np.bincount(word, (shifted & np.uint64(0xFFFFFFFF)).astype(np.float64), count)
+    high = np.bincount(word + 1, (shifted >> np.uint64(32)).astype(np.float64), count + 1)
+    words = low[:count] + high[:count]
+    return words.astype(np.uint64).astype("<u4").tobytes()[: (total + 7) // 8]
+
+
+def unpack_bits(packed: bytes, widths: Widths) -> Words:
+    """Read back what ``pack_bits`` wrote; ``packed`` must have the bits that ``widths`` ask for."""
+    ends = np.cumsum(widths)
+    starts = ends - widths
+    padded = packed + bytes(8)
+    windows: Words = np.ndarray((len(packed) + 1,), "<u8", padded, strides=(1,))
+    words = windows[starts >> 3] >> (starts & 7).astype(np.uint64)
+    mask = (np.uint64(1) << widths.astype(np.uint64)) - np.uint64(1)
+    return words & mask
+
+
+def pack_fixed(values: Bytes, width: int) -> bytes:
+    """Write the lowest ``width`` (1 to 7) bits of each value, one after the other."""
+    spread = np.unpackbits(values.reshape(-1, 1), axis=1, count=width, bitorder="little")
+    return np.packbits(spread.reshape(-1), bitorder="little").tobytes()
+
+
+def unpack_fixed(packed: bytes, width: int, count: int) -> Bytes:
+    """Read ``count`` values of ``width`` (1 to 7) bits each."""
+    flat = np.unpackbits(np.frombuffer(packed, np.uint8), count=count * width, bitorder="little")
+    return np.packbits(flat.reshape(count, width), axis=1, bitorder="little").reshape(-1)

@@ -1,0 +1,246 @@
+"""The mask of a payload: in full, or as what changed against a mask that the receiver holds.
+
+A mask is one bool array a layer, flat. Modes, each tried where the base allows it:
+
+- layered: every layer on its own, needs no base;
+- same: the base's mask;
+- nested: the base's mask without the positions listed;
+- derived: the ``k`` largest magnitudes of the base (over all layers, or ``k`` for each layer), as
+  magnitude pruning of lottery tickets picks them; a hash makes sure.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from flwr_gan.codecs.sparse.positions import Mask, PositionReader, Positions, write_positions
+from flwr_gan.codecs.varint import ByteReader, write_varint
+from flwr_gan.errors import CodecError, PayloadError
+
+LAYERED, SAME, NESTED, DERIVED_GLOBAL, DERIVED_LOCAL = 0, 1, 2, 3, 4
+"""Mask modes on the wire (permanent)."""
+
+MODE_NAMES = ("layered", "same", "nested", "derived", "derived by layer")
+
+_HASH_BYTES = 8
+_BLOCK = 1 << 16
+
+Layer = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class CodedMask:
+    """A mask as it travels, and what of the base its receiver needs."""
+
+    data: bytes
+    mode: int
+
+    @property
+    def base_need(self) -> Literal["none", "mask", "values"]:
+        """What of the base the decoder needs."""
+        if self.mode == LAYERED:
+            return "none"
+        return "values" if self.mode in (DERIVED_GLOBAL, DERIVED_LOCAL) else "mask"
+
+
+def write_mask(
+    masks: Sequence[Mask], *, base: Sequence[Layer] | None, use_mask: bool, derive: bool
+) -> CodedMask:
+    """Code a mask in the fewest bytes.
+
+    Parameters
+    ----------
+    masks : sequence of numpy.ndarray of bool, shape (n,)
+        Survivors of each layer.
+    base : sequence of numpy.ndarray of float32, shape (n,), optional
+        Weights that the receiver holds.
+    use_mask : bool
+        The zero pattern of the base may be used.
+    derive : bool
+        The magnitudes of the base must be used.
+
+    Raises
+    ------
+    CodecError
+        If ``derive`` is asked for and the survivors are not the base's largest magnitudes.
+    """
+    if derive and base is not None:
+        derived = _derived(masks, base)
+        if derived is None:
+            raise CodecError(
+                "base_use='derive': the mask does not hold the largest magnitudes of the base; "
+                "use base_use='mask'"
+            )
+        return derived
+    if use_mask and base is not None:
+        base_masks = [layer != 0 for layer in base]
+        pairs = list(zip(masks, base_masks, strict=True))
+        if all(np.array_equal(mask, held) for mask, held in pairs):
+            return CodedMask(bytes([SAME]), SAME)
+        if not any((mask & ~held).any() for mask, held in pairs):
+            dropped = write_positions([~mask[held] for mask, held in pairs])
+            layered = write_positions(masks)
+            if len(dropped) < len(layered):
+                return CodedMask(bytes([NESTED]) + dropped, NESTED)
+            return CodedMask(bytes([LAYERED]) + layered, LAYERED)
+    return CodedMask(bytes([LAYERED]) + write_positions(masks), LAYERED)
+
+
+def derivable(masks: Sequence[Mask], base: Sequence[Layer]) -> bool:
+    """Return True if the survivors are the base's largest magnitudes, over all or by layer."""
+    return _derived(masks, base) is not None
+
+
+def _derived(masks: Sequence[Mask], base: Sequence[Layer]) -> CodedMask | None:
+    kept = [int(np.count_nonzero(mask)) for mask in masks]
+    digest = mask_hash(masks)
+    if mask_hash(largest(base, keep=sum(kept))) == digest:
+        data = bytes([DERIVED_GLOBAL]) + write_varint(sum(kept)) + digest
+        return CodedMask(data, DERIVED_GLOBAL)
+    by_layer = (largest([layer], keep=k)[0] for layer, k in zip(base, kept, strict=True))
+    if all(np.array_equal(mask, other) for mask, other in zip(masks, by_layer, strict=True)):
+        data = bytes([DERIVED_LOCAL]) + b"".join(map(write_varint, kept)) + digest
+        return CodedMask(data, DERIVED_LOCAL)
+    return None
+
+
+def largest(layers: Sequence[Layer], *, keep: int) -> list[Mask]:
+    """Return masks of the ``keep`` largest magnitudes over all layers together.
+
+    Among equal magnitudes the first in order are kept; a NaN counts as largest of all.
+    """
+    flat = [layer.view(np.uint32) & np.uint32(0x7FFFFFFF) for layer in layers]
+    # The bits of a float without its sign are ordered as its magnitude, and exact to compare.
+    magnitudes = np.concatenate(flat) if flat else np.empty(0, np.uint32)
+    mask = np.zeros(len(magnitudes), bool)
+    if keep:
+        threshold = np.partition(magnitudes, len(magnitudes) - keep)[len(magnitudes) - keep]
+        mask = magnitudes > threshold
+        ties = np.flatnonzero(magnitudes == threshold)
+        mask[ties[: keep - int(np.count_nonzero(mask))]] = True
+    ends = np.cumsum([len(layer) for layer in layers])[:-1]
+    return list(np.split(mask, ends)) if flat else []
+
+
+def mask_hash(masks: Sequence[Mask]) -> bytes:
+    """Return the first 8 bytes of SHA-256 over the masks' bits, each layer padded to a byte."""
+    digest = hashlib.sha256()
+    for mask in masks:
+        digest.update(np.packbits(mask, bitorder="little").tobytes())
+    return digest.digest()[:_HASH_BYTES]
+
+
+class MaskSource(Protocol):
+    """Gives the survivors of each layer in blocks."""
+
+    mode: int
+
+    def blocks(self, layer: int) -> Iterator[Positions]:
+        """Yield the survivors' positions in ascending order; layers must be taken in order."""
+
+    def finish(self) -> None:
+        """Raise ``PayloadError`` if the coded mask holds more than the layers needed."""
+
+
+def open_mask(data: bytes, lengths: Sequence[int], base: Sequence[Layer] | None) -> MaskSource:
+    """Open a coded mask of layers of the given lengths.
+
+    Raises
+    ------
+    PayloadError
+        If the bytes are damaged, or the mode needs a base and there is none.
+    """
+    reader = ByteReader(data, what="mask")
+    mode = reader.byte()
+    source: MaskSource
+    if mode == LAYERED:
+        source = _Layered(reader, lengths)
+    elif mode not in (SAME, NESTED, DERIVED_GLOBAL, DERIVED_LOCAL):
+        raise PayloadError(f"payload has mask mode {mode}, which this version does not know")
+    elif base is None:
+        raise PayloadError(f"unknown_base: the mask is {MODE_NAMES[mode]} to a base not given")
+    elif mode == SAME:
+        source = _Same(base)
+    elif mode == NESTED:
+        source = _Nested(reader, base)
+    else:
+        source = _Derived(reader, base, mode)
+    reader.finish()
+    return source
+
+
+class _Layered:
+    mode = LAYERED
+
+    def __init__(self, reader: ByteReader, lengths: Sequence[int]) -> None:
+        self.positions = PositionReader(reader, lengths)
+
+    def blocks(self, layer: int) -> Iterator[Positions]:
+        return self.positions.blocks(layer)
+
+    def finish(self) -> None:
+        self.positions.finish()
+
+
+class _Same:
+    mode = SAME
+
+    def __init__(self, base: Sequence[Layer]) -> None:
+        self._base = base
+
+    def blocks(self, layer: int) -> Iterator[Positions]:
+        weights = self._base[layer]
+        for start in range(0, len(weights), _BLOCK):
+            yield start + np.flatnonzero(weights[start : start + _BLOCK])
+
+    def finish(self) -> None:
+        pass
+
+
+class _Nested:
+    mode = NESTED
+
+    def __init__(self, reader: ByteReader, base: Sequence[Layer]) -> None:
+        self._base = base
+        self._held = [int(np.count_nonzero(layer)) for layer in base]
+        self._dropped = PositionReader(reader, self._held)
+
+    def blocks(self, layer: int) -> Iterator[Positions]:
+        kept = np.ones(self._held[layer], bool)
+        for dropped in self._dropped.blocks(layer):
+            kept[dropped] = False
+        weights = self._base[layer]
+        seen = 0
+        for start in range(0, len(weights), _BLOCK):
+            held = start + np.flatnonzero(weights[start : start + _BLOCK])
+            yield held[kept[seen : seen + len(held)]]
+            seen += len(held)
+
+    def finish(self) -> None:
+        self._dropped.finish()
+
+
+class _Derived:
+    def __init__(self, reader: ByteReader, base: Sequence[Layer], mode: int) -> None:
+        self.mode = mode
+        if mode == DERIVED_GLOBAL:
+            keep = reader.varint(limit=sum(map(len, base)))
+            self._masks = largest(base, keep=keep)
+        else:
+            keeps = [reader.varint(limit=len(layer)) for layer in base]
+            self._masks = [
+                largest([layer], keep=keep)[0] for layer, keep in zip(base, keeps, strict=True)
+            ]
+        if mask_hash(self._masks) != bytes(reader.take(_HASH_BYTES)):
+            raise PayloadError("unknown_base: the mask derived from the base is not the sender's")
+
+    def blocks(self, layer: int) -> Iterator[Positions]:
+        mask = self._masks[layer]
+        for start in range(0, len(mask), _BLOCK):
+            yield start + np.flatnonzero(mask[start : start + _BLOCK])
+
+    def finish(self) -> None:
+        pass

@@ -1,0 +1,164 @@
+"""Sets of positions inside ranges of known length, such as the surviving weights of each layer."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.codecs.sparse.bits import Bytes
+from flwr_gan.codecs.sparse.streams import open_stream, write_stream
+from flwr_gan.codecs.varint import ByteReader, write_varint
+from flwr_gan.errors import PayloadError
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Positions = np.ndarray[Any, np.dtype[np.int64]]
+
+NONE, ALL, GAPS, BITMAP = 0, 1, 2, 3
+"""Forms of a set, two bits each on the wire (permanent)."""
+
+FORM_NAMES = ("none", "all", "gaps", "bitmap")
+
+_ESCAPE = 255
+_BLOCK = 1 << 16
+_BITMAP_DENSITY = 1 / 24
+"""Below this, gaps are always the shorter form."""
+
+
+def write_positions(masks: Sequence[Mask]) -> bytes:
+    """Code which positions of each mask are set.
+
+    Parameters
+    ----------
+    masks : sequence of numpy.ndarray of bool, shape (n,)
+        One set a layer.
+
+    Returns
+    -------
+    bytes
+        The forms, the sizes of sets in the form of gaps, a stream of gaps, a stream of bitmaps.
+    """
+    forms: list[int] = []
+    sizes = b""
+    gap_sections: list[Bytes] = []
+    bitmap_sections: list[Bytes] = []
+    for mask in masks:
+        positions = np.flatnonzero(mask)
+        form, coded = _best_form(mask, positions)
+        forms.append(form)
+        if form == GAPS:
+            sizes += write_varint(len(positions))
+            gap_sections.append(coded)
+        elif form == BITMAP:
+            bitmap_sections.append(coded)
+    packed = _pack_forms(forms)
+    return packed + sizes + write_stream(gap_sections) + write_stream(bitmap_sections)
+
+
+def _pack_forms(forms: Sequence[int]) -> bytes:
+    packed = bytearray(-(-len(forms) // 4))
+    for at, form in enumerate(forms):
+        packed[at >> 2] |= form << 2 * (at & 3)
+    return bytes(packed)
+
+
+def _best_form(mask: Mask, positions: Positions) -> tuple[int, Bytes]:
+    nothing = np.empty(0, np.uint8)
+    if not len(positions):
+        return NONE, nothing
+    if len(positions) == len(mask):
+        return ALL, nothing
+    gaps = _gap_bytes(positions)
+    if len(positions) < _BITMAP_DENSITY * len(mask):
+        return GAPS, gaps
+    bitmap = np.packbits(mask, bitorder="little")
+    return (GAPS, gaps) if _coded_bits(gaps) <= _coded_bits(bitmap) else (BITMAP, bitmap)
+
+
+def _gap_bytes(positions: Positions) -> Bytes:
+    gaps = np.diff(positions, prepend=-1) - 1
+    if int(gaps.max()) < _ESCAPE:
+        return gaps.astype(np.uint8)
+    escapes = gaps // _ESCAPE
+    ends = np.cumsum(escapes + 1)
+    coded = np.full(int(ends[-1]), _ESCAPE, np.uint8)
+    coded[ends - 1] = gaps - escapes * _ESCAPE
+    return coded
+
+
+def _coded_bits(data: Bytes) -> int:
+    """Return about how many bits Huffman coding needs; a symbol takes one at least."""
+    counts = np.bincount(data, minlength=256)
+    counts = counts[counts > 0]
+    if len(counts) == 1:
+        return 8
+    return int((counts * np.maximum(np.log2(len(data) / counts), 1)).sum()) + 4 * len(counts)
+
+
+def read_forms(reader: ByteReader, layers: int) -> list[int]:
+    """Return the form of each layer's set."""
+    packed = reader.take(-(-layers // 4))
+    forms = [packed[at >> 2] >> 2 * (at & 3) & 3 for at in range(layers)]
+    if _pack_forms(forms) != packed:
+        raise PayloadError("mask has forms for more layers than there are")
+    return forms
+
+
+class PositionReader:
+    """Reads back what ``write_positions`` wrote, layer by layer, in blocks of bounded size.
+
+    Parameters
+    ----------
+    reader : ByteReader
+        Where the coded sets begin.
+    lengths : sequence of int
+        Length of each layer.
+    """
+
+    def __init__(self, reader: ByteReader, lengths: Sequence[int]) -> None:
+        self.forms = read_forms(reader, len(lengths))
+        self._lengths = list(lengths)
+        self._sizes = [
+            reader.varint(limit=length) if form == GAPS else 0
+            for form, length in zip(self.forms, lengths, strict=True)
+        ]
+        # A stream without bytes is not written at all.
+        self._gaps = open_stream(reader, empty=not any(self._sizes))
+        bits = [n for form, n in zip(self.forms, lengths, strict=True) if form == BITMAP]
+        self._bitmaps = open_stream(reader, empty=not any(bits))
+
+    def blocks(self, layer: int) -> Iterator[Positions]:
+        """Yield the positions of a layer in ascending order; layers must be taken in order."""
+        length = self._lengths[layer]
+        if self.forms[layer] == ALL:
+            for start in range(0, length, _BLOCK):
+                yield np.arange(start, min(start + _BLOCK, length))
+        elif self.forms[layer] == GAPS:
+            yield from self._gap_blocks(length, self._sizes[layer])
+        elif self.forms[layer] == BITMAP:
+            for start in range(0, length, _BLOCK):
+                yield start + self._bitmap_block(min(_BLOCK, length - start))
+
+    def finish(self) -> None:
+        """Raise ``PayloadError`` if a stream holds more than the layers needed."""
+        self._gaps.finish()
+        self._bitmaps.finish()
+
+    def _gap_blocks(self, length: int, left: int) -> Iterator[Positions]:
+        last = -1
+        while left:
+            coded = np.frombuffer(self._gaps.read(min(left, _BLOCK)), np.uint8)
+            is_end = coded < _ESCAPE
+            # An escape skips 255 positions; any other byte skips that many and takes the next.
+            reached = last + np.cumsum(coded + is_end.astype(np.int64))
+            last = int(reached[-1])
+            if last >= length:
+                raise PayloadError(f"mask has a position {last} in a layer of {length} weights")
+            found = reached[is_end]
+            left -= len(found)
+            yield found
+
+    def _bitmap_block(self, bits: int) -> Positions:
+        coded = np.frombuffer(self._bitmaps.read(-(-bits // 8)), np.uint8)
+        if bits % 8 and coded[-1] >> bits % 8:
+            raise PayloadError("mask has bits behind the end of a layer")
+        return np.flatnonzero(np.unpackbits(coded, count=bits, bitorder="little"))

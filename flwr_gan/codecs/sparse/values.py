@@ -1,0 +1,262 @@
+"""The values of the survivors: each split into a symbol that is Huffman-coded and raw bits.
+
+All codings work on blocks of at most ``BLOCK`` values, so a decoder's memory stays small.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.codecs.pcodec_codec import compress_numbers, decompress_numbers, pcodec_module
+from flwr_gan.codecs.sparse.bits import (
+    Bytes,
+    pack_bits,
+    pack_fixed,
+    unpack_bits,
+    unpack_fixed,
+)
+from flwr_gan.codecs.sparse.streams import open_stream, write_stream
+from flwr_gan.codecs.varint import ByteReader, write_varint
+from flwr_gan.errors import CodecError, PayloadError
+
+Values = np.ndarray[Any, np.dtype[Any]]
+
+BINS, PCODEC, MAGNITUDE_BINS, BYTES, PAIRS = 0, 1, 2, 3, 4
+"""Value codings on the wire (permanent)."""
+
+CODING_NAMES = ("bins", "pcodec", "magnitude bins", "bytes", "pairs")
+
+BLOCK = 1 << 17
+_PCODEC_LEVEL = 8
+_FINE_BITS = 3
+
+
+def write_values(layers: Sequence[Values], coding: int) -> bytes:
+    """Code the survivors of all layers, in order.
+
+    Parameters
+    ----------
+    layers : sequence of numpy.ndarray, 1-D, of one dtype
+        uint32 or uint16 keys for bins (floats with their bits turned, see ``float_keys``), int32
+        or float32 for pcodec, uint32 for magnitude bins, int8 for bytes and (-8 to 7) for pairs.
+    coding : int
+        One of the value codings.
+    """
+    if coding == PCODEC:
+        pcodec_module()
+    return b"".join(_WRITERS[coding](block) for block in _blocks(layers))
+
+
+def _blocks(layers: Sequence[Values]) -> list[list[Values]]:
+    """Divide the layers' values into blocks; a block is a list of parts, one a layer."""
+    blocks: list[list[Values]] = []
+    space = 0
+    for layer in layers:
+        at = 0
+        while at < len(layer):
+            if not space:
+                blocks.append([])
+                space = BLOCK
+            part = layer[at : at + space]
+            blocks[-1].append(part)
+            at += len(part)
+            space -= len(part)
+    return blocks
+
+
+def _write_bins(parts: list[Values]) -> bytes:
+    keys = np.concatenate(parts)
+    bits = 8 * keys.dtype.itemsize
+    raw = _raw_bits(keys, bits)
+    tops = keys >> raw
+    lowest = int(tops.min())
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    symbols = (tops - lowest).astype(np.uint8)
+    coded = bytes([raw]) + write_varint(lowest) + write_stream(np.split(symbols, ends))
+    if raw % 8:
+        coded += _write_packed((keys >> (raw - raw % 8)).astype(np.uint8), raw % 8)
+    planes = keys.view(np.uint8).reshape(len(keys), -1)
+    for plane in range(raw // 8 - 1, -1, -1):
+        coded += write_stream([np.ascontiguousarray(planes[:, plane])])
+    return coded
+
+
+def _raw_bits(keys: Values, bits: int) -> int:
+    """Return how many low bits to leave uncoded, so that the rest makes good symbols."""
+    finest = bits - 14
+    histogram = np.bincount(keys >> finest, minlength=1 << 14)
+    best, best_bits = bits - 8, float("inf")
+    for raw in range(finest, bits - 7):
+        used = np.flatnonzero(histogram)
+        if used[-1] - used[0] < 256:
+            counts = histogram[used]
+            symbol_bits = np.maximum(np.log2(len(keys) / counts), 1)
+            cost = round(float((counts * symbol_bits).sum())) + raw * len(keys) + 5 * len(used)
+            if cost < best_bits:
+                best, best_bits = raw, cost
+        histogram = histogram.reshape(-1, 2).sum(axis=1)
+    return best
+
+
+def _read_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+    bits = 8 * dtype.itemsize
+    raw = reader.byte()
+    if not bits - 14 <= raw <= bits - 8:
+        raise PayloadError(f"values have {raw} raw bits of {bits}")
+    lowest = reader.varint(limit=(1 << (bits - raw)) - 1)
+    symbols = _read_all(reader, count)
+    if lowest + int(symbols.max()) >> (bits - raw):
+        raise PayloadError("values have a symbol that is too large")
+    keys = (symbols.astype(dtype) + dtype.type(lowest)) << raw
+    if raw % 8:
+        packed = _read_all(reader, -(-count * (raw % 8) // 8)).tobytes()
+        middle = unpack_fixed(packed, raw % 8, count)
+        keys |= middle.astype(dtype) << (raw - raw % 8)
+    planes = keys.view(np.uint8).reshape(count, -1)
+    for plane in range(raw // 8 - 1, -1, -1):
+        planes[:, plane] = _read_all(reader, count)
+    return keys
+
+
+def _write_packed(values: Bytes, width: int) -> bytes:
+    return write_stream([np.frombuffer(pack_fixed(values, width), np.uint8)])
+
+
+def _read_all(reader: ByteReader, count: int) -> Bytes:
+    stream = open_stream(reader)
+    data = stream.read(count)
+    stream.finish()
+    return np.frombuffer(data, np.uint8)
+
+
+def _write_magnitude_bins(parts: list[Values]) -> bytes:
+    numbers = np.concatenate(parts)
+    raw = _magnitude_raw_bits(numbers)
+    offset = np.where(raw, (raw + 1) << _FINE_BITS, 0)
+    leading = (np.uint32(1) << _FINE_BITS) - 1
+    symbols = np.where(raw, (numbers >> raw) & leading, numbers) + offset
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    coded = write_stream(np.split(symbols.astype(np.uint8), ends))
+    rest = numbers.astype(np.uint64) & ((np.uint64(1) << raw.astype(np.uint64)) - np.uint64(1))
+    packed = pack_bits(rest, raw.astype(np.int64))
+    return coded + packed
+
+
+def _magnitude_raw_bits(numbers: Values) -> Values:
+    length = np.frexp(numbers.astype(np.float64))[1]
+    return np.maximum(length - 1 - _FINE_BITS, 0).astype(np.uint32)
+
+
+def _read_magnitude_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+    symbols = _read_all(reader, count).astype(np.uint32)
+    size = 1 << _FINE_BITS
+    raw = np.maximum(symbols >> _FINE_BITS, 1) - 1
+    if int(raw.max()) > 31 - _FINE_BITS:
+        raise PayloadError("values have a symbol that is too large")
+    widths = raw.astype(np.int64)
+    packed = bytes(reader.take((int(widths.sum()) + 7) // 8))
+    top = np.where(raw, symbols % size + size, symbols)
+    return (top << raw) | unpack_bits(packed, widths).astype(np.uint32)
+
+
+def _write_bytes(parts: list[Values]) -> bytes:
+    return write_stream([part.view(np.uint8) for part in parts])
+
+
+def _read_bytes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+    return _read_all(reader, count).view(dtype)
+
+
+def _write_pairs(parts: list[Values]) -> bytes:
+    """Write two numbers of -8 to 7 a byte; an odd number of them ends with a 0."""
+    numbers = np.concatenate(parts)
+    even = np.append(numbers, np.int8(0)) if len(numbers) % 2 else numbers
+    nibbles = (even + np.int8(8)).view(np.uint8)
+    pairs = nibbles[0::2] | nibbles[1::2] << 4
+    return write_stream(np.split(pairs, np.cumsum([len(part) for part in parts])[:-1] // 2))
+
+
+def _read_pairs(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+    pairs = _read_all(reader, -(-count // 2))
+    numbers = np.empty(2 * len(pairs), np.int8)
+    numbers[0::2] = pairs & 15
+    numbers[1::2] = pairs >> 4
+    return numbers[:count] - np.int8(8)
+
+
+def _write_pcodec(parts: list[Values]) -> bytes:
+    blob = compress_numbers(np.concatenate(parts), level=_PCODEC_LEVEL)
+    return write_varint(len(blob)) + blob
+
+
+def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+    blob = bytes(reader.take(reader.varint(limit=reader.left)))
+    try:
+        pcodec_module()
+    except CodecError as error:
+        raise PayloadError(f"payload has values in pcodec: {error}") from error
+    numbers = np.empty(count, dtype)
+    decompress_numbers(blob, numbers)
+    return numbers
+
+
+_WRITERS = {
+    BINS: _write_bins,
+    PCODEC: _write_pcodec,
+    MAGNITUDE_BINS: _write_magnitude_bins,
+    BYTES: _write_bytes,
+    PAIRS: _write_pairs,
+}
+_READERS = {
+    BINS: _read_bins,
+    PCODEC: _read_pcodec,
+    MAGNITUDE_BINS: _read_magnitude_bins,
+    BYTES: _read_bytes,
+    PAIRS: _read_pairs,
+}
+
+
+class ValueReader:
+    """Reads back what ``write_values`` wrote, any number of values at a time.
+
+    Parameters
+    ----------
+    reader : ByteReader
+        Where the coded values begin.
+    coding : int
+        One of the value codings.
+    dtype : numpy.dtype
+        Type of the values.
+    total : int
+        How many there are.
+    """
+
+    def __init__(
+        self, reader: ByteReader, *, coding: int, dtype: np.dtype[Any], total: int
+    ) -> None:
+        self._reader = reader
+        self._read_block = _READERS[coding]
+        self._dtype = dtype
+        self._left = total
+        self._block: Values = np.empty(0, dtype)
+
+    def read(self, count: int) -> Values:
+        """Return the next ``count`` values, or raise ``PayloadError`` if there are fewer."""
+        if count > self._left + len(self._block):
+            raise PayloadError("the mask has more survivors than there are values")
+        parts = []
+        while count:
+            if not len(self._block):
+                size = min(self._left, BLOCK)
+                self._block = self._read_block(self._reader, size, self._dtype)
+                self._left -= size
+            parts.append(self._block[:count])
+            self._block = self._block[count:]
+            count -= len(parts[-1])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts or [self._block[:0]])
+
+    def finish(self) -> None:
+        """Raise ``PayloadError`` if values are left."""
+        if self._left or len(self._block):
+            raise PayloadError("there are more values than the mask has survivors")

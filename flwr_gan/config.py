@@ -1,0 +1,310 @@
+"""conf/ and overrides -> one validated config object."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from flwr_gan.codecs import get_codec
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan import GanConfig
+from flwr_gan.lottery import LotteryConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FederationConfig:
+    """Who takes part, how often, and with how many threads."""
+
+    num_clients: int = 5
+    rounds: int | None = None
+    local_iterations: int = 20
+    fraction: float = 1.0
+    holdout: float = 0.2
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        _require(self.num_clients >= 1, "federation.num_clients", self.num_clients, "1 or more")
+        if self.rounds is not None:
+            _require(self.rounds >= 1, "federation.rounds", self.rounds, "1 or more, or null")
+        local = self.local_iterations
+        _require(local >= 1, "federation.local_iterations", local, "1 or more")
+        _require(0 < self.fraction <= 1, "federation.fraction", self.fraction, "above 0, up to 1")
+        _require(0 < self.holdout < 1, "federation.holdout", self.holdout, "between 0 and 1")
+        _require(self.threads >= 1, "federation.threads", self.threads, "1 or more")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All settings of a run, checked.
+
+    `data`, `partition` and `strategy` are nodes with a ``_target_``; build them with `build`.
+    """
+
+    name: str
+    seed: int
+    codec: str
+    evaluation: str
+    samples_per_class: int
+    output_dir: str | None
+    resume: str | None
+    gan: GanConfig
+    lottery: LotteryConfig
+    federation: FederationConfig
+    data: DictConfig
+    partition: DictConfig
+    strategy: DictConfig
+    resolved: DictConfig
+
+    def __post_init__(self) -> None:
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        _require(self.samples_per_class >= 2, "samples_per_class", self.samples_per_class, "2 or more")
+        places = ("server", "clients")
+        _require(self.evaluation in places, "evaluation", self.evaluation, " or ".join(places))
+        _require(bool(self.name) and "/" not in self.name, "name", self.name, "a word without /")
+        get_codec(self.codec)
+
+    @property
+    def folder(self) -> Path:
+        """The output folder.
+
+        Raises
+        ------
+        ConfigError
+            When none was chosen.
+        """
+        if self.output_dir is None:
+            raise ConfigError("output_dir is not set: choose the folder that results go to")
+        return Path(self.output_dir)
+
+    def to_yaml(self) -> str:
+        """Return the resolved config as YAML."""
+        return OmegaConf.to_yaml(self.resolved)
+
+
+def config_dir() -> Path:
+    """Return the folder of the conf files: in the wheel, the checkout or the Flower app bundle."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def load_config(overrides: Sequence[str] = (), *, default_output: str | None = None) -> RunConfig:
+    """Compose conf/ with Hydra overrides and check every value.
+
+    Parameters
+    ----------
+    overrides : sequence of str
+        Hydra overrides such as ``codec=lzma`` or ``lottery.rate=0.3``. ``resume=DIR`` takes
+        everything from ``DIR/config.yaml`` and goes with no other override.
+    default_output : str, optional
+        Output folder where none is set.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key, what is allowed and the nearest match.
+    """
+    resumed = [item.split("=", 1)[1] for item in overrides if item.startswith("resume=")]
+    if resumed and resumed[-1] not in ("", "null"):
+        node = _load_resumed(Path(resumed[-1]), overrides)
+    else:
+        node = _compose(list(overrides))
+        if node.output_dir is None and default_output is not None:
+            node.output_dir = default_output
+    return _validate(node)
+
+
+def load_file(path: Path) -> RunConfig:
+    """Return the config that a run has written to `path`."""
+    return _validate(cast(DictConfig, OmegaConf.load(path)))
+
+
+def build(node: DictConfig, **runtime: Any) -> Any:
+    """Instantiate the ``_target_`` of a config node, with `runtime` arguments beside its own.
+
+    Raises
+    ------
+    ConfigError
+        When the target does not exist or refuses a setting.
+    """
+    try:
+        # Run-time objects are passed afterwards: Hydra would turn dataclasses among them into dicts.
+        factory = hydra.utils.instantiate(node, _convert_="all", _partial_=True)
+    except InstantiationException as error:
+        raise ConfigError(f"{node.get('_target_')}: {_first_line(error)}") from error
+    try:
+        return factory(**runtime)
+    except TypeError as error:
+        raise ConfigError(f"{node.get('_target_')}: {_first_line(error)}") from error
+
+
+def split_overrides(text: str) -> list[str]:
+    """Split a run-config string into overrides at spaces outside quotes and brackets."""
+    items, depth, quote, current = [], 0, "", ""
+    for char in text:
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        if char.isspace() and not quote and depth <= 0:
+            items.append(current)
+            current = ""
+        else:
+            current += char
+    return [item for item in [*items, current] if item]
+
+
+def _require(holds: bool, key: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise ConfigError(f"{key}={value}: allowed is {allowed}")
+
+
+def _load_resumed(folder: Path, overrides: Sequence[str]) -> DictConfig:
+    others = [item for item in overrides if not item.startswith(("resume=", "output_dir="))]
+    if others:
+        raise ConfigError(
+            f"resume takes all settings from {folder / 'config.yaml'}: drop {' '.join(others)}"
+        )
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(f"resume={folder}: there is no {path}; name the folder of an earlier run")
+    node = cast(DictConfig, OmegaConf.load(path))
+    node.resume, node.output_dir = str(folder), str(folder)
+    return node
+
+
+def _compose(overrides: list[str]) -> DictConfig:
+    parsed = [_parse(text) for text in overrides]
+    try:
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            groups = _groups()
+            chosen = [text for text, item in zip(overrides, parsed, strict=True) if item.key_or_group in groups]
+            for item in parsed:
+                if item.key_or_group in groups:
+                    _check_choice(item, groups[item.key_or_group])
+            known = _leaves(hydra.compose("config", overrides=chosen))
+            for item in parsed:
+                if item.key_or_group not in groups and not item.is_force_add():
+                    _check_key(item.key_or_group, known, groups)
+            node = hydra.compose("config", overrides=overrides)
+        OmegaConf.resolve(node)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_first_line(error)) from error
+    return node
+
+
+def _parse(text: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigError(
+            f"cannot read {text!r}: expected key=value, values with spaces in quotes"
+        ) from error
+    if override.is_sweep_override():
+        raise ConfigError(f"{text}: one run takes one value; sweeps go to experiments.sweep")
+    return override
+
+
+def _groups() -> dict[str, list[str]]:
+    """Return the options of each config group."""
+    return {
+        folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
+        for folder in config_dir().iterdir()
+        if folder.is_dir()
+    }
+
+
+def _leaves(node: DictConfig, prefix: str = "") -> list[str]:
+    """Return all dotted keys of a config."""
+    keys = []
+    for key in node:
+        keys.append(f"{prefix}{key}")
+        value = node._get_node(key)
+        if isinstance(value, DictConfig) and not value._is_none():
+            keys.extend(_leaves(value, f"{prefix}{key}."))
+    return keys
+
+
+def _check_choice(item: Override, options: list[str]) -> None:
+    value = str(item.value())
+    if value not in options:
+        group = item.key_or_group
+        raise ConfigError(f"{group}={value}: allowed are {', '.join(options)}{_nearest(value, options)}")
+
+
+def _check_key(key: str, known: list[str], groups: Mapping[str, list[str]]) -> None:
+    if key in known:
+        return
+    parent, _, _ = key.rpartition(".")
+    siblings = [name for name in known if name.rpartition(".")[0] == parent]
+    allowed = siblings or sorted({*groups, *(name for name in known if "." not in name)})
+    raise ConfigError(f"unknown key {key}: allowed are {', '.join(allowed)}{_nearest(key, known)}")
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    tails = {name.rpartition(".")[2]: name for name in reversed(known)}
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    near = near or [tails[t] for t in difflib.get_close_matches(word, tails, n=1, cutoff=0.6)]
+    return f" (nearest: {near[0]})" if near else ""
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split("\n")[0].split())
+
+
+def _typed(schema: type[T], node: DictConfig, group: str) -> T:
+    """Return the checked dataclass of one group."""
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), node)
+        return cast(T, OmegaConf.to_object(merged))
+    except OmegaConfBaseException as error:
+        key = f"{group}.{error.full_key}" if error.full_key else group
+        raise ConfigError(f"{key}: {_first_line(error)}") from error
+
+
+def _scalar(node: DictConfig, key: str, kind: type[T]) -> T:
+    value = node.get(key)
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise ConfigError(f"{key}={value}: expected {kind.__name__}")
+    return value
+
+
+def _path(node: DictConfig, key: str) -> str | None:
+    value = node.get(key)
+    return None if value is None else str(value)
+
+
+def _validate(node: DictConfig) -> RunConfig:
+    try:
+        return RunConfig(
+            name=_scalar(node, "name", str),
+            seed=_scalar(node, "seed", int),
+            codec=_scalar(node, "codec", str),
+            evaluation=_scalar(node, "evaluation", str),
+            samples_per_class=_scalar(node, "samples_per_class", int),
+            output_dir=_path(node, "output_dir"),
+            resume=_path(node, "resume"),
+            gan=_typed(GanConfig, node.gan, "gan"),
+            lottery=_typed(LotteryConfig, node.lottery, "lottery"),
+            federation=_typed(FederationConfig, node.federation, "federation"),
+            data=node.data,
+            partition=node.partition,
+            strategy=node.strategy,
+            resolved=node,
+        )
+    except (OmegaConfBaseException, AttributeError) as error:
+        raise ConfigError(_first_line(error)) from error

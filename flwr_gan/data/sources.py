@@ -1,0 +1,181 @@
+"""Where the files of a data set are looked for, fetched from, and how they are checked.
+
+A file is looked for in the folder named by ``FLWR_GAN_DATA``, then in ``data/`` of the working
+folder, then in the user's cache folder, and is fetched into the last when it is in none of them.
+What is read is compared with a known sha256, so that every machine computes on the same bytes.
+"""
+
+import hashlib
+import http.client
+import logging
+import os
+import urllib.request
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from flwr_gan.atomic import write_bytes
+from flwr_gan.errors import DataError, OutputError
+
+logger = logging.getLogger(__name__)
+
+ENVIRONMENT_VARIABLE = "FLWR_GAN_DATA"
+# A gzip stream of bytes that cannot be compressed is hardly longer than they are.
+_GZIP_SLACK = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """One file of a data set.
+
+    Parameters
+    ----------
+    path : str
+        Where it lies below a data folder; a name that ends with ``.gz`` is gunzipped when read.
+    num_bytes : int
+        Length of its content, uncompressed; memory for more is never taken.
+    sha256 : str
+        Of its content, uncompressed.
+    urls : tuple of str
+        Where it can be fetched, tried in turn.
+    """
+
+    path: str
+    num_bytes: int
+    sha256: str
+    urls: tuple[str, ...]
+
+
+def cache_folder() -> Path:
+    """Return the folder below the user's cache folder that downloads go to."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "flwr_gan"
+
+
+def data_folders(folder: str | Path | None = None) -> list[Path]:
+    """Return the folders that are searched, in order.
+
+    Parameters
+    ----------
+    folder : path, optional
+        A folder to search first, before ``FLWR_GAN_DATA``.
+
+    Raises
+    ------
+    DataError
+        When `folder` or ``FLWR_GAN_DATA`` names something that is no folder.
+    """
+    named = {"data.folder": folder, ENVIRONMENT_VARIABLE: os.environ.get(ENVIRONMENT_VARIABLE)}
+    found = []
+    for setting, value in named.items():
+        if value:
+            path = Path(str(value)).expanduser()
+            if not path.is_dir():
+                raise DataError(f"{setting}={value} is not a folder; name one that exists")
+            found.append(path)
+    return [*found, Path("data").absolute(), cache_folder()]
+
+
+def read_source(
+    file: SourceFile, *, folder: str | Path | None = None, download: bool = True
+) -> bytes:
+    """Return the checked, uncompressed content of a file, fetching it when it is nowhere.
+
+    Parameters
+    ----------
+    file : SourceFile
+        What to read.
+    folder : path, optional
+        A folder to search first.
+    download : bool
+        Whether a file that is nowhere may be fetched into the cache folder.
+
+    Raises
+    ------
+    DataError
+        When the file is nowhere and cannot be fetched, or is not what it should be.
+    """
+    folders = data_folders(folder)
+    for candidate in folders:
+        path = candidate / file.path
+        if path.is_file():
+            return _checked_content(_read(path, file), path, file)
+    reason = ""
+    if download:
+        target = folders[-1] / file.path
+        try:
+            return fetch(file, target)
+        except DataError as error:
+            reason = f" ({error})"
+    places = ", ".join(str(candidate) for candidate in folders)
+    raise DataError(
+        f"{file.path} not found in {places}{reason}; fetch it from {file.urls[0]} into one of "
+        f"these folders, or set {ENVIRONMENT_VARIABLE} to the folder that holds it"
+    )
+
+
+def fetch(file: SourceFile, target: Path, *, timeout_s: float = 10.0) -> bytes:
+    """Download a file to `target` and return its content; nothing is written unless it checks out.
+
+    Parameters
+    ----------
+    file : SourceFile
+        What to fetch.
+    target : path
+        Where to write it as it came (compressed where it is).
+    timeout_s : float
+        How long a server may stay silent, in seconds.
+
+    Raises
+    ------
+    DataError
+        When no address serves the right bytes or `target` cannot be written.
+    """
+    reasons = []
+    for url in file.urls:
+        logger.info("downloading %s", url)
+        try:
+            with urllib.request.urlopen(url, timeout=timeout_s) as response:
+                raw = response.read(file.num_bytes + _GZIP_SLACK + 1)
+            content = _checked_content(raw, url, file)
+        except (OSError, http.client.HTTPException) as error:
+            reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
+            continue
+        except DataError as error:
+            reasons.append(str(error))
+            continue
+        try:
+            write_bytes(target, raw)
+        except OutputError as error:
+            raise DataError(f"{file.path} cannot be kept in {target.parent}") from error
+        return content
+    raise DataError("download failed: " + "; ".join(reasons))
+
+
+def _read(path: Path, file: SourceFile) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(file.num_bytes + _GZIP_SLACK + 1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _checked_content(raw: bytes, origin: str | Path, file: SourceFile) -> bytes:
+    content = _gunzip(raw, origin, file.num_bytes) if file.path.endswith(".gz") else raw
+    remedy = "remove it so that it is fetched again" if isinstance(origin, Path) else "not used"
+    if len(content) < file.num_bytes:
+        raise DataError(
+            f"{origin} is truncated: {len(content)} of {file.num_bytes} bytes; {remedy}"
+        )
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise DataError(f"{origin} is not the expected file: its sha256 differs; {remedy}")
+    return content
+
+
+def _gunzip(raw: bytes, origin: str | Path, max_bytes: int) -> bytes:
+    """Gunzip at most ``max_bytes + 1`` bytes; what a truncated stream still holds is returned."""
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        return inflater.decompress(raw, max_bytes + 1)
+    except zlib.error as error:
+        raise DataError(f"{origin} is not a gzip file, or is corrupt: {error}") from error

@@ -1,0 +1,193 @@
+"""``uji``: UJI Pen Characters (Prat et al. 2008), version 1 (62 characters) or 2 (its digits)."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.data.dataset import Dataset, Samples
+from flwr_gan.data.drawing import MAX_VECTORS, FloatArray, strokes_to_vectors
+from flwr_gan.data.settings import check_int
+from flwr_gan.data.sources import SourceFile, read_source
+from flwr_gan.data.writers import split_by_writer
+from flwr_gan.errors import ConfigError, DataError
+
+VERSION_1_FILE = SourceFile(
+    path="uji_pen_v1_normalised/dataset_npz.zip",
+    num_bytes=1_518_037,
+    sha256="766fdef6491ca76fa0498f99f01d075d7443e045bc0202d14c0b48e671548724",
+    urls=(
+        (
+            "https://raw.githubusercontent.com/YeongHyeon/Sequence-Autoencoder/"
+            "7734c14889319a5ffb4eacf0facd5e4b9d2c59e3/dataset_npz.zip"
+        ),
+    ),
+)
+VERSION_2_FILE = SourceFile(
+    path="uji_pen_v2_digits/ujipenchars2.json",
+    num_bytes=896_290,
+    sha256="e09d00763f0ff33a98f5e2d14b3140c41423b27497af543c9cef4cdc1f3edc31",
+    urls=(
+        (
+            "https://raw.githubusercontent.com/bridger/NumberPad/"
+            "de2f2285144d16346bffdd37b94af75eb6fa2d13/Data/ujipenchars2.json"
+        ),
+    ),
+)
+DIGITS = "0123456789"
+LOWER = "abcdefghijklmnopqrstuvwxyz"
+CHARACTERS = DIGITS + LOWER.upper() + LOWER
+# The order of the characters within a writer's session.
+_SESSION = LOWER + LOWER.upper() + DIGITS
+_REPETITIONS = 2
+_MAX_MEMBER_BYTES = 1 << 20
+
+Drawings = list[list[FloatArray]]
+
+
+def load_uji(
+    *,
+    version: int = 1,
+    num_vectors: int = 10,
+    test_fraction: float = 0.25,
+    split_seed: int = 0,
+    folder: str | Path | None = None,
+    download: bool = True,
+) -> Dataset:
+    """Return the characters as vectors (dx, dy, pen), each drawing scaled by its larger side.
+
+    Parameters
+    ----------
+    version : {1, 2}
+        1: 62 characters of 11 writers, each drawn twice; the copy that is read has lost the aspect
+        ratio. 2: the 10 digits of 60 writers, each drawn twice, in their own proportions.
+    num_vectors : int
+        T, vectors a sample, 1 to 1,000.
+    test_fraction : float
+        Share of the writers that are held out.
+    split_seed : int
+        Seed of the draw of the held-out writers; it is not the seed of the run.
+    folder : path, optional
+        A data folder to search before the usual ones.
+    download : bool
+        Whether a file that is nowhere may be fetched.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is out of range.
+    DataError
+        When the file is missing or not what it should be.
+    """
+    if version not in (1, 2):
+        raise ConfigError(f"data.version={version} must be 1 (62 characters) or 2 (digits)")
+    check_int("data.num_vectors", num_vectors, at_least=1, at_most=MAX_VECTORS)
+    file, parse, class_names = (
+        (VERSION_1_FILE, parse_version_1, CHARACTERS)
+        if version == 1
+        else (VERSION_2_FILE, parse_version_2, DIGITS)
+    )
+    content = read_source(file, folder=folder, download=download)
+    drawings, y_N, writer_N = parse(content, name=file.path)
+    samples = Samples(
+        np.stack([strokes_to_vectors(strokes, num_vectors=num_vectors) for strokes in drawings]),
+        y_N,
+        writer_N,
+    )
+    train, test = split_by_writer(samples, test_fraction=test_fraction, split_seed=split_seed)
+    return Dataset(
+        name="uji", train=train, test=test, class_names=tuple(class_names), kind="strokes"
+    )
+
+
+def parse_version_1(content: bytes, *, name: str) -> tuple[Drawings, np.ndarray, np.ndarray]:
+    """Return drawings (y upwards), labels and writers of the zip of numpy files.
+
+    Parameters
+    ----------
+    content : bytes
+        The zip file.
+    name : str
+        What error messages call it.
+
+    Raises
+    ------
+    DataError
+        When the file is no such zip.
+    """
+    drawings, labels, writers = [], [], []
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = sorted(
+                (info for info in archive.infolist() if info.filename.endswith(".npz")),
+                key=lambda info: info.filename,
+            )
+            for number, info in enumerate(members):
+                # Named NNNNNN-L.npz. The letter L has lost case and zero, the number has not.
+                if int(Path(info.filename).name[:6]) != number:
+                    raise ValueError(f"sample {number} is missing")
+                if info.file_size > _MAX_MEMBER_BYTES:
+                    raise ValueError(f"{info.filename} is too large")
+                with np.load(io.BytesIO(archive.read(info)), allow_pickle=False) as arrays:
+                    points = np.stack([arrays["coord_x"], arrays["coord_y"]], axis=1)
+                drawings.append(_split_at_origin(points))
+                session, position = divmod(number, len(_SESSION))
+                labels.append(CHARACTERS.index(_SESSION[position]))
+                writers.append(session // _REPETITIONS)
+    except (
+        ValueError,
+        KeyError,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise DataError(f"{name} is corrupt: {error}") from error
+    if not drawings:
+        raise DataError(f"{name} holds no samples")
+    return drawings, np.array(labels, dtype=np.int64), np.array(writers, dtype=np.int64)
+
+
+def parse_version_2(content: bytes, *, name: str) -> tuple[Drawings, np.ndarray, np.ndarray]:
+    """Return drawings (y upwards), labels and writers of the JSON file of digits.
+
+    Parameters
+    ----------
+    content : bytes
+        The JSON text.
+    name : str
+        What error messages call it.
+
+    Raises
+    ------
+    DataError
+        When the file is no such JSON text.
+    """
+    drawings, labels, writers = [], [], []
+    try:
+        by_digit: dict[str, Any] = json.loads(content)["rawData"]
+        for label, digit in enumerate(DIGITS):
+            for number, strokes in enumerate(by_digit[digit]):
+                # The file's y grows downwards.
+                drawings.append(
+                    [np.array(stroke, dtype=np.float64) * (1, -1) for stroke in strokes]
+                )
+                labels.append(label)
+                writers.append(number // _REPETITIONS)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{name} is corrupt: {error}") from error
+    if not drawings:
+        raise DataError(f"{name} holds no samples")
+    return drawings, np.array(labels, dtype=np.int64), np.array(writers, dtype=np.int64)
+
+
+def _split_at_origin(points: FloatArray) -> list[FloatArray]:
+    """Split at the points (0, 0), each of which ends a stroke and is no point of it."""
+    ends = np.flatnonzero(~points.any(axis=1))
+    if not len(ends) or ends[-1] != len(points) - 1:
+        raise ValueError("a sample has no end")
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    return [points[start:end] for start, end in zip(starts, ends, strict=True)]

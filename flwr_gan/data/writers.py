@@ -1,0 +1,36 @@
+"""Splits that keep every writer's samples together."""
+
+import numpy as np
+
+from flwr_gan.data.dataset import Samples
+from flwr_gan.data.settings import check_fraction
+from flwr_gan.seeding import numpy_rng
+
+
+def split_by_writer(
+    samples: Samples, *, test_fraction: float, split_seed: int
+) -> tuple[Samples, Samples]:
+    """Return a training and a test part written by different people.
+
+    Parameters
+    ----------
+    samples : Samples
+        Samples with writers.
+    test_fraction : float
+        Share of the writers that are held out, above 0 and below 1; at least one is in each part.
+    split_seed : int
+        Seed of the draw of the held-out writers.
+
+    Raises
+    ------
+    ConfigError
+        When `test_fraction` is out of range.
+    """
+    check_fraction("data.test_fraction", test_fraction)
+    if samples.writer_N is None:
+        raise ValueError("the samples have no writers")
+    writers = np.unique(samples.writer_N)
+    num_test = min(max(round(len(writers) * test_fraction), 1), len(writers) - 1)
+    order = numpy_rng(split_seed, "test writers").permutation(writers)
+    held_out = np.isin(samples.writer_N, order[:num_test])
+    return samples.take(np.flatnonzero(~held_out)), samples.take(np.flatnonzero(held_out))

@@ -1,0 +1,154 @@
+"""The client: trains its WGAN-GP on its own samples, sees plain arrays and knows no codec."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from flwr.app import Context
+from flwr.client import NumPyClient
+from flwr.common import NDArrays, Scalar
+from numpy.typing import NDArray
+
+from flwr_gan.data import Samples
+from flwr_gan.flower.state import ClientState
+from flwr_gan.gan import (
+    Generator,
+    WganGpTrainer,
+    generator_arrays,
+    load_generator_arrays,
+    torch_threads,
+)
+from flwr_gan.lottery import find_ticket
+from flwr_gan.metrics import SampleJudge
+from flwr_gan.seeding import derive_seed, numpy_rng
+from flwr_gan.wiring import Federation, federation_from
+
+Config = Mapping[str, Scalar]
+
+
+class GanClient(NumPyClient):
+    """Train a conditional WGAN-GP on the samples of one partition.
+
+    Critic and optimisers stay on the client, in ``context.state``; only the generator travels.
+
+    The server's config may hold: ``round`` (int), ``task`` (``"train"`` or ``"ticket"``),
+    ``masked`` (zeros of the broadcast are pruned weights), ``restart`` (critic and optimisers
+    start anew) and ``proximal_mu``.
+    """
+
+    def __init__(self, federation: Federation, context: Context) -> None:
+        self._federation = federation
+        self._config = federation.config
+        self._partition = int(str(context.node_config.get("partition-id", 0)))
+        self._train, self._held_out = self._share(federation.samples_of(self._partition))
+        folder = self._config.folder / "checkpoint" / "clients" / f"{self._partition:05d}"
+        self._state = ClientState(context, folder)
+
+    def get_parameters(self, config: Config) -> NDArrays:
+        """Return the initial weights of the run's generator."""
+        generator, _ = self._federation.networks(self._config.seed)
+        return list(generator_arrays(generator).values())
+
+    def fit(self, parameters: NDArrays, config: Config) -> tuple[NDArrays, int, dict[str, Scalar]]:
+        """Train the broadcast generator, or find a ticket; return weights and sample count."""
+        server_round = int(config.get("round", 1))
+        with torch_threads(self._config.federation.threads):
+            if config.get("task") == "ticket":
+                arrays = self._find_ticket(server_round)
+            else:
+                arrays = self._train_round(parameters, config, server_round)
+        return arrays, len(self._train), {}
+
+    def evaluate(
+        self, parameters: NDArrays, config: Config
+    ) -> tuple[float, int, dict[str, Scalar]]:
+        """Score the broadcast generator against this client's own held-out samples.
+
+        The loss is the Frechet distance in the features of a classifier that was trained on this
+        client's training samples.
+        """
+        server_round = int(config.get("round", 1))
+        seed = self._seed("evaluate", server_round)
+        held = np.unique(self._train.y_N)
+        labels_N = np.repeat(held, self._config.samples_per_class)
+        generator, _ = self._federation.networks(self._config.seed)
+        with torch_threads(self._config.federation.threads):
+            x_NTC = self._federation.generate(_named(generator, parameters), labels_N, seed)
+            judge = SampleJudge(
+                self._train,
+                self._held_out,
+                num_classes=self._federation.dataset.num_classes,
+                seed=self._seed("judge", 0),
+            )
+            scores = judge.score(x_NTC, labels_N, seed=seed)
+        return scores["frechet_distance"], len(self._held_out), dict(scores)
+
+    def _train_round(
+        self, parameters: NDArrays, config: Config, server_round: int
+    ) -> NDArrays:
+        """Train what was broadcast for one round, on from where critic and optimisers stopped."""
+        generator, critic = self._federation.networks(self._config.seed)
+        arrays = _named(generator, parameters)
+        load_generator_arrays(generator, arrays)
+        trainer = WganGpTrainer(generator, critic, config=self._config.gan)
+        remembered = None if config.get("restart") else self._state.load(server_round)
+        if remembered is not None:
+            trainer.load_state_arrays(remembered)
+        trainer.train(
+            self._train.x_NTC,
+            self._train.y_N,
+            iterations=self._config.federation.local_iterations,
+            rng=torch.Generator().manual_seed(self._seed("train", server_round)),
+            mask={n: a != 0 for n, a in arrays.items()} if config.get("masked") else None,
+            anchor=arrays,
+            proximal_mu=float(config.get("proximal_mu", 0.0)),
+            progress=f"round {server_round}, client {self._partition}",
+        )
+        self._state.save(server_round, trainer.state_arrays())
+        return list(generator_arrays(generator).values())
+
+    def _find_ticket(self, server_round: int) -> NDArrays:
+        """Run Alg. 2 of paper 000 here; return the ticket and the client's class counts."""
+        generator, critic = self._federation.networks(self._seed("networks", 0))
+        trainer = WganGpTrainer(generator, critic, config=self._config.gan)
+        initial = generator_arrays(generator)
+        rng = torch.Generator().manual_seed(self._seed("train", server_round))
+
+        def train(
+            level: int, weights: dict[str, NDArray[np.float32]], mask: dict[str, NDArray[np.bool_]]
+        ) -> dict[str, NDArray[np.float32]]:
+            load_generator_arrays(generator, weights)
+            trainer.restart()
+            label = f"client {self._partition}, pruning {level}"
+            trainer.train(self._train.x_NTC, self._train.y_N, rng=rng, mask=mask, progress=label)
+            return generator_arrays(generator)
+
+        *_, ticket = find_ticket(initial, train, config=self._config.lottery)
+        num_classes = self._federation.dataset.num_classes
+        counts = np.bincount(self._train.y_N, minlength=num_classes).astype(np.int32)
+        return [*ticket.weights.values(), counts]
+
+    def _share(self, samples: Samples) -> tuple[Samples, Samples]:
+        """Split off this client's held-out samples where it evaluates; else train on all."""
+        if self._config.evaluation != "clients":
+            return samples, samples
+        order = numpy_rng(self._config.seed, "holdout", partition=self._partition).permutation(
+            len(samples)
+        )
+        count = max(1, round(self._config.federation.holdout * len(samples)))
+        return samples.take(np.sort(order[count:])), samples.take(np.sort(order[:count]))
+
+    def _seed(self, purpose: str, server_round: int) -> int:
+        return derive_seed(
+            self._config.seed, purpose, round=server_round, partition=self._partition
+        )
+
+
+def _named(generator: Generator, parameters: NDArrays) -> dict[str, NDArray[Any]]:
+    return dict(zip(generator_arrays(generator), parameters, strict=True))
+
+
+def client_fn(context: Context) -> GanClient:
+    """Return the client that a node's context describes."""
+    return GanClient(federation_from(context), context)

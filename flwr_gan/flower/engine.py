@@ -1,0 +1,156 @@
+"""Two engines under one call: `inline` runs the clients in this process, `ray` in Flower's own."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from logging import getLogger
+from typing import Any
+
+from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.flower.grid import InlineGrid
+
+log = getLogger(__name__)
+
+BACKENDS = ("inline", "ray")
+RunConfig = Mapping[str, bool | float | int | str]
+
+
+class ConfiguredClientApp(ClientApp):
+    """A client app that finds the run config in its context, which Flower's runner leaves empty."""
+
+    def __init__(self, app: ClientApp, run_config: RunConfig) -> None:
+        super().__init__()
+        self._app = app
+        self._run_config = dict(run_config)
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        """Execute the app."""
+        context.run_config = dict(self._run_config)
+        return self._app(message, context)
+
+
+class ConfiguredServerApp(ServerApp):
+    """A server app that finds the run config in its context."""
+
+    def __init__(self, app: ServerApp, run_config: RunConfig) -> None:
+        super().__init__()
+        self._app = app
+        self._run_config = dict(run_config)
+        self.failure: Exception | None = None
+
+    def __call__(self, grid: Grid, context: Context) -> None:
+        """Execute the app, and keep what it raises."""
+        context.run_config = dict(self._run_config)
+        try:
+            self._app(grid, context)
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+def run_apps(
+    server_app: ServerApp,
+    client_app: ClientApp,
+    *,
+    num_supernodes: int,
+    run_config: RunConfig,
+    backend: str = "inline",
+    backend_config: dict[str, Any] | None = None,
+    verbose: bool = False,
+    on_reply: Callable[[], None] | None = None,
+) -> None:
+    """Run a Flower app to its end.
+
+    Parameters
+    ----------
+    server_app, client_app
+        The two halves of the app.
+    num_supernodes : int
+        Number of virtual clients.
+    run_config : mapping
+        Flower's run config: scalars by name.
+    backend : {"inline", "ray"}
+        Where the clients run.
+    backend_config : dict, optional
+        Settings of Flower's Ray backend.
+    verbose : bool
+        Show Ray's and Flower's debug messages.
+    on_reply : callable, optional
+        Called after each answered message (`inline` only).
+
+    Raises
+    ------
+    ConfigError
+        When the backend is unknown or its extra is not installed.
+    """
+    if backend == "inline":
+        if backend_config:
+            raise ConfigError("--backend-config has no meaning with --backend inline: drop it")
+        _run_inline(server_app, client_app, num_supernodes, run_config, on_reply)
+    elif backend == "ray":
+        _run_ray(server_app, client_app, num_supernodes, run_config, backend_config, verbose)
+    else:
+        raise ConfigError(f"backend={backend}: allowed are {', '.join(BACKENDS)}")
+
+
+def _run_inline(
+    server_app: ServerApp,
+    client_app: ClientApp,
+    num_supernodes: int,
+    run_config: RunConfig,
+    on_reply: Callable[[], None] | None,
+) -> None:
+    run = Run.create_empty(run_id=1)
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, run.run_id, 1
+    grid = InlineGrid(
+        client_app,
+        num_supernodes=num_supernodes,
+        run_config=run_config,
+        run=run,
+        on_reply=on_reply,
+    )
+    context = Context(
+        run_id=run.run_id,
+        node_id=0,
+        node_config={},
+        state=RecordDict(),
+        run_config=dict(run_config),
+    )
+    server_app(grid, context)
+
+
+def _run_ray(
+    server_app: ServerApp,
+    client_app: ClientApp,
+    num_supernodes: int,
+    run_config: RunConfig,
+    backend_config: dict[str, Any] | None,
+    verbose: bool,
+) -> None:
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigError("--backend ray needs Ray: pip install 'flwr-gan[ray]', or use inline")
+    from flwr.simulation import run_simulation
+
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    server = ConfiguredServerApp(server_app, run_config)
+    settings = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}} | (backend_config or {})
+    settings.setdefault("init_args", {})
+    try:
+        run_simulation(
+            server,
+            ConfiguredClientApp(client_app, run_config),
+            num_supernodes,
+            backend_name="ray",
+            backend_config=settings,
+            verbose_logging=verbose,
+        )
+    except Exception:
+        if server.failure is not None:
+            raise server.failure from None
+        raise

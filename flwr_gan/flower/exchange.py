@@ -1,0 +1,316 @@
+"""The server's half of the wire, whatever strategy API is in use: encode, decode, keep the ledger."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+from flwr.app import RecordDict
+
+from flwr_gan.codecs import get_codec
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.flower.notes import ReplyNote, put_note, take_note
+from flwr_gan.flower.records import Arrays, copy_content, message_bytes, payload_record
+from flwr_gan.wire import (
+    Template,
+    decode_payload,
+    describe_payload,
+    encode_payload,
+    payload_sizes,
+)
+from flwr_gan.wire.ledger import Direction, Kind, Ledger, MessageRow
+
+Held = TypeVar("Held")
+Decode = Callable[[], Arrays]
+
+INIT_MAX_BYTES = 1 << 30  # bound on initial parameters, the only arrays that no template announces
+
+
+@dataclass(frozen=True)
+class Broadcast:
+    """One payload for many clients, and what they hold once they have decoded it."""
+
+    payload: bytes
+    base: Arrays
+    template: Template
+    encode_s: float
+    others: Mapping[str, tuple[bytes, float]]
+
+
+@dataclass
+class Entry:
+    """A message in the ledger, and its twins in the ledgers of the codecs that are compared."""
+
+    node: int
+    row: MessageRow
+    twins: dict[str, MessageRow]
+    content: RecordDict
+
+    def set_client(self, partition: int) -> None:
+        """Name the client, once it is known."""
+        for row in (self.row, *self.twins.values()):
+            row.client = partition
+
+
+@dataclass
+class Exchange:
+    """The messages of one server: who was sent what, who answered, and what it weighed.
+
+    Parameters
+    ----------
+    codec : str
+        Codec spec of both directions.
+    ledger : Ledger
+        Takes a row for each message.
+    also_codecs : sequence of str
+        Lossless codecs that every message is coded with as well, for comparison. What they give
+        is measured, entered into `also_ledgers`, and thrown away.
+
+    Raises
+    ------
+    CodecError
+        When a codec is unknown or not installed, or when a lossy one is to be compared.
+    """
+
+    codec: str
+    ledger: Ledger = field(default_factory=Ledger)
+    also_codecs: Sequence[str] = ()
+    partitions: dict[int, int] = field(default_factory=dict)
+    round: int = 0
+    kind: Kind = "init"
+
+    def __post_init__(self) -> None:
+        get_codec(self.codec)  # a bad spec fails here, before anything is sent
+        for spec in self.also_codecs:
+            if not (get_codec(spec).lossless and get_codec(self.codec).lossless):
+                raise CodecError(
+                    f"also_codecs={spec} beside codec={self.codec}: only lossless codecs can be "
+                    "compared on one training; run the lossy one by itself"
+                )
+        self.also_ledgers = {spec: Ledger() for spec in self.also_codecs}
+        self._broadcasts: dict[int, tuple[object, Broadcast]] = {}
+        self._sent: dict[int, tuple[Entry, dict[str, Broadcast]]] = {}
+
+    def begin(self, server_round: int, kind: Kind) -> None:
+        """Start an exchange of messages; what the last one remembered is dropped."""
+        self.round, self.kind = server_round, kind
+        self._broadcasts.clear()
+        self._sent.clear()
+
+    def broadcast(self, source: object, read: Callable[[], Arrays]) -> tuple[Broadcast, bool]:
+        """Encode what `read` returns, once for each distinct `source` object of an exchange.
+
+        Returns the broadcast and whether it was encoded by this call.
+        """
+        if id(source) in self._broadcasts:
+            return self._broadcasts[id(source)][1], False
+        arrays = read()
+        payload, encode_s = _timed(lambda: encode_payload(arrays, codec=self.codec))
+        base = decode_payload(payload)
+        others = {
+            spec: _timed(lambda spec=spec: encode_payload(arrays, codec=spec))  # type: ignore[misc]
+            for spec in self.also_codecs
+        }
+        broadcast = Broadcast(payload, base, Template.of(base), encode_s, others)
+        # The source is kept alive beside its broadcast, so that its id stays its own.
+        self._broadcasts[id(source)] = (source, broadcast)
+        return broadcast, True
+
+    def sent(
+        self, node: int, broadcasts: Mapping[str, tuple[Broadcast, bool]], content: RecordDict
+    ) -> None:
+        """Enter a message from the server into the ledger.
+
+        `broadcasts` gives, for each record of arrays in `content`, what it carries and whether it
+        was encoded for this message.
+        """
+        entry = self.carried("down", node, content)
+        for spec, row in {self.codec: entry.row, **entry.twins}.items():
+            row.encode_s = 0.0
+            changed = copy_content(content)
+            for name, (broadcast, encoded_now) in broadcasts.items():
+                payload, seconds = broadcast.payload, broadcast.encode_s
+                if row is not entry.row:
+                    payload, seconds = broadcast.others[spec]
+                _count(row, payload, broadcast.base)
+                row.encode_s += seconds if encoded_now else 0.0
+                changed.array_records[name] = payload_record(payload)
+            if row is not entry.row:
+                take_note(changed)
+                put_note(changed, spec)
+                row.message_bytes = message_bytes(changed)
+        held = {name: broadcast for name, (broadcast, _) in broadcasts.items()}
+        self._sent[node] = (entry, held)
+
+    def answered(self, node: int, note: object, content: RecordDict) -> Entry:
+        """Enter a reply into the ledger and learn from its note.
+
+        Raises
+        ------
+        PayloadError
+            When the note is malformed or missing.
+        """
+        entry = self.carried("up", node, content)
+        if note is None:
+            raise PayloadError("the reply carries no note: list compression_mod in the mods")
+        learnt = ReplyNote.from_bytes(note)
+        self.learn(node, learnt.partition)
+        entry.set_client(learnt.partition)
+        entry.row.encode_s = learnt.encode_s
+        if node in self._sent:
+            self._sent[node][0].row.decode_s = learnt.decode_s
+        return entry
+
+    def learn(self, node: int, partition: int) -> None:
+        """Remember the partition of a node, and name it in the row of what it was sent."""
+        self.partitions[node] = partition
+        if node in self._sent:
+            self._sent[node][0].set_client(partition)
+
+    def unanswered(self) -> list[int]:
+        """Return the nodes of this exchange whose partition is still unknown."""
+        return [node for node, (entry, _) in self._sent.items() if entry.row.client < 0]
+
+    def opener(
+        self, node: int, payload: bytes, expected: Template | None = None, *, record: str = ""
+    ) -> Decode:
+        """Return a function that decodes a reply; each call decodes anew, so memory stays flat.
+
+        Parameters
+        ----------
+        node : int
+            The sender.
+        payload : bytes
+            Its coded blob.
+        expected : Template or None
+            What the reply must hold; None expects what the broadcast held.
+        record : str
+            Name of the record of arrays, where a message carries several.
+        """
+        held = self._held(node, record)
+        base = None if held is None else held.base
+        if expected is None and held is not None:
+            expected = _announced(payload, held.template)
+        limit = INIT_MAX_BYTES if expected is None else expected.nbytes
+
+        def decode() -> Arrays:
+            return decode_payload(payload, template=expected, base=base or None, max_bytes=limit)
+
+        return decode
+
+    def check(self, entry: Entry, payload: bytes, decode: Decode, *, record: str = "") -> None:
+        """Decode a reply once, fill in its row, and refuse what must not be aggregated.
+
+        Raises
+        ------
+        PayloadError
+            When the payload is corrupt, of another shape, or holds a value that is not finite.
+        """
+        row = entry.row
+        try:
+            arrays, seconds = _timed(decode)
+        except PayloadError:
+            row.payload_bytes += len(payload)
+            raise
+        row.decode_s = seconds if math.isnan(row.decode_s) else row.decode_s + seconds
+        _count(row, payload, arrays)
+        self._compare(entry, arrays, record)
+        for name, array in arrays.items():
+            if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
+                raise PayloadError(f"array {name} holds values that are not finite")
+
+    def carried(
+        self, direction: Direction, node: int, content: RecordDict, *, kind: Kind | None = None
+    ) -> Entry:
+        """Enter a message into the ledger with its weight in transport, and return its entry."""
+        row = MessageRow(
+            round=self.round,
+            client=self.partitions.get(node, -1),
+            direction=direction,
+            kind=self.kind if kind is None else kind,
+            codec=self.codec,
+            message_bytes=message_bytes(content),
+        )
+        twins = {
+            spec: ledger.add(replace(row, codec=spec)) for spec, ledger in self.also_ledgers.items()
+        }
+        return Entry(node, self.ledger.add(row), twins, content)
+
+    def _held(self, node: int, record: str) -> Broadcast | None:
+        return base_for(self._sent[node][1], record) if node in self._sent else None
+
+    def _compare(self, entry: Entry, arrays: Arrays, record: str) -> None:
+        """Code a reply's arrays with the other codecs and enter what that weighs."""
+        held = self._held(entry.node, record)
+        base = None if held is None else held.base
+        for spec, row in entry.twins.items():
+            payload, row.encode_s = _timed(
+                lambda spec=spec: encode_reply(arrays, codec=spec, base=base)  # type: ignore[misc]
+            )
+            template = Template.of(arrays)
+            _, row.decode_s = _timed(
+                lambda payload=payload: decode_payload(payload, template=template, base=base)  # type: ignore[misc]
+            )
+            _count(row, payload, arrays)
+            changed = copy_content(entry.content)
+            for name in changed.array_records:
+                if name == record or not record:
+                    changed.array_records[name] = payload_record(payload)
+            row.message_bytes = message_bytes(changed)
+
+
+def base_for(held: Mapping[str, Held], record: str) -> Held | None:
+    """Return what a reply's record may refer to: its namesake, or the only record there was."""
+    if record in held:
+        return held[record]
+    return next(iter(held.values())) if len(held) == 1 else None
+
+
+def encode_reply(arrays: Arrays, *, codec: str, base: Arrays | None) -> bytes:
+    """Return the payload of a reply to a broadcast of `base`.
+
+    Arrays with the base's names, shapes and dtypes travel with the hash of their template alone;
+    others carry their template, and the server decides whether it expects them.
+    """
+    if base and Template.of(arrays).hash == Template.of(base).hash:
+        return encode_payload(arrays, codec=codec, base=base, self_contained=False)
+    return encode_payload(arrays, codec=codec)
+
+
+def _announced(payload: bytes, held: Template) -> Template:
+    """Return the template that a reply announces, if it differs from `held` in float types alone.
+
+    Server-side optimisers broadcast float64 and get float32 back.
+    """
+    try:
+        announced = describe_payload(payload).template
+    except PayloadError:
+        return held  # decoding says what is wrong
+    if announced is None or announced.names != held.names:
+        return held
+    pairs = zip(announced.specs, held.specs, strict=True)
+    if all(a.shape == b.shape and a.dtype.kind == b.dtype.kind for a, b in pairs):
+        return announced
+    return held
+
+
+Result = TypeVar("Result")
+
+
+def _timed(call: Callable[[], Result]) -> tuple[Result, float]:
+    started = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - started
+
+
+def _count(row: MessageRow, payload: bytes, arrays: Arrays) -> None:
+    sizes = payload_sizes(payload)
+    parameters = sum(array.size for array in arrays.values())
+    row.parameters += parameters
+    row.nonzero += sum(int(np.count_nonzero(array)) for array in arrays.values())
+    row.dense_bytes += 4 * parameters
+    row.payload_bytes += len(payload)
+    row.mask_bytes += sizes.mask_bytes
+    row.value_bytes += sizes.value_bytes

@@ -1,0 +1,136 @@
+"""An in-process grid: virtual clients without Ray, started at once, one after another."""
+
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
+from logging import getLogger
+
+from flwr.app import Context, Message, RecordDict
+from flwr.app.error import Error
+from flwr.app.user_config import UserConfig
+from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+
+from flwr_gan.errors import FlwrGanError
+from flwr_gan.flower.records import copy_content
+
+log = getLogger(__name__)
+
+
+class InlineGrid(Grid):
+    """Deliver messages by calling the client app in this process.
+
+    Node ``i + 1`` holds partition ``i``. Each node's context, and with it ``context.state``, is
+    made when its first message arrives and lives as long as the grid. An exception in a client
+    becomes an error reply, as in deployment.
+
+    Parameters
+    ----------
+    client_app : flwr.clientapp.ClientApp
+        The app of every client.
+    num_supernodes : int
+        Number of virtual clients.
+    run_config : mapping
+        Flower's run config, for the contexts.
+    on_reply : callable, optional
+        Called after each message that a client has answered.
+    """
+
+    def __init__(
+        self,
+        client_app: ClientApp,
+        *,
+        num_supernodes: int,
+        run_config: Mapping[str, bool | float | int | str],
+        run: Run,
+        on_reply: Callable[[], None] | None = None,
+    ) -> None:
+        self._client_app = client_app
+        self._num_supernodes = num_supernodes
+        self._run_config = dict(run_config)
+        self._run = run
+        self._on_reply = on_reply
+        self._contexts: dict[int, Context] = {}
+        self._replies: dict[str, Message] = {}
+        self._ids = count(1)
+        self._lock = threading.RLock()
+
+    def set_run(self, run: Run) -> None:
+        """Set the run."""
+        self._run = run
+
+    @property
+    def run(self) -> Run:
+        """The run that this grid serves."""
+        return self._run
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """Return a message from the server to a node."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the ids of all nodes."""
+        return range(1, self._num_supernodes + 1)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Deliver messages and keep the replies; returns the messages' ids."""
+        message_ids = []
+        for message in messages:
+            with self._lock:
+                message_id = str(next(self._ids))
+                message.metadata.__dict__["_message_id"] = message_id
+                self._replies[message_id] = self._deliver(message)
+            message_ids.append(message_id)
+        return message_ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Return the replies to these messages, each once."""
+        return [self._replies.pop(i) for i in message_ids if i in self._replies]
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Deliver messages and return the replies; `timeout` has no meaning in one process."""
+        return self.pull_messages(self.push_messages(messages))
+
+    def _context(self, node_id: int) -> Context:
+        if node_id not in self._contexts:
+            node_config: UserConfig = {
+                "partition-id": node_id - 1,
+                "num-partitions": self._num_supernodes,
+            }
+            self._contexts[node_id] = Context(
+                run_id=self._run.run_id,
+                node_id=node_id,
+                node_config=node_config,
+                state=RecordDict(),
+                run_config=dict(self._run_config),
+            )
+        return self._contexts[node_id]
+
+    def _deliver(self, message: Message) -> Message:
+        node_id = message.metadata.dst_node_id
+        received = Message(metadata=message.metadata, content=copy_content(message.content))  # type: ignore[call-overload]
+        try:
+            if node_id not in self.get_node_ids():
+                raise ValueError(f"there is no node {node_id}")
+            reply = self._client_app(received, self._context(node_id))
+        except Exception as error:
+            log.debug("node %d failed:\n%s", node_id, traceback.format_exc())
+            reason = str(error) if isinstance(error, FlwrGanError) else f"{type(error).__name__}: {error}"
+            code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+            reply = Message(Error(code, f"partition {node_id - 1}: {reason}"), reply_to=received)
+        reply.metadata.__dict__["_message_id"] = str(next(self._ids))
+        if self._on_reply is not None:
+            self._on_reply()
+        return reply

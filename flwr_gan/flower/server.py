@@ -1,0 +1,71 @@
+"""The server loop: Flower's own rounds, with a result row and a checkpoint after each."""
+
+import time
+from collections.abc import Callable
+from logging import getLogger
+from typing import Any
+
+from flwr.common import FitRes, Parameters
+from flwr.server.client_manager import SimpleClientManager
+from flwr.server.client_proxy import ClientProxy
+from flwr.server.history import History
+from flwr.server.server import Server
+
+from flwr_gan.flower.strategy import CompressedStrategy
+
+log = getLogger(__name__)
+
+Results = list[tuple[ClientProxy, FitRes]]
+
+
+class RoundServer(Server):
+    """Run the rounds of a legacy strategy from a given one on, and report each when it is over.
+
+    Parameters
+    ----------
+    strategy : CompressedStrategy
+        The wrapped strategy.
+    first_round : int
+        1, or the round after the last finished one.
+    parameters : Parameters or None
+        Global parameters to resume from.
+    on_round : callable
+        ``on_round(server_round, parameters, results, metrics, seconds)`` after each round.
+        `metrics` are what the clients' evaluation gave, empty when they did not evaluate.
+    """
+
+    def __init__(
+        self,
+        *,
+        strategy: CompressedStrategy,
+        first_round: int,
+        parameters: Parameters | None,
+        on_round: Callable[[int, Parameters, Results, dict[str, Any], float], None],
+    ) -> None:
+        super().__init__(client_manager=SimpleClientManager(), strategy=strategy)
+        self._first_round = first_round
+        self._resumed = parameters
+        self._on_round = on_round
+
+    def fit(self, num_rounds: int, timeout: float | None) -> tuple[History, float]:
+        """Run the rounds that are left."""
+        history = History()
+        started = time.perf_counter()
+        if self._resumed is None:
+            self.parameters = self._get_initial_parameters(server_round=0, timeout=timeout)
+        else:
+            self.parameters = self._resumed
+        for server_round in range(self._first_round, num_rounds + 1):
+            begun = time.perf_counter()
+            outcome = self.fit_round(server_round=server_round, timeout=timeout)
+            results: Results = []
+            if outcome is not None:
+                parameters, _, (results, _) = outcome
+                if parameters is not None:
+                    self.parameters = parameters
+            evaluated = self.evaluate_round(server_round=server_round, timeout=timeout)
+            metrics = {} if evaluated is None else evaluated[1]
+            self._on_round(
+                server_round, self.parameters, results, metrics, time.perf_counter() - begun
+            )
+        return history, time.perf_counter() - started

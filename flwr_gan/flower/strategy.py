@@ -1,0 +1,298 @@
+"""The server's half of the wire for Flower's legacy strategies."""
+
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from logging import getLogger
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from flwr.common import (
+    EvaluateIns,
+    EvaluateRes,
+    FitIns,
+    FitRes,
+    GetParametersIns,
+    GetPropertiesIns,
+    Parameters,
+    Scalar,
+)
+from flwr.compat.common.recorddict_compat import (
+    evaluateins_to_recorddict,
+    evaluateres_to_recorddict,
+    fitins_to_recorddict,
+    fitres_to_recorddict,
+    getparametersins_to_recorddict,
+    getparametersres_to_recorddict,
+    getpropertiesins_to_recorddict,
+    getpropertiesres_to_recorddict,
+)
+from flwr.server.client_manager import ClientManager
+from flwr.server.client_proxy import ClientProxy
+from flwr.server.strategy import Strategy
+from flwr.serverapp.strategy import Strategy as MessageStrategy
+
+from flwr_gan.errors import PayloadError
+from flwr_gan.flower.exchange import Exchange
+from flwr_gan.flower.notes import NOTE, QUERY, partition_in
+from flwr_gan.flower.records import (
+    Arrays,
+    arrays_to_parameters,
+    named_parameters,
+    parameters_payload,
+    payload_parameters,
+)
+from flwr_gan.flower.sampling import OrderedClientManager
+from flwr_gan.seeding import derive_seed
+from flwr_gan.wire.ledger import Ledger
+
+log = getLogger(__name__)
+Ins = TypeVar("Ins", FitIns, EvaluateIns)
+Failures = list[tuple[ClientProxy, Any] | BaseException]
+
+
+class CodedFitRes(FitRes):
+    """A reply that keeps its payload and decodes the parameters each time they are read.
+
+    An inner strategy that folds the replies one by one therefore holds one decoded client at a
+    time; one that wants the payload itself finds it in `payload`.
+    """
+
+    def __init__(self, result: FitRes, payload: bytes, decode: Callable[[], Arrays]) -> None:
+        self.payload = payload
+        self._decode = decode
+        self._replaced: Parameters | None = None
+        self.status, self.num_examples = result.status, result.num_examples
+        self.metrics = result.metrics
+
+    @property
+    def parameters(self) -> Parameters:  # type: ignore[override]
+        """The decoded parameters, or those that a strategy has put in their place."""
+        return self._replaced or arrays_to_parameters(self._decode().values())
+
+    @parameters.setter
+    def parameters(self, value: Parameters) -> None:
+        self._replaced = value
+
+    def arrays(self) -> list[np.ndarray[Any, Any]]:
+        """Return the decoded arrays."""
+        return list(self._decode().values())
+
+
+class CompressedStrategy(Strategy):
+    """Wrap a legacy Flower strategy so that its parameters travel as coded payloads.
+
+    The inner strategy sees plain parameters; clients need ``mods=[compression_mod]``. Replies are
+    sorted by partition before the inner strategy sees them, and clients are sampled with a seed,
+    so that a run is the same on every engine. A reply that is corrupt, of another shape or not
+    finite becomes a failure of its round.
+
+    Parameters
+    ----------
+    inner : flwr.server.strategy.Strategy
+        The strategy to wrap. When it has a method ``reply_template() -> Template``, replies must
+        match that instead of what was broadcast.
+    codec : str
+        Codec spec for both directions.
+    seed : int
+        Seed of client sampling.
+    ledger : Ledger, optional
+        Takes a row for each message; a new one by default.
+    also_codecs : sequence of str
+        Lossless codecs that every message is coded with as well, for comparison; their ledgers
+        are ``exchange.also_ledgers``.
+
+    Raises
+    ------
+    TypeError
+        When `inner` is not a legacy strategy.
+    CodecError
+        When `codec` is unknown or not installed.
+    """
+
+    def __init__(
+        self,
+        inner: Strategy,
+        *,
+        codec: str = "sparse",
+        seed: int = 0,
+        ledger: Ledger | None = None,
+        also_codecs: Sequence[str] = (),
+    ) -> None:
+        if isinstance(inner, MessageStrategy):
+            raise TypeError(
+                f"{type(inner).__name__} is a flwr.serverapp strategy: wrap it in "
+                "CompressedMessageStrategy instead"
+            )
+        if not isinstance(inner, Strategy):
+            raise TypeError(f"expected a flwr.server strategy, got {type(inner).__name__}")
+        self.inner = inner
+        self.seed = seed
+        self.exchange = Exchange(codec, Ledger() if ledger is None else ledger, also_codecs)
+        self.failures: dict[int, list[str]] = {}
+        self._proxies: dict[int, ClientProxy] = {}
+
+    @property
+    def ledger(self) -> Ledger:
+        """The rows of all messages so far."""
+        return self.exchange.ledger
+
+    def initialize_parameters(self, client_manager: ClientManager) -> Parameters | None:
+        """Return the inner strategy's initial parameters, or ask a client for its own, coded."""
+        self.exchange.begin(0, "init")
+        parameters = self.inner.initialize_parameters(client_manager)
+        if parameters is not None:
+            return parameters
+        chosen = self._view(client_manager, "initial").sample(1)
+        if not chosen:
+            return None
+        (client,) = chosen
+        node = int(client.cid)
+        self._partitions_of([client])
+        ins = GetParametersIns({NOTE: self.exchange.codec})
+        self.exchange.carried("down", node, getparametersins_to_recorddict(ins))
+        result = client.get_parameters(ins, None, 0)
+        content = getparametersres_to_recorddict(result, keep_input=True)
+        entry = self.exchange.carried("up", node, content)
+        payload = parameters_payload(result.parameters)
+        decode = self.exchange.opener(node, payload, None)
+        self.exchange.check(entry, payload, decode)
+        return arrays_to_parameters(decode().values())
+
+    def configure_fit(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, FitIns]]:
+        """Encode what the inner strategy wants to send, once for each distinct broadcast."""
+        self.exchange.begin(server_round, "train")
+        view = self._view(client_manager, "train", server_round)
+        return self._encode(self.inner.configure_fit(server_round, parameters, view))
+
+    def aggregate_fit(
+        self,
+        server_round: int,
+        results: list[tuple[ClientProxy, FitRes]],
+        failures: Failures,
+    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+        """Check each reply and hand the good ones, sorted by partition, to the inner strategy."""
+        good: list[tuple[ClientProxy, FitRes]] = []
+        bad: Failures = list(failures)
+        expected = getattr(self.inner, "reply_template", lambda: None)()
+        for client, result in sorted(results, key=_place):
+            node = int(client.cid)
+            try:
+                content = fitres_to_recorddict(result, keep_input=True)
+                entry = self.exchange.answered(node, result.metrics.pop(NOTE, None), content)
+                payload = parameters_payload(result.parameters)
+                decode = self.exchange.opener(node, payload, expected)
+                self.exchange.check(entry, payload, decode)
+            except PayloadError as error:
+                bad.append(error)
+            else:
+                good.append((client, CodedFitRes(result, payload, decode)))
+        self._settle(server_round, bad)
+        return self.inner.aggregate_fit(server_round, good, bad)
+
+    def configure_evaluate(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, EvaluateIns]]:
+        """Encode what the inner strategy wants evaluated at the clients."""
+        self.exchange.begin(server_round, "evaluate")
+        view = self._view(client_manager, "evaluate", server_round)
+        return self._encode(self.inner.configure_evaluate(server_round, parameters, view))
+
+    def aggregate_evaluate(
+        self,
+        server_round: int,
+        results: list[tuple[ClientProxy, EvaluateRes]],
+        failures: Failures,
+    ) -> tuple[float | None, dict[str, Scalar]]:
+        """Log the replies and hand them, sorted by partition, to the inner strategy."""
+        good: list[tuple[ClientProxy, EvaluateRes]] = []
+        bad: Failures = list(failures)
+        for client, result in sorted(results, key=_place):
+            content = evaluateres_to_recorddict(result)
+            try:
+                self.exchange.answered(int(client.cid), result.metrics.pop(NOTE, None), content)
+                if not np.isfinite(result.loss):
+                    raise PayloadError("the reported loss is not finite")
+            except PayloadError as error:
+                bad.append(error)
+            else:
+                good.append((client, result))
+        self._settle(server_round, bad)
+        return self.inner.aggregate_evaluate(server_round, good, bad)
+
+    def evaluate(
+        self, server_round: int, parameters: Parameters
+    ) -> tuple[float, dict[str, Scalar]] | None:
+        """Evaluate plain parameters as the inner strategy does; nothing travels."""
+        return self.inner.evaluate(server_round, parameters)
+
+    def _encode(self, instructions: list[tuple[ClientProxy, Ins]]) -> list[tuple[ClientProxy, Ins]]:
+        coded: list[tuple[ClientProxy, Ins]] = []
+        self._proxies = {int(client.cid): client for client, _ in instructions}
+        for client, ins in instructions:
+            sent = self.exchange.broadcast(
+                ins.parameters, partial(named_parameters, ins.parameters)
+            )
+            config = {**ins.config, NOTE: self.exchange.codec}
+            out = type(ins)(payload_parameters(sent[0].payload), config)
+            to_content = (
+                fitins_to_recorddict if isinstance(out, FitIns) else evaluateins_to_recorddict
+            )
+            content = to_content(cast(Any, out), keep_input=True)
+            (record,) = content.array_records
+            self.exchange.sent(int(client.cid), {record: sent}, content)
+            coded.append((client, out))
+        return coded
+
+    def _settle(self, server_round: int, failures: Failures) -> None:
+        """Log why clients failed, and find out who they were."""
+        reasons = [_reason(failure) for failure in failures]
+        self.failures.setdefault(server_round, []).extend(reasons)
+        for reason in reasons:
+            log.warning("round %d: a client was dropped: %s", server_round, reason)
+        self._partitions_of([self._proxies[node] for node in self.exchange.unanswered()])
+
+    def _view(
+        self, client_manager: ClientManager, purpose: str, server_round: int = 0
+    ) -> OrderedClientManager:
+        rng = random.Random(derive_seed(self.seed, f"sample-{purpose}", round=server_round))
+        return OrderedClientManager(client_manager, rng=rng, partition_of=self._partitions_of)
+
+    def _partitions_of(self, clients: list[ClientProxy]) -> dict[str, int]:
+        """Return the partitions of clients, asking the mods of those that are not known yet."""
+        for client in clients:
+            node = int(client.cid)
+            if self.exchange.partitions.get(node, -1) < 0:
+                self.exchange.learn(node, self._ask(client, node))
+        return {client.cid: self.exchange.partitions[int(client.cid)] for client in clients}
+
+    def _ask(self, client: ClientProxy, node: int) -> int:
+        ins = GetPropertiesIns({NOTE: QUERY})
+        question = getpropertiesins_to_recorddict(ins)
+        asked = self.exchange.carried("down", node, question, kind="init")
+        try:
+            result = client.get_properties(ins, None, self.exchange.round)
+            partition = int(str(result.properties["partition-id"]))
+        except Exception as error:  # whatever a transport raises for a node that is gone
+            log.info("node %d does not tell its partition: %s", node, error)
+            return -1
+        asked.set_client(partition)
+        answer = self.exchange.carried("up", node, getpropertiesres_to_recorddict(result), kind="init")
+        answer.set_client(partition)
+        return partition
+
+
+def _place(reply: tuple[ClientProxy, FitRes | EvaluateRes]) -> tuple[int, int]:
+    client, result = reply
+    return partition_in(result.metrics.get(NOTE)), int(client.cid)
+
+
+def _reason(failure: tuple[ClientProxy, Any] | BaseException) -> str:
+    """Return one line that says why a client failed."""
+    if isinstance(failure, BaseException):
+        text = str(failure) or type(failure).__name__
+    else:
+        text = str(failure[1].status.message)
+    return " ".join(text.split())

@@ -1,0 +1,94 @@
+"""What each critic iteration sees: real samples, labels, generated samples, points between.
+
+N samples, B batch, R critic iterations, P of them whose fakes are made together, L latent,
+T vectors, C components.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flwr_gan.errors import DataError
+from flwr_gan.gan.config import GanConfig
+from flwr_gan.gan.networks import Generator
+from flwr_gan.gan.sampling import check_labels
+from flwr_gan.gan.weights import as_tensor
+
+# The generator does not change between critic iterations, so the fakes of several are made at once.
+FAKES_AT_A_TIME = 4096
+
+
+class Batch(NamedTuple):
+    """One critic iteration's share; ``mix_B`` says where between real and fake to interpolate."""
+
+    real_BTC: Tensor
+    fake_BTC: Tensor
+    y_B: Tensor
+    mix_B: Tensor
+
+
+def check_data(
+    x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Return samples (float32) and labels (int64) as tensors on the generator's device.
+
+    Raises
+    ------
+    DataError
+        If there are none, shapes or labels do not fit the generator, or a value is not finite.
+    """
+    shape = (generator.num_vectors, generator.num_components)
+    if len(x_NTC) == 0 or x_NTC.shape[1:] != shape or y_N.shape != (len(x_NTC),):
+        raise DataError(
+            f"training data has shapes {x_NTC.shape} and {y_N.shape}: "
+            f"(N, {shape[0]}, {shape[1]}) and (N,) with N of at least 1 are needed"
+        )
+    if not np.isfinite(x_NTC).all():
+        raise DataError("training data holds values that are not finite: remove those samples")
+    y = as_tensor(y_N.astype(np.int64))
+    check_labels(y, generator.num_classes)
+    device = generator.conv2.weight.device
+    return as_tensor(x_NTC.astype(np.float32)).to(device), y.to(device)
+
+
+def draw_batches(
+    real_NTC: Tensor, y_N: Tensor, generator: Generator, config: GanConfig, rng: torch.Generator
+) -> Iterator[Batch]:
+    """Yield the R batches of one generator iteration (Alg. 1, lines 9-11).
+
+    Samples are drawn with replacement, so a batch may be larger than the data.
+
+    Parameters
+    ----------
+    real_NTC, y_N : Tensor
+        All real samples and their labels.
+    generator : Generator
+        Makes the generated samples, for the labels of the real ones; no gradient reaches it.
+    config : GanConfig
+        ``batch_size``, ``critic_iterations`` and ``fresh_batch``.
+    rng : torch.Generator
+        Advances.
+    """
+    R, B, device = config.critic_iterations, config.batch_size, y_N.device
+    loads = R if config.fresh_batch else 1
+    index_RB = torch.randint(len(y_N), (loads, B), generator=rng, device=rng.device).to(device)
+    mix_RB = torch.rand((R, B), generator=rng, device=rng.device).to(device)
+    rows = max(1, FAKES_AT_A_TIME // B)
+    parts = zip(torch.split(index_RB.expand(R, B), rows), torch.split(mix_RB, rows), strict=True)
+    for index_PB, mix_PB in parts:
+        y_PB, real_PBTC = y_N[index_PB], real_NTC[index_PB]
+        with torch.no_grad():
+            fake_PBTC = generate(generator, y_PB.flatten(), rng).view_as(real_PBTC)
+        yield from map(Batch, real_PBTC, fake_PBTC, y_PB, mix_PB)
+
+
+def generate(generator: Generator, y_B: Tensor, rng: torch.Generator) -> Tensor:
+    """Generate ``x_BTC`` for labels from latent vectors drawn from N(0, I)."""
+    size = (len(y_B), generator.latent_dim)
+    z_BL = torch.randn(size, generator=rng, device=rng.device).to(y_B.device)
+    x_BTC: Tensor = generator(z_BL, y_B)
+    return x_BTC.contiguous()

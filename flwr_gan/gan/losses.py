@@ -1,0 +1,69 @@
+"""Losses of the conditional WGAN-GP (paper 000, Eq. 1-2; Gulrajani et al., 2017).
+
+B batch, T vectors, C components. Eq. 2 is used with the signs that its own text asks for: see
+ERRATA.md beside this file.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+CriticFunction = Callable[[Tensor, Tensor], Tensor]
+
+
+def wasserstein_estimate(
+    critic: CriticFunction, real_BTC: Tensor, fake_BTC: Tensor, y_B: Tensor
+) -> Tensor:
+    """Return E[C(x|y)] - E[C(G(z|y)|y)], which the critic maximises, as a 0-d tensor.
+
+    Parameters
+    ----------
+    critic : callable
+        Takes samples and int64 labels, returns one score a sample.
+    real_BTC, fake_BTC : Tensor
+        Real and generated samples of the same labels, float32.
+    y_B : Tensor
+        Labels, int64.
+    """
+    score_2B = critic(torch.cat([real_BTC, fake_BTC]), torch.cat([y_B, y_B]))
+    real_B, fake_B = score_2B.chunk(2)
+    return real_B.mean() - fake_B.mean()
+
+
+def gradient_penalty(
+    critic: CriticFunction, real_BTC: Tensor, fake_BTC: Tensor, y_B: Tensor, mix_B: Tensor
+) -> Tensor:
+    """Return E[(||grad C(x^|y)||_2 - 1)^2] at points x^ between real and generated samples.
+
+    Parameters
+    ----------
+    critic : callable
+        Takes samples and int64 labels, returns one score a sample.
+    real_BTC, fake_BTC : Tensor
+        Ends of the lines that the points lie on, float32.
+    y_B : Tensor
+        Labels, int64.
+    mix_B : Tensor
+        Where on the line each point lies: 0 is real, 1 generated.
+    """
+    between_BTC = torch.lerp(real_BTC, fake_BTC, mix_B.view(-1, 1, 1)).requires_grad_()
+    score_B = critic(between_BTC, y_B)
+    # a score depends on its own sample alone, so the gradient of the sum holds each sample's own
+    (slope_BTC,) = torch.autograd.grad(score_B.sum(), between_BTC, create_graph=True)
+    norm_B: Tensor = torch.linalg.vector_norm(slope_BTC, dim=(1, 2))
+    return (norm_B - 1).square().mean()
+
+
+def generator_loss(critic: CriticFunction, fake_BTC: Tensor, y_B: Tensor) -> Tensor:
+    """Return -E[C(G(z|y)|y)], Eq. 1, as a 0-d tensor."""
+    return -critic(fake_BTC, y_B).mean()
+
+
+def proximal_term(weights: Iterable[Tensor], anchors: Iterable[Tensor], mu: float) -> Tensor:
+    """Return mu/2 times the squared distance to the anchors (FedProx, Li et al., 2020).
+
+    Pruned weights are zero in ``weights`` and must be zero in ``anchors``: they add nothing.
+    """
+    distances = [(w - a).square().sum() for w, a in zip(weights, anchors, strict=True)]
+    return torch.stack(distances).sum() * (mu / 2)

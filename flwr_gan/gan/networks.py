@@ -1,0 +1,162 @@
+"""Conditional generator and critic for short sequences of vectors (paper 000, section 4).
+
+B batch, L latent, K classes, T vectors, C components, H channels.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
+from torch import Tensor, nn
+
+from flwr_gan.gan.config import GanConfig
+from flwr_gan.seeding import derive_seed
+
+NEGATIVE_SLOPE = 0.2
+
+
+class Generator(nn.Module):
+    """One fully connected layer and two 1-D convolutions, no biases; the output is in [-1, 1].
+
+    The arrays are ``fc.weight`` (H1*T, L+K), ``conv1.weight`` (H2, H1, kernel_size) and
+    ``conv2.weight`` (C, H2, kernel_size), all float32.
+
+    Parameters
+    ----------
+    num_vectors, num_components, num_classes : int
+        T, C and K.
+    latent_dim : int
+        L.
+    channels : sequence of two ints
+        H1 and H2.
+    kernel_size : int
+        Width of the convolutions, odd.
+    seed : int
+        Seed of the initial weights; the global random state is neither read nor changed.
+    """
+
+    def __init__(
+        self,
+        num_vectors: int,
+        num_components: int,
+        num_classes: int,
+        *,
+        latent_dim: int = 64,
+        channels: Sequence[int] = (256, 128),
+        kernel_size: int = 3,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.num_vectors = num_vectors
+        self.num_components = num_components
+        self.num_classes = num_classes
+        self.latent_dim = latent_dim
+        wide, narrow = channels
+        padding = kernel_size // 2
+        with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
+            self.fc = nn.Linear(latent_dim + num_classes, wide * num_vectors, bias=False)
+            self.conv1 = nn.Conv1d(wide, narrow, kernel_size, padding=padding, bias=False)
+            self.conv2 = nn.Conv1d(narrow, num_components, kernel_size, padding=padding, bias=False)
+        self.to_empty(device="cpu")
+        self.register_buffer("onehot_KK", torch.eye(num_classes), persistent=False)
+        initialise(self, seed)
+
+    def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
+        """Generate ``x_BTC`` from latent vectors and int64 class labels."""
+        h = F.relu(self.fc(torch.cat([z_BL, self.get_buffer("onehot_KK")[y_B]], dim=1)))
+        h_BHT = F.relu(self.conv1(h.view(len(h), -1, self.num_vectors)))
+        return torch.tanh(self.conv2(h_BHT)).transpose(1, 2)
+
+
+class Critic(nn.Module):
+    """Three fully connected layers with leaky ReLU on a sample and its one-hot label.
+
+    Parameters
+    ----------
+    num_vectors, num_components, num_classes : int
+        T, C and K.
+    hidden : sequence of two ints
+        Widths of the hidden layers.
+    seed : int
+        Seed of the initial weights; the global random state is neither read nor changed.
+    """
+
+    def __init__(
+        self,
+        num_vectors: int,
+        num_components: int,
+        num_classes: int,
+        *,
+        hidden: Sequence[int] = (256, 256),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        first, second = hidden
+        with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
+            self.fc1 = nn.Linear(num_vectors * num_components + num_classes, first)
+            self.fc2 = nn.Linear(first, second)
+            self.fc3 = nn.Linear(second, 1)
+        self.to_empty(device="cpu")
+        self.register_buffer("onehot_KK", torch.eye(num_classes), persistent=False)
+        initialise(self, seed)
+
+    def forward(self, x_BTC: Tensor, y_B: Tensor) -> Tensor:
+        """Score samples given their int64 labels: ``score_B``, higher for what looks real."""
+        h = torch.cat([x_BTC.flatten(1), self.get_buffer("onehot_KK")[y_B]], dim=1)
+        h = F.leaky_relu(self.fc1(h), NEGATIVE_SLOPE)
+        h = F.leaky_relu(self.fc2(h), NEGATIVE_SLOPE)
+        score_B: Tensor = self.fc3(h).squeeze(1)
+        return score_B
+
+
+def initialise(network: nn.Module, seed: int) -> None:
+    """Draw every parameter anew from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's own scheme.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Linear and convolution layers, changed in place.
+    seed : int
+        The same seed gives the same float32 weights, bit for bit.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    for layer in network.children():
+        weight = layer.get_parameter("weight")
+        bound = 1 / math.sqrt(weight[0].numel())
+        for parameter in layer.parameters():
+            with torch.no_grad():
+                parameter.uniform_(-bound, bound, generator=rng)
+
+
+def build_networks(
+    config: GanConfig, *, num_vectors: int, num_components: int, num_classes: int, seed: int
+) -> tuple[Generator, Critic]:
+    """Build both networks for samples of shape (T, C) in K classes.
+
+    Parameters
+    ----------
+    config : GanConfig
+        Sizes of the networks.
+    num_vectors, num_components, num_classes : int
+        T, C and K.
+    seed : int
+        Seed of the run: networks built from the same seed start from the same weights.
+    """
+    generator = Generator(
+        num_vectors,
+        num_components,
+        num_classes,
+        latent_dim=config.latent_dim,
+        channels=config.channels,
+        kernel_size=config.kernel_size,
+        seed=derive_seed(seed, "generator"),
+    )
+    critic = Critic(
+        num_vectors,
+        num_components,
+        num_classes,
+        hidden=config.critic_hidden,
+        seed=derive_seed(seed, "critic"),
+    )
+    return generator, critic

@@ -1,0 +1,242 @@
+"""Training of a conditional WGAN-GP (paper 000, Alg. 1), also under a pruning mask.
+
+N samples, B batch, R critic iterations, L latent, T vectors, C components.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import trange
+
+from flwr_gan.errors import ConfigError, TrainingError
+from flwr_gan.gan.adam_state import (
+    adam_arrays,
+    adam_shapes,
+    forget,
+    forget_pruned,
+    load_adam_arrays,
+    new_adam,
+)
+from flwr_gan.gan.batches import Batch, check_data, draw_batches, generate
+from flwr_gan.gan.config import GanConfig
+from flwr_gan.gan.losses import (
+    generator_loss,
+    gradient_penalty,
+    proximal_term,
+    wasserstein_estimate,
+)
+from flwr_gan.gan.networks import Critic, Generator
+from flwr_gan.gan.training_log import LossRecorder, TrainLog
+from flwr_gan.gan.weights import as_tensor, check_arrays, load_network_arrays, network_arrays
+
+
+class WganGpTrainer:
+    """Trains a generator against a critic; owns the critic and the state of both optimisers.
+
+    The trainer holds no random state: what it draws comes from the ``rng`` that is passed in, and
+    two calls of ``train`` with n1 and n2 iterations and one ``rng`` equal one call with n1 + n2,
+    bit for bit.
+
+    Parameters
+    ----------
+    generator : Generator
+        Trained in place; its weights may be replaced between two calls of ``train``.
+    critic : Critic
+        Trained in place.
+    config : GanConfig
+        Hyperparameters.
+    device : str
+        Where to compute.
+    """
+
+    def __init__(
+        self, generator: Generator, critic: Critic, *, config: GanConfig, device: str = "cpu"
+    ) -> None:
+        self.generator = generator.to(device)
+        self.critic = critic.to(device)
+        self.config = config
+        self._device = torch.device(device)
+        self._first_critic = network_arrays(critic)
+        betas = config.betas
+        self._generator_adam = new_adam(self.generator, lr=config.generator_lr, betas=betas)
+        self._critic_adam = new_adam(self.critic, lr=config.critic_lr, betas=betas)
+
+    def train(
+        self,
+        x_NTC: NDArray[np.float32],
+        y_N: NDArray[np.int64],
+        *,
+        iterations: int | None = None,
+        rng: torch.Generator,
+        mask: Mapping[str, NDArray[np.bool_]] | None = None,
+        anchor: Mapping[str, NDArray[np.float32]] | None = None,
+        proximal_mu: float = 0.0,
+        progress: str | None = None,
+    ) -> TrainLog:
+        """Train for some generator iterations, each after R critic iterations.
+
+        Labels that the generator is asked for are those of the loaded batch, so they follow the
+        distribution of ``y_N``.
+
+        Parameters
+        ----------
+        x_NTC : ndarray of float32
+            Real samples in [-1, 1]; batches are drawn with replacement.
+        y_N : ndarray of int64
+            Their labels.
+        iterations : int or None
+            Generator iterations N; None takes them from the config.
+        rng : torch.Generator
+            Source of batches, latent vectors and interpolation points; advances.
+        mask : mapping from str to bool ndarray, optional
+            True where a generator weight is kept, for each parameter. Pruned weights are +0.0
+            after every step and so are their moments in Adam.
+        anchor : mapping from str to float32 ndarray, optional
+            Weights that the proximal term pulls towards; default: those before this call.
+        proximal_mu : float
+            mu of FedProx: mu/2 times the squared distance of the surviving generator weights to
+            the anchor is added to the generator's loss. 0 switches it off.
+        progress : str or None
+            Label of a progress bar, drawn only on a terminal; None draws none.
+
+        Raises
+        ------
+        ConfigError
+            If ``iterations`` is below 1.
+        DataError
+            If there are no samples, a sample is not finite, or shapes, labels, mask or anchor do
+            not fit the networks.
+        TrainingError
+            If a loss or a generator weight is not finite; names it and the iteration.
+        """
+        iterations = self.config.iterations if iterations is None else iterations
+        if iterations < 1:
+            raise ConfigError(f"iterations={iterations} is not allowed: give at least 1")
+        real_NTC, label_N = check_data(x_NTC, y_N, self.generator)
+        pruned = self._apply_mask(mask) if mask is not None else None
+        anchors = self._anchors(anchor, mask) if proximal_mu else []
+        recorder = LossRecorder(iterations)
+        steps = trange(iterations, desc=progress, disable=None if progress else True, leave=False)
+        with steps:
+            for _ in steps:
+                losses = []
+                for batch in draw_batches(real_NTC, label_N, self.generator, self.config, rng):
+                    losses.append(self._critic_step(batch))
+                loss = self._generator_step(batch.y_B, rng, pruned, anchors, proximal_mu)
+                recorder.add(torch.cat([torch.stack(losses).mean(dim=0), loss.view(1)]))
+        log = recorder.finish()
+        self._check_weights(iterations)
+        return log
+
+    def restart(self) -> None:
+        """Give the critic its first weights back and let both optimisers forget (Alg. 2, line 11).
+
+        The generator's weights are left alone: rewinding them is the pruner's work.
+        """
+        load_network_arrays(self.critic, self._first_critic)
+        forget(self._critic_adam, self.critic)
+        forget(self._generator_adam, self.generator)
+
+    def state_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return the critic and both optimisers as float32 arrays; the generator is not in it."""
+        parts = {
+            "critic": network_arrays(self.critic),
+            "critic_adam": adam_arrays(self._critic_adam, self.critic),
+            "generator_adam": adam_arrays(self._generator_adam, self.generator),
+        }
+        return {f"{part}/{name}": array for part, of in parts.items() for name, array in of.items()}
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Write what ``state_arrays`` gave back, bit for bit.
+
+        Raises
+        ------
+        DataError
+            If a name is missing or unknown, or a shape differs; nothing is changed then.
+        """
+        shapes: dict[str, tuple[int, ...]] = {
+            f"critic/{name}": tuple(weight.shape) for name, weight in self.critic.named_parameters()
+        }
+        for part, network in (("critic_adam", self.critic), ("generator_adam", self.generator)):
+            shapes |= {f"{part}/{name}": shape for name, shape in adam_shapes(network).items()}
+        check_arrays(arrays, shapes)
+        load_network_arrays(self.critic, _part(arrays, "critic"))
+        load_adam_arrays(self._critic_adam, self.critic, _part(arrays, "critic_adam"))
+        load_adam_arrays(self._generator_adam, self.generator, _part(arrays, "generator_adam"))
+
+    def _critic_step(self, batch: Batch) -> Tensor:
+        """Update the critic once (Eq. 2); return its loss, Wasserstein estimate and penalty."""
+        real_BTC, fake_BTC, y_B, mix_B = batch
+        estimate = wasserstein_estimate(self.critic, real_BTC, fake_BTC, y_B)
+        penalty = gradient_penalty(self.critic, real_BTC, fake_BTC, y_B, mix_B)
+        loss = self.config.penalty * penalty - estimate
+        _step(self._critic_adam, loss, list(self.critic.parameters()))
+        return torch.stack([loss.detach(), estimate.detach(), penalty.detach()])
+
+    def _generator_step(
+        self,
+        y_B: Tensor,
+        rng: torch.Generator,
+        pruned: dict[str, Tensor] | None,
+        anchors: list[Tensor],
+        mu: float,
+    ) -> Tensor:
+        """Update the surviving generator weights once (Eq. 1); return the loss."""
+        weights = list(self.generator.parameters())
+        loss = generator_loss(self.critic, generate(self.generator, y_B, rng), y_B)
+        if mu:
+            loss = loss + proximal_term(weights, anchors, mu)
+        _step(self._generator_adam, loss, weights, list(pruned.values()) if pruned else None)
+        return loss.detach()
+
+    def _check_weights(self, iterations: int) -> None:
+        for name, weight in self.generator.named_parameters():
+            if not bool(weight.isfinite().all()):
+                raise TrainingError(
+                    f"generator weight {name} is not finite after generator iteration "
+                    f"{iterations}: lower the learning rates of the gan settings"
+                )
+
+    def _apply_mask(self, mask: Mapping[str, NDArray[np.bool_]]) -> dict[str, Tensor]:
+        weights = dict(self.generator.named_parameters())
+        check_arrays(mask, {name: tuple(weight.shape) for name, weight in weights.items()})
+        pruned = {name: ~as_tensor(mask[name]).bool().to(self._device) for name in weights}
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.masked_fill_(pruned[name], 0.0)
+        forget_pruned(self._generator_adam, self.generator, pruned)
+        return pruned
+
+    def _anchors(
+        self,
+        anchor: Mapping[str, NDArray[np.float32]] | None,
+        mask: Mapping[str, NDArray[np.bool_]] | None,
+    ) -> list[Tensor]:
+        weights = dict(self.generator.named_parameters())
+        if anchor is None:
+            return [weight.detach().clone() for weight in weights.values()]
+        check_arrays(anchor, {name: tuple(weight.shape) for name, weight in weights.items()})
+        kept = {n: np.where(mask[n], anchor[n], 0.0) if mask else anchor[n] for n in weights}
+        return [as_tensor(a.astype(np.float32)).to(self._device) for a in kept.values()]
+
+
+def _step(
+    adam: torch.optim.Adam,
+    loss: Tensor,
+    weights: list[nn.Parameter],
+    pruned: list[Tensor] | None = None,
+) -> None:
+    """Take one step of Adam; pruned weights get a gradient of exactly zero and do not move."""
+    gradients = torch.autograd.grad(loss, weights)
+    for i, weight in enumerate(weights):
+        gradient = gradients[i].contiguous()  # fused Adam reads memory in order
+        weight.grad = gradient if pruned is None else gradient.masked_fill_(pruned[i], 0.0)
+    adam.step()
+
+
+def _part(arrays: Mapping[str, NDArray[np.generic]], part: str) -> dict[str, NDArray[np.generic]]:
+    start = f"{part}/"
+    return {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}

@@ -1,0 +1,57 @@
+"""A small classifier that serves as judge. N samples, T vectors, C components, D features."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neural_network import MLPClassifier
+
+HIDDEN = (128, 64)
+BATCH_SIZE = 64
+STEPS = 1000
+EPOCHS = (10, 200)
+
+
+class SmallClassifier:
+    """A multilayer perceptron with hidden layers of 128 and 64 units, trained on construction.
+
+    It takes about 1,000 steps of Adam, but at least 10 and at most 200 epochs. The same data and
+    seed give the same classifier on one machine.
+
+    Parameters
+    ----------
+    x_NTC : ndarray of float32
+        Samples, at least one.
+    y_N : ndarray of int64
+        Labels in 0 ... num_classes - 1; classes may be missing.
+    num_classes : int
+        K.
+    seed : int
+        Seed of weights and of the order of batches.
+    """
+
+    def __init__(
+        self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], *, num_classes: int, seed: int
+    ) -> None:
+        count = len(x_NTC)
+        self._network = MLPClassifier(
+            HIDDEN, batch_size=min(BATCH_SIZE, count), random_state=seed % 2**32
+        )
+        classes = np.arange(num_classes)
+        for _ in range(int(np.clip(STEPS * BATCH_SIZE // count, *EPOCHS))):
+            # one epoch a call; unlike fit, it takes labels of which some are missing
+            self._network.partial_fit(_flat(x_NTC), y_N, classes=classes)
+
+    def accuracy(self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
+        """Return the share of samples that are taken for their label."""
+        return float(np.mean(self._network.predict(_flat(x_NTC)) == y_N))
+
+    def features(self, x_NTC: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return ``feature_ND``, the 64 units of the last hidden layer, in float64."""
+        h = _flat(x_NTC)
+        layers = list(zip(self._network.coefs_, self._network.intercepts_, strict=True))
+        for weight, bias in layers[:-1]:
+            h = np.maximum(h @ weight + bias, 0)
+        return h.astype(np.float64)
+
+
+def _flat(x_NTC: NDArray[np.float32]) -> NDArray[np.float32]:
+    return x_NTC.reshape(len(x_NTC), -1)

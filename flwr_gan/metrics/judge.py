@@ -1,0 +1,150 @@
+"""Scores of generated samples against held-out real ones.
+
+N generated samples, T vectors, C components, K classes.
+"""
+
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flwr_gan.errors import DataError
+from flwr_gan.metrics.classifier import SmallClassifier
+from flwr_gan.metrics.frechet import frechet_distance
+from flwr_gan.metrics.neighbours import precision_recall_density_coverage
+from flwr_gan.seeding import derive_seed, numpy_rng
+
+
+class LabelledSamples(Protocol):
+    """Samples ``x_NTC`` (float32) with labels ``y_N`` (int64)."""
+
+    @property
+    def x_NTC(self) -> NDArray[np.float32]: ...  # noqa: D102
+
+    @property
+    def y_N(self) -> NDArray[np.int64]: ...  # noqa: D102
+
+
+class SampleJudge:
+    """Scores samples with a small classifier that was trained once on the real training split.
+
+    Everything is drawn from seeds: the same arguments give the same scores.
+
+    Parameters
+    ----------
+    train, test : LabelledSamples
+        Real samples to train the classifier on, and held-out ones to compare with.
+    num_classes : int
+        K.
+    seed : int
+        Seed of the classifier and of which real samples are used.
+    max_train : int
+        Real training samples used at most.
+    max_samples : int
+        Test samples, and generated samples a call, used at most.
+    neighbours : int
+        k of precision, recall, density and coverage.
+
+    Raises
+    ------
+    DataError
+        If a split has fewer than 2 samples.
+    """
+
+    def __init__(
+        self,
+        train: LabelledSamples,
+        test: LabelledSamples,
+        *,
+        num_classes: int,
+        seed: int,
+        max_train: int = 6000,
+        max_samples: int = 2000,
+        neighbours: int = 5,
+    ) -> None:
+        self._num_classes = num_classes
+        self._max_samples = max_samples
+        self._neighbours = neighbours
+        self._seed = seed
+        self._train = _subset(train.x_NTC, train.y_N, max_train, seed, "judge-train")
+        self._test = _subset(test.x_NTC, test.y_N, max_samples, seed, "judge-test")
+        self._classifier = SmallClassifier(
+            *self._train, num_classes=num_classes, seed=derive_seed(seed, "judge")
+        )
+        self._test_features = self._classifier.features(self._test[0])
+
+    @cached_property
+    def real_accuracy(self) -> float:
+        """Accuracy on the real test split of the classifier trained on the real training split.
+
+        What ``synthetic_accuracy`` could reach if generated samples were as good as real ones.
+        """
+        return self._classifier.accuracy(*self._test)
+
+    @cached_property
+    def real_scores(self) -> dict[str, float]:
+        """Scores of real training samples, taken as if they were generated.
+
+        The distance is the floor that two real splits leave; the other scores are what to reach.
+        """
+        return self.score(*self._train, seed=self._seed)
+
+    def score(
+        self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], seed: int
+    ) -> dict[str, float]:
+        """Score generated samples.
+
+        Parameters
+        ----------
+        x_NTC : ndarray of float32
+            Generated samples, at least 2; more than ``max_samples`` are drawn from.
+        y_N : ndarray of int64
+            Labels they were asked for.
+        seed : int
+            Seed of the draw and of the classifier that is trained on the samples.
+
+        Returns
+        -------
+        dict
+            ``frechet_distance``: in the last hidden layer of the classifier, so comparable only
+            between runs with the same data and seed; it is not the FID.
+            ``precision``, ``recall``, ``density``, ``coverage``: in the same features.
+            ``conditional_accuracy``: share of samples that the classifier takes for their label.
+            ``synthetic_accuracy``: accuracy on real test data of a classifier of the same kind
+            that is trained on the generated samples alone.
+
+        Raises
+        ------
+        DataError
+            If there are fewer than 2 samples or a sample is not finite.
+        """
+        x, y = _subset(x_NTC, y_N, self._max_samples, seed, "judge-samples")
+        features = self._classifier.features(x)
+        own = SmallClassifier(
+            x, y, num_classes=self._num_classes, seed=derive_seed(seed, "judge-synthetic")
+        )
+        return {
+            "frechet_distance": frechet_distance(self._test_features, features),
+            **precision_recall_density_coverage(
+                self._test_features, features, neighbours=self._neighbours
+            ),
+            "conditional_accuracy": self._classifier.accuracy(x, y),
+            "synthetic_accuracy": own.accuracy(*self._test),
+        }
+
+
+def _subset(
+    x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], most: int, seed: int, purpose: str
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Check samples and draw ``most`` of them, in their order, where there are more."""
+    count = len(x_NTC)
+    if count < 2 or len(y_N) != count:
+        raise DataError(f"{count} samples with {len(y_N)} labels: at least 2 of each are needed")
+    broken = int(np.count_nonzero(~np.isfinite(x_NTC).reshape(count, -1).all(axis=1)))
+    if broken:
+        raise DataError(f"{broken} of {count} samples hold values that are not finite")
+    if count <= most:
+        return x_NTC, y_N
+    chosen = np.sort(numpy_rng(seed, purpose).choice(count, most, replace=False))
+    return x_NTC[chosen], y_N[chosen]

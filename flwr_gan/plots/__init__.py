@@ -1,0 +1,9 @@
+"""Pictures: functions that take data and return a matplotlib figure."""
+
+from flwr_gan.plots.figure import save_figure
+from flwr_gan.plots.partition import partition_picture
+from flwr_gan.plots.rounds import rounds_figure
+from flwr_gan.plots.samples import sample_grid
+from flwr_gan.plots.strokes import stroke_plot
+
+__all__ = ["partition_picture", "rounds_figure", "sample_grid", "save_figure", "stroke_plot"]

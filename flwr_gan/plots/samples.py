@@ -1,0 +1,135 @@
+"""A grid of samples, one row a class."""
+
+# K classes, n samples a class, T vectors, C components
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from flwr_gan.data.dataset import Kind
+from flwr_gan.data.drawing import vectors_to_strokes
+from flwr_gan.plots.strokes import (
+    STROKE_NAMES,
+    drawing_side,
+    fit_drawing,
+    stroke_colour,
+    stroke_lines,
+)
+
+_CELL_INCHES = 0.5
+# More classes than this stand in several columns of rows, so that the picture fits a screen.
+_MAX_ROWS = 21
+# Widths in cells.
+_CHARACTER_WIDTH = 0.21
+_MARGIN = 0.35
+_DRAWING_SIDE = 0.78
+_IMAGE_SIDE = 0.92
+
+
+def sample_grid(x_KnTC: npt.NDArray[np.floating], class_names: Sequence[str], kind: Kind) -> Figure:
+    """Draw n samples of each class: strokes coloured by their order, images in grey.
+
+    Parameters
+    ----------
+    x_KnTC : float array, shape (K, n, T, C)
+        The samples, in [-1, 1].
+    class_names : sequence of str
+        K names.
+    kind : "strokes" or "image"
+        How a sample is drawn: vectors (dx, dy, pen), or T rows of C pixels, -1 white and 1 black.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit.
+    """
+    if x_KnTC.ndim != 4 or len(x_KnTC) != len(class_names) or not x_KnTC.size:
+        raise ValueError(
+            f"samples of shape {x_KnTC.shape} are not (K, n, T, C) with K = {len(class_names)}"
+        )
+    if kind == "strokes" and x_KnTC.shape[3] != 3:
+        raise ValueError(f"strokes have 3 components a vector, not {x_KnTC.shape[3]}")
+    num_classes, per_class = x_KnTC.shape[:2]
+    num_blocks = -(-num_classes // _MAX_ROWS)
+    rows = -(-num_classes // num_blocks)
+    name_width = 0.4 + _CHARACTER_WIDTH * max(map(len, class_names))
+    block_width = name_width + per_class + (0.4 if num_blocks > 1 else 0)
+    header = 0.7 if kind == "strokes" else 0.0
+
+    width = num_blocks * block_width + 2 * _MARGIN
+    height = rows + header + 2 * _MARGIN
+    figure = Figure(figsize=(width * _CELL_INCHES, height * _CELL_INCHES))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(-_MARGIN, width - _MARGIN)
+    axes.set_ylim(rows + _MARGIN, -header - _MARGIN)
+    axes.set_axis_off()
+
+    # Cell (k, i) has its middle at centre_Kn2[k, i]; y runs downwards.
+    block, row = np.divmod(np.arange(num_classes), rows)
+    centre_Kn2 = np.empty((num_classes, per_class, 2))
+    centre_Kn2[..., 0] = (block * block_width + name_width)[:, None] + np.arange(per_class) + 0.5
+    centre_Kn2[..., 1] = row[:, None] + 0.5
+    for k, name in enumerate(class_names):
+        x = centre_Kn2[k, 0, 0] - 0.7
+        axes.text(x, row[k] + 0.5, name, ha="right", va="center", fontsize=12)
+        if row[k]:
+            left, right = centre_Kn2[k, 0, 0] - 0.5, centre_Kn2[k, -1, 0] + 0.5
+            axes.plot((left, right), (row[k], row[k]), color="#e3e3e3", linewidth=0.6, zorder=0)
+    if kind == "strokes":
+        _add_drawings(axes, x_KnTC, centre_Kn2)
+    else:
+        _add_images(axes, x_KnTC, centre_Kn2)
+    return figure
+
+
+def _add_drawings(
+    axes: Axes, x_KnTC: npt.NDArray[np.floating], centre_Kn2: npt.NDArray[np.float64]
+) -> None:
+    drawings = [vectors_to_strokes(x_TC) for x_TC in x_KnTC.reshape(-1, *x_KnTC.shape[2:])]
+    # One scale for all keeps their sizes comparable; a few huge ones must not shrink the others.
+    sides = [drawing_side(strokes) for strokes in drawings]
+    unit = max(float(np.quantile(sides, 0.9)), 1e-6)
+    fitted = []
+    for strokes, (x, y) in zip(drawings, centre_Kn2.reshape(-1, 2), strict=True):
+        moved = fit_drawing(strokes, centre=(x, -y), side=_DRAWING_SIDE, unit=unit)
+        # The axes' y runs downwards, the drawings' upwards.
+        fitted.append([stroke * (1, -1) for stroke in moved])
+    axes.add_collection(stroke_lines(fitted, linewidth=1.7), autolim=False)
+
+    most = min(max(map(len, drawings)), len(STROKE_NAMES))
+    handles = [
+        Line2D([], [], color=stroke_colour(order), linewidth=3, label=f"{name} stroke")
+        for order, name in enumerate(STROKE_NAMES[:most])
+    ]
+    if handles:
+        axes.legend(
+            handles=handles,
+            loc="upper left",
+            ncols=len(handles),
+            frameon=False,
+            handlelength=1.2,
+            columnspacing=1.4,
+            fontsize=9,
+        )
+
+
+def _add_images(
+    axes: Axes, x_KnTC: npt.NDArray[np.floating], centre_Kn2: npt.NDArray[np.float64]
+) -> None:
+    half = _IMAGE_SIDE / 2
+    for x_TC, (x, y) in zip(
+        x_KnTC.reshape(-1, *x_KnTC.shape[2:]), centre_Kn2.reshape(-1, 2), strict=True
+    ):
+        axes.imshow(
+            x_TC,
+            cmap="gray_r",
+            vmin=-1,
+            vmax=1,
+            interpolation="nearest",
+            extent=(x - half, x + half, y + half, y - half),
+            aspect="auto",
+        )

@@ -1,0 +1,315 @@
+"""One run on the server: scores each round, keeps the books, writes the output folder."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from flwr.common import NDArrays, Parameters, ndarrays_to_parameters, parameters_to_ndarrays
+from numpy.typing import NDArray
+
+from flwr_gan import __version__
+from flwr_gan.atomic import write_text
+from flwr_gan.checkpoint import Checkpoint
+from flwr_gan.flower.server import Results
+from flwr_gan.flower.strategy import CompressedStrategy
+from flwr_gan.gan import generator_arrays, torch_threads
+from flwr_gan.metrics import SampleJudge
+from flwr_gan.plots import partition_picture, rounds_figure, sample_grid, save_figure
+from flwr_gan.seeding import derive_seed
+from flwr_gan.wire import Template, encode_payload, save
+from flwr_gan.wiring import Federation
+
+log = getLogger(__name__)
+
+GRID_COLUMNS = 12
+MEASURES = (
+    "round", "clients", "failures", "up_bytes", "down_bytes", "dense_up_bytes",
+    "dense_down_bytes", "sparsity",
+)  # fmt: skip
+HEADINGS = {
+    "conditional_accuracy": "conditional acc.",
+    "synthetic_accuracy": "synthetic acc.",
+    "frechet_distance": "Fréchet",
+}
+
+
+@dataclass
+class Run:
+    """The books of one run.
+
+    Parameters
+    ----------
+    federation : Federation
+        Config, data and split.
+    strategy : CompressedStrategy
+        The wrapped strategy, whose ledger holds the messages.
+    num_rounds : int
+        Rounds in all.
+    """
+
+    federation: Federation
+    strategy: CompressedStrategy
+    num_rounds: int
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+    earlier_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.config = self.federation.config
+        self.folder = self.config.folder
+        self._started = time.perf_counter()
+        self._judge: SampleJudge | None = None
+
+    def open(self) -> Parameters | None:
+        """Write what is known before training; return the parameters to resume from, if any.
+
+        Raises
+        ------
+        OutputError
+            When the output folder cannot be written, or a checkpoint cannot be read.
+        """
+        write_text(self.folder / "config.yaml", self.config.to_yaml())
+        data = self.federation.dataset
+        counts_PK = np.stack(
+            [
+                np.bincount(data.train.y_N[indices], minlength=data.num_classes)
+                for indices in self.federation.split
+            ]
+        )
+        title = f"{data.name}: who holds what"
+        picture = partition_picture(counts_PK, data.class_names, title=title)
+        save_figure(picture, self.folder / "partition.png")
+        if self.config.resume is None:
+            return None
+        checkpoint = Checkpoint.read(self.folder)
+        if checkpoint is None:
+            log.info("nothing was finished in %s: starting from the first round", self.folder)
+            return None
+        self.rounds = checkpoint.rounds.to_dict("records")
+        self.strategy.exchange.ledger = checkpoint.ledger
+        self.earlier_s = checkpoint.seconds
+        if checkpoint.strategy:
+            self.strategy.inner.load_state_arrays(checkpoint.strategy)  # type: ignore[attr-defined]
+        return ndarrays_to_parameters(checkpoint.parameters)
+
+    @property
+    def first_round(self) -> int:
+        """The round after the last finished one."""
+        return len(self.rounds) + 1
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, that of interrupted parts included up to their last checkpoint."""
+        return self.earlier_s + time.perf_counter() - self._started
+
+    def on_round(
+        self,
+        server_round: int,
+        parameters: Parameters,
+        results: Results,
+        metrics: Mapping[str, Any],
+        seconds: float,
+    ) -> None:
+        """Score a finished round, write its rows and a checkpoint."""
+        begun = time.perf_counter()
+        weights = parameters_to_ndarrays(parameters)
+        row = self._bytes(server_round) | dict(metrics)
+        if self.config.evaluation == "server":
+            row |= self._score(server_round, weights)
+        row["wall_s"] = seconds + time.perf_counter() - begun
+        self.rounds.append(row)
+        self._checkpoint(weights).write(self.folder)
+        self._write_tables()
+        log.info("%s", self._line(row))
+        if server_round == self.num_rounds:
+            self.close(weights, results)
+
+    def close(self, weights: NDArrays, results: Results) -> None:
+        """Write what the finished run leaves behind."""
+        self._save_generators(weights, results)
+        data = self.federation.dataset
+        labels_N = np.repeat(self._classes(), GRID_COLUMNS)
+        x_NTC = self._generate(weights, labels_N, derive_seed(self.config.seed, "grid"))
+        x_KnTC = x_NTC.reshape(-1, GRID_COLUMNS, *x_NTC.shape[1:])
+        names = [data.class_names[k] for k in self._classes()]
+        save_figure(sample_grid(x_KnTC, names, data.kind), self.folder / "samples.png")
+        save_figure(rounds_figure(pd.DataFrame(self.rounds)), self.folder / "rounds.png")
+        summary = self.summary()
+        write_text(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+        for line in closing_lines(self.rounds, summary, self.folder):
+            log.info("%s", line)
+
+    def summary(self) -> dict[str, Any]:
+        """Return totals, final metrics, ratios, versions, seed and wall time."""
+        ledger = self.strategy.ledger
+        totals: dict[str, Any] = {}
+        for direction in ("up", "down"):
+            columns = ("dense_bytes", "payload_bytes", "message_bytes")
+            dense, payload, message = (ledger.total(c, direction=direction) for c in columns)
+            totals |= {
+                f"dense_{direction}_bytes": dense,
+                f"payload_{direction}_bytes": payload,
+                f"{direction}_bytes": message,
+                f"payload_{direction}_ratio": dense / payload if payload else None,
+                f"message_{direction}_ratio": dense / message if message else None,
+            }
+        last = self.rounds[-1] if self.rounds else {}
+        judged = self._judge is not None
+        return {
+            "name": self.config.name,
+            "data": self.federation.dataset.name,
+            "strategy": type(self.strategy.inner).__name__,
+            "codec": self.config.codec,
+            "seed": self.config.seed,
+            "clients": self.config.federation.num_clients,
+            "rounds": len(self.rounds),
+            "failures": sum(int(row["failures"]) for row in self.rounds),
+            "totals": totals,
+            "final": {key: value for key, value in last.items() if key not in MEASURES[:7]},
+            "real": self._judge.real_scores if judged and self._judge is not None else None,
+            "versions": {
+                "flwr_gan": __version__,
+                **{name: version(name) for name in ("flwr", "torch", "numpy")},
+            },
+            "wall_s": self.seconds,
+        }
+
+    def _line(self, row: Mapping[str, Any]) -> str:
+        """Return one line of live progress, with an estimate of the time that is left."""
+        done = int(row["round"])
+        left = (self.num_rounds - done) * self.seconds / done
+        parts = [
+            f"round {done:3d}/{self.num_rounds}",
+            f"sparsity {100 * row['sparsity']:5.1f} %",
+            f"up {row['up_bytes'] / 1000:8.1f} kB",
+            f"down {row['down_bytes'] / 1000:8.1f} kB",
+        ]
+        parts += [f"{label} {row[key]:.3f}" for key, label in HEADINGS.items() if key in row]
+        parts += [f"failures {row['failures']}"] if row["failures"] else []
+        return " | ".join([*parts, f"{row['wall_s']:.1f} s, {left:.0f} s left"])
+
+    def _bytes(self, server_round: int) -> dict[str, Any]:
+        """Return the measured part of a round's row."""
+        ledger = self.strategy.ledger
+        replies = [
+            row
+            for row in ledger.rows
+            if (row.round, row.kind, row.direction) == (server_round, "train", "up")
+        ]
+        size = sum(row.parameters for row in replies)
+        nonzero = sum(row.nonzero for row in replies)
+        values = (
+            server_round,
+            sum(row.parameters > 0 for row in replies),
+            len(self.strategy.failures.get(server_round, [])),
+            ledger.total("message_bytes", direction="up", round=server_round),
+            ledger.total("message_bytes", direction="down", round=server_round),
+            ledger.total("dense_bytes", direction="up", round=server_round),
+            ledger.total("dense_bytes", direction="down", round=server_round),
+            1 - nonzero / size if size else float("nan"),
+        )
+        return dict(zip(MEASURES, values, strict=True))
+
+    def _score(self, server_round: int, weights: NDArrays) -> dict[str, float]:
+        data = self.federation.dataset
+        with torch_threads(self.config.federation.threads):
+            if self._judge is None:
+                self._judge = SampleJudge(
+                    data.train,
+                    data.test,
+                    num_classes=data.num_classes,
+                    seed=derive_seed(self.config.seed, "judge"),
+                )
+            labels_N = np.repeat(self._classes(), self.config.samples_per_class)
+            seed = derive_seed(self.config.seed, "score", round=server_round)
+            return self._judge.score(self._generate(weights, labels_N, seed), labels_N, seed=seed)
+
+    def _classes(self) -> NDArray[np.int64]:
+        """Return the classes that the strategy can generate."""
+        held = getattr(self.strategy.inner, "held_classes", None)
+        return np.arange(self.federation.dataset.num_classes) if held is None else np.array(held)
+
+    def _generate(
+        self, weights: NDArrays, labels_N: NDArray[np.int64], seed: int
+    ) -> NDArray[np.float32]:
+        """Return samples of the strategy itself, where it can draw some, or of the global model."""
+        own: Callable[[NDArray[np.int64], int], NDArray[np.float32]] | None
+        own = getattr(self.strategy.inner, "sample", None)
+        if own is not None:
+            return own(labels_N, seed)
+        return self.federation.generate(self._named(weights), labels_N, seed)
+
+    def _named(self, weights: NDArrays) -> dict[str, NDArray[Any]]:
+        generator, _ = self.federation.networks(self.config.seed)
+        return dict(zip(generator_arrays(generator), weights, strict=True))
+
+    def _save_generators(self, weights: NDArrays, results: Results) -> None:
+        """Save the generators that the run ends with, readable by ``flwr_gan.wire.load``."""
+        folder = self.folder / "generators"
+        payloads: list[bytes] | None = getattr(self.strategy.inner, "payloads", None)
+        if payloads is None:
+            payload = encode_payload(self._named(weights), codec=self.config.codec)
+            save(folder / "global.fgan", payload)
+            return
+        template: Template = self.strategy.inner.reply_template()  # type: ignore[attr-defined]
+        for index, payload in enumerate(payloads):
+            save(folder / f"client-{index:05d}.fgan", payload, template=template)
+
+    def _checkpoint(self, weights: NDArrays) -> Checkpoint:
+        state = getattr(self.strategy.inner, "state_arrays", dict)()
+        return Checkpoint(
+            parameters=weights,
+            strategy=state,
+            ledger=self.strategy.ledger,
+            rounds=pd.DataFrame(self.rounds),
+            seconds=self.seconds,
+        )
+
+    def _write_tables(self) -> None:
+        rounds = pd.DataFrame(self.rounds).to_csv(index=False)
+        write_text(self.folder / "rounds.csv", rounds)
+        messages = self.strategy.ledger.to_frame().to_csv(index=False)
+        write_text(self.folder / "messages.csv", messages)
+
+
+def closing_lines(
+    rounds: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], folder: Path
+) -> list[str]:
+    """Return the closing table of a run and where its files are."""
+    table = pd.DataFrame(rounds)
+    ratio = table["dense_up_bytes"] / table["up_bytes"]
+    shown = pd.DataFrame(
+        {
+            "round": table["round"],
+            "clients": table["clients"],
+            "sparsity %": (100 * table["sparsity"]).round(1),
+            "up bytes": table["up_bytes"],
+            "down bytes": table["down_bytes"],
+            "up ratio": ratio.round(2),
+            **{label: table[key].round(3) for key, label in HEADINGS.items() if key in table},
+        }
+    )
+    totals, lines = summary["totals"], ["", *shown.to_string(index=False).split("\n"), ""]
+    for direction in ("up", "down"):
+        payload, message = (totals[f"{kind}_{direction}_ratio"] for kind in ("payload", "message"))
+        lines.append(
+            f"{direction:>4}: {totals[f'{direction}_bytes']:,} bytes in messages; dense float32 is "
+            f"{_times(payload)} the payloads and {_times(message)} the whole messages"
+        )
+    if summary["real"] is not None:
+        lines.append(
+            f"a classifier trained on real data reaches {summary['real']['synthetic_accuracy']:.3f}; "
+            "on generated samples alone, the last row's synthetic acc."
+        )
+    lines.append(f"{summary['wall_s']:.0f} s; files are in {folder}: samples.png shows what it generates")
+    return lines
+
+
+def _times(ratio: float | None) -> str:
+    return "nothing beside" if ratio is None else f"{ratio:.2f} times"

@@ -1,0 +1,28 @@
+"""The wire: named arrays to one payload and back; see FORMAT.md in this folder."""
+
+from flwr_gan.wire.feedback import encode_with_feedback
+from flwr_gan.wire.file import load, save
+from flwr_gan.wire.payload import (
+    DEFAULT_MAX_BYTES,
+    PayloadInfo,
+    PayloadSizes,
+    decode_payload,
+    describe_payload,
+    encode_payload,
+    payload_sizes,
+)
+from flwr_gan.wire.template import Template
+
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "PayloadInfo",
+    "PayloadSizes",
+    "Template",
+    "decode_payload",
+    "describe_payload",
+    "encode_payload",
+    "encode_with_feedback",
+    "load",
+    "payload_sizes",
+    "save",
+]

@@ -1,0 +1,108 @@
+"""Payloads as files, ``.fgan``: a payload with its template in full, and nothing else."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.errors import OutputError, PayloadError
+from flwr_gan.wire.payload import (
+    DEFAULT_MAX_BYTES,
+    decode_payload,
+    embed_template,
+    encode_payload,
+)
+from flwr_gan.wire.template import Template
+
+
+def save(
+    path: str | os.PathLike[str],
+    content: bytes | Mapping[str, Array],
+    template: Template | None = None,
+    *,
+    codec: str = "sparse",
+) -> None:
+    """Write a ``.fgan`` file, complete or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to.
+    content : bytes or mapping of str to numpy.ndarray
+        A payload as it travelled, or arrays to code.
+    template : Template, optional
+        Template of the payload; needed if the payload has only its hash.
+    codec : str, default="sparse"
+        How to code arrays; a payload stays as it is.
+
+    Raises
+    ------
+    CodecError
+        If the arrays cannot be coded, or the template is missing or another.
+    OutputError
+        If the file cannot be written.
+    """
+    if isinstance(content, Mapping):
+        payload = encode_payload(content, codec=codec)
+    else:
+        payload = embed_template(bytes(content), template)
+    target = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(payload)
+            _like_any_new_file(temporary)
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    base: Mapping[str, Array] | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> dict[str, Array]:
+    """Read a ``.fgan`` file and return its arrays.
+
+    Parameters
+    ----------
+    path : path-like
+        Which file.
+    base : mapping of str to numpy.ndarray, optional
+        Arrays that the payload leans on, if it travelled so.
+    max_bytes : int
+        Most bytes that the arrays may have together.
+
+    Raises
+    ------
+    PayloadError
+        If the file is no payload, is truncated, damaged, or from a newer version.
+    OutputError
+        If the file cannot be read.
+    """
+    payload = read_payload_file(path)
+    try:
+        return decode_payload(payload, base=base, max_bytes=max_bytes)
+    except PayloadError as error:
+        raise PayloadError(f"{Path(path)}: {error}") from error
+
+
+def read_payload_file(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a file, or raise ``OutputError``."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise OutputError(f"{Path(path)} cannot be read: {error.strerror or error}") from error
+
+
+def _like_any_new_file(path: str) -> None:
+    # Temporary files are for their owner alone; a result file is for whom the umask allows.
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, 0o666 & ~umask)

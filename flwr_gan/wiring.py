@@ -1,0 +1,169 @@
+"""Config -> objects: what client and server apps are made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import torch
+from flwr.app import Context
+from flwr.common import ndarrays_to_parameters
+from hydra.utils import get_class
+from numpy.typing import NDArray
+
+from flwr_gan.config import RunConfig, build, load_config, split_overrides
+from flwr_gan.data import Dataset, Samples
+from flwr_gan.errors import ConfigError, PartitionError
+from flwr_gan.gan import (
+    Critic,
+    Generator,
+    build_networks,
+    generator_arrays,
+    load_generator_arrays,
+    sample,
+    torch_threads,
+)
+from flwr_gan.seeding import derive_seed
+from flwr_gan.wire import Template
+
+
+@dataclass(frozen=True)
+class Federation:
+    """A validated config with the data it names: everything but the networks' weights."""
+
+    config: RunConfig
+    dataset: Dataset
+    split: Sequence[NDArray[np.int64]]
+
+    def samples_of(self, partition: int) -> Samples:
+        """Return the training samples that a client holds.
+
+        Raises
+        ------
+        PartitionError
+            When there is no such partition.
+        """
+        if not 0 <= partition < len(self.split):
+            raise PartitionError(
+                f"there is no partition {partition}: federation.num_clients={len(self.split)}; "
+                "start as many nodes"
+            )
+        return self.dataset.train.take(self.split[partition])
+
+    def networks(self, seed: int) -> tuple[Generator, Critic]:
+        """Return generator and critic with the initial weights that belong to a seed."""
+        data = self.dataset
+        return build_networks(
+            self.config.gan,
+            num_vectors=data.num_vectors,
+            num_components=data.num_components,
+            num_classes=data.num_classes,
+            seed=seed,
+        )
+
+    def generate(
+        self, arrays: Mapping[str, NDArray[Any]], labels_N: NDArray[np.int64], seed: int
+    ) -> NDArray[np.float32]:
+        """Return samples ``x_NTC`` of the generator with these weights, one for each label."""
+        generator, _ = self.networks(self.config.seed)
+        load_generator_arrays(generator, arrays)
+        with torch_threads(self.config.federation.threads):
+            return sample(generator, labels_N, rng=torch.Generator().manual_seed(seed))
+
+
+def federation_from(context: Context) -> Federation:
+    """Return the federation that a Flower context's run config describes."""
+    overrides = str(context.run_config.get("overrides", ""))
+    return load_federation(overrides, default_output=f"runs/{context.run_id}")
+
+
+@lru_cache(maxsize=2)
+def load_federation(overrides: str, *, default_output: str | None = None) -> Federation:
+    """Load config, data and split; the last ones are remembered, for many clients in a process.
+
+    Raises
+    ------
+    ConfigError, DataError, PartitionError
+        When a setting, the data or the split is not usable.
+    """
+    config = load_config(split_overrides(overrides), default_output=default_output)
+    dataset: Dataset = build(config.data)
+    splitter = build(config.partition)
+    split = splitter(
+        dataset.train,
+        num_clients=config.federation.num_clients,
+        seed=derive_seed(config.seed, "partition"),
+    )
+    return Federation(config, dataset, split)
+
+
+def build_strategy(federation: Federation) -> Any:
+    """Return the configured strategy, plain; what it needs at run time goes by parameter name."""
+    config = federation.config
+    generator, _ = federation.networks(config.seed)
+    arrays = generator_arrays(generator)
+    count = max(1, round(config.federation.fraction * config.federation.num_clients))
+    runtime: dict[str, Any] = {
+        "initial_parameters": ndarrays_to_parameters(list(arrays.values())),
+        "names": list(arrays),
+        "template": Template.of(arrays),
+        "num_classes": federation.dataset.num_classes,
+        "generate": federation.generate,
+        "fraction_fit": config.federation.fraction,
+        "min_fit_clients": count,
+        "min_available_clients": config.federation.num_clients,
+        "fraction_evaluate": config.federation.fraction if config.evaluation == "clients" else 0.0,
+        "min_evaluate_clients": count if config.evaluation == "clients" else 0,
+        "on_fit_config_fn": _round_config,
+        "on_evaluate_config_fn": _round_config,
+        "evaluate_metrics_aggregation_fn": average_metrics,
+    }
+    return build(config.strategy, **_accepted(config.strategy["_target_"], runtime))
+
+
+def num_rounds(config: RunConfig, strategy: Any) -> int:
+    """Return how many rounds a run takes.
+
+    Raises
+    ------
+    ConfigError
+        When neither the strategy nor the config says, or both differ.
+    """
+    own: int | None = getattr(strategy, "num_rounds", None)
+    asked = config.federation.rounds
+    if own is None and asked is None:
+        raise ConfigError("federation.rounds=null: this strategy needs a number of rounds")
+    if own is not None and asked is not None and own != asked:
+        raise ConfigError(
+            f"federation.rounds={asked}: this strategy takes {own} with its other settings; "
+            "leave it null"
+        )
+    return asked if own is None else own  # type: ignore[return-value]
+
+
+def average_metrics(metrics: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+    """Return the clients' metrics averaged by their number of samples."""
+    total = sum(count for count, _ in metrics)
+    keys = metrics[0][1] if metrics else {}
+    return {key: sum(count * found[key] for count, found in metrics) / total for key in keys}
+
+
+def _round_config(server_round: int) -> dict[str, Any]:
+    return {"round": server_round}
+
+
+def _accepted(target: str, runtime: dict[str, Any]) -> dict[str, Any]:
+    """Keep the arguments that a class takes, also through ``**kwargs`` to its base classes."""
+    try:
+        cls = get_class(target)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"strategy._target_={target}: {error}") from error
+    names: set[str] = set()
+    for base in cls.__mro__:
+        parameters = signature(base.__init__).parameters
+        names |= set(parameters)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return {key: value for key, value in runtime.items() if key in names}

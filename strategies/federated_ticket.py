@@ -1,0 +1,212 @@
+"""A lottery ticket that the whole federation shares (paper 000, Alg. 2, with the server pruning)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from logging import getLogger
+from typing import Any
+
+import numpy as np
+from flwr.common import (
+    FitIns,
+    FitRes,
+    Parameters,
+    Scalar,
+    ndarrays_to_parameters,
+    parameters_to_ndarrays,
+)
+from flwr.server.client_manager import ClientManager
+from flwr.server.client_proxy import ClientProxy
+from flwr.server.strategy import FedAvg
+from numpy.typing import NDArray
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.lottery import LotteryPruner, pruned_fraction
+
+log = getLogger(__name__)
+
+REWINDS = ("init", "early", "none")
+
+
+class FederatedTicket(FedAvg):
+    """Federated averaging under one shared mask, which the server shrinks level by level.
+
+    A level is `rounds_per_level` rounds of averaging. Between two levels the server prunes the
+    averaged weights to rho_p = 1 - (1 - rate)^p, and the survivors restart from their initial
+    weights, from those of an early round, or go on as they are. Clients read the mask off the
+    zeros of what they receive, so no mask travels beside the weights.
+
+    Parameters
+    ----------
+    initial_parameters : Parameters
+        Initial weights; all must be known, because survivors return to them.
+    names : sequence of str, optional
+        Names of the arrays, for messages; their positions by default.
+    rate : float
+        delta, the share of the survivors that each pruning removes.
+    iterations : int
+        P, the number of prunings.
+    scope : {"global", "local"}
+        Magnitude order over the whole network or in each layer.
+    min_kept_per_layer : int
+        Weights that every layer keeps.
+    train_final : bool
+        True: trained once more under the final mask, P + 1 levels. False: Alg. 2 as printed, P
+        levels and a pruning after the last.
+    rounds_per_level : int
+        Averaging rounds of one level.
+    rewind : {"init", "early", "none"}
+        What the survivors restart from after a pruning.
+    rewind_round : int
+        The round of the first level whose average ``rewind="early"`` returns to.
+    proximal_mu : float
+        mu of FedProx, handed to the clients.
+    **fedavg
+        Settings of ``flwr.server.strategy.FedAvg``.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        initial_parameters: Parameters,
+        names: Sequence[str] | None = None,
+        rate: float = 0.2,
+        iterations: int = 5,
+        scope: str = "global",
+        min_kept_per_layer: int = 0,
+        train_final: bool = True,
+        rounds_per_level: int = 1,
+        rewind: str = "init",
+        rewind_round: int = 1,
+        proximal_mu: float = 0.0,
+        **fedavg: Any,
+    ) -> None:
+        super().__init__(initial_parameters=initial_parameters, **fedavg)
+        if rewind not in REWINDS:
+            raise ConfigError(f"strategy.rewind={rewind}: allowed are {', '.join(REWINDS)}")
+        if rounds_per_level < 1:
+            raise ConfigError(f"strategy.rounds_per_level={rounds_per_level}: allowed is 1 or more")
+        if not 1 <= rewind_round <= rounds_per_level:
+            raise ConfigError(
+                f"strategy.rewind_round={rewind_round}: allowed is 1 to {rounds_per_level}, "
+                "the rounds of the first level"
+            )
+        if proximal_mu < 0:
+            raise ConfigError(f"strategy.proximal_mu={proximal_mu}: allowed is 0 or more")
+        weights = parameters_to_ndarrays(initial_parameters)
+        self.names = list(names or map(str, range(len(weights))))
+        self.pruner = LotteryPruner(
+            self._named(weights), rate=rate, scope=scope, min_kept_per_layer=min_kept_per_layer
+        )
+        self.rate, self.iterations, self.train_final = rate, iterations, train_final
+        self.rounds_per_level = rounds_per_level
+        self.rewind_to, self.rewind_round = rewind, rewind_round
+        self.proximal_mu = proximal_mu
+        self._early: dict[str, NDArray[np.float32]] | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"FederatedTicket(P={self.iterations}, rate={self.rate}, "
+            f"rounds_per_level={self.rounds_per_level}, rewind={self.rewind_to})"
+        )
+
+    @property
+    def num_rounds(self) -> int:
+        """Rounds that the whole search takes."""
+        return (self.iterations + self.train_final) * self.rounds_per_level
+
+    def level(self, server_round: int) -> int:
+        """Return the number of prunings under whose mask a round trains."""
+        return (server_round - 1) // self.rounds_per_level
+
+    def expected_sparsity(self, server_round: int) -> float:
+        """Return rho_p of the level that a round belongs to."""
+        return pruned_fraction(self.rate, self.level(server_round))
+
+    def configure_fit(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, FitIns]]:
+        """Send the survivors; where a level begins, prune and rewind them first."""
+        level = self.level(server_round)
+        begins = (server_round - 1) % self.rounds_per_level == 0
+        if begins and level > self.pruner.level:
+            parameters = self._next_level(parameters)
+        config: dict[str, Scalar] = {
+            "round": server_round,
+            "masked": level > 0,
+            "restart": begins and level > 0 and self.rewind_to != "none",
+        }
+        if self.proximal_mu:
+            config["proximal_mu"] = self.proximal_mu
+        instructions = super().configure_fit(server_round, parameters, client_manager)
+        return [
+            (client, FitIns(ins.parameters, {**ins.config, **config}))
+            for client, ins in instructions
+        ]
+
+    def aggregate_fit(
+        self,
+        server_round: int,
+        results: list[tuple[ClientProxy, FitRes]],
+        failures: list[tuple[ClientProxy, FitRes] | BaseException],
+    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+        """Average the survivors, weighted by the clients' samples, one client at a time."""
+        if not results or (not self.accept_failures and failures):
+            return None, {}
+        mean = self._average(results)
+        if self.level(server_round) == 0 and server_round == self.rewind_round:
+            self._early = mean
+        last = server_round == self.num_rounds
+        if last and not self.train_final:
+            self.pruner.prune(mean)
+            mean = self.pruner.rewind(mean)
+        return ndarrays_to_parameters(list(mean.values())), {}
+
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a checkpoint needs beside the parameters: the pruner and early weights."""
+        arrays: dict[str, NDArray[Any]] = {
+            f"pruner/{name}": array for name, array in self.pruner.state_arrays().items()
+        }
+        return arrays | {f"early/{name}": array for name, array in (self._early or {}).items()}
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what ``state_arrays`` gave."""
+        self.pruner.load_state_arrays(dict(_under("pruner/", arrays)))
+        self._early = dict(_under("early/", arrays)) or None
+
+    def _named(self, weights: Sequence[NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        return dict(zip(self.names, weights, strict=True))
+
+    def _next_level(self, trained: Parameters) -> Parameters:
+        """Prune the averaged weights by one level and return what the survivors restart from."""
+        weights = self._named(parameters_to_ndarrays(trained))
+        self.pruner.prune(weights)
+        log.info("level %d: %.2f %% pruned", self.pruner.level, 100 * self.pruner.sparsity)
+        if self.rewind_to == "none":
+            survivors = self.pruner.rewind(weights)
+        else:
+            survivors = self.pruner.rewind(self._early if self.rewind_to == "early" else None)
+        return ndarrays_to_parameters(list(survivors.values()))
+
+    def _average(
+        self, results: list[tuple[ClientProxy, FitRes]]
+    ) -> dict[str, NDArray[np.float32]]:
+        total = sum(result.num_examples for _, result in results)
+        sums = {name: np.zeros(kept.shape) for name, kept in self.pruner.mask.items()}
+        for _, result in results:
+            share = result.num_examples / total
+            weights = self._named(parameters_to_ndarrays(result.parameters))
+            for name, layer in weights.items():
+                sums[name] += share * layer.astype(np.float64)
+        return self.pruner.rewind({name: layer.astype(np.float32) for name, layer in sums.items()})
+
+
+def _under(
+    prefix: str, arrays: Mapping[str, NDArray[Any]]
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    for name, array in arrays.items():
+        if name.startswith(prefix):
+            yield name.removeprefix(prefix), array

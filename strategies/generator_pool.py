@@ -1,0 +1,153 @@
+"""One shot: each client uploads one winning ticket, the server samples from all (paper 000)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from flwr.common import FitIns, FitRes, Parameters, Scalar, ndarrays_to_parameters
+from flwr.server.client_manager import ClientManager
+from flwr.server.client_proxy import ClientProxy
+from flwr.server.strategy import FedAvg
+from numpy.typing import NDArray
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.flower import CodedFitRes
+from flwr_gan.wire import Template, decode_payload
+
+Generate = Callable[[Mapping[str, NDArray[Any]], NDArray[np.int64], int], NDArray[np.float32]]
+
+
+class GeneratorPool(FedAvg):
+    """Keep the clients' generators as coded payloads and draw samples from them on the fly.
+
+    Nothing but a short order goes down; what comes up is a ticket and the number of samples that
+    its client holds of each class. A label is drawn only from clients that hold it, in proportion
+    to their counts. One decoded generator is in memory at a time.
+
+    Parameters
+    ----------
+    template : Template
+        Names, shapes and dtypes of a generator's arrays.
+    num_classes : int
+        K, length of the class counts that come last in every upload.
+    generate : callable
+        ``generate(arrays, labels_N, seed) -> x_NTC``: samples of one generator.
+    **fedavg
+        Settings of ``flwr.server.strategy.FedAvg`` that choose clients.
+    """
+
+    num_rounds = 1
+
+    def __init__(
+        self, *, template: Template, num_classes: int, generate: Generate, **fedavg: Any
+    ) -> None:
+        super().__init__(**fedavg)
+        self._names = template.names
+        uploaded = [np.zeros(spec.shape, spec.dtype) for spec in template.specs]
+        uploaded.append(np.zeros(num_classes, dtype=np.int32))  # the class counts
+        self._upload = Template.of({str(i): array for i, array in enumerate(uploaded)})
+        self._num_classes = num_classes
+        self._generate = generate
+        self.payloads: list[bytes] = []
+        self._counts_PK = np.zeros((0, num_classes), dtype=np.int64)
+
+    def __repr__(self) -> str:
+        return f"GeneratorPool({len(self.payloads)} generators)"
+
+    def reply_template(self) -> Template:
+        """Return what an upload must hold: the generator's arrays, then the class counts."""
+        return self._upload
+
+    def initialize_parameters(self, client_manager: ClientManager) -> Parameters:
+        """Return no parameters: each client starts from its own initial weights."""
+        return ndarrays_to_parameters([])
+
+    def configure_fit(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, FitIns]]:
+        """Order a ticket from each sampled client."""
+        instructions = super().configure_fit(server_round, parameters, client_manager)
+        order: dict[str, Scalar] = {"round": server_round, "task": "ticket"}
+        return [(client, FitIns(ins.parameters, {**ins.config, **order})) for client, ins in instructions]
+
+    def aggregate_fit(
+        self,
+        server_round: int,
+        results: list[tuple[ClientProxy, FitRes]],
+        failures: list[tuple[ClientProxy, FitRes] | BaseException],
+    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+        """Put the payloads into the pool; there is nothing to average."""
+        rows = list(self._counts_PK)
+        for _, result in results:
+            if not isinstance(result, CodedFitRes):
+                raise TypeError("GeneratorPool keeps payloads: wrap it in CompressedStrategy")
+            counts = result.arrays()[-1].astype(np.int64)
+            self.payloads.append(result.payload)
+            rows.append(np.maximum(counts, 0))
+        if rows:
+            self._counts_PK = np.stack(rows)
+        return None, {}
+
+    def sample(self, labels_N: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+        """Generate one sample for each label, from clients that hold that class.
+
+        Parameters
+        ----------
+        labels_N : ndarray of int64
+            Asked classes; each must be held by a client of the pool.
+        seed : int
+            Seed of the choice of clients and of the latent vectors.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, T, C)
+
+        Raises
+        ------
+        ConfigError
+            When the pool is empty or no client holds a class that is asked for.
+        """
+        if not self.payloads:
+            raise ConfigError("the pool is empty: no client has delivered a generator")
+        absent = sorted({int(k) for k in labels_N if not self._counts_PK[:, k].any()})
+        if absent:
+            raise ConfigError(f"no client of the pool holds class {absent[0]}: ask for others")
+        rng = np.random.default_rng(seed)
+        share_PK = self._counts_PK / np.maximum(self._counts_PK.sum(axis=0), 1)
+        owner_N = np.array(
+            [rng.choice(len(self.payloads), p=share_PK[:, k]) for k in labels_N], dtype=np.int64
+        )
+        parts: list[NDArray[np.float32]] = []
+        places: list[NDArray[np.int64]] = []
+        for owner in np.unique(owner_N):
+            place = np.flatnonzero(owner_N == owner)
+            arrays = self.generator(int(owner))
+            parts.append(self._generate(arrays, labels_N[place], seed + int(owner)))
+            places.append(place)
+        drawn = np.concatenate(parts)
+        samples = np.empty_like(drawn)
+        samples[np.concatenate(places)] = drawn
+        return samples
+
+    @property
+    def held_classes(self) -> list[int]:
+        """Classes that the pool can generate."""
+        return [int(k) for k in np.flatnonzero(self._counts_PK.any(axis=0))]
+
+    def generator(self, index: int) -> dict[str, NDArray[Any]]:
+        """Return the decoded arrays of one generator of the pool."""
+        arrays = decode_payload(self.payloads[index], template=self._upload)
+        return dict(zip(self._names, arrays.values(), strict=False))
+
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the pool as arrays, for a checkpoint."""
+        payloads = [np.frombuffer(payload, dtype=np.uint8) for payload in self.payloads]
+        return {
+            "counts": self._counts_PK,
+            **{f"payload/{i}": payload for i, payload in enumerate(payloads)},
+        }
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what ``state_arrays`` gave."""
+        self._counts_PK = arrays["counts"].astype(np.int64)
+        self.payloads = [arrays[f"payload/{i}"].tobytes() for i in range(len(self._counts_PK))]

@@ -1,0 +1,122 @@
+"""The wrapper and the mod around a foreign app on the message API."""
+
+import numpy as np
+import pytest
+from flwr.app import Message
+from flwr.server.strategy import FedAvg as LegacyFedAvg
+from flwr.serverapp.strategy import FedAdam, FedAvg
+
+from flwr_gan.flower import CompressedMessageStrategy, compression_mod
+from flwr_gan.flower.engine import run_apps
+from flwr_gan.flower.grid import InlineGrid
+from flwr_gan.flower.records import message_bytes, record_to_arrays
+from tests.flower.foreign import messages
+
+
+class ByPartition:
+    """Aggregates replies in the order of their nodes, as the wrapper hands them over."""
+
+    def aggregate_train(self, server_round, replies):
+        ordered = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
+        return super().aggregate_train(server_round, ordered)
+
+    def aggregate_evaluate(self, server_round, replies):
+        ordered = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
+        return super().aggregate_evaluate(server_round, ordered)
+
+
+class OrderedFedAvg(ByPartition, FedAvg):
+    pass
+
+
+class OrderedFedAdam(ByPartition, FedAdam):
+    pass
+
+
+def run(strategy, mods=(compression_mod,), *, num_supernodes: int = 4, client_app=None):
+    results = []
+    run_apps(
+        messages.server_app(strategy, results),
+        client_app or messages.client_app(list(mods)),
+        num_supernodes=num_supernodes,
+        run_config={},
+    )
+    return results[0]
+
+
+def same(a, b) -> bool:
+    left, right = record_to_arrays(a), record_to_arrays(b)
+    return list(left) == list(right) and all(
+        left[name].tobytes() == right[name].tobytes() for name in left
+    )
+
+
+@pytest.mark.parametrize("codec", ["raw", "sparse"])
+@pytest.mark.parametrize("strategy", [OrderedFedAvg, OrderedFedAdam])
+def test_lossless_wire_leaves_the_strategy_unchanged(codec, strategy):
+    plain = run(strategy(), mods=())
+    coded = run(CompressedMessageStrategy(strategy(), codec=codec))
+    assert same(plain.arrays, coded.arrays)
+    assert dict(plain.evaluate_metrics_clientapp[2]) == dict(coded.evaluate_metrics_clientapp[2])
+
+
+def test_ledger_equals_what_the_transport_carried(monkeypatch):
+    carried = {"up": 0, "down": 0}
+    deliver = InlineGrid._deliver
+
+    def weigh(self, message: Message) -> Message:
+        carried["down"] += message_bytes(message.content)
+        reply = deliver(self, message)
+        carried["up"] += message_bytes(reply.content)
+        return reply
+
+    monkeypatch.setattr(InlineGrid, "_deliver", weigh)
+    strategy = CompressedMessageStrategy(FedAvg(fraction_train=0.5))
+    run(strategy)
+    for direction, total in carried.items():
+        assert strategy.ledger.total("message_bytes", direction=direction) == total
+    assert all(row.client >= 0 for row in strategy.ledger.rows)
+
+
+def test_global_random_state_is_not_disturbed_and_sampling_is_seeded():
+    import random
+
+    random.seed(5)
+    expected = random.Random(5).random()
+    first = CompressedMessageStrategy(FedAvg(fraction_train=0.3), seed=3)
+    run(first, num_supernodes=10)
+    assert random.random() == expected
+    second = CompressedMessageStrategy(FedAvg(fraction_train=0.3), seed=3)
+    run(second, num_supernodes=10)
+
+    def chosen(strategy):
+        return [row.client for row in strategy.ledger.rows if row.kind == "train"]
+
+    assert chosen(first) == chosen(second)
+
+
+def test_a_corrupt_reply_is_dropped():
+    app = messages.client_app([spoil, compression_mod])
+    strategy = CompressedMessageStrategy(FedAvg())
+    result = run(strategy, client_app=app)
+    assert len(strategy.failures[1]) == 1
+    assert all(np.isfinite(a).all() for a in record_to_arrays(result.arrays).values())
+
+
+def spoil(message, context, call_next):
+    """Flip a byte of what partition 2 sends."""
+    from flwr_gan.flower.records import payload_of, payload_record
+
+    reply = call_next(message, context)
+    if context.node_config["partition-id"] == 2 and "arrays" in reply.content:
+        payload = bytearray(payload_of(reply.content["arrays"]))
+        payload[len(payload) // 2] ^= 1
+        reply.content["arrays"] = payload_record(bytes(payload))
+    return reply
+
+
+def test_wrapping_the_wrong_kind_names_the_other_wrapper():
+    with pytest.raises(TypeError, match="CompressedStrategy"):
+        CompressedMessageStrategy(LegacyFedAvg())
+    with pytest.raises(TypeError, match="expected a flwr"):
+        CompressedMessageStrategy(object())
