@@ -11,7 +11,24 @@ from flwr_gan.errors import CodecError, PayloadError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-DTYPES = tuple("|b1 |i1 |u1 <i2 <i4 <i8 <u2 <u4 <u8 <f2 <f4 <f8 <c8 <c16".split())
+DTYPES = tuple(
+    [
+        "|b1",
+        "|i1",
+        "|u1",
+        "<i2",
+        "<i4",
+        "<i8",
+        "<u2",
+        "<u4",
+        "<u8",
+        "<f2",
+        "<f4",
+        "<f8",
+        "<c8",
+        "<c16",
+    ]
+)
 """Element types that can be coded, little-endian; a type's place is its number on the wire."""
 
 MAX_DIMS = 32

@@ -63,7 +63,7 @@ class GeneralCodec(Codec):
         arrays = []
         for spec in specs:
             array = np.empty(spec.shape, spec.dtype)
-            _fill(memoryview(array.reshape(-1).view(np.uint8)), stream, self.name)
+            _fill(array.reshape(-1).view(np.uint8).data, stream, self.name)
             arrays.append(array)
         stream.finish()
         return arrays

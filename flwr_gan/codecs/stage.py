@@ -26,9 +26,8 @@ class ElementStage(Protocol):
 
     wire_id: ClassVar[int]
     spec: str
-    parameters: bytes
+    parameter: int
     code_dtype: Any
-    code_bits: int
     allows_base: bool
 
     def side_count(self, shape: tuple[int, ...]) -> int:

@@ -35,9 +35,8 @@ class CastStage(Stage):
     def __init__(self, *, to: str = "fp16") -> None:
         self.to = to
         self.spec = f"cast:{to}"
-        self.parameters = bytes([TYPES.index(to)])
+        self.parameter = TYPES.index(to)
         self.code_dtype = np.dtype("<u2")
-        self.code_bits = 16
         self.allows_base = False
         self.zero_code = 0
         self._mantissa = _MANTISSA_BITS[to]
@@ -121,8 +120,8 @@ def from_spec(arguments: tuple[str, ...]) -> CastStage:
     return CastStage(to=arguments[0])
 
 
-def from_parameters(parameters: bytes) -> CastStage:
+def from_parameter(parameter: int) -> CastStage:
     """Build the stage from its byte in a payload, or raise ``PayloadError``."""
-    if len(parameters) != 1 or parameters[0] >= len(TYPES):
+    if parameter >= len(TYPES):
         raise PayloadError("payload has settings of cast that this version does not know")
-    return CastStage(to=TYPES[parameters[0]])
+    return CastStage(to=TYPES[parameter])

@@ -152,7 +152,7 @@ def wire_numbers(codec: Codec) -> tuple[int, list[Stage]]:
     return codec.wire_id, []
 
 
-def from_wire(codec_id: int, stages: Sequence[tuple[int, bytes]]) -> Codec:
+def from_wire(codec_id: int, stages: Sequence[tuple[int, int]]) -> Codec:
     """Build the codec that a payload's header names, or raise ``PayloadError``."""
     codec = codec_by_id(codec_id)
     if not stages:

@@ -39,10 +39,9 @@ class QuantizeStage(Stage):
     wire_id: ClassVar[int] = 1
 
     def __init__(self, *, bits: int = 8, granularity: str = "layer") -> None:
-        self.code_bits = bits
         self.granularity = granularity
         self.spec = f"quantize:int{bits}:{granularity}"
-        self.parameters = bytes([bits, GRANULARITIES.index(granularity)])
+        self.parameter = bits | GRANULARITIES.index(granularity) << 4
         self.code_dtype = np.dtype(np.int8)
         self.allows_base = True
         self.largest = (1 << (bits - 1)) - 1
@@ -138,8 +137,9 @@ def from_spec(arguments: tuple[str, ...]) -> QuantizeStage:
     return QuantizeStage(bits=kinds[arguments[0]], granularity=granularity)
 
 
-def from_parameters(parameters: bytes) -> QuantizeStage:
-    """Build the stage from its two bytes in a payload, or raise ``PayloadError``."""
-    if len(parameters) != 2 or parameters[0] not in BITS or parameters[1] > 1:
+def from_parameter(parameter: int) -> QuantizeStage:
+    """Build the stage from its byte in a payload, or raise ``PayloadError``."""
+    bits, granularity = parameter & 15, parameter >> 4
+    if bits not in BITS or granularity >= len(GRANULARITIES):
         raise PayloadError("payload has settings of quantize that this version does not know")
-    return QuantizeStage(bits=parameters[0], granularity=GRANULARITIES[parameters[1]])
+    return QuantizeStage(bits=bits, granularity=GRANULARITIES[granularity])

@@ -13,7 +13,7 @@ from flwr_gan.codecs.stage import Positions
 from flwr_gan.errors import CodecError, PayloadError
 
 # Name, number on the wire (permanent: append, never reuse), module. A stage is one module with
-# ``from_spec(arguments)`` and ``from_parameters(parameters)``.
+# ``from_spec(arguments)`` and ``from_parameter(parameter)``.
 _STAGES = (
     ("quantize", 1, "flwr_gan.compress.quantize"),
     ("cast", 2, "flwr_gan.compress.cast"),
@@ -49,6 +49,10 @@ class Stage(ABC):
     ----------
     spec : str
         The stage with its settings, such as ``"quantize:int8:layer"``.
+    parameter : int
+        The settings as a byte of the payload.
+    allows_base : bool
+        True if codes may stand for differences to a base.
     code_dtype : numpy.dtype
         Type of the codes.
     zero_code : int
@@ -58,9 +62,8 @@ class Stage(ABC):
     name: ClassVar[str]
     wire_id: ClassVar[int]
     spec: str
-    parameters: bytes
+    parameter: int
     code_dtype: Any
-    code_bits: int
     allows_base: bool
     zero_code: int
 
@@ -168,10 +171,10 @@ def get_stage(spec: str) -> Stage:
     return stage
 
 
-def stage_by_id(wire_id: int, parameters: bytes) -> Stage:
+def stage_by_id(wire_id: int, parameter: int) -> Stage:
     """Return the stage with a number in a payload, or raise ``PayloadError``."""
     for _, number, module in _STAGES:
         if number == wire_id:
-            stage: Stage = importlib.import_module(module).from_parameters(parameters)
+            stage: Stage = importlib.import_module(module).from_parameter(parameter)
             return stage
     raise PayloadError(f"payload names stage number {wire_id}, which this version does not know")

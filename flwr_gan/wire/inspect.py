@@ -14,7 +14,13 @@ from flwr_gan.codecs.sparse.values import CODING_NAMES
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.wire.file import read_payload_file
-from flwr_gan.wire.payload import VERSION, PayloadInfo, decode_payload, describe_payload
+from flwr_gan.wire.payload import (
+    VERSION,
+    PayloadInfo,
+    PayloadSizes,
+    decode_payload,
+    describe_payload,
+)
 from flwr_gan.wire.template import Template
 
 
@@ -72,6 +78,10 @@ def report(payload: bytes, *, name: str, max_bytes: int = DEFAULT_MAX_BYTES) -> 
     ratio = template.nbytes / len(payload)
     lines.append(f"ratio     {ratio:.2f} ({template.nbytes} bytes uncoded)")
     return lines + _table(payload, info, template, max_bytes)
+
+
+def _split(sizes: PayloadSizes) -> str:
+    return f"header {sizes.header_bytes}, mask {sizes.mask_bytes}, values {sizes.value_bytes}"
 
 
 def _mask_mode(info: PayloadInfo) -> str:

@@ -37,6 +37,7 @@ _BASE_NEEDS: tuple[BaseNeed, ...] = ("none", "mask", "values")
 _BASE_SHIFT = 1
 _STRICT = 0x08
 _KNOWN_FLAGS = 0x0F
+_STAGES_SHIFT = 5
 _CRC_BYTES = 4
 _BASE_USES = ("auto", "mask", "values", "derive")
 
@@ -139,9 +140,9 @@ def encode_payload(
     flags |= _SELF_CONTAINED if self_contained else 0
     flags |= _STRICT if strict else 0
     coded = bytearray(MAGIC)
-    coded += bytes([VERSION, flags, codec_id, len(stages)])
+    coded += bytes([VERSION, flags, codec_id | len(stages) << _STAGES_SHIFT])
     for stage in stages:
-        coded += bytes([stage.wire_id, len(stage.parameters)]) + stage.parameters
+        coded += bytes([stage.wire_id, stage.parameter])
     coded += _template_field(template) if self_contained else template.hash
     if held is not None and body.base_need != "none":
         coded += base_hash(held, body.base_need)
@@ -210,12 +211,9 @@ def describe_payload(payload: bytes) -> PayloadInfo:
     need_number = flags >> _BASE_SHIFT & 3
     if flags & ~_KNOWN_FLAGS or need_number >= len(_BASE_NEEDS):
         raise PayloadError(f"payload has flags {flags:#04x}, which this version does not know")
-    codec_id = reader.byte()
-    stages = []
-    for _ in range(reader.byte()):
-        number = reader.byte()
-        stages.append((number, bytes(reader.take(reader.byte()))))
-    codec = from_wire(codec_id, stages)
+    coding = reader.byte()
+    stages = [(reader.byte(), reader.byte()) for _ in range(coding >> _STAGES_SHIFT)]
+    codec = from_wire(coding & ((1 << _STAGES_SHIFT) - 1), stages)
     template_at = len(data) - reader.left
     template = None
     if flags & _SELF_CONTAINED:

@@ -259,6 +259,12 @@ def test_the_log_tells_the_losses():
     assert {len(values) for values in log.history.values()} == {100}
 
 
+def test_progress_is_drawn_only_on_a_terminal(capsys):
+    make_trainer().train(*clusters(), iterations=2, rng=seeded(), progress="client 3")
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+
+
 def test_config_says_how_long_where_the_call_does_not():
     config = GanConfig(latent_dim=4, channels=(4, 4), critic_hidden=(4, 4), iterations=3)
     assert make_trainer(config).train(*clusters(), rng=seeded()).iterations == 3

@@ -19,7 +19,7 @@ from flwr_gan.codecs.sparse.floats import (
     float_values,
     ordered_differences,
 )
-from flwr_gan.codecs.sparse.masks import CodedMask, derivable, open_mask, write_mask
+from flwr_gan.codecs.sparse.masks import SAME, CodedMask, derivable, open_mask, write_mask
 from flwr_gan.codecs.sparse.planes import read_planes, write_planes
 from flwr_gan.codecs.sparse.positions import Mask
 from flwr_gan.codecs.stage import ElementStage, SideValues
@@ -83,10 +83,11 @@ class SparseCodec(Codec):
             candidates.append(_body(mask, values + others, relative=False))
         if held is not None and base_use == "derive":
             mask = write_mask(masks, base=held, use_mask=False, derive=True)
-            candidates += self._with_values(layers, masks, shapes, held, mask, others, forced=False)
+            candidates += self._with_values(layers, masks, shapes, held, mask, others, False)
         if held is not None and base_use in ("auto", "values"):
-            derive = base_use == "auto" and derivable(masks, held)
-            mask = write_mask(masks, base=held, use_mask=not derive, derive=derive)
+            mask = write_mask(masks, base=held, use_mask=True, derive=False)
+            if base_use == "auto" and mask.mode != SAME and derivable(masks, held):
+                mask = write_mask(masks, base=held, use_mask=False, derive=True)
             forced = base_use == "values"
             candidates += self._with_values(layers, masks, shapes, held, mask, others, forced)
         return min(candidates, key=_cost)
@@ -128,12 +129,8 @@ class SparseCodec(Codec):
         relative = RELATIVE if held is not None else 0
         if self.stage is not None:
             side, codes = self._staged(survivors, masks, shapes, bases)
-            number = coding.BINS if codes and codes[0].dtype == np.uint16 else coding.BYTES
+            number = _code_coding(self.stage)
             data = coding.write_values(codes, number)
-            if number == coding.BYTES and self.stage.code_bits <= 4:
-                pairs = coding.write_values(codes, coding.PAIRS)
-                if len(pairs) < len(data):
-                    number, data = coding.PAIRS, pairs
             return count + bytes([number | relative]) + side + data
         if self.numbers == "pcodec":
             if bases is None:
@@ -207,8 +204,7 @@ class SparseCodec(Codec):
         allowed: dict[int, Any]
         if self.stage is not None:
             code = np.dtype(self.stage.code_dtype)
-            small = {coding.BYTES: code, coding.PAIRS: code}
-            allowed = {coding.BINS: code} if code.itemsize == 2 else small
+            allowed = {_code_coding(self.stage): code}
             if relative and not self.stage.allows_base:
                 allowed = {}
         elif relative:
@@ -243,6 +239,10 @@ class SparseCodec(Codec):
             steps = codes.view(np.uint32)
             codes = steps << 1 ^ -(steps >> 31)
         return add_differences(codes, near)
+
+
+def _code_coding(stage: ElementStage) -> int:
+    return coding.RADIX if np.dtype(stage.code_dtype).itemsize == 1 else coding.BINS
 
 
 def is_weight(dtype: np.dtype[Any]) -> bool:

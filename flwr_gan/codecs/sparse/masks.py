@@ -81,11 +81,13 @@ def write_mask(
         if all(np.array_equal(mask, held) for mask, held in pairs):
             return CodedMask(bytes([SAME]), SAME)
         if not any((mask & ~held).any() for mask, held in pairs):
-            dropped = write_positions([~mask[held] for mask, held in pairs])
-            layered = write_positions(masks)
-            if len(dropped) < len(layered):
-                return CodedMask(bytes([NESTED]) + dropped, NESTED)
-            return CodedMask(bytes([LAYERED]) + layered, LAYERED)
+            nested = bytes([NESTED]) + write_positions([~mask[held] for mask, held in pairs])
+            layered = _layered(masks)
+            return layered if len(layered.data) <= len(nested) else CodedMask(nested, NESTED)
+    return _layered(masks)
+
+
+def _layered(masks: Sequence[Mask]) -> CodedMask:
     return CodedMask(bytes([LAYERED]) + write_positions(masks), LAYERED)
 
 
@@ -163,12 +165,11 @@ def open_mask(data: bytes, lengths: Sequence[int], base: Sequence[Layer] | None)
     elif base is None:
         raise PayloadError(f"unknown_base: the mask is {MODE_NAMES[mode]} to a base not given")
     elif mode == SAME:
-        source = _Same(base)
+        source = _Same(reader, base)
     elif mode == NESTED:
         source = _Nested(reader, base)
     else:
         source = _Derived(reader, base, mode)
-    reader.finish()
     return source
 
 
@@ -176,6 +177,7 @@ class _Layered:
     mode = LAYERED
 
     def __init__(self, reader: ByteReader, lengths: Sequence[int]) -> None:
+        self._reader = reader
         self.positions = PositionReader(reader, lengths)
 
     def blocks(self, layer: int) -> Iterator[Positions]:
@@ -183,12 +185,14 @@ class _Layered:
 
     def finish(self) -> None:
         self.positions.finish()
+        self._reader.finish()
 
 
 class _Same:
     mode = SAME
 
-    def __init__(self, base: Sequence[Layer]) -> None:
+    def __init__(self, reader: ByteReader, base: Sequence[Layer]) -> None:
+        reader.finish()
         self._base = base
 
     def blocks(self, layer: int) -> Iterator[Positions]:
@@ -204,6 +208,7 @@ class _Nested:
     mode = NESTED
 
     def __init__(self, reader: ByteReader, base: Sequence[Layer]) -> None:
+        self._reader = reader
         self._base = base
         self._held = [int(np.count_nonzero(layer)) for layer in base]
         self._dropped = PositionReader(reader, self._held)
@@ -221,6 +226,7 @@ class _Nested:
 
     def finish(self) -> None:
         self._dropped.finish()
+        self._reader.finish()
 
 
 class _Derived:
@@ -236,6 +242,7 @@ class _Derived:
             ]
         if mask_hash(self._masks) != bytes(reader.take(_HASH_BYTES)):
             raise PayloadError("unknown_base: the mask derived from the base is not the sender's")
+        reader.finish()
 
     def blocks(self, layer: int) -> Iterator[Positions]:
         mask = self._masks[layer]

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.streams import open_stream, write_stream
+from flwr_gan.codecs.sparse.streams import coded_bits, open_stream, write_stream
+from flwr_gan.codecs.sparse.values import MAGNITUDE_BINS, ValueReader, Values, write_values
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
@@ -18,7 +19,6 @@ NONE, ALL, GAPS, BITMAP = 0, 1, 2, 3
 
 FORM_NAMES = ("none", "all", "gaps", "bitmap")
 
-_ESCAPE = 255
 _BLOCK = 1 << 16
 _BITMAP_DENSITY = 1 / 24
 """Below this, gaps are always the shorter form."""
@@ -35,23 +35,22 @@ def write_positions(masks: Sequence[Mask]) -> bytes:
     Returns
     -------
     bytes
-        The forms, the sizes of sets in the form of gaps, a stream of gaps, a stream of bitmaps.
+        The forms, the sizes of sets in the form of gaps, a stream of bitmaps, the gaps.
     """
     forms: list[int] = []
     sizes = b""
-    gap_sections: list[Bytes] = []
-    bitmap_sections: list[Bytes] = []
+    gaps: list[Values] = []
+    bitmaps: list[Bytes] = []
     for mask in masks:
-        positions = np.flatnonzero(mask)
-        form, coded = _best_form(mask, positions)
+        form, coded = _best_form(mask)
         forms.append(form)
         if form == GAPS:
-            sizes += write_varint(len(positions))
-            gap_sections.append(coded)
+            sizes += write_varint(len(coded))
+            gaps.append(coded)
         elif form == BITMAP:
-            bitmap_sections.append(coded)
+            bitmaps.append(coded)
     packed = _pack_forms(forms)
-    return packed + sizes + write_stream(gap_sections) + write_stream(bitmap_sections)
+    return packed + sizes + write_stream(bitmaps) + write_values(gaps, MAGNITUDE_BINS)
 
 
 def _pack_forms(forms: Sequence[int]) -> bytes:
@@ -61,37 +60,21 @@ def _pack_forms(forms: Sequence[int]) -> bytes:
     return bytes(packed)
 
 
-def _best_form(mask: Mask, positions: Positions) -> tuple[int, Bytes]:
+def _best_form(mask: Mask) -> tuple[int, Values]:
     nothing = np.empty(0, np.uint8)
+    positions = np.flatnonzero(mask)
     if not len(positions):
         return NONE, nothing
     if len(positions) == len(mask):
         return ALL, nothing
-    gaps = _gap_bytes(positions)
+    gaps = np.empty(len(positions), np.uint32)
+    gaps[0] = positions[0]
+    np.subtract(positions[1:], positions[:-1] + 1, out=gaps[1:], casting="unsafe")
     if len(positions) < _BITMAP_DENSITY * len(mask):
         return GAPS, gaps
     bitmap = np.packbits(mask, bitorder="little")
-    return (GAPS, gaps) if _coded_bits(gaps) <= _coded_bits(bitmap) else (BITMAP, bitmap)
-
-
-def _gap_bytes(positions: Positions) -> Bytes:
-    gaps = np.diff(positions, prepend=-1) - 1
-    if int(gaps.max()) < _ESCAPE:
-        return gaps.astype(np.uint8)
-    escapes = gaps // _ESCAPE
-    ends = np.cumsum(escapes + 1)
-    coded = np.full(int(ends[-1]), _ESCAPE, np.uint8)
-    coded[ends - 1] = gaps - escapes * _ESCAPE
-    return coded
-
-
-def _coded_bits(data: Bytes) -> int:
-    """Return about how many bits Huffman coding needs; a symbol takes one at least."""
-    counts = np.bincount(data, minlength=256)
-    counts = counts[counts > 0]
-    if len(counts) == 1:
-        return 8
-    return int((counts * np.maximum(np.log2(len(data) / counts), 1)).sum()) + 4 * len(counts)
+    gap_bits = coded_bits(np.bincount(np.minimum(gaps, 255)))
+    return (GAPS, gaps) if gap_bits <= coded_bits(np.bincount(bitmap)) else (BITMAP, bitmap)
 
 
 def read_forms(reader: ByteReader, layers: int) -> list[int]:
@@ -122,9 +105,15 @@ class PositionReader:
             for form, length in zip(self.forms, lengths, strict=True)
         ]
         # A stream without bytes is not written at all.
-        self._gaps = open_stream(reader, empty=not any(self._sizes))
+        # A stream without bytes is not written at all.
+        self._gaps = ValueReader(
+            reader, coding=MAGNITUDE_BINS, dtype=np.dtype("<u4"), total=sum(self._sizes)
+        )
         bits = [n for form, n in zip(self.forms, lengths, strict=True) if form == BITMAP]
         self._bitmaps = open_stream(reader, empty=not any(bits))
+        self._gaps = ValueReader(
+            reader, coding=MAGNITUDE_BINS, dtype=np.dtype("<u4"), total=sum(self._sizes)
+        )
 
     def blocks(self, layer: int) -> Iterator[Positions]:
         """Yield the positions of a layer in ascending order; layers must be taken in order."""
@@ -146,14 +135,12 @@ class PositionReader:
     def _gap_blocks(self, length: int, left: int) -> Iterator[Positions]:
         last = -1
         while left:
-            coded = np.frombuffer(self._gaps.read(min(left, _BLOCK)), np.uint8)
-            is_end = coded < _ESCAPE
-            # An escape skips 255 positions; any other byte skips that many and takes the next.
-            reached = last + np.cumsum(coded + is_end.astype(np.int64))
-            last = int(reached[-1])
+            gaps = self._gaps.read(min(left, _BLOCK))
+            found = np.cumsum(gaps, dtype=np.int64)
+            found += np.arange(last + 1, last + 1 + len(gaps))
+            last = int(found[-1])
             if last >= length:
                 raise PayloadError(f"mask has a position {last} in a layer of {length} weights")
-            found = reached[is_end]
             left -= len(found)
             yield found
 

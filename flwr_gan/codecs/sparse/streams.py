@@ -7,14 +7,12 @@ from typing import Protocol
 import numpy as np
 
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.huffman import huffman_deflate
+from flwr_gan.codecs.sparse.huffman import Counts, huffman_deflate
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
 STORED, CONSTANT, HUFFMAN = 0, 1, 2
 """Ways of coding a stream; the two low bits of its leading number (permanent)."""
-
-_WORTH_TRYING = 0.99
 
 
 def write_stream(sections: Sequence[Bytes]) -> bytes:
@@ -32,16 +30,23 @@ def write_stream(sections: Sequence[Bytes]) -> bytes:
     counts = np.bincount(np.concatenate(sections), minlength=256)
     if counts.max() == count:
         return write_varint(1 << 2 | CONSTANT) + bytes([int(counts.argmax())])
-    if _entropy_bytes(counts, count) < _WORTH_TRYING * count or len(sections) > 1:
+    if coded_bits(counts) < 8 * count or len(sections) > 1:
         coded = huffman_deflate(sections)
         if len(coded) < count:
             return write_varint(len(coded) << 2 | HUFFMAN) + coded
     return write_varint(count << 2 | STORED) + b"".join(part.tobytes() for part in sections)
 
 
-def _entropy_bytes(counts: np.ndarray, count: int) -> float:  # type: ignore[type-arg]
+def coded_bits(counts: Counts) -> int:
+    """Return about how many bits Huffman coding needs for symbols that occur so often.
+
+    A symbol takes one bit at least; the code itself about 4 bits for each symbol in use.
+    """
     used = counts[counts > 0]
-    return float((used * np.log2(count / used)).sum()) / 8
+    if len(used) < 2:
+        return 8
+    bits = used * np.maximum(np.log2(used.sum() / used), 1)
+    return round(float(bits.sum())) + 4 * len(used)
 
 
 class Stream(Protocol):

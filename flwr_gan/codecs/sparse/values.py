@@ -16,16 +16,16 @@ from flwr_gan.codecs.sparse.bits import (
     unpack_bits,
     unpack_fixed,
 )
-from flwr_gan.codecs.sparse.streams import open_stream, write_stream
+from flwr_gan.codecs.sparse.streams import coded_bits, open_stream, write_stream
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
 
 Values = np.ndarray[Any, np.dtype[Any]]
 
-BINS, PCODEC, MAGNITUDE_BINS, BYTES, PAIRS = 0, 1, 2, 3, 4
+BINS, PCODEC, MAGNITUDE_BINS, RADIX = 0, 1, 2, 3
 """Value codings on the wire (permanent)."""
 
-CODING_NAMES = ("bins", "pcodec", "magnitude bins", "bytes", "pairs")
+CODING_NAMES = ("bins", "pcodec", "magnitude bins", "radix")
 
 BLOCK = 1 << 17
 _PCODEC_LEVEL = 8
@@ -39,7 +39,7 @@ def write_values(layers: Sequence[Values], coding: int) -> bytes:
     ----------
     layers : sequence of numpy.ndarray, 1-D, of one dtype
         uint32 or uint16 keys for bins (floats with their bits turned, see ``float_keys``), int32
-        or float32 for pcodec, uint32 for magnitude bins, int8 for bytes and (-8 to 7) for pairs.
+        or float32 for pcodec, uint32 for magnitude bins, int8 for radix.
     coding : int
         One of the value codings.
     """
@@ -160,29 +160,37 @@ def _read_magnitude_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -
     return (top << raw) | unpack_bits(packed, widths).astype(np.uint32)
 
 
-def _write_bytes(parts: list[Values]) -> bytes:
-    return write_stream([part.view(np.uint8) for part in parts])
+def _write_radix(parts: list[Values]) -> bytes:
+    codes = np.concatenate(parts)
+    lowest = int(codes.min())
+    size = max(int(codes.max()) - lowest + 1, 2)
+    digits = (codes - np.int16(lowest)).astype(np.uint8)
+    together = {1: digits}
+    while size ** (len(together) + 1) <= 256:
+        together[len(together) + 1] = _join_digits(digits, size, len(together) + 1)
+    # More digits a symbol waste less of a bit each, but take a longer table.
+    group = min(together, key=lambda many: (coded_bits(np.bincount(together[many])), many))
+    ends = np.cumsum([len(part) for part in parts])[:-1] // group
+    head = bytes([lowest & 255, size - 1, group])
+    return head + write_stream(np.split(together[group], ends))
 
 
-def _read_bytes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
-    return _read_all(reader, count).view(dtype)
+def _join_digits(digits: Bytes, size: int, group: int) -> Bytes:
+    padded = np.append(digits, np.zeros(-len(digits) % group, np.uint8))
+    powers = size ** np.arange(group)
+    return (padded.reshape(-1, group) @ powers).astype(np.uint8)
 
 
-def _write_pairs(parts: list[Values]) -> bytes:
-    """Write two numbers of -8 to 7 a byte; an odd number of them ends with a 0."""
-    numbers = np.concatenate(parts)
-    even = np.append(numbers, np.int8(0)) if len(numbers) % 2 else numbers
-    nibbles = (even + np.int8(8)).view(np.uint8)
-    pairs = nibbles[0::2] | nibbles[1::2] << 4
-    return write_stream(np.split(pairs, np.cumsum([len(part) for part in parts])[:-1] // 2))
-
-
-def _read_pairs(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
-    pairs = _read_all(reader, -(-count // 2))
-    numbers = np.empty(2 * len(pairs), np.int8)
-    numbers[0::2] = pairs & 15
-    numbers[1::2] = pairs >> 4
-    return numbers[:count] - np.int8(8)
+def _read_radix(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+    lowest, size, group = reader.take(3)
+    lowest, size = lowest - 256 * (lowest > 127), size + 1
+    if not (group and size > 1 and size**group <= 256) or lowest + size > 128:
+        raise PayloadError(f"values of {size} kinds cannot be {group} a symbol")
+    symbols = _read_all(reader, -(-count // group))
+    if int(symbols.max()) >= size**group:
+        raise PayloadError("values have a symbol that is too large")
+    table = np.arange(size**group)[:, None] // size ** np.arange(group) % size + lowest
+    return table.astype(dtype)[symbols].reshape(-1)[:count]
 
 
 def _write_pcodec(parts: list[Values]) -> bytes:
@@ -205,15 +213,13 @@ _WRITERS = {
     BINS: _write_bins,
     PCODEC: _write_pcodec,
     MAGNITUDE_BINS: _write_magnitude_bins,
-    BYTES: _write_bytes,
-    PAIRS: _write_pairs,
+    RADIX: _write_radix,
 }
 _READERS = {
     BINS: _read_bins,
     PCODEC: _read_pcodec,
     MAGNITUDE_BINS: _read_magnitude_bins,
-    BYTES: _read_bytes,
-    PAIRS: _read_pairs,
+    RADIX: _read_radix,
 }
 
 

@@ -1,0 +1,90 @@
+"""The in-process grid."""
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.supercore.run import Run
+
+from flwr_gan.flower.grid import InlineGrid
+
+
+def make_grid(app: ClientApp, **settings) -> InlineGrid:
+    return InlineGrid(
+        app, num_supernodes=3, run_config={"answer": 42}, run=Run.create_empty(1), **settings
+    )
+
+
+def counting_app() -> ClientApp:
+    app = ClientApp()
+
+    @app.train()
+    def train(message, context):
+        state = context.state.config_records.setdefault("seen", ConfigRecord({"count": 0}))
+        state["count"] = int(state["count"]) + 1
+        message.content.config_records["note"]["changed"] = True
+        content = RecordDict(
+            {
+                "out": ConfigRecord(
+                    {
+                        "count": state["count"],
+                        "partition": context.node_config["partition-id"],
+                        "answer": context.run_config["answer"],
+                    }
+                )
+            }
+        )
+        return Message(content, reply_to=message)
+
+    return app
+
+
+def order(node: int) -> Message:
+    return Message(RecordDict({"note": ConfigRecord({"x": 1})}), node, "train")
+
+
+def test_each_node_keeps_its_own_state_and_partition():
+    grid = make_grid(counting_app())
+    for expected in (1, 2):
+        replies = list(grid.send_and_receive([order(node) for node in grid.get_node_ids()]))
+        found = [dict(reply.content["out"]) for reply in replies]
+        assert found == [
+            {"count": expected, "partition": p, "answer": 42} for p in range(3)
+        ]
+
+
+def test_a_client_cannot_change_the_message_of_another():
+    grid = make_grid(counting_app())
+    content = RecordDict({"note": ConfigRecord({"x": 1}), "arrays": ArrayRecord()})
+    list(grid.send_and_receive([Message(content, node, "train") for node in (1, 2)]))
+    assert dict(content["note"]) == {"x": 1}
+
+
+def test_an_exception_becomes_an_error_reply():
+    app = ClientApp()
+
+    @app.train()
+    def train(message, context):
+        raise ValueError("no data today")
+
+    (reply,) = make_grid(app).send_and_receive([order(2)])
+    assert reply.has_error()
+    assert reply.error.reason == "partition 1: ValueError: no data today"
+    assert reply.metadata.src_node_id == 2
+
+
+def test_an_unknown_node_is_an_error_reply():
+    (reply,) = make_grid(counting_app()).send_and_receive([order(9)])
+    assert "there is no node 9" in reply.error.reason
+
+
+def test_progress_is_reported_for_every_answer():
+    ticks = []
+    grid = make_grid(counting_app(), on_reply=lambda: ticks.append(1))
+    list(grid.send_and_receive([order(1), order(3)]))
+    assert len(ticks) == 2
+
+
+def test_replies_can_be_pulled_once():
+    grid = make_grid(counting_app())
+    ids = list(grid.push_messages([order(1)]))
+    assert len(list(grid.pull_messages(ids))) == 1
+    assert list(grid.pull_messages(ids)) == []
