@@ -1,18 +1,17 @@
 """What the server needs to go on after its last finished round, in one file."""
 
-import io
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from flwr.common import NDArrays
 from numpy.typing import NDArray
 
 from flwr_gan.errors import OutputError
 from flwr_gan.flower.state import read_arrays, write_arrays
-from flwr_gan.wire.ledger import Ledger
+from flwr_gan.wire.ledger import Ledger, MessageRow
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Checkpoint:
         What the strategy itself remembers.
     ledger : Ledger
         Rows of all messages so far.
-    rounds : pandas.DataFrame
+    rounds : list of dict
         A row for each finished round.
     seconds : float
         Wall time so far.
@@ -36,7 +35,7 @@ class Checkpoint:
     parameters: NDArrays
     strategy: dict[str, NDArray[Any]]
     ledger: Ledger
-    rounds: pd.DataFrame
+    rounds: list[dict[str, Any]]
     seconds: float
 
     def write(self, folder: Path) -> None:
@@ -44,7 +43,7 @@ class Checkpoint:
         arrays: dict[str, NDArray[Any]] = {"seconds": np.array([self.seconds])}
         arrays |= {f"parameters/{i:03d}": array for i, array in enumerate(self.parameters)}
         arrays |= {f"strategy/{name}": array for name, array in self.strategy.items()}
-        arrays["ledger"] = _to_bytes(self.ledger.to_frame())
+        arrays["ledger"] = _to_bytes([asdict(row) for row in self.ledger.rows])
         arrays["rounds"] = _to_bytes(self.rounds)
         write_arrays(_path(folder), arrays)
 
@@ -68,8 +67,8 @@ class Checkpoint:
                     for name, array in arrays.items()
                     if name.startswith("strategy/")
                 },
-                ledger=Ledger.from_frame(_to_frame(arrays["ledger"])),
-                rounds=_to_frame(arrays["rounds"]),
+                ledger=Ledger([MessageRow(**row) for row in _from_bytes(arrays["ledger"])]),
+                rounds=_from_bytes(arrays["rounds"]),
                 seconds=float(arrays["seconds"][0]),
             )
         except (KeyError, ValueError, TypeError) as error:
@@ -80,9 +79,11 @@ def _path(folder: Path) -> Path:
     return folder / "checkpoint" / "server.npz"
 
 
-def _to_bytes(frame: pd.DataFrame) -> NDArray[np.uint8]:
-    return np.frombuffer(frame.to_csv(index=False).encode(), dtype=np.uint8)
+def _to_bytes(rows: list[dict[str, Any]]) -> NDArray[np.uint8]:
+    """Return rows as JSON, which keeps every bit of a float."""
+    return np.frombuffer(json.dumps(rows).encode(), dtype=np.uint8)
 
 
-def _to_frame(data: NDArray[np.uint8]) -> pd.DataFrame:
-    return pd.read_csv(io.BytesIO(data.tobytes()), float_precision="round_trip")
+def _from_bytes(data: NDArray[np.uint8]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(data.tobytes())
+    return rows

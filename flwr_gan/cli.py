@@ -53,9 +53,10 @@ def find_app(name: str) -> FlowerApp:
         When there is no such app.
     """
     folder = Path(name)
-    if folder.is_dir():
+    importable = all(part.isidentifier() for part in name.split("."))
+    if folder.is_dir() and ((folder / "pyproject.toml").exists() or not importable):
         return _from_folder(folder)
-    if not all(part.isidentifier() for part in name.split(".")):
+    if not importable:
         raise AppError(f"--app {name}: there is no such folder; give a folder or a package name")
     return _load(name, f"{name}.server_app:app", f"{name}.client_app:app", {})
 

@@ -68,7 +68,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
         _require(self.samples_per_class >= 2, "samples_per_class", self.samples_per_class, "2 or more")
-        places = ("server", "clients")
+        places = ("server", "clients", "none")
         _require(self.evaluation in places, "evaluation", self.evaluation, " or ".join(places))
         _require(bool(self.name) and "/" not in self.name, "name", self.name, "a word without /")
         get_codec(self.codec)

@@ -91,7 +91,7 @@ class Run:
         if checkpoint is None:
             log.info("nothing was finished in %s: starting from the first round", self.folder)
             return None
-        self.rounds = checkpoint.rounds.to_dict("records")
+        self.rounds = checkpoint.rounds
         self.strategy.exchange.ledger = checkpoint.ledger
         self.earlier_s = checkpoint.seconds
         if checkpoint.strategy:
@@ -252,6 +252,7 @@ class Run:
     def _save_generators(self, weights: NDArrays, results: Results) -> None:
         """Save the generators that the run ends with, readable by ``flwr_gan.wire.load``."""
         folder = self.folder / "generators"
+        folder.mkdir(parents=True, exist_ok=True)
         payloads: list[bytes] | None = getattr(self.strategy.inner, "payloads", None)
         if payloads is None:
             payload = encode_payload(self._named(weights), codec=self.config.codec)
@@ -267,7 +268,7 @@ class Run:
             parameters=weights,
             strategy=state,
             ledger=self.strategy.ledger,
-            rounds=pd.DataFrame(self.rounds),
+            rounds=self.rounds,
             seconds=self.seconds,
         )
 

@@ -18,6 +18,11 @@ from flwr_gan.wiring import Federation, build_strategy, federation_from, load_fe
 def build_run(federation: Federation) -> Run:
     """Return a run that is ready to start: config, data, split and strategy are all checked."""
     config = federation.config
+    if config.resume is None and (config.folder / "config.yaml").exists():
+        raise ConfigError(
+            f"output_dir={config.folder} holds a run already: choose another, or resume="
+            f"{config.folder}"
+        )
     strategy = CompressedStrategy(
         build_strategy(federation), codec=config.codec, seed=config.seed
     )

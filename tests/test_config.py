@@ -63,7 +63,7 @@ def test_every_option_of_every_group_composes():
         ("federation.num_clients=0", ["federation.num_clients=0", "1 or more"]),
         ("federation.fraction=0", ["federation.fraction=0"]),
         ("federation.num_clients=many", ["federation.num_clients", "many"]),
-        ("evaluation=nowhere", ["evaluation=nowhere", "server or clients"]),
+        ("evaluation=nowhere", ["evaluation=nowhere", "server or clients or none"]),
         ("seed=-1", ["seed=-1"]),
         ("seed=1.5", ["seed=1.5", "int"]),
         ("seed=1,2", ["sweep"]),

@@ -11,28 +11,12 @@ from flwr_gan.errors import CodecError, PayloadError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-DTYPES = tuple(
-    [
-        "|b1",
-        "|i1",
-        "|u1",
-        "<i2",
-        "<i4",
-        "<i8",
-        "<u2",
-        "<u4",
-        "<u8",
-        "<f2",
-        "<f4",
-        "<f8",
-        "<c8",
-        "<c16",
-    ]
-)
+_WHOLE = ("|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8")
+DTYPES = (*_WHOLE, "<f2", "<f4", "<f8", "<c8", "<c16")
 """Element types that can be coded, little-endian; a type's place is its number on the wire."""
 
 MAX_DIMS = 32
-MAX_ELEMENTS = 1 << 48
+MAX_ELEMENTS = (1 << 32) - 1
 
 
 @dataclass(frozen=True)
@@ -80,6 +64,8 @@ def check_encodable(array: Array, name: str = "array") -> Array:
         raise CodecError(f"{name}: dtype {array.dtype} cannot be coded; allowed: {_allowed()}")
     if array.ndim > MAX_DIMS:
         raise CodecError(f"{name}: {array.ndim} axes cannot be coded; at most {MAX_DIMS}")
+    if math.prod(length or 1 for length in array.shape) > MAX_ELEMENTS:
+        raise CodecError(f"{name}: {array.size} elements cannot be coded; at most {MAX_ELEMENTS}")
     # np.ascontiguousarray would turn a 0-d array into one of one axis.
     return np.asarray(array, order="C")
 

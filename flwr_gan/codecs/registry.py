@@ -84,7 +84,7 @@ def codec_by_id(wire_id: int) -> Codec:
 def level_argument(
     name: str, arguments: tuple[str, ...], *, default: int, lowest: int, highest: int
 ) -> int:
-    """Return the level in a spec of the form ``name`` or ``name:level``, or raise ``CodecError``."""
+    """Return the level in a spec ``name`` or ``name:level``, or raise ``CodecError``."""
     if not arguments:
         return default
     text = arguments[0]

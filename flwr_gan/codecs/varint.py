@@ -4,7 +4,7 @@ from flwr_gan.errors import PayloadError
 
 
 def write_varint(value: int) -> bytes:
-    """Return ``value`` (0 or more) in groups of 7 bits, lowest first, top bit set on all but the last."""
+    """Return ``value`` (0 or more) in groups of 7 bits, lowest first; the last has no top bit."""
     coded = bytearray()
     while value > 127:
         coded.append(value & 127 | 128)
@@ -47,7 +47,7 @@ class ByteReader:
         return self.take(1)[0]
 
     def varint(self, *, limit: int) -> int:
-        """Return the next varint; ``PayloadError`` if it is over ``limit`` or not in shortest form."""
+        """Return the next varint; ``PayloadError`` if over ``limit`` or not in shortest form."""
         value = shift = 0
         while True:
             group = self.byte()

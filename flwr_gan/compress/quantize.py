@@ -49,7 +49,9 @@ class QuantizeStage(Stage):
 
     def side_count(self, shape: tuple[int, ...]) -> int:
         """Return the number of scales."""
-        return shape[0] if self.granularity == "channel" and shape else 1
+        if self.granularity == "channel" and shape:
+            return shape[0] if all(shape) else 0
+        return 1
 
     def check_side(self, side: Array) -> None:
         """Raise ``PayloadError`` if a scale is negative or not finite."""
@@ -101,7 +103,7 @@ class QuantizeStage(Stage):
         exact = codes * scales
         if base is not None:
             exact = exact + base
-        weights = np.clip(exact, -_LARGEST, _LARGEST).astype(np.float32)
+        weights: Array = np.clip(exact, -_LARGEST, _LARGEST).astype(np.float32)
         zero = weights == 0
         if zero.any():
             tiny = np.maximum((scales * _ZERO_FRACTION).astype(np.float32), _SMALLEST)
@@ -112,14 +114,16 @@ class QuantizeStage(Stage):
         """Return ``s / 2`` for each survivor, with room for one rounding to float32."""
         scales = self._scales(coded.positions, coded.shape, coded.side)
         room = np.abs(coded.codes * scales) * 2.0**-23 + float(_SMALLEST)
-        return np.broadcast_to(scales / 2, coded.codes.shape) + room
+        bound: Array = scales / 2 + room
+        return bound
 
     def _groups(self, positions: Positions, shape: tuple[int, ...]) -> Positions:
         each = int(np.prod(shape[1:], dtype=np.int64))
-        return positions // max(each, 1)
+        groups: Positions = positions // max(each, 1)
+        return groups
 
     def _scales(self, positions: Positions, shape: tuple[int, ...], side: Array) -> Array:
-        wide = side.astype(np.float64)
+        wide: Array = side.astype(np.float64)
         return wide if len(wide) == 1 else wide[self._groups(positions, shape)]
 
 

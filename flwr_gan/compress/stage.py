@@ -138,7 +138,8 @@ class Stage(ABC):
         codes = self.to_codes(wanted, positions, array.shape, side, None)
         coded = Coded(codes, positions, side, array.shape)
         left = np.zeros(flat.size, np.float32)
-        left[positions] = wanted - self.from_codes(codes, positions, array.shape, side, None)
+        got = self.from_codes(codes, positions, array.shape, side, None)
+        left[positions] = lost(wanted, got)
         return coded, left.reshape(array.shape)
 
     def decode(self, coded: Coded) -> Array:
@@ -148,6 +149,13 @@ class Stage(ABC):
             coded.codes, coded.positions, coded.shape, coded.side, None
         )
         return flat.reshape(coded.shape)
+
+
+def lost(wanted: Array, got: Array) -> Array:
+    """Return ``wanted - got``, and 0 where one of them is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = wanted - got
+    return np.where(np.isfinite(difference), difference, np.float32(0))
 
 
 def stage_names() -> tuple[str, ...]:

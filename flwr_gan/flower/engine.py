@@ -31,8 +31,7 @@ class ConfiguredClientApp(ClientApp):
 
     def __call__(self, message: Message, context: Context) -> Message:
         """Execute the app."""
-        context.run_config = dict(self._run_config)
-        return self._app(message, context)
+        return self._app(message, _with_run_config(context, self._run_config))
 
 
 class ConfiguredServerApp(ServerApp):
@@ -46,12 +45,22 @@ class ConfiguredServerApp(ServerApp):
 
     def __call__(self, grid: Grid, context: Context) -> None:
         """Execute the app, and keep what it raises."""
-        context.run_config = dict(self._run_config)
         try:
-            self._app(grid, context)
+            self._app(grid, _with_run_config(context, self._run_config))
         except Exception as error:
             self.failure = error
             raise
+
+
+def _with_run_config(context: Context, run_config: RunConfig) -> Context:
+    """Return a context around the same state; Flower refuses changes to the one it made."""
+    return Context(
+        run_id=context.run_id,
+        node_id=context.node_id,
+        node_config=context.node_config,
+        state=context.state,
+        run_config=dict(run_config),
+    )
 
 
 def run_apps(

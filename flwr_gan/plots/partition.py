@@ -72,5 +72,7 @@ def partition_picture(
         for (client, k), count in np.ndenumerate(counts_PK):
             if count:
                 colour = "white" if shade_PK[client, k] > 0.65 else "black"
-                axes.text(k, client, str(count), ha="center", va="center", fontsize=8, color=colour)
+                cell = axes.text(k, client, str(count), ha="center", va="center", fontsize=8)
+                # Thousands of counts would make the layout slow, and cannot stick out.
+                cell.set(color=colour, in_layout=False)
     return figure

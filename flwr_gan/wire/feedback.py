@@ -6,6 +6,7 @@ import numpy as np
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.base import BaseUse, Codec
+from flwr_gan.compress.stage import lost
 from flwr_gan.wire.payload import decode_payload, encode_payload
 from flwr_gan.wire.template import Template
 
@@ -44,8 +45,8 @@ def encode_with_feedback(
     """
     wanted = {name: np.asarray(array) for name, array in arrays.items()}
     for name, residual in (residuals or {}).items():
-        if name in wanted and wanted[name].shape == residual.shape:
-            array = wanted[name]
+        array = wanted.get(name)
+        if array is not None and array.shape == residual.shape:
             moved = np.where(array != 0, array + residual, array).astype(array.dtype)
             # A survivor must not fall out of the mask because its residual cancels it.
             wanted[name] = np.where((array != 0) & (moved == 0), array, moved)
@@ -55,6 +56,6 @@ def encode_with_feedback(
     template = Template.of(wanted)
     decoded = decode_payload(payload, template=template, base=base, max_bytes=template.nbytes)
     left = {
-        name: wanted[name] - decoded[name] for name in wanted if wanted[name].dtype == np.float32
+        name: lost(wanted[name], decoded[name]) for name in wanted if wanted[name].dtype == np.float32
     }
     return payload, left

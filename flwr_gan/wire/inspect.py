@@ -64,8 +64,7 @@ def report(payload: bytes, *, name: str, max_bytes: int = DEFAULT_MAX_BYTES) -> 
         f"version   {VERSION}",
         f"codec     {info.codec_label} ({kind}{', strict' if info.strict else ''})",
         f"template  {info.template_hash.hex()}",
-        f"bytes     {len(payload)} = header {sizes.header_bytes} + mask {sizes.mask_bytes}"
-        f" + values {sizes.value_bytes}",
+        f"bytes     {len(payload)}: {_split(sizes)}",
     ]
     if info.base_hash is not None:
         lines.append(f"base      needs the {info.base_need} of {info.base_hash.hex()}")

@@ -83,8 +83,3 @@ class Ledger:
             self.rows, key=lambda row: (row.round, order[row.kind], row.direction, row.client)
         )
         return pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
-
-    @classmethod
-    def from_frame(cls, frame: pd.DataFrame) -> "Ledger":
-        """Return the ledger whose table is `frame`."""
-        return cls([MessageRow(**record) for record in frame.to_dict("records")])  # type: ignore[misc]

@@ -49,8 +49,8 @@ def unpack_bits(packed: bytes, widths: Widths) -> Words:
     starts = ends - widths
     padded = packed + bytes(8)
     windows: Words = np.ndarray((len(packed) + 1,), "<u8", padded, strides=(1,))
-    words = windows[starts >> 3] >> (starts & 7).astype(np.uint64)
-    mask = (np.uint64(1) << widths.astype(np.uint64)) - np.uint64(1)
+    words: Words = windows[starts >> 3] >> (starts & 7).astype(np.uint64)
+    mask: Words = (np.uint64(1) << widths.astype(np.uint64)) - np.uint64(1)
     return words & mask
 
 

@@ -18,6 +18,8 @@ from flwr_gan.codecs.sparse.floats import (
     float_keys,
     float_values,
     ordered_differences,
+    unzigzag,
+    zigzag,
 )
 from flwr_gan.codecs.sparse.masks import SAME, CodedMask, derivable, open_mask, write_mask
 from flwr_gan.codecs.sparse.planes import read_planes, write_planes
@@ -136,10 +138,9 @@ class SparseCodec(Codec):
             if bases is None:
                 data = coding.write_values(survivors, coding.PCODEC)
             else:
-                pairs_ = zip(survivors, bases, strict=True)
-                steps = [ordered_differences(a, b) for a, b in pairs_]
-                signed = [(step >> 1 ^ -(step & 1)).view(np.int32) for step in steps]
-                data = coding.write_values(signed, coding.PCODEC)
+                pairs = zip(survivors, bases, strict=True)
+                steps = [unzigzag(ordered_differences(a, b)).view(np.int32) for a, b in pairs]
+                data = coding.write_values(steps, coding.PCODEC)
             return count + bytes([coding.PCODEC | relative]) + data
         if bases is None:
             data = coding.write_values([float_keys(part) for part in survivors], coding.BINS)
@@ -201,7 +202,7 @@ class SparseCodec(Codec):
         return [next(weight if is_weight(spec.dtype) else other) for spec in specs]
 
     def _value_dtype(self, number: int, relative: bool) -> np.dtype[Any]:
-        allowed: dict[int, Any]
+        allowed: dict[int, np.dtype[Any]]
         if self.stage is not None:
             code = np.dtype(self.stage.code_dtype)
             allowed = {_code_coding(self.stage): code}
@@ -213,7 +214,7 @@ class SparseCodec(Codec):
             allowed = {coding.BINS: np.dtype("<u4"), coding.PCODEC: FLOAT32}
         if number not in allowed:
             raise PayloadError(f"payload has value coding {number}, which does not belong here")
-        return np.dtype(allowed[number])
+        return allowed[number]
 
     def _read_side(self, reader: ByteReader, shape: tuple[int, ...]) -> SideValues | None:
         if self.stage is None:
@@ -236,8 +237,7 @@ class SparseCodec(Codec):
         if near is None:
             return codes if number == coding.PCODEC else float_values(codes)
         if number == coding.PCODEC:
-            steps = codes.view(np.uint32)
-            codes = steps << 1 ^ -(steps >> 31)
+            codes = zigzag(codes.view(np.uint32))
         return add_differences(codes, near)
 
 
@@ -284,4 +284,6 @@ def from_spec(arguments: tuple[str, ...]) -> SparseCodec:
     raise CodecError(f"codec {':'.join(('sparse', *arguments))!r} cannot be read; allowed: {FORMS}")
 
 
-FORMS = "sparse, sparse:pcodec, sparse:int8, sparse:int6, sparse:int5, sparse:int4, sparse:fp16, sparse:bf16"
+FORMS = "sparse, " + ", ".join(
+    f"sparse:{form}" for form in ("pcodec", "int8", "int6", "int5", "int4", "fp16", "bf16")
+)

@@ -151,6 +151,11 @@ def _run_lengths(lengths: list[int]) -> list[tuple[int, int, int]]:
     return runs
 
 
+def block_bits(symbols: Bytes) -> int:
+    """Return how many bits one block of these bytes takes, its header included."""
+    return _Table(np.bincount(symbols, minlength=_END)).bits
+
+
 def huffman_deflate(sections: Sequence[Bytes]) -> bytes:
     """Code bytes as a deflate stream.
 

@@ -16,7 +16,8 @@ from flwr_gan.codecs.sparse.bits import (
     unpack_bits,
     unpack_fixed,
 )
-from flwr_gan.codecs.sparse.streams import coded_bits, open_stream, write_stream
+from flwr_gan.codecs.sparse.huffman import block_bits
+from flwr_gan.codecs.sparse.streams import open_stream, write_stream
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -108,7 +109,7 @@ def _read_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
     symbols = _read_all(reader, count)
     if lowest + int(symbols.max()) >> (bits - raw):
         raise PayloadError("values have a symbol that is too large")
-    keys = (symbols.astype(dtype) + dtype.type(lowest)) << raw
+    keys: Values = (symbols.astype(dtype) + dtype.type(lowest)) << raw
     if raw % 8:
         packed = _read_all(reader, -(-count * (raw % 8) // 8)).tobytes()
         middle = unpack_fixed(packed, raw % 8, count)
@@ -145,7 +146,8 @@ def _write_magnitude_bins(parts: list[Values]) -> bytes:
 
 def _magnitude_raw_bits(numbers: Values) -> Values:
     length = np.frexp(numbers.astype(np.float64))[1]
-    return np.maximum(length - 1 - _FINE_BITS, 0).astype(np.uint32)
+    raw: Values = np.maximum(length - 1 - _FINE_BITS, 0).astype(np.uint32)
+    return raw
 
 
 def _read_magnitude_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
@@ -157,19 +159,20 @@ def _read_magnitude_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -
     widths = raw.astype(np.int64)
     packed = bytes(reader.take((int(widths.sum()) + 7) // 8))
     top = np.where(raw, symbols % size + size, symbols)
-    return (top << raw) | unpack_bits(packed, widths).astype(np.uint32)
+    numbers: Values = (top << raw) | unpack_bits(packed, widths).astype(np.uint32)
+    return numbers
 
 
 def _write_radix(parts: list[Values]) -> bytes:
     codes = np.concatenate(parts)
     lowest = int(codes.min())
-    size = max(int(codes.max()) - lowest + 1, 2)
+    size = int(codes.max()) - lowest + 1
     digits = (codes - np.int16(lowest)).astype(np.uint8)
     together = {1: digits}
-    while size ** (len(together) + 1) <= 256:
+    while 1 < size and size ** (len(together) + 1) <= 256:
         together[len(together) + 1] = _join_digits(digits, size, len(together) + 1)
     # More digits a symbol waste less of a bit each, but take a longer table.
-    group = min(together, key=lambda many: (coded_bits(np.bincount(together[many])), many))
+    group = min(together, key=lambda many: (block_bits(together[many]), many))
     ends = np.cumsum([len(part) for part in parts])[:-1] // group
     head = bytes([lowest & 255, size - 1, group])
     return head + write_stream(np.split(together[group], ends))
@@ -184,13 +187,14 @@ def _join_digits(digits: Bytes, size: int, group: int) -> Bytes:
 def _read_radix(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
     lowest, size, group = reader.take(3)
     lowest, size = lowest - 256 * (lowest > 127), size + 1
-    if not (group and size > 1 and size**group <= 256) or lowest + size > 128:
+    if not (0 < group <= 8 and size**group <= 256) or lowest + size > 128:
         raise PayloadError(f"values of {size} kinds cannot be {group} a symbol")
     symbols = _read_all(reader, -(-count // group))
     if int(symbols.max()) >= size**group:
         raise PayloadError("values have a symbol that is too large")
     table = np.arange(size**group)[:, None] // size ** np.arange(group) % size + lowest
-    return table.astype(dtype)[symbols].reshape(-1)[:count]
+    codes: Values = table.astype(dtype)[symbols].reshape(-1)
+    return codes[:count]
 
 
 def _write_pcodec(parts: list[Values]) -> bytes:

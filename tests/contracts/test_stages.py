@@ -1,0 +1,142 @@
+"""Every stage keeps the same promises."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from flwr_gan.compress import get_stage, stage_names
+from flwr_gan.compress.stage import _STAGES, stage_by_id
+from flwr_gan.errors import CodecError, PayloadError
+
+SPECS = [
+    *(f"quantize:int{bits}:layer" for bits in (8, 6, 5, 4)),
+    "quantize:int8:channel",
+    "cast:fp16",
+    "cast:bf16",
+]
+
+weights = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=8),
+    elements=st.one_of(st.just(0.0), st.just(-0.0), st.floats(-65000, 65000, width=32)),
+)
+
+
+def test_every_stage_is_tested():
+    assert {spec.split(":")[0] for spec in SPECS} == set(stage_names())
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@settings(max_examples=60, deadline=None)
+@given(array=weights)
+def test_round_trip_stays_within_the_stated_bound(spec, array):
+    stage = get_stage(spec)
+    coded, residual = stage.encode(array)
+    decoded = stage.decode(coded)
+    assert decoded.shape == array.shape
+    assert decoded.dtype == np.float32
+    assert np.array_equal(decoded != 0, array != 0)
+    assert not np.signbit(decoded[decoded == 0]).any()
+    survivors = array.reshape(-1)[coded.positions].astype(np.float64)
+    error = np.abs(decoded.reshape(-1)[coded.positions] - survivors)
+    assert (error <= stage.error_bound(coded)).all()
+    assert np.array_equal(residual[array == 0], np.zeros_like(residual[array == 0]))
+    assert np.array_equal(residual, np.where(array != 0, array - decoded, 0).astype(np.float32))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full(3, 3.4028235e38, np.float32),
+        np.array([1e-45, -1e-45, 3e-45], np.float32),
+        np.array([[1e-38, 1.0], [0.0, -1e-30]], np.float32),
+        np.array([0.0, -0.0], np.float32),
+    ],
+    ids=["largest", "smallest", "wide", "zeros"],
+)
+def test_extremes(spec, array):
+    stage = get_stage(spec)
+    if array[..., 0].max() > 1e38 and "cast" in spec:
+        with pytest.raises(CodecError, match="beyond the range"):
+            stage.encode(array)
+        return
+    coded, _ = stage.encode(array)
+    decoded = stage.decode(coded)
+    assert np.isfinite(decoded).all()
+    assert np.array_equal(decoded != 0, array != 0)
+
+
+@pytest.mark.parametrize("spec", ["cast:fp16", "cast:bf16"])
+def test_casts_keep_what_is_not_finite(spec):
+    array = np.array([np.nan, np.inf, -np.inf, 1.0], np.float32)
+    stage = get_stage(spec)
+    assert np.array_equal(stage.decode(stage.encode(array)[0]), array, equal_nan=True)
+
+
+def test_bf16_rounds_ties_to_even():
+    array = np.array([0x3F808000, 0x3F818000, 0x3F808001], np.uint32).view(np.float32)
+    stage = get_stage("cast:bf16")
+    decoded = stage.decode(stage.encode(array)[0]).view(np.uint32)
+    assert decoded.tolist() == [0x3F800000, 0x3F820000, 0x3F810000]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_error_feedback_makes_up_for_the_error(spec):
+    rng = np.random.default_rng(0)
+    array = rng.normal(size=200).astype(np.float32)
+    stage, residual = get_stage(spec), None
+    total = np.zeros(200)
+    rounds = 64
+    for _ in range(rounds):
+        coded, residual = stage.encode(array, residual)
+        total += stage.decode(coded)
+    once = np.abs(stage.decode(stage.encode(array)[0]) - array).max()
+    assert np.abs(total / rounds - array).max() <= 3 * once / rounds + 1e-6
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_input_is_left_alone_and_must_be_float32(spec):
+    array = np.array([1.0, -0.0, 0.3], np.float32)
+    before = array.tobytes()
+    get_stage(spec).encode(array)
+    assert array.tobytes() == before
+    with pytest.raises(CodecError, match="float32"):
+        get_stage(spec).encode(array.astype(np.float64))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_settings_fit_in_a_byte_and_come_back(spec):
+    stage = get_stage(spec)
+    assert stage_by_id(stage.wire_id, stage.parameter).spec == stage.spec == spec
+
+
+def test_unknown_numbers_are_payload_errors():
+    assert len({number for _, number, _ in _STAGES}) == len(_STAGES)
+    for number, parameter in [(0, 0), (255, 0), (1, 7), (1, 0x28), (2, 2)]:
+        with pytest.raises(PayloadError, match="does not know"):
+            stage_by_id(number, parameter)
+
+
+def test_scales_are_checked():
+    stage = get_stage("quantize:int8:layer")
+    for bad in (np.nan, np.inf, -1.0):
+        with pytest.raises(PayloadError, match="scale"):
+            stage.check_side(np.array([bad], np.float32))
+
+
+def test_differences_to_a_base_are_bounded():
+    stage = get_stage("quantize:int4:layer")
+    values, positions = np.array([1.0, 0.5], np.float32), np.array([0, 1])
+    side = stage.measure(values, positions, (2,))
+    base = np.array([1.1, 0.4], np.float32)
+    codes = stage.to_codes(values, positions, (2,), side, base)
+    decoded = stage.from_codes(codes, positions, (2,), side, base)
+    assert (np.abs(decoded - values) <= side / 2 + 1e-6).all()
+    with pytest.raises(CodecError, match="too large"):
+        stage.to_codes(values, positions, (2,), side, np.array([-50, 0], np.float32))
+    with pytest.raises(CodecError, match="no differences"):
+        cast = get_stage("cast:fp16")
+        cast.to_codes(values, positions, (2,), side, base)

@@ -1,0 +1,60 @@
+"""Samples and data sets check themselves."""
+
+import numpy as np
+import pytest
+
+from flwr_gan.data import Dataset, Samples
+from flwr_gan.errors import DataError
+
+
+def make_samples(labels: list[int], *, value: float = 0.0, vectors: int = 2) -> Samples:
+    shape = (len(labels), vectors, 3)
+    return Samples(np.full(shape, value, dtype=np.float32), np.array(labels, dtype=np.int64))
+
+
+def test_take_keeps_order_and_writers() -> None:
+    x_NTC = np.linspace(-1, 1, 4, dtype=np.float32).reshape(4, 1, 1)
+    samples = Samples(x_NTC, np.arange(4), np.array([5, 5, 6, 6]))
+    taken = samples.take([3, 0])
+    assert len(taken) == 2
+    np.testing.assert_array_equal(taken.x_NTC, x_NTC[[3, 0]])
+    np.testing.assert_array_equal(taken.y_N, [3, 0])
+    np.testing.assert_array_equal(taken.writer_N, [6, 5])
+
+
+def test_taking_nothing_gives_no_samples() -> None:
+    assert len(make_samples([0, 1]).take([])) == 0
+
+
+@pytest.mark.parametrize("value", [1.01, -1.01, np.nan, np.inf])
+def test_values_out_of_range_are_refused(value: float) -> None:
+    with pytest.raises(DataError, match=r"\[-1, 1\]"):
+        make_samples([0], value=value)
+
+
+def test_wrong_types_and_shapes_are_refused() -> None:
+    x_NTC = np.zeros((2, 1, 1), dtype=np.float32)
+    y_N = np.zeros(2, dtype=np.int64)
+    with pytest.raises(DataError, match="float32"):
+        Samples(x_NTC.astype(np.float64), y_N)
+    with pytest.raises(DataError, match="3 axes"):
+        Samples(x_NTC[0], y_N)
+    with pytest.raises(DataError, match="labels must be int64"):
+        Samples(x_NTC, y_N[:1])
+    with pytest.raises(DataError, match="writers must be int64"):
+        Samples(x_NTC, y_N, y_N.astype(np.int32))
+
+
+def test_a_data_set_knows_its_sizes() -> None:
+    dataset = Dataset("toy", make_samples([0, 1]), make_samples([1]), ("a", "b"), "strokes")
+    assert (dataset.num_classes, dataset.num_vectors, dataset.num_components) == (2, 2, 3)
+
+
+def test_parts_that_do_not_fit_are_refused() -> None:
+    train = make_samples([0, 1])
+    with pytest.raises(DataError, match="differ in shape"):
+        Dataset("toy", train, make_samples([0], vectors=3), ("a", "b"), "image")
+    with pytest.raises(DataError, match=r"labels must be 0 \.\. 0"):
+        Dataset("toy", train, make_samples([0]), ("a",), "image")
+    with pytest.raises(DataError, match="no samples"):
+        Dataset("toy", train, train.take([]), ("a", "b"), "image")

@@ -1,0 +1,205 @@
+"""Whole runs through the two apps: files, determinism, strategies, resuming."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flwr_gan.config import config_dir
+from flwr_gan.errors import ConfigError, OutputError
+from flwr_gan.wire import load
+from flwr_gan.wire.ledger import COLUMNS
+
+TIMES = ["encode_s", "decode_s"]
+
+
+def messages(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "messages.csv")
+
+
+def untimed(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rounds = pd.read_csv(folder / "rounds.csv")
+    return messages(folder).drop(columns=TIMES), rounds.drop(columns="wall_s")
+
+
+def same_run(a: Path, b: Path) -> bool:
+    return all(left.equals(right) for left, right in zip(untimed(a), untimed(b), strict=True))
+
+
+def test_a_run_leaves_all_its_files(simulate):
+    folder = simulate("evaluation=server")
+    names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert {
+        "config.yaml", "messages.csv", "rounds.csv", "summary.json", "samples.png",
+        "partition.png", "rounds.png", "generators/global.fgan", "checkpoint/server.npz",
+    } <= names  # fmt: skip
+    assert not [name for name in names if Path(name).name.startswith(".")]
+    assert tuple(messages(folder).columns) == COLUMNS
+    summary = json.loads((folder / "summary.json").read_text())
+    frame = messages(folder)
+    for direction in ("up", "down"):
+        total = frame[frame.direction == direction].message_bytes.sum()
+        assert summary["totals"][f"{direction}_bytes"] == total
+    rounds = pd.read_csv(folder / "rounds.csv")
+    assert rounds.up_bytes.sum() + rounds.down_bytes.sum() == frame.message_bytes.sum()
+    assert (rounds.dense_up_bytes == 4 * frame[frame.direction == "up"].groupby("round").parameters.sum().to_numpy()).all()  # noqa: E501
+    assert {"frechet_distance", "precision", "recall", "density", "coverage"} <= set(rounds)
+    assert summary["seed"] == 0
+    assert summary["versions"]["flwr"]
+    arrays = load(folder / "generators" / "global.fgan")
+    assert list(arrays) == ["fc.weight", "conv1.weight", "conv2.weight"]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(simulate):
+    first, second = simulate(folder="a"), simulate(folder="b")
+    assert same_run(first, second)
+    generators = [load(f / "generators" / "global.fgan") for f in (first, second)]
+    assert all(np.array_equal(generators[0][name], generators[1][name]) for name in generators[0])
+    assert not same_run(first, simulate("evaluation=none seed=1", folder="c"))
+
+
+def test_both_engines_give_the_same_bytes_and_metrics(simulate):
+    pytest.importorskip("ray")
+    script = "evaluation=server federation.fraction=0.67 federation.num_clients=3"
+    inline = simulate(script, folder="inline")
+    ray = inline.parent / "ray"
+    command = [sys.executable, "-m", "flwr_gan.cli", "--app", "flwr_gan", "--backend", "ray"]
+    text = (inline / "config.yaml").read_text()
+    ray.mkdir()
+    (ray / "config.yaml").write_text(text)
+    subprocess.run([*command, "--run-config", f"resume={ray}"], check=True, timeout=200)
+    assert same_run(inline, ray)
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "fedprox"])
+def test_averaging_strategies_run_compressed(simulate, strategy):
+    folder = simulate(f"strategy={strategy} federation.rounds=2 evaluation=none")
+    assert len(pd.read_csv(folder / "rounds.csv")) == 2
+
+
+def test_clients_can_evaluate_on_their_own_data(simulate):
+    folder = simulate("strategy=fedavg federation.rounds=1 evaluation=clients")
+    frame = messages(folder)
+    evaluated = frame[frame.kind == "evaluate"]
+    assert set(evaluated.direction) == {"up", "down"}
+    assert (evaluated[evaluated.direction == "down"].payload_bytes > 0).all()
+    rounds = pd.read_csv(folder / "rounds.csv")
+    assert rounds.conditional_accuracy.between(0, 1).all()
+
+
+def test_the_pool_is_one_shot_and_its_tickets_can_be_loaded(simulate):
+    folder = simulate("experiment=one_shot evaluation=server")
+    frame = messages(folder)
+    assert list(frame.direction) == ["down", "down", "up", "up"]
+    assert (frame[frame.direction == "down"].parameters == 0).all()
+    up = frame[frame.direction == "up"]
+    for path, row in zip(sorted((folder / "generators").iterdir()), up.itertuples(), strict=True):
+        arrays = load(path)
+        assert sum(a.size for a in arrays.values()) == row.parameters
+        *weights, counts = arrays.values()
+        assert counts.sum() > 0
+        assert sum(np.count_nonzero(a) for a in weights) < sum(a.size for a in weights)
+
+
+def test_fedprox_holds_clients_near_the_broadcast(simulate):
+    def drift(mu: float) -> float:
+        folder = simulate(
+            f"strategy=fedprox strategy.proximal_mu={mu} federation.rounds=1 evaluation=none "
+            "federation.local_iterations=60",
+            folder=f"mu{mu}",
+        )
+        return float(
+            sum(
+                np.square(array - first).sum()
+                for array, first in zip(
+                    load(folder / "generators" / "global.fgan").values(),
+                    initial_weights(folder),
+                    strict=True,
+                )
+            )
+        )
+
+    drifts = [drift(mu) for mu in (0.0, 30.0, 1000.0)]
+    assert drifts[0] > drifts[1] > drifts[2]
+
+
+def initial_weights(folder: Path) -> list[np.ndarray]:
+    from flwr_gan.gan import generator_arrays
+    from flwr_gan.wiring import load_federation
+
+    federation = load_federation(f"resume={folder}")
+    return list(generator_arrays(federation.networks(federation.config.seed)[0]).values())
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (config_dir() / "experiment").glob("*")))
+def test_every_experiment_runs_one_tiny_round(simulate, name):
+    if name == "paper":
+        folder = simulate(
+            "experiment=paper strategy=generator_pool lottery.iterations=1 "
+            "lottery.min_kept_per_layer=8 evaluation=none"
+        )
+    else:
+        folder = simulate(f"experiment={name} evaluation=none")
+    assert json.loads((folder / "summary.json").read_text())["name"] == name
+
+
+def test_a_folder_with_results_is_not_overwritten(simulate):
+    simulate()
+    with pytest.raises(ConfigError, match="resume="):
+        simulate()
+
+
+def test_an_output_folder_that_cannot_be_written_fails_before_training(simulate, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        simulate(folder="file/run")
+
+
+def test_resuming_a_finished_run_changes_nothing(simulate):
+    folder = simulate()
+    before = untimed(folder)
+    from tests.conftest import client_app, prepare_run_config, run_apps, server_app
+
+    run_config, nodes = prepare_run_config(f"resume={folder}", None)
+    run_apps(server_app, client_app, num_supernodes=nodes, run_config=run_config)
+    assert all(a.equals(b) for a, b in zip(before, untimed(folder), strict=True))
+
+
+@pytest.mark.parametrize("strategy", ["federated_ticket", "fedavg"])
+def test_a_killed_run_resumes_to_the_same_payloads_and_metrics(simulate, tmp_path, tiny, strategy):
+    """SIGKILL in the middle of a round; what was finished is kept and the rest is the same."""
+    own = (
+        "strategy.rounds_per_level=3 strategy.rewind=early"
+        if strategy == "federated_ticket"
+        else "strategy=fedavg federation.rounds=6"
+    )
+    settings = f"{own} federation.local_iterations=40"
+    whole = simulate(f"evaluation=server {settings}".replace("strategy.rounds_per_level=1", ""), folder="whole")
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "flwr_gan.cli", "--app", "flwr_gan", "--run-config"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*command, f"{tiny} {settings} output_dir={killed}"], env=environment
+    )
+    clients = killed / "checkpoint" / "clients"
+    deadline = time.monotonic() + 120
+    # The first client has finished the third round and the second one has not.
+    while not (clients / "00000" / "round-00003.npz").exists():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "summary.json").exists()
+    assert len(pd.read_csv(killed / "rounds.csv")) < 6
+    subprocess.run([*command, f"resume={killed}"], env=environment, check=True, timeout=200)
+    assert same_run(whole, killed)
+    generators = [load(f / "generators" / "global.fgan") for f in (whole, killed)]
+    assert all(np.array_equal(generators[0][n], generators[1][n]) for n in generators[0])

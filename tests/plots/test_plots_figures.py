@@ -1,0 +1,138 @@
+"""Sample grids, single strokes, partitions, and how they are saved."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from flwr_gan.data.strokes import load_strokes
+from flwr_gan.errors import OutputError
+from flwr_gan.plots import partition_picture, sample_grid, save_figure, stroke_plot
+from flwr_gan.plots.strokes import STROKE_COLOURS, fit_drawing
+
+# A vertical line, a lifted move, a horizontal line.
+PLUS = np.array([[0, 0.5, 1], [0, 0.5, 1], [-0.5, -0.5, -1], [1, 0, 1]], dtype=np.float32)
+
+
+def collections(figure: Figure) -> list[LineCollection]:
+    return [c for axes in figure.axes for c in axes.collections if isinstance(c, LineCollection)]
+
+
+def test_strokes_are_coloured_by_order_and_stand_upright() -> None:
+    x_KnTC = np.broadcast_to(PLUS, (2, 3, 4, 3))
+    (lines,) = collections(sample_grid(x_KnTC, ("a", "b"), "strokes"))
+    assert len(lines.get_segments()) == 12
+    assert [to_hex(c).upper() for c in lines.get_colors()[:2]] == list(STROKE_COLOURS[:2])
+    vertical, horizontal = lines.get_segments()[:2]
+    # The axes' y runs downwards, and the first stroke is drawn upwards.
+    assert vertical[0, 1] - vertical[-1, 1] == pytest.approx(0.78, abs=1e-6)
+    assert np.ptp(horizontal[:, 0]) == pytest.approx(0.78, abs=1e-6)
+
+
+@pytest.mark.parametrize("num_classes", [1, 10, 39, 62])
+def test_drawings_stay_in_their_cells(num_classes: int) -> None:
+    rng = np.random.default_rng(0)
+    x_KnTC = rng.uniform(-1, 1, size=(num_classes, 4, 10, 3)).astype(np.float32)
+    names = [chr(ord("A") + k) for k in range(num_classes)]
+    figure = sample_grid(x_KnTC, names, "strokes")
+    (lines,) = collections(figure)
+    (axes,) = figure.axes
+    points = np.concatenate(lines.get_segments())
+    low, high = sorted(axes.get_ylim())
+    assert axes.get_xlim()[0] < points[:, 0].min() < points[:, 0].max() < axes.get_xlim()[1]
+    assert low < points[:, 1].min() < points[:, 1].max() < high
+    # Every name is written once, at the height of its row.
+    assert {text.get_text() for text in axes.texts} == set(names)
+    # Fits a screen, and is no strip.
+    assert max(figure.get_size_inches()) < 20
+
+
+def test_cells_are_squares() -> None:
+    figure = sample_grid(np.zeros((3, 5, 8, 8), dtype=np.float32), ("a", "b", "c"), "image")
+    (axes,) = figure.axes
+    width, height = figure.get_size_inches()
+    assert width / abs(np.ptp(axes.get_xlim())) == pytest.approx(
+        height / abs(np.ptp(axes.get_ylim()))
+    )
+    assert len(axes.images) == 15
+
+
+def test_samples_without_a_stroke_or_with_a_huge_one_are_drawn(tmp_path: Path) -> None:
+    x_KnTC = np.zeros((2, 5, 10, 3), dtype=np.float32)
+    x_KnTC[..., 2] = -1
+    save_figure(sample_grid(x_KnTC, ("a", "b"), "strokes"), tmp_path / "none.png")
+    x_KnTC[0, 0] = 1
+    save_figure(sample_grid(x_KnTC, ("a", "b"), "strokes"), tmp_path / "huge.png")
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    x_KnTC = np.zeros((2, 5, 10, 3), dtype=np.float32)
+    with pytest.raises(ValueError, match="K = 3"):
+        sample_grid(x_KnTC, ("a", "b", "c"), "image")
+    with pytest.raises(ValueError, match="3 components"):
+        sample_grid(x_KnTC[..., :2], ("a", "b"), "strokes")
+    with pytest.raises(ValueError, match="are not"):
+        partition_picture(np.zeros((2, 3), dtype=int), ("a", "b"))
+
+
+def test_fitting_shrinks_what_is_larger_than_the_unit() -> None:
+    (stroke,) = fit_drawing([np.array([[0, 0], [4.0, 2.0]])], centre=(1, 1), side=0.5)
+    np.testing.assert_allclose(stroke, [[0.75, 0.875], [1.25, 1.125]])
+    assert fit_drawing([], centre=(0, 0), side=1) == []
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_single_samples_are_drawn(tmp_path: Path, count: int) -> None:
+    dataset = load_strokes(num_samples=80, num_writers=4)
+    samples = dataset.train.take(np.arange(count))
+    captions = [dataset.class_names[label] for label in samples.y_N]
+    figure = stroke_plot(samples.x_NTC, captions=captions)
+    assert [axes.get_title() for axes in figure.axes] == captions
+    save_figure(figure, tmp_path / "strokes.png")
+    assert len(stroke_plot(samples.x_NTC[0]).axes) == 1
+
+
+@pytest.mark.parametrize(("clients", "classes"), [(1, 2), (5, 10), (50, 62), (300, 10)])
+def test_partitions_of_all_sizes_are_drawn(tmp_path: Path, clients: int, classes: int) -> None:
+    counts_PK = np.random.default_rng(0).integers(0, 500, size=(clients, classes))
+    names = [f"class {k}" for k in range(classes)]
+    figure = partition_picture(counts_PK, names, title="toy")
+    (axes,) = figure.axes
+    texts = {text.get_text() for text in axes.texts}
+    if clients <= 50:
+        assert str(counts_PK.max()) in texts
+        assert f"{counts_PK[0].sum():,}" in texts
+    assert max(figure.get_size_inches()) <= 45
+    save_figure(figure, tmp_path / "partition.png", dpi=40)
+
+
+def test_no_samples_at_all_are_drawn() -> None:
+    partition_picture(np.zeros((2, 2), dtype=int), ("a", "b"))
+
+
+def test_files_are_complete_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = stroke_plot(PLUS)
+    path = tmp_path / "new" / "plus.png"
+    save_figure(figure, path)
+    first = path.read_bytes()
+    assert first.startswith(b"\x89PNG")
+    save_figure(figure, path)
+    assert path.read_bytes() == first
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    with pytest.raises(OutputError, match="No space left"):
+        save_figure(figure, path)
+    assert path.read_bytes() == first
+    assert [entry.name for entry in path.parent.iterdir()] == ["plus.png"]
+
+
+def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"must be one of .*png"):
+        save_figure(Figure(), tmp_path / "picture.txt")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,170 @@
+"""Whatever the bytes, decoding returns arrays or raises PayloadError, in bounded memory."""
+
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+
+from flwr_gan.errors import PayloadError
+from flwr_gan.wire import Template, decode_payload, encode_payload
+from flwr_gan.wire.payload import seal
+
+RNG = np.random.default_rng(3)
+SMALL = {
+    "w": (RNG.normal(size=(9, 8)) * (RNG.random((9, 8)) < 0.3)).astype(np.float32),
+    "v": RNG.normal(size=5).astype(np.float32),
+    "n": np.array([1, 2, 300], np.int64),
+    "b": np.array([True, False]),
+}
+BASE = {name: (array * 0.98).astype(array.dtype) for name, array in SMALL.items()}
+PRUNED = {
+    name: np.where(np.abs(array) > 0.6, array, 0).astype(array.dtype)
+    for name, array in SMALL.items()
+}
+
+CASES = {
+    "raw": {"codec": "raw"},
+    "zlib": {"codec": "zlib"},
+    "lzma": {"codec": "lzma"},
+    "bz2": {"codec": "bz2"},
+    "zstd": {"codec": "zstd"},
+    "pcodec": {"codec": "pcodec"},
+    "sparse": {"codec": "sparse"},
+    "sparse:pcodec": {"codec": "sparse:pcodec"},
+    "sparse:int8": {"codec": "sparse:int8"},
+    "sparse:int4": {"codec": "sparse:int4"},
+    "sparse:bf16": {"codec": "sparse:bf16"},
+    "channel+zlib": {"codec": "quantize:int8:channel+zlib"},
+    "same, differences": {"codec": "sparse", "base": BASE, "base_use": "values"},
+    "pcodec differences": {"codec": "sparse:pcodec", "base": BASE, "base_use": "values"},
+    "int8 differences": {"codec": "sparse:int8", "base": BASE, "base_use": "values"},
+    "nested": {"codec": "sparse", "base": BASE, "base_use": "mask"},
+    "derived": {"codec": "sparse", "base": SMALL, "base_use": "derive"},
+}
+ARRAYS = {"nested": PRUNED, "derived": {**PRUNED, "n": SMALL["n"], "b": SMALL["b"]}}
+
+
+def derived_target():
+    """SMALL without its smallest weights, over both layers."""
+    flat = np.concatenate([SMALL["w"].reshape(-1), SMALL["v"]])
+    limit = np.sort(np.abs(flat))[-12]
+    kept = {name: np.where(np.abs(SMALL[name]) >= limit, SMALL[name], 0) for name in "wv"}
+    return {**SMALL, **kept}
+
+
+def payload_of(case, self_contained):
+    arrays = SMALL
+    if case == "nested":
+        arrays = PRUNED
+    elif case == "derived":
+        arrays = derived_target()
+    payload = encode_payload(arrays, self_contained=self_contained, **CASES[case])
+    base = CASES[case].get("base")
+    expected = decode_payload(payload, template=Template.of(SMALL), base=base)
+    return payload, expected, base
+
+
+def attempt(payload, base, template=None):
+    try:
+        return decode_payload(payload, template=template, base=base, max_bytes=1 << 20)
+    except PayloadError as error:
+        assert "\n" not in str(error)
+        return None
+
+
+def assert_same(decoded, expected):
+    if decoded is not None:
+        assert {name: array.tobytes() for name, array in decoded.items()} == {
+            name: array.tobytes() for name, array in expected.items()
+        }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_truncation_and_every_flipped_bit_is_noticed(case):
+    payload, expected, base = payload_of(case, self_contained=False)
+    template = Template.of(SMALL)
+    for end in range(len(payload)):
+        assert attempt(payload[:end], base, template) is None
+    for bit in range(8 * len(payload)):
+        damaged = bytearray(payload)
+        damaged[bit >> 3] ^= 1 << (bit & 7)
+        assert_same(attempt(bytes(damaged), base, template), expected)
+
+
+@pytest.mark.parametrize("self_contained", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_resealed_mutations_raise_payload_error_alone(case, self_contained):
+    payload, _, base = payload_of(case, self_contained)
+    template = None if self_contained else Template.of(SMALL)
+    body = payload[:-4]
+    for end in range(len(body)):
+        attempt(seal(body[:end]), base, template)
+    for at in range(len(body)):
+        for value in {0, 1, 127, 128, 255, body[at] ^ 1, body[at] ^ 128, (body[at] + 1) & 255}:
+            attempt(seal(body[:at] + bytes([value]) + body[at + 1 :]), base, template)
+    rng = np.random.default_rng(5)
+    for _ in range(150):
+        attempt(seal(mutated(body, rng)), base, template)
+
+
+def mutated(body, rng):
+    data = bytearray(body)
+    for _ in range(rng.integers(1, 5)):
+        at = int(rng.integers(len(data)))
+        kind = rng.integers(4)
+        if kind == 0:
+            data[at] = rng.integers(256)
+        elif kind == 1:
+            del data[at : at + rng.integers(1, 9)]
+        elif kind == 2:
+            data[at:at] = rng.integers(0, 256, rng.integers(1, 9), dtype=np.uint8).tobytes()
+        else:
+            other = int(rng.integers(len(data)))
+            data[at : at + 6] = data[other : other + 6]
+        data = data or bytearray(1)
+    return bytes(data)
+
+
+def deflated_zeros(count):
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packer.compress(bytes(count)) + packer.flush()
+
+
+BOMB = 64 << 20
+
+
+@pytest.mark.parametrize("spec", ["zlib", "lzma", "bz2", "zstd", "pcodec", "sparse", "sparse:int8"])
+def test_bombs_cost_no_memory(spec):
+    bomb = encode_payload({"w": np.zeros(BOMB // 4, np.float32)}, codec=spec)
+    small = Template.of({"w": np.zeros(1000, np.float32)})
+    # The bomb under its own template is over the limit; under a small one it is too long.
+    head = encode_payload({"w": np.zeros(1000, np.float32)}, codec=spec, self_contained=False)
+    start = 6 + 2 * (spec == "sparse:int8") + 8
+    full = Template.of({"w": np.zeros(BOMB // 4, np.float32)}).to_bytes()
+    forged = seal(head[:start] + bomb[start - 8 + 1 + len(full) : -4])
+    tracemalloc.start()
+    try:
+        for payload, template in ((bomb, None), (forged, small)):
+            with pytest.raises(PayloadError):
+                decode_payload(payload, template=template, max_bytes=1 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("spec", ["zlib", "lzma", "bz2", "zstd", "pcodec", "sparse", "sparse:int4"])
+@pytest.mark.parametrize("density", [0.02, 0.4, 1.0])
+def test_memory_stays_near_the_decoded_size(spec, density):
+    rng = np.random.default_rng(0)
+    count = 3_000_000
+    weights = (rng.random(count) < density) * rng.random(count)
+    arrays = {"w": weights.astype(np.float32)}
+    payload = encode_payload(arrays, codec=spec)
+    tracemalloc.start()
+    try:
+        decode_payload(payload, max_bytes=4 * count)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - len(payload) < 4 * count + (12 << 20)
