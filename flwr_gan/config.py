@@ -10,7 +10,7 @@ import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flwr_gan.codecs import get_codec
@@ -53,6 +53,7 @@ class RunConfig:
     name: str
     seed: int
     codec: str
+    also_codecs: tuple[str, ...]
     evaluation: str
     samples_per_class: int
     output_dir: str | None
@@ -67,11 +68,18 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
-        _require(self.samples_per_class >= 2, "samples_per_class", self.samples_per_class, "2 or more")
+        _require(
+            self.samples_per_class >= 2, "samples_per_class", self.samples_per_class, "2 or more"
+        )
         places = ("server", "clients", "none")
         _require(self.evaluation in places, "evaluation", self.evaluation, " or ".join(places))
         _require(bool(self.name) and "/" not in self.name, "name", self.name, "a word without /")
-        get_codec(self.codec)
+        codecs = (self.codec, *self.also_codecs)
+        _require(
+            len(set(codecs)) == len(codecs), "also_codecs", self.also_codecs, "each codec once"
+        )
+        for spec in codecs:
+            get_codec(spec)
 
     @property
     def folder(self) -> Path:
@@ -192,7 +200,11 @@ def _compose(overrides: list[str]) -> DictConfig:
     try:
         with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
             groups = _groups()
-            chosen = [text for text, item in zip(overrides, parsed, strict=True) if item.key_or_group in groups]
+            chosen = [
+                text
+                for text, item in zip(overrides, parsed, strict=True)
+                if item.key_or_group in groups
+            ]
             for item in parsed:
                 if item.key_or_group in groups:
                     _check_choice(item, groups[item.key_or_group])
@@ -243,7 +255,9 @@ def _check_choice(item: Override, options: list[str]) -> None:
     value = str(item.value())
     if value not in options:
         group = item.key_or_group
-        raise ConfigError(f"{group}={value}: allowed are {', '.join(options)}{_nearest(value, options)}")
+        raise ConfigError(
+            f"{group}={value}: allowed are {', '.join(options)}{_nearest(value, options)}"
+        )
 
 
 def _check_key(key: str, known: list[str], groups: Mapping[str, list[str]]) -> None:
@@ -283,6 +297,13 @@ def _scalar(node: DictConfig, key: str, kind: type[T]) -> T:
     return value
 
 
+def _words(node: DictConfig, key: str) -> tuple[str, ...]:
+    value = node.get(key, ListConfig([]))
+    if not isinstance(value, ListConfig) or not all(isinstance(item, str) for item in value):
+        raise ConfigError(f"{key}={value}: expected a list such as [zlib,lzma]")
+    return tuple(value)
+
+
 def _path(node: DictConfig, key: str) -> str | None:
     value = node.get(key)
     return None if value is None else str(value)
@@ -294,6 +315,7 @@ def _validate(node: DictConfig) -> RunConfig:
             name=_scalar(node, "name", str),
             seed=_scalar(node, "seed", int),
             codec=_scalar(node, "codec", str),
+            also_codecs=_words(node, "also_codecs"),
             evaluation=_scalar(node, "evaluation", str),
             samples_per_class=_scalar(node, "samples_per_class", int),
             output_dir=_path(node, "output_dir"),

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from logging import getLogger
 from pathlib import Path
@@ -23,6 +24,7 @@ from flwr_gan.gan import generator_arrays, torch_threads
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.plots import partition_picture, rounds_figure, sample_grid, save_figure
 from flwr_gan.seeding import derive_seed
+from flwr_gan.twins import joined_ledger, split_ledger, write_twins
 from flwr_gan.wire import Template, encode_payload, save
 from flwr_gan.wiring import Federation
 
@@ -52,6 +54,8 @@ class Run:
         The wrapped strategy, whose ledger holds the messages.
     num_rounds : int
         Rounds in all.
+    trained_by : str, optional
+        Folder of the run whose training this one shares; none where it trained by itself.
     """
 
     federation: Federation
@@ -59,12 +63,12 @@ class Run:
     num_rounds: int
     rounds: list[dict[str, Any]] = field(default_factory=list)
     earlier_s: float = 0.0
+    trained_by: str | None = None
 
     def __post_init__(self) -> None:
         self.config = self.federation.config
         self.folder = self.config.folder
         self._started = time.perf_counter()
-        self._judge: SampleJudge | None = None
 
     def open(self) -> Parameters | None:
         """Write what is known before training; return the parameters to resume from, if any.
@@ -92,10 +96,12 @@ class Run:
             log.info("nothing was finished in %s: starting from the first round", self.folder)
             return None
         self.rounds = checkpoint.rounds
-        self.strategy.exchange.ledger = checkpoint.ledger
+        split_ledger(checkpoint.ledger, self.strategy.exchange)
         self.earlier_s = checkpoint.seconds
         if checkpoint.strategy:
             self.strategy.inner.load_state_arrays(checkpoint.strategy)  # type: ignore[attr-defined]
+        if self.first_round > self.num_rounds and not (self.folder / "summary.json").exists():
+            self.close(checkpoint.parameters, [])  # interrupted after its last round
         return ndarrays_to_parameters(checkpoint.parameters)
 
     @property
@@ -119,19 +125,25 @@ class Run:
         """Score a finished round, write its rows and a checkpoint."""
         begun = time.perf_counter()
         weights = parameters_to_ndarrays(parameters)
-        row = self._bytes(server_round) | dict(metrics)
+        row = self.measured(server_round) | dict(metrics)
         if self.config.evaluation == "server":
             row |= self._score(server_round, weights)
         row["wall_s"] = seconds + time.perf_counter() - begun
         self.rounds.append(row)
-        self._checkpoint(weights).write(self.folder)
-        self._write_tables()
+        self.write_progress(weights)
         log.info("%s", self._line(row))
         if server_round == self.num_rounds:
             self.close(weights, results)
 
     def close(self, weights: NDArrays, results: Results) -> None:
-        """Write what the finished run leaves behind."""
+        """Write what the finished run leaves behind; the summary comes last."""
+        write_twins(self, weights, results)
+        summary = self.write_results(weights, results)
+        for line in closing_lines(self.rounds, summary, self.folder):
+            log.info("%s", line)
+
+    def write_results(self, weights: NDArrays, results: Results) -> dict[str, Any]:
+        """Write generators, figures and the summary, and return the summary."""
         self._save_generators(weights, results)
         data = self.federation.dataset
         labels_N = np.repeat(self._classes(), GRID_COLUMNS)
@@ -142,8 +154,7 @@ class Run:
         save_figure(rounds_figure(pd.DataFrame(self.rounds)), self.folder / "rounds.png")
         summary = self.summary()
         write_text(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-        for line in closing_lines(self.rounds, summary, self.folder):
-            log.info("%s", line)
+        return summary
 
     def summary(self) -> dict[str, Any]:
         """Return totals, final metrics, ratios, versions, seed and wall time."""
@@ -160,7 +171,7 @@ class Run:
                 f"message_{direction}_ratio": dense / message if message else None,
             }
         last = self.rounds[-1] if self.rounds else {}
-        judged = self._judge is not None
+        judged = self.config.evaluation == "server"
         return {
             "name": self.config.name,
             "data": self.federation.dataset.name,
@@ -172,12 +183,13 @@ class Run:
             "failures": sum(int(row["failures"]) for row in self.rounds),
             "totals": totals,
             "final": {key: value for key, value in last.items() if key not in MEASURES[:7]},
-            "real": self._judge.real_scores if judged and self._judge is not None else None,
+            "real": self.judge.real_scores if judged else None,
             "versions": {
                 "flwr_gan": __version__,
                 **{name: version(name) for name in ("flwr", "torch", "numpy")},
             },
             "wall_s": self.seconds,
+            **({} if self.trained_by is None else {"trained_by": self.trained_by}),
         }
 
     def _line(self, row: Mapping[str, Any]) -> str:
@@ -194,7 +206,7 @@ class Run:
         parts += [f"failures {row['failures']}"] if row["failures"] else []
         return " | ".join([*parts, f"{row['wall_s']:.1f} s, {left:.0f} s left"])
 
-    def _bytes(self, server_round: int) -> dict[str, Any]:
+    def measured(self, server_round: int) -> dict[str, Any]:
         """Return the measured part of a round's row."""
         ledger = self.strategy.ledger
         replies = [
@@ -216,19 +228,23 @@ class Run:
         )
         return dict(zip(MEASURES, values, strict=True))
 
-    def _score(self, server_round: int, weights: NDArrays) -> dict[str, float]:
+    @cached_property
+    def judge(self) -> SampleJudge:
+        """What scores the samples, made when it is first needed."""
         data = self.federation.dataset
         with torch_threads(self.config.federation.threads):
-            if self._judge is None:
-                self._judge = SampleJudge(
-                    data.train,
-                    data.test,
-                    num_classes=data.num_classes,
-                    seed=derive_seed(self.config.seed, "judge"),
-                )
+            return SampleJudge(
+                data.train,
+                data.test,
+                num_classes=data.num_classes,
+                seed=derive_seed(self.config.seed, "judge"),
+            )
+
+    def _score(self, server_round: int, weights: NDArrays) -> dict[str, float]:
+        with torch_threads(self.config.federation.threads):
             labels_N = np.repeat(self._classes(), self.config.samples_per_class)
             seed = derive_seed(self.config.seed, "score", round=server_round)
-            return self._judge.score(self._generate(weights, labels_N, seed), labels_N, seed=seed)
+            return self.judge.score(self._generate(weights, labels_N, seed), labels_N, seed=seed)
 
     def _classes(self) -> NDArray[np.int64]:
         """Return the classes that the strategy can generate."""
@@ -262,17 +278,17 @@ class Run:
         for index, payload in enumerate(payloads):
             save(folder / f"client-{index:05d}.fgan", payload, template=template)
 
-    def _checkpoint(self, weights: NDArrays) -> Checkpoint:
+    def write_progress(self, weights: NDArrays) -> None:
+        """Write the checkpoint and the tables of the rounds so far."""
         state = getattr(self.strategy.inner, "state_arrays", dict)()
-        return Checkpoint(
+        checkpoint = Checkpoint(
             parameters=weights,
             strategy=state,
-            ledger=self.strategy.ledger,
+            ledger=joined_ledger(self.strategy.exchange),
             rounds=self.rounds,
             seconds=self.seconds,
         )
-
-    def _write_tables(self) -> None:
+        checkpoint.write(self.folder)
         rounds = pd.DataFrame(self.rounds).to_csv(index=False)
         write_text(self.folder / "rounds.csv", rounds)
         messages = self.strategy.ledger.to_frame().to_csv(index=False)

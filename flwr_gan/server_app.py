@@ -24,8 +24,16 @@ def build_run(federation: Federation) -> Run:
             f"{config.folder}"
         )
     strategy = CompressedStrategy(
-        build_strategy(federation), codec=config.codec, seed=config.seed
+        build_strategy(federation),
+        codec=config.codec,
+        seed=config.seed,
+        also_codecs=config.also_codecs,
     )
+    if config.evaluation == "clients" and hasattr(strategy.inner, "sample"):
+        raise ConfigError(
+            f"evaluation=clients needs a global generator, and {type(strategy.inner).__name__} "
+            "has none: use evaluation=server"
+        )
     return Run(federation, strategy, num_rounds(config, strategy.inner))
 
 

@@ -94,28 +94,39 @@ class SteppedDecompressor:
 
     def __init__(self, step: "Step", data: bytes, *, name: str) -> None:
         self._step = step
-        self._pending = data
+        self._data = memoryview(data)
+        self._at = 0
+        self._pending = b""
         self._name = name
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` more decoded bytes."""
-        piece = b""
-        while not piece and not self._step.at_end:
-            before = len(self._pending)
+        while not self._step.at_end:
             try:
                 piece, self._pending = self._step.step(self._pending, size)
             except self._step.errors as error:
                 raise PayloadError(f"{self._name} stream is damaged: {error}") from error
-            if not piece and not self._step.at_end and len(self._pending) in (0, before):
-                raise PayloadError(f"{self._name} stream is truncated")
-        return piece
+            if piece:
+                return piece
+            if not self._step.at_end:
+                self._feed()
+        return b""
+
+    def _feed(self) -> None:
+        # In pieces, because what a library does not use at once it copies.
+        more = bytes(self._data[self._at : self._at + PIECE_BYTES])
+        if not more:
+            raise PayloadError(f"{self._name} stream is truncated")
+        self._at += len(more)
+        self._pending += more
 
     def finish(self) -> None:
         """Raise ``PayloadError`` unless the stream ended here, with nothing behind it."""
         if self.read(1):
             raise PayloadError(f"{self._name} stream decodes to more bytes than the arrays have")
-        if self._pending:
-            raise PayloadError(f"{self._name} stream has {len(self._pending)} bytes behind its end")
+        behind = len(self._pending) + len(self._data) - self._at
+        if behind:
+            raise PayloadError(f"{self._name} stream has {behind} bytes behind its end")
 
 
 class Step(Protocol):

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 from flwr_gan.codecs.general import Decompressor, GeneralCodec, SteppedDecompressor
 
 _SMALLEST_WINDOW = 1 << 12
-_LARGEST_WINDOW = 1 << 26
+_LARGEST_WINDOW = 1 << 23
 
 
 class LzmaCodec(GeneralCodec):
     """One raw LZMA2 stream, without the .xz container. Lossless.
 
-    The window is as long as the data, between 4 KiB and 64 MiB: sender and receiver both know
+    The window is as long as the data, between 4 KiB and 8 MiB: sender and receiver both know
     that length, so no window size travels and none can be forged.
     """
 

@@ -7,7 +7,7 @@ from flwr_gan.codecs.general import Decompressor, GeneralCodec
 from flwr_gan.errors import PayloadError
 
 _SMALLEST_WINDOW = 1 << 10
-_LARGEST_WINDOW = 1 << 27
+_LARGEST_WINDOW = 1 << 23
 
 
 class ZstdCodec(GeneralCodec):
@@ -24,7 +24,13 @@ class ZstdCodec(GeneralCodec):
         """Return the frame of ``data``."""
         import zstandard
 
-        return zstandard.ZstdCompressor(level=self.level).compress(data)
+        params = zstandard.ZstdCompressionParameters.from_level(
+            self.level, source_size=len(data), **self._limits(len(data))
+        )
+        return zstandard.ZstdCompressor(compression_params=params).compress(data)
+
+    def _limits(self, size: int) -> dict[str, int]:
+        return {"window_log": _LARGEST_WINDOW.bit_length() - 1} if size > _LARGEST_WINDOW else {}
 
     def decompressor(self, data: bytes, size: int) -> Decompressor:
         """Open a frame whose window may not exceed what ``size`` bytes can need."""
@@ -40,7 +46,7 @@ class _ZstdStream:
         window = min(max(1 << (size - 1).bit_length(), _SMALLEST_WINDOW), _LARGEST_WINDOW)
         self._error = zstandard.ZstdError
         self._source = io.BytesIO(data)
-        decompressor = zstandard.ZstdDecompressor(max_window_size=max(window, size))
+        decompressor = zstandard.ZstdDecompressor(max_window_size=window)
         self._reader = decompressor.stream_reader(self._source, read_across_frames=False)
 
     def read(self, size: int) -> bytes:

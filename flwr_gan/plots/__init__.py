@@ -5,5 +5,13 @@ from flwr_gan.plots.partition import partition_picture
 from flwr_gan.plots.rounds import rounds_figure
 from flwr_gan.plots.samples import sample_grid
 from flwr_gan.plots.strokes import stroke_plot
+from flwr_gan.plots.sweep import quality_figure
 
-__all__ = ["partition_picture", "rounds_figure", "sample_grid", "save_figure", "stroke_plot"]
+__all__ = [
+    "partition_picture",
+    "quality_figure",
+    "rounds_figure",
+    "sample_grid",
+    "save_figure",
+    "stroke_plot",
+]

@@ -1,13 +1,11 @@
 """The wire: named arrays to one payload and back; see FORMAT.md in this folder."""
 
+from flwr_gan.codecs.base import DEFAULT_MAX_BYTES
 from flwr_gan.wire.feedback import encode_with_feedback
 from flwr_gan.wire.file import load, save
+from flwr_gan.wire.header import PayloadInfo, PayloadSizes, describe_payload
 from flwr_gan.wire.payload import (
-    DEFAULT_MAX_BYTES,
-    PayloadInfo,
-    PayloadSizes,
     decode_payload,
-    describe_payload,
     encode_payload,
     payload_sizes,
 )

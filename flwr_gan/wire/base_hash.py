@@ -1,4 +1,4 @@
-"""The name of a base: a hash of what the receiver needs of it."""
+"""The name of a base: a hash of its template and of what the receiver needs of it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,26 +9,27 @@ from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.base import BaseNeed
 from flwr_gan.codecs.sparse.codec import base_layers
 from flwr_gan.codecs.sparse.masks import mask_hash
+from flwr_gan.wire.template import Template
 
 BASE_HASH_BYTES = 8
 
 
-def base_hash(base: Sequence[Array], need: BaseNeed) -> bytes:
+def base_hash(template: Template, base: Sequence[Array], need: BaseNeed) -> bytes:
     """Return the 8 bytes that name a base.
 
     Parameters
     ----------
+    template : Template
+        Names, shapes and dtypes of the arrays.
     base : sequence of numpy.ndarray
-        The arrays; only float32 ones count.
+        The arrays; only the values of float32 ones count.
     need : {"mask", "values"}
         For ``"mask"``, bases with zeros at the same places have the same name.
     """
     layers = base_layers(base)
     masks = [layer != 0 for layer in layers]
-    name = mask_hash(masks)
-    if need == "mask":
-        return name
-    digest = hashlib.sha256(name)
-    for layer, mask in zip(layers, masks, strict=True):
-        digest.update(np.ascontiguousarray(layer[mask]).tobytes())
+    digest = hashlib.sha256(template.hash + mask_hash(masks))
+    if need == "values":
+        for layer, mask in zip(layers, masks, strict=True):
+            digest.update(np.ascontiguousarray(layer[mask]).tobytes())
     return digest.digest()[:BASE_HASH_BYTES]

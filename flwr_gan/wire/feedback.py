@@ -55,7 +55,6 @@ def encode_with_feedback(
     )
     template = Template.of(wanted)
     decoded = decode_payload(payload, template=template, base=base, max_bytes=template.nbytes)
-    left = {
-        name: lost(wanted[name], decoded[name]) for name in wanted if wanted[name].dtype == np.float32
-    }
+    weights = [name for name, array in wanted.items() if array.dtype == np.float32]
+    left = {name: lost(wanted[name], decoded[name]) for name in weights}
     return payload, left

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.base import DEFAULT_MAX_BYTES
 from flwr_gan.errors import OutputError, PayloadError
-from flwr_gan.wire.payload import (
-    DEFAULT_MAX_BYTES,
-    decode_payload,
-    embed_template,
-    encode_payload,
-)
+from flwr_gan.wire.header import embed_template
+from flwr_gan.wire.payload import decode_payload, encode_payload
 from flwr_gan.wire.template import Template
 
 

@@ -14,13 +14,8 @@ from flwr_gan.codecs.sparse.values import CODING_NAMES
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.wire.file import read_payload_file
-from flwr_gan.wire.payload import (
-    VERSION,
-    PayloadInfo,
-    PayloadSizes,
-    decode_payload,
-    describe_payload,
-)
+from flwr_gan.wire.header import VERSION, PayloadInfo, PayloadSizes, describe_payload
+from flwr_gan.wire.payload import decode_payload
 from flwr_gan.wire.template import Template
 
 
@@ -63,7 +58,7 @@ def report(payload: bytes, *, name: str, max_bytes: int = DEFAULT_MAX_BYTES) -> 
         f"file      {name}",
         f"version   {VERSION}",
         f"codec     {info.codec_label} ({kind}{', strict' if info.strict else ''})",
-        f"template  {info.template_hash.hex()}",
+        f"template  {info.template_hash.hex() if info.template_hash else 'that of the base'}",
         f"bytes     {len(payload)}: {_split(sizes)}",
     ]
     if info.base_hash is not None:

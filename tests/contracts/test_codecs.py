@@ -58,7 +58,7 @@ def bits(array):
 
 
 def cleaned(array):
-    """The array with positive zeros alone, found without the code under test."""
+    """Return the array with positive zeros alone, found without the code under test."""
     array = array.copy()
     flat = array.reshape(-1)
     if flat.dtype.kind == "c":

@@ -27,7 +27,7 @@ def generator():
 
 @pytest.fixture(scope="session")
 def ticket():
-    """A small model as pruning leaves it, with a counter and a bias beside the weights."""
+    """Return a small model as pruning leaves it, with a counter and a bias beside the weights."""
     rng = np.random.default_rng(7)
     fc = rng.normal(size=(24, 16)).astype(np.float32)
     conv = rng.normal(size=(8, 6, 3)).astype(np.float32)

@@ -1,14 +1,13 @@
 """Whatever the bytes, decoding returns arrays or raises PayloadError, in bounded memory."""
 
 import tracemalloc
-import zlib
 
 import numpy as np
 import pytest
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import Template, decode_payload, encode_payload
-from flwr_gan.wire.payload import seal
+from flwr_gan.wire.header import seal
 
 RNG = np.random.default_rng(3)
 SMALL = {
@@ -42,7 +41,6 @@ CASES = {
     "nested": {"codec": "sparse", "base": BASE, "base_use": "mask"},
     "derived": {"codec": "sparse", "base": SMALL, "base_use": "derive"},
 }
-ARRAYS = {"nested": PRUNED, "derived": {**PRUNED, "n": SMALL["n"], "b": SMALL["b"]}}
 
 
 def derived_target():
@@ -68,8 +66,7 @@ def payload_of(case, self_contained):
 def attempt(payload, base, template=None):
     try:
         return decode_payload(payload, template=template, base=base, max_bytes=1 << 20)
-    except PayloadError as error:
-        assert "\n" not in str(error)
+    except PayloadError:
         return None
 
 
@@ -126,12 +123,7 @@ def mutated(body, rng):
     return bytes(data)
 
 
-def deflated_zeros(count):
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return packer.compress(bytes(count)) + packer.flush()
-
-
-BOMB = 64 << 20
+BOMB = 32 << 20
 
 
 @pytest.mark.parametrize("spec", ["zlib", "lzma", "bz2", "zstd", "pcodec", "sparse", "sparse:int8"])
@@ -145,19 +137,26 @@ def test_bombs_cost_no_memory(spec):
     forged = seal(head[:start] + bomb[start - 8 + 1 + len(full) : -4])
     tracemalloc.start()
     try:
-        for payload, template in ((bomb, None), (forged, small)):
+        with pytest.raises(PayloadError, match="max_bytes"):
+            decode_payload(bomb, max_bytes=1 << 20)
+        if "sparse" in spec:  # no survivors are no survivors, however many weights there are
+            assert not decode_payload(forged, template=small, max_bytes=1 << 20)["w"].any()
+        else:
             with pytest.raises(PayloadError):
-                decode_payload(payload, template=template, max_bytes=1 << 20)
+                decode_payload(forged, template=small, max_bytes=1 << 20)
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("spec", ["zlib", "lzma", "bz2", "zstd", "pcodec", "sparse", "sparse:int4"])
+@pytest.mark.parametrize(
+    "spec",
+    ["zlib:1", "lzma:0", "bz2", "zstd:3", "pcodec", "sparse", "sparse:pcodec", "sparse:int4"],
+)
 @pytest.mark.parametrize("density", [0.02, 0.4, 1.0])
 def test_memory_stays_near_the_decoded_size(spec, density):
     rng = np.random.default_rng(0)
-    count = 3_000_000
+    count = 2_000_000
     weights = (rng.random(count) < density) * rng.random(count)
     arrays = {"w": weights.astype(np.float32)}
     payload = encode_payload(arrays, codec=spec)

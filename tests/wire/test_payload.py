@@ -19,7 +19,7 @@ from flwr_gan.wire import (
     encode_with_feedback,
     payload_sizes,
 )
-from flwr_gan.wire.payload import embed_template, seal
+from flwr_gan.wire.header import embed_template, seal
 
 SPECS = [*codec_names(), "sparse:pcodec", "sparse:int8", "sparse:bf16", "quantize:int4+zlib"]
 
@@ -117,7 +117,7 @@ def test_another_base_is_refused_by_name(ticket):
 
 
 def pruned(arrays, *, share):
-    """The arrays with the smallest weights of all layers together set to zero."""
+    """Return the arrays with the smallest weights of all layers together set to zero."""
     weights = [array for array in arrays.values() if array.dtype == np.float32]
     magnitudes = np.sort(np.abs(np.concatenate([array.reshape(-1) for array in weights])))
     limit = magnitudes[int(len(magnitudes) * share)]

@@ -5,14 +5,13 @@ byte plane. A value is coded as it is, as its difference to a base that the rece
 the code that a stage (``flwr_gan.compress``) turned it into.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array, ArraySpec
+from flwr_gan.codecs.arrays import Array, ArraySpec, check_encodable
 from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared
-from flwr_gan.codecs.sparse import values as coding
 from flwr_gan.codecs.sparse.floats import (
     add_differences,
     float_keys,
@@ -21,9 +20,17 @@ from flwr_gan.codecs.sparse.floats import (
     unzigzag,
     zigzag,
 )
-from flwr_gan.codecs.sparse.masks import SAME, CodedMask, derivable, open_mask, write_mask
+from flwr_gan.codecs.sparse.masks import SAME, CodedMask, derived_mask, open_mask, write_mask
 from flwr_gan.codecs.sparse.planes import read_planes, write_planes
-from flwr_gan.codecs.sparse.positions import Mask
+from flwr_gan.codecs.sparse.positions import Support
+from flwr_gan.codecs.sparse.values import (
+    BINS,
+    MAGNITUDE_BINS,
+    PCODEC,
+    RADIX,
+    ValueReader,
+    write_values,
+)
 from flwr_gan.codecs.stage import ElementStage, SideValues
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
@@ -32,6 +39,27 @@ RELATIVE = 0x80
 """Bit of the value coding that says that values are differences to the base."""
 
 FLOAT32 = np.dtype("<f4")
+
+
+class _Parts:
+    """float32 arrays taken apart: where the survivors of each layer are, and their values."""
+
+    def __init__(self, arrays: Sequence[Array], *, strict: bool) -> None:
+        layers = [_flat(array) for array in arrays]
+        self.shapes = [array.shape for array in arrays]
+        # Strictly, -0.0 is a value like any other; by itself it is pruned.
+        taken = [layer.view(np.uint32) if strict else layer for layer in layers]
+        # Looking for what is not zero in bools is several times faster than in floats.
+        self.supports = [Support.of(layer != 0) for layer in taken]
+        self.values = self.at_survivors(layers)
+
+    def at_survivors(self, layers: Sequence[Array]) -> list[Array]:
+        """Return the values of other layers of the same shapes at the survivors' positions."""
+        pairs = zip(layers, self.supports, strict=True)
+        return [
+            layer if len(support.positions) == support.length else layer[support.positions]
+            for layer, support in pairs
+        ]
 
 
 class SparseCodec(Codec):
@@ -71,100 +99,71 @@ class SparseCodec(Codec):
         """Code the arrays; of the base, use what ``base_use`` allows and what saves bytes."""
         if base_use != "auto" and base is None:
             raise CodecError(f"base_use={base_use!r} needs a base")
-        arrays = prepared(arrays, strict=strict)
-        layers = [_flat(array) for array in arrays if is_weight(array.dtype)]
-        shapes = [array.shape for array in arrays if is_weight(array.dtype)]
-        masks = [layer.view(np.uint32) != 0 for layer in layers]
+        checked = [check_encodable(array) for array in arrays]
+        weights = [array for array in checked if is_weight(array.dtype)]
+        others = [array for array in checked if not is_weight(array.dtype)]
+        parts = _Parts(weights, strict=strict and self.lossless)
         held = None if base is None else base_layers(base)
-        others = write_planes([array for array in arrays if not is_weight(array.dtype)])
-        full = base_use in ("auto", "mask") or held is None
-        candidates: list[Body] = []
-        if full:
-            mask = write_mask(masks, base=held, use_mask=held is not None, derive=False)
-            values = self._values(layers, masks, shapes, None)
-            candidates.append(_body(mask, values + others, relative=False))
-        if held is not None and base_use == "derive":
-            mask = write_mask(masks, base=held, use_mask=False, derive=True)
-            candidates += self._with_values(layers, masks, shapes, held, mask, others, False)
-        if held is not None and base_use in ("auto", "values"):
-            mask = write_mask(masks, base=held, use_mask=True, derive=False)
-            if base_use == "auto" and mask.mode != SAME and derivable(masks, held):
-                mask = write_mask(masks, base=held, use_mask=False, derive=True)
-            forced = base_use == "values"
-            candidates += self._with_values(layers, masks, shapes, held, mask, others, forced)
-        return min(candidates, key=_cost)
+        tail = write_planes(prepared(others, strict=strict))
+        return min(self._candidates(parts, held, base_use, tail), key=_cost)
 
-    def _with_values(
-        self,
-        layers: list[Array],
-        masks: list[Mask],
-        shapes: list[tuple[int, ...]],
-        held: list[Array],
-        mask: CodedMask,
-        others: bytes,
-        forced: bool,
-    ) -> list[Body]:
-        bodies = []
+    def _candidates(
+        self, parts: "_Parts", held: list[Array] | None, base_use: BaseUse, tail: bytes
+    ) -> Iterator[Body]:
+        """Yield every coding that is allowed; of equals the first is taken."""
+        supports = parts.supports
+        alone = self._values(parts, None) + tail if base_use != "values" else b""
+        if held is None or base_use == "auto":
+            yield _body(write_mask(supports, base=None), alone)
+        if held is None:
+            return
+        mask = write_mask(supports, base=held, derive=base_use == "derive")
+        if base_use == "auto" and mask.mode != SAME:
+            mask = derived_mask(supports, held) or mask
+        if base_use != "values":
+            yield _body(mask, alone)
+        if base_use == "mask":
+            return
         try:
-            values = self._values(layers, masks, shapes, held)
-            bodies.append(_body(mask, values + others, relative=True))
+            yield _body(mask, self._values(parts, held) + tail, relative=True)
         except CodecError:
-            if forced:
+            if base_use == "values":
                 raise
-        if not forced:
-            values = self._values(layers, masks, shapes, None)
-            bodies.append(_body(mask, values + others, relative=False))
-        return bodies
 
-    def _values(
-        self,
-        layers: list[Array],
-        masks: list[Mask],
-        shapes: list[tuple[int, ...]],
-        held: list[Array] | None,
-    ) -> bytes:
-        survivors = [layer[mask] for layer, mask in zip(layers, masks, strict=True)]
-        bases = None
-        if held is not None:
-            bases = [layer[mask] for layer, mask in zip(held, masks, strict=True)]
-        count = write_varint(sum(map(len, survivors)))
-        relative = RELATIVE if held is not None else 0
+    def _values(self, parts: "_Parts", held: list[Array] | None) -> bytes:
+        bases = None if held is None else parts.at_survivors(held)
+        coding, side, numbers = self._numbers(parts, bases)
+        tag = coding | (RELATIVE if bases is not None else 0)
+        head = write_varint(sum(map(len, parts.values))) + bytes([tag])
+        return head + side + write_values(numbers, coding)
+
+    def _numbers(
+        self, parts: "_Parts", bases: list[Array] | None
+    ) -> tuple[int, bytes, list[Array]]:
+        """Return the value coding, the stage's numbers, and what the coding is given."""
         if self.stage is not None:
-            side, codes = self._staged(survivors, masks, shapes, bases)
-            number = _code_coding(self.stage)
-            data = coding.write_values(codes, number)
-            return count + bytes([number | relative]) + side + data
-        if self.numbers == "pcodec":
-            if bases is None:
-                data = coding.write_values(survivors, coding.PCODEC)
-            else:
-                pairs = zip(survivors, bases, strict=True)
-                steps = [unzigzag(ordered_differences(a, b)).view(np.int32) for a, b in pairs]
-                data = coding.write_values(steps, coding.PCODEC)
-            return count + bytes([coding.PCODEC | relative]) + data
+            return _code_coding(self.stage), *self._staged(self.stage, parts, bases)
         if bases is None:
-            data = coding.write_values([float_keys(part) for part in survivors], coding.BINS)
-            return count + bytes([coding.BINS]) + data
-        steps = [ordered_differences(a, b) for a, b in zip(survivors, bases, strict=True)]
-        data = coding.write_values(steps, coding.MAGNITUDE_BINS)
-        return count + bytes([coding.MAGNITUDE_BINS | relative]) + data
+            if self.numbers == "pcodec":
+                return PCODEC, b"", parts.values
+            return BINS, b"", [float_keys(values) for values in parts.values]
+        pairs = zip(parts.values, bases, strict=True)
+        differences = [ordered_differences(values, near) for values, near in pairs]
+        if self.numbers == "pcodec":
+            return PCODEC, b"", [unzigzag(part).view(np.int32) for part in differences]
+        return MAGNITUDE_BINS, b"", differences
 
     def _staged(
-        self,
-        survivors: list[Array],
-        masks: list[Mask],
-        shapes: list[tuple[int, ...]],
-        bases: list[Array] | None,
+        self, stage: ElementStage, parts: "_Parts", bases: list[Array] | None
     ) -> tuple[bytes, list[Array]]:
-        assert self.stage is not None
         side = b""
         codes = []
-        for at, (values, mask, shape) in enumerate(zip(survivors, masks, shapes, strict=True)):
-            positions = np.flatnonzero(mask)
-            base = None if bases is None else bases[at]
-            scales = self.stage.measure(values, positions, shape)
+        for at, values in enumerate(parts.values):
+            positions, shape = parts.supports[at].positions, parts.shapes[at]
+            scales = stage.measure(values, positions, shape)
             side += scales.astype("<f4").tobytes()
-            codes.append(self.stage.to_codes(values, positions, shape, scales, base))
+            near = None if bases is None else bases[at]
+            codes.append(stage.to_codes(values, positions, shape, scales, near))
         return side, codes
 
     def decode_bundle(
@@ -182,7 +181,7 @@ class SparseCodec(Codec):
             raise PayloadError("unknown_base: the values are differences to a base not given")
         dtype = self._value_dtype(tag & ~RELATIVE, relative)
         side = [self._read_side(reader, spec.shape) for spec in weights]
-        values = coding.ValueReader(reader, coding=tag & ~RELATIVE, dtype=dtype, total=total)
+        values = ValueReader(reader, coding=tag & ~RELATIVE, dtype=dtype, total=total)
         mask = open_mask(body.mask, lengths, held)
         decoded = []
         for layer, spec in enumerate(weights):
@@ -209,9 +208,9 @@ class SparseCodec(Codec):
             if relative and not self.stage.allows_base:
                 allowed = {}
         elif relative:
-            allowed = {coding.MAGNITUDE_BINS: np.dtype("<u4"), coding.PCODEC: np.dtype("<i4")}
+            allowed = {MAGNITUDE_BINS: np.dtype("<u4"), PCODEC: np.dtype("<i4")}
         else:
-            allowed = {coding.BINS: np.dtype("<u4"), coding.PCODEC: FLOAT32}
+            allowed = {BINS: np.dtype("<u4"), PCODEC: FLOAT32}
         if number not in allowed:
             raise PayloadError(f"payload has value coding {number}, which does not belong here")
         return allowed[number]
@@ -235,14 +234,14 @@ class SparseCodec(Codec):
         if self.stage is not None and side is not None:
             return self.stage.from_codes(codes, positions, side.shape, side.values, near)
         if near is None:
-            return codes if number == coding.PCODEC else float_values(codes)
-        if number == coding.PCODEC:
+            return codes if number == PCODEC else float_values(codes)
+        if number == PCODEC:
             codes = zigzag(codes.view(np.uint32))
         return add_differences(codes, near)
 
 
 def _code_coding(stage: ElementStage) -> int:
-    return coding.RADIX if np.dtype(stage.code_dtype).itemsize == 1 else coding.BINS
+    return RADIX if np.dtype(stage.code_dtype).itemsize == 1 else BINS
 
 
 def is_weight(dtype: np.dtype[Any]) -> bool:
@@ -263,7 +262,7 @@ def _shaped(flat: Array, spec: ArraySpec) -> Array:
     return flat.reshape(spec.shape).astype(spec.dtype, copy=False)
 
 
-def _body(mask: CodedMask, values: bytes, *, relative: bool) -> Body:
+def _body(mask: CodedMask, values: bytes, *, relative: bool = False) -> Body:
     return Body(mask.data, values, "values" if relative else mask.base_need)
 
 

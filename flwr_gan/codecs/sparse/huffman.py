@@ -7,6 +7,7 @@ bytes come out on every machine, and a block ends where the statistics change.
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 _MAX_BITS = 15
 _MAX_LENGTH_BITS = 7
 _END = 256
+_SHORT = 64
+_BLOCK_HEADER_BITS = 60
+_LONG = 1 << 16
 _LENGTH_ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 
 
@@ -125,14 +129,8 @@ def _header(lengths: list[int]) -> list[tuple[int, int]]:
 def _run_lengths(lengths: list[int]) -> list[tuple[int, int, int]]:
     """Return the code lengths as symbols of the length alphabet: (symbol, extra, extra bits)."""
     runs: list[tuple[int, int, int]] = []
-    at = 0
-    while at < len(lengths):
-        value = lengths[at]
-        end = at
-        while end < len(lengths) and lengths[end] == value:
-            end += 1
-        count = end - at
-        at = end
+    for value, same in groupby(lengths):
+        count = len(list(same))
         if value:
             runs.append((value, 0, 0))
             count -= 1
@@ -151,9 +149,39 @@ def _run_lengths(lengths: list[int]) -> list[tuple[int, int, int]]:
     return runs
 
 
+def byte_counts(data: Bytes) -> Counts:
+    """Return how often each byte occurs."""
+    if len(data) < _LONG:
+        return np.bincount(data, minlength=_END)
+    pairs = np.ascontiguousarray(data[: len(data) & ~1]).view("<u2")
+    by_pair = np.bincount(pairs, minlength=1 << 16).reshape(_END, _END)
+    counts: Counts = by_pair.sum(axis=0) + by_pair.sum(axis=1)
+    return counts + np.bincount(data[len(data) & ~1 :], minlength=_END)
+
+
+def total_counts(sections: Sequence[Bytes]) -> Counts:
+    """Return how often each byte occurs in all sections together."""
+    counts = byte_counts(sections[0])
+    for section in sections[1:]:
+        counts = counts + byte_counts(section)
+    return counts
+
+
 def block_bits(symbols: Bytes) -> int:
     """Return how many bits one block of these bytes takes, its header included."""
-    return _Table(np.bincount(symbols, minlength=_END)).bits
+    return _Table(byte_counts(symbols)).bits
+
+
+def coded_bits(counts: Counts) -> int:
+    """Return about how many bits Huffman coding needs for symbols that occur so often.
+
+    A symbol takes one bit at least; the code itself about 4 bits for each symbol in use.
+    """
+    used = counts[counts > 0]
+    if len(used) < 2:
+        return 8
+    bits = used * np.maximum(np.log2(used.sum() / used), 1)
+    return round(float(bits.sum())) + 4 * len(used)
 
 
 def huffman_deflate(sections: Sequence[Bytes]) -> bytes:
@@ -169,31 +197,58 @@ def huffman_deflate(sections: Sequence[Bytes]) -> bytes:
     bytes
         A raw deflate stream of the sections, joined.
     """
-    merged: list[tuple[list[Bytes], Counts, _Table]] = []
-    for section in sections:
-        counts = np.bincount(section, minlength=_END)
-        table = _Table(counts)
-        parts = [section]
-        if merged:
-            before, before_counts, before_table = merged[-1]
-            together = _Table(counts + before_counts)
-            if together.bits <= table.bits + before_table.bits:
-                merged.pop()
-                parts, counts, table = [*before, section], counts + before_counts, together
-        merged.append((parts, counts, table))
+    blocks: list[tuple[list[Bytes], Counts]] = []
+    for parts in _gathered(sections):
+        counts = total_counts(parts)
+        if blocks:
+            before, before_counts = blocks[-1]
+            apart = coded_bits(counts) + coded_bits(before_counts)
+            if coded_bits(counts + before_counts) <= apart + _BLOCK_HEADER_BITS:
+                blocks.pop()
+                parts, counts = before + parts, counts + before_counts
+        blocks.append((parts, counts))
     values: list[Any] = []
     widths: list[Any] = []
-    for number, (parts, _, table) in enumerate(merged):
-        last = number == len(merged) - 1
+    for number, (parts, counts) in enumerate(blocks):
+        table = _Table(counts)
+        last = number == len(blocks) - 1
         lead = [(int(last), 1), (2, 2), *table.header]
         lead_values, lead_widths = zip(*lead, strict=True)
-        codes = np.array(_codes(table.lengths), np.uint64)
-        lengths = np.array(table.lengths, np.int64)
         values.append(np.array(lead_values, np.uint64))
         widths.append(np.array(lead_widths, np.int64))
+        codes = np.array(_codes(table.lengths), np.uint64)
+        lengths = np.array(table.lengths, np.int64)
         for part in parts:
-            values.append(codes[part])
-            widths.append(lengths[part])
+            part_values, part_widths = _look_up(part, codes, lengths)
+            values += part_values
+            widths += part_widths
         values.append(codes[_END:])
         widths.append(lengths[_END:])
     return pack_bits(np.concatenate(values), np.concatenate(widths))
+
+
+def _gathered(sections: Sequence[Bytes]) -> list[list[Bytes]]:
+    """Put together neighbouring sections that are too short for a table of their own."""
+    gathered: list[list[Bytes]] = []
+    count = _SHORT
+    for section in sections:
+        if count < _SHORT or (gathered and len(section) < _SHORT):
+            gathered[-1].append(section)
+            count += len(section)
+        else:
+            gathered.append([section])
+            count = len(section)
+    return gathered
+
+
+def _look_up(part: Bytes, codes: Any, lengths: Any) -> tuple[list[Any], list[Any]]:
+    """Return the code words and their lengths, in long parts for two bytes at a time."""
+    if len(part) < _LONG:
+        return [codes[part]], [lengths[part]]
+    low, high = np.arange(1 << 16) & 255, np.arange(1 << 16) >> 8
+    pair_codes = codes[low] | codes[high] << lengths[low].astype(np.uint64)
+    pair_lengths = lengths[low] + lengths[high]
+    even = len(part) & ~1
+    pairs = np.ascontiguousarray(part[:even]).view("<u2")
+    odd = part[even:]
+    return [pair_codes[pairs], codes[odd]], [pair_lengths[pairs], lengths[odd]]

@@ -1,6 +1,6 @@
 """The mask of a payload: in full, or as what changed against a mask that the receiver holds.
 
-A mask is one bool array a layer, flat. Modes, each tried where the base allows it:
+A mask is a set of survivors a layer. Modes, each tried where the base allows it:
 
 - layered: every layer on its own, needs no base;
 - same: the base's mask;
@@ -16,7 +16,13 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from flwr_gan.codecs.sparse.positions import Mask, PositionReader, Positions, write_positions
+from flwr_gan.codecs.sparse.positions import (
+    Mask,
+    PositionReader,
+    Positions,
+    Support,
+    write_positions,
+)
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -47,20 +53,18 @@ class CodedMask:
 
 
 def write_mask(
-    masks: Sequence[Mask], *, base: Sequence[Layer] | None, use_mask: bool, derive: bool
+    supports: Sequence[Support], *, base: Sequence[Layer] | None, derive: bool = False
 ) -> CodedMask:
     """Code a mask in the fewest bytes.
 
     Parameters
     ----------
-    masks : sequence of numpy.ndarray of bool, shape (n,)
+    supports : sequence of Support
         Survivors of each layer.
     base : sequence of numpy.ndarray of float32, shape (n,), optional
-        Weights that the receiver holds.
-    use_mask : bool
-        The zero pattern of the base may be used.
-    derive : bool
-        The magnitudes of the base must be used.
+        Weights that the receiver holds, whose zero pattern may be used.
+    derive : bool, default=False
+        Their magnitudes must be used.
 
     Raises
     ------
@@ -68,45 +72,45 @@ def write_mask(
         If ``derive`` is asked for and the survivors are not the base's largest magnitudes.
     """
     if derive and base is not None:
-        derived = _derived(masks, base)
+        derived = derived_mask(supports, base)
         if derived is None:
             raise CodecError(
                 "base_use='derive': the mask does not hold the largest magnitudes of the base; "
                 "use base_use='mask'"
             )
         return derived
-    if use_mask and base is not None:
-        base_masks = [layer != 0 for layer in base]
-        pairs = list(zip(masks, base_masks, strict=True))
-        if all(np.array_equal(mask, held) for mask, held in pairs):
+    if base is not None:
+        held = [Support.of(layer != 0) for layer in base]
+        pairs = list(zip(supports, held, strict=True))
+        if all(np.array_equal(new.positions, old.positions) for new, old in pairs):
             return CodedMask(bytes([SAME]), SAME)
-        if not any((mask & ~held).any() for mask, held in pairs):
-            nested = bytes([NESTED]) + write_positions([~mask[held] for mask, held in pairs])
-            layered = _layered(masks)
+        if all(old.mask[new.positions].all() for new, old in pairs):
+            dropped = [Support.of(~new.mask[old.positions]) for new, old in pairs]
+            nested = bytes([NESTED]) + write_positions(dropped)
+            layered = _layered(supports)
             return layered if len(layered.data) <= len(nested) else CodedMask(nested, NESTED)
-    return _layered(masks)
+    return _layered(supports)
 
 
-def _layered(masks: Sequence[Mask]) -> CodedMask:
-    return CodedMask(bytes([LAYERED]) + write_positions(masks), LAYERED)
+def _layered(supports: Sequence[Support]) -> CodedMask:
+    return CodedMask(bytes([LAYERED]) + write_positions(supports), LAYERED)
 
 
-def derivable(masks: Sequence[Mask], base: Sequence[Layer]) -> bool:
-    """Return True if the survivors are the base's largest magnitudes, over all or by layer."""
-    return _derived(masks, base) is not None
-
-
-def _derived(masks: Sequence[Mask], base: Sequence[Layer]) -> CodedMask | None:
-    kept = [int(np.count_nonzero(mask)) for mask in masks]
+def derived_mask(supports: Sequence[Support], base: Sequence[Layer]) -> CodedMask | None:
+    """Return the mask as what pruning the base gives, over all or by layer; None if it is not."""
+    kept = [len(support.positions) for support in supports]
+    masks = [support.mask for support in supports]
+    pairs = list(zip(base, kept, strict=True))
+    by_layer = [largest([layer], keep=keep)[0] for layer, keep in pairs]
+    if not all(np.array_equal(mask, other) for mask, other in zip(masks, by_layer, strict=True)):
+        # Pruning over all layers keeps the largest of each layer, too.
+        return None
     digest = mask_hash(masks)
     if mask_hash(largest(base, keep=sum(kept))) == digest:
         data = bytes([DERIVED_GLOBAL]) + write_varint(sum(kept)) + digest
         return CodedMask(data, DERIVED_GLOBAL)
-    by_layer = (largest([layer], keep=k)[0] for layer, k in zip(base, kept, strict=True))
-    if all(np.array_equal(mask, other) for mask, other in zip(masks, by_layer, strict=True)):
-        data = bytes([DERIVED_LOCAL]) + b"".join(map(write_varint, kept)) + digest
-        return CodedMask(data, DERIVED_LOCAL)
-    return None
+    data = bytes([DERIVED_LOCAL]) + b"".join(map(write_varint, kept)) + digest
+    return CodedMask(data, DERIVED_LOCAL)
 
 
 def largest(layers: Sequence[Layer], *, keep: int) -> list[Mask]:

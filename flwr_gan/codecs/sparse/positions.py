@@ -1,18 +1,50 @@
 """Sets of positions inside ranges of known length, such as the surviving weights of each layer."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.streams import coded_bits, open_stream, write_stream
+from flwr_gan.codecs.sparse.huffman import coded_bits
+from flwr_gan.codecs.sparse.streams import open_stream, write_stream
 from flwr_gan.codecs.sparse.values import MAGNITUDE_BINS, ValueReader, Values, write_values
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Positions = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Support:
+    """Which of ``length`` places are taken.
+
+    Parameters
+    ----------
+    length : int
+        Number of places.
+    positions : numpy.ndarray of int64, shape (k,)
+        Those taken, ascending.
+    """
+
+    length: int
+    positions: Positions
+
+    @classmethod
+    def of(cls, mask: Mask) -> "Support":
+        """Return the support of a bool array."""
+        return cls(len(mask), np.flatnonzero(mask))
+
+    @cached_property
+    def mask(self) -> Mask:
+        """The support as a bool array."""
+        mask = np.zeros(self.length, bool)
+        mask[self.positions] = True
+        return mask
+
 
 NONE, ALL, GAPS, BITMAP = 0, 1, 2, 3
 """Forms of a set, two bits each on the wire (permanent)."""
@@ -24,13 +56,13 @@ _BITMAP_DENSITY = 1 / 24
 """Below this, gaps are always the shorter form."""
 
 
-def write_positions(masks: Sequence[Mask]) -> bytes:
-    """Code which positions of each mask are set.
+def write_positions(supports: Sequence[Support]) -> bytes:
+    """Code which positions are taken.
 
     Parameters
     ----------
-    masks : sequence of numpy.ndarray of bool, shape (n,)
-        One set a layer.
+    supports : sequence of Support
+        One a layer.
 
     Returns
     -------
@@ -41,8 +73,8 @@ def write_positions(masks: Sequence[Mask]) -> bytes:
     sizes = b""
     gaps: list[Values] = []
     bitmaps: list[Bytes] = []
-    for mask in masks:
-        form, coded = _best_form(mask)
+    for support in supports:
+        form, coded = _best_form(support)
         forms.append(form)
         if form == GAPS:
             sizes += write_varint(len(coded))
@@ -60,19 +92,19 @@ def _pack_forms(forms: Sequence[int]) -> bytes:
     return bytes(packed)
 
 
-def _best_form(mask: Mask) -> tuple[int, Values]:
+def _best_form(support: Support) -> tuple[int, Values]:
     nothing = np.empty(0, np.uint8)
-    positions = np.flatnonzero(mask)
+    positions = support.positions
     if not len(positions):
         return NONE, nothing
-    if len(positions) == len(mask):
+    if len(positions) == support.length:
         return ALL, nothing
     gaps = np.empty(len(positions), np.uint32)
     gaps[0] = positions[0]
     np.subtract(positions[1:], positions[:-1] + 1, out=gaps[1:], casting="unsafe")
-    if len(positions) < _BITMAP_DENSITY * len(mask):
+    if len(positions) < _BITMAP_DENSITY * support.length:
         return GAPS, gaps
-    bitmap = np.packbits(mask, bitorder="little")
+    bitmap = np.packbits(support.mask, bitorder="little")
     gap_bits = coded_bits(np.bincount(np.minimum(gaps, 255)))
     return (GAPS, gaps) if gap_bits <= coded_bits(np.bincount(bitmap)) else (BITMAP, bitmap)
 

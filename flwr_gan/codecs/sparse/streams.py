@@ -4,10 +4,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.huffman import Counts, huffman_deflate
+from flwr_gan.codecs.sparse.huffman import coded_bits, huffman_deflate, total_counts
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
@@ -27,7 +25,7 @@ def write_stream(sections: Sequence[Bytes]) -> bytes:
     if not sections:
         return b""
     count = sum(map(len, sections))
-    counts = np.bincount(np.concatenate(sections), minlength=256)
+    counts = total_counts(sections)
     if counts.max() == count:
         return write_varint(1 << 2 | CONSTANT) + bytes([int(counts.argmax())])
     if coded_bits(counts) < 8 * count or len(sections) > 1:
@@ -35,18 +33,6 @@ def write_stream(sections: Sequence[Bytes]) -> bytes:
         if len(coded) < count:
             return write_varint(len(coded) << 2 | HUFFMAN) + coded
     return write_varint(count << 2 | STORED) + b"".join(part.tobytes() for part in sections)
-
-
-def coded_bits(counts: Counts) -> int:
-    """Return about how many bits Huffman coding needs for symbols that occur so often.
-
-    A symbol takes one bit at least; the code itself about 4 bits for each symbol in use.
-    """
-    used = counts[counts > 0]
-    if len(used) < 2:
-        return 8
-    bits = used * np.maximum(np.log2(used.sum() / used), 1)
-    return round(float(bits.sum())) + 4 * len(used)
 
 
 class Stream(Protocol):

@@ -30,6 +30,8 @@ CODING_NAMES = ("bins", "pcodec", "magnitude bins", "radix")
 
 BLOCK = 1 << 17
 _PCODEC_LEVEL = 8
+_PCODEC_LEVEL_LONG = 10
+_LONG = 1 << 15
 _FINE_BITS = 3
 
 
@@ -169,7 +171,7 @@ def _write_radix(parts: list[Values]) -> bytes:
     size = int(codes.max()) - lowest + 1
     digits = (codes - np.int16(lowest)).astype(np.uint8)
     together = {1: digits}
-    while 1 < size and size ** (len(together) + 1) <= 256:
+    while size > 1 and size ** (len(together) + 1) <= 256:
         together[len(together) + 1] = _join_digits(digits, size, len(together) + 1)
     # More digits a symbol waste less of a bit each, but take a longer table.
     group = min(together, key=lambda many: (block_bits(together[many]), many))
@@ -198,7 +200,9 @@ def _read_radix(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
 
 
 def _write_pcodec(parts: list[Values]) -> bytes:
-    blob = compress_numbers(np.concatenate(parts), level=_PCODEC_LEVEL)
+    numbers = np.concatenate(parts)
+    level = _PCODEC_LEVEL if len(numbers) < _LONG else _PCODEC_LEVEL_LONG
+    blob = compress_numbers(numbers, level=level)
     return write_varint(len(blob)) + blob
 
 

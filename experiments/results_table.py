@@ -1,0 +1,139 @@
+"""One row a run: what was asked, how it ended, how good it is and what it weighed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.job_state import JobRecord, is_begun
+from flwr_gan.atomic import write_text
+from flwr_gan.errors import OutputError
+
+RESULTS = "results.csv"
+# What identifies a run that was not started by a sweep.
+_IDENTITY = ("data", "strategy", "codec", "clients", "seed")
+_OUTCOME = ("status", "reason", "output_dir", "trained_by")
+_SHOWN = {
+    "conditional_accuracy": "conditional acc.",
+    "synthetic_accuracy": "synthetic acc.",
+    "frechet_distance": "Fréchet",
+}
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """Return the runs in a folder: itself and its twins, or the runs that lie in it.
+
+    Raises
+    ------
+    OutputError
+        When there are none.
+    """
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: there is no such folder")
+    inside = folder / "also" if is_begun(folder) else folder
+    found = [folder] if is_begun(folder) else []
+    if inside.is_dir():
+        found += sorted(path for path in inside.iterdir() if _is_run(path))
+    if not found:
+        raise OutputError(f"{folder} holds no run: name the folder of a run or of a sweep")
+    return sorted(found, key=_number)
+
+
+def read_results(folder: Path) -> pd.DataFrame:
+    """Return the table of the runs in a folder, from their result files alone.
+
+    Columns are what the runs' overrides set, their identity, status, reason, output_dir,
+    trained_by (the run whose training it shares), rounds, failures, the final metrics with the
+    sparsity, the totals of bytes, the ratios and wall_s.
+
+    Raises
+    ------
+    OutputError
+        When there is no run, or a file cannot be read.
+    """
+    folders = run_folders(folder)
+    records = [JobRecord.read(path) for path in folders]
+    asked = list(dict.fromkeys(key for record in records if record for key in record.values))
+    # A name that a summary uses for something of its own stays with the overrides.
+    rows = [_row(path, record) for path, record in zip(folders, records, strict=True)]
+    table = pd.DataFrame(rows)
+    first = [*asked, *(key for key in (*_IDENTITY, *_OUTCOME) if key not in asked)]
+    rest = [column for column in table.columns if column not in first]
+    return table.reindex(columns=[*first, *rest])
+
+
+def write_results(folder: Path) -> pd.DataFrame:
+    """Write ``results.csv``, completely or not at all, and return the table."""
+    table = read_results(folder)
+    write_text(folder / RESULTS, table.to_csv(index=False))
+    return table
+
+
+def varying_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns before the status that do not have the same value in all rows."""
+    settings = list(table.columns)[: list(table.columns).index("status")]
+    return [key for key in settings if table[key].astype(str).nunique() > 1]
+
+
+def closing_table(table: pd.DataFrame) -> str:
+    """Return what a person wants to see of a table first, as text."""
+    keys = varying_columns(table) or [key for key in ("codec",) if key in table]
+    shown = table[[*keys, "status"]].fillna("")
+    if "up_bytes" in table:
+        shown["up kB"] = (table["up_bytes"] / 1000).round(1)
+        shown["down kB"] = (table["down_bytes"] / 1000).round(1)
+        shown["payload ratio"] = table["payload_up_ratio"].astype(float).round(2)
+        shown["message ratio"] = table["message_up_ratio"].astype(float).round(2)
+        shown["sparsity %"] = (100 * table["sparsity"]).round(1)
+    for key, label in _SHOWN.items():
+        if key in table:
+            shown[label] = table[key].round(3)
+    lines = [shown.to_string(index=False, na_rep="-")]
+    if "payload_up_ratio" in table:
+        lines.append("ratios: bytes of dense float32 per byte sent up")
+    return "\n".join(lines)
+
+
+def _is_run(folder: Path) -> bool:
+    return is_begun(folder) or (folder / "job.json").exists()
+
+
+def _number(folder: Path) -> tuple[int, str]:
+    record = JobRecord.read(folder)
+    return (record.number if record else 0, folder.name)
+
+
+def _row(folder: Path, record: JobRecord | None) -> dict[str, Any]:
+    summary = _summary(folder)
+    status = "unfinished" if summary is None else "finished"
+    if record is not None and record.status == "failed":
+        status, summary = "failed", None
+    row: dict[str, Any] = {} if summary is None else {key: summary.get(key) for key in _IDENTITY}
+    row |= {} if record is None else {key: _cell(value) for key, value in record.values.items()}
+    row |= {
+        "status": status,
+        "reason": record.reason if record is not None and status == "failed" else None,
+        "output_dir": str(folder),
+        "trained_by": None if summary is None else summary.get("trained_by", str(folder)),
+    }
+    if summary is not None:
+        row |= {key: summary.get(key) for key in ("rounds", "failures")}
+        final = {key: value for key, value in summary["final"].items() if key != "wall_s"}
+        row |= final | summary["totals"] | {"wall_s": summary["wall_s"]}
+    return row
+
+
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
+
+
+def _summary(folder: Path) -> dict[str, Any] | None:
+    path = folder / "summary.json"
+    if not path.exists():
+        return None
+    try:
+        summary: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read: {error}; remove it and resume") from error
+    return summary

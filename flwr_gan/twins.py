@@ -1,0 +1,110 @@
+"""Twins of a run: the same training with other lossless codecs on the wire.
+
+What a lossless codec gives does not change what is trained, so one training stands for many runs:
+each message was coded with each codec when it was sent (`Exchange.also_ledgers`), and each twin
+gets the files of a run of its own, in ``output_dir/also/<codec>``. All bytes in them are measured.
+Seconds of training are those of the run that trained; it is named in the summary.
+"""
+
+from collections.abc import Iterator
+from copy import copy, deepcopy
+from dataclasses import replace
+from logging import getLogger
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from flwr_gan.config import RunConfig
+from flwr_gan.flower.exchange import Exchange
+from flwr_gan.flower.server import Results
+from flwr_gan.flower.strategy import CompressedStrategy
+from flwr_gan.wire import decode_payload, encode_payload
+from flwr_gan.wire.ledger import Ledger
+
+if TYPE_CHECKING:
+    from flwr_gan.run import Run
+
+log = getLogger(__name__)
+
+BYTES = ("up_bytes", "down_bytes", "dense_up_bytes", "dense_down_bytes")
+
+
+def twin_folder(folder: Path, codec: str) -> Path:
+    """Return where a run in `folder` puts the results of another codec."""
+    return folder / "also" / codec.replace(":", ".")
+
+
+def write_twins(run: "Run", weights: list[NDArray[Any]], results: Results) -> None:
+    """Write the result folders of all codecs that a finished run was compared with."""
+    for twin in _twins(run):
+        twin.open()
+        twin.write_progress(weights)
+        summary = twin.write_results(weights, results)
+        up, down = (summary["totals"][f"{direction}_bytes"] for direction in ("up", "down"))
+        log.info("%s: %s bytes up, %s down; %s", twin.config.codec, up, down, twin.folder)
+
+
+def joined_ledger(exchange: Exchange) -> Ledger:
+    """Return the rows of a run and its twins as one ledger; their codecs tell them apart."""
+    ledgers = [exchange.ledger, *exchange.also_ledgers.values()]
+    return Ledger([row for ledger in ledgers for row in ledger.rows])
+
+
+def split_ledger(joined: Ledger, exchange: Exchange) -> None:
+    """Give the rows of ``joined_ledger`` back to the ledgers of an exchange."""
+    exchange.ledger = _rows_of(joined, exchange.codec)
+    for codec in exchange.also_ledgers:
+        exchange.also_ledgers[codec] = _rows_of(joined, codec)
+
+
+def _rows_of(joined: Ledger, codec: str) -> Ledger:
+    return Ledger([row for row in joined.rows if row.codec == codec])
+
+
+def _twins(run: "Run") -> Iterator["Run"]:
+    for codec, ledger in run.strategy.exchange.also_ledgers.items():
+        config = _config(run.config, codec)
+        twin = replace(
+            run,
+            federation=replace(run.federation, config=config),
+            strategy=_strategy(run.strategy, codec, ledger),
+            earlier_s=run.seconds,
+            trained_by=str(run.folder),
+        )
+        twin.rounds = [row | _bytes(twin, int(row["round"])) for row in run.rounds]
+        if config.evaluation == "server":
+            twin.judge = run.judge
+        yield twin
+
+
+def _bytes(twin: "Run", server_round: int) -> dict[str, Any]:
+    measured = twin.measured(server_round)
+    return {key: measured[key] for key in BYTES}
+
+
+def _config(config: RunConfig, codec: str) -> RunConfig:
+    """Return the config that a run with this codec alone would have."""
+    folder = str(twin_folder(config.folder, codec))
+    resolved = deepcopy(config.resolved)
+    own = {"codec": codec, "also_codecs": (), "output_dir": folder, "resume": None}
+    for key, value in own.items():
+        resolved[key] = list(value) if isinstance(value, tuple) else value
+    return replace(config, resolved=resolved, **own)  # type: ignore[arg-type]
+
+
+def _strategy(strategy: CompressedStrategy, codec: str, ledger: Ledger) -> CompressedStrategy:
+    """Return the strategy with the books of another codec; payloads that it keeps are recoded."""
+    twin = copy(strategy)
+    twin.exchange = copy(strategy.exchange)
+    twin.exchange.codec, twin.exchange.ledger = codec, ledger
+    twin.exchange.also_ledgers = {}
+    payloads: list[bytes] | None = getattr(strategy.inner, "payloads", None)
+    if payloads is not None:
+        template = strategy.inner.reply_template()  # type: ignore[attr-defined]
+        twin.inner = copy(strategy.inner)
+        twin.inner.payloads = [  # type: ignore[attr-defined]
+            encode_payload(decode_payload(payload, template=template), codec=codec)
+            for payload in payloads
+        ]
+    return twin

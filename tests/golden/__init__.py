@@ -1,0 +1,1 @@
+"""Payloads that must decode for ever."""

@@ -1,0 +1,98 @@
+"""The arrays behind the golden payloads, from whole-number arithmetic alone."""
+
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parent
+
+_STEP = 1664525
+
+
+def numbers(count, seed):
+    """Reproducible float32 values in [-1, 1), free of any library's generator."""
+    state, values = seed, []
+    for _ in range(count):
+        state = (_STEP * state + 1013904223) % 2**32
+        values.append(state >> 8)
+    return (np.array(values, np.float64) / 2**23 - 1).astype(np.float32)
+
+
+def weights(share, seed=1):
+    """Return a small model of which ``share`` of the weights is pruned by magnitude."""
+    fc = numbers(120, seed).reshape(12, 10)
+    conv = numbers(54, seed + 1).reshape(3, 6, 3)
+    flat = np.sort(np.abs(np.concatenate([fc.reshape(-1), conv.reshape(-1)])))
+    limit = flat[int(len(flat) * share)]
+    return {
+        "fc": np.where(np.abs(fc) >= limit, fc, np.float32(0)),
+        "conv": np.where(np.abs(conv) >= limit, conv, np.float32(0)),
+        "steps": np.array(1234, np.int64),
+        "flags": np.array([True, False, True]),
+    }
+
+
+def moved(arrays):
+    """Return the same arrays a little later."""
+    return {
+        name: array * np.float32(1.0078125) if array.dtype == np.float32 else array
+        for name, array in arrays.items()
+    }
+
+
+SPECIAL = {
+    "w": np.array([0, -0.0, 1e-45, np.inf, -np.inf, 3e38, -1], np.float32),
+    "nan": np.array([0x7FC00001, 0xFF800003], np.uint32).view(np.float32),
+    "big": np.array([1.5, -2.5], ">f4"),
+    "half": np.array([[1, 2], [3, 4]], np.float16),
+    "none": np.empty((0, 4), np.float32),
+    "scalar": np.array(2.5),
+    "complex": np.array([1 - 2j], np.complex64),
+}
+
+DENSE, HALF, MOST = weights(0.0), weights(0.5), weights(0.9)
+
+# name: (arrays, keyword arguments of encode_payload)
+CASES = {
+    "raw": (SPECIAL, {"codec": "raw"}),
+    "zlib": (HALF, {"codec": "zlib"}),
+    "lzma": (HALF, {"codec": "lzma"}),
+    "bz2": (HALF, {"codec": "bz2"}),
+    "zstd": (HALF, {"codec": "zstd"}),
+    "pcodec": (HALF, {"codec": "pcodec"}),
+    "sparse_dense": (DENSE, {}),
+    "sparse_half": (HALF, {}),
+    "sparse_most": (MOST, {}),
+    "sparse_special": (SPECIAL, {"strict": True}),
+    "sparse_pcodec": (HALF, {"codec": "sparse:pcodec"}),
+    "sparse_int8": (HALF, {"codec": "sparse:int8"}),
+    "sparse_int6": (HALF, {"codec": "sparse:int6"}),
+    "sparse_int5": (HALF, {"codec": "sparse:int5"}),
+    "sparse_int4": (HALF, {"codec": "sparse:int4"}),
+    "sparse_fp16": (HALF, {"codec": "sparse:fp16"}),
+    "sparse_bf16": (HALF, {"codec": "sparse:bf16"}),
+    "channel_sparse": (HALF, {"codec": "quantize:int8:channel+sparse"}),
+    "channel_zstd": (HALF, {"codec": "quantize:int8:channel+zstd"}),
+    "bf16_zlib": (HALF, {"codec": "cast:bf16+zlib"}),
+    "same": (moved(HALF), {"base": HALF, "base_use": "mask"}),
+    "difference": (moved(HALF), {"base": HALF, "base_use": "values"}),
+    "difference_pcodec": (
+        moved(HALF),
+        {"base": HALF, "base_use": "values", "codec": "sparse:pcodec"},
+    ),
+    "difference_int8": (moved(HALF), {"base": HALF, "base_use": "values", "codec": "sparse:int8"}),
+    "nested": (MOST, {"base": HALF, "base_use": "mask"}),
+    "derived": (MOST, {"base": HALF, "base_use": "derive"}),
+    "derived_by_layer": (
+        {**MOST, "conv": HALF["conv"]},
+        {"base": HALF, "base_use": "derive"},
+    ),
+}
+
+SAME_BYTES_EVERYWHERE = [
+    name for name, (_, options) in CASES.items() if options.get("codec", "sparse") == "raw"
+] + [
+    name
+    for name, (_, options) in CASES.items()
+    if "sparse" in options.get("codec", "sparse") and "pcodec" not in options.get("codec", "")
+]

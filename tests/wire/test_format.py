@@ -1,0 +1,48 @@
+"""The example of FORMAT.md is what the code does."""
+
+import re
+from importlib import resources
+
+import numpy as np
+
+from flwr_gan.codecs.registry import _CODECS
+from flwr_gan.wire import Template, decode_payload, encode_payload
+
+ARRAYS = {
+    "w": np.array([[0, 1.5, 0, 0], [0, 0, -0.25, 0]], np.float32),
+    "n": np.array(7, np.int16),
+}
+
+
+def text():
+    return resources.files("flwr_gan.wire").joinpath("FORMAT.md").read_text(encoding="utf-8")
+
+
+def example():
+    block = re.search(r"```text\n(.*?)```", text(), re.DOTALL).group(1)
+    return bytes.fromhex("".join(line.split("  ")[0] for line in block.splitlines()))
+
+
+def test_the_example_is_what_the_encoder_writes():
+    assert encode_payload(ARRAYS) == example()
+
+
+def test_the_example_decodes():
+    decoded = decode_payload(example())
+    assert list(decoded) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert decoded[name].dtype == array.dtype
+        assert np.array_equal(decoded[name], array)
+
+
+def test_the_hash_of_the_example_is_the_one_printed():
+    hashed = Template.of(ARRAYS).hash
+    assert hashed.hex(" ") in text()
+    payload = encode_payload(ARRAYS, self_contained=False)
+    assert payload[6:14] == hashed
+    assert payload[14:-4] == example()[18:-4]
+
+
+def test_every_codec_has_its_number_there():
+    for name, number, _ in _CODECS:
+        assert re.search(rf"\b{number} {name}\b", text())
