@@ -31,7 +31,6 @@ golden: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m experiments.benchmarks.engines
-	$(BIN)/python -m experiments.benchmarks.codecs
 
 wheel: $(STAMP)
 	sh .ci/wheel

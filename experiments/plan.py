@@ -36,18 +36,21 @@ class Job:
         Hydra overrides, as Hydra hands them to the job.
     values : dict
         What they set, key by key.
+    label : str
+        Those that tell it from the other jobs.
     folder : Path
         Where the run writes.
     """
 
     overrides: tuple[str, ...]
     values: dict[str, Any]
+    label: str
     folder: Path
 
     @property
     def training(self) -> tuple[str, ...]:
         """All overrides but the codec: jobs that share them and code losslessly train the same."""
-        return tuple(text for text in self.overrides if _key(text) != "codec")
+        return tuple(text for text in self.overrides if _plain(text.partition("=")[0]) != "codec")
 
     @property
     def codec(self) -> str | None:
@@ -148,32 +151,34 @@ def _folder(parsed: list[tuple[str, Override]], own: list[Override], told: list[
                     f"sweep_dir={path}: allowed are letters, digits and . / _ + - : ~ @"
                 )
             return Path(path)
-    keys = sorted({_plain(item.key_or_group) for item in told})
-    fixed = sorted(str(item.input_line) for item in own if item not in told)
-    return SWEEPS / _name("+".join(keys) or "single", fixed)
+    name = _readable("+".join(sorted({_plain(item.key_or_group) for item in told}))) or "defaults"
+    fixed = [str(item.input_line) for item in own if item not in told]
+    return SWEEPS / (f"{name}-{_digest(fixed)}" if fixed else name)
 
 
 def _job(overrides: tuple[str, ...], told: set[str], folder: Path) -> Job:
     parser = OverridesParser.create()
-    items = {text: parser.parse_override(text) for text in overrides}
-    values = {_plain(item.key_or_group): item.value() for item in items.values()}
-    shown = sorted(text for text, item in items.items() if item.get_key_element() in told)
-    fixed = sorted(set(overrides).difference(shown))
-    readable = "+".join(f"{_key(text)}-{values[_key(text)]}" for text in shown)
-    return Job(overrides, values, folder / _name(readable or "default", fixed))
+    items = [parser.parse_override(text) for text in overrides]
+    values = {_plain(item.key_or_group): item.value() for item in items}
+    shown = {
+        _plain(item.key_or_group): item.value() for item in items if item.get_key_element() in told
+    }
+    label = " ".join(f"{key}={value}" for key, value in shown.items())
+    name = _readable("+".join(f"{key}-{shown[key]}" for key in sorted(shown)))
+    digest = _digest(overrides)
+    # The hash stands for all settings, however few of them the earlier sweep has put in the name.
+    earlier = sorted(folder.glob(f"*-{digest}"))
+    return Job(
+        overrides, values, label, earlier[0] if earlier else folder / f"{name or 'run'}-{digest}"
+    )
 
 
-def _name(readable: str, fixed: list[str]) -> str:
-    """Return a folder's name; a hash stands for what cannot be read off it."""
-    name = _FORBIDDEN.sub("_", readable.replace(":", "."))[:_LONGEST_NAME]
-    if fixed or name != readable.replace(":", "."):
-        digest = sha256("\n".join([readable, *fixed]).encode()).hexdigest()[:8]
-        name = f"{name}-{digest}"
-    return name
+def _readable(text: str) -> str:
+    return _FORBIDDEN.sub("_", text.replace(":", "."))[:_LONGEST_NAME]
 
 
-def _key(text: str) -> str:
-    return _plain(text.partition("=")[0])
+def _digest(texts: Sequence[str]) -> str:
+    return sha256("\n".join(sorted(texts)).encode()).hexdigest()[:8]
 
 
 def _plain(key: str) -> str:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from experiments.job_state import JobRecord, is_begun
@@ -13,6 +15,7 @@ from flwr_gan.errors import OutputError
 RESULTS = "results.csv"
 # What identifies a run that was not started by a sweep.
 _IDENTITY = ("data", "strategy", "codec", "clients", "seed")
+_COUNTS = ("clients", "seed", "rounds", "failures")
 _OUTCOME = ("status", "reason", "output_dir", "trained_by")
 _SHOWN = {
     "conditional_accuracy": "conditional acc.",
@@ -55,9 +58,10 @@ def read_results(folder: Path) -> pd.DataFrame:
     folders = run_folders(folder)
     records = [JobRecord.read(path) for path in folders]
     asked = list(dict.fromkeys(key for record in records if record for key in record.values))
-    # A name that a summary uses for something of its own stays with the overrides.
     rows = [_row(path, record) for path, record in zip(folders, records, strict=True)]
     table = pd.DataFrame(rows)
+    counted = [str(key) for key in table if key in _COUNTS or str(key).endswith("_bytes")]
+    table[counted] = table[counted].astype("Int64")  # whole numbers, also beside empty cells
     first = [*asked, *(key for key in (*_IDENTITY, *_OUTCOME) if key not in asked)]
     rest = [column for column in table.columns if column not in first]
     return table.reindex(columns=[*first, *rest])
@@ -71,9 +75,16 @@ def write_results(folder: Path) -> pd.DataFrame:
 
 
 def varying_columns(table: pd.DataFrame) -> list[str]:
-    """Return the columns before the status that do not have the same value in all rows."""
-    settings = list(table.columns)[: list(table.columns).index("status")]
-    return [key for key in settings if table[key].astype(str).nunique() > 1]
+    """Return the settings that tell the rows apart, without those that another one implies."""
+    kept: list[str] = []
+    for key in list(table.columns)[: list(table.columns).index("status")]:
+        # A failed run has no summary that would tell its identity.
+        known = table[table[key].notna()] if key in _IDENTITY else table
+        codes = _codes(known[key])
+        implied = any((codes == _codes(known[other])).all() for other in kept)
+        if codes.size and codes.max() > 0 and not implied:
+            kept.append(key)
+    return kept
 
 
 def closing_table(table: pd.DataFrame) -> str:
@@ -81,8 +92,8 @@ def closing_table(table: pd.DataFrame) -> str:
     keys = varying_columns(table) or [key for key in ("codec",) if key in table]
     shown = table[[*keys, "status"]].fillna("")
     if "up_bytes" in table:
-        shown["up kB"] = (table["up_bytes"] / 1000).round(1)
-        shown["down kB"] = (table["down_bytes"] / 1000).round(1)
+        shown["up kB"] = (table["up_bytes"].astype(float) / 1000).round(1)
+        shown["down kB"] = (table["down_bytes"].astype(float) / 1000).round(1)
         shown["payload ratio"] = table["payload_up_ratio"].astype(float).round(2)
         shown["message ratio"] = table["message_up_ratio"].astype(float).round(2)
         shown["sparsity %"] = (100 * table["sparsity"]).round(1)
@@ -93,6 +104,12 @@ def closing_table(table: pd.DataFrame) -> str:
     if "payload_up_ratio" in table:
         lines.append("ratios: bytes of dense float32 per byte sent up")
     return "\n".join(lines)
+
+
+def _codes(column: "pd.Series[Any]") -> npt.NDArray[np.intp]:
+    """Return the place of each value among the different ones, in order of appearance."""
+    codes: npt.NDArray[np.intp] = pd.factorize(column.astype(str))[0]
+    return codes
 
 
 def _is_run(folder: Path) -> bool:

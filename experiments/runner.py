@@ -2,11 +2,14 @@
 
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from experiments.job_state import (
@@ -31,8 +34,20 @@ log = getLogger("flwr_gan.experiments")
 
 def train(overrides: list[str]) -> None:
     """Do one run, on the path of ``flower-simulation`` with its inline engine."""
-    run_config, num_clients = prepare_run_config(" ".join(overrides), None)
-    run_apps(server_app, client_app, num_supernodes=num_clients, run_config=run_config)
+    with _hydra_set_aside():
+        run_config, num_clients = prepare_run_config(" ".join(overrides), None)
+        run_apps(server_app, client_app, num_supernodes=num_clients, run_config=run_config)
+
+
+@contextmanager
+def _hydra_set_aside() -> Iterator[None]:
+    """Let a run compose its own config inside a Hydra job; Hydra takes one at a time."""
+    hydra = GlobalHydra.instance()
+    outer, hydra.hydra = hydra.hydra, None
+    try:
+        yield
+    finally:
+        hydra.hydra = outer
 
 
 @dataclass
@@ -59,7 +74,7 @@ class Runner:
         config : DictConfig
             Its settings, as Hydra has composed them.
         """
-        print(f"[{self._number(job)}/{len(self.plan.jobs)}] {_title(job)}", flush=True)
+        print(f"[{self._number(job)}/{len(self.plan.jobs)}] {job.label or 'defaults'}", flush=True)
         began, skipped = time.perf_counter(), False
         if job.folder not in self.outcomes:
             try:
@@ -200,10 +215,6 @@ class Runner:
         if not trainings or not self.trainings_s:
             return None
         return len(trainings) * sum(self.trainings_s) / len(self.trainings_s)
-
-
-def _title(job: Job) -> str:
-    return " ".join(job.overrides) or "all defaults"
 
 
 def _duration(seconds: float) -> str:

@@ -101,9 +101,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a Flower app with virtual clients on this machine.",
     )
     parser.add_argument(
-        "--app", required=True, metavar="NAME_OR_DIR", help="a package, or a folder with a pyproject.toml"
+        "--app",
+        required=True,
+        metavar="NAME_OR_DIR",
+        help="a package, or a folder with a pyproject.toml",
     )
-    parser.add_argument("--num-supernodes", type=_count, metavar="N", help="number of virtual clients")
+    parser.add_argument(
+        "--num-supernodes", type=_count, metavar="N", help="number of virtual clients"
+    )
     parser.add_argument(
         "--run-config",
         default="",

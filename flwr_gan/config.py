@@ -27,7 +27,6 @@ class FederationConfig:
 
     num_clients: int = 5
     rounds: int | None = None
-    local_iterations: int = 20
     fraction: float = 1.0
     holdout: float = 0.2
     threads: int = 1
@@ -36,8 +35,6 @@ class FederationConfig:
         _require(self.num_clients >= 1, "federation.num_clients", self.num_clients, "1 or more")
         if self.rounds is not None:
             _require(self.rounds >= 1, "federation.rounds", self.rounds, "1 or more, or null")
-        local = self.local_iterations
-        _require(local >= 1, "federation.local_iterations", local, "1 or more")
         _require(0 < self.fraction <= 1, "federation.fraction", self.fraction, "above 0, up to 1")
         _require(0 < self.holdout < 1, "federation.holdout", self.holdout, "between 0 and 1")
         _require(self.threads >= 1, "federation.threads", self.threads, "1 or more")
@@ -146,7 +143,7 @@ def build(node: DictConfig, **runtime: Any) -> Any:
         When the target does not exist or refuses a setting.
     """
     try:
-        # Run-time objects are passed afterwards: Hydra would turn dataclasses among them into dicts.
+        # Run-time objects come afterwards: Hydra would turn dataclasses among them into dicts.
         factory = hydra.utils.instantiate(node, _convert_="all", _partial_=True)
     except InstantiationException as error:
         raise ConfigError(f"{node.get('_target_')}: {_first_line(error)}") from error
@@ -243,7 +240,7 @@ def _groups() -> dict[str, list[str]]:
 def _leaves(node: DictConfig, prefix: str = "") -> list[str]:
     """Return all dotted keys of a config."""
     keys = []
-    for key in node:
+    for key in map(str, node):
         keys.append(f"{prefix}{key}")
         value = node._get_node(key)
         if isinstance(value, DictConfig) and not value._is_none():

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from flwr_gan import __version__
 from flwr_gan.atomic import write_text
 from flwr_gan.checkpoint import Checkpoint
-from flwr_gan.flower.server import Results
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.gan import generator_arrays, torch_threads
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.plots import partition_picture, rounds_figure, sample_grid, save_figure
 from flwr_gan.seeding import derive_seed
 from flwr_gan.twins import joined_ledger, split_ledger, write_twins
-from flwr_gan.wire import Template, encode_payload, save
+from flwr_gan.wire import Template, describe_payload, save
 from flwr_gan.wiring import Federation
 
 log = getLogger(__name__)
@@ -101,7 +100,7 @@ class Run:
         if checkpoint.strategy:
             self.strategy.inner.load_state_arrays(checkpoint.strategy)  # type: ignore[attr-defined]
         if self.first_round > self.num_rounds and not (self.folder / "summary.json").exists():
-            self.close(checkpoint.parameters, [])  # interrupted after its last round
+            self.close(checkpoint.parameters)  # interrupted after its last round
         return ndarrays_to_parameters(checkpoint.parameters)
 
     @property
@@ -118,7 +117,6 @@ class Run:
         self,
         server_round: int,
         parameters: Parameters,
-        results: Results,
         metrics: Mapping[str, Any],
         seconds: float,
     ) -> None:
@@ -133,18 +131,18 @@ class Run:
         self.write_progress(weights)
         log.info("%s", self._line(row))
         if server_round == self.num_rounds:
-            self.close(weights, results)
+            self.close(weights)
 
-    def close(self, weights: NDArrays, results: Results) -> None:
+    def close(self, weights: NDArrays) -> None:
         """Write what the finished run leaves behind; the summary comes last."""
-        write_twins(self, weights, results)
-        summary = self.write_results(weights, results)
+        write_twins(self, weights)
+        summary = self.write_results(weights)
         for line in closing_lines(self.rounds, summary, self.folder):
             log.info("%s", line)
 
-    def write_results(self, weights: NDArrays, results: Results) -> dict[str, Any]:
+    def write_results(self, weights: NDArrays) -> dict[str, Any]:
         """Write generators, figures and the summary, and return the summary."""
-        self._save_generators(weights, results)
+        self._save_generators(weights)
         data = self.federation.dataset
         labels_N = np.repeat(self._classes(), GRID_COLUMNS)
         x_NTC = self._generate(weights, labels_N, derive_seed(self.config.seed, "grid"))
@@ -255,32 +253,37 @@ class Run:
         self, weights: NDArrays, labels_N: NDArray[np.int64], seed: int
     ) -> NDArray[np.float32]:
         """Return samples of the strategy itself, where it can draw some, or of the global model."""
-        own: Callable[[NDArray[np.int64], int], NDArray[np.float32]] | None
         own = getattr(self.strategy.inner, "sample", None)
         if own is not None:
-            return own(labels_N, seed)
+            drawn: NDArray[np.float32] = own(labels_N, seed)
+            return drawn
         return self.federation.generate(self._named(weights), labels_N, seed)
 
     def _named(self, weights: NDArrays) -> dict[str, NDArray[Any]]:
         generator, _ = self.federation.networks(self.config.seed)
         return dict(zip(generator_arrays(generator), weights, strict=True))
 
-    def _save_generators(self, weights: NDArrays, results: Results) -> None:
-        """Save the generators that the run ends with, readable by ``flwr_gan.wire.load``."""
+    def _save_generators(self, weights: NDArrays) -> None:
+        """Save the global generator and the last uploads, readable by ``flwr_gan.wire.load``.
+
+        An upload is saved as it travelled; one that leans on what the server had sent before is
+        coded anew, without loss, because a file has to stand alone.
+        """
         folder = self.folder / "generators"
         folder.mkdir(parents=True, exist_ok=True)
-        payloads: list[bytes] | None = getattr(self.strategy.inner, "payloads", None)
-        if payloads is None:
-            payload = encode_payload(self._named(weights), codec=self.config.codec)
-            save(folder / "global.fgan", payload)
-            return
-        template: Template = self.strategy.inner.reply_template()  # type: ignore[attr-defined]
-        for index, payload in enumerate(payloads):
-            save(folder / f"client-{index:05d}.fgan", payload, template=template)
+        if weights:
+            save(folder / "global.fgan", self._named(weights), codec=self.config.codec)
+        for upload in self.strategy.latest:
+            path = folder / f"client-{upload.partition:05d}.fgan"
+            arrays = upload.arrays()
+            if describe_payload(upload.payload).base_need == "none":
+                save(path, upload.payload, Template.of(arrays))
+            else:
+                save(path, arrays)
 
     def write_progress(self, weights: NDArrays) -> None:
         """Write the checkpoint and the tables of the rounds so far."""
-        state = getattr(self.strategy.inner, "state_arrays", dict)()
+        state: dict[str, NDArray[Any]] = getattr(self.strategy.inner, "state_arrays", dict)()
         checkpoint = Checkpoint(
             parameters=weights,
             strategy=state,
@@ -324,7 +327,9 @@ def closing_lines(
             f"a classifier trained on real data reaches {summary['real']['synthetic_accuracy']:.3f}; "
             "on generated samples alone, the last row's synthetic acc."
         )
-    lines.append(f"{summary['wall_s']:.0f} s; files are in {folder}: samples.png shows what it generates")
+    lines.append(
+        f"{summary['wall_s']:.0f} s; files are in {folder}: samples.png shows what it generates"
+    )
     return lines
 
 

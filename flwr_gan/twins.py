@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.config import RunConfig
 from flwr_gan.flower.exchange import Exchange
-from flwr_gan.flower.server import Results
-from flwr_gan.flower.strategy import CompressedStrategy
+from flwr_gan.flower.strategy import CodedFitRes, CompressedStrategy
 from flwr_gan.wire import decode_payload, encode_payload
 from flwr_gan.wire.ledger import Ledger
 
@@ -35,12 +34,12 @@ def twin_folder(folder: Path, codec: str) -> Path:
     return folder / "also" / codec.replace(":", ".")
 
 
-def write_twins(run: "Run", weights: list[NDArray[Any]], results: Results) -> None:
+def write_twins(run: "Run", weights: list[NDArray[Any]]) -> None:
     """Write the result folders of all codecs that a finished run was compared with."""
     for twin in _twins(run):
         twin.open()
         twin.write_progress(weights)
-        summary = twin.write_results(weights, results)
+        summary = twin.write_results(weights)
         up, down = (summary["totals"][f"{direction}_bytes"] for direction in ("up", "down"))
         log.info("%s: %s bytes up, %s down; %s", twin.config.codec, up, down, twin.folder)
 
@@ -99,6 +98,7 @@ def _strategy(strategy: CompressedStrategy, codec: str, ledger: Ledger) -> Compr
     twin.exchange = copy(strategy.exchange)
     twin.exchange.codec, twin.exchange.ledger = codec, ledger
     twin.exchange.also_ledgers = {}
+    twin.latest = [_recoded(upload, codec) for upload in strategy.latest]
     payloads: list[bytes] | None = getattr(strategy.inner, "payloads", None)
     if payloads is not None:
         template = strategy.inner.reply_template()  # type: ignore[attr-defined]
@@ -107,4 +107,11 @@ def _strategy(strategy: CompressedStrategy, codec: str, ledger: Ledger) -> Compr
             encode_payload(decode_payload(payload, template=template), codec=codec)
             for payload in payloads
         ]
+    return twin
+
+
+def _recoded(upload: CodedFitRes, codec: str) -> CodedFitRes:
+    """Return an upload as it would have travelled with another codec and no base."""
+    twin = copy(upload)
+    twin.payload = encode_payload(upload.arrays(), codec=codec)
     return twin

@@ -162,7 +162,7 @@ def _accepted(target: str, runtime: dict[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"strategy._target_={target}: {error}") from error
     names: set[str] = set()
     for base in cls.__mro__:
-        parameters = signature(base.__init__).parameters
+        parameters = signature(base).parameters
         names |= set(parameters)
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             break

@@ -1,4 +1,4 @@
-"""A lottery ticket that the whole federation shares (paper 000, Alg. 2, with the server pruning)."""
+"""A lottery ticket that the whole federation shares (paper 000, Alg. 2; the server prunes)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from logging import getLogger
@@ -191,9 +191,7 @@ class FederatedTicket(FedAvg):
             survivors = self.pruner.rewind(self._early if self.rewind_to == "early" else None)
         return ndarrays_to_parameters(list(survivors.values()))
 
-    def _average(
-        self, results: list[tuple[ClientProxy, FitRes]]
-    ) -> dict[str, NDArray[np.float32]]:
+    def _average(self, results: list[tuple[ClientProxy, FitRes]]) -> dict[str, NDArray[np.float32]]:
         total = sum(result.num_examples for _, result in results)
         sums = {name: np.zeros(kept.shape) for name, kept in self.pruner.mask.items()}
         for _, result in results:
@@ -204,9 +202,7 @@ class FederatedTicket(FedAvg):
         return self.pruner.rewind({name: layer.astype(np.float32) for name, layer in sums.items()})
 
 
-def _under(
-    prefix: str, arrays: Mapping[str, NDArray[Any]]
-) -> Iterator[tuple[str, NDArray[Any]]]:
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
     for name, array in arrays.items():
         if name.startswith(prefix):
             yield name.removeprefix(prefix), array

@@ -68,7 +68,10 @@ class GeneratorPool(FedAvg):
         """Order a ticket from each sampled client."""
         instructions = super().configure_fit(server_round, parameters, client_manager)
         order: dict[str, Scalar] = {"round": server_round, "task": "ticket"}
-        return [(client, FitIns(ins.parameters, {**ins.config, **order})) for client, ins in instructions]
+        return [
+            (client, FitIns(ins.parameters, {**ins.config, **order}))
+            for client, ins in instructions
+        ]
 
     def aggregate_fit(
         self,
@@ -81,9 +84,9 @@ class GeneratorPool(FedAvg):
         for _, result in results:
             if not isinstance(result, CodedFitRes):
                 raise TypeError("GeneratorPool keeps payloads: wrap it in CompressedStrategy")
-            counts = result.arrays()[-1].astype(np.int64)
+            *_, counts = result.arrays().values()
             self.payloads.append(result.payload)
-            rows.append(np.maximum(counts, 0))
+            rows.append(np.maximum(counts.astype(np.int64), 0))
         if rows:
             self._counts_PK = np.stack(rows)
         return None, {}

@@ -12,7 +12,7 @@ from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 
 TINY = (
-    "partition=iid federation.num_clients=2 federation.local_iterations=1 gan.iterations=1 "
+    "partition=iid federation.num_clients=2 gan.local_iterations=1 gan.iterations=1 "
     "gan.channels=[8,8] gan.critic_hidden=[8,8] gan.batch_size=8 gan.critic_iterations=1 "
     "lottery.iterations=1 lottery.min_kept_per_layer=8 samples_per_class=20"
 )
@@ -22,7 +22,7 @@ Simulate = Callable[..., Path]
 
 @pytest.fixture
 def tiny() -> str:
-    """Overrides of a federation that trains in a moment; its samples are noise."""
+    """Return overrides of a federation that trains in a moment; its samples are noise."""
     return TINY
 
 
@@ -30,7 +30,9 @@ def tiny() -> str:
 def simulate(tmp_path: Path) -> Simulate:
     """Return a function that runs the app with overrides and returns the output folder."""
 
-    def run(overrides: str = "evaluation=none", *, folder: str = "run", backend: str = "inline") -> Path:
+    def run(
+        overrides: str = "evaluation=none", *, folder: str = "run", backend: str = "inline"
+    ) -> Path:
         text = f"{TINY} strategy.rounds_per_level=1 {overrides} output_dir={tmp_path / folder}"
         if "strategy=" in overrides or "experiment=one_shot" in overrides:
             text = text.replace("strategy.rounds_per_level=1 ", "")

@@ -85,7 +85,9 @@ def test_codecs_and_wire_import_without_torch_flwr_or_hydra():
         "import sys, flwr_gan.wire, flwr_gan.compress; "
         "print(sorted({'torch', 'flwr', 'hydra', 'pcodec'} & set(sys.modules)))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"
 
 

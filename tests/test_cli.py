@@ -171,9 +171,7 @@ def test_a_foreign_app_runs_from_its_folder_with_its_own_run_config(foreign):
     command = [sys.executable, "-m", "flwr_gan.cli", "--app", str(foreign), "--num-supernodes", "2"]
     subprocess.run([*command, "--run-config", 'rounds=3 note.text="a b"'], check=True)
     lines = (foreign / "foreign_app" / "out.txt").read_text().splitlines()
-    assert lines == [
-        str({"rounds": 3, "note.text": "a b", "partition": p}) for p in range(2)
-    ]
+    assert lines == [str({"rounds": 3, "note.text": "a b", "partition": p}) for p in range(2)]
 
 
 def test_an_unknown_key_of_a_foreign_app_is_named(foreign):

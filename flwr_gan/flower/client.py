@@ -84,9 +84,7 @@ class GanClient(NumPyClient):
             scores = judge.score(x_NTC, labels_N, seed=seed)
         return scores["frechet_distance"], len(self._held_out), dict(scores)
 
-    def _train_round(
-        self, parameters: NDArrays, config: Config, server_round: int
-    ) -> NDArrays:
+    def _train_round(self, parameters: NDArrays, config: Config, server_round: int) -> NDArrays:
         """Train what was broadcast for one round, on from where critic and optimisers stopped."""
         generator, critic = self._federation.networks(self._config.seed)
         arrays = _named(generator, parameters)
@@ -98,7 +96,7 @@ class GanClient(NumPyClient):
         trainer.train(
             self._train.x_NTC,
             self._train.y_N,
-            iterations=self._config.federation.local_iterations,
+            iterations=self._config.gan.local_iterations,
             rng=torch.Generator().manual_seed(self._seed("train", server_round)),
             mask={n: a != 0 for n, a in arrays.items()} if config.get("masked") else None,
             anchor=arrays,

@@ -1,9 +1,10 @@
-"""The server's half of the wire, whatever strategy API is in use: encode, decode, keep the ledger."""
+"""The server's half of the wire, whatever strategy API is in use: encode, decode, count."""
 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -107,11 +108,10 @@ class Exchange:
         if id(source) in self._broadcasts:
             return self._broadcasts[id(source)][1], False
         arrays = read()
-        payload, encode_s = _timed(lambda: encode_payload(arrays, codec=self.codec))
+        payload, encode_s = _timed(partial(encode_payload, arrays, codec=self.codec))
         base = decode_payload(payload)
         others = {
-            spec: _timed(lambda spec=spec: encode_payload(arrays, codec=spec))  # type: ignore[misc]
-            for spec in self.also_codecs
+            spec: _timed(partial(encode_payload, arrays, codec=spec)) for spec in self.also_codecs
         }
         broadcast = Broadcast(payload, base, Template.of(base), encode_s, others)
         # The source is kept alive beside its broadcast, so that its id stays its own.
@@ -245,14 +245,12 @@ class Exchange:
         """Code a reply's arrays with the other codecs and enter what that weighs."""
         held = self._held(entry.node, record)
         base = None if held is None else held.base
+        template = Template.of(arrays)
         for spec, row in entry.twins.items():
-            payload, row.encode_s = _timed(
-                lambda spec=spec: encode_reply(arrays, codec=spec, base=base)  # type: ignore[misc]
-            )
-            template = Template.of(arrays)
-            _, row.decode_s = _timed(
-                lambda payload=payload: decode_payload(payload, template=template, base=base)  # type: ignore[misc]
-            )
+            encode = partial(encode_reply, arrays, codec=spec, base=base)
+            payload, row.encode_s = _timed(encode)
+            decode = partial(decode_payload, payload, template=template, base=base)
+            _, row.decode_s = _timed(decode)
             _count(row, payload, arrays)
             changed = copy_content(entry.content)
             for name in changed.array_records:

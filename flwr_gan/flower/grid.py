@@ -127,7 +127,11 @@ class InlineGrid(Grid):
             reply = self._client_app(received, self._context(node_id))
         except Exception as error:
             log.debug("node %d failed:\n%s", node_id, traceback.format_exc())
-            reason = str(error) if isinstance(error, FlwrGanError) else f"{type(error).__name__}: {error}"
+            reason = (
+                str(error)
+                if isinstance(error, FlwrGanError)
+                else f"{type(error).__name__}: {error}"
+            )
             code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
             reply = Message(Error(code, f"partition {node_id - 1}: {reason}"), reply_to=received)
         reply.metadata.__dict__["_message_id"] = str(next(self._ids))

@@ -149,10 +149,12 @@ class CompressedMessageStrategy(Strategy):
 
     def _open(self, server_round: int, replies: Iterable[Message]) -> list[Message]:
         opened = [self._open_one(reply) for reply in sorted(replies, key=_place)]
-        reasons = [" ".join(reply.error.reason.split()) for reply in opened if reply.has_error()]
+        reasons = [str(reply.error.reason) for reply in opened if reply.has_error()]
         self.failures.setdefault(server_round, []).extend(reasons)
         for reason in reasons:
-            log.warning("round %d: a client was dropped: %s", server_round, reason)
+            log.warning(
+                "round %d: a client was dropped: %s", server_round, " ".join(reason.split())
+            )
         return opened
 
     def _open_one(self, reply: Message) -> Message:
@@ -169,10 +171,9 @@ class CompressedMessageStrategy(Strategy):
                 self.exchange.check(entry, payload, decode, record=name)
                 content.array_records[name] = arrays_to_record(decode())
         except PayloadError as error:
-            return Message(
-                metadata=reply.metadata,  # type: ignore[call-overload]
-                error=Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error)),
-            )
+            refusal = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error))
+            refused: Message = Message(metadata=reply.metadata, error=refusal)  # type: ignore[call-overload]
+            return refused
         reply.content = content
         return reply
 

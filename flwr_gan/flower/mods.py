@@ -1,4 +1,4 @@
-"""The client's half of the wire: a Flower mod that decodes what comes in and codes what goes out."""
+"""The client's half of the wire: a mod that decodes what comes in and codes what goes out."""
 
 import time
 

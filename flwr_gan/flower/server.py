@@ -5,17 +5,14 @@ from collections.abc import Callable
 from logging import getLogger
 from typing import Any
 
-from flwr.common import FitRes, Parameters
+from flwr.common import Parameters
 from flwr.server.client_manager import SimpleClientManager
-from flwr.server.client_proxy import ClientProxy
 from flwr.server.history import History
 from flwr.server.server import Server
 
 from flwr_gan.flower.strategy import CompressedStrategy
 
 log = getLogger(__name__)
-
-Results = list[tuple[ClientProxy, FitRes]]
 
 
 class RoundServer(Server):
@@ -30,7 +27,7 @@ class RoundServer(Server):
     parameters : Parameters or None
         Global parameters to resume from.
     on_round : callable
-        ``on_round(server_round, parameters, results, metrics, seconds)`` after each round.
+        ``on_round(server_round, parameters, metrics, seconds)`` after each round.
         `metrics` are what the clients' evaluation gave, empty when they did not evaluate.
     """
 
@@ -40,7 +37,7 @@ class RoundServer(Server):
         strategy: CompressedStrategy,
         first_round: int,
         parameters: Parameters | None,
-        on_round: Callable[[int, Parameters, Results, dict[str, Any], float], None],
+        on_round: Callable[[int, Parameters, dict[str, Any], float], None],
     ) -> None:
         super().__init__(client_manager=SimpleClientManager(), strategy=strategy)
         self._first_round = first_round
@@ -58,14 +55,11 @@ class RoundServer(Server):
         for server_round in range(self._first_round, num_rounds + 1):
             begun = time.perf_counter()
             outcome = self.fit_round(server_round=server_round, timeout=timeout)
-            results: Results = []
             if outcome is not None:
-                parameters, _, (results, _) = outcome
+                parameters, _, _ = outcome
                 if parameters is not None:
                     self.parameters = parameters
             evaluated = self.evaluate_round(server_round=server_round, timeout=timeout)
             metrics = {} if evaluated is None else evaluated[1]
-            self._on_round(
-                server_round, self.parameters, results, metrics, time.perf_counter() - begun
-            )
+            self._on_round(server_round, self.parameters, metrics, time.perf_counter() - begun)
         return history, time.perf_counter() - started

@@ -55,18 +55,21 @@ class CodedFitRes(FitRes):
     """A reply that keeps its payload and decodes the parameters each time they are read.
 
     An inner strategy that folds the replies one by one therefore holds one decoded client at a
-    time; one that wants the payload itself finds it in `payload`.
+    time; one that wants the payload itself finds it in `payload`, and who sent it in `partition`.
     """
 
-    def __init__(self, result: FitRes, payload: bytes, decode: Callable[[], Arrays]) -> None:
+    def __init__(
+        self, result: FitRes, payload: bytes, decode: Callable[[], Arrays], partition: int
+    ) -> None:
         self.payload = payload
+        self.partition = partition
         self._decode = decode
         self._replaced: Parameters | None = None
         self.status, self.num_examples = result.status, result.num_examples
         self.metrics = result.metrics
 
     @property
-    def parameters(self) -> Parameters:  # type: ignore[override]
+    def parameters(self) -> Parameters:
         """The decoded parameters, or those that a strategy has put in their place."""
         return self._replaced or arrays_to_parameters(self._decode().values())
 
@@ -74,9 +77,9 @@ class CodedFitRes(FitRes):
     def parameters(self, value: Parameters) -> None:
         self._replaced = value
 
-    def arrays(self) -> list[np.ndarray[Any, Any]]:
+    def arrays(self) -> Arrays:
         """Return the decoded arrays."""
-        return list(self._decode().values())
+        return self._decode()
 
 
 class CompressedStrategy(Strategy):
@@ -130,6 +133,7 @@ class CompressedStrategy(Strategy):
         self.seed = seed
         self.exchange = Exchange(codec, Ledger() if ledger is None else ledger, also_codecs)
         self.failures: dict[int, list[str]] = {}
+        self.latest: list[CodedFitRes] = []
         self._proxies: dict[int, ClientProxy] = {}
 
     @property
@@ -177,6 +181,7 @@ class CompressedStrategy(Strategy):
         good: list[tuple[ClientProxy, FitRes]] = []
         bad: Failures = list(failures)
         expected = getattr(self.inner, "reply_template", lambda: None)()
+        self.latest = []
         for client, result in sorted(results, key=_place):
             node = int(client.cid)
             try:
@@ -188,7 +193,9 @@ class CompressedStrategy(Strategy):
             except PayloadError as error:
                 bad.append(error)
             else:
-                good.append((client, CodedFitRes(result, payload, decode)))
+                coded = CodedFitRes(result, payload, decode, entry.row.client)
+                good.append((client, coded))
+                self.latest.append(coded)
         self._settle(server_round, bad)
         return self.inner.aggregate_fit(server_round, good, bad)
 
@@ -279,7 +286,9 @@ class CompressedStrategy(Strategy):
             log.info("node %d does not tell its partition: %s", node, error)
             return -1
         asked.set_client(partition)
-        answer = self.exchange.carried("up", node, getpropertiesres_to_recorddict(result), kind="init")
+        answer = self.exchange.carried(
+            "up", node, getpropertiesres_to_recorddict(result), kind="init"
+        )
         answer.set_client(partition)
         return partition
 

@@ -27,6 +27,9 @@ class GanConfig:
         Widths of the two hidden layers of the critic.
     iterations : int
         N, generator iterations of one training.
+    local_iterations : int
+        Generator iterations of a client in one federated round, where a training is spread over
+        rounds.
     batch_size : int
         B, samples in a batch.
     critic_iterations : int
@@ -53,6 +56,7 @@ class GanConfig:
     kernel_size: int = 3
     critic_hidden: tuple[int, ...] = (256, 256)
     iterations: int = 1000
+    local_iterations: int = 40
     batch_size: int = 64
     critic_iterations: int = 5
     fresh_batch: bool = True
@@ -66,7 +70,13 @@ class GanConfig:
             value = getattr(self, field.name)
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
-        for key in ("latent_dim", "iterations", "batch_size", "critic_iterations"):
+        for key in (
+            "latent_dim",
+            "iterations",
+            "local_iterations",
+            "batch_size",
+            "critic_iterations",
+        ):
             self._require(key, _is_count(getattr(self, key)), "a whole number of at least 1")
         size = self.kernel_size
         self._require("kernel_size", _is_count(size) and size % 2 == 1, "an odd whole number")

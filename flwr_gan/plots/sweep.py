@@ -1,6 +1,6 @@
 """Quality against bytes, one point a run."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def quality_figure(table: pd.DataFrame, factors: Sequence[str]) -> Figure:
     if "up_bytes" not in table or not measures:
         raise ValueError("no run of this table has quality measures")
     table = table[table["up_bytes"].notna()].copy()
-    table["kB"] = (table["up_bytes"] + table["down_bytes"]) / 1000
+    table["kB"] = (table["up_bytes"] + table["down_bytes"]).astype(float) / 1000
     shown = _roles(table, factors)
     points = _points(table, shown, measures)
     figure = Figure(figsize=(7.2, 1.0 + 2.3 * len(measures)), layout="constrained")
@@ -89,21 +89,22 @@ def _levels(table: pd.DataFrame, key: str) -> int:
 
 def _points(table: pd.DataFrame, shown: list[str], measures: list[str]) -> pd.DataFrame:
     """Return one row for all runs that differ in the seed alone: mean, lowest and highest."""
-    columns = ["kB", *measures]
-    if not shown:
-        groups = table.assign(everything=0).groupby("everything")
-    else:
-        keys = [
-            table[key].astype(str) if table[key].dtype == object else table[key] for key in shown
-        ]
-        groups = table.groupby(keys, sort=False, dropna=False)
-    return groups[columns].agg(["mean", "min", "max"]).reset_index()
+    keyed = table.assign(everything="")
+    for key in shown:
+        keyed[key] = _column(table, key)
+    groups = keyed.groupby(["everything", *shown], sort=False)
+    return groups[["kB", *measures]].agg(["mean", "min", "max"]).reset_index()
 
 
-def _values(table: pd.DataFrame, key: str) -> list[Hashable]:
-    column = table[key].astype(str) if table[key].dtype == object else table[key]
+def _column(table: pd.DataFrame, key: str) -> "pd.Series[Any]":
+    """Return a factor as numbers where it has nothing but numbers, as text otherwise."""
+    return table[key] if pd.api.types.is_numeric_dtype(table[key]) else table[key].astype(str)
+
+
+def _values(table: pd.DataFrame, key: str) -> list[Any]:
+    column = _column(table, key)
     values = list(dict.fromkeys(column))
-    return sorted(values) if pd.api.types.is_numeric_dtype(column) else values  # type: ignore[type-var]
+    return sorted(values) if pd.api.types.is_numeric_dtype(column) else values
 
 
 def _styles(table: pd.DataFrame, shown: list[str]) -> list[dict[Any, Any]]:
@@ -129,7 +130,8 @@ def _draw(
 ) -> None:
     for _, point in points.iterrows():
         look = [style[point[key, ""]] for key, style in zip(shown, styles, strict=False)]
-        colour, marker, size = [*look, *(COLOURS[0], MARKERS[0], SIZES[1])[len(look) :]]
+        look += (COLOURS[0], MARKERS[0], SIZES[1])[len(look) :]
+        colour, marker, size = look
         x, y = point["kB", "mean"], point[measure, "mean"]
         if point[measure, "max"] > point[measure, "min"]:
             axes.vlines(x, point[measure, "min"], point[measure, "max"], color=colour, alpha=0.6)

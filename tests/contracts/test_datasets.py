@@ -21,6 +21,7 @@ VARIANTS = [
 def load(name: str, **changes: object) -> Dataset:
     """Return a data set as its config makes it, without network; skip when its files are absent."""
     config = OmegaConf.load(CONF / f"{name}.yaml")
+    config.pop("defaults", None)
     if "download" in config:
         changes["download"] = False
     try:

@@ -46,9 +46,7 @@ def test_each_node_keeps_its_own_state_and_partition():
     for expected in (1, 2):
         replies = list(grid.send_and_receive([order(node) for node in grid.get_node_ids()]))
         found = [dict(reply.content["out"]) for reply in replies]
-        assert found == [
-            {"count": expected, "partition": p, "answer": 42} for p in range(3)
-        ]
+        assert found == [{"count": expected, "partition": p, "answer": 42} for p in range(3)]
 
 
 def test_a_client_cannot_change_the_message_of_another():

@@ -16,7 +16,7 @@ from tests.flower.foreign import legacy
 
 
 class Seen(FedAvg):
-    """FedAvg that keeps what it aggregates and averages clients in the order of their partitions."""
+    """FedAvg that keeps what it averages, clients in the order of their partitions."""
 
     def __init__(self, **settings) -> None:
         super().__init__(**settings)

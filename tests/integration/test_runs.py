@@ -49,7 +49,10 @@ def test_a_run_leaves_all_its_files(simulate):
         assert summary["totals"][f"{direction}_bytes"] == total
     rounds = pd.read_csv(folder / "rounds.csv")
     assert rounds.up_bytes.sum() + rounds.down_bytes.sum() == frame.message_bytes.sum()
-    assert (rounds.dense_up_bytes == 4 * frame[frame.direction == "up"].groupby("round").parameters.sum().to_numpy()).all()  # noqa: E501
+    assert (
+        rounds.dense_up_bytes
+        == 4 * frame[frame.direction == "up"].groupby("round").parameters.sum().to_numpy()
+    ).all()  # noqa: E501
     assert {"frechet_distance", "precision", "recall", "density", "coverage"} <= set(rounds)
     assert summary["seed"] == 0
     assert summary["versions"]["flwr"]
@@ -112,7 +115,7 @@ def test_fedprox_holds_clients_near_the_broadcast(simulate):
     def drift(mu: float) -> float:
         folder = simulate(
             f"strategy=fedprox strategy.proximal_mu={mu} federation.rounds=1 evaluation=none "
-            "federation.local_iterations=60",
+            "gan.local_iterations=60",
             folder=f"mu{mu}",
         )
         return float(
@@ -180,8 +183,10 @@ def test_a_killed_run_resumes_to_the_same_payloads_and_metrics(simulate, tmp_pat
         if strategy == "federated_ticket"
         else "strategy=fedavg federation.rounds=6"
     )
-    settings = f"{own} federation.local_iterations=40"
-    whole = simulate(f"evaluation=server {settings}".replace("strategy.rounds_per_level=1", ""), folder="whole")
+    settings = f"{own} gan.local_iterations=40"
+    whole = simulate(
+        f"evaluation=server {settings}".replace("strategy.rounds_per_level=1", ""), folder="whole"
+    )
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "flwr_gan.cli", "--app", "flwr_gan", "--run-config"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -1,5 +1,7 @@
 """The shared ticket: schedule, masks, rewinding, averaging."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from flwr.common import Code, FitRes, Status, ndarrays_to_parameters, parameters_to_ndarrays
@@ -90,7 +92,7 @@ def test_masks_are_nested_and_counts_exact(rewind):
         assert configs[server_round - 1]["masked"] == (level > 0)
         restarts = server_round in (3, 5) and rewind != "none"
         assert configs[server_round - 1]["restart"] == restarts
-    for before, after in zip(broadcasts, broadcasts[1:], strict=False):
+    for before, after in pairwise(broadcasts):
         assert not (zeros(before) & ~zeros(after)).any()
     assert (zeros(averages[-1]) == zeros(broadcasts[-1])).all()
 

@@ -30,7 +30,9 @@ def make_pool(clients=(0, 1)) -> GeneratorPool:
     for index in clients:
         payload = encode_payload(upload(index))
         result = FitRes(Status(Code.OK, ""), ndarrays_to_parameters([]), 1, {})
-        results.append((None, CodedFitRes(result, payload, lambda index=index: upload(index))))
+        results.append(
+            (None, CodedFitRes(result, payload, lambda index=index: upload(index), index))
+        )
     pool.aggregate_fit(1, results, [])
     return pool
 

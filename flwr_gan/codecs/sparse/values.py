@@ -30,8 +30,6 @@ CODING_NAMES = ("bins", "pcodec", "magnitude bins", "radix")
 
 BLOCK = 1 << 17
 _PCODEC_LEVEL = 8
-_PCODEC_LEVEL_LONG = 10
-_LONG = 1 << 15
 _FINE_BITS = 3
 
 
@@ -201,8 +199,7 @@ def _read_radix(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
 
 def _write_pcodec(parts: list[Values]) -> bytes:
     numbers = np.concatenate(parts)
-    level = _PCODEC_LEVEL if len(numbers) < _LONG else _PCODEC_LEVEL_LONG
-    blob = compress_numbers(numbers, level=level)
+    blob = compress_numbers(numbers, level=_PCODEC_LEVEL)
     return write_varint(len(blob)) + blob
 
 

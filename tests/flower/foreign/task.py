@@ -37,4 +37,6 @@ def train(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
 def test_loss(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
     with torch.no_grad():
         score = model(x)
-        return float(nn.functional.cross_entropy(score, y)), float((score.argmax(1) == y).float().mean())
+        return float(nn.functional.cross_entropy(score, y)), float(
+            (score.argmax(1) == y).float().mean()
+        )

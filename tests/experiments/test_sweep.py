@@ -1,0 +1,270 @@
+"""The sweep command: what it runs, skips, derives, survives and leaves behind."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments import runner, sweep
+from experiments.plan import make_plan
+from flwr_gan.wire import load
+
+TIMES = ["encode_s", "decode_s"]
+SETTINGS = (
+    "strategy=fedavg federation.rounds=1 federation.num_clients=2 partition=iid seed=3 "
+    "samples_per_class=20 evaluation=none gan.local_iterations=1 gan.channels=[8,8] "
+    "gan.critic_hidden=[8,8] gan.batch_size=8 gan.critic_iterations=1"
+).split()
+
+
+class Trainings:
+    """Counts what is trained, and can fail or be interrupted instead."""
+
+    def __init__(self) -> None:
+        self.started: list[list[str]] = []
+        self.instead: list[BaseException | None] = []
+        self._train = runner.train
+
+    def __call__(self, overrides: list[str]) -> None:
+        self.started.append(overrides)
+        if self.instead and (error := self.instead.pop(0)) is not None:
+            raise error
+        self._train(overrides)
+
+
+@pytest.fixture
+def trainings(monkeypatch) -> Trainings:
+    counter = Trainings()
+    monkeypatch.setattr(runner, "train", counter)
+    return counter
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return a function that starts a sweep and returns its exit status and its table."""
+
+    def run(*swept: str, more: tuple[str, ...] = ()) -> tuple[int, pd.DataFrame]:
+        folder = tmp_path / "sweep"
+        status = sweep.main(["-m", *SETTINGS, *more, f"sweep_dir={folder}", *swept])
+        path = folder / "results.csv"
+        return status, pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+    return run
+
+
+def row(table: pd.DataFrame, **values: object) -> pd.Series:
+    for key, value in values.items():
+        table = table[table[key.replace("__", ".")] == value]
+    (found,) = (row for _, row in table.iterrows())
+    return found
+
+
+def messages(folder: str | Path) -> pd.DataFrame:
+    return pd.read_csv(Path(folder) / "messages.csv").drop(columns=TIMES)
+
+
+def test_lossless_codecs_share_one_training_and_lossy_ones_train_alone(start, trainings):
+    status, table = start("codec=zlib,sparse:int8,raw,lzma", "seed=3,4")
+    assert status == 0
+    assert len(trainings.started) == 4
+    assert len(table) == 8
+    assert set(table.status) == {"finished"}
+    zlib = row(table, codec="zlib", seed=3)
+    assert zlib.trained_by == row(table, codec="raw", seed=3).output_dir
+    lossy = row(table, codec="sparse:int8", seed=3)
+    assert lossy.trained_by == lossy.output_dir
+    assert table.up_bytes.nunique() > 4
+
+
+def test_a_derived_run_equals_one_that_really_used_its_codec(start, simulate):
+    _, table = start("codec=raw,zlib,sparse,bz2")
+    settings = " ".join(SETTINGS).replace("strategy=fedavg", "strategy=fedavg ")
+    for codec in ("zlib", "sparse", "bz2"):
+        derived = Path(row(table, codec=codec).output_dir)
+        own = simulate(f"{settings} codec={codec}", folder=codec)
+        pd.testing.assert_frame_equal(messages(own), messages(derived))
+        rounds = [pd.read_csv(f / "rounds.csv").drop(columns="wall_s") for f in (own, derived)]
+        pd.testing.assert_frame_equal(*rounds)
+        totals = [json.loads((f / "summary.json").read_text())["totals"] for f in (own, derived)]
+        assert totals[0] == totals[1]
+        assert row(table, codec=codec).up_bytes == totals[0]["up_bytes"]
+        payloads = [(f / "generators" / "global.fgan").read_bytes() for f in (own, derived)]
+        assert payloads[0] == payloads[1]
+        assert list(load(derived / "generators" / "global.fgan"))
+        assert f"output_dir: {derived}" in (derived / "config.yaml").read_text()
+        files = [{p.name for p in f.iterdir()} - {"job.json"} for f in (own, derived)]
+        assert files[0] == files[1]
+
+
+def test_the_same_sweep_started_again_does_nothing(start, trainings):
+    _, first = start("codec=zlib,lzma", "seed=3,4")
+    trainings.started.clear()
+    status, second = start("codec=zlib,lzma", "seed=3,4")
+    assert status == 0
+    assert trainings.started == []
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_values_that_are_added_train_once_more_and_keep_the_rest(start, trainings):
+    start("codec=zlib,lzma")
+    trainings.started.clear()
+    # Whether a setting is swept or given to all jobs makes no other run of it.
+    _, table = start("codec=zlib,lzma,sparse,bz2", "gan.latent_dim=32")
+    assert len(trainings.started) == 1
+    assert len(table) == 6
+    trainings.started.clear()
+    _, table = start("codec=zlib,lzma,bz2,raw", "gan.latent_dim=32,16")
+    assert len(trainings.started) == 2
+    assert set(table.status) == {"finished"}
+
+
+def test_a_failed_job_does_not_end_the_sweep_and_is_tried_again(start, trainings, capsys):
+    status, table = start("lottery.rate=2,0.5", "codec=zlib,lzma")
+    assert status == 1
+    failed, finished = table[table.status == "failed"], table[table.status == "finished"]
+    assert list(failed["lottery.rate"]) == [2, 2]
+    assert list(finished["lottery.rate"]) == [0.5, 0.5]
+    assert failed.reason.str.contains("lottery.rate=2").all()
+    assert "\n" not in failed.reason.iloc[0]
+    assert "2 of 4 jobs failed" in capsys.readouterr().err
+    assert len(trainings.started) == 2  # what fails is tried once for all of its codecs
+    assert start("lottery.rate=2,0.5", "codec=zlib,lzma")[0] == 1
+    assert len(trainings.started) == 3
+
+
+def test_an_unforeseen_error_is_noted_with_its_kind(start, trainings):
+    trainings.instead = [MemoryError("no room\nat all"), None]
+    status, table = start("seed=3,4")
+    assert status == 1
+    assert row(table, seed=3).reason == "MemoryError: no room at all"
+    assert row(table, seed=4).status == "finished"
+    status, table = start("seed=3,4")
+    assert status == 0
+    assert set(table.status) == {"finished"}
+
+
+def test_an_unknown_codec_fails_by_itself(start, trainings):
+    status, table = start("codec=zlib,zlip,lzma")
+    assert status == 1
+    assert list(table.status) == ["finished", "failed", "finished"]
+    assert "zlip" in row(table, codec="zlip").reason
+    assert len(trainings.started) == 2
+
+
+def test_an_interrupted_sweep_leaves_a_table_and_goes_on(start, trainings):
+    trainings.instead = [None, KeyboardInterrupt()]
+    status, table = start("seed=3,4,5")
+    assert status == 130
+    assert list(table.status) == ["finished", "unfinished"]
+    assert trainings.started[1][-2].startswith("output_dir=")
+    trainings.started.clear()
+    status, table = start("seed=3,4,5")
+    assert status == 0
+    assert len(trainings.started) == 2
+    assert set(table.status) == {"finished"}
+
+
+def test_an_interrupted_job_resumes_together_with_its_other_codecs(start, trainings, tmp_path):
+    _, whole = start("codec=zlib,raw,lzma", more=("federation.rounds=2",))
+    trainer = Path(row(whole, codec="raw").output_dir)
+    expected = {codec: messages(row(whole, codec=codec).output_dir) for codec in ("zlib", "lzma")}
+    # As if it had been killed after its last round, before it wrote what it leaves behind.
+    (trainer / "summary.json").unlink()
+    for codec in ("zlib", "lzma"):
+        shutil.rmtree(row(whole, codec=codec).output_dir)
+    trainings.started.clear()
+    status, table = start("codec=zlib,raw,lzma", more=("federation.rounds=2",))
+    assert status == 0
+    assert trainings.started == [[f"resume={trainer}"]]
+    for codec, frame in expected.items():
+        pd.testing.assert_frame_equal(messages(row(table, codec=codec).output_dir), frame)
+
+
+def test_changed_settings_are_not_taken_for_the_same_run(start, trainings):
+    _, table = start("codec=zlib,sparse:int8")
+    path = Path(row(table, codec="zlib").output_dir) / "config.yaml"
+    path.write_text(path.read_text().replace("seed: 3", "seed: 8"))
+    status, table = start("codec=zlib,sparse:int8")
+    assert status == 1
+    assert "seed was 8 and is 3" in row(table, codec="zlib").reason
+    path.write_text(path.read_text().replace("seed: 8", "seed: 3"))
+    assert start("codec=zlib,sparse:int8")[0] == 0
+    assert len(trainings.started) == 2
+
+
+def test_the_folder_holds_the_results_and_nothing_of_hydra(start, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "cwd"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    _, table = start("codec=zlib,raw", "samples_per_class=20", more=("evaluation=server",))
+    assert Path.cwd() == elsewhere
+    assert list(elsewhere.iterdir()) == []
+    inside = {path.name for path in (tmp_path / "sweep").iterdir()}
+    folders = {Path(path).name for path in table.output_dir}
+    assert inside == {"results.csv", "quality_bytes.png", "multirun.yaml", *folders}
+    assert table.conditional_accuracy.between(0, 1).all()
+    assert table.conditional_accuracy.nunique() == 1
+    for folder in table.output_dir:
+        assert not (Path(folder) / "also").exists()
+        assert json.loads((Path(folder) / "summary.json").read_text())["real"]
+
+
+def test_a_single_job_needs_no_m(tmp_path, trainings, capsys):
+    folder = tmp_path / "single"
+    assert sweep.main([*SETTINGS, "codec=zlib", f"sweep_dir={folder}"]) == 0
+    assert len(pd.read_csv(folder / "results.csv")) == 1
+    assert sweep.main([*SETTINGS, "codec=zlib,lzma", f"sweep_dir={folder}"]) == 2
+    assert "put -m before it" in capsys.readouterr().err
+    assert len(trainings.started) == 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("lotery.rate=0.1,0.2", "nearest: lottery.rate"),
+        ("partition=iid,dirchlet", "nearest: dirichlet"),
+        ("codec=zlib,'", "cannot read"),
+        ("output_dir=here", "set by the sweep"),
+        ("sweep_dir=a,b", "sweep_dir="),
+        ("seed=3,3", "the same settings"),
+    ],
+)
+def test_a_sweep_that_cannot_start_ends_with_one_line(
+    argument, message, tmp_path, trainings, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert sweep.main(["-m", argument]) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+    assert trainings.started == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert sweep.main(["-m", "seed=1,2", f"sweep_dir={tmp_path / 'file' / 'sweep'}"]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_the_default_folder_is_found_again_when_values_are_added():
+    first = make_plan(["codec=zlib,lzma", "seed=3", "lottery.rate=0.1,0.2"], multirun=True)
+    more = make_plan(
+        ["lottery.rate=0.1,0.2,0.3", "codec=zlib,sparse:int8", "seed=3"], multirun=True
+    )
+    other = make_plan(["codec=zlib,lzma", "seed=4", "lottery.rate=0.1,0.2"], multirun=True)
+    assert first.folder == more.folder != other.folder
+    shared = {job.folder for job in first.jobs} & {job.folder for job in more.jobs}
+    assert len(shared) == 2  # zlib at both rates
+    assert [job.label for job in first.jobs[:2]] == [
+        "codec=zlib lottery.rate=0.1",
+        "codec=zlib lottery.rate=0.2",
+    ]
+    assert all(" " not in str(job.folder) and "=" not in str(job.folder) for job in more.jobs)
+
+
+def test_ranges_and_globs_are_swept_too():
+    plan = make_plan(["seed=range(1,4)", "partition=glob(*)"], multirun=True)
+    assert {job.values["seed"] for job in plan.jobs} == {1, 2, 3}
+    assert {"iid", "dirichlet"} <= {job.values["partition"] for job in plan.jobs}
