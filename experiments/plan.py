@@ -123,7 +123,7 @@ def _parse(arguments: Sequence[str]) -> list[tuple[str, Override]]:
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         for text in arguments:
             try:
-                parsed.append((text, parser.parse_override(text)))
+                parsed.append((text, parser.parse_overrides([text])[0]))
             except HydraException as error:
                 raise ConfigError(
                     f"cannot read {text!r}: expected key=value or key=value,value; values with "

@@ -75,13 +75,13 @@ class Runner:
             Its settings, as Hydra has composed them.
         """
         print(f"[{self._number(job)}/{len(self.plan.jobs)}] {job.label or 'defaults'}", flush=True)
-        began, skipped = time.perf_counter(), False
+        began, how = time.perf_counter(), "finished with the training that it shares"
         if job.folder not in self.outcomes:
             try:
-                skipped = self._settle(job, plain_settings(config))
+                how = self._settle(job, plain_settings(config))
             except Exception as error:  # one failed job does not end the sweep
                 self._fail(job, error)
-        self._report(job, time.perf_counter() - began, skipped=skipped)
+        self._report(job, time.perf_counter() - began, how)
         write_results(self.plan.folder)
 
     @property
@@ -93,8 +93,8 @@ class Runner:
             if job.folder in self.outcomes and self.outcomes[job.folder].status == "failed"
         ]
 
-    def _settle(self, job: Job, settings: dict[str, Any]) -> bool:
-        """Skip, adopt or train a job; return whether there was nothing left to do."""
+    def _settle(self, job: Job, settings: dict[str, Any]) -> str:
+        """Skip, adopt or train a job; return which of them it was."""
         kin = self._kin(job)
         for other in kin:
             adopt_twin(other.folder, str(job.codec), job.folder)
@@ -102,9 +102,9 @@ class Runner:
             check_settings(job.folder, settings)
         if is_finished(job.folder):
             self._finish(job)
-            return True
+            return "finished before: skipped"
         self._train_for(job, kin, settings)
-        return False
+        return "finished"
 
     def _train_for(self, job: Job, kin: list[Job], settings: dict[str, Any]) -> None:
         """Train once for a job and those of its kin that wait for the same training."""
@@ -116,7 +116,8 @@ class Runner:
         fresh = [other for other in waiting if not is_begun(other.folder)]
         leader = self._interrupted(job, waiting)
         if leader is not None:
-            check_settings(leader.folder, settings | {"codec": leader.values.get("codec")})
+            codec = {} if leader is job else {"codec": leader.codec}
+            check_settings(leader.folder, settings | codec)
             compared = load_file(leader.folder / "config.yaml").also_codecs
             others = [other for other in fresh if other.codec in compared]
             overrides = [f"resume={leader.folder}"]
@@ -195,11 +196,9 @@ class Runner:
         except OutputError as error:  # the job says so itself, when it comes to write results
             log.warning("%s", error)
 
-    def _report(self, job: Job, seconds: float, *, skipped: bool) -> None:
+    def _report(self, job: Job, seconds: float, how: str) -> None:
         outcome = self.outcomes[job.folder]
-        text = "finished before: skipped" if skipped else "finished"
-        if outcome.status == "failed":
-            text = f"failed: {outcome.reason}"
+        text = f"failed: {outcome.reason}" if outcome.status == "failed" else how
         left = self._left_s()
         estimate = "" if left is None else f"; about {_duration(left)} left"
         print(f"    {text} ({_duration(seconds)}{estimate})", flush=True)

@@ -28,6 +28,8 @@ class Checkpoint:
         Rows of all messages so far.
     rounds : list of dict
         A row for each finished round.
+    partitions : dict of int to int
+        Partition of each node that is known, so that nobody is asked twice.
     seconds : float
         Wall time so far.
     """
@@ -36,6 +38,7 @@ class Checkpoint:
     strategy: dict[str, NDArray[Any]]
     ledger: Ledger
     rounds: list[dict[str, Any]]
+    partitions: dict[int, int]
     seconds: float
 
     def write(self, folder: Path) -> None:
@@ -45,6 +48,7 @@ class Checkpoint:
         arrays |= {f"strategy/{name}": array for name, array in self.strategy.items()}
         arrays["ledger"] = _to_bytes([asdict(row) for row in self.ledger.rows])
         arrays["rounds"] = _to_bytes(self.rounds)
+        arrays["partitions"] = _to_bytes([{"node": n, "is": p} for n, p in self.partitions.items()])
         write_arrays(_path(folder), arrays)
 
     @classmethod
@@ -69,6 +73,7 @@ class Checkpoint:
                 },
                 ledger=Ledger([MessageRow(**row) for row in _from_bytes(arrays["ledger"])]),
                 rounds=_from_bytes(arrays["rounds"]),
+                partitions={row["node"]: row["is"] for row in _from_bytes(arrays["partitions"])},
                 seconds=float(arrays["seconds"][0]),
             )
         except (KeyError, ValueError, TypeError) as error:

@@ -23,13 +23,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FederationConfig:
-    """Who takes part, how often, and with how many threads."""
+    """Who takes part, how often, and what they compute with."""
 
     num_clients: int = 5
     rounds: int | None = None
     fraction: float = 1.0
     holdout: float = 0.2
     threads: int = 1
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         _require(self.num_clients >= 1, "federation.num_clients", self.num_clients, "1 or more")

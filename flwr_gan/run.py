@@ -95,6 +95,7 @@ class Run:
             log.info("nothing was finished in %s: starting from the first round", self.folder)
             return None
         self.rounds = checkpoint.rounds
+        self.strategy.exchange.partitions = checkpoint.partitions
         split_ledger(checkpoint.ledger, self.strategy.exchange)
         self.earlier_s = checkpoint.seconds
         if checkpoint.strategy:
@@ -289,6 +290,7 @@ class Run:
             strategy=state,
             ledger=joined_ledger(self.strategy.exchange),
             rounds=self.rounds,
+            partitions=self.strategy.exchange.partitions,
             seconds=self.seconds,
         )
         checkpoint.write(self.folder)

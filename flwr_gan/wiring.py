@@ -89,6 +89,7 @@ def load_federation(overrides: str, *, default_output: str | None = None) -> Fed
         When a setting, the data or the split is not usable.
     """
     config = load_config(split_overrides(overrides), default_output=default_output)
+    _check_device(config.federation.device)
     dataset: Dataset = build(config.data)
     splitter = build(config.partition)
     split = splitter(
@@ -148,6 +149,15 @@ def average_metrics(metrics: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]
     total = sum(count for count, _ in metrics)
     keys = metrics[0][1] if metrics else {}
     return {key: sum(count * found[key] for count, found in metrics) / total for key in keys}
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        cuda = f"cuda:0 to cuda:{torch.cuda.device_count() - 1}"
+        allowed = f"cpu, {cuda}" if torch.cuda.is_available() else "cpu"
+        raise ConfigError(f"federation.device={name}: allowed here is {allowed}") from error
 
 
 def _round_config(server_round: int) -> dict[str, Any]:

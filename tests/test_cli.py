@@ -61,6 +61,7 @@ def test_an_output_folder_is_chosen_when_none_is_given(tmp_path, monkeypatch):
         ("partition.alpha=0 partition=dirichlet", ["partition.alpha=0"], 2),
         ("federation.num_clients=5000", ["federation.num_clients"], 1),
         ("partition=writer", ["writer"], 1),
+        ("federation.device=tpu", ["federation.device=tpu", "cpu"], 2),
         ("federation.rounds=7", ["federation.rounds=7", "leave it null"], 2),
         ("strategy=fedavg", ["federation.rounds=null"], 2),
         ("strategy=fedprox federation.rounds=1 strategy.proximal_mo=1", ["proximal_mo"], 2),

@@ -42,6 +42,6 @@ _SUCCESSORS = """
 
 
 def next_state_table() -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return the successors as uint8, shape (512,): of state ``s`` after bit ``y`` at ``2 * s + y``."""
+    """Return the successors as uint8, shape (512,): of state s after bit y at ``2 * s + y``."""
     pairs = [pair.split("/") for pair in _SUCCESSORS.split()]
     return np.array(pairs, np.uint8).reshape(-1)

@@ -7,12 +7,13 @@ are resolved by ``flwr_gan.compress``, which is looked up by name because it bui
 
 import difflib
 import importlib
+import importlib.util
 from collections.abc import Iterable
 
 from flwr_gan.codecs.base import Codec
 from flwr_gan.errors import CodecError, PayloadError
 
-# Name, number on the wire (permanent: append, never reuse), module.
+# Name, number on the wire (permanent: append, never reuse), module; and what it needs installed.
 _CODECS = (
     ("raw", 0, "flwr_gan.codecs.raw"),
     ("zlib", 1, "flwr_gan.codecs.zlib_codec"),
@@ -20,15 +21,21 @@ _CODECS = (
     ("bz2", 3, "flwr_gan.codecs.bz2_codec"),
     ("zstd", 4, "flwr_gan.codecs.zstd_codec"),
     ("pcodec", 5, "flwr_gan.codecs.pcodec_codec"),
+    ("paq9a", 6, "flwr_gan.codecs.paq9a"),
     ("sparse", 7, "flwr_gan.codecs.sparse.codec"),
 )
+_OPTIONAL = {"pcodec": "pcodec", "paq9a": "numba"}
 
 _STAGED_SPECS = "flwr_gan.compress.pipeline"
 
 
 def codec_names() -> tuple[str, ...]:
-    """Return the names of all codecs, the first words of their specs."""
-    return tuple(name for name, _, _ in _CODECS)
+    """Return the names of the codecs that are installed, the first words of their specs."""
+    return tuple(
+        name
+        for name, _, _ in _CODECS
+        if name not in _OPTIONAL or importlib.util.find_spec(_OPTIONAL[name]) is not None
+    )
 
 
 def get_codec(spec: str) -> Codec:
@@ -59,7 +66,7 @@ def plain_codec(name: str, arguments: tuple[str, ...]) -> Codec:
     """Return the codec ``name`` with the words after it in its spec."""
     modules = {known: module for known, _, module in _CODECS}
     if name not in modules:
-        raise unknown_word("codec", name, codec_names())
+        raise unknown_word("codec", name, modules)
     codec: Codec = importlib.import_module(modules[name]).from_spec(arguments)
     return codec
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from flwr_gan.data import Samples
 from flwr_gan.flower.state import ClientState
 from flwr_gan.gan import (
+    Critic,
     Generator,
     WganGpTrainer,
     generator_arrays,
@@ -89,7 +90,7 @@ class GanClient(NumPyClient):
         generator, critic = self._federation.networks(self._config.seed)
         arrays = _named(generator, parameters)
         load_generator_arrays(generator, arrays)
-        trainer = WganGpTrainer(generator, critic, config=self._config.gan)
+        trainer = self._trainer(generator, critic)
         remembered = None if config.get("restart") else self._state.load(server_round)
         if remembered is not None:
             trainer.load_state_arrays(remembered)
@@ -109,7 +110,7 @@ class GanClient(NumPyClient):
     def _find_ticket(self, server_round: int) -> NDArrays:
         """Run Alg. 2 of paper 000 here; return the ticket and the client's class counts."""
         generator, critic = self._federation.networks(self._seed("networks", 0))
-        trainer = WganGpTrainer(generator, critic, config=self._config.gan)
+        trainer = self._trainer(generator, critic)
         initial = generator_arrays(generator)
         rng = torch.Generator().manual_seed(self._seed("train", server_round))
 
@@ -126,6 +127,10 @@ class GanClient(NumPyClient):
         num_classes = self._federation.dataset.num_classes
         counts = np.bincount(self._train.y_N, minlength=num_classes).astype(np.int32)
         return [*ticket.weights.values(), counts]
+
+    def _trainer(self, generator: Generator, critic: Critic) -> WganGpTrainer:
+        device = self._config.federation.device
+        return WganGpTrainer(generator, critic, config=self._config.gan, device=device)
 
     def _share(self, samples: Samples) -> tuple[Samples, Samples]:
         """Split off this client's held-out samples where it evaluates; else train on all."""

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,13 +16,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 # Okabe and Ito: distinct to the colour-blind.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c8c00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-SIZES = (28.0, 62.0, 110.0, 170.0)
+SIZES = (24.0, 52.0, 92.0, 145.0)
+CHOICES = {"colour": COLOURS, "marker": MARKERS, "size": SIZES, "filling": (True, False)}
+GREY = "#555555"
 QUALITY = {
-    "conditional_accuracy": "generated samples\nrecognised as their label",
-    "synthetic_accuracy": "real test data, trained\non generated samples",
-    "frechet_distance": "Fréchet distance\n(classifier features)",
+    "conditional_accuracy": "accuracy: generated samples\nrecognised as their label",
+    "synthetic_accuracy": "accuracy: real test data,\ntrained on generated samples",
+    "frechet_distance": "Fréchet distance, lower is\nbetter (classifier features)",
 }
-_LOG_FROM = 4.0  # bytes that span less than this are shown on a linear axis
+_LOG_FROM = 4.0  # what spans less than this is shown on a linear axis
 
 
 def has_quality(table: pd.DataFrame) -> bool:
@@ -38,9 +41,9 @@ def quality_figure(table: pd.DataFrame, factors: Sequence[str]) -> Figure:
         One row a run with the columns ``up_bytes``, ``down_bytes``, the quality measures, and the
         factors. Rows without bytes are left out.
     factors : sequence of str
-        Columns of settings that vary. The first (``codec``, where it varies) is shown as colour,
-        then marker, then size; runs that differ in ``seed`` alone become one point with a bar
-        from the lowest to the highest.
+        Columns of settings that vary. Up to four are told apart, by colour (``codec``, where it
+        varies), marker, size and filling; runs that differ in ``seed`` alone become one point
+        with a bar from the lowest to the highest.
 
     Raises
     ------
@@ -52,15 +55,21 @@ def quality_figure(table: pd.DataFrame, factors: Sequence[str]) -> Figure:
         raise ValueError("no run of this table has quality measures")
     table = table[table["up_bytes"].notna()].copy()
     table["kB"] = (table["up_bytes"] + table["down_bytes"]).astype(float) / 1000
-    shown = _roles(table, factors)
-    points = _points(table, shown, measures)
-    figure = Figure(figsize=(7.2, 1.0 + 2.3 * len(measures)), layout="constrained")
+    roles = _roles(table, factors)
+    hidden = [key for key in factors if key != "seed" and key not in roles.values()]
+    hidden = [key for key in hidden if len(_values(table, key)) > 1]
+    points = _points(table, [*roles.values(), *hidden], measures)
+    figure = Figure(figsize=(7.2, 0.9 + 2.1 * len(measures)), layout="constrained")
     panels = figure.subplots(len(measures), 1, sharex=True, squeeze=False)[:, 0]
-    styles = _styles(table, shown)
+    looks = {role: _looks(role, _values(table, key)) for role, key in roles.items()}
     for axes, measure in zip(panels, measures, strict=True):
-        _draw(axes, points, measure, shown, styles)
+        _draw(axes, points, measure, roles, looks)
     _bytes_axis(panels[-1], points)
-    handles = _legend(table, shown, styles, seeds="seed" in factors)
+    handles = _legend(roles, looks)
+    if hidden:
+        handles.append(Line2D([], [], ls="", label="not told apart:\n" + "\n".join(hidden)))
+    if "seed" in factors and table["seed"].nunique() > 1:
+        handles.append(Line2D([], [], ls="-", color=GREY, label="range over seeds"))
     if handles:
         figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
     return figure
@@ -70,21 +79,23 @@ def _drawn(table: pd.DataFrame) -> list[str]:
     return [key for key in QUALITY if key in table and table[key].notna().any()]
 
 
-def _roles(table: pd.DataFrame, factors: Sequence[str]) -> list[str]:
-    """Return the factors for colour, marker and size, in this order."""
-    varying = [key for key in factors if key != "seed" and table[key].astype(str).nunique() > 1]
-    varying.sort(key=lambda key: key != "codec")
-    if len(varying) > 2:  # what is counted reads better as a size than as a marker
-        small = [key for key in varying[1:] if _levels(table, key) <= len(SIZES)]
-        counted = [key for key in small if pd.api.types.is_numeric_dtype(table[key])]
-        last = (counted or small or varying[2:])[-1]
-        others = [key for key in varying[1:] if key != last]
-        varying = [varying[0], others[0], last, *others[1:]]
-    return varying
-
-
-def _levels(table: pd.DataFrame, key: str) -> int:
-    return int(table[key].astype(str).nunique())
+def _roles(table: pd.DataFrame, factors: Sequence[str]) -> dict[str, str]:
+    """Return which factor is seen as colour, marker, size and filling."""
+    left = [key for key in factors if key != "seed" and len(_values(table, key)) > 1]
+    left.sort(key=lambda key: key != "codec")
+    roles = dict(zip(("colour",), left[:1], strict=False))
+    left = left[1:]
+    if len(left) > 1:  # what is counted reads well as a size
+        few = [key for key in left if len(_values(table, key)) <= len(SIZES)]
+        counted = [key for key in few if pd.api.types.is_numeric_dtype(table[key])]
+        roles |= dict(zip(("size",), (counted or few)[-1:], strict=False))
+        left = [key for key in left if key not in roles.values()]
+    if len(left) > 1:
+        pairs = [key for key in left if len(_values(table, key)) == 2]
+        roles |= dict(zip(("filling",), pairs[-1:], strict=False))
+        left = [key for key in left if key not in roles.values()]
+    roles |= dict(zip(("marker",), left[:1], strict=False))
+    return {role: roles[role] for role in ("colour", "marker", "size", "filling") if role in roles}
 
 
 def _points(table: pd.DataFrame, shown: list[str], measures: list[str]) -> pd.DataFrame:
@@ -107,70 +118,86 @@ def _values(table: pd.DataFrame, key: str) -> list[Any]:
     return sorted(values) if pd.api.types.is_numeric_dtype(column) else values
 
 
-def _styles(table: pd.DataFrame, shown: list[str]) -> list[dict[Any, Any]]:
-    """Return, for colour, marker and size, what each value of the factor looks like."""
-    styles: list[dict[Any, Any]] = []
-    for place, key in enumerate(shown[:3]):
-        values = _values(table, key)
-        if place == 0 and len(values) > len(COLOURS):
-            ramp = colormaps["cividis"](np.linspace(0, 0.95, len(values)))
-            looks: Sequence[Any] = [to_hex(colour) for colour in ramp]
-        else:
-            looks = (COLOURS, MARKERS, SIZES)[place]
-        styles.append({value: looks[i % len(looks)] for i, value in enumerate(values)})
-    return styles
+def _looks(role: str, values: list[Any]) -> dict[Any, Any]:
+    """Return what each value of a factor looks like."""
+    choice: Sequence[Any] = CHOICES[role]
+    if role == "colour" and len(values) > len(choice):
+        choice = [to_hex(c) for c in colormaps["cividis"](np.linspace(0, 0.95, len(values)))]
+    return {value: choice[i % len(choice)] for i, value in enumerate(values)}
 
 
 def _draw(
     axes: Axes,
     points: pd.DataFrame,
     measure: str,
-    shown: list[str],
-    styles: list[dict[Any, Any]],
+    roles: dict[str, str],
+    looks: dict[str, dict[Any, Any]],
 ) -> None:
-    for _, point in points.iterrows():
-        look = [style[point[key, ""]] for key, style in zip(shown, styles, strict=False)]
-        look += (COLOURS[0], MARKERS[0], SIZES[1])[len(look) :]
-        colour, marker, size = look
+    drawn = [
+        ({role: looks[role][point[key, ""]] for role, key in roles.items()}, point)
+        for _, point in points.iterrows()
+    ]
+    # Large ones first, so that small ones stay in sight.
+    for look, point in sorted(drawn, key=lambda pair: -pair[0].get("size", 0.0)):
+        colour, filled = look.get("colour", COLOURS[0]), look.get("filling", True)
         x, y = point["kB", "mean"], point[measure, "mean"]
         if point[measure, "max"] > point[measure, "min"]:
             axes.vlines(x, point[measure, "min"], point[measure, "max"], color=colour, alpha=0.6)
         axes.scatter(
-            x, y, s=size, c=colour, marker=marker, alpha=0.85, lw=0.6, ec="white", zorder=3
+            x,
+            y,
+            s=look.get("size", SIZES[1]),
+            marker=look.get("marker", MARKERS[0]),
+            facecolor=colour if filled else "none",
+            edgecolor="white" if filled else colour,
+            linewidth=0.6 if filled else 1.4,
+            alpha=0.85,
+            zorder=3,
         )
     axes.set_ylabel(QUALITY[measure], fontsize=9)
     axes.tick_params(labelsize=9)
     axes.grid(alpha=0.3)
     axes.margins(x=0.06, y=0.12)
     axes.spines[["top", "right"]].set_visible(False)
+    if measure == "frechet_distance":
+        _log_where_wide(axes, axes.yaxis, points[measure, "mean"])
 
 
 def _bytes_axis(axes: Axes, points: pd.DataFrame) -> None:
-    sizes = points["kB", "mean"]
     axes.set_xlabel("all messages of a run, both directions (kB)", fontsize=9)
-    if sizes.max() > _LOG_FROM * sizes.min() > 0:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_minor_locator(NullLocator())
+    _log_where_wide(axes, axes.xaxis, points["kB", "mean"])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
-def _legend(
-    table: pd.DataFrame, shown: list[str], styles: list[dict[Any, Any]], *, seeds: bool
-) -> list[Line2D]:
+def _log_where_wide(axes: Axes, axis: Axis, values: "pd.Series[float]") -> None:
+    """Make an axis logarithmic, with plain numbers, where the values span much."""
+    lowest, highest = values.min(), values.max()
+    if not highest > _LOG_FROM * lowest > 0:
+        return
+    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+    within_a_decade = highest < 12 * lowest
+    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if within_a_decade else (1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def _legend(roles: dict[str, str], looks: dict[str, dict[Any, Any]]) -> list[Line2D]:
     """Return one entry for each value of each factor, under the factor's name."""
     handles: list[Line2D] = []
-    plain: dict[str, Any] = {"ls": "", "color": "#555555", "marker": "o", "markersize": 6.5}
-    for place, (key, style) in enumerate(zip(shown, styles, strict=False)):
+    for role, key in roles.items():
         handles.append(Line2D([], [], ls="", label=f"$\\bf{{{_mathtext(key)}}}$"))
-        for value, look in style.items():
-            own = {"color": look} if place == 0 else {"marker": look}
-            own = {"markersize": np.sqrt(look)} if place == 2 else own
-            handles.append(Line2D([], [], label=str(value), **(plain | own)))
-    if len(shown) > 3:
-        handles.append(Line2D([], [], ls="", label="not shown: " + ", ".join(shown[3:])))
-    if seeds and table["seed"].nunique() > 1:
-        handles.append(Line2D([], [], ls="-", color="#555555", label="range over seeds"))
+        for value, look in looks[role].items():
+            colour = look if role == "colour" else GREY
+            entry = Line2D(
+                [], [], ls="", label=str(value), color=colour, marker="o", markersize=6.5
+            )
+            if role == "marker":
+                entry.set_marker(look)
+            elif role == "size":
+                entry.set_markersize(float(np.sqrt(look)))
+            elif role == "filling" and not look:
+                entry.set_markerfacecolor("white")
+            handles.append(entry)
     return handles
 
 

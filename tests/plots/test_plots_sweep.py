@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import PathCollection
 
 from flwr_gan.plots.sweep import has_quality, quality_figure
 
@@ -29,11 +30,8 @@ def results(num_seeds: int = 1) -> pd.DataFrame:
 
 
 def points(figure, panel: int = 0) -> int:
-    return sum(
-        len(dots.get_offsets())
-        for dots in figure.axes[panel].collections
-        if hasattr(dots, "get_sizes") and len(dots.get_sizes())
-    )  # noqa: E501
+    drawn = figure.axes[panel].collections
+    return sum(len(dots.get_offsets()) for dots in drawn if isinstance(dots, PathCollection))
 
 
 def legend(figure) -> list[str]:
@@ -44,7 +42,7 @@ def test_each_run_is_a_point_in_each_panel_and_each_value_is_in_the_legend():
     figure = quality_figure(results(), FACTORS)
     assert len(figure.axes) == 2
     assert points(figure) == points(figure, 1) == 24
-    assert {"zlib", "sparse", "iid", "dirichlet", "5", "20"} <= set(legend(figure))
+    assert {"zlib", "sparse", "iid", "dirichlet", "5", "20", "0.1", "0.3"} <= set(legend(figure))
     assert figure.axes[1].get_xlabel().endswith("(kB)")
 
 

@@ -13,6 +13,7 @@ RNG = np.random.default_rng(3)
 SMALL = {
     "w": (RNG.normal(size=(9, 8)) * (RNG.random((9, 8)) < 0.3)).astype(np.float32),
     "v": RNG.normal(size=5).astype(np.float32),
+    "g": (RNG.normal(size=300) * (np.arange(300) % 41 == 7)).astype(np.float32),
     "n": np.array([1, 2, 300], np.int64),
     "b": np.array([True, False]),
 }
@@ -40,14 +41,15 @@ CASES = {
     "int8 differences": {"codec": "sparse:int8", "base": BASE, "base_use": "values"},
     "nested": {"codec": "sparse", "base": BASE, "base_use": "mask"},
     "derived": {"codec": "sparse", "base": SMALL, "base_use": "derive"},
+    "derived by layer": {"codec": "sparse", "base": SMALL, "base_use": "derive"},
 }
 
 
 def derived_target():
-    """SMALL without its smallest weights, over both layers."""
-    flat = np.concatenate([SMALL["w"].reshape(-1), SMALL["v"]])
+    """Return SMALL without its smallest weights over all layers."""
+    flat = np.concatenate([SMALL[name].reshape(-1) for name in "wvg"])
     limit = np.sort(np.abs(flat))[-12]
-    kept = {name: np.where(np.abs(SMALL[name]) >= limit, SMALL[name], 0) for name in "wv"}
+    kept = {name: np.where(np.abs(SMALL[name]) >= limit, SMALL[name], 0) for name in "wvg"}
     return {**SMALL, **kept}
 
 
@@ -57,6 +59,8 @@ def payload_of(case, self_contained):
         arrays = PRUNED
     elif case == "derived":
         arrays = derived_target()
+    elif case == "derived by layer":
+        arrays = {**derived_target(), "v": SMALL["v"]}
     payload = encode_payload(arrays, self_contained=self_contained, **CASES[case])
     base = CASES[case].get("base")
     expected = decode_payload(payload, template=Template.of(SMALL), base=base)
