@@ -326,8 +326,8 @@ def closing_lines(
         )
     if summary["real"] is not None:
         lines.append(
-            f"a classifier trained on real data reaches {summary['real']['synthetic_accuracy']:.3f}; "
-            "on generated samples alone, the last row's synthetic acc."
+            "the classifier behind synthetic acc. reaches "
+            f"{summary['real']['synthetic_accuracy']:.3f} when it is trained on real data"
         )
     lines.append(
         f"{summary['wall_s']:.0f} s; files are in {folder}: samples.png shows what it generates"

@@ -1,7 +1,8 @@
 """Which engine starts sooner and carries more: this process, or Flower's Ray.
 
-``python -m experiments.benchmarks.engines`` runs the quickstart and empty client updates on both, in turn, and
-writes ``experiments/benchmarks/results/engines.csv``. It chose the default of ``--backend``.
+``python -m experiments.benchmarks.engines`` runs the quickstart and empty client updates on both,
+in turn, and writes ``experiments/benchmarks/results/engines.csv``. It chose the default of
+``--backend``.
 """
 
 import argparse

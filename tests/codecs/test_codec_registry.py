@@ -91,6 +91,7 @@ def test_a_missing_library_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pcodec", None)
     monkeypatch.setitem(sys.modules, "numba", None)
     monkeypatch.delitem(sys.modules, "flwr_gan.codecs.paq9a_model", raising=False)
+    monkeypatch.delattr("flwr_gan.codecs.paq9a_model", raising=False)
     for spec, extra in (("pcodec", "pcodec"), ("sparse:pcodec", "pcodec"), ("paq9a", "paq9a")):
         with pytest.raises(CodecError, match=rf"flwr-gan\[{extra}\]"):
             get_codec(spec)

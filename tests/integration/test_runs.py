@@ -52,7 +52,7 @@ def test_a_run_leaves_all_its_files(simulate):
     assert (
         rounds.dense_up_bytes
         == 4 * frame[frame.direction == "up"].groupby("round").parameters.sum().to_numpy()
-    ).all()  # noqa: E501
+    ).all()
     assert {"frechet_distance", "precision", "recall", "density", "coverage"} <= set(rounds)
     assert summary["seed"] == 0
     assert summary["versions"]["flwr"]
