@@ -28,6 +28,8 @@ class Checkpoint:
         Rows of all messages so far.
     rounds : list of dict
         A row for each finished round.
+    memory : dict of str to ndarray
+        What the wire knows each node to hold.
     partitions : dict of int to int
         Partition of each node that is known, so that nobody is asked twice.
     seconds : float
@@ -38,6 +40,7 @@ class Checkpoint:
     strategy: dict[str, NDArray[Any]]
     ledger: Ledger
     rounds: list[dict[str, Any]]
+    memory: dict[str, NDArray[Any]]
     partitions: dict[int, int]
     seconds: float
 
@@ -46,6 +49,7 @@ class Checkpoint:
         arrays: dict[str, NDArray[Any]] = {"seconds": np.array([self.seconds])}
         arrays |= {f"parameters/{i:03d}": array for i, array in enumerate(self.parameters)}
         arrays |= {f"strategy/{name}": array for name, array in self.strategy.items()}
+        arrays |= {f"memory/{name}": array for name, array in self.memory.items()}
         arrays["ledger"] = _to_bytes([asdict(row) for row in self.ledger.rows])
         arrays["rounds"] = _to_bytes(self.rounds)
         arrays["partitions"] = _to_bytes([{"node": n, "is": p} for n, p in self.partitions.items()])
@@ -66,11 +70,8 @@ class Checkpoint:
         try:
             return cls(
                 parameters=[arrays[n] for n in sorted(arrays) if n.startswith("parameters/")],
-                strategy={
-                    name.removeprefix("strategy/"): array
-                    for name, array in arrays.items()
-                    if name.startswith("strategy/")
-                },
+                strategy=_under("strategy/", arrays),
+                memory=_under("memory/", arrays),
                 ledger=Ledger([MessageRow(**row) for row in _from_bytes(arrays["ledger"])]),
                 rounds=_from_bytes(arrays["rounds"]),
                 partitions={row["node"]: row["is"] for row in _from_bytes(arrays["partitions"])},
@@ -82,6 +83,10 @@ class Checkpoint:
 
 def _path(folder: Path) -> Path:
     return folder / "checkpoint" / "server.npz"
+
+
+def _under(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {n.removeprefix(prefix): array for n, array in arrays.items() if n.startswith(prefix)}
 
 
 def _to_bytes(rows: list[dict[str, Any]]) -> NDArray[np.uint8]:

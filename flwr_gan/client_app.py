@@ -4,12 +4,13 @@ from flwr.app import Context
 from flwr.client import Client
 from flwr.clientapp import ClientApp
 
-from flwr_gan.flower.client import client_fn
+from flwr_gan.flower.client import client_fn, state_folder
 from flwr_gan.flower.mods import compression_mod
+from flwr_gan.flower.state import StateMod
 
 
 def _client_fn(context: Context) -> Client:
     return client_fn(context).to_client()
 
 
-app = ClientApp(_client_fn, mods=[compression_mod])
+app = ClientApp(_client_fn, mods=[StateMod(state_folder), compression_mod])

@@ -51,6 +51,8 @@ class RunConfig:
     name: str
     seed: int
     codec: str
+    memory: bool
+    feedback: bool
     also_codecs: tuple[str, ...]
     evaluation: str
     samples_per_class: int
@@ -290,7 +292,7 @@ def _typed(schema: type[T], node: DictConfig, group: str) -> T:
 
 def _scalar(node: DictConfig, key: str, kind: type[T]) -> T:
     value = node.get(key)
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
         raise ConfigError(f"{key}={value}: expected {kind.__name__}")
     return value
 
@@ -313,6 +315,8 @@ def _validate(node: DictConfig) -> RunConfig:
             name=_scalar(node, "name", str),
             seed=_scalar(node, "seed", int),
             codec=_scalar(node, "codec", str),
+            memory=_scalar(node, "memory", bool),
+            feedback=_scalar(node, "feedback", bool),
             also_codecs=_words(node, "also_codecs"),
             evaluation=_scalar(node, "evaluation", str),
             samples_per_class=_scalar(node, "samples_per_class", int),

@@ -96,6 +96,7 @@ class Run:
             return None
         self.rounds = checkpoint.rounds
         self.strategy.exchange.partitions = checkpoint.partitions
+        self.strategy.exchange.known.load_state_arrays(checkpoint.memory)
         split_ledger(checkpoint.ledger, self.strategy.exchange)
         self.earlier_s = checkpoint.seconds
         if checkpoint.strategy:
@@ -291,6 +292,7 @@ class Run:
             ledger=joined_ledger(self.strategy.exchange),
             rounds=self.rounds,
             partitions=self.strategy.exchange.partitions,
+            memory=self.strategy.exchange.known.state_arrays(),
             seconds=self.seconds,
         )
         checkpoint.write(self.folder)

@@ -28,6 +28,8 @@ def build_run(federation: Federation) -> Run:
         codec=config.codec,
         seed=config.seed,
         also_codecs=config.also_codecs,
+        memory=config.memory,
+        feedback=config.feedback,
     )
     if config.evaluation == "clients" and hasattr(strategy.inner, "sample"):
         raise ConfigError(

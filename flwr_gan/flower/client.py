@@ -1,6 +1,7 @@
 """The client: trains its WGAN-GP on its own samples, sees plain arrays and knows no codec."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
 
 from flwr_gan.data import Samples
-from flwr_gan.flower.state import ClientState
+from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.gan import (
     Critic,
     Generator,
@@ -26,6 +27,8 @@ from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wiring import Federation, federation_from
 
 Config = Mapping[str, Scalar]
+
+STATE = "flwr_gan.trainer"  # critic and optimisers, between rounds
 
 
 class GanClient(NumPyClient):
@@ -43,8 +46,7 @@ class GanClient(NumPyClient):
         self._config = federation.config
         self._partition = int(str(context.node_config.get("partition-id", 0)))
         self._train, self._held_out = self._share(federation.samples_of(self._partition))
-        folder = self._config.folder / "checkpoint" / "clients" / f"{self._partition:05d}"
-        self._state = ClientState(context, folder)
+        self._state = context.state.array_records
 
     def get_parameters(self, config: Config) -> NDArrays:
         """Return the initial weights of the run's generator."""
@@ -91,9 +93,8 @@ class GanClient(NumPyClient):
         arrays = _named(generator, parameters)
         load_generator_arrays(generator, arrays)
         trainer = self._trainer(generator, critic)
-        remembered = None if config.get("restart") else self._state.load(server_round)
-        if remembered is not None:
-            trainer.load_state_arrays(remembered)
+        if STATE in self._state and not config.get("restart"):
+            trainer.load_state_arrays(record_to_arrays(self._state[STATE]))
         trainer.train(
             self._train.x_NTC,
             self._train.y_N,
@@ -104,7 +105,7 @@ class GanClient(NumPyClient):
             proximal_mu=float(config.get("proximal_mu", 0.0)),
             progress=f"round {server_round}, client {self._partition}",
         )
-        self._state.save(server_round, trainer.state_arrays())
+        self._state[STATE] = arrays_to_record(trainer.state_arrays())
         return list(generator_arrays(generator).values())
 
     def _find_ticket(self, server_round: int) -> NDArrays:
@@ -155,3 +156,10 @@ def _named(generator: Generator, parameters: NDArrays) -> dict[str, NDArray[Any]
 def client_fn(context: Context) -> GanClient:
     """Return the client that a node's context describes."""
     return GanClient(federation_from(context), context)
+
+
+def state_folder(context: Context) -> Path:
+    """Return where the state of a node is kept for a run that resumes."""
+    partition = int(str(context.node_config.get("partition-id", 0)))
+    folder = federation_from(context).config.folder
+    return folder / "checkpoint" / "clients" / f"{partition:05d}"

@@ -12,13 +12,15 @@ from flwr.app import RecordDict
 
 from flwr_gan.codecs import get_codec
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.flower.notes import ReplyNote, put_note, take_note
+from flwr_gan.flower.memory import Remembered, ServerMemory, name_of
+from flwr_gan.flower.notes import ReplyNote, put_note, reply_order, take_note
 from flwr_gan.flower.records import Arrays, copy_content, message_bytes, payload_record
 from flwr_gan.wire import (
     Template,
     decode_payload,
     describe_payload,
     encode_payload,
+    encode_with_feedback,
     payload_sizes,
 )
 from flwr_gan.wire.ledger import Direction, Kind, Ledger, MessageRow
@@ -33,6 +35,7 @@ INIT_MAX_BYTES = 1 << 30  # bound on initial parameters, the only arrays that no
 class Broadcast:
     """One payload for many clients, and what they hold once they have decoded it."""
 
+    name: bytes
     payload: bytes
     base: Arrays
     template: Template
@@ -68,6 +71,11 @@ class Exchange:
     also_codecs : sequence of str
         Lossless codecs that every message is coded with as well, for comparison. What they give
         is measured, entered into `also_ledgers`, and thrown away.
+    memory : bool
+        Payloads may lean on what their receiver is known to hold. Without, every broadcast stands
+        alone, and replies lean on nothing but the broadcast that they answer.
+    feedback : bool
+        What a lossy codec loses is added to what its sender sends next.
 
     Raises
     ------
@@ -78,6 +86,8 @@ class Exchange:
     codec: str
     ledger: Ledger = field(default_factory=Ledger)
     also_codecs: Sequence[str] = ()
+    memory: bool = True
+    feedback: bool = False
     partitions: dict[int, int] = field(default_factory=dict)
     round: int = 0
     kind: Kind = "init"
@@ -91,32 +101,63 @@ class Exchange:
                     "compared on one training; run the lossy one by itself"
                 )
         self.also_ledgers = {spec: Ledger() for spec in self.also_codecs}
-        self._broadcasts: dict[int, tuple[object, Broadcast]] = {}
+        self.known = ServerMemory()
+        self._broadcasts: dict[tuple[int, bytes | None], tuple[object, Broadcast]] = {}
+        self._answered: set[int] = set()
         self._sent: dict[int, tuple[Entry, dict[str, Broadcast]]] = {}
 
     def begin(self, server_round: int, kind: Kind) -> None:
         """Start an exchange of messages; what the last one remembered is dropped."""
+        for node in set(self._sent) - self._answered:
+            self.known.forget(node)
+        self._answered.clear()
         self.round, self.kind = server_round, kind
         self._broadcasts.clear()
         self._sent.clear()
 
-    def broadcast(self, source: object, read: Callable[[], Arrays]) -> tuple[Broadcast, bool]:
-        """Encode what `read` returns, once for each distinct `source` object of an exchange.
+    @property
+    def note(self) -> str:
+        """What the mod of a client is told: the codec of its reply, and whether to feed back."""
+        return reply_order(self.codec, feedback=self.feedback)
+
+    def broadcast(
+        self, source: object, read: Callable[[], Arrays], node: int, record: str
+    ) -> tuple[Broadcast, bool]:
+        """Encode what `read` returns for a node.
+
+        Done once for each distinct `source` object of an exchange and each distinct broadcast that
+        its receivers hold, so once where they all hold the same.
 
         Returns the broadcast and whether it was encoded by this call.
         """
-        if id(source) in self._broadcasts:
-            return self._broadcasts[id(source)][1], False
-        arrays = read()
-        payload, encode_s = _timed(partial(encode_payload, arrays, codec=self.codec))
-        base = decode_payload(payload)
-        others = {
-            spec: _timed(partial(encode_payload, arrays, codec=spec)) for spec in self.also_codecs
-        }
-        broadcast = Broadcast(payload, base, Template.of(base), encode_s, others)
-        # The source is kept alive beside its broadcast, so that its id stays its own.
-        self._broadcasts[id(source)] = (source, broadcast)
-        return broadcast, True
+        held = self.known.base_of(node, record) if self.memory else None
+        key = (id(source), held)
+        if key not in self._broadcasts:
+            # The source is kept alive beside its broadcast, so that its id stays its own.
+            self._broadcasts[key] = (source, self._encode(read(), held))
+            return self._broadcasts[key][1], True
+        return self._broadcasts[key][1], False
+
+    def _encode(self, arrays: Arrays, held: bytes | None) -> Broadcast:
+        earlier = None if held is None else self.known.broadcasts[held]
+        if earlier is not None and Template.of(earlier.arrays).hash != Template.of(arrays).hash:
+            earlier = None
+        base = None if earlier is None else earlier.arrays
+        encode = partial(encode_payload, base=base, self_contained=base is None)
+        residual: Arrays = {}
+        if self.feedback:
+            before = None if earlier is None else earlier.residual
+            feed = partial(encode_with_feedback, arrays, before, codec=self.codec, base=base)
+            (payload, residual), seconds = _timed(partial(feed, self_contained=base is None))
+        else:
+            payload, seconds = _timed(partial(encode, arrays, codec=self.codec))
+        template = Template.of(arrays)
+        decoded = decode_payload(payload, template=template, base=base, max_bytes=template.nbytes)
+        others = {spec: _timed(partial(encode, arrays, codec=spec)) for spec in self.also_codecs}
+        name = name_of(decoded)
+        if self.memory:
+            self.known.remember(name, Remembered(decoded, residual))
+        return Broadcast(name, payload, decoded, template, seconds, others)
 
     def sent(
         self, node: int, broadcasts: Mapping[str, tuple[Broadcast, bool]], content: RecordDict
@@ -139,7 +180,7 @@ class Exchange:
                 changed.array_records[name] = payload_record(payload)
             if row is not entry.row:
                 take_note(changed)
-                put_note(changed, spec)
+                put_note(changed, reply_order(spec, feedback=self.feedback))
                 row.message_bytes = message_bytes(changed)
         held = {name: broadcast for name, (broadcast, _) in broadcasts.items()}
         self._sent[node] = (entry, held)
@@ -159,8 +200,12 @@ class Exchange:
         self.learn(node, learnt.partition)
         entry.set_client(learnt.partition)
         entry.row.encode_s = learnt.encode_s
+        self._answered.add(node)
         if node in self._sent:
-            self._sent[node][0].row.decode_s = learnt.decode_s
+            down, broadcasts = self._sent[node]
+            down.row.decode_s = learnt.decode_s
+            for record, broadcast in broadcasts.items():
+                self.known.confirm(node, record, broadcast.name)
         return entry
 
     def learn(self, node: int, partition: int) -> None:
@@ -272,9 +317,23 @@ def encode_reply(arrays: Arrays, *, codec: str, base: Arrays | None) -> bytes:
     Arrays with the base's names, shapes and dtypes travel with the hash of their template alone;
     others carry their template, and the server decides whether it expects them.
     """
-    if base and Template.of(arrays).hash == Template.of(base).hash:
-        return encode_payload(arrays, codec=codec, base=base, self_contained=False)
-    return encode_payload(arrays, codec=codec)
+    base = _usable(base, arrays)
+    return encode_payload(arrays, codec=codec, base=base, self_contained=base is None)
+
+
+def encode_reply_with_feedback(
+    arrays: Arrays, residual: Arrays | None, *, codec: str, base: Arrays | None
+) -> tuple[bytes, Arrays]:
+    """Return the payload of a reply with what the last one lost, and what this one loses."""
+    base = _usable(base, arrays)
+    return encode_with_feedback(
+        arrays, residual, codec=codec, base=base, self_contained=base is None
+    )
+
+
+def _usable(base: Arrays | None, arrays: Arrays) -> Arrays | None:
+    same = base and Template.of(arrays).hash == Template.of(base).hash
+    return base if same else None
 
 
 def _announced(payload: bytes, held: Template) -> Template:

@@ -46,6 +46,10 @@ class CompressedMessageStrategy(Strategy):
         Seed of client sampling.
     ledger : Ledger, optional
         Takes a row for each message; a new one by default.
+    memory : bool
+        Payloads may lean on what their receiver is known to hold: on by default.
+    feedback : bool
+        What a lossy codec loses is added to what its sender sends next: off by default.
 
     Raises
     ------
@@ -62,6 +66,8 @@ class CompressedMessageStrategy(Strategy):
         codec: str = "sparse",
         seed: int = 0,
         ledger: Ledger | None = None,
+        memory: bool = True,
+        feedback: bool = False,
     ) -> None:
         if isinstance(inner, LegacyStrategy):
             raise TypeError(
@@ -72,7 +78,9 @@ class CompressedMessageStrategy(Strategy):
             raise TypeError(f"expected a flwr.serverapp strategy, got {type(inner).__name__}")
         self.inner = inner
         self.seed = seed
-        self.exchange = Exchange(codec, Ledger() if ledger is None else ledger)
+        self.exchange = Exchange(
+            codec, Ledger() if ledger is None else ledger, memory=memory, feedback=feedback
+        )
         self.failures: dict[int, list[str]] = {}
 
     @property
@@ -139,11 +147,13 @@ class CompressedMessageStrategy(Strategy):
     def _encode(self, message: Message) -> Message:
         content = copy_content(message.content)
         sent = {}
+        node = message.metadata.dst_node_id
         for name, record in message.content.array_records.items():
-            sent[name] = self.exchange.broadcast(record, partial(record_to_arrays, record))
+            read = partial(record_to_arrays, record)
+            sent[name] = self.exchange.broadcast(record, read, node, name)
             content.array_records[name] = payload_record(sent[name][0].payload)
-        put_note(content, self.exchange.codec)
-        self.exchange.sent(message.metadata.dst_node_id, sent, content)
+        put_note(content, self.exchange.note)
+        self.exchange.sent(node, sent, content)
         message.content = content
         return message
 

@@ -55,6 +55,25 @@ class ReplyNote:
         return cls(*_REPLY.unpack(data))
 
 
+def reply_order(codec: str, *, feedback: bool) -> str:
+    """Return the note that orders a reply: its codec, and whether losses are fed back."""
+    return f"{codec} feedback" if feedback else codec
+
+
+def read_order(note: object) -> tuple[str, bool]:
+    """Return codec and feedback of a note that orders a reply.
+
+    Raises
+    ------
+    PayloadError
+        When `note` is no such note.
+    """
+    if not isinstance(note, str):
+        raise PayloadError("the message carries a malformed note")
+    codec, _, rest = note.partition(" ")
+    return codec, rest == "feedback"
+
+
 def partition_in(note: object) -> int:
     """Return the partition that a reply's note names, -1 when it names none."""
     try:

@@ -1,63 +1,92 @@
-"""A client's memory between rounds: in ``context.state``, and on disk so that a run can resume."""
+"""A node's memory between messages, also on disk, so that a run can resume in another process."""
 
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
-from flwr.app import Context
+from flwr.app import Array, ArrayRecord, Context, Message
+from flwr.clientapp.typing import ClientAppCallable
 from numpy.typing import NDArray
 
 from flwr_gan.atomic import replacing
 from flwr_gan.errors import OutputError
-from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 
-RECORD = "flwr_gan.trainer"
 KEPT_ROUNDS = 2  # a run may be killed while some clients are one round ahead of the server
 
 
-class ClientState:
-    """Named arrays that survive from one message to the next.
+class StateMod:
+    """A mod that keeps ``context.state`` on disk.
+
+    It is saved after each answered message, and loaded where a node starts with an empty one.
+
+    It goes before the other mods, so that what they remember is kept too. Only array records are
+    kept, and the round is the message's group id, as Flower's server sets it.
 
     Parameters
     ----------
-    context : Context
-        Flower's context of the node; its state is the memory.
-    folder : Path
-        Where each round's state is also written, for a run that resumes in another process.
+    folder_of : callable
+        Gives the folder of a node's files, from its context.
     """
 
-    def __init__(self, context: Context, folder: Path) -> None:
-        self._context = context
-        self._folder = folder
+    def __init__(self, folder_of: Callable[[Context], Path]) -> None:
+        self._folder_of = folder_of
 
-    def load(self, server_round: int) -> dict[str, NDArray[Any]] | None:
-        """Return the arrays as the latest round before `server_round` left them, None if none did.
+    def __call__(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        """Handle a message."""
+        server_round = int(message.metadata.group_id or 0)
+        folder = self._folder_of(context)
+        if not context.state.array_records:
+            load_state(folder, context, before=server_round)
+        reply = call_next(message, context)
+        if reply.has_content() and context.state.array_records:
+            save_state(folder, context, server_round)
+        return reply
 
-        Raises
-        ------
-        OutputError
-            When a state file cannot be read.
-        """
-        if RECORD in self._context.state.array_records:
-            return record_to_arrays(self._context.state.array_records[RECORD])
-        rounds = [r for r in self._rounds() if r < server_round]
-        return read_arrays(self._path(max(rounds))) if rounds else None
 
-    def save(self, server_round: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Remember the arrays as what `server_round` left."""
-        self._context.state.array_records[RECORD] = arrays_to_record(arrays)
-        write_arrays(self._path(server_round), arrays)
-        for old in sorted(self._rounds())[:-KEPT_ROUNDS]:
-            self._path(old).unlink(missing_ok=True)
+def save_state(folder: Path, context: Context, server_round: int) -> None:
+    """Write the array records of a state as those of a round; the oldest files make room."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for record, array_record in context.state.array_records.items():
+        for key, array in array_record.items():
+            name = f"{record}|{array.stype}|{key}"
+            arrays[name] = np.frombuffer(array.data, dtype=np.uint8)
+    write_arrays(_path(folder, server_round), arrays)
+    for old in sorted(_rounds(folder))[:-KEPT_ROUNDS]:
+        _path(folder, old).unlink(missing_ok=True)
 
-    def _path(self, server_round: int) -> Path:
-        return self._folder / f"round-{server_round:05d}.npz"
 
-    def _rounds(self) -> list[int]:
-        found = (re.fullmatch(r"round-(\d+)\.npz", p.name) for p in self._folder.glob("round-*"))
-        return [int(match[1]) for match in found if match]
+def load_state(folder: Path, context: Context, *, before: int) -> None:
+    """Fill a state with what the latest round before `before` left, if any did.
+
+    Raises
+    ------
+    OutputError
+        When a state file cannot be read.
+    """
+    rounds = [found for found in _rounds(folder) if found < before]
+    if not rounds:
+        return
+    records: dict[str, dict[str, Array]] = {}
+    for name, data in read_arrays(_path(folder, max(rounds))).items():
+        record, stype, key = name.split("|", 2)
+        array = Array(dtype="", shape=(), stype=stype, data=data.tobytes())
+        records.setdefault(record, {})[key] = array
+    for record, array_dict in records.items():
+        context.state.array_records[record] = ArrayRecord(array_dict)
+
+
+def _path(folder: Path, server_round: int) -> Path:
+    return folder / f"round-{server_round:05d}.npz"
+
+
+def _rounds(folder: Path) -> Iterator[int]:
+    for path in folder.glob("round-*.npz"):
+        if match := re.fullmatch(r"round-(\d+)\.npz", path.name):
+            yield int(match[1])
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -77,5 +106,6 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"cannot read {path}: {error}; resume from another folder") from error
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise OutputError(f"cannot read {path}: {reason}; start a new run") from error

@@ -48,6 +48,7 @@ from flwr_gan.wire.ledger import Ledger
 
 log = getLogger(__name__)
 Ins = TypeVar("Ins", FitIns, EvaluateIns)
+_RECORDS = {FitIns: "fitins.parameters", EvaluateIns: "evaluateins.parameters"}
 Failures = list[tuple[ClientProxy, Any] | BaseException]
 
 
@@ -104,6 +105,10 @@ class CompressedStrategy(Strategy):
     also_codecs : sequence of str
         Lossless codecs that every message is coded with as well, for comparison; their ledgers
         are ``exchange.also_ledgers``.
+    memory : bool
+        Payloads may lean on what their receiver is known to hold: on by default.
+    feedback : bool
+        What a lossy codec loses is added to what its sender sends next: off by default.
 
     Raises
     ------
@@ -121,6 +126,8 @@ class CompressedStrategy(Strategy):
         seed: int = 0,
         ledger: Ledger | None = None,
         also_codecs: Sequence[str] = (),
+        memory: bool = True,
+        feedback: bool = False,
     ) -> None:
         if isinstance(inner, MessageStrategy):
             raise TypeError(
@@ -131,7 +138,13 @@ class CompressedStrategy(Strategy):
             raise TypeError(f"expected a flwr.server strategy, got {type(inner).__name__}")
         self.inner = inner
         self.seed = seed
-        self.exchange = Exchange(codec, Ledger() if ledger is None else ledger, also_codecs)
+        self.exchange = Exchange(
+            codec,
+            Ledger() if ledger is None else ledger,
+            also_codecs,
+            memory=memory,
+            feedback=feedback,
+        )
         self.failures: dict[int, list[str]] = {}
         self.latest: list[CodedFitRes] = []
         self._proxies: dict[int, ClientProxy] = {}
@@ -153,7 +166,7 @@ class CompressedStrategy(Strategy):
         (client,) = chosen
         node = int(client.cid)
         self._partitions_of([client])
-        ins = GetParametersIns({NOTE: self.exchange.codec})
+        ins = GetParametersIns({NOTE: self.exchange.note})
         self.exchange.carried("down", node, getparametersins_to_recorddict(ins))
         result = client.get_parameters(ins, None, 0)
         content = getparametersres_to_recorddict(result, keep_input=True)
@@ -239,17 +252,16 @@ class CompressedStrategy(Strategy):
         coded: list[tuple[ClientProxy, Ins]] = []
         self._proxies = {int(client.cid): client for client, _ in instructions}
         for client, ins in instructions:
-            sent = self.exchange.broadcast(
-                ins.parameters, partial(named_parameters, ins.parameters)
-            )
-            config = {**ins.config, NOTE: self.exchange.codec}
+            node, record = int(client.cid), _RECORDS[type(ins)]
+            read = partial(named_parameters, ins.parameters)
+            sent = self.exchange.broadcast(ins.parameters, read, node, record)
+            config = {**ins.config, NOTE: self.exchange.note}
             out = type(ins)(payload_parameters(sent[0].payload), config)
             to_content = (
                 fitins_to_recorddict if isinstance(out, FitIns) else evaluateins_to_recorddict
             )
             content = to_content(cast(Any, out), keep_input=True)
-            (record,) = content.array_records
-            self.exchange.sent(int(client.cid), {record: sent}, content)
+            self.exchange.sent(node, {record: sent}, content)
             coded.append((client, out))
         return coded
 

@@ -1,0 +1,143 @@
+"""What a sender knows the receiver to hold: the memory behind masks and differences on the wire.
+
+The server remembers its last broadcasts and which of them each node has confirmed by answering; a
+client remembers the last broadcast that it decoded. A payload may lean on what is remembered on
+both sides. Whoever lost its memory says ``unknown_base`` and is sent the next payload in full.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from flwr.app import Context
+from numpy.typing import NDArray
+
+from flwr_gan.errors import PayloadError
+from flwr_gan.flower.records import Arrays, payload_of, payload_record
+from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
+from flwr_gan.wire.base_hash import base_hash
+
+KEPT_BROADCASTS = 4  # older ones are forgotten: who missed that many rounds is sent everything
+CLIENT_RECORD = "flwr_gan.wire"
+UNKNOWN_BASE = "unknown_base"
+
+# A training message and an evaluation message of the legacy API carry the same model.
+_LEGACY_MODEL = ("fitins.parameters", "evaluateins.parameters", "fitres.parameters")
+
+
+def slot(record: str) -> str:
+    """Return the name under which a record of arrays is remembered."""
+    return "parameters" if record in _LEGACY_MODEL else record
+
+
+def name_of(arrays: Arrays) -> bytes:
+    """Return the eight bytes that name arrays by template, mask and values."""
+    return base_hash(Template.of(arrays), list(arrays.values()), "values")
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A broadcast as the receivers decoded it, and what the codec lost of it."""
+
+    arrays: Arrays
+    residual: Arrays
+
+
+@dataclass
+class ServerMemory:
+    """The last broadcasts, and who holds which."""
+
+    broadcasts: "OrderedDict[bytes, Remembered]" = field(default_factory=OrderedDict)
+    held: dict[tuple[int, str], bytes] = field(default_factory=dict)
+
+    def base_of(self, node: int, record: str) -> bytes | None:
+        """Return the name of what a node holds, None when the server does not have it any more."""
+        name = self.held.get((node, slot(record)))
+        return name if name in self.broadcasts else None
+
+    def remember(self, name: bytes, broadcast: Remembered) -> None:
+        """Keep a broadcast; the one that was used longest ago makes room."""
+        self.broadcasts[name] = broadcast
+        self.broadcasts.move_to_end(name)
+        while len(self.broadcasts) > KEPT_BROADCASTS:
+            self.broadcasts.popitem(last=False)
+
+    def confirm(self, node: int, record: str, name: bytes) -> None:
+        """Note that a node has decoded a broadcast."""
+        self.held[node, slot(record)] = name
+
+    def forget(self, node: int) -> None:
+        """Note that nobody knows what a node holds."""
+        for key in [key for key in self.held if key[0] == node]:
+            del self.held[key]
+
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the memory as arrays, for a checkpoint."""
+        holders = [[node, record, name.hex()] for (node, record), name in self.held.items()]
+        state: dict[str, NDArray[Any]] = {
+            "holders": np.frombuffer(json.dumps(holders).encode(), dtype=np.uint8)
+        }
+        for i, (name, broadcast) in enumerate(self.broadcasts.items()):
+            for part, arrays in (("arrays", broadcast.arrays), ("residual", broadcast.residual)):
+                payload = encode_payload(arrays, strict=True)
+                state[f"{i:02d}/{name.hex()}/{part}"] = np.frombuffer(payload, dtype=np.uint8)
+        return state
+
+    def load_state_arrays(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what ``state_arrays`` gave."""
+        holders = json.loads(state["holders"].tobytes())
+        self.held = {(node, record): bytes.fromhex(name) for node, record, name in holders}
+        self.broadcasts = OrderedDict()
+        for key in sorted(key for key in state if key.endswith("/arrays")):
+            residual = key.removesuffix("arrays") + "residual"
+            name = bytes.fromhex(key.split("/")[1])
+            self.broadcasts[name] = Remembered(
+                decode_payload(state[key].tobytes()), decode_payload(state[residual].tobytes())
+            )
+
+
+@dataclass(frozen=True)
+class ClientMemory:
+    """The last broadcast and the last residual of a node, in its ``context.state``."""
+
+    context: Context
+
+    def decode(self, payload: bytes, record: str) -> Arrays:
+        """Decode a broadcast, which may lean on the last one, and remember it.
+
+        Raises
+        ------
+        PayloadError
+            When the payload cannot be decoded; the message has the word ``unknown_base`` when it
+            leans on something that this node does not hold.
+        """
+        info = describe_payload(payload)
+        if info.template is not None and info.base_need == "none":
+            arrays = decode_payload(payload)
+        else:
+            held = self._load("held", record)
+            if held is None:
+                raise PayloadError(f"{UNKNOWN_BASE}: this node holds no earlier broadcast")
+            arrays = decode_payload(payload, template=Template.of(held), base=held)
+        self._save("held", record, arrays)
+        return arrays
+
+    def residual(self, record: str) -> Arrays | None:
+        """Return what the last upload lost, None when there was none."""
+        return self._load("residual", record)
+
+    def save_residual(self, record: str, residual: Arrays) -> None:
+        """Remember what an upload lost."""
+        self._save("residual", record, residual)
+
+    def _load(self, what: str, record: str) -> Arrays | None:
+        stored = self.context.state.array_records.get(f"{CLIENT_RECORD}.{what}.{slot(record)}")
+        return None if stored is None else decode_payload(payload_of(stored))
+
+    def _save(self, what: str, record: str, arrays: Arrays) -> None:
+        # Coded, because a node's state may be kept or carried for each of many clients.
+        stored = payload_record(encode_payload(arrays, strict=True))
+        self.context.state.array_records[f"{CLIENT_RECORD}.{what}.{slot(record)}"] = stored
