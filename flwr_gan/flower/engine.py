@@ -72,7 +72,7 @@ def run_apps(
     backend: str = "inline",
     backend_config: dict[str, Any] | None = None,
     verbose: bool = False,
-    on_reply: Callable[[], None] | None = None,
+    on_reply: Callable[[Message, Message], None] | None = None,
 ) -> None:
     """Run a Flower app to its end.
 
@@ -91,7 +91,7 @@ def run_apps(
     verbose : bool
         Show Ray's and Flower's debug messages.
     on_reply : callable, optional
-        Called after each answered message (`inline` only).
+        Called with each message and its reply (`inline` only).
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _run_inline(
     client_app: ClientApp,
     num_supernodes: int,
     run_config: RunConfig,
-    on_reply: Callable[[], None] | None,
+    on_reply: Callable[[Message, Message], None] | None,
 ) -> None:
     run = Run.create_empty(run_id=1)
     TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, run.run_id, 1

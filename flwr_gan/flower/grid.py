@@ -36,7 +36,7 @@ class InlineGrid(Grid):
     run_config : mapping
         Flower's run config, for the contexts.
     on_reply : callable, optional
-        Called after each message that a client has answered.
+        Called with each message and its reply.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class InlineGrid(Grid):
         num_supernodes: int,
         run_config: Mapping[str, bool | float | int | str],
         run: Run,
-        on_reply: Callable[[], None] | None = None,
+        on_reply: Callable[[Message, Message], None] | None = None,
     ) -> None:
         self._client_app = client_app
         self._num_supernodes = num_supernodes
@@ -136,5 +136,5 @@ class InlineGrid(Grid):
             reply = Message(Error(code, f"partition {node_id - 1}: {reason}"), reply_to=received)
         reply.metadata.__dict__["_message_id"] = str(next(self._ids))
         if self._on_reply is not None:
-            self._on_reply()
+            self._on_reply(message, reply)
         return reply

@@ -76,9 +76,9 @@ def test_an_unknown_node_is_an_error_reply():
 
 def test_progress_is_reported_for_every_answer():
     ticks = []
-    grid = make_grid(counting_app(), on_reply=lambda: ticks.append(1))
+    grid = make_grid(counting_app(), on_reply=lambda sent, reply: ticks.append((sent, reply)))
     list(grid.send_and_receive([order(1), order(3)]))
-    assert len(ticks) == 2
+    assert [reply.metadata.src_node_id for _, reply in ticks] == [1, 3]
 
 
 def test_replies_can_be_pulled_once():

@@ -1,0 +1,156 @@
+"""What each step of the wire saves in a federated ticket run, round by round, and what it costs.
+
+``python -m experiments.benchmarks.protocol`` runs the quickstart under plain Flower, zlib, sparse
+without and with memory between rounds, and int8 differences, with three seeds, and writes
+``protocol.csv``, ``protocol_summary.csv`` and ``protocol.png`` beside this file's results. Finished
+runs are kept in ``--folder`` and not repeated.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import pandas as pd
+from flwr.app import Message
+from flwr.clientapp import ClientApp
+from flwr.server import ServerAppComponents, ServerConfig
+from flwr.serverapp import ServerApp
+from matplotlib.figure import Figure
+
+from flwr_gan.atomic import write_text
+from flwr_gan.client_app import app as client_app
+from flwr_gan.config import split_overrides
+from flwr_gan.flower.client import client_fn
+from flwr_gan.flower.engine import run_apps
+from flwr_gan.flower.records import message_bytes
+from flwr_gan.plots import save_figure
+from flwr_gan.server_app import app as server_app
+from flwr_gan.server_app import prepare_run_config
+from flwr_gan.wiring import build_strategy, load_federation
+
+RESULTS = Path(__file__).parent / "results"
+WIRES = {
+    "plain Flower": None,
+    "zlib:9": "codec=zlib:9 memory=false",
+    "sparse, each alone": "codec=sparse memory=false",
+    "sparse": "codec=sparse",
+    "sparse:int8": "codec=sparse:int8",
+    "sparse:int8, feedback": "codec=sparse:int8 feedback=true",
+    "sparse:int6, feedback": "codec=sparse:int6 feedback=true",
+}
+COLOURS = ("#000000", "#e69f00", "#56b4e9", "#0072b2", "#009e73", "#cc79a7", "#d55e00")
+DASHES = ("-", "--", "-.", "-", "--", "-.", ":")
+
+
+def plain_bytes(overrides: str) -> pd.DataFrame:
+    """Return the transport's bytes of each round under Flower alone: no mod, no wrapper."""
+    federation = load_federation(overrides)
+    strategy = build_strategy(federation)
+    carried: dict[int, int] = {}
+
+    def weigh(message: Message, reply: Message) -> None:
+        server_round = int(message.metadata.group_id)
+        size = message_bytes(message.content) + message_bytes(reply.content)
+        carried[server_round] = carried.get(server_round, 0) + size
+
+    def server_fn(context: object) -> ServerAppComponents:
+        return ServerAppComponents(
+            strategy=strategy, config=ServerConfig(num_rounds=strategy.num_rounds)
+        )
+
+    run_apps(
+        ServerApp(server_fn=server_fn),
+        ClientApp(lambda context: client_fn(context).to_client()),
+        num_supernodes=federation.config.federation.num_clients,
+        run_config={"overrides": overrides},
+        on_reply=weigh,
+    )
+    return pd.DataFrame({"round": list(carried), "bytes": list(carried.values())})
+
+
+def run_wire(wire: str, seed: int, folder: Path, settings: str) -> pd.DataFrame:
+    """Return the rounds of one run, from its folder where it is finished already."""
+    place = folder / f"{wire.replace(' ', '_').replace(',', '').replace(':', '.')}_seed{seed}"
+    overrides = f"{settings} seed={seed} output_dir={place}"
+    own = WIRES[wire]
+    if own is None:
+        path = place.with_suffix(".csv")
+        if not path.exists():
+            table = plain_bytes(" ".join(split_overrides(overrides)))
+            write_text(path, table.to_csv(index=False))
+        rounds = pd.read_csv(path)
+    else:
+        if not (place / "summary.json").exists():
+            text = f"resume={place}" if (place / "config.yaml").exists() else f"{overrides} {own}"
+            run_config, nodes = prepare_run_config(text, None)
+            run_apps(server_app, client_app, num_supernodes=nodes, run_config=run_config)
+        rounds = pd.read_csv(place / "rounds.csv")
+        rounds["bytes"] = rounds.up_bytes + rounds.down_bytes
+        messages = pd.read_csv(place / "messages.csv")
+        rounds["payload_bytes"] = rounds["round"].map(messages.groupby("round").payload_bytes.sum())
+    return rounds.assign(wire=wire, seed=seed)
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """Return total bytes, ratio to plain Flower and final quality, mean and spread over seeds."""
+    total = table.groupby(["wire", "seed"], sort=False)["bytes"].sum().unstack("seed")
+    last = table.sort_values("round").groupby(["wire", "seed"], sort=False).last()
+    rows = []
+    for wire in WIRES:
+        row: dict[str, object] = {
+            "wire": wire,
+            "total_bytes": round(total.loc[wire].mean()),
+            "ratio_to_plain": (total.loc["plain Flower"] / total.loc[wire]).mean(),
+        }
+        for measure in ("conditional_accuracy", "synthetic_accuracy", "frechet_distance"):
+            values = last.loc[wire][measure]
+            row |= {measure: values.mean(), f"{measure}_std": values.std()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def picture(table: pd.DataFrame) -> Figure:
+    """Draw the bytes of each round under each wire, the mean over seeds."""
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for wire, colour, dash in zip(WIRES, COLOURS, DASHES, strict=True):
+        mean = table[table.wire == wire].groupby("round")["bytes"].mean() / 1000
+        axes.plot(mean.index, mean, color=colour, linestyle=dash, linewidth=1.6, label=wire)
+    axes.set_yscale("log")
+    axes.set_xlabel("round")
+    axes.set_ylabel("bytes of a round in transport, all clients (kB)")
+    axes.grid(alpha=0.3, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, title="wire")
+    return figure
+
+
+def main() -> None:
+    """Run what is not finished and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path("runs/protocol"))
+    parser.add_argument("--settings", default="", metavar="'K=V K=V'", help="of the quickstart")
+    options = parser.parse_args()
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    jobs = [(wire, seed) for wire in WIRES for seed in range(options.seeds)]
+    parts = []
+    for number, (wire, seed) in enumerate(jobs, start=1):
+        parts.append(run_wire(wire, seed, options.folder, options.settings))
+        print(
+            f"{number}/{len(jobs)} {wire}, seed {seed}: {parts[-1]['bytes'].sum():,} bytes",
+            flush=True,
+        )
+    table = pd.concat(parts)
+    summary = summarise(table)
+    columns = ["wire", "seed", "round", "sparsity", "bytes", "payload_bytes"]
+    write_text(RESULTS / "protocol.csv", table[columns].to_csv(index=False))
+    write_text(RESULTS / "protocol_summary.csv", summary.to_csv(index=False))
+    save_figure(picture(table), RESULTS / "protocol.png")
+    print(json.dumps({"seeds": options.seeds, "settings": options.settings}))
+    print(summary.to_string(index=False, float_format="{:.3f}".format))
+
+
+if __name__ == "__main__":
+    main()

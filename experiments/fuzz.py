@@ -1,0 +1,275 @@
+"""Feed decoders with damaged, forged and hostile payloads and see that they refuse them properly.
+
+``python -m experiments.fuzz --seconds N [--seed S] [--corpus FOLDER] [--coverage]`` mutates
+payloads of every codec and mode. A finding is an exception other than ``PayloadError``, more memory
+than ``max_bytes`` and a constant, or an input that takes too long. Findings are shortened, kept in
+the corpus, and replayed first the next time.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import sys
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments.fuzz_cases import Case, bombs, cases, sealed
+from experiments.fuzz_coverage import LineCoverage
+from experiments.fuzz_mutations import mutate, shortened
+from flwr_gan.atomic import write_text
+from flwr_gan.errors import PayloadError
+from flwr_gan.wire import Template, decode_payload
+from flwr_gan.wire.header import seal
+
+MAX_BYTES = 1 << 20
+ROOM_BYTES = 16 << 20
+"""Memory over ``max_bytes`` that decoding may take: blocks of values, windows of lzma and zstd."""
+
+PAQ9A_ROOM_BYTES = 80 << 20
+SLOWEST_S = 2.0
+RESEALED_SHARE = 0.95
+CORPUS = Path(__file__).parent.parent / "tests" / "wire" / "corpus"
+RESULTS = Path(__file__).parent / "benchmarks" / "results" / "fuzz.json"
+PAQ9A_WEIGHT = 0.05
+"""How often paq9a is chosen, compared with a case of another codec; it is slow."""
+
+
+@dataclass
+class Fuzzer:
+    """Runs inputs and counts what comes of them.
+
+    Parameters
+    ----------
+    memory_every : int
+        Measure the memory that Python and numpy take at every n-th input, for it takes time.
+    """
+
+    memory_every: int = 4
+    executions: int = 0
+    resealed: int = 0
+    decoded: int = 0
+    slowest_s: float = 0.0
+    peak_bytes: int = 0
+    by_codec: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    findings: list[dict[str, str]] = field(default_factory=list)
+    coverage: LineCoverage | None = None
+
+    def run(self, case: Case, payload: bytes) -> str | None:
+        """Decode one input; return what is wrong with how that went, or None."""
+        self.executions += 1
+        self.by_codec[case.codec] += 1
+        measured = self.executions % self.memory_every == 0 and self.coverage is None
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if measured:
+            tracemalloc.start()
+        started = time.perf_counter()
+        try:
+            wrong = self._decode(case, payload)
+            seconds = time.perf_counter() - started
+            peak = tracemalloc.get_traced_memory()[1] if measured else 0
+        finally:
+            tracemalloc.stop()
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * _MAXRSS_UNIT
+        room = PAQ9A_ROOM_BYTES if b"pQ9" in payload else ROOM_BYTES
+        if not measured and self.coverage is None:
+            self.slowest_s = max(self.slowest_s, seconds)
+        self.peak_bytes = max(self.peak_bytes, peak if room == ROOM_BYTES else 0)
+        if wrong is None and max(peak, grown) > MAX_BYTES + room + len(payload):
+            wrong = f"memory: {max(peak, grown)} bytes"
+        if wrong is None and seconds > SLOWEST_S:
+            wrong = f"time: {seconds:.1f} s"
+        return wrong
+
+    def _decode(self, case: Case, payload: bytes) -> str | None:
+        try:
+            if self.coverage:
+                self.coverage.start()
+            arrays = decode_payload(
+                payload, template=case.template, base=case.base, max_bytes=MAX_BYTES
+            )
+        except PayloadError as error:
+            self._note_reason(str(error), case, payload)
+            return None
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
+            return f"{type(error).__name__}: {str(error)[:200]}"
+        finally:
+            if self.coverage:
+                self.coverage.stop()
+        self.decoded += 1
+        if sum(array.nbytes for array in arrays.values()) > MAX_BYTES:
+            return "arrays larger than max_bytes"
+        if case.template is not None and Template.of(arrays) != case.template:
+            return "arrays that are not the template's"
+        return None
+
+    def _note_reason(self, message: str, case: Case, payload: bytes) -> None:
+        # One short input for each reason to refuse makes a small corpus that reaches far.
+        reason = "".join("#" if char.isdigit() else char for char in message)[:60]
+        kept = self.reasons.get(reason)
+        if kept is None or len(payload) < len(kept[1]):
+            self.reasons[reason] = (case.name, payload)
+
+    def record(self, case: Case, payload: bytes, wrong: str) -> None:
+        """Shorten an input that went wrong and keep it."""
+        kind = wrong.split(":")[0]
+        if any(found["kind"] == wrong for found in self.findings):
+            return
+
+        def still(body: bytes) -> bool:
+            return (self.run(case, seal(body)) or "").split(":")[0] == kind
+
+        if still(payload[:-4]) and kind != "time":
+            payload = seal(shortened(payload[:-4], still))
+        self.findings.append({"case": case.name, "kind": wrong, "payload": payload.hex()})
+
+
+_MAXRSS_UNIT = 1 if platform.system() == "Darwin" else 1024
+
+
+def replay(fuzzer: Fuzzer, folder: Path, known: dict[str, Case]) -> int:
+    """Run all inputs that a corpus folder keeps and return how many there were."""
+    count = 0
+    for entry in read_corpus(folder):
+        case = known.get(entry["case"])
+        if case is None:
+            continue
+        payload = bytes.fromhex(entry["payload"])
+        wrong = fuzzer.run(case, payload)
+        if wrong:
+            fuzzer.record(case, payload, wrong)
+        count += 1
+    return count
+
+
+def read_corpus(folder: Path) -> Iterator[dict[str, str]]:
+    """Yield the inputs kept in the ``.jsonl`` files of a folder: case and payload in hex."""
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            yield json.loads(line)
+
+
+def fuzz(fuzzer: Fuzzer, known: Sequence[Case], *, seconds: float, seed: int) -> None:
+    """Run mutations for some seconds, after every case and bomb as they are."""
+    rng = np.random.default_rng(seed)
+    for case in [*known, *bombs()]:
+        payload = sealed(case.parts)
+        wrong = fuzzer.run(case, payload)
+        if wrong:
+            fuzzer.record(case, payload, wrong)
+    weights = np.array([_weight(case) for case in known])
+    weights /= weights.sum()
+    started = last = time.perf_counter()
+    with tqdm(total=round(seconds), unit="s", desc="fuzz", disable=None) as progress:
+        while last - started < seconds:
+            case = known[int(rng.choice(len(known), p=weights))]
+            body = mutate(case, known, rng)
+            resealed = rng.random() < RESEALED_SHARE
+            fuzzer.resealed += resealed
+            payload = seal(body) if resealed else body + rng.bytes(4)
+            wrong = fuzzer.run(case, payload)
+            if wrong:
+                fuzzer.record(case, payload, wrong)
+            now = time.perf_counter()
+            progress.update(int(now - started) - int(last - started))
+            last = now
+
+
+def _weight(case: Case) -> float:
+    # A short payload is quicker to read and more of it is headers and counts.
+    share = 1 / np.sqrt(len(case.parts.body()))
+    return float(share * (PAQ9A_WEIGHT if "paq9a" in case.codec else 1))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fuzz, report and return 1 if something was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--corpus", type=Path, default=CORPUS, metavar="FOLDER")
+    parser.add_argument(
+        "--coverage", action="store_true", help="count the decoders' lines that run; slow"
+    )
+    parser.add_argument(
+        "--keep-reasons", action="store_true",
+        help="keep in the corpus the shortest input for each reason to refuse",
+    )  # fmt: skip
+    parser.add_argument("--results", type=Path, metavar="FILE.json", help="append the summary here")
+    options = parser.parse_args(arguments)
+    known = cases()
+    by_name = {case.name: case for case in [*known, *bombs()]}
+    fuzzer = Fuzzer(coverage=LineCoverage.of_decoders() if options.coverage else None)
+    _warm_up(known)
+    replayed = replay(fuzzer, options.corpus, by_name)
+    started = time.perf_counter()
+    fuzz(fuzzer, known, seconds=options.seconds, seed=options.seed)
+    row = summary(fuzzer, replayed=replayed, seconds=time.perf_counter() - started)
+    given = sys.argv[1:] if arguments is None else arguments
+    row = {"command": " ".join(["python -m experiments.fuzz", *given])} | row
+    print(json.dumps({**row, "found": fuzzer.findings}, indent=1))
+    if fuzzer.coverage:
+        print("lines of decoders that did not run:", *fuzzer.coverage.missed, sep="\n  ")
+    if fuzzer.findings:
+        _append(options.corpus / "findings.jsonl", fuzzer.findings)
+    if options.keep_reasons:
+        entries = [
+            {"case": case, "reason": reason, "payload": payload.hex()}
+            for reason, (case, payload) in sorted(fuzzer.reasons.items())
+            if case in by_name and len(payload) < 2000
+        ]
+        text = "".join(json.dumps(entry) + "\n" for entry in entries)
+        write_text(options.corpus / "refused.jsonl", text)
+    if options.results:
+        runs = json.loads(options.results.read_text()) if options.results.exists() else []
+        write_text(options.results, json.dumps([*runs, row], indent=1) + "\n")
+    return 1 if fuzzer.findings else 0
+
+
+def _warm_up(known: Sequence[Case]) -> None:
+    # What is loaded or translated at a first call must not count as an input's memory or time.
+    for case in known:
+        payload = sealed(case.parts)
+        decode_payload(payload, template=case.template, base=case.base)
+
+
+def _append(path: Path, findings: Sequence[dict[str, str]]) -> None:
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    write_text(path, before + "".join(json.dumps(found) + "\n" for found in findings))
+
+
+def summary(fuzzer: Fuzzer, *, replayed: int, seconds: float) -> dict[str, Any]:
+    """Return the figures of a run."""
+    mutations = max(fuzzer.executions - replayed, 1)
+    row: dict[str, Any] = {
+        "seconds": round(seconds, 1),
+        "executions": fuzzer.executions,
+        "executions_per_s": round(mutations / seconds, 1),
+        "resealed_share": round(fuzzer.resealed / mutations, 4),
+        "replayed": replayed,
+        "decoded": fuzzer.decoded,
+        "reasons_to_refuse": len(fuzzer.reasons),
+        "findings": len(fuzzer.findings),
+        "slowest_s": round(fuzzer.slowest_s, 3),
+        "peak_traced_bytes": fuzzer.peak_bytes,
+        "max_bytes": MAX_BYTES,
+        "by_codec": dict(fuzzer.by_codec.most_common()),
+    }
+    if fuzzer.coverage:
+        row["decoder_lines"] = fuzzer.coverage.lines
+        row["decoder_line_coverage"] = round(fuzzer.coverage.share, 4)
+    return row
+
+
+if __name__ == "__main__":
+    sys.exit(main())

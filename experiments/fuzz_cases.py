@@ -1,0 +1,231 @@
+"""Payloads that the fuzzer starts from: every codec and mode, with or without template and base."""
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from flwr_gan.codecs import codec_names
+from flwr_gan.codecs.varint import write_varint
+from flwr_gan.wire import Template, describe_payload, encode_payload
+from flwr_gan.wire.header import seal
+
+Array = np.ndarray[Any, np.dtype[Any]]
+HASH_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A payload taken apart, so that a mutation of one part leaves the others readable.
+
+    Parameters
+    ----------
+    head : bytes
+        Magic, version, flags, codec, stages.
+    template : bytes
+        The serialised template with its length, or its hash, or nothing.
+    base_hash : bytes
+        Name of the base, or nothing.
+    mask, values : bytes
+        What the codec reads.
+    mask_length : int or None
+        Length that is written before the mask; None for the true one.
+    """
+
+    head: bytes
+    template: bytes
+    base_hash: bytes
+    mask: bytes
+    values: bytes
+    mask_length: int | None = None
+
+    def body(self) -> bytes:
+        """Return the payload without its checksum."""
+        length = len(self.mask) if self.mask_length is None else self.mask_length
+        front = self.head + self.template + self.base_hash
+        return front + write_varint(length) + self.mask + self.values
+
+    @classmethod
+    def of(cls, payload: bytes) -> "Parts":
+        """Take a sound payload apart."""
+        info = describe_payload(payload)
+        head = payload[: info.template_at]
+        end = len(payload) - 4
+        values_at = end - info.sizes.value_bytes
+        mask_at = values_at - info.sizes.mask_bytes
+        base_hash = info.base_hash or b""
+        known_at = mask_at - len(write_varint(info.sizes.mask_bytes)) - len(base_hash)
+        return cls(
+            head, payload[info.template_at : known_at], base_hash, payload[mask_at:values_at],
+            payload[values_at:end],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sound payload and what its receiver has.
+
+    Parameters
+    ----------
+    name : str
+        Permanent: kept inputs name the case whose template and base they are decoded with.
+    codec : str
+        Its spec.
+    parts : Parts
+        The payload.
+    template : Template or None
+        What the receiver knows; None if the payload brings it.
+    base : mapping of str to numpy.ndarray or None
+        What the receiver holds.
+    """
+
+    name: str
+    codec: str
+    parts: Parts
+    template: Template | None
+    base: Mapping[str, Array] | None
+
+
+def _arrays(seed: int, size: int) -> dict[str, Array]:
+    rng = np.random.default_rng(seed)
+    # Values come in steps, so that no sum depends on the machine and the cases are the same on all.
+    wide = np.round(rng.normal(size=(size, 8)) * 4096) / 4096
+    return {
+        "w": (wide * (rng.random((size, 8)) < 0.3)).astype(np.float32),
+        "v": (rng.integers(1, 999, 5) / 256).astype(np.float32),
+        "g": (rng.integers(1, 99, 40 * size) * (np.arange(40 * size) % 41 == 7)).astype(np.float32),
+        "z": np.zeros((3, 2), np.float32),
+        "e": np.empty((0, 4), np.float32),
+        "big": (rng.integers(-9, 9, 6) / 8).astype(">f4"),
+        "n": np.array([1, 2, 300], np.int64),
+        "b": np.array([True, False]),
+        "s": np.array(2.5, np.float64),
+        "c": np.array([1 - 2j], np.complex64),
+        "h": np.arange(4, dtype=np.float16),
+    }
+
+
+def _moved(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: (array * 0.98).astype(array.dtype) for name, array in arrays.items()}
+
+
+def _pruned(arrays: Mapping[str, Array], least: float) -> dict[str, Array]:
+    return {
+        name: np.where(np.abs(array) > least, array, 0).astype(array.dtype)
+        if array.dtype == np.float32
+        else array
+        for name, array in arrays.items()
+    }
+
+
+PLAIN = (
+    "raw", "zlib", "lzma", "bz2", "zstd", "pcodec", "sparse", "sparse:pcodec", "sparse:int8",
+    "sparse:int6", "sparse:int5", "sparse:int4", "sparse:fp16", "sparse:bf16",
+    "quantize:int8:channel+sparse", "quantize:int4:channel+zlib", "quantize:int8+raw",
+    "cast:fp16+bz2", "cast:bf16+pcodec", "paq9a",
+)  # fmt: skip
+"""Codecs, each of which meets arrays of every kind."""
+
+
+def cases() -> list[Case]:
+    """Return the cases of all codecs that are installed."""
+    names = set(codec_names())
+    return [
+        case
+        for case in _all_cases(names)
+        if not any(word in case.codec and word not in names for word in ("pcodec", "paq9a"))
+    ]
+
+
+def _all_cases(names: set[str]) -> Iterator[Case]:
+    small, large = _arrays(3, 9), _arrays(4, 300)
+    for spec in PLAIN:
+        if any(word in spec and word not in names for word in ("pcodec", "paq9a")):
+            continue
+        for size, arrays in (("small", small), ("large", large)):
+            if spec != "paq9a" or size == "small":
+                yield from _pair(f"{spec}, {size}", spec, arrays, {})
+        yield from _pair(f"{spec}, strict", spec, {"w": -small["w"]}, {"strict": True})
+    yield from _pair("sparse, nothing", "sparse", {}, {})
+    rng = np.random.default_rng(5)
+    many = {"w": (rng.integers(1, 1 << 20, 140_000) / 1024).astype(np.float32)}
+    for spec in ("sparse", "sparse:int8", "zlib"):
+        yield from _pair(f"{spec}, many", spec, many, {})
+    for size, arrays in (("small", small), ("large", large)):
+        yield from _based_cases(size, arrays, names)
+
+
+def _based_cases(size: str, arrays: dict[str, Array], names: set[str]) -> Iterator[Case]:
+    near = _moved(arrays)
+    for spec in ("sparse", "sparse:int8", "sparse:int4", "sparse:bf16", "sparse:pcodec"):
+        if spec.endswith("pcodec") and "pcodec" not in names:
+            continue
+        for use in ("mask", "values"):
+            if (spec, use) != ("sparse:bf16", "values"):
+                options = {"base": near, "base_use": use}
+                yield from _pair(f"{spec}, {use}, {size}", spec, arrays, options)
+    nested = _pruned(arrays, 0.6)
+    yield from _pair(f"nested, {size}", "sparse", nested, {"base": near, "base_use": "mask"})
+    derived = {"base": _flat(arrays), "base_use": "derive"}
+    yield from _pair(f"derived, {size}", "sparse", _flat(_pruned(arrays, 1.0)), derived)
+    layered = _flat(_pruned(arrays, 1.0))
+    if "v" in layered:
+        layered["v"] = arrays["v"]
+    yield from _pair(f"derived by layer, {size}", "sparse", layered, derived)
+
+
+def _flat(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: arrays[name] for name in ("w", "v")}
+
+
+def _pair(
+    name: str, spec: str, arrays: Mapping[str, Array], options: Mapping[str, Any]
+) -> Iterator[Case]:
+    """Yield the payload with its template, and with the template's hash alone."""
+    template = Template.of(arrays)
+    base = options.get("base")
+    for known, self_contained in ((None, True), (template, False)):
+        payload = encode_payload(arrays, codec=spec, self_contained=self_contained, **options)
+        kind = "whole" if self_contained else "hash"
+        yield Case(f"{name}, {kind}", spec, Parts.of(payload), known, base)
+
+
+def bombs(sizes: tuple[int, ...] = (1 << 12, 1 << 20, 1 << 25)) -> list[Case]:
+    """Return small payloads that decode to far more than their small template allows."""
+    template = Template.of({"w": np.zeros(1000, np.float32)})
+    made = []
+    for size in sizes:
+        zeros = bytes(size)
+        filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]
+        streams = {
+            "zlib": zlib.compress(zeros, 9),
+            "bz2": bz2.compress(zeros),
+            "lzma": lzma.compress(zeros, lzma.FORMAT_RAW, filters=filters),
+            "zstd": zstandard.ZstdCompressor().compress(zeros),
+        }
+        for spec, stream in streams.items():
+            sound = encode_payload(
+                {"w": np.zeros(1000, np.float32)}, codec=spec, self_contained=False
+            )
+            parts = replace(Parts.of(sound), values=stream)
+            made.append(Case(f"bomb {spec} {size}", spec, parts, template, None))
+        for spec in ("sparse", "sparse:int8", "pcodec"):
+            if spec in codec_names() or spec.startswith("sparse"):
+                wide = encode_payload({"w": np.zeros(size // 4, np.float32)}, codec=spec)
+                sound = encode_payload(
+                    {"w": np.zeros(1000, np.float32)}, codec=spec, self_contained=False
+                )
+                parts = replace(Parts.of(wide), head=Parts.of(sound).head, template=template.hash)
+                made.append(Case(f"bomb {spec} {size}", spec, parts, template, None))
+                made.append(Case(f"bomb {spec} {size}, whole", spec, Parts.of(wide), None, None))
+    return made
+
+
+def sealed(parts: Parts) -> bytes:
+    """Return the payload of these parts with a checksum that agrees."""
+    return seal(parts.body())

@@ -1,0 +1,174 @@
+"""Mutations of payloads that know where their parts are, and leave most of the rest readable."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from experiments.fuzz_cases import Case
+from flwr_gan.codecs.varint import write_varint
+
+INTERESTING = (0, 1, 2, 3, 7, 15, 16, 31, 63, 64, 126, 127, 128, 129, 191, 192, 253, 254, 255)
+COUNTS = (0, 1, 2, 127, 128, 1 << 14, 1 << 17, (1 << 17) + 1, (1 << 31) - 1, 1 << 31, 1 << 32)
+HUGE = ((1 << 32) - 1, 1 << 40, (1 << 62) - 1, (1 << 64) - 1)
+FIELDS = ("values", "mask", "template", "head", "base_hash", "mask_length", "codec", "whole")
+FIELD_SHARES = (0.47, 0.27, 0.09, 0.06, 0.01, 0.02, 0.03, 0.05)
+
+
+def mutate(case: Case, others: Sequence[Case], rng: np.random.Generator) -> bytes:
+    """Return the body (without checksum) of a payload made from ``case``.
+
+    Hashes of template and base stay those of the receiver unless they are what is mutated, so
+    that what was changed is read and not refused before.
+
+    Parameters
+    ----------
+    case : Case
+        What to start from.
+    others : sequence of Case
+        Where spliced bytes come from.
+    rng : numpy.random.Generator
+        Source of all choices.
+    """
+    parts = case.parts
+    other = others[int(rng.integers(len(others)))].parts
+    for _ in range(1 + int(rng.geometric(0.6))):
+        field = FIELDS[int(rng.choice(len(FIELDS), p=FIELD_SHARES))]
+        if field == "whole":
+            return _edit(parts.body(), other.body(), rng)
+        if field == "mask_length":
+            near = len(parts.mask) + int(rng.integers(-3, 4))
+            parts = replace(parts, mask_length=max(0, _pick((near, *COUNTS), rng)))
+        elif field == "codec":
+            parts = replace(parts, head=_other_codec(parts.head, rng))
+        elif field in ("template", "base_hash") and len(getattr(parts, field)) == 8:
+            # A wrong hash ends decoding at once: one in ten is enough of that.
+            if rng.random() < 0.1:
+                parts = replace(parts, **{field: rng.bytes(8)})
+        elif field == "template":
+            parts = replace(parts, template=_edit_template(parts.template, rng))
+        else:
+            mine, theirs = getattr(parts, field), getattr(other, field)
+            parts = replace(parts, **{field: _edit(mine, theirs, rng)})
+    return parts.body()
+
+
+def _pick(choices: Sequence[int], rng: np.random.Generator) -> int:
+    return choices[int(rng.integers(len(choices)))]
+
+
+def _other_codec(head: bytes, rng: np.random.Generator) -> bytes:
+    changed = bytearray(head.ljust(6, b"\0"))
+    at = int(rng.integers(4, len(changed)))
+    changed[at] = int(rng.integers(256)) if rng.random() < 0.3 else int(rng.integers(12))
+    return bytes(changed)
+
+
+def _edit_template(field: bytes, rng: np.random.Generator) -> bytes:
+    """Change the template and write its true length before it, three times in four."""
+    if not field:
+        return field
+    at = next((at + 1 for at, byte in enumerate(field) if byte < 128), len(field))
+    changed = _edit(field[at:], field[at:], rng)
+    return write_varint(len(changed)) + changed if rng.random() < 0.75 else field[:at] + changed
+
+
+def _edit(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
+    edit = EDITS[int(rng.integers(len(EDITS)))]
+    return edit(bytearray(data or b"\0"), other, rng)
+
+
+def _place(data: bytes | bytearray, rng: np.random.Generator) -> int:
+    # Counts, modes and lengths stand in front, where a change reaches furthest.
+    if rng.random() < 0.5:
+        return int(rng.integers(min(len(data), 24)))
+    return int(rng.integers(len(data)))
+
+
+def _flip(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    for _ in range(int(rng.integers(1, 4))):
+        data[_place(data, rng)] ^= 1 << int(rng.integers(8))
+    return bytes(data)
+
+
+def _set(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    data[_place(data, rng)] = _pick(INTERESTING, rng)
+    return bytes(data)
+
+
+def _step(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    at = _place(data, rng)
+    data[at] = (data[at] + int(rng.integers(-4, 5))) & 255
+    return bytes(data)
+
+
+def _noise(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    at = _place(data, rng)
+    count = int(rng.integers(1, 9))
+    data[at : at + count] = rng.bytes(count)
+    return bytes(data)
+
+
+def _count(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    at = _place(data, rng)
+    data[at : at + 1] = write_varint(_pick(COUNTS + HUGE, rng))
+    return bytes(data)
+
+
+def _delete(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    at = _place(data, rng)
+    del data[at : at + int(rng.integers(1, 17))]
+    return bytes(data)
+
+
+def _insert(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    at = _place(data, rng)
+    data[at:at] = rng.bytes(int(rng.integers(1, 9)))
+    return bytes(data)
+
+
+def _repeat(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    at = _place(data, rng)
+    piece = bytes(data[at : at + int(rng.integers(1, 33))])
+    data[at:at] = piece * int(rng.integers(1, 5))
+    return bytes(data)
+
+
+def _truncate(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    return bytes(data[: _place(data, rng)])
+
+
+def _append(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    return bytes(data) + (rng.bytes(int(rng.integers(1, 9))) if rng.random() < 0.5 else b"\0")
+
+
+def _splice(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    if not other:
+        return bytes(data)
+    start = _place(other, rng)
+    return bytes(data[: _place(data, rng)]) + other[start:]
+
+
+def _swap(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
+    return other or bytes(data)
+
+
+EDITS: tuple[Callable[[bytearray, bytes, np.random.Generator], bytes], ...] = (
+    _flip, _set, _step, _noise, _count, _delete, _insert, _repeat, _truncate, _append, _splice,
+    _swap, _flip, _step, _set,
+)  # fmt: skip
+
+
+def shortened(body: bytes, keeps: Callable[[bytes], bool]) -> bytes:
+    """Return the shortest body found for which ``keeps`` is still true, by cutting pieces out."""
+    size = max(1, len(body) // 2)
+    while size:
+        at = 0
+        while at < len(body):
+            shorter = body[:at] + body[at + size :]
+            if keeps(shorter):
+                body = shorter
+            else:
+                at += size
+        size //= 2
+    return body
