@@ -9,6 +9,7 @@ the corpus, and replayed first the next time.
 import argparse
 import json
 import platform
+import re
 import resource
 import sys
 import time
@@ -116,7 +117,7 @@ class Fuzzer:
 
     def _note_reason(self, message: str, case: Case, payload: bytes) -> None:
         # One short input for each reason to refuse makes a small corpus that reaches far.
-        reason = "".join("#" if char.isdigit() else char for char in message)[:60]
+        reason = _VARYING.sub("#", message)[:44]
         kept = self.reasons.get(reason)
         if kept is None or len(payload) < len(kept[1]):
             self.reasons[reason] = (case.name, payload)
@@ -134,6 +135,9 @@ class Fuzzer:
             payload = seal(shortened(payload[:-4], still))
         self.findings.append({"case": case.name, "kind": wrong, "payload": payload.hex()})
 
+
+_VARYING = re.compile(r"[\d#,. ()'-]*\d[\d#,. ()'-]*")
+"""Numbers and shapes in a message, which do not make it another one."""
 
 _MAXRSS_UNIT = 1 if platform.system() == "Darwin" else 1024
 
@@ -226,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         entries = [
             {"case": case, "reason": reason, "payload": payload.hex()}
             for reason, (case, payload) in sorted(fuzzer.reasons.items())
-            if case in by_name and len(payload) < 2000
+            if case in by_name and len(payload) < 600
         ]
         text = "".join(json.dumps(entry) + "\n" for entry in entries)
         write_text(options.corpus / "refused.jsonl", text)

@@ -110,6 +110,14 @@ def _arrays(seed: int, size: int) -> dict[str, Array]:
     }
 
 
+def _banded() -> dict[str, Array]:
+    """Return a layer in which some indices of an axis have more and larger weights than others."""
+    rng = np.random.default_rng(6)
+    steps = rng.integers(1, 4096, (1200, 8)) * np.where(np.arange(8) % 3, 1, 64)
+    kept = rng.random((1200, 8)) < np.where(np.arange(8) % 3, 0.4, 0.9)
+    return {"v": np.ones(3, np.float32), "w": (steps * kept / 4096).astype(np.float32)}
+
+
 def _moved(arrays: Mapping[str, Array]) -> dict[str, Array]:
     return {name: (array * 0.98).astype(array.dtype) for name, array in arrays.items()}
 
@@ -156,6 +164,8 @@ def _all_cases(names: set[str]) -> Iterator[Case]:
     many = {"w": (rng.integers(1, 1 << 20, 140_000) / 1024).astype(np.float32)}
     for spec in ("sparse", "sparse:int8", "zlib"):
         yield from _pair(f"{spec}, many", spec, many, {})
+    for spec in ("sparse", "sparse:int8", "sparse:int4", "sparse:bf16"):
+        yield from _pair(f"{spec}, bands", spec, _banded(), {})
     for size, arrays in (("small", small), ("large", large)):
         yield from _based_cases(size, arrays, names)
 

@@ -13,7 +13,7 @@ MODULES = (
     "codecs.base", "codecs.general", "codecs.registry", "codecs.varint", "codecs.arrays",
     "codecs.raw", "codecs.zlib_codec", "codecs.lzma_codec", "codecs.bz2_codec",
     "codecs.zstd_codec", "codecs.pcodec_codec", "codecs.paq9a",
-    "codecs.sparse.codec", "codecs.sparse.masks", "codecs.sparse.positions",
+    "codecs.sparse.codec", "codecs.sparse.parts", "codecs.sparse.bands", "codecs.sparse.masks", "codecs.sparse.positions",
     "codecs.sparse.streams", "codecs.sparse.values", "codecs.sparse.planes",
     "codecs.sparse.bits", "codecs.sparse.floats",
     "compress.pipeline", "compress.stage", "compress.quantize", "compress.cast",
@@ -23,20 +23,21 @@ MODULES = (
 which no line tracing sees."""
 
 NOT_DECODING = re.compile(
-    r"(^|[._])(write|encode|compress|pack_|prepared|refuse|canonical|check_encodable|of$"
+    r"[:._](write|encode|compress|pack_|prepared|refuse|canonical|check_encodable|of$"
     r"|to_bytes|measure|to_codes|error_bound|lost|best_form|from_spec|get_codec|get_stage|names$"
     r"|plain_codec|no_arguments|level_argument|unknown_word|is_staged|__repr__|spec$|general$"
     r"|float_keys|ordered_differences|unzigzag$|candidates|at_survivors|staged$|numbers$|_values$"
     r"|_Parts|_body|_cost|derived_mask|layered$|CodedMask|wire_numbers|embed_template|template_field"
     r"|seal|dense_codes|upper_bits|half_bits|raw_bits|blocks$|join_digits|compress_numbers|_forms$"
-    r"|parameters$|dense_bytes|codec_label|allowed|decode$|StagedCodec.__init__|Codec.__init__"
-    r"|codec_names|pcodec_module|_model$|zigzag_|from_arguments|auto)"
+    r"|is_continuous|Support.mask|payload_sizes|parameters$|dense_bytes|codec_label|allowed|decode$|StagedCodec.__init__|Codec.__init__"
+    r"|codec_names|pcodec_module|_model$|zigzag_|choose_bands|by_size|coarse_counts|saving|spread|split|entropy_bits|supports|layout"
+    r"|Layout|Parts)"
 )
-"""Qualified names of functions of these modules that no decoding calls, or that run before it."""
+"""Functions (``module:qualified name``) that no decoding calls, or that run before it."""
 
 KEPT = re.compile(
     r"decode_bundle|_Layered.blocks|_Same.blocks|_Nested.blocks|_Derived.blocks"
-    r"|PositionReader.blocks|_gap_blocks|^_blocks$|read_forms|_read_bins|decode_block"
+    r"|PositionReader.blocks|_gap_blocks|paq9a:_blocks|read_forms|_read_bins|decode_block"
 )
 """Exceptions to ``NOT_DECODING``."""
 
@@ -114,7 +115,9 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
             function = getattr(function, "func", function)
             function = inspect.unwrap(function) if callable(function) else function
             if isinstance(function, FunctionType) and function.__module__ == module.__name__:
-                name = function.__qualname__
+                name = f"{module.__name__}:{function.__qualname__}"
+                if function.__code__.co_filename != module.__file__:
+                    continue  # methods that dataclasses write
                 if KEPT.search(name) or not NOT_DECODING.search(name):
                     yield function
 

@@ -105,10 +105,19 @@ def pcodec_module() -> Any:
     return pcodec
 
 
-def compress_numbers(numbers: Array, *, level: int) -> bytes:
-    """Return a standalone pcodec file of a 1-D array of a 16, 32 or 64 bit type."""
+def compress_numbers(numbers: Array, *, level: int, plain: bool = False) -> bytes:
+    """Return a standalone pcodec file of a 1-D array of a 16, 32 or 64 bit type.
+
+    ``plain`` numbers are only binned: no search for common factors, short floats or sequences.
+    """
     pcodec = pcodec_module()
     config = pcodec.ChunkConfig(compression_level=level)
+    if plain:
+        config = pcodec.ChunkConfig(
+            compression_level=level,
+            mode_spec=pcodec.ModeSpec.classic(),
+            delta_spec=pcodec.DeltaSpec.no_op(),
+        )
     return bytes(pcodec.standalone.simple_compress(numbers, config))
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from flwr_gan.codecs.arrays import Array, ArraySpec, canonical_zeros, check_encodable
 from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base
 from flwr_gan.codecs.registry import codec_by_id, plain_codec
-from flwr_gan.codecs.sparse.codec import SparseCodec, base_layers, is_weight
+from flwr_gan.codecs.sparse.codec import SparseCodec
+from flwr_gan.codecs.sparse.parts import base_layers, is_weight
 from flwr_gan.compress.stage import Stage, get_stage, stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.base import BaseNeed
-from flwr_gan.codecs.sparse.codec import base_layers
 from flwr_gan.codecs.sparse.masks import mask_hash
+from flwr_gan.codecs.sparse.parts import base_layers
 from flwr_gan.wire.template import Template
 
 BASE_HASH_BYTES = 8

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from flwr_gan.codecs.base import DEFAULT_MAX_BYTES
-from flwr_gan.codecs.sparse.codec import RELATIVE, is_weight
+from flwr_gan.codecs.sparse.bands import read_bands
+from flwr_gan.codecs.sparse.codec import BANDED, RELATIVE
 from flwr_gan.codecs.sparse.masks import LAYERED, MODE_NAMES
+from flwr_gan.codecs.sparse.parts import is_weight
 from flwr_gan.codecs.sparse.positions import FORM_NAMES, read_forms
 from flwr_gan.codecs.sparse.values import CODING_NAMES
 from flwr_gan.codecs.varint import ByteReader
@@ -87,7 +89,7 @@ def _value_mode(info: PayloadInfo) -> str:
     reader = ByteReader(info.body.values, what="values")
     count = reader.varint(limit=1 << 62)
     tag = reader.byte()
-    number = tag & ~RELATIVE
+    number = tag & ~(RELATIVE | BANDED)
     coding = CODING_NAMES[number] if number < len(CODING_NAMES) else f"unknown coding {number}"
     relative = ", differences to the base" if tag & RELATIVE else ""
     return f"{coding}{relative}, {count} survivors"
@@ -113,11 +115,20 @@ def _table(payload: bytes, info: PayloadInfo, template: Template, limit: int) ->
 
 
 def _forms(info: PayloadInfo, template: Template) -> Iterator[str]:
-    layers = sum(is_weight(spec.dtype) for spec in template.specs)
+    """Yield how the mask of each layer is written; of a divided one, how that of each band is."""
+    shapes = [spec.shape for spec in template.specs if is_weight(spec.dtype)]
     if info.codec.general or info.body.mask[:1] != bytes([LAYERED]):
-        return iter(())
-    reader = ByteReader(info.body.mask[1:], what="mask")
-    return (FORM_NAMES[form] for form in read_forms(reader, layers))
+        return
+    units = [1] * len(shapes)
+    values = ByteReader(info.body.values, what="values")
+    values.varint(limit=1 << 62)
+    if values.byte() & BANDED:
+        units = [1 if bands is None else bands.count for bands in read_bands(values, shapes)]
+    forms = iter(read_forms(ByteReader(info.body.mask[1:], what="mask"), sum(units)))
+    for count in units:
+        names = [FORM_NAMES[next(forms)] for _ in range(count)]
+        name = "/".join(dict.fromkeys(names))
+        yield name if count == 1 else f"{count} bands, {name}"
 
 
 if __name__ == "__main__":

@@ -40,6 +40,13 @@ def moved(arrays):
     }
 
 
+def banded():
+    """Return a layer of which every third column has larger weights, as one-hot inputs give it."""
+    w = numbers(8192, 5).reshape(1024, 8)
+    w[:, ::3] *= np.float32(0.015625)
+    return {"w": np.where(np.abs(w) >= np.float32(0.005859375), w, np.float32(0))}
+
+
 SPECIAL = {
     "w": np.array([0, -0.0, 1e-45, np.inf, -np.inf, 3e38, -1], np.float32),
     "nan": np.array([0x7FC00001, 0xFF800003], np.uint32).view(np.float32),
@@ -83,6 +90,7 @@ CASES = {
     "difference_int8": (moved(HALF), {"base": HALF, "base_use": "values", "codec": "sparse:int8"}),
     "nested": (MOST, {"base": HALF, "base_use": "mask"}),
     "derived": (MOST, {"base": HALF, "base_use": "derive"}),
+    "bands": (banded(), {"codec": "sparse:int4"}),
     "derived_by_layer": (
         {**MOST, "conv": HALF["conv"]},
         {"base": HALF, "base_use": "derive"},

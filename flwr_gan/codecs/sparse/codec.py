@@ -12,6 +12,7 @@ import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec, check_encodable
 from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared
+from flwr_gan.codecs.sparse.bands import Bands, read_bands, write_bands
 from flwr_gan.codecs.sparse.floats import (
     add_differences,
     float_keys,
@@ -20,9 +21,18 @@ from flwr_gan.codecs.sparse.floats import (
     unzigzag,
     zigzag,
 )
-from flwr_gan.codecs.sparse.masks import SAME, CodedMask, derived_mask, open_mask, write_mask
+from flwr_gan.codecs.sparse.masks import (
+    LAYERED,
+    SAME,
+    CodedMask,
+    MaskSource,
+    derived_mask,
+    open_mask,
+    write_mask,
+)
+from flwr_gan.codecs.sparse.parts import FLOAT32, Layout, Parts, base_layers, is_weight
 from flwr_gan.codecs.sparse.planes import read_planes, write_planes
-from flwr_gan.codecs.sparse.positions import Support
+from flwr_gan.codecs.sparse.positions import Positions
 from flwr_gan.codecs.sparse.values import (
     BINS,
     MAGNITUDE_BINS,
@@ -38,28 +48,10 @@ from flwr_gan.errors import CodecError, PayloadError
 RELATIVE = 0x80
 """Bit of the value coding that says that values are differences to the base."""
 
-FLOAT32 = np.dtype("<f4")
+BANDED = 0x40
+"""Bit of the value coding that says that layers are divided into bands."""
 
-
-class _Parts:
-    """float32 arrays taken apart: where the survivors of each layer are, and their values."""
-
-    def __init__(self, arrays: Sequence[Array], *, strict: bool) -> None:
-        layers = [_flat(array) for array in arrays]
-        self.shapes = [array.shape for array in arrays]
-        # Strictly, -0.0 is a value like any other; by itself it is pruned.
-        taken = [layer.view(np.uint32) if strict else layer for layer in layers]
-        # Looking for what is not zero in bools is several times faster than in floats.
-        self.supports = [Support.of(layer != 0) for layer in taken]
-        self.values = self.at_survivors(layers)
-
-    def at_survivors(self, layers: Sequence[Array]) -> list[Array]:
-        """Return the values of other layers of the same shapes at the survivors' positions."""
-        pairs = zip(layers, self.supports, strict=True)
-        return [
-            layer if len(support.positions) == support.length else layer[support.positions]
-            for layer, support in pairs
-        ]
+_NUMBER = 0x3F
 
 
 class SparseCodec(Codec):
@@ -102,44 +94,41 @@ class SparseCodec(Codec):
         checked = [check_encodable(array) for array in arrays]
         weights = [array for array in checked if is_weight(array.dtype)]
         others = [array for array in checked if not is_weight(array.dtype)]
-        parts = _Parts(weights, strict=strict and self.lossless)
+        parts = Parts(weights, strict=strict and self.lossless)
         held = None if base is None else base_layers(base)
         tail = write_planes(prepared(others, strict=strict))
         return min(self._candidates(parts, held, base_use, tail), key=_cost)
 
     def _candidates(
-        self, parts: "_Parts", held: list[Array] | None, base_use: BaseUse, tail: bytes
+        self, parts: Parts, held: list[Array] | None, base_use: BaseUse, tail: bytes
     ) -> Iterator[Body]:
         """Yield every coding that is allowed; of equals the first is taken."""
         supports = parts.supports
-        alone = self._values(parts, None) + tail if base_use != "values" else b""
+        if base_use != "values":
+            alone = self._numbers(parts, None)
         if held is None or base_use == "auto":
-            yield _body(write_mask(supports, base=None), alone)
+            bits = 26.0 if self.stage is None else 8.0 * np.dtype(self.stage.code_dtype).itemsize
+            layout = parts.layout(bits_each=bits, values_gain=alone[0] != PCODEC)
+            mask = write_mask(layout.supports, base=None)
+            yield _body(mask, _values(*alone, layout=layout) + tail)
         if held is None:
             return
         mask = write_mask(supports, base=held, derive=base_use == "derive")
         if base_use == "auto" and mask.mode != SAME:
             mask = derived_mask(supports, held) or mask
         if base_use != "values":
-            yield _body(mask, alone)
+            yield _body(mask, _values(*alone) + tail)
         if base_use == "mask":
             return
         try:
-            yield _body(mask, self._values(parts, held) + tail, relative=True)
+            changes = self._numbers(parts, parts.at_survivors(held))
         except CodecError:
             if base_use == "values":
                 raise
+            return
+        yield _body(mask, _values(*changes, relative=True) + tail, relative=True)
 
-    def _values(self, parts: "_Parts", held: list[Array] | None) -> bytes:
-        bases = None if held is None else parts.at_survivors(held)
-        coding, side, numbers = self._numbers(parts, bases)
-        tag = coding | (RELATIVE if bases is not None else 0)
-        head = write_varint(sum(map(len, parts.values))) + bytes([tag])
-        return head + side + write_values(numbers, coding)
-
-    def _numbers(
-        self, parts: "_Parts", bases: list[Array] | None
-    ) -> tuple[int, bytes, list[Array]]:
+    def _numbers(self, parts: Parts, bases: list[Array] | None) -> tuple[int, bytes, list[Array]]:
         """Return the value coding, the stage's numbers, and what the coding is given."""
         if self.stage is not None:
             return _code_coding(self.stage), *self._staged(self.stage, parts, bases)
@@ -154,7 +143,7 @@ class SparseCodec(Codec):
         return MAGNITUDE_BINS, b"", differences
 
     def _staged(
-        self, stage: ElementStage, parts: "_Parts", bases: list[Array] | None
+        self, stage: ElementStage, parts: Parts, bases: list[Array] | None
     ) -> tuple[bytes, list[Array]]:
         side = b""
         codes = []
@@ -176,22 +165,33 @@ class SparseCodec(Codec):
         lengths = [spec.size for spec in weights]
         total = reader.varint(limit=sum(lengths))
         tag = reader.byte()
-        relative = bool(tag & RELATIVE)
+        number, relative = tag & _NUMBER, bool(tag & RELATIVE)
         if relative and held is None:
             raise PayloadError("unknown_base: the values are differences to a base not given")
-        dtype = self._value_dtype(tag & ~RELATIVE, relative)
+        dtype = self._value_dtype(number, relative)
+        bands: list[Bands | None] = [None] * len(weights)
+        if tag & BANDED:
+            if relative or body.mask[:1] != bytes([LAYERED]):
+                raise PayloadError("payload has bands beside a base, which do not go together")
+            bands = read_bands(reader, [spec.shape for spec in weights])
+            lengths = [
+                length
+                for whole, divided in zip(lengths, bands, strict=True)
+                for length in (divided.lengths if divided else [whole])
+            ]
         side = [self._read_side(reader, spec.shape) for spec in weights]
-        values = ValueReader(reader, coding=tag & ~RELATIVE, dtype=dtype, total=total)
+        values = ValueReader(reader, coding=number, dtype=dtype, total=total)
         mask = open_mask(body.mask, lengths, held)
         decoded = []
+        unit = 0
         for layer, spec in enumerate(weights):
             flat = np.zeros(spec.size, FLOAT32)
-            for positions in mask.blocks(layer):
+            for positions in _blocks(mask, unit, bands[layer]):
                 codes = values.read(len(positions))
                 near = held[layer][positions] if relative and held is not None else None
-                flat[positions] = self._weights(
-                    codes, tag & ~RELATIVE, positions, side[layer], near
-                )
+                flat[positions] = self._weights(codes, number, positions, side[layer], near)
+            divided = bands[layer]
+            unit += 1 if divided is None else divided.count
             decoded.append(_shaped(flat, spec))
         mask.finish()
         values.finish()
@@ -244,18 +244,33 @@ def _code_coding(stage: ElementStage) -> int:
     return RADIX if np.dtype(stage.code_dtype).itemsize == 1 else BINS
 
 
-def is_weight(dtype: np.dtype[Any]) -> bool:
-    """Return True for float32, of either byte order: what has a mask."""
-    return dtype.newbyteorder("<") == FLOAT32
+def _values(
+    coding: int,
+    side: bytes,
+    numbers: list[Array],
+    *,
+    relative: bool = False,
+    layout: Layout | None = None,
+) -> bytes:
+    """Code the survivors' numbers, in the order of the layout if there is one."""
+    count = sum(map(len, numbers))
+    tag = coding | (RELATIVE if relative else 0)
+    bands = b""
+    if layout is not None and layout.divided:
+        tag |= BANDED
+        bands = write_bands(layout.bands)
+        numbers = layout.arranged(numbers)
+    return write_varint(count) + bytes([tag]) + bands + side + write_values(numbers, coding)
 
 
-def base_layers(base: Sequence[Array]) -> list[Array]:
-    """Return the float32 arrays of a base, flat and little-endian."""
-    return [_flat(array) for array in base if is_weight(array.dtype)]
-
-
-def _flat(array: Array) -> Array:
-    return np.ascontiguousarray(array).reshape(-1).astype(FLOAT32, copy=False)
+def _blocks(mask: MaskSource, unit: int, bands: Bands | None) -> Iterator[Positions]:
+    """Yield where the survivors of a layer are, band by band if it is divided."""
+    if bands is None:
+        yield from mask.blocks(unit)
+        return
+    for band in range(bands.count):
+        for inside in mask.blocks(unit + band):
+            yield bands.in_layer(band, inside)
 
 
 def _shaped(flat: Array, spec: ArraySpec) -> Array:

@@ -137,10 +137,6 @@ class PositionReader:
             for form, length in zip(self.forms, lengths, strict=True)
         ]
         # A stream without bytes is not written at all.
-        # A stream without bytes is not written at all.
-        self._gaps = ValueReader(
-            reader, coding=MAGNITUDE_BINS, dtype=np.dtype("<u4"), total=sum(self._sizes)
-        )
         bits = [n for form, n in zip(self.forms, lengths, strict=True) if form == BITMAP]
         self._bitmaps = open_stream(reader, empty=not any(bits))
         self._gaps = ValueReader(

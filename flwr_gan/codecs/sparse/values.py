@@ -30,6 +30,9 @@ CODING_NAMES = ("bins", "pcodec", "magnitude bins", "radix")
 
 BLOCK = 1 << 17
 _PCODEC_LEVEL = 8
+_PCODEC_LEVEL_LONG = 10
+_PCODEC_LONG = 1 << 15
+_SAMPLE = 1 << 9
 _FINE_BITS = 3
 
 
@@ -199,8 +202,20 @@ def _read_radix(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
 
 def _write_pcodec(parts: list[Values]) -> bytes:
     numbers = np.concatenate(parts)
-    blob = compress_numbers(numbers, level=_PCODEC_LEVEL)
+    # Where there are many numbers, finer bins pay for the table that describes them.
+    level = _PCODEC_LEVEL if len(numbers) < _PCODEC_LONG else _PCODEC_LEVEL_LONG
+    blob = compress_numbers(numbers, level=level, plain=_is_continuous(numbers))
     return write_varint(len(blob)) + blob
+
+
+def _is_continuous(numbers: Values) -> bool:
+    """Return True if a sample shows neither repeated numbers nor unused low bits.
+
+    Then there is no structure that pcodec's search, which takes most of its time, could find.
+    """
+    sample = numbers[:: max(1, len(numbers) // _SAMPLE)].view(np.uint32)
+    low_bits = int(np.bitwise_or.reduce(sample)) & 255
+    return bool(low_bits) and 4 * len(np.unique(sample)) > 3 * len(sample)
 
 
 def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:

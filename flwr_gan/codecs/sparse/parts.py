@@ -1,0 +1,106 @@
+"""float32 arrays taken apart into masks and values, and put into the order in which they travel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.sparse.bands import Bands, choose_bands
+from flwr_gan.codecs.sparse.positions import Positions, Support
+
+FLOAT32 = np.dtype("<f4")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is coded one after the other: layers, and of divided layers their bands.
+
+    Parameters
+    ----------
+    bands : list of Bands or None
+        How each layer is divided, if it is.
+    supports : list of Support
+        Survivors of each layer or band.
+    orders : list of list of numpy.ndarray
+        For each layer, which of its survivors belong to each band; empty for the whole layer.
+    """
+
+    bands: list[Bands | None]
+    supports: list[Support]
+    orders: list[list[Positions]]
+
+    @property
+    def divided(self) -> bool:
+        """True if any layer has bands."""
+        return any(bands is not None for bands in self.bands)
+
+    def arranged(self, numbers: Sequence[Array]) -> list[Array]:
+        """Return the numbers of each layer, one a survivor, as those of each layer or band."""
+        sections: list[Array] = []
+        for part, orders in zip(numbers, self.orders, strict=True):
+            sections += [part[chosen] for chosen in orders] if orders else [part]
+        return sections
+
+
+class Parts:
+    """float32 arrays taken apart: where the survivors of each layer are, and their values.
+
+    Parameters
+    ----------
+    arrays : sequence of numpy.ndarray of float32
+        The layers, of any shape and byte order.
+    strict : bool
+        -0.0 is a value like any other; otherwise it is pruned.
+    """
+
+    def __init__(self, arrays: Sequence[Array], *, strict: bool) -> None:
+        layers = [flat_layer(array) for array in arrays]
+        self.shapes = [array.shape for array in arrays]
+        taken = [layer.view(np.uint32) if strict else layer for layer in layers]
+        # Looking for what is not zero in bools is several times faster than in floats.
+        self.supports = [Support.of(layer != 0) for layer in taken]
+        self.values = self.at_survivors(layers)
+
+    def at_survivors(self, layers: Sequence[Array]) -> list[Array]:
+        """Return the values of other layers of the same shapes at the survivors' positions."""
+        pairs = zip(layers, self.supports, strict=True)
+        return [
+            layer if len(support.positions) == support.length else layer[support.positions]
+            for layer, support in pairs
+        ]
+
+    def layout(self, *, bits_each: float, values_gain: bool) -> Layout:
+        """Divide the layers into bands where that saves bytes; see ``choose_bands``."""
+        bands: list[Bands | None] = []
+        supports: list[Support] = []
+        orders: list[list[Positions]] = []
+        for values, support, shape in zip(self.values, self.supports, self.shapes, strict=True):
+            chosen = choose_bands(
+                values, support.positions, shape, bits_each=bits_each, values_gain=values_gain
+            )
+            bands.append(chosen)
+            if chosen is None:
+                orders.append([])
+                supports.append(support)
+            else:
+                of_band, in_band = chosen.supports(support.positions)
+                orders.append(of_band)
+                supports += in_band
+        return Layout(bands, supports, orders)
+
+
+def is_weight(dtype: np.dtype[Any]) -> bool:
+    """Return True for float32, of either byte order: what has a mask."""
+    return dtype.newbyteorder("<") == FLOAT32
+
+
+def base_layers(base: Sequence[Array]) -> list[Array]:
+    """Return the float32 arrays of a base, flat and little-endian."""
+    return [flat_layer(array) for array in base if is_weight(array.dtype)]
+
+
+def flat_layer(array: Array) -> Array:
+    """Return a float32 array flat and little-endian."""
+    return np.ascontiguousarray(array).reshape(-1).astype(FLOAT32, copy=False)
