@@ -198,7 +198,7 @@ def _weight(case: Case) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz, report and return 1 if something was found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--corpus", type=Path, default=CORPUS, metavar="FOLDER")

@@ -1,17 +1,19 @@
 """conf/ and overrides -> one validated config object."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_type_hints
 
 import hydra
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from flwr_gan.codecs import get_codec
 from flwr_gan.errors import ConfigError
@@ -19,6 +21,17 @@ from flwr_gan.gan import GanConfig
 from flwr_gan.lottery import LotteryConfig
 
 T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")  # it becomes part of a folder's name and of an override
+_ALLOWED = {
+    bool: "true or false",
+    int: "a whole number",
+    int | None: "a whole number, or null",
+    float: "a number",
+    str: "a word",
+    tuple[int, ...]: "a list of whole numbers",
+    tuple[float, ...]: "a list of numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,12 @@ class RunConfig:
         )
         places = ("server", "clients", "none")
         _require(self.evaluation in places, "evaluation", self.evaluation, " or ".join(places))
-        _require(bool(self.name) and "/" not in self.name, "name", self.name, "a word without /")
+        _require(
+            _NAME.fullmatch(self.name) is not None,
+            "name",
+            self.name,
+            "a word of letters, digits, '.', '_' and '-'",
+        )
         codecs = (self.codec, *self.also_codecs)
         _require(
             len(set(codecs)) == len(codecs), "also_codecs", self.also_codecs, "each codec once"
@@ -122,19 +140,41 @@ def load_config(overrides: Sequence[str] = (), *, default_output: str | None = N
     ConfigError
         Naming the key, what is allowed and the nearest match.
     """
-    resumed = [item.split("=", 1)[1] for item in overrides if item.startswith("resume=")]
-    if resumed and resumed[-1] not in ("", "null"):
-        node = _load_resumed(Path(resumed[-1]), overrides)
-    else:
-        node = _compose(list(overrides))
-        if node.output_dir is None and default_output is not None:
-            node.output_dir = default_output
+    resumed = given("resume", overrides)
+    if resumed is not None:
+        return _validate(_load_resumed(_folder("resume", resumed), overrides))
+    node = _compose(list(overrides))
+    chosen = _path(node, "output_dir")
+    node.output_dir = default_output if chosen is None else str(_folder("output_dir", chosen))
     return _validate(node)
 
 
 def load_file(path: Path) -> RunConfig:
-    """Return the config that a run has written to `path`."""
-    return _validate(cast(DictConfig, OmegaConf.load(path)))
+    """Return the config that a run has written to `path`.
+
+    Raises
+    ------
+    ConfigError
+        When the file cannot be read, or another version of the package has written it.
+    """
+    return _validate(_read(path))
+
+
+def given(key: str, overrides: Sequence[str]) -> str | None:
+    """Return what the overrides give a key, as text without quotes; None for nothing or null.
+
+    Raises
+    ------
+    ConfigError
+        When an override cannot be read.
+    """
+    text = None
+    for item in map(_parse, overrides):
+        if item.key_or_group == key:
+            value = item.value()
+            written = (item.input_line or "").partition("=")[2]
+            text = value if value is None or isinstance(value, str) else written
+    return text
 
 
 def build(node: DictConfig, **runtime: Any) -> Any:
@@ -143,8 +183,11 @@ def build(node: DictConfig, **runtime: Any) -> Any:
     Raises
     ------
     ConfigError
-        When the target does not exist or refuses a setting.
+        When the target does not exist or refuses a setting, or a setting is not free to choose.
     """
+    taken = sorted(set(runtime).intersection(map(str, node)))
+    if taken:
+        raise ConfigError(f"{node.get('_target_')}: {taken[0]} follows from other keys: drop it")
     try:
         # Run-time objects come afterwards: Hydra would turn dataclasses among them into dicts.
         factory = hydra.utils.instantiate(node, _convert_="all", _partial_=True)
@@ -182,16 +225,32 @@ def _require(holds: bool, key: str, value: object, allowed: str) -> None:
 
 
 def _load_resumed(folder: Path, overrides: Sequence[str]) -> DictConfig:
-    others = [item for item in overrides if not item.startswith(("resume=", "output_dir="))]
-    if others:
-        raise ConfigError(
-            f"resume takes all settings from {folder / 'config.yaml'}: drop {' '.join(others)}"
-        )
     path = folder / "config.yaml"
+    places = ("resume", "output_dir")
+    others = [item for item in overrides if _parse(item).key_or_group not in places]
+    if others:
+        raise ConfigError(f"resume takes all settings from {path}: drop {' '.join(others)}")
     if not path.is_file():
         raise ConfigError(f"resume={folder}: there is no {path}; name the folder of an earlier run")
-    node = cast(DictConfig, OmegaConf.load(path))
+    node = _read(path)
     node.resume, node.output_dir = str(folder), str(folder)
+    return node
+
+
+def _read(path: Path) -> DictConfig:
+    """Return the config of an earlier run, with all keys that this version knows."""
+    try:
+        node = OmegaConf.load(path)
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else _first_line(error)
+        raise ConfigError(f"cannot read {path}: {reason}; start a new run") from error
+    if not isinstance(node, DictConfig):
+        raise ConfigError(f"cannot read {path}: it holds no settings; start a new run")
+    absent = [key for key in get_type_hints(RunConfig) if key != "resolved" and key not in node]
+    if absent:
+        raise ConfigError(
+            f"{path} lacks {', '.join(absent)}: another version has written it; start a new run"
+        )
     return node
 
 
@@ -210,7 +269,9 @@ def _compose(overrides: list[str]) -> DictConfig:
                     _check_choice(item, groups[item.key_or_group])
             known = _leaves(hydra.compose("config", overrides=chosen))
             for item in parsed:
-                if item.key_or_group not in groups and not item.is_force_add():
+                adds = item.is_add() or item.is_force_add()
+                free = adds and _has_target(item.key_or_group, known)
+                if item.key_or_group not in groups and not free:
                     _check_key(item.key_or_group, known, groups)
             node = hydra.compose("config", overrides=overrides)
         OmegaConf.resolve(node)
@@ -224,10 +285,14 @@ def _parse(text: str) -> Override:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
         raise ConfigError(
-            f"cannot read {text!r}: expected key=value, values with spaces in quotes"
+            f"cannot read {text!r}: expected key=value; values with spaces or any of ~ = , ( ) "
+            "need quotes, such as output_dir='~/x'"
         ) from error
     if override.is_sweep_override():
-        raise ConfigError(f"{text}: one run takes one value; sweeps go to experiments.sweep")
+        raise ConfigError(
+            f"{text}: one run takes one value, in quotes where it has a comma; sweeps go to "
+            "experiments.sweep"
+        )
     return override
 
 
@@ -266,7 +331,15 @@ def _check_key(key: str, known: list[str], groups: Mapping[str, list[str]]) -> N
     parent, _, _ = key.rpartition(".")
     siblings = [name for name in known if name.rpartition(".")[0] == parent]
     allowed = siblings or sorted({*groups, *(name for name in known if "." not in name)})
-    raise ConfigError(f"unknown key {key}: allowed are {', '.join(allowed)}{_nearest(key, known)}")
+    more = f"; +{key}=... passes on what its _target_ takes" if _has_target(key, known) else ""
+    raise ConfigError(
+        f"unknown key {key}: allowed are {', '.join(allowed)}{_nearest(key, known)}{more}"
+    )
+
+
+def _has_target(key: str, known: list[str]) -> bool:
+    """Tell whether a key belongs to a node whose ``_target_`` says which keys there are."""
+    return f"{key.partition('.')[0]}._target_" in known
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
@@ -282,18 +355,25 @@ def _first_line(error: Exception) -> str:
 
 def _typed(schema: type[T], node: DictConfig, group: str) -> T:
     """Return the checked dataclass of one group."""
+    kinds = get_type_hints(schema)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), node)
         return cast(T, OmegaConf.to_object(merged))
+    except ConfigKeyError as error:
+        key = f"{group}.{error.full_key}"
+        raise ConfigError(f"unknown key {key}: allowed are {', '.join(kinds)}") from error
     except OmegaConfBaseException as error:
-        key = f"{group}.{error.full_key}" if error.full_key else group
-        raise ConfigError(f"{key}: {_first_line(error)}") from error
+        field = re.split(r"[.\[]", error.full_key or "")[0]
+        if field not in kinds:
+            raise ConfigError(f"{group}: {_first_line(error)}") from error
+        allowed = _ALLOWED.get(kinds[field], str(kinds[field]))
+        raise ConfigError(f"{group}.{field}={node.get(field)}: allowed is {allowed}") from error
 
 
 def _scalar(node: DictConfig, key: str, kind: type[T]) -> T:
     value = node.get(key)
     if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
-        raise ConfigError(f"{key}={value}: expected {kind.__name__}")
+        raise ConfigError(f"{key}={value}: allowed is {_ALLOWED[kind]}")
     return value
 
 
@@ -306,10 +386,24 @@ def _words(node: DictConfig, key: str) -> tuple[str, ...]:
 
 def _path(node: DictConfig, key: str) -> str | None:
     value = node.get(key)
+    if isinstance(value, bool | DictConfig | ListConfig):
+        raise ConfigError(f"{key}={value}: allowed is a folder, or null")
     return None if value is None else str(value)
 
 
+def _folder(key: str, text: str) -> Path:
+    if not text.strip():
+        raise ConfigError(f"{key} is empty: allowed is a folder, or null")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{key}={text}: {error}") from error
+
+
 def _validate(node: DictConfig) -> RunConfig:
+    for group in ("gan", "lottery", "federation", "data", "partition", "strategy"):
+        if not isinstance(node.get(group), DictConfig):
+            raise ConfigError(f"{group}={node.get(group)}: allowed are keys such as {group}.KEY")
     try:
         return RunConfig(
             name=_scalar(node, "name", str),

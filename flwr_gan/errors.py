@@ -40,6 +40,8 @@ class DataError(FlwrGanError):
 class PartitionError(FlwrGanError):
     """A split leaves a client without data."""
 
+    exit_status = 2
+
 
 class CodecError(FlwrGanError):
     """A codec is unknown, not installed, or cannot encode this array."""

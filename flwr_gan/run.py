@@ -1,6 +1,7 @@
 """One run on the server: scores each round, keeps the books, writes the output folder."""
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from flwr_gan import __version__
 from flwr_gan.atomic import write_text
 from flwr_gan.checkpoint import Checkpoint
+from flwr_gan.errors import TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.gan import generator_arrays, torch_threads
 from flwr_gan.metrics import SampleJudge
@@ -126,25 +128,40 @@ class Run:
         begun = time.perf_counter()
         weights = parameters_to_ndarrays(parameters)
         row = self.measured(server_round) | dict(metrics)
-        if self.config.evaluation == "server":
+        if self.config.evaluation == "server" and len(self._classes()):
             row |= self._score(server_round, weights)
         row["wall_s"] = seconds + time.perf_counter() - begun
         self.rounds.append(row)
+        last = server_round == self.num_rounds
+        if last:
+            self.save_generators(weights)  # before the checkpoint, which ends the last round
         self.write_progress(weights)
         log.info("%s", self._line(row))
-        if server_round == self.num_rounds:
+        if last:
             self.close(weights)
 
     def close(self, weights: NDArrays) -> None:
-        """Write what the finished run leaves behind; the summary comes last."""
+        """Write what the finished run leaves behind; the summary comes last.
+
+        Raises
+        ------
+        TrainingError
+            When no client delivered anything in any round.
+        """
+        if not any(row["clients"] for row in self.rounds):
+            reasons = [reason for found in self.strategy.failures.values() for reason in found]
+            first = reasons[0] if reasons else "no client was sampled"
+            raise TrainingError(
+                f"no client delivered anything in {len(self.rounds)} rounds: {first}"
+            )
+        self.write_progress(weights)
         write_twins(self, weights)
         summary = self.write_results(weights)
         for line in closing_lines(self.rounds, summary, self.folder):
             log.info("%s", line)
 
     def write_results(self, weights: NDArrays) -> dict[str, Any]:
-        """Write generators, figures and the summary, and return the summary."""
-        self._save_generators(weights)
+        """Write figures and the summary, and return the summary."""
         data = self.federation.dataset
         labels_N = np.repeat(self._classes(), GRID_COLUMNS)
         x_NTC = self._generate(weights, labels_N, derive_seed(self.config.seed, "grid"))
@@ -153,7 +170,10 @@ class Run:
         save_figure(sample_grid(x_KnTC, names, data.kind), self.folder / "samples.png")
         save_figure(rounds_figure(pd.DataFrame(self.rounds)), self.folder / "rounds.png")
         summary = self.summary()
-        write_text(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+        write_text(
+            self.folder / "summary.json",
+            json.dumps(_jsonable(summary), indent=2, allow_nan=False) + "\n",
+        )
         return summary
 
     def summary(self) -> dict[str, Any]:
@@ -265,7 +285,7 @@ class Run:
         generator, _ = self.federation.networks(self.config.seed)
         return dict(zip(generator_arrays(generator), weights, strict=True))
 
-    def _save_generators(self, weights: NDArrays) -> None:
+    def save_generators(self, weights: NDArrays) -> None:
         """Save the global generator and the last uploads, readable by ``flwr_gan.wire.load``.
 
         An upload is saved as it travelled; one that leans on what the server had sent before is
@@ -295,11 +315,18 @@ class Run:
             memory=self.strategy.exchange.known.state_arrays(),
             seconds=self.seconds,
         )
-        checkpoint.write(self.folder)
         rounds = pd.DataFrame(self.rounds).to_csv(index=False)
         write_text(self.folder / "rounds.csv", rounds)
         messages = self.strategy.ledger.to_frame().to_csv(index=False)
         write_text(self.folder / "messages.csv", messages)
+        checkpoint.write(self.folder)  # last: what it does not hold is written anew
+
+
+def _jsonable(value: Any) -> Any:
+    """Return the value with null in place of NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _jsonable(item) for key, item in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def closing_lines(

@@ -45,6 +45,7 @@ def server_fn(context: Context) -> ServerAppComponents:
     parameters = run.open()
     server = RoundServer(
         strategy=run.strategy,
+        num_clients=run.config.federation.num_clients,
         first_round=run.first_round,
         parameters=parameters,
         on_round=run.on_round,

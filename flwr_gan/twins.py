@@ -39,6 +39,7 @@ def write_twins(run: "Run", weights: list[NDArray[Any]]) -> None:
     for twin in _twins(run):
         twin.open()
         twin.write_progress(weights)
+        twin.save_generators(weights)
         summary = twin.write_results(weights)
         up, down = (summary["totals"][f"{direction}_bytes"] for direction in ("up", "down"))
         log.info("%s: %s bytes up, %s down; %s", twin.config.codec, up, down, twin.folder)

@@ -1,5 +1,6 @@
 """A lottery ticket that the whole federation shares (paper 000, Alg. 2; the server prunes)."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from logging import getLogger
 from typing import Any
@@ -85,17 +86,23 @@ class FederatedTicket(FedAvg):
         **fedavg: Any,
     ) -> None:
         super().__init__(initial_parameters=initial_parameters, **fedavg)
+        _require_count("rounds_per_level", rounds_per_level, least=1)
+        _require_count("iterations", iterations, least=0)
+        _require_count("rewind_round", rewind_round, least=1)
+        if not isinstance(train_final, bool) or not (train_final or iterations):
+            raise ConfigError(
+                f"strategy.train_final={train_final}: allowed are true and, with iterations of 1 "
+                "or more, false"
+            )
         if rewind not in REWINDS:
             raise ConfigError(f"strategy.rewind={rewind}: allowed are {', '.join(REWINDS)}")
-        if rounds_per_level < 1:
-            raise ConfigError(f"strategy.rounds_per_level={rounds_per_level}: allowed is 1 or more")
-        if not 1 <= rewind_round <= rounds_per_level:
+        if rewind_round > rounds_per_level:
             raise ConfigError(
                 f"strategy.rewind_round={rewind_round}: allowed is 1 to {rounds_per_level}, "
                 "the rounds of the first level"
             )
-        if proximal_mu < 0:
-            raise ConfigError(f"strategy.proximal_mu={proximal_mu}: allowed is 0 or more")
+        if not isinstance(proximal_mu, (int, float)) or not 0 <= proximal_mu < math.inf:
+            raise ConfigError(f"strategy.proximal_mu={proximal_mu}: allowed is a number from 0 up")
         weights = parameters_to_ndarrays(initial_parameters)
         self.names = list(names or map(str, range(len(weights))))
         self.pruner = LotteryPruner(
@@ -106,6 +113,7 @@ class FederatedTicket(FedAvg):
         self.rewind_to, self.rewind_round = rewind, rewind_round
         self.proximal_mu = proximal_mu
         self._early: dict[str, NDArray[np.float32]] | None = None
+        self._broadcast: Parameters | None = None
 
     def __repr__(self) -> str:
         return (
@@ -131,14 +139,13 @@ class FederatedTicket(FedAvg):
     ) -> list[tuple[ClientProxy, FitIns]]:
         """Send the survivors; where a level begins, prune and rewind them first."""
         level = self.level(server_round)
-        begins = (server_round - 1) % self.rounds_per_level == 0
-        if begins and level > self.pruner.level:
+        if level > self.pruner.level:
             parameters = self._next_level(parameters)
-        config: dict[str, Scalar] = {
-            "round": server_round,
-            "masked": level > 0,
-            "restart": begins and level > 0 and self.rewind_to != "none",
-        }
+        self._broadcast = parameters
+        config: dict[str, Scalar] = {"round": server_round, "masked": level > 0}
+        if level > 0 and self.rewind_to != "none":
+            # Also for a client that is sampled later in the level, or failed when it began.
+            config["restart_from"] = level * self.rounds_per_level + 1
         if self.proximal_mu:
             config["proximal_mu"] = self.proximal_mu
         instructions = super().configure_fit(server_round, parameters, client_manager)
@@ -155,7 +162,8 @@ class FederatedTicket(FedAvg):
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
         """Average the survivors, weighted by the clients' samples, one client at a time."""
         if not results or (not self.accept_failures and failures):
-            return None, {}
+            # What was broadcast, which at the beginning of a level is pruned and rewound.
+            return self._broadcast, {}
         mean = self._average(results)
         if self.level(server_round) == 0 and server_round == self.rewind_round:
             self._early = mean
@@ -206,3 +214,8 @@ def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[st
     for name, array in arrays.items():
         if name.startswith(prefix):
             yield name.removeprefix(prefix), array
+
+
+def _require_count(key: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"strategy.{key}={value}: allowed is a whole number from {least} up")

@@ -86,6 +86,20 @@ class Codec(ABC):
             If the arrays cannot be coded, or not in the way asked for.
         """
 
+    def select(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> "Codec":
+        """Return the codec that a payload of these arrays is to name: this one, unless it chooses.
+
+        The arguments are those of ``encode_bundle``.
+        """
+        return self
+
     @abstractmethod
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None

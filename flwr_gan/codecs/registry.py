@@ -26,6 +26,9 @@ _CODECS = (
 )
 _OPTIONAL = {"pcodec": "pcodec", "paq9a": "numba"}
 
+_CHOOSING = {"auto": "flwr_gan.codecs.auto"}
+"""What chooses one of these codecs for each payload, and has no number of its own."""
+
 _STAGED_SPECS = "flwr_gan.compress.pipeline"
 
 
@@ -45,7 +48,7 @@ def get_codec(spec: str) -> Codec:
     ----------
     spec : str
         ``NAME``, ``NAME:LEVEL``, ``sparse:VALUES`` or ``STAGE+NAME``, without spaces: ``raw``,
-        ``zlib:9``, ``sparse:int8``, ``quantize:int8:channel+zstd:19``.
+        ``zlib:9``, ``sparse:int8``, ``quantize:int8:channel+zstd:19``; or ``auto``, ``auto:MBITS``.
 
     Raises
     ------
@@ -59,6 +62,9 @@ def get_codec(spec: str) -> Codec:
     if staged.is_staged(spec):
         codec: Codec = staged.from_spec(spec)
         return codec
+    if name in _CHOOSING:
+        chooser: Codec = importlib.import_module(_CHOOSING[name]).from_spec(tuple(arguments))
+        return chooser
     return plain_codec(name, tuple(arguments))
 
 
@@ -66,7 +72,7 @@ def plain_codec(name: str, arguments: tuple[str, ...]) -> Codec:
     """Return the codec ``name`` with the words after it in its spec."""
     modules = {known: module for known, _, module in _CODECS}
     if name not in modules:
-        raise unknown_word("codec", name, modules)
+        raise unknown_word("codec", name, (*modules, *_CHOOSING))
     codec: Codec = importlib.import_module(modules[name]).from_spec(arguments)
     return codec
 

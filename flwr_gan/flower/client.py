@@ -29,6 +29,7 @@ from flwr_gan.wiring import Federation, federation_from
 Config = Mapping[str, Scalar]
 
 STATE = "flwr_gan.trainer"  # critic and optimisers, between rounds
+ROUND = "round"  # in which they were trained last
 
 
 class GanClient(NumPyClient):
@@ -37,8 +38,8 @@ class GanClient(NumPyClient):
     Critic and optimisers stay on the client, in ``context.state``; only the generator travels.
 
     The server's config may hold: ``round`` (int), ``task`` (``"train"`` or ``"ticket"``),
-    ``masked`` (zeros of the broadcast are pruned weights), ``restart`` (critic and optimisers
-    start anew) and ``proximal_mu``.
+    ``masked`` (zeros of the broadcast are pruned weights), ``restart_from`` (round from which
+    critic and optimisers start anew) and ``proximal_mu``.
     """
 
     def __init__(self, federation: Federation, context: Context) -> None:
@@ -93,8 +94,11 @@ class GanClient(NumPyClient):
         arrays = _named(generator, parameters)
         load_generator_arrays(generator, arrays)
         trainer = self._trainer(generator, critic)
-        if STATE in self._state and not config.get("restart"):
-            trainer.load_state_arrays(record_to_arrays(self._state[STATE]))
+        if STATE in self._state:
+            remembered = record_to_arrays(self._state[STATE])
+            trained_in = int(remembered.pop(ROUND)[0])
+            if trained_in >= int(config.get("restart_from", 0)):
+                trainer.load_state_arrays(remembered)
         trainer.train(
             self._train.x_NTC,
             self._train.y_N,
@@ -105,7 +109,8 @@ class GanClient(NumPyClient):
             proximal_mu=float(config.get("proximal_mu", 0.0)),
             progress=f"round {server_round}, client {self._partition}",
         )
-        self._state[STATE] = arrays_to_record(trainer.state_arrays())
+        now = {ROUND: np.array([server_round])}
+        self._state[STATE] = arrays_to_record(trainer.state_arrays() | now)
         return list(generator_arrays(generator).values())
 
     def _find_ticket(self, server_round: int) -> NDArrays:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -109,11 +109,20 @@ class Exchange:
     def begin(self, server_round: int, kind: Kind) -> None:
         """Start an exchange of messages; what the last one remembered is dropped."""
         for node in set(self._sent) - self._answered:
-            self.known.forget(node)
+            self.known.forget(self.holder(node))
         self._answered.clear()
         self.round, self.kind = server_round, kind
         self._broadcasts.clear()
         self._sent.clear()
+
+    def holder(self, node: int) -> str:
+        """Return the name under which the memory knows a node."""
+        partition = self.partitions.get(node, -1)
+        return f"node {node}" if partition < 0 else f"partition {partition}"
+
+    def strangers(self, nodes: Iterable[int]) -> list[int]:
+        """Return the nodes that may hold something, if only it were known who they are."""
+        return [n for n in nodes if self.known.held and self.partitions.get(n, -1) < 0]
 
     @property
     def note(self) -> str:
@@ -130,7 +139,7 @@ class Exchange:
 
         Returns the broadcast and whether it was encoded by this call.
         """
-        held = self.known.base_of(node, record) if self.memory else None
+        held = self.known.base_of(self.holder(node), record) if self.memory else None
         key = (id(source), held)
         if key not in self._broadcasts:
             # The source is kept alive beside its broadcast, so that its id stays its own.
@@ -205,7 +214,7 @@ class Exchange:
             down, broadcasts = self._sent[node]
             down.row.decode_s = learnt.decode_s
             for record, broadcast in broadcasts.items():
-                self.known.confirm(node, record, broadcast.name)
+                self.known.confirm(self.holder(node), record, broadcast.name)
         return entry
 
     def learn(self, node: int, partition: int) -> None:
@@ -256,15 +265,15 @@ class Exchange:
         row = entry.row
         try:
             arrays, seconds = _timed(decode)
+            for name, array in arrays.items():
+                if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
+                    raise PayloadError(f"array {name} holds values that are not finite")
         except PayloadError:
-            row.payload_bytes += len(payload)
+            row.payload_bytes += len(payload)  # these bytes travelled; nothing else counts
             raise
         row.decode_s = seconds if math.isnan(row.decode_s) else row.decode_s + seconds
         _count(row, payload, arrays)
         self._compare(entry, arrays, record)
-        for name, array in arrays.items():
-            if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
-                raise PayloadError(f"array {name} holds values that are not finite")
 
     def carried(
         self, direction: Direction, node: int, content: RecordDict, *, kind: Kind | None = None

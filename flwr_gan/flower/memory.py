@@ -48,15 +48,22 @@ class Remembered:
 
 @dataclass
 class ServerMemory:
-    """The last broadcasts, and who holds which."""
+    """The last broadcasts, and who holds which.
+
+    A holder is named by its partition, which outlives its node's id, or by the id where a node
+    tells no partition.
+    """
 
     broadcasts: "OrderedDict[bytes, Remembered]" = field(default_factory=OrderedDict)
-    held: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    held: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
-    def base_of(self, node: int, record: str) -> bytes | None:
-        """Return the name of what a node holds, None when the server does not have it any more."""
-        name = self.held.get((node, slot(record)))
-        return name if name in self.broadcasts else None
+    def base_of(self, holder: str, record: str) -> bytes | None:
+        """Return the name of what a holder has, None when the server does not have it any more."""
+        name = self.held.get((holder, slot(record)))
+        if name is None or name not in self.broadcasts:
+            return None
+        self.broadcasts.move_to_end(name)
+        return name
 
     def remember(self, name: bytes, broadcast: Remembered) -> None:
         """Keep a broadcast; the one that was used longest ago makes room."""
@@ -65,18 +72,18 @@ class ServerMemory:
         while len(self.broadcasts) > KEPT_BROADCASTS:
             self.broadcasts.popitem(last=False)
 
-    def confirm(self, node: int, record: str, name: bytes) -> None:
-        """Note that a node has decoded a broadcast."""
-        self.held[node, slot(record)] = name
+    def confirm(self, holder: str, record: str, name: bytes) -> None:
+        """Note that a holder has decoded a broadcast."""
+        self.held[holder, slot(record)] = name
 
-    def forget(self, node: int) -> None:
-        """Note that nobody knows what a node holds."""
-        for key in [key for key in self.held if key[0] == node]:
+    def forget(self, holder: str) -> None:
+        """Note that nobody knows what a holder has."""
+        for key in [key for key in self.held if key[0] == holder]:
             del self.held[key]
 
     def state_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the memory as arrays, for a checkpoint."""
-        holders = [[node, record, name.hex()] for (node, record), name in self.held.items()]
+        holders = [[who, record, name.hex()] for (who, record), name in self.held.items()]
         state: dict[str, NDArray[Any]] = {
             "holders": np.frombuffer(json.dumps(holders).encode(), dtype=np.uint8)
         }
@@ -89,7 +96,7 @@ class ServerMemory:
     def load_state_arrays(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what ``state_arrays`` gave."""
         holders = json.loads(state["holders"].tobytes())
-        self.held = {(node, record): bytes.fromhex(name) for node, record, name in holders}
+        self.held = {(who, record): bytes.fromhex(name) for who, record, name in holders}
         self.broadcasts = OrderedDict()
         for key in sorted(key for key in state if key.endswith("/arrays")):
             residual = key.removesuffix("arrays") + "residual"

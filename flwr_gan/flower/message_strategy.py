@@ -1,5 +1,6 @@
 """The server's half of the wire for strategies of Flower's message API."""
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from logging import getLogger
@@ -159,6 +160,7 @@ class CompressedMessageStrategy(Strategy):
 
     def _open(self, server_round: int, replies: Iterable[Message]) -> list[Message]:
         opened = [self._open_one(reply) for reply in sorted(replies, key=_place)]
+        opened = _refuse_outsiders(opened)
         reasons = [str(reply.error.reason) for reply in opened if reply.has_error()]
         self.failures.setdefault(server_round, []).extend(reasons)
         for reason in reasons:
@@ -181,9 +183,7 @@ class CompressedMessageStrategy(Strategy):
                 self.exchange.check(entry, payload, decode, record=name)
                 content.array_records[name] = arrays_to_record(decode())
         except PayloadError as error:
-            refusal = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error))
-            refused: Message = Message(metadata=reply.metadata, error=refusal)  # type: ignore[call-overload]
-            return refused
+            return _refusal(reply, str(error))
         reply.content = content
         return reply
 
@@ -191,3 +191,30 @@ class CompressedMessageStrategy(Strategy):
 def _place(reply: Message) -> tuple[int, int]:
     note = peek_note(reply.content) if reply.has_content() else None
     return partition_in(note), reply.metadata.src_node_id
+
+
+def _refusal(reply: Message, reason: str) -> Message:
+    error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)
+    refused: Message = Message(metadata=reply.metadata, error=error)  # type: ignore[call-overload]
+    return refused
+
+
+def _records(reply: Message) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Return the names of a reply's array records, and of its metric records with their keys."""
+    metrics = {name: tuple(sorted(r)) for name, r in reply.content.metric_records.items()}
+    return tuple(sorted(reply.content.array_records)), tuple(sorted(metrics.items()))
+
+
+def _refuse_outsiders(replies: list[Message]) -> list[Message]:
+    """Refuse replies whose records are not those of most: one would fail the round for all."""
+    shapes = Counter(_records(reply) for reply in replies if reply.has_content())
+    if len(shapes) < 2:
+        return replies
+    (usual, _), *_ = shapes.most_common(1)
+    reason = f"its records {{}} are not those of the other replies, {usual}"
+    return [
+        _refusal(reply, reason.format(_records(reply)))
+        if reply.has_content() and _records(reply) != usual
+        else reply
+        for reply in replies
+    ]

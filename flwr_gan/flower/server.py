@@ -10,9 +10,12 @@ from flwr.server.client_manager import SimpleClientManager
 from flwr.server.history import History
 from flwr.server.server import Server
 
+from flwr_gan.errors import ConfigError
 from flwr_gan.flower.strategy import CompressedStrategy
 
 log = getLogger(__name__)
+
+PATIENCE_S = 60.0
 
 
 class RoundServer(Server):
@@ -22,6 +25,8 @@ class RoundServer(Server):
     ----------
     strategy : CompressedStrategy
         The wrapped strategy.
+    num_clients : int
+        How many nodes take part in the run.
     first_round : int
         1, or the round after the last finished one.
     parameters : Parameters or None
@@ -35,11 +40,13 @@ class RoundServer(Server):
         self,
         *,
         strategy: CompressedStrategy,
+        num_clients: int,
         first_round: int,
         parameters: Parameters | None,
         on_round: Callable[[int, Parameters, dict[str, Any], float], None],
     ) -> None:
         super().__init__(client_manager=SimpleClientManager(), strategy=strategy)
+        self._num_clients = num_clients
         self._first_round = first_round
         self._resumed = parameters
         self._on_round = on_round
@@ -48,6 +55,7 @@ class RoundServer(Server):
         """Run the rounds that are left."""
         history = History()
         started = time.perf_counter()
+        self._await_clients()
         if self._resumed is None:
             self.parameters = self._get_initial_parameters(server_round=0, timeout=timeout)
         else:
@@ -63,3 +71,22 @@ class RoundServer(Server):
             metrics = {} if evaluated is None else evaluated[1]
             self._on_round(server_round, self.parameters, metrics, time.perf_counter() - begun)
         return history, time.perf_counter() - started
+
+    def _await_clients(self) -> None:
+        """Wait until as many nodes are connected as the config names.
+
+        Raises
+        ------
+        ConfigError
+            When there are too many, or after a minute still too few.
+        """
+        deadline = time.perf_counter() + PATIENCE_S
+        while (found := self._client_manager.num_available()) < self._num_clients:
+            if time.perf_counter() > deadline:
+                break
+            time.sleep(0.1)
+        if found != self._num_clients:
+            raise ConfigError(
+                f"{found} nodes are connected and federation.num_clients={self._num_clients}: "
+                "make both the same (num-supernodes under flwr run, --num-supernodes otherwise)"
+            )

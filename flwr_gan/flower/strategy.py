@@ -1,6 +1,7 @@
 """The server's half of the wire for Flower's legacy strategies."""
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from logging import getLogger
@@ -36,6 +37,7 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.flower.exchange import Exchange
 from flwr_gan.flower.notes import NOTE, QUERY, partition_in
 from flwr_gan.flower.records import (
+    PAYLOAD_STYPE,
     Arrays,
     arrays_to_parameters,
     named_parameters,
@@ -47,6 +49,8 @@ from flwr_gan.seeding import derive_seed
 from flwr_gan.wire.ledger import Ledger
 
 log = getLogger(__name__)
+
+HINT = ": the client got a payload and could not read it; list compression_mod in its mods"
 Ins = TypeVar("Ins", FitIns, EvaluateIns)
 _RECORDS = {FitIns: "fitins.parameters", EvaluateIns: "evaluateins.parameters"}
 Failures = list[tuple[ClientProxy, Any] | BaseException]
@@ -250,6 +254,8 @@ class CompressedStrategy(Strategy):
 
     def _encode(self, instructions: list[tuple[ClientProxy, Ins]]) -> list[tuple[ClientProxy, Ins]]:
         coded: list[tuple[ClientProxy, Ins]] = []
+        strangers = set(self.exchange.strangers(int(client.cid) for client, _ in instructions))
+        self._partitions_of([client for client, _ in instructions if int(client.cid) in strangers])
         self._proxies = {int(client.cid): client for client, _ in instructions}
         for client, ins in instructions:
             node, record = int(client.cid), _RECORDS[type(ins)]
@@ -311,9 +317,13 @@ def _place(reply: tuple[ClientProxy, FitRes | EvaluateRes]) -> tuple[int, int]:
 
 
 def _reason(failure: tuple[ClientProxy, Any] | BaseException) -> str:
-    """Return one line that says why a client failed."""
+    """Return one line that says why a client failed, without what Flower wraps around it."""
     if isinstance(failure, BaseException):
         text = str(failure) or type(failure).__name__
     else:
         text = str(failure[1].status.message)
-    return " ".join(text.split())
+    wrapped = re.fullmatch(
+        r"Message contains an Error \(reason: (.*)\)\. It originated.*", text, re.S
+    )
+    text = " ".join((wrapped[1] if wrapped else text).split())
+    return text + HINT if PAYLOAD_STYPE in text or "pickled" in text else text

@@ -121,10 +121,10 @@ def _speeds(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     axes.set_yticks(at, labels)
     axes.invert_yaxis()
     axes.set_xlabel("MB of float32 a second, one core")
-    axes.set_title(f"speed and ratio, {name}")
+    axes.set_title(f"speed and ratio, {name}", loc="left")
     _log(axes, "x", (1, 10, 100, 1000, 10000))
     _tidy(axes)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
 
 
 def _log(axes: Axes, which: str, ticks: Sequence[float]) -> None:

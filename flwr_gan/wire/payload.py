@@ -31,7 +31,8 @@ def encode_payload(
     arrays : mapping of str to numpy.ndarray
         Arrays of any shape and any dtype among bool, integers, floats and complex numbers.
     codec : str or Codec, default="sparse"
-        A codec spec, such as ``"zlib:9"`` or ``"sparse:int8"``.
+        A codec spec, such as ``"zlib:9"``, ``"sparse:int8"``, or ``"auto"``, which chooses one:
+        ``describe_payload(payload).codec_label`` tells which.
     base : mapping of str to numpy.ndarray, optional
         Arrays of the same template that the receiver holds, bit for bit.
     base_use : {"auto", "mask", "values", "derive"}, default="auto"
@@ -59,6 +60,7 @@ def encode_payload(
             raise CodecError("base does not have the names, shapes and dtypes of the arrays")
     if held is None and base_use != "auto":
         raise CodecError(f"base_use={base_use!r} needs a base")
+    chosen = chosen.select(ordered, strict=strict, base=held, base_use=base_use)
     body = chosen.encode_bundle(ordered, strict=strict, base=held, base_use=base_use)
     name = b""
     if held is not None and body.base_need != "none":

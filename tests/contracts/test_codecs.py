@@ -10,7 +10,7 @@ from flwr_gan.codecs import codec_names, get_codec
 from flwr_gan.codecs.arrays import DTYPES
 from flwr_gan.errors import CodecError, PayloadError
 
-LOSSLESS = [*codec_names(), "sparse:pcodec"]
+LOSSLESS = [*codec_names(), "sparse:pcodec", "auto", "auto:1000"]
 LOSSY = [
     *(f"sparse:{kind}" for kind in ("int8", "int6", "int5", "int4", "fp16", "bf16")),
     "quantize:int8:channel+zstd:19",

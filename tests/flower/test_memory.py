@@ -67,28 +67,28 @@ def test_a_client_says_when_it_does_not_hold_the_base(held):
 def test_the_server_forgets_the_broadcasts_that_nobody_used_for_long():
     memory = ServerMemory()
     names = [bytes([i]) * 8 for i in range(KEPT_BROADCASTS + 1)]
-    memory.confirm(1, "arrays", names[0])
+    memory.confirm("partition 1", "arrays", names[0])
     for i, name in enumerate(names):
         memory.remember(name, Remembered(weights(i), {}))
-    assert memory.base_of(1, "arrays") is None
-    memory.confirm(1, "arrays", names[2])
-    assert memory.base_of(1, "arrays") == names[2]
-    memory.forget(1)
-    assert memory.base_of(1, "arrays") is None
+    assert memory.base_of("partition 1", "arrays") is None
+    memory.confirm("partition 1", "arrays", names[2])
+    assert memory.base_of("partition 1", "arrays") == names[2]
+    memory.forget("partition 1")
+    assert memory.base_of("partition 1", "arrays") is None
 
 
 def test_training_and_evaluation_of_the_legacy_api_share_one_model():
     memory = ServerMemory()
     memory.remember(b"x" * 8, Remembered(weights(0), {}))
-    memory.confirm(3, "evaluateins.parameters", b"x" * 8)
-    assert memory.base_of(3, "fitins.parameters") == b"x" * 8
+    memory.confirm("node 3", "evaluateins.parameters", b"x" * 8)
+    assert memory.base_of("node 3", "fitins.parameters") == b"x" * 8
 
 
 def test_server_memory_survives_a_checkpoint():
     memory, other = ServerMemory(), ServerMemory()
     memory.remember(b"a" * 8, Remembered(weights(0), {"0": weights(1)["0"]}))
     memory.remember(b"b" * 8, Remembered(weights(2), {}))
-    memory.confirm(2**63 + 5, "arrays", b"b" * 8)
+    memory.confirm("node 9", "arrays", b"b" * 8)
     other.load_state_arrays(memory.state_arrays())
     assert other.held == memory.held
     assert list(other.broadcasts) == list(memory.broadcasts)
@@ -171,7 +171,7 @@ def test_error_feedback_makes_up_for_a_coarse_codec():
             exchange.begin(server_round, "train")
             source = object()
             broadcast, _ = exchange.broadcast(source, lambda: target, 1, "arrays")
-            exchange.known.confirm(1, "arrays", broadcast.name)
+            exchange.known.confirm(exchange.holder(1), "arrays", broadcast.name)
             decoded.append(broadcast.base["0"])
         return float(np.abs(np.mean(decoded, axis=0) - target["0"]).mean())
 

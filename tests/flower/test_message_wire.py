@@ -120,3 +120,25 @@ def test_wrapping_the_wrong_kind_names_the_other_wrapper():
         CompressedMessageStrategy(LegacyFedAvg())
     with pytest.raises(TypeError, match="expected a flwr"):
         CompressedMessageStrategy(object())
+
+
+@pytest.mark.parametrize("spoilt", ["no metrics", "another metric", "renamed record", "no arrays"])
+def test_one_reply_with_other_records_does_not_fail_the_round(spoilt):
+    def change(message, context, call_next):
+        reply = call_next(message, context)
+        if context.node_config["partition-id"] == 1 and "arrays" in reply.content:
+            content = reply.content
+            if spoilt == "no metrics":
+                del content["metrics"]
+            elif spoilt == "another metric":
+                content["metrics"]["more"] = 1
+            elif spoilt == "renamed record":
+                content["weights"] = content.pop("arrays")
+            else:
+                del content["arrays"]
+        return reply
+
+    strategy = CompressedMessageStrategy(FedAvg())
+    result = run(strategy, client_app=messages.client_app([compression_mod, change]))
+    assert len(strategy.failures[1]) == 1
+    assert len(result.train_metrics_clientapp) == 2

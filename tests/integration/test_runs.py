@@ -12,8 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flwr_gan.cli import main
+from flwr_gan.client_app import app as client_app
 from flwr_gan.config import config_dir
-from flwr_gan.errors import ConfigError, OutputError
+from flwr_gan.errors import ConfigError, OutputError, TrainingError
+from flwr_gan.flower.engine import run_apps
+from flwr_gan.gan import WganGpTrainer
+from flwr_gan.server_app import app as server_app
+from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wire import load
 from flwr_gan.wire.ledger import COLUMNS
 
@@ -27,6 +33,11 @@ def messages(folder: Path) -> pd.DataFrame:
 def untimed(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     rounds = pd.read_csv(folder / "rounds.csv")
     return messages(folder).drop(columns=TIMES), rounds.drop(columns="wall_s")
+
+
+def resume(folder: Path) -> None:
+    run_config, nodes = prepare_run_config(f"resume={folder}", None)
+    run_apps(server_app, client_app, num_supernodes=nodes, run_config=run_config)
 
 
 def same_run(a: Path, b: Path) -> bool:
@@ -168,11 +179,57 @@ def test_an_output_folder_that_cannot_be_written_fails_before_training(simulate,
 def test_resuming_a_finished_run_changes_nothing(simulate):
     folder = simulate()
     before = untimed(folder)
-    from tests.conftest import client_app, prepare_run_config, run_apps, server_app
-
-    run_config, nodes = prepare_run_config(f"resume={folder}", None)
-    run_apps(server_app, client_app, num_supernodes=nodes, run_config=run_config)
+    assert main(["--app", "flwr_gan", "--run-config", f"resume={folder}"]) == 0
     assert all(a.equals(b) for a, b in zip(before, untimed(folder), strict=True))
+
+
+@pytest.mark.parametrize("experiment", ["quickstart", "one_shot"])
+def test_a_run_killed_after_its_last_checkpoint_is_closed_by_resuming(simulate, experiment):
+    folder = simulate(f"experiment={experiment} evaluation=none")
+    before, names = untimed(folder), sorted(p.name for p in (folder / "generators").iterdir())
+    (folder / "summary.json").unlink()
+    rounds = (folder / "rounds.csv").read_text().splitlines()
+    (folder / "rounds.csv").write_text("\n".join(rounds[:-1]) + "\n")
+    resume(folder)
+    assert (folder / "summary.json").exists()
+    assert all(a.equals(b) for a, b in zip(before, untimed(folder), strict=True))
+    assert sorted(p.name for p in (folder / "generators").iterdir()) == names
+
+
+def test_a_run_in_which_nobody_delivers_is_an_error(simulate, monkeypatch):
+    def fail(*arguments, **settings):
+        raise TrainingError("the loss is not finite in iteration 7")
+
+    monkeypatch.setattr(WganGpTrainer, "train", fail)
+    with pytest.raises(TrainingError, match=r"no client delivered .* iteration 7"):
+        simulate("evaluation=server", folder="failed")
+
+
+def test_clients_restart_with_the_level_even_if_they_join_it_late(simulate):
+    """A client that misses the first round of a level must not go on with its old critic."""
+    seen = []
+    train = WganGpTrainer.train
+
+    def look(self, *arguments, **settings):
+        seen.append(any(a.any() for n, a in self.state_arrays().items() if "adam" in n))
+        return train(self, *arguments, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WganGpTrainer, "train", look)
+        folder = simulate(
+            "evaluation=none strategy.rounds_per_level=3 strategy.rewind=init "
+            "federation.num_clients=4 federation.fraction=0.5"
+        )
+    frame = messages(folder)
+    order = frame[(frame.kind == "train") & (frame.direction == "up")].sort_values("round")
+    trained: set[tuple[int, int]] = set()
+    expected: dict[int, list[bool]] = {}
+    for server_round, client in zip(order["round"], order["client"], strict=True):
+        level = (server_round - 1) // 3
+        expected.setdefault(server_round, []).append((level, client) in trained)
+        trained.add((level, client))
+    found = {r: sorted(seen[2 * (r - 1) : 2 * r]) for r in expected}
+    assert found == {r: sorted(flags) for r, flags in expected.items()}
 
 
 @pytest.mark.parametrize("strategy", ["federated_ticket", "fedavg"])

@@ -90,8 +90,8 @@ def test_masks_are_nested_and_counts_exact(rewind):
         level = (server_round - 1) // 2
         assert zeros(sent).sum() == pruned_count(SIZE, 0.5, level)
         assert configs[server_round - 1]["masked"] == (level > 0)
-        restarts = server_round in (3, 5) and rewind != "none"
-        assert configs[server_round - 1]["restart"] == restarts
+        expected = 2 * level + 1 if level and rewind != "none" else None
+        assert configs[server_round - 1].get("restart_from") == expected
     for before, after in pairwise(broadcasts):
         assert not (zeros(before) & ~zeros(after)).any()
     assert (zeros(averages[-1]) == zeros(broadcasts[-1])).all()
@@ -136,9 +136,24 @@ def test_average_is_weighted_by_samples():
     assert all((a == 2.0).all() for a in parameters_to_ndarrays(mean))
 
 
-def test_without_replies_nothing_changes():
+def test_without_replies_the_broadcast_stays_the_model():
     strategy = make()
-    assert strategy.aggregate_fit(1, [], [RuntimeError("gone")]) == (None, {})
+    parameters = strategy.initialize_parameters(manager())
+    strategy.configure_fit(1, parameters, manager())
+    assert strategy.aggregate_fit(1, [], [RuntimeError("gone")]) == (parameters, {})
+
+
+def test_a_level_whose_first_round_fails_keeps_its_mask_and_its_rewinding():
+    strategy = make(rewind="init")
+    parameters = strategy.initialize_parameters(manager())
+    for server_round in (1, 2, 3, 4):
+        orders = strategy.configure_fit(server_round, parameters, manager())
+        sent = parameters_to_ndarrays(orders[0][1].parameters)
+        replies = [] if server_round == 3 else [reply(drift(server_round, 0, sent))]
+        parameters, _ = strategy.aggregate_fit(server_round, replies, [])
+    assert zeros(sent).sum() == pruned_count(SIZE, 0.5, 1)
+    for array, first in zip(sent, initial(), strict=True):
+        assert array.tobytes() == np.where(array != 0, first, np.float32(0)).tobytes()
 
 
 def test_pruned_weights_that_a_client_sends_back_are_ignored():
@@ -177,6 +192,11 @@ def test_state_survives_a_checkpoint():
         ({"rewind": "back"}, "strategy.rewind=back"),
         ({"rounds_per_level": 0}, "strategy.rounds_per_level=0"),
         ({"rewind_round": 3}, "strategy.rewind_round=3"),
+        ({"rounds_per_level": 1.5}, "strategy.rounds_per_level=1.5"),
+        ({"iterations": "abc"}, "strategy.iterations=abc"),
+        ({"iterations": -1}, "strategy.iterations=-1"),
+        ({"train_final": "maybe"}, "strategy.train_final=maybe"),
+        ({"iterations": 0, "train_final": False}, "strategy.train_final=False"),
         ({"proximal_mu": -1.0}, "strategy.proximal_mu=-1.0"),
         ({"rate": 1.0}, "lottery.rate=1.0"),
     ],

@@ -7,8 +7,8 @@ from flwr_gan.wire import Template, decode_payload, encode_payload, payload_size
 
 RATIOS = {
     "sparse": {"p0": 1.20, "p5": 3.48, "p10": 9.95, "p15": 29.2, "p17": 45.0},
-    "sparse:pcodec": {"p0": 1.205, "p5": 3.51, "p10": 10.1, "p15": 29.9, "p17": 46.3},
-    "sparse:int8": {"p5": 10.35, "p10": 26.3, "p15": 70, "p17": 106},
+    "sparse:pcodec": {"p0": 1.21, "p5": 3.51, "p10": 10.1, "p15": 29.9, "p17": 46.3},
+    "sparse:int8": {"p5": 10.4, "p10": 26.3, "p15": 70, "p17": 106},
     "sparse:int6": {"p5": 13.2, "p10": 32, "p15": 84, "p17": 126},
     "sparse:int4": {"p5": 18, "p10": 41, "p15": 105, "p17": 155},
 }

@@ -109,7 +109,7 @@ class Bands:
 
 def _divide(positions: Positions, by: int) -> tuple[Positions, Positions]:
     if by == 1:
-        return positions, np.zeros(1, np.int64)
+        return positions, np.zeros_like(positions)
     quotient = positions // by
     return quotient, positions - quotient * by
 
@@ -122,18 +122,22 @@ def write_bands(layers: Sequence[Bands | None]) -> bytes:
 
 def read_bands(reader: ByteReader, shapes: Sequence[tuple[int, ...]]) -> list[Bands | None]:
     """Read what ``write_bands`` wrote for layers of these shapes, or raise ``PayloadError``."""
-    found: list[Bands | None] = []
     codes = [reader.byte() for _ in shapes]
-    stream = open_stream(reader, empty=not any(codes))
     for code, shape in zip(codes, shapes, strict=True):
         axis, count = code >> 3, (code & 7) + 1
         if not code:
-            found.append(None)
             continue
         if count < 2 or axis >= len(shape) or not 0 < shape[axis] <= MAX_AXIS:
             raise PayloadError(f"a layer of shape {shape} cannot have bands {code}")
         if math.prod(shape) < MIN_WEIGHTS_AN_INDEX * shape[axis]:
             raise PayloadError(f"a layer of shape {shape} is too small for bands of axis {axis}")
+    stream = open_stream(reader, empty=not any(codes))
+    found: list[Bands | None] = []
+    for code, shape in zip(codes, shapes, strict=True):
+        axis, count = code >> 3, (code & 7) + 1
+        if not code:
+            found.append(None)
+            continue
         of_index = np.frombuffer(stream.read(shape[axis]), np.uint8)
         if of_index.max() >= count:
             raise PayloadError("a layer has more bands than it says")

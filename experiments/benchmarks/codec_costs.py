@@ -1,0 +1,67 @@
+"""Measure what encoding and decoding cost, for the table that ``codec=auto:MBITS`` chooses by.
+
+``python -m experiments.benchmarks.codec_costs`` codes random pruned layers of several sizes and
+densities, fits seconds and bytes, and prints the rows of ``flwr_gan.codecs.auto.COSTS``. Seconds
+are those that the processor spends on it.
+"""
+
+import time
+from statistics import median
+
+import numpy as np
+from scipy.optimize import nnls
+
+from flwr_gan.codecs.auto import COSTS
+from flwr_gan.wire import Template, decode_payload, encode_payload
+
+SIZES = (1_000, 30_000, 300_000, 1_000_000)
+DENSITIES = (1.0, 0.3, 0.1, 0.03, 0.01)
+REPEATS = 5
+
+
+def main() -> None:
+    """Measure, fit and print."""
+    rng = np.random.default_rng(0)
+    layers = []
+    for size in SIZES:
+        values = rng.laplace(size=size).astype(np.float32)
+        for density in DENSITIES:
+            least = np.quantile(np.abs(values), 1 - density)
+            layers.append(np.where(np.abs(values) >= least, values, np.float32(0)))
+    places = np.array([layer.size for layer in layers])
+    kept = np.array([np.count_nonzero(layer) for layer in layers])
+    share = kept / places
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = -share * np.log2(share) - (1 - share) * np.log2(1 - share)
+    mask_bytes = places * np.nan_to_num(bits) / 8
+    for cost in COSTS:
+        rows = [_measured(layer, cost.spec) for layer in layers]
+        seconds = np.array([row[0] for row in rows])
+        lengths = np.array([row[1] for row in rows])
+        # Relative errors count, or the largest layers would be all that matters.
+        known = np.stack([np.ones(len(places)), places, kept], axis=1)
+        call, place, survivor = nnls(known / seconds[:, None], np.ones(len(places)))[0]
+        parts = np.stack([mask_bytes, kept], axis=1)
+        factor, each = nnls(parts / lengths[:, None], np.ones(len(places)))[0]
+        worst = max(abs(known @ [call, place, survivor] / seconds - 1))
+        print(
+            f"Cost({cost.spec!r}, {1e6 * call:.0f}, {1e9 * place:.2f}, {1e9 * survivor:.1f}, "
+            f"{factor:.2f}, {each:.2f}),  # seconds within {worst:.0%}"
+        )
+
+
+def _measured(layer: np.ndarray, spec: str) -> tuple[float, int]:  # type: ignore[type-arg]
+    arrays = {"w": layer}
+    template = Template.of(arrays)
+    payload = b""
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.process_time()
+        payload = encode_payload(arrays, codec=spec, self_contained=False)
+        decode_payload(payload, template=template)
+        seconds.append(time.process_time() - started)
+    return median(seconds), len(payload)
+
+
+if __name__ == "__main__":
+    main()
