@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 export FLWR_TELEMETRY_ENABLED := 0
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: run test check full wheel golden bench clean
 
@@ -16,10 +17,10 @@ run: $(STAMP)
 	$(BIN)/flower-simulation --app flwr_gan
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
 
 full: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

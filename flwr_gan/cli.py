@@ -4,7 +4,9 @@ import argparse
 import importlib
 import json
 import logging
+import operator
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from flwr_gan.errors import AppError, ConfigError, FlwrGanError
 from flwr_gan.flower.engine import BACKENDS, run_apps
 
 DEFAULT_NUM_SUPERNODES = 2  # as `flwr run`
+_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class FlowerApp:
     defaults : dict
         Run config that its pyproject.toml declares.
     server_module : str
-        Name of the module that holds the server app; it may define ``prepare_run_config``.
+        Name of the module that holds the server app; it may define ``prepare_run_config`` and,
+        beside it, ``nothing_left``.
     """
 
     server_app: ServerApp
@@ -78,9 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _simulate(options: argparse.Namespace) -> None:
     app = find_app(options.app)
-    prepare = getattr(sys.modules[app.server_module], "prepare_run_config", None)
+    module = sys.modules[app.server_module]
+    prepare = getattr(module, "prepare_run_config", None)
     if prepare is not None:
         run_config, num_supernodes = prepare(options.run_config, options.num_supernodes)
+        done = getattr(module, "nothing_left", lambda _: None)(run_config)
+        if done is not None:
+            print(done)
+            return
     else:
         run_config = _foreign_run_config(options.run_config, app.defaults)
         num_supernodes = options.num_supernodes or DEFAULT_NUM_SUPERNODES
@@ -164,11 +173,18 @@ def _from_folder(folder: Path) -> FlowerApp:
         ) from None
     except (OSError, ValueError) as error:
         raise AppError(f"--app {folder}: cannot read {path}: {error}") from error
+    config = settings.get("config", {})
+    if not isinstance(config, dict):
+        raise AppError(f"--app {folder}: config in {path} is no table: [tool.flwr.app.config]")
+    try:
+        defaults = flatten_dict(config)
+    except ValueError as error:
+        raise AppError(f"--app {folder}: [tool.flwr.app.config] in {path}: {error}") from error
     sys.path.insert(0, str(folder.resolve()))
-    return _load(str(folder), server, client, flatten_dict(settings.get("config")))
+    return _load(str(folder), server, client, defaults)
 
 
-def _load(name: str, server: str, client: str, defaults: dict[str, Any]) -> FlowerApp:
+def _load(name: str, server: Any, client: Any, defaults: dict[str, Any]) -> FlowerApp:
     server_app, client_app = _attribute(name, server), _attribute(name, client)
     if not isinstance(server_app, ServerApp):
         raise AppError(f"--app {name}: {server} is no ServerApp")
@@ -177,18 +193,31 @@ def _load(name: str, server: str, client: str, defaults: dict[str, Any]) -> Flow
     return FlowerApp(server_app, client_app, defaults, server.split(":")[0])
 
 
-def _attribute(name: str, reference: str) -> object:
+def _attribute(name: str, reference: object) -> object:
+    """Return what ``module:attribute`` refers to."""
+    if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
+        raise AppError(f"--app {name}: {reference!r} is no component: write 'module:attribute'")
     module_name, _, attribute = reference.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except ModuleNotFoundError as error:
-        if error.name is not None and module_name.startswith(error.name):
-            raise AppError(
-                f"--app {name}: there is no {reference}; give a Flower app's folder or package"
-            ) from error
-        raise AppError(f"--app {name}: {module_name} needs {error.name}: install it") from error
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # the module is the app's: it may raise anything
+        raise AppError(f"--app {name}: {_why_not(error, module_name, reference)}") from error
+    try:
+        return operator.attrgetter(attribute)(module)
     except AttributeError as error:
         raise AppError(f"--app {name}: {module_name} has no {attribute}") from error
+
+
+def _why_not(error: BaseException, module_name: str, reference: str) -> str:
+    """Return why a module could not be imported, in one line."""
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        if f"{module_name}.".startswith(f"{error.name}."):
+            return f"there is no {reference}; give a Flower app's folder or package"
+        return f"{module_name} needs {error.name}: install it"
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}: {error.msg}; mend the file"
+    reason = " ".join(str(error).split())
+    return f"{module_name} cannot be imported: {type(error).__name__}: {reason}; mend the app"
 
 
 def _configure_logging(*, verbose: bool) -> None:

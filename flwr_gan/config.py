@@ -23,7 +23,7 @@ from flwr_gan.lottery import LotteryConfig
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")  # it becomes part of a folder's name and of an override
-_ALLOWED = {
+_ALLOWED: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
     int | None: "a whole number, or null",
@@ -269,6 +269,10 @@ def _compose(overrides: list[str]) -> DictConfig:
                     _check_choice(item, groups[item.key_or_group])
             known = _leaves(hydra.compose("config", overrides=chosen))
             for item in parsed:
+                if item.is_delete() and item.key_or_group in RunConfig.__dataclass_fields__:
+                    raise ConfigError(f"{item.input_line}: a run needs this key; give it a value")
+                if item.is_add() and item.key_or_group in known:
+                    raise ConfigError(f"{item.input_line}: the key is there already; drop the +")
                 adds = item.is_add() or item.is_force_add()
                 free = adds and _has_target(item.key_or_group, known)
                 if item.key_or_group not in groups and not free:
@@ -404,6 +408,10 @@ def _validate(node: DictConfig) -> RunConfig:
     for group in ("gan", "lottery", "federation", "data", "partition", "strategy"):
         if not isinstance(node.get(group), DictConfig):
             raise ConfigError(f"{group}={node.get(group)}: allowed are keys such as {group}.KEY")
+    for group in ("data", "partition", "strategy"):
+        target = node[group].get("_target_")
+        if not isinstance(target, str):
+            raise ConfigError(f"{group}._target_={target}: allowed is the full name of a callable")
     try:
         return RunConfig(
             name=_scalar(node, "name", str),

@@ -1,47 +1,77 @@
 """The server app: ``flwr_gan.server_app:app``."""
 
-from collections.abc import Sequence
+import math
+import os
+import tempfile
+from collections.abc import Mapping
 from datetime import datetime
+from logging import getLogger
+from pathlib import Path
 
 from flwr.app import Context
 from flwr.server import ServerAppComponents, ServerConfig
+from flwr.server.strategy import FedAvg, FedProx, Strategy
 from flwr.serverapp import ServerApp
 
-from flwr_gan.config import load_config, split_overrides
-from flwr_gan.errors import ConfigError
+from flwr_gan.config import RunConfig, given, load_config, split_overrides
+from flwr_gan.errors import ConfigError, OutputError, PartitionError
 from flwr_gan.flower.server import RoundServer
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.run import Run
 from flwr_gan.wiring import Federation, build_strategy, federation_from, load_federation, num_rounds
 
+log = getLogger(__name__)
+
 
 def build_run(federation: Federation) -> Run:
-    """Return a run that is ready to start: config, data, split and strategy are all checked."""
+    """Return a run that is ready to start: config, data, split and strategy are all checked.
+
+    Raises
+    ------
+    ConfigError, PartitionError
+        When a setting or a client's share is not usable.
+    """
     config = federation.config
     if config.resume is None and (config.folder / "config.yaml").exists():
         raise ConfigError(
             f"output_dir={config.folder} holds a run already: choose another, or resume="
             f"{config.folder}"
         )
-    strategy = CompressedStrategy(
-        build_strategy(federation),
-        codec=config.codec,
-        seed=config.seed,
-        also_codecs=config.also_codecs,
-        memory=config.memory,
-        feedback=config.feedback,
-    )
-    if config.evaluation == "clients" and hasattr(strategy.inner, "sample"):
+    inner = build_strategy(federation)
+    try:
+        strategy = CompressedStrategy(
+            inner,
+            codec=config.codec,
+            seed=config.seed,
+            also_codecs=config.also_codecs,
+            memory=config.memory,
+            feedback=config.feedback,
+        )
+    except TypeError as error:
+        raise ConfigError(f"strategy._target_={config.strategy['_target_']}: {error}") from error
+    if config.evaluation == "clients" and hasattr(inner, "sample"):
         raise ConfigError(
-            f"evaluation=clients needs a global generator, and {type(strategy.inner).__name__} "
+            f"evaluation=clients needs a global generator, and {type(inner).__name__} "
             "has none: use evaluation=server"
         )
-    return Run(federation, strategy, num_rounds(config, strategy.inner))
+    _check_proximal_mu(inner)
+    _check_shares(federation)
+    if config.resume is not None and not _is_finished(config):
+        _check_resumable(config.resume, inner)
+    rounds = num_rounds(config, inner)
+    if not isinstance(rounds, int) or rounds < 1:
+        raise ConfigError(
+            f"{type(inner).__name__} takes {rounds} rounds: allowed is a whole number of at least 1"
+        )
+    return Run(federation, strategy, rounds)
 
 
 def server_fn(context: Context) -> ServerAppComponents:
     """Return the server that a context's run config describes."""
     run = build_run(federation_from(context))
+    done = nothing_left(context.run_config)
+    if done is not None:
+        log.info("%s", done)
     parameters = run.open()
     server = RoundServer(
         strategy=run.strategy,
@@ -54,7 +84,7 @@ def server_fn(context: Context) -> ServerAppComponents:
 
 
 def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str, str], int]:
-    """Check Hydra overrides from the command line before anything starts.
+    """Check Hydra overrides from the command line before anything starts; nothing is written.
 
     Parameters
     ----------
@@ -76,14 +106,14 @@ def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str
         When a setting, the data or the split is not usable.
     """
     overrides = split_overrides(items)
-    named = _value("federation.num_clients", overrides)
+    named = given("federation.num_clients", overrides)
     if num_supernodes is not None:
         if named is not None and named != str(num_supernodes):
             raise ConfigError(
                 f"--num-supernodes {num_supernodes} and federation.num_clients={named} differ: "
                 "give one of them"
             )
-        if _value("resume", overrides) is None and named is None:
+        if given("resume", overrides) is None and named is None:
             overrides.append(f"federation.num_clients={num_supernodes}")
     config = load_config(overrides)
     if num_supernodes not in (None, config.federation.num_clients):
@@ -94,14 +124,83 @@ def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str
     if config.output_dir is None:
         folder = f"runs/{datetime.now():%Y-%m-%d_%H%M%S}_{config.name}"
         overrides.append(f"output_dir={folder}")
-    federation = load_federation(" ".join(overrides))
-    build_run(federation)
-    return {"overrides": " ".join(overrides)}, federation.config.federation.num_clients
+    if not _is_finished(config):
+        _check_writable(Path(config.output_dir or folder))
+        build_run(load_federation(" ".join(overrides)))
+    return {"overrides": " ".join(overrides)}, config.federation.num_clients
 
 
-def _value(key: str, overrides: Sequence[str]) -> str | None:
-    values = [item.split("=", 1)[1] for item in overrides if item.startswith(f"{key}=")]
-    return values[-1] if values else None
+def nothing_left(run_config: Mapping[str, object]) -> str | None:
+    """Return a line that says so where the run to resume is finished already, else None."""
+    overrides = split_overrides(str(run_config.get("overrides", "")))
+    if given("resume", overrides) is None:
+        return None
+    config = load_config(overrides)
+    if not _is_finished(config):
+        return None
+    return f"{config.folder} is finished already: nothing is left to do"
+
+
+def _is_finished(config: RunConfig) -> bool:
+    """Tell whether a run that is to be resumed has written its summary, which comes last."""
+    return config.resume is not None and (Path(config.resume) / "summary.json").exists()
+
+
+def _check_proximal_mu(strategy: Strategy) -> None:
+    value = getattr(strategy, "proximal_mu", 0.0)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < math.inf:
+        raise ConfigError(f"strategy.proximal_mu={value}: allowed is a number from 0 up")
+
+
+def _check_shares(federation: Federation) -> None:
+    """Raise unless each client that evaluates can hold out samples and has some left to train."""
+    settings = federation.config.federation
+    if federation.config.evaluation != "clients":
+        return
+    for client, indices in enumerate(federation.split):
+        held_out = max(1, round(settings.holdout * len(indices)))
+        if held_out < 2 or len(indices) - held_out < 1:
+            raise PartitionError(
+                f"federation.holdout={settings.holdout} holds out {held_out} of the "
+                f"{len(indices)} samples of client {client}, and evaluation=clients needs 2 or "
+                "more held out and 1 or more to train on: change federation.holdout, lower "
+                "federation.num_clients or choose another partition"
+            )
+
+
+def _check_resumable(folder: str, strategy: Strategy) -> None:
+    if not hasattr(strategy, "state_arrays") and type(strategy) not in (FedAvg, FedProx):
+        raise ConfigError(
+            f"resume={folder}: {type(strategy).__name__} may keep state that no checkpoint "
+            "holds; start a new run"
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    """Make the missing folders in a temporary place beside where they would go, then remove it.
+
+    Raises
+    ------
+    OutputError
+        When they cannot be made.
+    """
+    existing = folder.absolute()
+    while not os.path.lexists(existing):
+        existing = existing.parent
+    missing = folder.absolute().relative_to(existing)
+    if ".." in missing.parts:  # would lead out of the temporary place
+        raise OutputError(
+            f"cannot write {folder}: .. follows a folder that is not there; choose another "
+            "output_dir"
+        )
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=existing) as probe:
+            (Path(probe) / missing).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {folder}: {error.strerror}; choose another output_dir"
+        ) from error
 
 
 app = ServerApp(server_fn=server_fn)

@@ -5,11 +5,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from flwr.server.strategy import FedAvg
 
+from flwr_gan import cli, server_app
 from flwr_gan.cli import main
+from flwr_gan.config import load_config
 from tests.conftest import TINY
 
+AVG = "strategy=fedavg federation.rounds=1"
+PROX = "strategy=fedprox federation.rounds=1"
 FAST = f"{TINY} strategy.rounds_per_level=1 evaluation=none"
+
+
+class NoRounds(FedAvg):
+    """A strategy that says itself how long it takes, and is mistaken."""
+
+    num_rounds = 0
 
 
 def run(*arguments: str) -> int:
@@ -59,8 +70,8 @@ def test_an_output_folder_is_chosen_when_none_is_given(tmp_path, monkeypatch):
         ("lottery.rate=7", ["lottery.rate=7"], 2),
         ("strategy.rewind=back", ["strategy.rewind=back", "init, early, none"], 2),
         ("partition.alpha=0 partition=dirichlet", ["partition.alpha=0"], 2),
-        ("federation.num_clients=5000", ["federation.num_clients"], 1),
-        ("partition=writer", ["writer"], 1),
+        ("federation.num_clients=5000", ["federation.num_clients"], 2),
+        ("partition=writer", ["writer"], 2),
         ("federation.device=tpu", ["federation.device=tpu", "cpu"], 2),
         ("federation.rounds=7", ["federation.rounds=7", "leave it null"], 2),
         ("strategy=fedavg", ["federation.rounds=null"], 2),
@@ -68,6 +79,31 @@ def test_an_output_folder_is_chosen_when_none_is_given(tmp_path, monkeypatch):
         ("data._target_=nothing.here", ["nothing.here"], 2),
         ("resume=/nonexistent/run", ["/nonexistent/run", "config.yaml"], 2),
         ("experiment=one_shot evaluation=clients", ["evaluation=clients", "GeneratorPool"], 2),
+        (f"{PROX} strategy.proximal_mu=abc", ["strategy.proximal_mu=abc", "number from 0 up"], 2),
+        (f"{PROX} strategy.proximal_mu=-1", ["strategy.proximal_mu=-1", "number from 0 up"], 2),
+        (f"{PROX} strategy.proximal_mu=true", ["strategy.proximal_mu=True"], 2),
+        (f"{PROX} strategy.proximal_mu=nan", ["strategy.proximal_mu=nan"], 2),
+        (
+            f"{AVG} strategy._target_=flwr.serverapp.strategy.FedAvg",
+            ["strategy._target_=flwr.serverapp.strategy.FedAvg", "CompressedMessageStrategy"],
+            2,
+        ),
+        (f"{AVG} +strategy.eta=1", ["flwr.server.strategy.FedAvg", "eta"], 2),
+        (f"{AVG} +strategy.fraction_fit=1", ["fraction_fit follows from other keys"], 2),
+        ("strategy=fedavg strategy._target_=tests.test_cli.NoRounds", ["NoRounds takes 0"], 2),
+        (
+            "evaluation=clients partition=iid federation.num_clients=700",
+            ["federation.holdout=0.2", "federation.num_clients", "partition"],
+            2,
+        ),
+        (
+            "evaluation=clients partition=iid federation.num_clients=2 federation.holdout=0.9999",
+            ["federation.holdout=0.9999", "1 or more to train on"],
+            2,
+        ),
+        ("name='my run'", ["name=my run", "letters, digits"], 2),
+        ("output_dir=~/x", ["~/x", "quotes"], 2),
+        ("output_dir=", ["output_dir is empty"], 2),
     ],
 )
 def test_bad_settings_end_in_one_line_before_training(settings, parts, status, tmp_path, capsys):
@@ -77,6 +113,56 @@ def test_bad_settings_end_in_one_line_before_training(settings, parts, status, t
     for part in parts:
         assert part in text
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["file/run", "file", "run/../file/x", "link/run", "a/../../b/run", "n" * 300]
+)
+def test_a_folder_that_cannot_be_written_is_found_before_any_engine(
+    name, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "absent")
+    monkeypatch.setattr(cli, "run_apps", lambda *_, **__: pytest.fail("an engine was started"))
+    assert run("--run-config", f"{FAST} output_dir={tmp_path / name}") == 1
+    assert "cannot write" in error_of(capsys)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_what_is_checked_beforehand_leaves_nothing_behind(tmp_path):
+    server_app.prepare_run_config(f"{FAST} output_dir={tmp_path / 'a' / 'b'}", None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_finished_run_is_not_started_again(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "sp ace"
+    assert run("--run-config", f"{FAST} output_dir='{folder}'") == 0
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    capsys.readouterr()
+    monkeypatch.setattr(cli, "run_apps", lambda *_, **__: pytest.fail("an engine was started"))
+    assert run("--run-config", f"resume='{folder}'") == 0
+    assert capsys.readouterr().out == f"{folder} is finished already: nothing is left to do\n"
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [("FedAdam", 2), ("FedAvg", 0), ("FedProx proximal_mu=0.1", 0)]
+)
+def test_a_strategy_that_forgets_its_state_cannot_be_resumed(
+    target, status, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(cli, "run_apps", lambda *_, **__: None)
+    name, *more = target.split()
+    strategy = f"strategy._target_=flwr.server.strategy.{name}"
+    added = " ".join(f"+strategy.{item}" for item in more)
+    assert run("--run-config", f"{TINY} {AVG} {strategy} {added} output_dir={tmp_path}") == 0
+    text = load_config(f"{TINY} {AVG} {strategy} {added} output_dir={tmp_path}".split()).to_yaml()
+    (tmp_path / "config.yaml").write_text(text)
+    assert run("--run-config", f"resume={tmp_path}") == status
+    if status:
+        text = error_of(capsys)
+        assert f"resume={tmp_path}: FedAdam may keep state" in text
+        assert "start a new run" in text
 
 
 def test_missing_data_names_the_places_and_what_to_do(tmp_path, capsys, monkeypatch):
@@ -120,6 +206,53 @@ def test_folders_that_are_no_flower_app(tmp_path, capsys):
     (folder / "pyproject.toml").write_text("not toml at all [")
     assert main(["--app", str(folder)]) == 2
     assert "cannot read" in error_of(capsys)
+
+
+@pytest.mark.parametrize(
+    ("server", "extra", "part"),
+    [
+        ('":app"', "", "':app' is no component: write 'module:attribute'"),
+        ('"broken_app"', "", "'broken_app' is no component"),
+        ('"broken_app:"', "", "'broken_app:' is no component"),
+        ('"broken-app:app"', "", "'broken-app:app' is no component"),
+        ('["broken_app:app"]', "", "['broken_app:app'] is no component"),
+        ("3", "", "3 is no component"),
+        ('"broken_app:app"', "[tool.flwr.app]\nconfig = 3", "config in"),
+        ('"broken_app:app"', "[tool.flwr.app.config]\na = [1]", "key a needs to be"),
+        ('"broken_app.absent:app"', "", "there is no broken_app.absent:app"),
+        ('"broken_app:absent"', "", "broken_app has no absent"),
+        ('"broken_app:app"', "", "broken_app:app is no ServerApp"),
+        ('"broken_app.syntax:app"', "", "syntax.py, line 2: "),
+        ('"broken_app.attribute:app"', "", "cannot be imported: AttributeError: 'int' object"),
+        ('"broken_app.lines:app"', "", "cannot be imported: RuntimeError: one two; mend the app"),
+        ('"broken_app.leaves:app"', "", "cannot be imported: SystemExit: bye"),
+        ('"broken_app.needs:app"', "", "broken_app.needs needs no_such_library: install it"),
+        ('"broken_app.refuses:app"', "", "cannot be imported: ModuleNotFoundError: no"),
+    ],
+)
+def test_components_that_cannot_be_used(server, extra, part, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    modules = {
+        "__init__": "app = 3\n",
+        "syntax": "\ndef (:\n",
+        "attribute": "(3).nothing\n",
+        "lines": "raise RuntimeError('one\\ntwo')\n",
+        "leaves": "import sys\nsys.exit('bye')\n",
+        "needs": "import no_such_library\n",
+        "refuses": "raise ModuleNotFoundError('no')\n",
+    }
+    (tmp_path / "broken_app").mkdir()
+    for name, text in modules.items():
+        (tmp_path / "broken_app" / f"{name}.py").write_text(text)
+    (tmp_path / "pyproject.toml").write_text(
+        f'{extra}\n[tool.flwr.app.components]\nserverapp = {server}\nclientapp = "broken_app:app"\n'
+    )
+    try:
+        assert main(["--app", str(tmp_path)]) == 2
+    finally:
+        for name in [name for name in sys.modules if name.startswith("broken_app")]:
+            del sys.modules[name]
+    assert part in error_of(capsys)
 
 
 FOREIGN = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from flwr_gan.config import config_dir, load_config, load_file, split_overrides
+from flwr_gan.config import build, config_dir, given, load_config, load_file, split_overrides
 from flwr_gan.errors import ConfigError, FlwrGanError
 from flwr_gan.wiring import load_federation
 
@@ -56,7 +56,30 @@ def test_every_option_of_every_group_composes():
         ("codec=zlip", ["zlip", "zlib"]),
         ("codec=zlib:77", ["zlib:77"]),
         ("lottery.rate=1.5", ["lottery.rate=1.5", "below 1"]),
-        ("lottery.rate=abc", ["lottery.rate", "abc"]),
+        ("lottery.rate=abc", ["lottery.rate=abc: allowed is a number"]),
+        ("gan.batch_size=1.5", ["gan.batch_size=1.5: allowed is a whole number"]),
+        ("gan.fresh_batch=maybe", ["gan.fresh_batch=maybe: allowed is true or false"]),
+        ("gan.betas=[a,b]", ["gan.betas=['a', 'b']: allowed is a list of numbers"]),
+        ("federation.rounds=many", ["federation.rounds=many: allowed is a whole number, or null"]),
+        ("++lottery.rat=0.3", ["unknown key lottery.rat", "lottery.rate"]),
+        ("+lottery.rat=0.3", ["unknown key lottery.rat", "lottery.rate"]),
+        ("++codek=lzma", ["unknown key codek", "nearest: codec"]),
+        ("+codec=lzma", ["+codec=lzma: the key is there already; drop the +"]),
+        ("strategy.eta=0.01", ["unknown key strategy.eta", "+strategy.eta=... passes on"]),
+        ("~memory", ["~memory: a run needs this key"]),
+        ("memory=2", ["memory=2: allowed is true or false"]),
+        ("name='my run'", ["name=my run: allowed is a word of letters, digits"]),
+        ("name='a,b'", ["name=a,b: allowed is a word"]),
+        ("name=a/b", ["name=a/b"]),
+        ("output_dir=", ["output_dir is empty: allowed is a folder, or null"]),
+        ("output_dir=' '", ["output_dir is empty"]),
+        ("output_dir=[a]", ["output_dir=['a']: allowed is a folder"]),
+        ("output_dir=~/x", ["cannot read 'output_dir=~/x'", "need quotes", "'~/x'"]),
+        ("output_dir=/a=b", ["cannot read", "need quotes"]),
+        ("output_dir='~no_such_person/x'", ["output_dir=~no_such_person/x", "home"]),
+        ("strategy._target_=null", ["strategy._target_=None: allowed is the full name"]),
+        ("~data._target_", ["data._target_=None: allowed is the full name"]),
+        ("resume=", ["resume is empty"]),
         ("lottery.iterations=-1", ["lottery.iterations=-1"]),
         ("gan.batch_size=0", ["gan.batch_size=0"]),
         ("gan.channels=[3]", ["gan.channels"]),
@@ -65,8 +88,8 @@ def test_every_option_of_every_group_composes():
         ("federation.num_clients=many", ["federation.num_clients", "many"]),
         ("evaluation=nowhere", ["evaluation=nowhere", "server or clients or none"]),
         ("seed=-1", ["seed=-1"]),
-        ("seed=1.5", ["seed=1.5", "int"]),
-        ("seed=1,2", ["sweep"]),
+        ("seed=1.5", ["seed=1.5: allowed is a whole number"]),
+        ("seed=1,2", ["sweep", "quotes"]),
         ("just words", ["cannot read"]),
     ],
 )
@@ -102,6 +125,70 @@ def test_resume_takes_everything_from_the_folder(tmp_path):
     assert (again.seed, again.folder, again.resume) == (7, tmp_path, str(tmp_path))
     with pytest.raises(ConfigError, match="drop seed=8"):
         load_config([f"resume={tmp_path}", "seed=8"])
+
+
+def test_quotes_belong_to_the_override_and_not_to_the_value(tmp_path):
+    folder = tmp_path / "sp ace"
+    folder.mkdir()
+    config = load_config([f"output_dir='{folder}'"])
+    assert config.folder == folder
+    (folder / "config.yaml").write_text(config.to_yaml())
+    assert load_config([f"resume='{folder}'"]).folder == folder
+    assert given("resume", [f"resume='{folder}'"]) == str(folder)
+    assert given("resume", ["resume=1e3"]) == "1e3"
+    assert given("resume", ["resume=x", "resume=null"]) is None
+    assert given("resume", ["seed=1"]) is None
+
+
+def test_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = load_config(["output_dir='~/x'"])
+    assert config.folder == tmp_path / "x"
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    assert load_config(["resume='~'"]).folder == tmp_path
+
+
+@pytest.mark.parametrize("text", ["a: [b", "a: b: c", "- a\n", "word", "", "\x00", "a: ${"])
+def test_a_damaged_config_of_an_earlier_run_is_named(text, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    for read in (lambda: load_config([f"resume={tmp_path}"]), lambda: load_file(path)):
+        with pytest.raises(ConfigError, match="start a new run") as error:
+            read()
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_config_of_another_version_is_named(tmp_path):
+    config = load_config([f"output_dir={tmp_path}"])
+    node = OmegaConf.create(config.to_yaml())
+    del node["memory"], node["feedback"]
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(node))
+    with pytest.raises(ConfigError, match=r"lacks memory, feedback: another version .* new run"):
+        load_config([f"resume={tmp_path}"])
+
+
+@pytest.mark.parametrize("group", ["gan", "lottery", "federation", "data", "strategy"])
+def test_a_group_that_holds_no_keys_is_named(group, tmp_path):
+    node = OmegaConf.create(load_config([f"output_dir={tmp_path}"]).to_yaml())
+    node[group] = 3
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(node))
+    with pytest.raises(ConfigError, match=f"^{group}=3: allowed are keys"):
+        load_config([f"resume={tmp_path}"])
+
+
+@pytest.mark.parametrize("sign", ["+", "++"])
+def test_a_setting_that_the_target_takes_can_be_added(sign):
+    config = load_config(["strategy=fedavg", "federation.rounds=1", f"{sign}strategy.eta=0.01"])
+    assert config.strategy.eta == 0.01
+    assert load_config([f"{sign}data.more=1"]).data.more == 1
+    assert load_config([f"{sign}partition.more=1"]).partition.more == 1
+
+
+def test_a_setting_that_follows_from_others_is_not_set_twice():
+    node = OmegaConf.create({"_target_": "builtins.dict", "fraction_fit": 2})
+    with pytest.raises(ConfigError, match=r"builtins\.dict: fraction_fit follows from other keys"):
+        build(node, fraction_fit=1.0)
 
 
 def test_resume_of_nothing_is_an_error(tmp_path):

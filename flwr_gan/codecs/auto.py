@@ -16,7 +16,8 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec
-from flwr_gan.codecs.base import BaseUse, Body, Codec
+from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared
+from flwr_gan.codecs.raw import RawCodec
 from flwr_gan.codecs.registry import codec_by_id, plain_codec
 from flwr_gan.codecs.sparse.parts import is_weight
 from flwr_gan.errors import CodecError, PayloadError
@@ -146,7 +147,24 @@ class AutoCodec(Codec):
         return False
 
 
+class _CanonicalRaw(RawCodec):
+    """``raw`` for those who did not ask for it: zeros lose their sign, as with other codecs."""
+
+    def encode_bundle(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> Body:
+        cleaned = prepared(arrays, strict=strict)
+        return super().encode_bundle(cleaned, strict=strict, base=base, base_use=base_use)
+
+
 def _codec(spec: str) -> Codec:
+    if spec == "raw":
+        return _CanonicalRaw()
     name, *arguments = spec.split(":")
     return plain_codec(name, tuple(arguments))
 

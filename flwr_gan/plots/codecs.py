@@ -107,8 +107,8 @@ def _lossy(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(_plain))
         _log(axes, "y", (2, 5, 10, 20, 50, 100, 200))
-        axes.set_ylim(top=1.35 * float(rows["ratio"].max()))
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.set_ylim(0.45 * float(rows["ratio"].min()), 1.35 * float(rows["ratio"].max()))
+        axes.legend(frameon=False, fontsize=8, loc="lower center", ncols=6)
 
 
 def _speeds(axes: Axes, rows: pd.DataFrame, name: str) -> None:

@@ -132,3 +132,17 @@ def test_bands_beside_a_base_are_refused():
     body[tag_at] |= BANDED
     with pytest.raises(PayloadError, match="do not go together"):
         decode_payload(seal(bytes(body)), base=w)
+
+
+def test_resealed_mutations_raise_payload_error_alone():
+    w = uneven()
+    payload = encode_payload({"w": w}, codec="sparse:int4")
+    values_at = len(payload) - 4 - len(describe_payload(payload).body.values)
+    rng = np.random.default_rng(0)
+    for at in [*range(values_at, values_at + 60), *rng.integers(0, len(payload) - 4, 150)]:
+        for value in (0, 1, 127, 128, 255, payload[at] ^ 1, payload[at] + 1 & 255):
+            try:
+                decoded = decode_payload(seal(payload[:at] + bytes([value]) + payload[at + 1 : -4]))
+            except PayloadError:
+                continue
+            assert decoded

@@ -1,7 +1,9 @@
 """The command that prints what is inside a payload file."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +68,9 @@ def test_the_module_runs(tmp_path, ticket):
     save(path, ticket)
     command = [sys.executable, "-m", "flwr_gan.wire.inspect", str(path)]
     assert "ratio" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_bands_are_shown(capsys):
+    path = Path(__file__).parent.parent / "golden" / "bands.fgan"
+    assert main([str(path)]) == 0
+    assert re.search(r"w +<f4 +1024x8 .* bands, ", capsys.readouterr().out)

@@ -172,7 +172,7 @@ def choose_bands(
     values_gain : bool
         False if the values' coding does not profit from bands.
     """
-    if len(values) < _LEAST_SURVIVORS:
+    if len(values) < (_LEAST_SURVIVORS if values_gain else 2 * _LEAST_SURVIVORS):
         return None
     weights, survivors = math.prod(shape), len(values)
     best, least = None, _LEAST_GAIN * bits_each * survivors

@@ -104,20 +104,23 @@ class SparseCodec(Codec):
     ) -> Iterator[Body]:
         """Yield every coding that is allowed; of equals the first is taken."""
         supports = parts.supports
+        whole = b""
         if base_use != "values":
             alone = self._numbers(parts, None)
+            whole = b"" if held is None else _values(*alone) + tail
         if held is None or base_use == "auto":
             bits = 26.0 if self.stage is None else 8.0 * np.dtype(self.stage.code_dtype).itemsize
             layout = parts.layout(bits_each=bits, values_gain=alone[0] != PCODEC)
             mask = write_mask(layout.supports, base=None)
-            yield _body(mask, _values(*alone, layout=layout) + tail)
+            divided = layout.divided or not whole
+            yield _body(mask, _values(*alone, layout=layout) + tail if divided else whole)
         if held is None:
             return
         mask = write_mask(supports, base=held, derive=base_use == "derive")
         if base_use == "auto" and mask.mode != SAME:
             mask = derived_mask(supports, held) or mask
         if base_use != "values":
-            yield _body(mask, _values(*alone) + tail)
+            yield _body(mask, whole)
         if base_use == "mask":
             return
         try:
