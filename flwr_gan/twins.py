@@ -59,7 +59,7 @@ def split_ledger(joined: Ledger, exchange: Exchange) -> None:
 
 
 def _rows_of(joined: Ledger, codec: str) -> Ledger:
-    return Ledger([row for row in joined.rows if row.codec == codec])
+    return Ledger([row for row in joined.rows if row.codec.split(" > ")[0] == codec])
 
 
 def _twins(run: "Run") -> Iterator["Run"]:

@@ -21,7 +21,6 @@ from flwr_gan.wire import (
     describe_payload,
     encode_payload,
     encode_with_feedback,
-    payload_sizes,
 )
 from flwr_gan.wire.ledger import Direction, Kind, Ledger, MessageRow
 
@@ -372,11 +371,13 @@ def _timed(call: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def _count(row: MessageRow, payload: bytes, arrays: Arrays) -> None:
-    sizes = payload_sizes(payload)
+    info = describe_payload(payload)
+    if row.codec.startswith("auto") and info.codec_label not in row.codec:
+        row.codec = f"{row.codec} > {info.codec_label}"  # what was chosen
     parameters = sum(array.size for array in arrays.values())
     row.parameters += parameters
     row.nonzero += sum(int(np.count_nonzero(array)) for array in arrays.values())
     row.dense_bytes += 4 * parameters
     row.payload_bytes += len(payload)
-    row.mask_bytes += sizes.mask_bytes
-    row.value_bytes += sizes.value_bytes
+    row.mask_bytes += info.sizes.mask_bytes
+    row.value_bytes += info.sizes.value_bytes

@@ -205,3 +205,10 @@ def test_replaced_parameters_win_over_decoded_ones():
     )
     run(strategy, num_rounds=1)
     assert strategy.failures[1] == []
+
+
+def test_the_ledger_says_what_auto_has_chosen():
+    strategy = CompressedStrategy(seen(), codec="auto:1000")
+    run(strategy)
+    coded = [row.codec for row in strategy.ledger.rows if row.payload_bytes]
+    assert set(coded) <= {f"auto:1000 > {name}" for name in ("raw", "sparse", "zstd", "zstd:3")}
