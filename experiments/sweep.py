@@ -26,8 +26,9 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.plan import Plan, make_plan
 from experiments.report import report
 from experiments.runner import Runner
-from flwr_gan.config import config_dir, load_config
+from flwr_gan.config import load_config
 from flwr_gan.errors import ConfigError, FlwrGanError, OutputError
+from flwr_gan.overrides import config_dir
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,17 +1,14 @@
 """conf/ and overrides -> one validated config object."""
 
-import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
 import hydra
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
@@ -19,6 +16,7 @@ from flwr_gan.codecs import get_codec
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
 from flwr_gan.lottery import LotteryConfig
+from flwr_gan.overrides import compose, first_line, given, parse
 
 T = TypeVar("T")
 
@@ -117,13 +115,6 @@ class RunConfig:
         return OmegaConf.to_yaml(self.resolved)
 
 
-def config_dir() -> Path:
-    """Return the folder of the conf files: in the wheel, the checkout or the Flower app bundle."""
-    package = Path(__file__).resolve().parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
-
-
 def load_config(overrides: Sequence[str] = (), *, default_output: str | None = None) -> RunConfig:
     """Compose conf/ with Hydra overrides and check every value.
 
@@ -143,7 +134,7 @@ def load_config(overrides: Sequence[str] = (), *, default_output: str | None = N
     resumed = given("resume", overrides)
     if resumed is not None:
         return _validate(_load_resumed(_folder("resume", resumed), overrides))
-    node = _compose(list(overrides))
+    node = compose(overrides, required=RunConfig.__dataclass_fields__)
     chosen = _path(node, "output_dir")
     node.output_dir = default_output if chosen is None else str(_folder("output_dir", chosen))
     return _validate(node)
@@ -158,23 +149,6 @@ def load_file(path: Path) -> RunConfig:
         When the file cannot be read, or another version of the package has written it.
     """
     return _validate(_read(path))
-
-
-def given(key: str, overrides: Sequence[str]) -> str | None:
-    """Return what the overrides give a key, as text without quotes; None for nothing or null.
-
-    Raises
-    ------
-    ConfigError
-        When an override cannot be read.
-    """
-    text = None
-    for item in map(_parse, overrides):
-        if item.key_or_group == key:
-            value = item.value()
-            written = (item.input_line or "").partition("=")[2]
-            text = value if value is None or isinstance(value, str) else written
-    return text
 
 
 def build(node: DictConfig, **runtime: Any) -> Any:
@@ -192,31 +166,11 @@ def build(node: DictConfig, **runtime: Any) -> Any:
         # Run-time objects come afterwards: Hydra would turn dataclasses among them into dicts.
         factory = hydra.utils.instantiate(node, _convert_="all", _partial_=True)
     except InstantiationException as error:
-        raise ConfigError(f"{node.get('_target_')}: {_first_line(error)}") from error
+        raise ConfigError(f"{node.get('_target_')}: {first_line(error)}") from error
     try:
         return factory(**runtime)
     except TypeError as error:
-        raise ConfigError(f"{node.get('_target_')}: {_first_line(error)}") from error
-
-
-def split_overrides(text: str) -> list[str]:
-    """Split a run-config string into overrides at spaces outside quotes and brackets."""
-    items, depth, quote, current = [], 0, "", ""
-    for char in text:
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        if char.isspace() and not quote and depth <= 0:
-            items.append(current)
-            current = ""
-        else:
-            current += char
-    return [item for item in [*items, current] if item]
+        raise ConfigError(f"{node.get('_target_')}: {first_line(error)}") from error
 
 
 def _require(holds: bool, key: str, value: object, allowed: str) -> None:
@@ -227,7 +181,7 @@ def _require(holds: bool, key: str, value: object, allowed: str) -> None:
 def _load_resumed(folder: Path, overrides: Sequence[str]) -> DictConfig:
     path = folder / "config.yaml"
     places = ("resume", "output_dir")
-    others = [item for item in overrides if _parse(item).key_or_group not in places]
+    others = [item for item in overrides if parse(item).key_or_group not in places]
     if others:
         raise ConfigError(f"resume takes all settings from {path}: drop {' '.join(others)}")
     if not path.is_file():
@@ -242,7 +196,7 @@ def _read(path: Path) -> DictConfig:
     try:
         node = OmegaConf.load(path)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else _first_line(error)
+        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else first_line(error)
         raise ConfigError(f"cannot read {path}: {reason}; start a new run") from error
     if not isinstance(node, DictConfig):
         raise ConfigError(f"cannot read {path}: it holds no settings; start a new run")
@@ -252,109 +206,6 @@ def _read(path: Path) -> DictConfig:
             f"{path} lacks {', '.join(absent)}: another version has written it; start a new run"
         )
     return node
-
-
-def _compose(overrides: list[str]) -> DictConfig:
-    parsed = [_parse(text) for text in overrides]
-    try:
-        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            groups = _groups()
-            chosen = [
-                text
-                for text, item in zip(overrides, parsed, strict=True)
-                if item.key_or_group in groups
-            ]
-            for item in parsed:
-                if item.key_or_group in groups:
-                    _check_choice(item, groups[item.key_or_group])
-            known = _leaves(hydra.compose("config", overrides=chosen))
-            for item in parsed:
-                if item.is_delete() and item.key_or_group in RunConfig.__dataclass_fields__:
-                    raise ConfigError(f"{item.input_line}: a run needs this key; give it a value")
-                if item.is_add() and item.key_or_group in known:
-                    raise ConfigError(f"{item.input_line}: the key is there already; drop the +")
-                adds = item.is_add() or item.is_force_add()
-                free = adds and _has_target(item.key_or_group, known)
-                if item.key_or_group not in groups and not free:
-                    _check_key(item.key_or_group, known, groups)
-            node = hydra.compose("config", overrides=overrides)
-        OmegaConf.resolve(node)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_first_line(error)) from error
-    return node
-
-
-def _parse(text: str) -> Override:
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException as error:
-        raise ConfigError(
-            f"cannot read {text!r}: expected key=value; values with spaces or any of ~ = , ( ) "
-            "need quotes, such as output_dir='~/x'"
-        ) from error
-    if override.is_sweep_override():
-        raise ConfigError(
-            f"{text}: one run takes one value, in quotes where it has a comma; sweeps go to "
-            "experiments.sweep"
-        )
-    return override
-
-
-def _groups() -> dict[str, list[str]]:
-    """Return the options of each config group."""
-    return {
-        folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
-        for folder in config_dir().iterdir()
-        if folder.is_dir()
-    }
-
-
-def _leaves(node: DictConfig, prefix: str = "") -> list[str]:
-    """Return all dotted keys of a config."""
-    keys = []
-    for key in map(str, node):
-        keys.append(f"{prefix}{key}")
-        value = node._get_node(key)
-        if isinstance(value, DictConfig) and not value._is_none():
-            keys.extend(_leaves(value, f"{prefix}{key}."))
-    return keys
-
-
-def _check_choice(item: Override, options: list[str]) -> None:
-    value = str(item.value())
-    if value not in options:
-        group = item.key_or_group
-        raise ConfigError(
-            f"{group}={value}: allowed are {', '.join(options)}{_nearest(value, options)}"
-        )
-
-
-def _check_key(key: str, known: list[str], groups: Mapping[str, list[str]]) -> None:
-    if key in known:
-        return
-    parent, _, _ = key.rpartition(".")
-    siblings = [name for name in known if name.rpartition(".")[0] == parent]
-    allowed = siblings or sorted({*groups, *(name for name in known if "." not in name)})
-    more = f"; +{key}=... passes on what its _target_ takes" if _has_target(key, known) else ""
-    raise ConfigError(
-        f"unknown key {key}: allowed are {', '.join(allowed)}{_nearest(key, known)}{more}"
-    )
-
-
-def _has_target(key: str, known: list[str]) -> bool:
-    """Tell whether a key belongs to a node whose ``_target_`` says which keys there are."""
-    return f"{key.partition('.')[0]}._target_" in known
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    tails = {name.rpartition(".")[2]: name for name in reversed(known)}
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    near = near or [tails[t] for t in difflib.get_close_matches(word, tails, n=1, cutoff=0.6)]
-    return f" (nearest: {near[0]})" if near else ""
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split("\n")[0].split())
 
 
 def _typed(schema: type[T], node: DictConfig, group: str) -> T:
@@ -369,7 +220,7 @@ def _typed(schema: type[T], node: DictConfig, group: str) -> T:
     except OmegaConfBaseException as error:
         field = re.split(r"[.\[]", error.full_key or "")[0]
         if field not in kinds:
-            raise ConfigError(f"{group}: {_first_line(error)}") from error
+            raise ConfigError(f"{group}: {first_line(error)}") from error
         allowed = _ALLOWED.get(kinds[field], str(kinds[field]))
         raise ConfigError(f"{group}.{field}={node.get(field)}: allowed is {allowed}") from error
 
@@ -433,4 +284,4 @@ def _validate(node: DictConfig) -> RunConfig:
             resolved=node,
         )
     except (OmegaConfBaseException, AttributeError) as error:
-        raise ConfigError(_first_line(error)) from error
+        raise ConfigError(first_line(error)) from error

@@ -13,7 +13,7 @@ from flwr.common import ndarrays_to_parameters
 from hydra.utils import get_class
 from numpy.typing import NDArray
 
-from flwr_gan.config import RunConfig, build, load_config, split_overrides
+from flwr_gan.config import RunConfig, build, load_config
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.errors import ConfigError, PartitionError
 from flwr_gan.gan import (
@@ -25,6 +25,7 @@ from flwr_gan.gan import (
     sample,
     torch_threads,
 )
+from flwr_gan.overrides import split_overrides
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template
 

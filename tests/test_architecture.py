@@ -23,7 +23,8 @@ LAYERS = {
     "lottery": {"errors", "seeding"},
     "metrics": {"errors", "seeding", "data"},
     "plots": {"errors", "atomic", "data"},
-    "config": {"errors", "codecs", "gan", "lottery"},
+    "overrides": {"errors"},
+    "config": {"errors", "overrides", "codecs", "gan", "lottery"},
 }
 LIBRARIES = {
     "torch": {"gan", "lottery", "metrics", "data", "flower/client.py", "wiring.py"},
@@ -31,7 +32,7 @@ LIBRARIES = {
         "flower", "client_app.py", "server_app.py", "cli.py", "strategies",
         "wiring.py", "run.py", "checkpoint.py",
     },
-    "hydra": {"config.py", "cli.py", "wiring.py"},
+    "hydra": {"config.py", "overrides.py", "cli.py", "wiring.py"},
 }  # fmt: skip
 
 

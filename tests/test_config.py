@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from flwr_gan.config import build, config_dir, given, load_config, load_file, split_overrides
+from flwr_gan.config import build, load_config, load_file
 from flwr_gan.errors import ConfigError, FlwrGanError
+from flwr_gan.overrides import config_dir, given, split_overrides
 from flwr_gan.wiring import load_federation
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))

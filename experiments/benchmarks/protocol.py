@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 
 from flwr_gan.atomic import write_text
 from flwr_gan.client_app import app as client_app
-from flwr_gan.config import split_overrides
 from flwr_gan.flower.client import client_fn
 from flwr_gan.flower.engine import run_apps
 from flwr_gan.flower.records import message_bytes
+from flwr_gan.overrides import split_overrides
 from flwr_gan.plots import save_figure
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config

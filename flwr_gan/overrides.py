@@ -1,0 +1,183 @@
+"""Hydra overrides: read, checked against conf/, composed; every mistake is one clear line."""
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from flwr_gan.errors import ConfigError
+
+
+def config_dir() -> Path:
+    """Return the folder of the conf files: in the wheel, the checkout or the Flower app bundle."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def split_overrides(text: str) -> list[str]:
+    """Split a run-config string into overrides at spaces outside quotes and brackets."""
+    items, depth, quote, current = [], 0, "", ""
+    for char in text:
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        if char.isspace() and not quote and depth <= 0:
+            items.append(current)
+            current = ""
+        else:
+            current += char
+    return [item for item in [*items, current] if item]
+
+
+def given(key: str, overrides: Sequence[str]) -> str | None:
+    """Return what the overrides give a key, as text without quotes; None for nothing or null.
+
+    Raises
+    ------
+    ConfigError
+        When an override cannot be read.
+    """
+    text = None
+    for item in map(parse, overrides):
+        if item.key_or_group == key:
+            value = item.value()
+            written = (item.input_line or "").partition("=")[2]
+            text = value if value is None or isinstance(value, str) else written
+    return text
+
+
+def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfig:
+    """Compose conf/ with overrides, after checking each of their keys and choices.
+
+    Parameters
+    ----------
+    overrides : sequence of str
+        Hydra overrides.
+    required : collection of str
+        Keys at the top level that must not be deleted.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key, what is allowed and the nearest match.
+    """
+    parsed = [parse(text) for text in overrides]
+    try:
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            groups = _groups()
+            chosen = [
+                text
+                for text, item in zip(overrides, parsed, strict=True)
+                if item.key_or_group in groups
+            ]
+            for item in parsed:
+                if item.key_or_group in groups:
+                    _check_choice(item, groups[item.key_or_group])
+            known = _leaves(hydra.compose("config", overrides=chosen))
+            for item in parsed:
+                if item.is_delete() and item.key_or_group in required:
+                    raise ConfigError(f"{item.input_line}: a run needs this key; give it a value")
+                if item.is_add() and item.key_or_group in known:
+                    raise ConfigError(f"{item.input_line}: the key is there already; drop the +")
+                adds = item.is_add() or item.is_force_add()
+                free = adds and _has_target(item.key_or_group, known)
+                if item.key_or_group not in groups and not free:
+                    _check_key(item.key_or_group, known, groups)
+            node = hydra.compose("config", overrides=list(overrides))
+        OmegaConf.resolve(node)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(first_line(error)) from error
+    return node
+
+
+def parse(text: str) -> Override:
+    """Return one override.
+
+    Raises
+    ------
+    ConfigError
+        When it cannot be read, or sweeps over several values.
+    """
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigError(
+            f"cannot read {text!r}: expected key=value; values with spaces or any of ~ = , ( ) "
+            "need quotes, such as output_dir='~/x'"
+        ) from error
+    if override.is_sweep_override():
+        raise ConfigError(
+            f"{text}: one run takes one value, in quotes where it has a comma; sweeps go to "
+            "experiments.sweep"
+        )
+    return override
+
+
+def _groups() -> dict[str, list[str]]:
+    """Return the options of each config group."""
+    return {
+        folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
+        for folder in config_dir().iterdir()
+        if folder.is_dir()
+    }
+
+
+def _leaves(node: DictConfig, prefix: str = "") -> list[str]:
+    """Return all dotted keys of a config."""
+    keys = []
+    for key in map(str, node):
+        keys.append(f"{prefix}{key}")
+        value = node._get_node(key)
+        if isinstance(value, DictConfig) and not value._is_none():
+            keys.extend(_leaves(value, f"{prefix}{key}."))
+    return keys
+
+
+def _check_choice(item: Override, options: list[str]) -> None:
+    value = str(item.value())
+    if value not in options:
+        group = item.key_or_group
+        raise ConfigError(
+            f"{group}={value}: allowed are {', '.join(options)}{_nearest(value, options)}"
+        )
+
+
+def _check_key(key: str, known: list[str], groups: Mapping[str, list[str]]) -> None:
+    if key in known:
+        return
+    parent, _, _ = key.rpartition(".")
+    siblings = [name for name in known if name.rpartition(".")[0] == parent]
+    allowed = siblings or sorted({*groups, *(name for name in known if "." not in name)})
+    more = f"; +{key}=... passes on what its _target_ takes" if _has_target(key, known) else ""
+    raise ConfigError(
+        f"unknown key {key}: allowed are {', '.join(allowed)}{_nearest(key, known)}{more}"
+    )
+
+
+def _has_target(key: str, known: list[str]) -> bool:
+    """Tell whether a key belongs to a node whose ``_target_`` says which keys there are."""
+    return f"{key.partition('.')[0]}._target_" in known
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    tails = {name.rpartition(".")[2]: name for name in reversed(known)}
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    near = near or [tails[t] for t in difflib.get_close_matches(word, tails, n=1, cutoff=0.6)]
+    return f" (nearest: {near[0]})" if near else ""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, with single spaces."""
+    return " ".join(str(error).split("\n")[0].split())
