@@ -32,6 +32,8 @@ golden: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m experiments.benchmarks.engines
+	$(BIN)/python -m experiments.benchmarks.protocol
+	$(BIN)/python -m experiments.benchmarks.codecs
 
 wheel: $(STAMP)
 	sh .ci/wheel

@@ -36,6 +36,8 @@ def empty_updates(backend: str, *, clients: int, sampled: int, rounds: int) -> d
 
     @server_app.main()
     def main(grid: object, context: object) -> None:
+        while len(list(grid.get_node_ids())) < clients:  # type: ignore[attr-defined]
+            time.sleep(0.01)  # Ray's nodes register after the server has started
         nodes = sorted(grid.get_node_ids())[:sampled]  # type: ignore[attr-defined]
         for _ in range(rounds + 1):
             orders = [Message(RecordDict(), node, "train") for node in nodes]
