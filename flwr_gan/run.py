@@ -292,7 +292,6 @@ class Run:
         coded anew, without loss, because a file has to stand alone.
         """
         folder = self.folder / "generators"
-        folder.mkdir(parents=True, exist_ok=True)
         if weights:
             save(folder / "global.fgan", self._named(weights), codec=self.config.codec)
         for upload in self.strategy.latest:

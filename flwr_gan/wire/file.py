@@ -1,10 +1,10 @@
 """Payloads as files, ``.fgan``: a payload with its template in full, and nothing else."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from flwr_gan.atomic import write_bytes
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.base import DEFAULT_MAX_BYTES
 from flwr_gan.errors import OutputError, PayloadError
@@ -44,19 +44,7 @@ def save(
         payload = encode_payload(content, codec=codec)
     else:
         payload = embed_template(bytes(content), template)
-    target = Path(path)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(payload)
-            _like_any_new_file(temporary)
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
+    write_bytes(Path(path), payload)
 
 
 def load(
@@ -96,10 +84,3 @@ def read_payload_file(path: str | os.PathLike[str]) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise OutputError(f"{Path(path)} cannot be read: {error.strerror or error}") from error
-
-
-def _like_any_new_file(path: str) -> None:
-    # Temporary files are for their owner alone; a result file is for whom the umask allows.
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(path, 0o666 & ~umask)

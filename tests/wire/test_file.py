@@ -33,12 +33,18 @@ def test_a_failed_save_leaves_nothing(tmp_path, ticket):
         save(path, ticket, codec="zlip")
     with pytest.raises(PayloadError, match="pass template="):
         save(path, encode_payload(ticket, self_contained=False))
-    with pytest.raises(OutputError, match="cannot be written"):
-        save(tmp_path / "missing" / "g.fgan", ticket)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        save(tmp_path / "file" / "g.fgan", ticket)
     path.mkdir()
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         save(path, ticket)
-    assert os.listdir(tmp_path) == ["g.fgan"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "g.fgan"]
+
+
+def test_a_missing_folder_is_made(tmp_path, ticket):
+    save(tmp_path / "new" / "g.fgan", ticket)
+    assert list(load(tmp_path / "new" / "g.fgan")) == list(ticket)
 
 
 def test_bad_files_are_named(tmp_path, ticket):
