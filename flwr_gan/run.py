@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from flwr_gan import __version__
 from flwr_gan.atomic import write_text
 from flwr_gan.checkpoint import Checkpoint
+from flwr_gan.data.partition import class_counts
 from flwr_gan.errors import TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.gan import generator_arrays, torch_threads
@@ -81,12 +82,8 @@ class Run:
         """
         write_text(self.folder / "config.yaml", self.config.to_yaml())
         data = self.federation.dataset
-        counts_PK = np.stack(
-            [
-                np.bincount(data.train.y_N[indices], minlength=data.num_classes)
-                for indices in self.federation.split
-            ]
-        )
+        split = self.federation.split
+        counts_PK = class_counts(data.train.y_N, split, num_classes=data.num_classes)
         title = f"{data.name}: who holds what"
         picture = partition_picture(counts_PK, data.class_names, title=title)
         save_figure(picture, self.folder / "partition.png")

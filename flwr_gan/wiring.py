@@ -25,7 +25,7 @@ from flwr_gan.gan import (
     sample,
     torch_threads,
 )
-from flwr_gan.overrides import split_overrides
+from flwr_gan.overrides import given, split_overrides
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template
 
@@ -77,6 +77,9 @@ class Federation:
 def federation_from(context: Context) -> Federation:
     """Return the federation that a Flower context's run config describes."""
     overrides = str(context.run_config.get("overrides", ""))
+    items = split_overrides(overrides)
+    if given("output_dir", items) or given("resume", items):
+        return load_federation(overrides)  # the same call as before the start, so loaded once
     return load_federation(overrides, default_output=f"runs/{context.run_id}")
 
 

@@ -20,7 +20,7 @@ from flwr.server.strategy import FedAvg
 from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
-from flwr_gan.lottery import LotteryPruner, pruned_fraction
+from flwr_gan.lottery import LotteryPruner
 
 log = getLogger(__name__)
 
@@ -129,10 +129,6 @@ class FederatedTicket(FedAvg):
     def level(self, server_round: int) -> int:
         """Return the number of prunings under whose mask a round trains."""
         return (server_round - 1) // self.rounds_per_level
-
-    def expected_sparsity(self, server_round: int) -> float:
-        """Return rho_p of the level that a round belongs to."""
-        return pruned_fraction(self.rate, self.level(server_round))
 
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager

@@ -3,19 +3,15 @@
 import importlib.util
 import os
 from collections.abc import Callable, Mapping
-from logging import getLogger
 from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
-from flwr.supercore.task_identity import TaskIdentity
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower.grid import InlineGrid
-
-log = getLogger(__name__)
 
 BACKENDS = ("inline", "ray")
 RunConfig = Mapping[str, bool | float | int | str]
@@ -116,7 +112,6 @@ def _run_inline(
     on_reply: Callable[[Message, Message], None] | None,
 ) -> None:
     run = Run.create_empty(run_id=1)
-    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, run.run_id, 1
     grid = InlineGrid(
         client_app,
         num_supernodes=num_supernodes,

@@ -13,6 +13,7 @@ from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
 
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower.records import copy_content
@@ -52,6 +53,8 @@ class InlineGrid(Grid):
         self._num_supernodes = num_supernodes
         self._run_config = dict(run_config)
         self._run = run
+        # Flower's messages take their sender and run from here, in deployment and in this process.
+        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, run.run_id, 1
         self._on_reply = on_reply
         self._contexts: dict[int, Context] = {}
         self._replies: dict[str, Message] = {}

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from logging import getLogger
 from typing import Any
 
 from flwr.common import Parameters
@@ -12,8 +11,6 @@ from flwr.server.server import Server
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower.strategy import CompressedStrategy
-
-log = getLogger(__name__)
 
 PATIENCE_S = 60.0
 
