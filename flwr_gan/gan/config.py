@@ -7,6 +7,8 @@ from typing import Any
 
 from flwr_gan.errors import ConfigError
 
+CRITIC_GRADIENTS = ("closed_form", "autograd")
+
 
 @dataclass(frozen=True, kw_only=True)
 class GanConfig:
@@ -43,6 +45,9 @@ class GanConfig:
         Adam's decay rates, for both networks.
     penalty : float
         lambda, strength of the gradient penalty.
+    critic_gradients : str
+        ``"closed_form"``: by formula, the fast path. ``"autograd"``: double backpropagation; the
+        same up to rounding.
 
     Raises
     ------
@@ -64,6 +69,7 @@ class GanConfig:
     critic_lr: float = 1e-3
     betas: tuple[float, ...] = (0.0, 0.9)
     penalty: float = 10.0
+    critic_gradients: str = "closed_form"
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -89,6 +95,8 @@ class GanConfig:
         self._require("betas", _is_pair(self.betas, _is_decay), "two numbers in [0, 1)")
         positive = _is_number(self.penalty) and self.penalty >= 0
         self._require("penalty", positive, "a number of at least 0")
+        known = self.critic_gradients in CRITIC_GRADIENTS
+        self._require("critic_gradients", known, " or ".join(CRITIC_GRADIENTS))
 
     def _require(self, key: str, holds: bool, allowed: str) -> None:
         if not holds:

@@ -3,7 +3,7 @@
 N samples, B batch, R critic iterations, L latent, T vectors, C components.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,12 +22,8 @@ from flwr_gan.gan.adam_state import (
 )
 from flwr_gan.gan.batches import Batch, check_data, draw_batches, generate
 from flwr_gan.gan.config import GanConfig
-from flwr_gan.gan.losses import (
-    generator_loss,
-    gradient_penalty,
-    proximal_term,
-    wasserstein_estimate,
-)
+from flwr_gan.gan.critic_gradients import autograd_gradients, closed_form_gradients
+from flwr_gan.gan.losses import generator_loss, proximal_term
 from flwr_gan.gan.networks import Critic, Generator
 from flwr_gan.gan.training_log import LossRecorder, TrainLog
 from flwr_gan.gan.weights import as_tensor, check_arrays, load_network_arrays, network_arrays
@@ -63,6 +59,8 @@ class WganGpTrainer:
         betas = config.betas
         self._generator_adam = new_adam(self.generator, lr=config.generator_lr, betas=betas)
         self._critic_adam = new_adam(self.critic, lr=config.critic_lr, betas=betas)
+        closed_form = config.critic_gradients == "closed_form"
+        self._critic_gradients = closed_form_gradients if closed_form else autograd_gradients
 
     def train(
         self,
@@ -169,12 +167,9 @@ class WganGpTrainer:
 
     def _critic_step(self, batch: Batch) -> Tensor:
         """Update the critic once (Eq. 2); return its loss, Wasserstein estimate and penalty."""
-        real_BTC, fake_BTC, y_B, mix_B = batch
-        estimate = wasserstein_estimate(self.critic, real_BTC, fake_BTC, y_B)
-        penalty = gradient_penalty(self.critic, real_BTC, fake_BTC, y_B, mix_B)
-        loss = self.config.penalty * penalty - estimate
-        _step(self._critic_adam, loss, list(self.critic.parameters()))
-        return torch.stack([loss.detach(), estimate.detach(), penalty.detach()])
+        measures, gradients = self._critic_gradients(self.critic, batch, self.config.penalty)
+        _step(self._critic_adam, list(self.critic.parameters()), gradients)
+        return measures
 
     def _generator_step(
         self,
@@ -189,7 +184,8 @@ class WganGpTrainer:
         loss = generator_loss(self.critic, generate(self.generator, y_B, rng), y_B)
         if mu:
             loss = loss + proximal_term(weights, anchors, mu)
-        _step(self._generator_adam, loss, weights, list(pruned.values()) if pruned else None)
+        gradients = torch.autograd.grad(loss, weights)
+        _step(self._generator_adam, weights, gradients, list(pruned.values()) if pruned else None)
         return loss.detach()
 
     def _check_weights(self, iterations: int) -> None:
@@ -225,12 +221,11 @@ class WganGpTrainer:
 
 def _step(
     adam: torch.optim.Adam,
-    loss: Tensor,
     weights: list[nn.Parameter],
+    gradients: Sequence[Tensor],
     pruned: list[Tensor] | None = None,
 ) -> None:
     """Take one step of Adam; pruned weights get a gradient of exactly zero and do not move."""
-    gradients = torch.autograd.grad(loss, weights)
     for i, weight in enumerate(weights):
         gradient = gradients[i].contiguous()  # fused Adam reads memory in order
         weight.grad = gradient if pruned is None else gradient.masked_fill_(pruned[i], 0.0)
