@@ -1,0 +1,43 @@
+"""Tables in Markdown, and pages whose tables are written anew from results."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flwr_gan.atomic import write_text
+from flwr_gan.errors import OutputError
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table of cells that are text already."""
+    lines = [list(head), ["---"] * len(head), *map(list, rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def fill_page(page: Path, parts: Mapping[str, str], *, output: Path | None = None) -> None:
+    """Write parts of a Markdown page anew, each between ``<!-- name -->`` and ``<!-- end -->``.
+
+    Parameters
+    ----------
+    page : Path
+        The page with its markers.
+    parts : mapping of str to str
+        Text by the name of its marker.
+    output : Path, optional
+        Where the filled page goes; default: the page itself.
+
+    Raises
+    ------
+    OutputError
+        If the page cannot be read, lacks a marker, or cannot be written.
+    """
+    try:
+        text = page.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{page} cannot be read: {error.strerror}") from error
+    for name, part in parts.items():
+        found = re.search(rf"(?<=<!-- {re.escape(name)} -->\n).*?(?=<!-- end -->)", text, re.S)
+        if not found:
+            raise OutputError(f"{page.name} has no marker <!-- {name} -->: put it back")
+        text = f"{text[: found.start()]}{part}\n{text[found.end() :]}"
+    write_text(output or page, text)

@@ -1,0 +1,1 @@
+"""One folder a paper: what it claims, measured anew."""

@@ -1,0 +1,209 @@
+"""The tables of README.md and SIGNED_ZEROS.md, from the tables of results."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from experiments.markdown import markdown_table
+from experiments.papers.compressibility_wgan.cell import KINDS
+from experiments.papers.compressibility_wgan.statistics import MARGINS
+
+TABLE_2_DATA = "strokes"
+SHOWN = (0, 1, 5, 10, 15, 17)
+NAMES = {
+    "conditional_accuracy": "conditional accuracy",
+    "synthetic_accuracy": "synthetic accuracy",
+    "coverage": "coverage",
+    "frechet_distance": "Fréchet distance",
+}
+
+
+def page_parts(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
+    """Return the text of each marker of each page."""
+    return {
+        "README.md": {
+            "headline": headline(tables["headline.csv"]),
+            "table 2": table_2(tables["table2.csv"]),
+            "quality": quality(tables["quality_summary.csv"]),
+            "controls": controls(tables["controls.csv"]),
+            "lossy": lossy(tables["not_worse.csv"], tables["codecs.csv"]),
+            "scopes": scopes(tables["quality_summary.csv"], tables["layers.csv"]),
+        },
+        "SIGNED_ZEROS.md": {
+            "bits": bits(tables["signed_zeros.csv"]),
+            "ratios": zero_ratios(tables["table2.csv"]),
+        },
+    }
+
+
+def headline(table: pd.DataFrame) -> str:
+    """Return up to which P quality is not worse, and the ratios at that P."""
+    head = ("data", "generator after P", "not worse up to P", "pruned", *NAMES_OF_MARGINS)
+    head = (
+        *head,
+        "shown worse from P",
+        "LZMA as in the paper",
+        "`sparse`",
+        "`sparse:int8`",
+        "`sparse:int6`",
+    )
+    rows = []
+    for _, row in table[table["scope"] == "global"].iterrows() if len(table) else ():
+        each = [str(int(row[f"{measure}_up_to"])) for measure in MARGINS]
+        ratios = [row[key] for key in ("lzma_signed_zeros", "sparse", "sparse:int8", "sparse:int6")]
+        rows.append(
+            [
+                str(row["data"]),
+                KINDS[row["kind"]],
+                f"**{int(row['not_worse_up_to'])}**",
+                f"{100 * row['sparsity']:.1f} %",
+                *each,
+                "-" if pd.isna(row["worse_from"]) else str(int(row["worse_from"])),
+                *(f"{ratio:.2f}" for ratio in ratios),
+            ]
+        )
+    return markdown_table(head, rows)
+
+
+NAMES_OF_MARGINS = tuple(f"{NAMES[measure]} alone" for measure in MARGINS)
+
+
+def table_2(table: pd.DataFrame) -> str:
+    """Return the paper's Table 2: published / with signed zeros / without signs, and ``sparse``."""
+    names = {"zlib": "zlib", "lzma": "LZMA", "bz2": "bzip2", "paq9a": "paq9a"}
+    own = ("sparse", "sparse:int8", "sparse:int6", "sparse:int4")
+    head = ("P", "pruned", *names.values(), *(f"`{spec}`" for spec in own))
+    rows = []
+    for _, row in table[table["data"] == TABLE_2_DATA].sort_values("P").iterrows():
+        cells = []
+        for name in names:
+            parts = (row[f"{name}_{source}"] for source in ("paper", "signed", "canonical"))
+            cells.append(" / ".join(_number(part) for part in parts))
+        cells += [_number(row[spec]) for spec in own]
+        rows.append([str(int(row["P"])), f"{100 * row['pruned']:.2f} %", *cells])
+    return markdown_table(head, rows)
+
+
+def quality(summary: pd.DataFrame) -> str:
+    """Return every measure of both readings at some P, beside dense and real samples."""
+    head = ("data", "generator", "P", *NAMES.values())
+    rows = []
+    chosen = summary[(summary.scope == "global") & (summary.codec == "sparse")]
+    for data in dict.fromkeys(chosen["data"]):
+        for kind in ("real", "retrained", "pruned"):
+            part = chosen[(chosen.data == data) & (chosen.kind == kind)].sort_values("level")
+            for _, row in part[part["level"].isin(SHOWN)].iterrows():
+                dense = kind == "retrained" and row["level"] == 0
+                name = "real training samples" if kind == "real" else KINDS[kind]
+                rows.append(
+                    [
+                        str(data),
+                        "dense generator" if dense else name,
+                        "" if kind == "real" else str(int(row["level"])),
+                        *(_with_width(row, measure) for measure in NAMES),
+                    ]
+                )
+    return markdown_table(head, rows)
+
+
+def controls(table: pd.DataFrame) -> str:
+    """Return each control's difference to the retrained ticket at the same P."""
+    kinds = ("pruned", "reinitialised", "random_mask", "one_shot")
+    measures = ("synthetic_accuracy", "conditional_accuracy", "coverage")
+    head = ("data", "against the retrained ticket", "P", *(NAMES[name] for name in measures))
+    rows = []
+    for (data, kind, level), part in _grouped(table, ["data", "kind", "level"]):
+        if kind in kinds and level in SHOWN[2:]:
+            differences = part.set_index("measure")
+            cells = [_difference(differences.loc[name]) for name in measures]
+            rows.append([data, KINDS[kind], str(level), *cells])
+    return markdown_table(head, rows)
+
+
+def lossy(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> str:
+    """Return what lossy coding of the retrained ticket costs against the dense generator."""
+    head = ("data", "P", "codec", "ratio", *(NAMES[name] for name in MARGINS), "not worse")
+    rows = []
+    own = codecs[(codecs.scope == "global") & (codecs.zeros == "canonical")]
+    ratios = own.set_index(["data", "level", "codec"])["ratio"]
+    chosen = verdicts[verdicts["scope"] == "global"] if len(verdicts) else verdicts
+    for (data, kind, level, codec), part in _grouped(chosen, ["data", "kind", "level", "codec"]):
+        if kind == "retrained" and codec != "sparse":
+            differences = part.set_index("measure")
+            passed = all(value == 1 for value in part["not_worse"])
+            cells = [_difference(differences.loc[name]) for name in MARGINS]
+            ratio = f"{ratios[data, level, codec]:.1f}"
+            rows.append([data, str(level), f"`{codec}`", ratio, *cells, "yes" if passed else "no"])
+    return markdown_table(head, rows)
+
+
+def scopes(summary: pd.DataFrame, layers: pd.DataFrame) -> str:
+    """Return global beside local pruning: quality and what each layer keeps."""
+    head = ("data", "pruning", "P", "synthetic accuracy", "Fréchet distance", "weights kept")
+    rows = []
+    chosen = summary[(summary.kind == "retrained") & (summary.codec == "sparse")]
+    for (data, level, scope), part in _grouped(chosen, ["data", "level", "scope"]):
+        if level in SHOWN[2:] and "local" in set(summary[summary.data == data]["scope"]):
+            here = layers[(layers.data == data) & (layers.scope == scope) & (layers.level == level)]
+            kept = ", ".join(
+                f"{str(layer.layer).removesuffix('.weight')} {layer.kept:.0f} of {layer.weights}"
+                for layer in here.itertuples()
+            )
+            row = part.iloc[0]
+            measures = [
+                _with_width(row, name) for name in ("synthetic_accuracy", "frechet_distance")
+            ]
+            rows.append([data, scope, str(level), *measures, kept])
+    return markdown_table(head, rows)
+
+
+def bits(table: pd.DataFrame) -> str:
+    """Return the bits of LZMA for a pruned weight, after the paper's own table and after ours."""
+    head = (
+        "P", "pruned (ρ)", "needed: 32 (1 - ρ) + H(ρ)", "paper", "ours, signed", "ours, no signs",
+        "paper, beyond need", "ours, signed, beyond need", "ours, no signs, beyond need",
+    )  # fmt: skip
+    sources = ("paper", "signed", "canonical")
+    rows = []
+    for _, row in table.iterrows():
+        cells = [f"{row[f'{source}_bits_per_weight']:.2f}" for source in sources]
+        cells += [f"{row[f'{source}_bits_per_pruned_weight']:+.2f}" for source in sources]
+        pruned, needed = f"{100 * row['pruned']:.1f} %", f"{row['needed_bits_per_weight']:.2f}"
+        rows.append([str(int(row["P"])), pruned, needed, *cells])
+    return markdown_table(head, rows)
+
+
+def zero_ratios(table: pd.DataFrame) -> str:
+    """Return ratios with and without signs of zeros at P = 17 or the last P."""
+    names = {"zlib": "zlib", "lzma": "LZMA", "bz2": "bzip2", "paq9a": "paq9a"}
+    head = ("data", "P", *(f"{name}: published / signed / no signs" for name in names.values()))
+    rows = []
+    for data, part in _grouped(table, "data"):
+        row = part.sort_values("P").iloc[-1]
+        cells = [
+            " / ".join(_number(row[f"{name}_{s}"]) for s in ("paper", "signed", "canonical"))
+            for name in names
+        ]
+        rows.append([data, str(int(row["P"])), *cells])
+    return markdown_table(head, rows)
+
+
+def _grouped(table: pd.DataFrame, by: str | list[str]) -> list[tuple[Any, Any]]:
+    return list(table.groupby(by, sort=False)) if len(table) else []
+
+
+def _number(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.2f}"
+
+
+def _with_width(row: Any, measure: str) -> str:
+    half = row[f"{measure}_half_width"]
+    digits = 2 if measure == "frechet_distance" else 3
+    width = "" if pd.isna(half) or half == 0 else f" ± {half:.{digits}f}"
+    return f"{row[measure]:.{digits}f}{width}"
+
+
+def _difference(row: Any) -> str:
+    mean = f"{row['difference']:+.3f}"
+    return mean if pd.isna(row["low"]) else f"{mean} ({row['low']:+.3f} to {row['high']:+.3f})"

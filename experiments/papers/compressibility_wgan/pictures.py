@@ -1,0 +1,302 @@
+"""Figures 2 to 4 of the paper, and what it leaves to the eye as curves.
+
+P levels, K classes, n samples a class, T vectors, C components.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from experiments.papers.compressibility_wgan.cell import KINDS, Cell
+from experiments.papers.compressibility_wgan.statistics import MARGINS
+from flwr_gan.data.drawing import vectors_to_strokes
+from flwr_gan.plots import sample_grid, save_figure
+from flwr_gan.plots.strokes import (
+    STROKE_NAMES,
+    drawing_side,
+    fit_drawing,
+    stroke_colour,
+    stroke_lines,
+)
+
+# Okabe and Ito: distinct to the colour-blind.
+BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, BLACK, GREY = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#777777",
+)  # fmt: skip
+FIG_4_LEVELS = (1, 5, 10, 15, 16, 17)
+EXAMPLES = 8
+LOOKS = {
+    "retrained": (BLUE, "o", "-"),
+    "pruned": (ORANGE, "s", "-"),
+    "one_shot": (GREY, "x", ":"),
+    "reinitialised": (GREEN, "^", ""),
+    "random_mask": (PURPLE, "D", ""),
+}
+AXES = {
+    "synthetic_accuracy": "accuracy on real test data,\ntrained on samples alone",
+    "conditional_accuracy": "samples recognised\nas their label",
+    "coverage": "coverage of real\ntest samples",
+    "frechet_distance": "Fréchet distance\n(classifier features)",
+}
+
+
+def write_pictures(
+    cells: Sequence[Cell], tables: Mapping[str, pd.DataFrame], results: Path
+) -> Iterator[Path]:
+    """Write all figures; yield their paths."""
+    summary, codecs = tables["quality_summary.csv"], tables["codecs.csv"]
+    for data in dict.fromkeys(summary["data"]):
+        for cell in [cell for cell in cells if (cell.data, cell.scope) == (data, "global")][:1]:
+            for number, figure in enumerate(character_figures(cell), start=2):
+                yield _save(figure, results / f"fig{number}_{data}.png")
+        figure = quality_figure(summary[summary["data"] == data], str(data))
+        yield _save(figure, results / f"quality_{data}.png")
+    yield _save(ratio_figure(tables["table2.csv"]), results / "ratios.png")
+    yield _save(layer_figure(tables["layers.csv"]), results / "layers.png")
+    if {"global", "local"} <= set(codecs["scope"]):
+        yield _save(scope_figure(summary), results / "scopes.png")
+
+
+def character_figures(cell: Cell) -> Iterator[Figure]:
+    """Yield Fig. 2 (real), Fig. 3 (dense generator) and Fig. 4 (after P prunings) of one cell."""
+    dataset = cell.federation.dataset
+    num_classes, names = dataset.num_classes, dataset.class_names
+    real_KnTC = np.stack(
+        [
+            dataset.train.x_NTC[dataset.train.y_N == k][_spread(dataset, k)]
+            for k in range(num_classes)
+        ]
+    )
+    yield sample_grid(real_KnTC, names, dataset.kind)
+    labels_N = np.repeat(np.arange(num_classes), EXAMPLES)
+    shape = (num_classes, EXAMPLES, dataset.num_vectors, dataset.num_components)
+    dense_NTC = cell.generate(cell.load("retrained", 0), labels_N)
+    yield sample_grid(dense_NTC.reshape(shape), names, dataset.kind)
+    levels = [level for level in FIG_4_LEVELS if level in cell.levels]
+    panels = {}
+    for kind in ("pruned", "retrained"):
+        for level in levels:
+            x_NTC = cell.generate(cell.load(kind, level), labels_N)
+            panels[kind, level] = x_NTC.reshape(shape)[:, 0]
+    yield level_panels(panels, levels)
+
+
+def level_panels(
+    panels: Mapping[tuple[str, int], npt.NDArray[np.float32]], levels: Sequence[int]
+) -> Figure:
+    """Draw one character of every class after each P, with the same latent vectors.
+
+    Parameters
+    ----------
+    panels : mapping of (kind, level) to float32 array, shape (K, T, 3)
+        Strokes; kinds make the rows, levels the columns.
+    levels : sequence of int
+        The columns.
+    """
+    kinds = list(dict.fromkeys(kind for kind, _ in panels))
+    count = len(next(iter(panels.values())))
+    across = max(5, int(np.ceil(np.sqrt(count))))
+    down = -(-count // across)
+    side = 2.5
+    figure = Figure(
+        figsize=(side * len(levels), 0.4 + len(kinds) * (0.8 + side * down / across)),
+        layout="constrained",
+    )
+    most = 1
+    parts = figure.subfigures(len(kinds), 1, squeeze=False)[:, 0]
+    for part, kind in zip(parts, kinds, strict=True):
+        part.suptitle(KINDS[kind], fontsize=11)
+        for axes, level in zip(
+            part.subplots(1, len(levels), squeeze=False)[0], levels, strict=True
+        ):
+            drawings = [vectors_to_strokes(x_TC) for x_TC in panels[kind, level]]
+            most = max(most, *map(len, drawings))
+            unit = max(float(np.quantile([drawing_side(d) for d in drawings], 0.9)), 1e-6)
+            fitted = [
+                fit_drawing(d, centre=(k % across, -(k // across)), side=0.78, unit=unit)
+                for k, d in enumerate(drawings)
+            ]
+            axes.add_collection(stroke_lines(fitted, linewidth=1.1), autolim=False)
+            axes.set(xlim=(-0.6, across - 0.4), ylim=(-down + 0.4, 0.6), xticks=[], yticks=[])
+            axes.set_aspect("equal")
+            axes.spines[:].set_color("#cccccc")
+            axes.set_xlabel(f"P = {level}", fontsize=10)
+    handles = [
+        Line2D([], [], color=stroke_colour(order), linewidth=3, label=f"{name} stroke")
+        for order, name in enumerate(STROKE_NAMES[: min(most, len(STROKE_NAMES))])
+    ]
+    parts[-1].legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
+    )
+    return figure
+
+
+def quality_figure(summary: pd.DataFrame, data: str) -> Figure:
+    """Draw each measure against P: both readings, the controls, the dense generator, real data.
+
+    Bands and bars are 95 % t intervals over seeds; the grey stripe below the dense generator's
+    value is the margin.
+    """
+    summary = summary[summary["scope"] == "global"]
+    figure = Figure(figsize=(10, 7.4), layout="constrained")
+    for axes, (measure, label) in zip(figure.subplots(2, 2).flat, AXES.items(), strict=True):
+        for kind, (colour, marker, line) in LOOKS.items():
+            part = summary[(summary.kind == kind) & (summary.codec == "sparse")]
+            part = part.sort_values("level")
+            if part.empty:
+                continue
+            value, half = part[measure], part[f"{measure}_half_width"].fillna(0)
+            if line:
+                axes.plot(
+                    part.level, value, color=colour, ls=line, marker=marker, ms=4, lw=1.5,
+                    label=KINDS[kind],
+                )  # fmt: skip
+                axes.fill_between(part.level, value - half, value + half, color=colour, alpha=0.15)
+            else:
+                axes.errorbar(
+                    part.level, value, yerr=half, color=colour, marker=marker, ms=5, ls="",
+                    capsize=3, label=KINDS[kind],
+                )  # fmt: skip
+        _references(axes, summary, measure)
+        _level_axis(axes)
+        axes.set_ylabel(label)
+        if measure == "frechet_distance":
+            axes.set_yscale("log")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9,
+        title=f"{data}, mean and 95 % interval over {int(summary['seeds'].max())} seeds",
+    )  # fmt: skip
+    return figure
+
+
+def _references(axes: Axes, summary: pd.DataFrame, measure: str) -> None:
+    real = summary[summary.kind == "real"][measure]
+    is_dense = (summary.kind == "retrained") & (summary.level == 0) & (summary.codec == "sparse")
+    dense = summary[is_dense][measure]
+    if len(real):
+        axes.axhline(real.iloc[0], color=BLACK, ls="--", lw=1, label="real training samples")
+    if len(dense) and measure in MARGINS:
+        level = float(dense.iloc[0])
+        axes.axhspan(
+            level - MARGINS[measure], level, color="#bbbbbb", alpha=0.4, lw=0,
+            label="margin below the dense generator",
+        )  # fmt: skip
+    else:
+        axes.plot(
+            [], [], color="#bbbbbb", lw=6, alpha=0.6, label="margin below the dense generator"
+        )
+
+
+def ratio_figure(table: pd.DataFrame) -> Figure:
+    """Draw the compression ratio against P: the paper's, ours in its way, and the sparse codec."""
+    datasets = list(dict.fromkeys(table["data"]))
+    figure = Figure(figsize=(3.6 * len(datasets) + 1, 4.6), layout="constrained")
+    lines = (
+        ("lzma_paper", "LZMA, published", BLACK, "", "--"),
+        ("lzma_signed", "LZMA, zeros with signs", ORANGE, "s", "-"),
+        ("lzma_canonical", "LZMA, zeros without signs", YELLOW, "D", "-"),
+        ("sparse", "sparse, lossless", BLUE, "o", "-"),
+        ("sparse:int8", "sparse, 8 bits", SKY, "^", "-"),
+        ("sparse:int6", "sparse, 6 bits", GREEN, "v", "-"),
+        ("sparse:int4", "sparse, 4 bits", PURPLE, "P", "-"),
+    )
+    grid = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
+    for axes, data in zip(grid, datasets, strict=True):
+        part = table[table["data"] == data].sort_values("P")
+        for column, label, colour, marker, style in lines:
+            axes.plot(
+                part["P"], part[column], color=colour, marker=marker, ms=3.5, ls=style, lw=1.4,
+                label=label,
+            )  # fmt: skip
+        axes.set_yscale("log")
+        ticks = [1, 2, 5, 10, 20, 50, 100]
+        axes.set_yticks(ticks, [str(tick) for tick in ticks], minor=False)
+        axes.minorticks_off()
+        axes.set_title(data)
+        _level_axis(axes)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0].set_ylabel("dense float32 bytes to payload bytes")
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def layer_figure(layers: pd.DataFrame) -> Figure:
+    """Draw the sparsity of each layer against P, global and local pruning."""
+    datasets = list(dict.fromkeys(layers["data"]))
+    looks = {"fc.weight": BLUE, "conv1.weight": ORANGE, "conv2.weight": GREEN}
+    figure = Figure(figsize=(3.6 * len(datasets) + 1, 3.9), layout="constrained")
+    grid = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
+    for axes, data in zip(grid, datasets, strict=True):
+        for scope, style in (("global", "-"), ("local", ":")):
+            here = layers[(layers["data"] == data) & (layers["scope"] == scope)]
+            for layer, part in here.groupby("layer", sort=False):
+                axes.plot(
+                    part["level"], 100 * part["sparsity"], color=looks.get(str(layer), GREY),
+                    ls=style, marker="o" if scope == "global" else "", ms=3, lw=1.6,
+                    label=f"{str(layer).removesuffix('.weight')}, {scope}",
+                )  # fmt: skip
+        axes.set_title(f"{data}")
+        _level_axis(axes)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0].set_ylabel("pruned weights of the layer (%)")
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def scope_figure(summary: pd.DataFrame) -> Figure:
+    """Draw the quality of global and local pruning against P, for the seeds that have both."""
+    datasets = [
+        data for data, part in summary.groupby("data", sort=False) if len(set(part["scope"])) > 1
+    ]
+    figure = Figure(figsize=(3.6 * len(datasets) + 1, 4.0), layout="constrained")
+    grid = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
+    for axes, data in zip(grid, datasets, strict=True):
+        for scope, marker, style in (("global", "o", "-"), ("local", "s", ":")):
+            for kind in ("retrained", "pruned"):
+                part = summary[
+                    (summary.data == data) & (summary.scope == scope) & (summary.kind == kind)
+                    & (summary.codec == "sparse")
+                ].sort_values("level")  # fmt: skip
+                axes.plot(
+                    part["level"], part["synthetic_accuracy"], color=LOOKS[kind][0], ls=style,
+                    marker=marker, ms=3.5, lw=1.4, label=f"{scope}, {kind}",
+                )  # fmt: skip
+        axes.set_title(str(data))
+        _level_axis(axes)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0].set_ylabel(AXES["synthetic_accuracy"])
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def _level_axis(axes: Axes) -> None:
+    axes.set_xlabel("prunings P")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _spread(dataset: Any, label: int) -> npt.NDArray[np.int64]:
+    """Return places of a class's samples, spread over all of them and thus over the writers."""
+    count = int((dataset.train.y_N == label).sum())
+    return np.linspace(0, count - 1, EXAMPLES).astype(np.int64)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    save_figure(figure, path, dpi=150)
+    return path

@@ -1,0 +1,155 @@
+"""From rows of single seeds to intervals and verdicts.
+
+The comparison was fixed before the first run: five paired seeds, 95 % t intervals of the paired
+differences, and the margins below. A generator is *not worse* than the dense one where the lower
+limit of its difference is above minus the margin, in each of three measures: fidelity, diversity
+and usefulness. No correction is made for looking at several P; the verdict "up to P" asks that
+every level up to P passes.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+MARGINS = {"conditional_accuracy": 0.02, "coverage": 0.05, "synthetic_accuracy": 0.02}
+"""How much may be lost, in units of the measure itself: shares of samples."""
+
+MEASURES = (
+    "conditional_accuracy", "synthetic_accuracy", "coverage", "recall", "precision", "density",
+    "frechet_distance",
+)  # fmt: skip
+CONFIDENCE = 0.95
+
+
+def t_interval(values: Iterable[float]) -> tuple[float, float]:
+    """Return mean and half width of the 95 % t interval; NaN for the width of a single value."""
+    x = np.asarray(list(values), dtype=np.float64)
+    if len(x) < 2:
+        return float(x.mean()), float("nan")
+    factor = student.ppf((1 + CONFIDENCE) / 2, len(x) - 1)
+    return float(x.mean()), float(factor * x.std(ddof=1) / np.sqrt(len(x)))
+
+
+def summarise(quality: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and interval over seeds of each measure of each kind of generator.
+
+    Parameters
+    ----------
+    quality : pandas.DataFrame
+        A row a scored generator: data, scope, seed, kind, level, codec and the measures.
+    """
+    rows = []
+    groups = ["data", "scope", "kind", "level", "codec"]
+    for key, part in quality.groupby(groups, sort=False):
+        row: dict[str, Any] = dict(zip(groups, key, strict=True)) | {"seeds": len(part)}
+        for measure in MEASURES:
+            row[measure], row[f"{measure}_half_width"] = t_interval(part[measure])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def paired_differences(
+    quality: pd.DataFrame,
+    baseline: Mapping[str, Any],
+    *,
+    same_level: bool = False,
+    measures: Iterable[str] = MEASURES,
+) -> pd.DataFrame:
+    """Return mean and interval of the difference to a baseline of the same seed.
+
+    Parameters
+    ----------
+    quality : pandas.DataFrame
+        As for ``summarise``.
+    baseline : mapping
+        Columns and values that pick the baseline, such as kind, level and codec.
+    same_level : bool
+        Whether the baseline differs from level to level.
+    measures : iterable of str
+        What to compare.
+    """
+    pair = ["data", "scope", "seed", *(["level"] if same_level else [])]
+    chosen = np.logical_and.reduce([quality[name] == value for name, value in baseline.items()])
+    reference = quality[chosen].set_index(pair)
+    rows = []
+    groups = ["data", "scope", "kind", "level", "codec"]
+    for key, part in quality.groupby(groups, sort=False):
+        own = part.set_index(pair)
+        shared = own.index.intersection(reference.index)
+        if not len(shared) or key[2] == "real":
+            continue
+        for measure in measures:
+            difference = own.loc[shared, measure] - reference.loc[shared, measure]
+            mean, half = t_interval(difference)
+            rows.append(
+                dict(zip(groups, key, strict=True))
+                | {
+                    "measure": measure,
+                    "seeds": len(shared),
+                    "baseline": float(reference.loc[shared, measure].mean()),
+                    "value": float(own.loc[shared, measure].mean()),
+                    "difference": mean,
+                    "low": mean - half,
+                    "high": mean + half,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def judge_not_worse(quality: pd.DataFrame) -> pd.DataFrame:
+    """Return the difference to the dense generator with the verdict, for the measures of MARGINS.
+
+    ``not_worse`` is empty where there are fewer than two seeds.
+    """
+    dense = {"kind": "retrained", "level": 0, "codec": "sparse"}
+    table = paired_differences(quality, dense, measures=MARGINS)
+    if table.empty:
+        return table
+    table["margin"] = table["measure"].map(MARGINS)
+    verdict = (table["low"] >= -table["margin"]).astype(object)
+    table["not_worse"] = verdict.where(table["seeds"] > 1, None)
+    return table
+
+
+def largest_level(verdicts: pd.DataFrame) -> int:
+    """Return the largest P up to which every level passes in every measure; 0 where none does.
+
+    Parameters
+    ----------
+    verdicts : pandas.DataFrame
+        Rows of ``judge_not_worse`` of one data set, scope, kind and codec.
+    """
+    passed = (
+        verdicts[verdicts["level"] > 0]
+        .groupby("level")["not_worse"]
+        .agg(lambda column: all(value is True or value == 1 for value in column))
+    )
+    largest = 0
+    for level in range(1, int(passed.index.max()) + 1 if len(passed) else 1):
+        if not passed.get(level, False):
+            break
+        largest = level
+    return largest
+
+
+def worse_from(verdicts: pd.DataFrame) -> int | None:
+    """Return the P from which on every level is shown to be worse in some measure; None for none.
+
+    Shown to be worse: the whole interval of the difference lies below zero. Between this P and
+    ``largest_level`` the seeds leave it open.
+
+    Parameters
+    ----------
+    verdicts : pandas.DataFrame
+        As for ``largest_level``.
+    """
+    worse = (verdicts["high"] < 0).groupby(verdicts["level"]).any().sort_index(ascending=False)
+    first = None
+    for level, is_worse in worse[worse.index > 0].items():
+        if not is_worse:
+            break
+        first = int(str(level))
+    return first

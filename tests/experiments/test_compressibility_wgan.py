@@ -1,0 +1,182 @@
+"""The study of paper 000 on one client, in small."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.papers.compressibility_wgan.__main__ import main
+from experiments.papers.compressibility_wgan.cell import Cell
+from experiments.papers.compressibility_wgan.coding import code_generators, with_signed_zeros
+from experiments.papers.compressibility_wgan.results import signed_zeros, write_results
+from experiments.papers.compressibility_wgan.rows import Rows
+from experiments.papers.compressibility_wgan.scoring import is_scored, score_generators
+from experiments.papers.compressibility_wgan.study import cell_steps, work
+from experiments.papers.compressibility_wgan.training import find_generators
+from flwr_gan.errors import ConfigError, OutputError
+
+TINY = (
+    "experiment=paper_scaled", "data.num_samples=160", "gan.iterations=2", "gan.channels=[8,8]",
+    "gan.critic_hidden=[8,8]", "gan.batch_size=8", "gan.critic_iterations=1",
+    "lottery.iterations=2", "lottery.rate=0.4",
+)  # fmt: skip
+
+
+def make(root: Path, **changes: object) -> Cell:
+    settings = {"data": "strokes", "scope": "global", "seed": 0, "overrides": TINY}
+    return Cell(root=root, **(settings | {"controls": (2,)} | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory):
+    """Return a finished part of the study."""
+    cell = make(tmp_path_factory.mktemp("study"))
+    cell.claim()
+    assert sum(cell_steps(cell)) == work(cell)
+    return cell
+
+
+def same(a, b):
+    return all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def kept(weights):
+    return {name: array != 0 for name, array in weights.items()}
+
+
+def test_all_kinds_at_one_level_have_the_same_number_of_weights(cell):
+    counts = {
+        kind: sum(int(mask.sum()) for mask in kept(cell.load(kind, 2)).values())
+        for kind in ("retrained", "pruned", "reinitialised", "random_mask", "one_shot")
+    }
+    total = sum(array.size for array in cell.load("retrained", 0).values())
+    assert set(counts.values()) == {total - round(total * (1 - 0.6**2))}
+
+
+def test_both_readings_share_the_mask_and_differ_in_training(cell):
+    pruned, retrained = cell.load("pruned", 1), cell.load("retrained", 1)
+    assert same(kept(pruned), kept(retrained))
+    before = cell.load("retrained", 0)
+    assert all(np.array_equal(pruned[n], before[n] * (pruned[n] != 0)) for n in pruned)
+    assert not same(pruned, retrained)
+
+
+def test_controls_differ_from_the_ticket_in_one_thing_each(cell):
+    ticket = kept(cell.load("retrained", 2))
+    assert same(ticket, kept(cell.load("reinitialised", 2)))
+    random = kept(cell.load("random_mask", 2))
+    assert not same(ticket, random)
+    assert {n: int(m.sum()) for n, m in ticket.items()} == {
+        n: int(m.sum()) for n, m in random.items()
+    }
+
+
+def test_signs_of_zeros_are_those_before_pruning(cell):
+    trained, pruned = cell.load("retrained", 0), cell.load("pruned", 1)
+    signed = with_signed_zeros(cell, 1)
+    product = {name: trained[name] * (pruned[name] != 0) for name in trained}
+    assert all(signed[n].tobytes() == product[n].astype(np.float32).tobytes() for n in signed)
+    assert any(np.signbit(array[array == 0]).any() for array in signed.values())
+    later = with_signed_zeros(cell, 2)
+    assert same(later, cell.load("pruned", 2))
+    gone = {n: (pruned[n] == 0) for n in pruned}  # pruned in level 1: the initial weight's sign
+    generator, _ = cell.federation.networks(cell.seed)
+    initial = {n: w.detach().numpy() for n, w in generator.named_parameters()}
+    assert all(
+        np.array_equal(np.signbit(later[n][gone[n]]), np.signbit(initial[n][gone[n]]))
+        for n in later
+    )
+
+
+def test_an_interrupted_part_goes_on_to_the_same_bytes(cell, tmp_path):
+    other = make(tmp_path)
+    steps = find_generators(other)
+    next(steps)
+    next(steps)
+    assert other.path("retrained", 1).exists()
+    assert not other.path("retrained", 2).exists()
+    before = other.path("retrained", 1).stat().st_mtime_ns
+    for _ in find_generators(make(tmp_path)):
+        pass
+    assert other.path("retrained", 1).stat().st_mtime_ns == before  # not trained again
+    paths = sorted(cell.folder.rglob("*.fgan"))
+    assert len(paths) == 9
+    for path in paths:
+        twin = other.folder / path.relative_to(cell.folder)
+        assert twin.read_bytes() == path.read_bytes(), path
+
+
+def test_finished_rows_are_not_done_again(cell, monkeypatch):
+    assert is_scored(cell)
+    monkeypatch.setattr(Cell, "generate", lambda *_: pytest.fail("scored again"))
+    for _ in score_generators(cell):
+        pass
+    for _ in code_generators(cell):
+        pass
+
+
+def test_tables_and_pictures_come_from_the_cells(cell, tmp_path):
+    results = tmp_path / "results"
+    written = list(write_results([cell], results, command="x"))
+    assert all(path.exists() for path in written)
+    quality = pd.read_csv(results / "quality.csv")
+    assert set(quality["kind"]) >= {"real", "retrained", "pruned", "one_shot", "random_mask"}
+    table = pd.read_csv(results / "table2.csv").set_index("P")
+    assert table.loc[0, "lzma_paper"] == 1.08
+    assert (table.loc[2, "lzma_canonical"]) > table.loc[2, "lzma_signed"]
+    headline = pd.read_csv(results / "headline.csv")
+    assert set(headline["not_worse_up_to"]) == {0}  # one seed proves nothing
+    assert "| P |" in (tmp_path / "README.md").read_text()
+    assert "<!-- bits -->\n| P |" in (tmp_path / "SIGNED_ZEROS.md").read_text()
+
+
+def test_bits_beyond_need_are_zero_where_a_coder_takes_what_is_needed():
+    rho = 0.75
+    needed = 32 * (1 - rho) - rho * np.log2(rho) - (1 - rho) * np.log2(1 - rho)
+    row = {"P": 1, "pruned": rho, "lzma_canonical": 32 / needed}
+    row |= {"lzma_paper": 32 / (needed + rho), "lzma_signed": 32 / (needed + rho)}
+    found = signed_zeros(pd.DataFrame([row])).iloc[0]
+    assert found["canonical_bits_per_pruned_weight"] == pytest.approx(0)
+    assert found["paper_bits_per_pruned_weight"] == pytest.approx(1)
+
+
+def test_results_of_other_settings_are_refused(cell):
+    changed = make(cell.root, overrides=(*TINY, "gan.penalty=5"))
+    with pytest.raises(ConfigError, match="another gan"):
+        changed.claim()
+    cell.claim()
+
+
+def test_nothing_finished_is_one_clear_line(tmp_path, capsys):
+    places = ["--folder", str(tmp_path), "--results", str(tmp_path)]
+    assert main(["--report", "--data=strokes", "--seeds=0", *places]) == 1
+    assert "no part of the study is finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--data", "pendigitz"], "pendigits"),
+        (["--scopes", "glob"], "lottery.scope='glob'"),
+        (["seed=3"], "--seeds"),
+        (["gan.penalti=3"], "gan.penalty"),
+        (["--client", "5"], "there is no partition 5"),
+        (["--workers", "0"], "--workers=0"),
+        (["--seeds=-1"], "seed=-1"),
+    ],
+)
+def test_mistakes_are_one_clear_line(arguments, named, tmp_path, capsys):
+    arguments = ["--data=strokes", "--seeds=0", "--scopes=global", *arguments]
+    arguments += ["--folder", str(tmp_path)]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert named in error
+    assert error.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_broken_table_is_named(tmp_path):
+    (tmp_path / "rows.csv").write_text("level\n1\n")
+    with pytest.raises(OutputError, match=r"rows\.csv"):
+        Rows(tmp_path / "rows.csv", ("level", "codec"))
