@@ -127,6 +127,8 @@ def test_tables_and_pictures_come_from_the_cells(cell, tmp_path):
     assert (table.loc[2, "lzma_canonical"]) > table.loc[2, "lzma_signed"]
     headline = pd.read_csv(results / "headline.csv")
     assert set(headline["not_worse_up_to"]) == {0}  # one seed proves nothing
+    page = (cell.root / "report.html").read_text()
+    assert page.count("<img") == len(list(results.glob("*.png")))
     assert "| P |" in (tmp_path / "README.md").read_text()
     assert "<!-- bits -->\n| P |" in (tmp_path / "SIGNED_ZEROS.md").read_text()
 

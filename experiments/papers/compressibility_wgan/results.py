@@ -15,6 +15,7 @@ import pandas as pd
 from experiments.benchmarks.codec_measures import PUBLISHED_RATIOS
 from experiments.markdown import fill_page
 from experiments.papers.compressibility_wgan.cell import Cell
+from experiments.papers.compressibility_wgan.html import write_html
 from experiments.papers.compressibility_wgan.pages import page_parts
 from experiments.papers.compressibility_wgan.pictures import write_pictures
 from experiments.papers.compressibility_wgan.scoring import is_scored
@@ -80,6 +81,9 @@ def write_results(cells: Sequence[Cell], results: Path, *, command: str) -> Iter
     for page, parts in page_parts(tables).items():
         fill_page(PAGES / page, parts, output=results.parent / page)
         yield results.parent / page
+    page_path = cells[0].root / "report.html"
+    write_html(page_path, tables, results)
+    yield page_path
 
 
 def read_rows(cells: Sequence[Cell], name: str) -> pd.DataFrame:
