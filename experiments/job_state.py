@@ -14,8 +14,8 @@ from flwr_gan.twins import twin_folder
 
 # Written beside the results of a run; the rest of the folder is the run's own.
 JOB_FILE = "job.json"
-# Settings that say where a run writes, and nothing about what it does.
-_PLACES = ("output_dir", "resume", "also_codecs", "sweep_dir")
+# Settings that say where a run writes and who watches it, and nothing about what it does.
+_PLACES = ("output_dir", "resume", "also_codecs", "sweep_dir", "logger")
 
 Status = Literal["finished", "failed", "unfinished"]
 
@@ -74,7 +74,7 @@ def is_begun(folder: Path) -> bool:
 
 
 def plain_settings(config: DictConfig) -> dict[str, Any]:
-    """Return all settings of a run but those that only say where it writes."""
+    """Return all settings of a run but those that leave its results as they are."""
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     return {key: value for key, value in settings.items() if key not in _PLACES}
 

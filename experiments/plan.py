@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from experiments.preset import expand_preset
 from flwr_gan.codecs import get_codec
 from flwr_gan.errors import CodecError, ConfigError
 from flwr_gan.overrides import config_dir
@@ -76,6 +77,7 @@ class Plan:
     jobs: list[Job]
     arguments: list[str] = field(default_factory=list)  # for Hydra
     verbose: bool = False
+    multirun: bool = True
 
 
 def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
@@ -84,9 +86,10 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     Parameters
     ----------
     arguments : sequence of str
-        Hydra overrides; a key may have several values, ``codec=zlib,lzma``.
+        Hydra overrides; a key may have several values, ``codec=zlib,lzma``. ``preset=NAME``
+        stands for those in ``experiments/presets/NAME.yaml``.
     multirun : bool
-        Whether several values are welcome.
+        Whether several values are welcome; with a preset they always are.
 
     Raises
     ------
@@ -94,7 +97,9 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
         When an argument cannot be read, sets what the sweep itself sets, or names several values
         of a single run.
     """
-    parsed = _parse(arguments)
+    preset, given, own_arguments = expand_preset(arguments)
+    multirun = multirun or preset is not None
+    parsed = _parse([*given, *own_arguments])
     own = [item for _, item in parsed if not _is_about_the_sweep(item)]
     swept = [item for item in own if item.is_sweep_override()]
     for item in own:
@@ -102,7 +107,7 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
             raise ConfigError(f"{item.key_or_group} is set by the sweep: drop it; see sweep_dir")
     if swept and not multirun:
         raise ConfigError(f"{swept[0].input_line} names several values: put -m before it")
-    folder = _folder(parsed, own, swept or own)
+    folder = _folder(parsed, own, swept or own, preset=preset, given=given)
     try:
         (batch,) = BasicSweeper.split_arguments(own, None)
     except HydraException as error:
@@ -113,7 +118,7 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
         raise ConfigError("two jobs of this sweep have the same settings: name each value once")
     kept = [text for text, item in parsed if item.key_or_group != "sweep_dir"]
     verbose = any(item.key_or_group == "hydra.verbose" and item.value() for _, item in parsed)
-    return Plan(folder, jobs, [*kept, f"sweep_dir={folder}"], verbose)
+    return Plan(folder, jobs, [*kept, f"sweep_dir={folder}"], verbose, multirun)
 
 
 def _parse(arguments: Sequence[str]) -> list[tuple[str, Override]]:
@@ -137,11 +142,18 @@ def _is_about_the_sweep(item: Override) -> bool:
     return key == "sweep_dir" or key.split(".")[0].split("/")[0] == "hydra"
 
 
-def _folder(parsed: list[tuple[str, Override]], own: list[Override], told: list[Override]) -> Path:
+def _folder(
+    parsed: list[tuple[str, Override]],
+    own: list[Override],
+    told: list[Override],
+    *,
+    preset: str | None,
+    given: list[str],
+) -> Path:
     """Return where the sweep goes: as asked, or a name that the same sweep finds again.
 
-    The default depends on the swept keys, not on their values, so that a value more is added to
-    what is there.
+    The default depends on the preset or else the swept keys, not on their values, so that a value
+    more is added to what is there.
     """
     for _, item in reversed(parsed):
         if item.key_or_group == "sweep_dir":
@@ -151,8 +163,10 @@ def _folder(parsed: list[tuple[str, Override]], own: list[Override], told: list[
                     f"sweep_dir={path}: allowed are letters, digits and . / _ + - : ~ @"
                 )
             return Path(path)
-    name = _readable("+".join(sorted({_plain(item.key_or_group) for item in told}))) or "defaults"
+    swept = _readable("+".join(sorted({_plain(item.key_or_group) for item in told})))
+    name = preset or swept or "defaults"
     fixed = [str(item.input_line) for item in own if item not in told]
+    fixed = [text for text in fixed if text not in given]
     return SWEEPS / (f"{name}-{_digest(fixed)}" if fixed else name)
 
 

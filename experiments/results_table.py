@@ -22,6 +22,10 @@ _SHOWN = {
     "synthetic_accuracy": "synthetic acc.",
     "frechet_distance": "Fréchet",
 }
+QUALITY_HEADINGS = {
+    **_SHOWN,
+    **{key: key for key in ("precision", "recall", "density", "coverage")},
+}
 
 
 def run_folders(folder: Path) -> list[Path]:
@@ -122,7 +126,7 @@ def _number(folder: Path) -> tuple[int, str]:
 
 
 def _row(folder: Path, record: JobRecord | None) -> dict[str, Any]:
-    summary = _summary(folder)
+    summary = read_summary(folder)
     status = "unfinished" if summary is None else "finished"
     if record is not None and record.status == "failed":
         status, summary = "failed", None
@@ -145,12 +149,23 @@ def _cell(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) or value is None else str(value)
 
 
-def _summary(folder: Path) -> dict[str, Any] | None:
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of a run, None where there is none.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be read, or lacks what each summary holds.
+    """
     path = folder / "summary.json"
     if not path.exists():
         return None
     try:
         summary: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{path} cannot be read: {error}; remove it and resume") from error
+        if not all(isinstance(summary[key], dict) for key in ("final", "totals")):
+            raise TypeError("final or totals is no table")
+        float(summary["wall_s"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise OutputError(f"{path} cannot be read: {reason}; remove it and resume") from error
     return summary

@@ -62,7 +62,8 @@ class Runner:
 
     plan: Plan
     outcomes: dict[Path, JobRecord] = field(default_factory=dict)
-    trainings_s: list[float] = field(default_factory=list)
+    trained: list[tuple[int, float]] = field(default_factory=list)  # clients and seconds of each
+    began_s: float = field(default_factory=time.perf_counter)
 
     def run(self, job: Job, config: DictConfig) -> None:
         """Bring a job to its end, and with it those that share its training.
@@ -143,7 +144,7 @@ class Runner:
             for other in [] if isinstance(error, CodecError) else others:
                 self._fail(other, error)
         else:
-            self.trainings_s.append(time.perf_counter() - began)
+            self.trained.append((_clients(leader), time.perf_counter() - began))
             self._finish(leader)
             for other in others:
                 adopt_twin(leader.folder, str(other.codec), other.folder)
@@ -199,21 +200,37 @@ class Runner:
     def _report(self, job: Job, seconds: float, how: str) -> None:
         outcome = self.outcomes[job.folder]
         text = f"failed: {outcome.reason}" if outcome.status == "failed" else how
+        done = sum(map(self._is_done, self.plan.jobs))
+        parts = [f"{done} of {len(self.plan.jobs)} done"]
+        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        parts += [f"{_duration(time.perf_counter() - self.began_s)} elapsed"]
         left = self._left_s()
-        estimate = "" if left is None else f"; about {_duration(left)} left"
-        print(f"    {text} ({_duration(seconds)}{estimate})", flush=True)
+        parts += [] if left is None else [f"about {_duration(left)} left"]
+        print(f"    {text} ({_duration(seconds)}) | {', '.join(parts)}", flush=True)
+
+    def _is_done(self, job: Job) -> bool:
+        return job.folder in self.outcomes or is_finished(job.folder)
 
     def _left_s(self) -> float | None:
-        """Return an estimate of the seconds that the rest takes, None where there is no rest."""
-        waiting = [
-            job
-            for job in self.plan.jobs
-            if job.folder not in self.outcomes and not is_finished(job.folder)
-        ]
-        trainings = {(job.training, None if job.shares_training else job.folder) for job in waiting}
-        if not trainings or not self.trainings_s:
+        """Return an estimate of the seconds that the rest takes, None where there is no rest.
+
+        A training is taken to be as long as it has clients.
+        """
+        waiting = [job for job in self.plan.jobs if not self._is_done(job)]
+        trainings = {
+            (job.training, None if job.shares_training else job.folder): _clients(job)
+            for job in waiting
+        }
+        if not trainings or not self.trained:
             return None
-        return len(trainings) * sum(self.trainings_s) / len(self.trainings_s)
+        clients, seconds = map(sum, zip(*self.trained, strict=True))
+        return float(sum(trainings.values()) * seconds / clients)
+
+
+def _clients(job: Job) -> int:
+    """Return how many clients a job names, 1 where it leaves that to the defaults."""
+    clients = job.values.get("federation.num_clients")
+    return clients if isinstance(clients, int) and clients > 0 else 1
 
 
 def _duration(seconds: float) -> str:

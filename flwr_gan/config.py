@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -15,6 +15,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from flwr_gan.codecs import get_codec
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
+from flwr_gan.loggers import check_logger
 from flwr_gan.lottery import LotteryConfig
 from flwr_gan.overrides import compose, first_line, given, parse
 
@@ -76,6 +77,7 @@ class RunConfig:
     partition: DictConfig
     strategy: DictConfig
     resolved: DictConfig
+    logger: str | None = None
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
@@ -96,6 +98,7 @@ class RunConfig:
         )
         for spec in codecs:
             get_codec(spec)
+        check_logger(self.logger)
 
     @property
     def folder(self) -> Path:
@@ -200,7 +203,9 @@ def _read(path: Path) -> DictConfig:
         raise ConfigError(f"cannot read {path}: {reason}; start a new run") from error
     if not isinstance(node, DictConfig):
         raise ConfigError(f"cannot read {path}: it holds no settings; start a new run")
-    absent = [key for key in get_type_hints(RunConfig) if key != "resolved" and key not in node]
+    # A setting with a default is one that earlier versions did without.
+    needed = [item.name for item in fields(RunConfig) if item.default is MISSING]
+    absent = [key for key in needed if key != "resolved" and key not in node]
     if absent:
         raise ConfigError(
             f"{path} lacks {', '.join(absent)}: another version has written it; start a new run"
@@ -282,6 +287,7 @@ def _validate(node: DictConfig) -> RunConfig:
             partition=node.partition,
             strategy=node.strategy,
             resolved=node,
+            logger=None if node.get("logger") is None else _scalar(node, "logger", str),
         )
     except (OmegaConfBaseException, AttributeError) as error:
         raise ConfigError(first_line(error)) from error

@@ -23,6 +23,7 @@ from flwr_gan.data.partition import class_counts
 from flwr_gan.errors import TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.gan import generator_arrays, torch_threads
+from flwr_gan.loggers import RunLogger, open_logger
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.plots import partition_picture, rounds_figure, sample_grid, save_figure
 from flwr_gan.seeding import derive_seed
@@ -70,6 +71,7 @@ class Run:
     def __post_init__(self) -> None:
         self.config = self.federation.config
         self.folder = self.config.folder
+        self._logger: RunLogger | None = None
         self._started = time.perf_counter()
 
     def open(self) -> Parameters | None:
@@ -132,6 +134,7 @@ class Run:
         last = server_round == self.num_rounds
         if last:
             self.save_generators(weights)  # before the checkpoint, which ends the last round
+        self._log_round(row)  # before the checkpoint: a round logged twice counts once
         self.write_progress(weights)
         log.info("%s", self._line(row))
         if last:
@@ -166,12 +169,37 @@ class Run:
         names = [data.class_names[k] for k in self._classes()]
         save_figure(sample_grid(x_KnTC, names, data.kind), self.folder / "samples.png")
         save_figure(rounds_figure(pd.DataFrame(self.rounds)), self.folder / "rounds.png")
+        self._close_log()
         summary = self.summary()
         write_text(
             self.folder / "summary.json",
             json.dumps(_jsonable(summary), indent=2, allow_nan=False) + "\n",
         )
         return summary
+
+    def _log_round(self, row: Mapping[str, Any]) -> None:
+        logger = self._opened_logger(int(row["round"]))
+        if logger is not None:
+            logger.log_round(row)
+
+    def _close_log(self) -> None:
+        """Log the samples, and what a twin has come to know at once, and end the log."""
+        twin = self.trained_by is not None
+        logger = self._opened_logger(1 if twin else self.first_round)
+        if logger is None:
+            return
+        if twin:
+            for row in self.rounds:
+                logger.log_round(row)
+        logger.log_picture("samples", self.folder / "samples.png", server_round=len(self.rounds))
+        logger.close()
+        self._logger = None
+
+    def _opened_logger(self, first_round: int) -> RunLogger | None:
+        """Return the logger, opened when something is logged for the first time."""
+        if self._logger is None:
+            self._logger = open_logger(self.config.logger, self.folder, first_round=first_round)
+        return self._logger
 
     def summary(self) -> dict[str, Any]:
         """Return totals, final metrics, ratios, versions, seed and wall time."""

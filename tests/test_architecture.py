@@ -23,8 +23,9 @@ LAYERS = {
     "lottery": {"errors", "seeding"},
     "metrics": {"errors", "seeding", "data"},
     "plots": {"errors", "atomic", "data"},
+    "loggers": {"errors"},
     "overrides": {"errors"},
-    "config": {"errors", "overrides", "codecs", "gan", "lottery"},
+    "config": {"errors", "overrides", "codecs", "gan", "lottery", "loggers"},
 }
 LIBRARIES = {
     "torch": {"gan", "lottery", "metrics", "data", "flower/client.py", "wiring.py"},
@@ -32,6 +33,7 @@ LIBRARIES = {
         "flower", "client_app.py", "server_app.py", "cli.py", "strategies",
         "wiring.py", "run.py", "checkpoint.py",
     },
+    "tensorboardX": {"loggers/tensorboard.py"},
     "hydra": {"config.py", "overrides.py", "cli.py", "wiring.py"},
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """The sweep command: what it runs, skips, derives, survives and leaves behind."""
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -158,7 +159,13 @@ def test_a_failed_job_does_not_end_the_sweep_and_is_tried_again(start, trainings
     assert list(finished["lottery.rate"]) == [0.5, 0.5]
     assert failed.reason.str.contains("lottery.rate=2").all()
     assert "\n" not in failed.reason.iloc[0]
-    assert "2 of 4 jobs failed" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "2 of 4 jobs failed" in told.err
+    assert "2 of 4 done, 2 failed, " in told.out
+    assert "4 of 4 done, 2 failed, " in told.out
+    page = (Path(finished.output_dir.iloc[0]).parent / "report.html").read_text()
+    assert "2 of 4 runs failed" in page
+    assert page.count("lottery.rate=2.0 is not allowed") >= 2
     assert len(trainings.started) == 2  # what fails is tried once for all of its codecs
     assert start("lottery.rate=2,0.5", "codec=zlib,lzma")[0] == 1
     assert len(trainings.started) == 3
@@ -240,7 +247,8 @@ def test_the_folder_holds_the_results_and_nothing_of_hydra(start, tmp_path, monk
     assert list(elsewhere.iterdir()) == []
     inside = {path.name for path in (tmp_path / "sweep").iterdir()}
     folders = {Path(path).name for path in table.output_dir}
-    assert inside == {"results.csv", "quality_bytes.png", "multirun.yaml", *folders}
+    written = {"results.csv", "quality_bytes.png", "report.html", "commands.txt", "multirun.yaml"}
+    assert inside == {*written, *folders}
     assert table.conditional_accuracy.between(0, 1).all()
     assert table.conditional_accuracy.nunique() == 1
     for folder in table.output_dir:
@@ -305,3 +313,23 @@ def test_ranges_and_globs_are_swept_too():
     plan = make_plan(["seed=range(1,4)", "partition=glob(*)"], multirun=True)
     assert {job.values["seed"] for job in plan.jobs} == {1, 2, 3}
     assert {"iid", "dirichlet"} <= {job.values["partition"] for job in plan.jobs}
+
+
+def test_what_is_done_and_what_is_left_is_told(start, trainings, capsys):
+    start("codec=sparse,sparse:int8", "federation.num_clients=2,4", more=("gan.batch_size=4",))
+    lines = [line for line in capsys.readouterr().out.split("\n") if " done, " in line]
+    assert [line.split("| ")[1].split(" done")[0] for line in lines] == [
+        f"{n} of 4" for n in (1, 2, 3, 4)
+    ]
+    assert all(" elapsed" in line for line in lines)
+    assert [" left" in line for line in lines] == [True, True, True, False]
+
+
+def test_the_commands_of_a_sweep_are_kept_once_each(start, trainings, tmp_path):
+    for codecs in ("zlib,lzma", "zlib,bz2", "zlib,lzma"):
+        start(f"codec={codecs}", "seed=3")
+    lines = (tmp_path / "sweep" / "commands.txt").read_text().splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("python -m experiments.sweep -m ") for line in lines)
+    page = (tmp_path / "sweep" / "report.html").read_text()
+    assert all(html.escape(line, quote=True).replace("&#x27;", "&#39;") in page for line in lines)

@@ -1,0 +1,241 @@
+"""The files of runs, read for a report: complete and valid, or an error that names the file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from experiments.results_table import read_results, read_summary, varying_columns
+from flwr_gan.atomic import write_text
+from flwr_gan.errors import OutputError
+from flwr_gan.wire import load
+
+COMMANDS = "commands.txt"  # in a sweep's folder: one line for each command that it was given
+_ROUND_COLUMNS = ("round", "up_bytes", "down_bytes", "sparsity", "wall_s")
+_MESSAGE_COLUMNS = ("codec", "encode_s", "decode_s")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What one run has left behind.
+
+    Parameters
+    ----------
+    folder : Path
+        Its output folder.
+    label : str
+        What tells it from the others of the report.
+    row : mapping
+        Its row of the table of results.
+    """
+
+    folder: Path
+    label: str
+    row: Mapping[Any, Any]
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``failed`` or ``unfinished``."""
+        return str(self.row["status"])
+
+    @property
+    def trains(self) -> bool:
+        """Whether the run did its own training, rather than share that of another."""
+        return self.status != "finished" or self.row["trained_by"] == str(self.folder)
+
+    @cached_property
+    def rounds(self) -> pd.DataFrame:
+        """``rounds.csv``, empty where there is none."""
+        return _table(self.folder / "rounds.csv", _ROUND_COLUMNS)
+
+    @cached_property
+    def messages(self) -> pd.DataFrame:
+        """``messages.csv``, empty where there is none."""
+        return _table(self.folder / "messages.csv", _MESSAGE_COLUMNS)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """``summary.json``, empty where there is none."""
+        return read_summary(self.folder) or {}
+
+    @cached_property
+    def config(self) -> str:
+        """``config.yaml`` as it stands, empty where there is none."""
+        path = self.folder / "config.yaml"
+        if not path.exists():
+            return ""
+        try:
+            text = path.read_text()
+            settings = yaml.safe_load(text)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise OutputError(f"{path} cannot be read: {_line(error)}") from error
+        if not isinstance(settings, dict):
+            raise OutputError(f"{path} cannot be read: it holds no settings")
+        return text
+
+    def check(self) -> None:
+        """Read all tables and settings, so that what is wrong with them shows at once."""
+        for found in (self.config, self.summary, self.rounds, self.messages):
+            del found
+
+    @property
+    def samples(self) -> Path | None:
+        """The picture of generated samples, None where there is none."""
+        path = self.folder / "samples.png"
+        return path if path.exists() else None
+
+    @cached_property
+    def layer_sparsity(self) -> dict[str, float]:
+        """Share of zeros in each weight array of the saved generators, averaged over them.
+
+        That is the global generator where there is one, and those that clients uploaded where
+        there is none.
+        """
+        files = sorted((self.folder / "generators").glob("*.fgan"))
+        kept = [path for path in files if path.stem == "global"] or files
+        shares: dict[str, list[float]] = {}
+        for path in kept:
+            for name, array in load(path).items():
+                if array.ndim > 1:
+                    shares.setdefault(name, []).append(1 - np.count_nonzero(array) / array.size)
+        return {name: float(np.mean(values)) for name, values in shares.items()}
+
+
+@dataclass(frozen=True)
+class Results:
+    """The runs of all folders that one report is about.
+
+    Parameters
+    ----------
+    folders : tuple of Path
+        As they were named.
+    table : pandas.DataFrame
+        One row a run; with several folders the column ``folder`` says from which.
+    runs : tuple of RunFiles
+        In the table's order.
+    commands : tuple of str
+        What the sweeps among the folders were started with.
+    sweeps : tuple of Path
+        The folders that these commands wrote to.
+    """
+
+    folders: tuple[Path, ...]
+    table: pd.DataFrame
+    runs: tuple[RunFiles, ...]
+    commands: tuple[str, ...]
+    sweeps: tuple[Path, ...]
+
+    @property
+    def factors(self) -> list[str]:
+        """The settings that tell the runs apart."""
+        return varying_columns(self.table)
+
+
+def read_folders(folders: tuple[Path, ...]) -> Results:
+    """Read the runs in the named folders.
+
+    Raises
+    ------
+    OutputError
+        When a folder is not there or holds no run, or a file cannot be read.
+    """
+    tables = [read_results(folder) for folder in folders]
+    if len(folders) > 1:
+        for folder, table in zip(folders, tables, strict=True):
+            table.insert(0, "folder", str(folder))
+    table = _joined(tables)
+    names = _short_names(table)
+    runs = tuple(
+        RunFiles(Path(row["output_dir"]), _label(row, names), row)
+        for row in table.to_dict("records")
+    )
+    for run in runs:
+        run.check()
+    commands = {folder: read_commands(folder) for folder in folders}
+    lines = dict.fromkeys(line for several in commands.values() for line in several)
+    sweeps = tuple(folder for folder in folders if commands[folder])
+    return Results(folders, table, runs, tuple(lines), sweeps)
+
+
+def read_commands(folder: Path) -> list[str]:
+    """Return the commands that a sweep was started with, the first one first."""
+    path = folder / COMMANDS
+    if not path.exists():
+        return []
+    try:
+        return path.read_text().splitlines()
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read: {_line(error)}; remove it") from error
+
+
+def add_command(folder: Path, command: str) -> None:
+    """Note a command that a sweep was started with, once."""
+    known = read_commands(folder)
+    if command not in known:
+        write_text(folder / COMMANDS, "\n".join([*known, command]) + "\n")
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return tables one below the other, with settings before the status in all of them."""
+    if len(tables) == 1:
+        return tables[0]
+    settings: dict[str, None] = {}
+    measures: dict[str, None] = {}
+    for table in tables:
+        at = list(table.columns).index("status")
+        settings |= dict.fromkeys(table.columns[:at])
+        measures |= dict.fromkeys(table.columns[at:])
+    measures = {key: None for key in measures if key not in settings}
+    known = [table.dropna(axis=1, how="all") for table in tables]
+    return pd.concat(known, ignore_index=True).reindex(columns=[*settings, *measures])
+
+
+def _short_names(table: pd.DataFrame) -> dict[str, str]:
+    """Return the settings that tell runs apart, each with a name that fits a legend.
+
+    What varies over failed runs alone is left out.
+    """
+    ran = table[table["status"] != "failed"]
+    keys = varying_columns(ran if len(ran) else table)
+    tails = [key.rpartition(".")[2] for key in keys]
+    return {
+        key: tail if tails.count(tail) == 1 else key for key, tail in zip(keys, tails, strict=True)
+    }
+
+
+def _label(row: Mapping[Any, Any], names: dict[str, str]) -> str:
+    parts = [
+        _value(key, row[key]) if key in ("codec", "folder") else f"{name}={row[key]}"
+        for key, name in names.items()
+        if not pd.isna(row[key])
+    ]
+    return ", ".join(parts) or Path(row["output_dir"]).name
+
+
+def _value(key: str, value: object) -> str:
+    return Path(str(value)).name if key == "folder" else str(value)
+
+
+def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    if not path.exists():
+        return pd.DataFrame(columns=list(columns))
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:  # pandas' own are ValueErrors
+        raise OutputError(f"{path} cannot be read: {_line(error)}") from error
+    lacking = [name for name in columns if name not in table]
+    if lacking:
+        raise OutputError(f"{path} cannot be read: it has no column {', '.join(lacking)}")
+    for name in table.columns.difference(["codec", "kind", "direction"]):
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise OutputError(f"{path} cannot be read: {name} holds something else than numbers")
+    return table
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

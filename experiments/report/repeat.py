@@ -1,0 +1,126 @@
+"""The command that repeats a run, found from the settings that the run has written."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from flwr_gan.errors import FlwrGanError
+from flwr_gan.overrides import compose, config_dir
+
+_PLACES = ("output_dir", "resume", "logger")
+_TARGETED = ("strategy", "data", "partition")
+_GROUPS = ("gan", "lottery")
+
+
+def repeat_command(config: str) -> str | None:
+    """Return a command whose settings are those of a ``config.yaml``, all of them.
+
+    Settings that the file does not know, because they came later, keep their defaults.
+
+    Parameters
+    ----------
+    config : str
+        What the file holds.
+
+    Returns
+    -------
+    str or None
+        None where no command gives these settings: conf/ has changed since, for instance.
+    """
+    asked = {key: value for key, value in yaml.safe_load(config).items() if key not in _PLACES}
+    try:
+        overrides = _choices(asked)
+        # First what others are made of, such as lottery.rate, which strategies take over.
+        for groups in (set(asked) - set(_TARGETED), set(asked)):
+            overrides += _differences(_settings(overrides), asked, groups)
+        if not _flat(asked).items() <= _flat(_settings(overrides)).items():
+            return None
+    except (FlwrGanError, AttributeError, KeyError, TypeError):
+        return None
+    arguments = ["--run-config", " ".join(overrides)] if overrides else []
+    return shlex.join(["flower-simulation", "--app", "flwr_gan", *arguments])
+
+
+def _settings(overrides: list[str]) -> dict[str, Any]:
+    node = OmegaConf.to_container(compose(overrides, required=()), resolve=True)
+    return {str(key): value for key, value in node.items() if key not in _PLACES}  # type: ignore[union-attr]
+
+
+def _choices(asked: dict[str, Any]) -> list[str]:
+    """Return the option of each group that comes closest, where it is not the default."""
+    default = _settings([])
+    chosen = []
+    for group in _TARGETED:
+        if asked[group]["_target_"] == default[group]["_target_"]:
+            continue
+        for path in sorted((config_dir() / group).glob("*.yaml")):
+            if yaml.safe_load(path.read_text()).get("_target_") == asked[group]["_target_"]:
+                chosen.append(f"{group}={path.stem}")
+                break
+    for group in _GROUPS:
+        given = _settings(chosen)[group]
+        least, option = len(_differences({group: given}, asked, {group})), None
+        for path in sorted((config_dir() / group).glob("*.yaml")):
+            one = {group: given | yaml.safe_load(path.read_text())}
+            number = len(_differences(one, asked, {group}))
+            if number < least - 1:  # naming the option is an override as well
+                least, option = number, path.stem
+        if option is not None:
+            chosen.append(f"{group}={option}")
+    return chosen
+
+
+def _differences(now: dict[str, Any], asked: dict[str, Any], groups: set[str]) -> list[str]:
+    """Return the overrides that turn one set of settings into the other, in these groups."""
+    before, after = _flat(now), _flat(asked)
+    found = []
+    for key, value in after.items():
+        if key.split(".")[0] not in groups or (key in before and before[key] == value):
+            continue
+        found.append(f"{'' if key in before else '+'}{key}={_written(value)}")
+    return found
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _written(value: Any) -> str:
+    """Return a value as Hydra reads it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(_written(item) for item in value)}]"
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value)
+    plain = text.replace(":", "").replace("_", "").replace("-", "").replace(".", "")
+    is_word = plain.isalnum() and text.isascii() and text[0].isalpha()
+    if is_word and text.lower() not in ("null", "true", "false", "nan", "inf"):
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def repeat_lines(configs: dict[Path, str]) -> tuple[list[str], list[Path]]:
+    """Return the commands of several runs, and the folders of those that none repeats."""
+    lines: list[str] = []
+    unknown = []
+    for folder, config in configs.items():
+        command = repeat_command(config)
+        if command is None:
+            unknown.append(folder)
+        else:
+            lines.append(command)
+    return list(dict.fromkeys(lines)), unknown
