@@ -14,7 +14,8 @@ from experiments.papers.compressibility_wgan.rows import Rows
 from experiments.papers.compressibility_wgan.scoring import is_scored, score_generators
 from experiments.papers.compressibility_wgan.study import cell_steps, work
 from experiments.papers.compressibility_wgan.training import find_generators
-from flwr_gan.errors import ConfigError, OutputError
+from flwr_gan.errors import ConfigError, LayerCollapseError, OutputError
+from flwr_gan.lottery import LotteryPruner
 
 TINY = (
     "experiment=paper_scaled", "data.num_samples=160", "gan.iterations=2", "gan.channels=[8,8]",
@@ -70,6 +71,31 @@ def test_controls_differ_from_the_ticket_in_one_thing_each(cell):
     assert {n: int(m.sum()) for n, m in ticket.items()} == {
         n: int(m.sum()) for n, m in random.items()
     }
+
+
+def test_a_control_that_loses_a_layer_ends_and_the_rest_goes_on(tmp_path, monkeypatch):
+    cell = make(tmp_path, controls=())
+    prune = LotteryPruner.prune
+    calls = []
+
+    def collapse_second(pruner, weights):
+        calls.append(pruner)
+        if len(calls) == 4:  # ticket and control of level 1, ticket and control of level 2
+            raise LayerCollapseError("layer 'fc.weight' would lose all of its weights")
+        return prune(pruner, weights)
+
+    monkeypatch.setattr(LotteryPruner, "prune", collapse_second)
+    for _ in find_generators(cell):
+        pass
+    assert cell.path("one_shot", 1).exists()
+    assert not cell.path("one_shot", 2).exists()
+    assert cell.path("pruned", 2).exists()
+    assert not is_scored(cell)
+    for _ in score_generators(cell):
+        pass
+    assert is_scored(cell)
+    quality = pd.read_csv(cell.folder / "quality.csv")
+    assert list(quality[quality.kind == "one_shot"].level) == [1]
 
 
 def test_signs_of_zeros_are_those_before_pruning(cell):

@@ -40,8 +40,8 @@ def write_html(path: Path, tables: Mapping[str, pd.DataFrame], results: Path) ->
         ),
         Section(
             "Table 2 of the paper, with ours beside it",
-            "Published ratios, ours with zeros as weight * mask leaves them (signed), ours with the "
-            "signs of zeros cleared (canonical); then this project's codec.",
+            "Published ratios, ours with zeros as weight * mask leaves them (signed), ours with "
+            "the signs of zeros cleared (canonical); then this project's codec.",
             Table(tables["table2.csv"], "Compression ratios: dense float32 bytes to payload bytes"),
             *_picture(results / "ratios.png", "Compression ratios against the number of prunings"),
             Table(tables["signed_zeros.csv"], "What LZMA pays for signs of zeros, in bits"),

@@ -14,10 +14,12 @@ MAX_SAMPLES = 2000
 JUDGE_SEED = 0
 LOSSY = ("sparse:int8", "sparse:int6", "sparse:int4")
 LOSSLESS = "sparse"
+LOST = ("one_shot",)
+"""Kinds that may lose a layer, and then end."""
 
 
 def scorings(cell: Cell) -> list[tuple[str, int, str]]:
-    """Return kind, level and codec of each generator that is scored."""
+    """Return kind, level and codec of each generator that is scored, if it is there."""
     first, last = cell.levels[0], cell.levels[-1]
     plan = [("retrained", level, LOSSLESS) for level in cell.levels]
     plan += [("pruned", level, LOSSLESS) for level in cell.levels if level > first]
@@ -30,14 +32,16 @@ def scorings(cell: Cell) -> list[tuple[str, int, str]]:
 
 
 def count_scorings(cell: Cell) -> int:
-    """Return how many rows the table of scores gets, the real samples' row included."""
+    """Return how many rows the table of scores gets at most, the real samples' row included."""
     return len(scorings(cell)) + 1
 
 
 def is_scored(cell: Cell) -> bool:
-    """Return whether every row is there."""
+    """Return whether there is a row for every generator that is planned and has not collapsed."""
     rows = Rows(cell.folder / "quality.csv", KEY)
-    return all(key in rows for key in scorings(cell))
+    planned = scorings(cell)
+    trained = all(cell.path(kind, level).exists() for kind, level, _ in planned if kind not in LOST)
+    return trained and all(key in rows for key in planned if cell.path(*key[:2]).exists())
 
 
 def score_generators(cell: Cell) -> Iterator[str]:
@@ -64,7 +68,7 @@ def score_generators(cell: Cell) -> Iterator[str]:
     labels_N = cell.draw_labels(min(MAX_SAMPLES, len(dataset.train)))
     seed = derive_seed(cell.seed, "study-judge")
     for key in scorings(cell):
-        if key not in rows:
+        if key not in rows and cell.path(*key[:2]).exists():
             x_NTC = cell.generate(_coded(cell, *key), labels_N)
             rows.add(key, judge.score(x_NTC, labels_N, seed=seed))
             rows.write()

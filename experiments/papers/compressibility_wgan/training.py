@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from experiments.papers.compressibility_wgan.cell import Cell
+from flwr_gan.errors import LayerCollapseError
 from flwr_gan.gan import WganGpTrainer, generator_arrays
 from flwr_gan.gan import load_generator_arrays as load_arrays
 from flwr_gan.lottery import LotteryPruner
@@ -24,12 +25,13 @@ def find_generators(cell: Cell) -> Iterator[str]:
 
     Both readings of "the generator after P" come from one search: the weights that training P
     (counted from 0) leaves under mask P are the ticket trained once more; the weights of training
-    P - 1 under mask P are the ticket pruned after its last training, Alg. 2 as printed.
+    P - 1 under mask P are the ticket pruned after its last training, Alg. 2 as printed. Where
+    pruning the dense generator at once takes a whole layer, that control ends.
     """
     generator, _ = cell.federation.networks(cell.seed)
     initial = generator_arrays(generator)
     pruner, once = _pruner(cell, initial), _pruner(cell, initial)
-    masks = []
+    masks, whole = [], True
     for level in cell.levels:
         masks.append(pruner.mask)
         if not cell.path("retrained", level).exists():
@@ -40,9 +42,10 @@ def find_generators(cell: Cell) -> Iterator[str]:
             dense = trained
         if level + 1 in cell.levels:
             pruner.prune(trained)
-            once.prune(dense)
             cell.save("pruned", level + 1, pruner.rewind(trained))
-            cell.save("one_shot", level + 1, once.rewind(dense))
+            whole = whole and _can_prune(once, dense)
+            if whole:
+                cell.save("one_shot", level + 1, once.rewind(dense))
         yield f"pruning {level}"
     for kind, level in cell.trained_controls:
         if not cell.path(kind, level).exists():
@@ -59,6 +62,15 @@ def _pruner(cell: Cell, initial: Weights) -> LotteryPruner:
     config = cell.config.lottery
     floor = config.min_kept_per_layer
     return LotteryPruner(initial, rate=config.rate, scope=config.scope, min_kept_per_layer=floor)
+
+
+def _can_prune(pruner: LotteryPruner, weights: Weights) -> bool:
+    """Go one level up; return whether every layer has kept a weight."""
+    try:
+        pruner.prune(weights)
+    except LayerCollapseError:
+        return False
+    return True
 
 
 def _train(cell: Cell, weights: Weights, mask: Mask, *, purpose: str, level: int) -> Weights:
