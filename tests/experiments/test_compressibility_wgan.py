@@ -146,6 +146,8 @@ def test_tables_and_pictures_come_from_the_cells(cell, tmp_path):
     results = tmp_path / "results"
     written = list(write_results([cell], results, command="x"))
     assert all(path.exists() for path in written)
+    copied = results / "generators" / "strokes_p00.fgan"
+    assert copied.read_bytes() == cell.path("retrained", 0).read_bytes()
     quality = pd.read_csv(results / "quality.csv")
     assert set(quality["kind"]) >= {"real", "retrained", "pruned", "one_shot", "random_mask"}
     table = pd.read_csv(results / "table2.csv").set_index("P")

@@ -75,12 +75,12 @@ def write_html(path: Path, tables: Mapping[str, pd.DataFrame], results: Path) ->
 
 
 def _data_section(data: str, results: Path) -> Section:
-    pictures = [
-        picture
+    quality, *characters = (
+        _picture(results / f"{name}_{data}.png", alt.format(data=data))
         for name, alt in FIGURES.items()
-        for picture in _picture(results / f"{name}_{data}.png", alt.format(data=data))
-    ]
-    return Section(data, *pictures)
+    )
+    figures = "The figures of the paper:"
+    return Section(data, *quality, figures, *(picture for part in characters for picture in part))
 
 
 def _picture(path: Path, alt: str) -> list[Picture]:

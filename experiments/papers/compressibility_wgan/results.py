@@ -28,11 +28,12 @@ from experiments.papers.compressibility_wgan.statistics import (
     worse_from,
 )
 from flwr_gan import __version__
-from flwr_gan.atomic import write_text
+from flwr_gan.atomic import write_bytes, write_text
 from flwr_gan.errors import OutputError
 
 PAPERS_CODECS = {"zlib": "zlib:9", "lzma": "lzma:9", "bz2": "bz2:9", "paq9a": "paq9a:1"}
 OWN_CODECS = ("sparse", "sparse:int8", "sparse:int6", "sparse:int4")
+EXAMPLE_LEVELS = (0, 5, 10, 17)
 PAGES = Path(__file__).parent
 LIBRARIES = ("flwr", "torch", "numpy", "scikit-learn", "scipy", "pcodec", "zstandard")
 
@@ -78,12 +79,22 @@ def write_results(cells: Sequence[Cell], results: Path, *, command: str) -> Iter
     write_text(results / "run.json", json.dumps(describe(cells, command), indent=2) + "\n")
     yield results / "run.json"
     yield from write_pictures(cells, tables, results)
+    yield from copy_generators(cells[0], results / "generators")
     for page, parts in page_parts(tables).items():
         fill_page(PAGES / page, parts, output=results.parent / page)
         yield results.parent / page
     page_path = cells[0].root / "report.html"
     write_html(page_path, tables, results)
     yield page_path
+
+
+def copy_generators(cell: Cell, folder: Path) -> Iterator[Path]:
+    """Copy a few payloads of one cell, for those who want to look into one without training."""
+    for level in EXAMPLE_LEVELS:
+        if level in cell.levels:
+            path = folder / f"{cell.data}_p{level:02d}.fgan"
+            write_bytes(path, cell.path("retrained", level).read_bytes())
+            yield path
 
 
 def read_rows(cells: Sequence[Cell], name: str) -> pd.DataFrame:
