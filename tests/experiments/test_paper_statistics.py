@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
+from experiments.papers.compressibility_wgan.pages import ranges
 from experiments.papers.compressibility_wgan.statistics import (
     MEASURES,
     judge_not_worse,
     largest_level,
     paired_differences,
+    passing_levels,
     t_interval,
     worse_from,
 )
@@ -71,6 +73,7 @@ def test_the_margin_decides_and_a_failed_level_ends_the_claim():
     passed = pruned[pruned.measure == "synthetic_accuracy"].set_index("level")["not_worse"]
     assert dict(passed) == {1: True, 2: True, 3: False, 4: True}
     assert largest_level(pruned) == 2
+    assert passing_levels(pruned) == [1, 2, 4]
     assert worse_from(pruned) is None  # the last level is as good as the dense generator
 
 
@@ -93,3 +96,17 @@ def test_a_wide_interval_is_no_proof():
     rows += [(seed, "pruned", 1, 0.9 + noise[seed]) for seed in range(5)]
     verdicts = judge_not_worse(table(rows))
     assert not verdicts[verdicts.kind == "pruned"]["not_worse"].any()
+
+
+def test_pairs_of_all_data_sets_are_taken_together_beside_each_alone():
+    rows = [(seed, "retrained", 0, 0.9) for seed in range(2)]
+    rows += [(seed, "pruned", 1, 0.9) for seed in range(2)]
+    both = pd.concat([table(rows), table(rows).assign(data="e")])
+    verdicts = judge_not_worse(both)
+    seeds = verdicts[verdicts.kind == "pruned"].groupby("data")["seeds"].first()
+    assert dict(seeds) == {"d": 2, "e": 2, "all": 4}
+
+
+def test_runs_of_levels_are_shortened():
+    assert ranges([]) == ""
+    assert ranges([1, 2, 4, 5, 6, 9]) == "1, 2, 4-6, 9"

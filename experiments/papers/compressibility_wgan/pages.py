@@ -1,16 +1,18 @@
 """The tables of README.md and SIGNED_ZEROS.md, from the tables of results."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from experiments.markdown import markdown_table
 from experiments.papers.compressibility_wgan.cell import KINDS
-from experiments.papers.compressibility_wgan.statistics import MARGINS
+from experiments.papers.compressibility_wgan.statistics import ALL, MARGINS
 
 TABLE_2_DATA = "strokes"
 SHOWN = (0, 1, 5, 10, 15, 17)
+CONTROLS_SHOWN = (10, 17)
+LOSSY_SHOWN = (0, 10, 15)
 NAMES = {
     "conditional_accuracy": "conditional accuracy",
     "synthetic_accuracy": "synthetic accuracy",
@@ -38,35 +40,42 @@ def page_parts(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
 
 
 def headline(table: pd.DataFrame) -> str:
-    """Return up to which P quality is not worse, and the ratios at that P."""
-    head = ("data", "generator after P", "not worse up to P", "pruned", *NAMES_OF_MARGINS)
+    """Return where quality is not worse and where it is, and the ratios at the last passing P."""
+    ratios = ("lzma_signed_zeros", "sparse", "sparse:int8", "sparse:int6")
     head = (
-        *head,
-        "shown worse from P",
-        "LZMA as in the paper",
-        "`sparse`",
-        "`sparse:int8`",
-        "`sparse:int6`",
-    )
+        "data", "generator after P", "pairs", "not worse up to P", "levels that pass by themselves",
+        "shown worse from P", "at the last that passes", "pruned", "LZMA as in the paper",
+        *(f"`{name}`" for name in ratios[1:]),
+    )  # fmt: skip
     rows = []
     for _, row in table[table["scope"] == "global"].iterrows() if len(table) else ():
-        each = [str(int(row[f"{measure}_up_to"])) for measure in MARGINS]
-        ratios = [row[key] for key in ("lzma_signed_zeros", "sparse", "sparse:int8", "sparse:int6")]
+        last = int(row["last_passing"])
+        cells = [f"P = {last}", f"{100 * row['sparsity']:.1f} %"]
+        cells += [f"{row[key]:.1f}" for key in ratios]
         rows.append(
             [
-                str(row["data"]),
+                "all together" if row["data"] == ALL else str(row["data"]),
                 KINDS[row["kind"]],
+                str(int(row["pairs"])),
                 f"**{int(row['not_worse_up_to'])}**",
-                f"{100 * row['sparsity']:.1f} %",
-                *each,
+                ranges([int(level) for level in str(row["passing"]).split()]) or "none",
                 "-" if pd.isna(row["worse_from"]) else str(int(row["worse_from"])),
-                *(f"{ratio:.2f}" for ratio in ratios),
+                *(cells if last else ["-"] * len(cells)),
             ]
         )
     return markdown_table(head, rows)
 
 
-NAMES_OF_MARGINS = tuple(f"{NAMES[measure]} alone" for measure in MARGINS)
+def ranges(levels: Sequence[int]) -> str:
+    """Return rising numbers with runs of three and more shortened: ``2, 5-9``."""
+    runs: list[list[int]] = []
+    for level in levels:
+        if runs and level == runs[-1][-1] + 1:
+            runs[-1].append(level)
+        else:
+            runs.append([level])
+    parts = [f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join(parts)
 
 
 def table_2(table: pd.DataFrame) -> str:
@@ -113,8 +122,9 @@ def controls(table: pd.DataFrame) -> str:
     measures = ("synthetic_accuracy", "conditional_accuracy", "coverage")
     head = ("data", "against the retrained ticket", "P", *(NAMES[name] for name in measures))
     rows = []
-    for (data, kind, level), part in _grouped(table, ["data", "kind", "level"]):
-        if kind in kinds and level in SHOWN[2:]:
+    chosen = table[table["scope"] == "global"] if len(table) else table
+    for (data, kind, level), part in _grouped(chosen, ["data", "kind", "level"]):
+        if kind in kinds and level in CONTROLS_SHOWN:
             differences = part.set_index("measure")
             cells = [_difference(differences.loc[name]) for name in measures]
             rows.append([data, KINDS[kind], str(level), *cells])
@@ -128,8 +138,9 @@ def lossy(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> str:
     own = codecs[(codecs.scope == "global") & (codecs.zeros == "canonical")]
     ratios = own.set_index(["data", "level", "codec"])["ratio"]
     chosen = verdicts[verdicts["scope"] == "global"] if len(verdicts) else verdicts
+    chosen = chosen[chosen["data"] != ALL] if len(chosen) else chosen
     for (data, kind, level, codec), part in _grouped(chosen, ["data", "kind", "level", "codec"]):
-        if kind == "retrained" and codec != "sparse":
+        if kind == "retrained" and codec != "sparse" and level in LOSSY_SHOWN:
             differences = part.set_index("measure")
             passed = all(value == 1 for value in part["not_worse"])
             cells = [_difference(differences.loc[name]) for name in MARGINS]

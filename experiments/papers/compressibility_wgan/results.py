@@ -20,10 +20,12 @@ from experiments.papers.compressibility_wgan.pages import page_parts
 from experiments.papers.compressibility_wgan.pictures import write_pictures
 from experiments.papers.compressibility_wgan.scoring import is_scored
 from experiments.papers.compressibility_wgan.statistics import (
+    ALL,
     MARGINS,
     judge_not_worse,
     largest_level,
     paired_differences,
+    passing_levels,
     summarise,
     worse_from,
 )
@@ -149,26 +151,30 @@ def control_differences(quality: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
-    """Return up to which P quality is not worse, and what the generator takes at that P.
+    """Return where quality is not worse, where it is worse, and what the generator takes there.
 
-    Ratios are those of Alg. 2's generator at that P: the paper's way (lzma, zeros with signs), and
-    ``sparse``, lossless and with 8 and 6 bits.
+    Ratios are those of Alg. 2's generator at the largest P that passes by itself: the paper's way
+    (lzma, zeros with signs), and ``sparse``, lossless and with 8 and 6 bits.
     """
     rows = []
-    lossless = verdicts[verdicts["codec"] == "sparse"] if len(verdicts) else verdicts
-    if lossless.empty:
+    if verdicts.empty:
         return pd.DataFrame()
+    lossless = verdicts[verdicts["codec"] == "sparse"]
     for (data, scope, kind), part in lossless.groupby(["data", "scope", "kind"], sort=False):
         if kind not in ("retrained", "pruned", "one_shot"):
             continue
-        level = largest_level(part)
-        here = codecs[(codecs.data == data) & (codecs.scope == scope) & (codecs.level == level)]
-        row = {"data": data, "scope": scope, "kind": kind, "seeds": int(part["seeds"].min())}
-        row |= {"not_worse_up_to": level, "sparsity": here["sparsity"].iloc[0]}
+        passing = passing_levels(part)
+        row = {"data": data, "scope": scope, "kind": kind, "pairs": int(part["seeds"].min())}
+        row |= {"not_worse_up_to": largest_level(part), "passing": " ".join(map(str, passing))}
         row["worse_from"] = worse_from(part)
         for measure in MARGINS:
-            row[f"{measure}_up_to"] = largest_level(part[part["measure"] == measure])
-        ratios = here.set_index(["zeros", "codec"])["ratio"]
+            own = passing_levels(part[part["measure"] == measure])
+            row[f"{measure}_passing"] = " ".join(map(str, own))
+        here = codecs[(codecs["scope"] == scope) & (codecs["level"] == max(passing, default=0))]
+        if data != ALL:
+            here = here[here["data"] == data]
+        row |= {"last_passing": max(passing, default=0), "sparsity": here["sparsity"].mean()}
+        ratios = here.groupby(["zeros", "codec"])["ratio"].mean()
         row["lzma_signed_zeros"] = ratios.get(("signed", "lzma:9"))
         row |= {codec: ratios.get(("canonical", codec)) for codec in OWN_CODECS[:3]}
         rows.append(row)
