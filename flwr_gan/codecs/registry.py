@@ -23,6 +23,8 @@ _CODECS = (
     ("pcodec", 5, "flwr_gan.codecs.pcodec_codec"),
     ("paq9a", 6, "flwr_gan.codecs.paq9a"),
     ("sparse", 7, "flwr_gan.codecs.sparse.codec"),
+    ("csr", 8, "flwr_gan.codecs.csr"),
+    ("rle", 9, "flwr_gan.codecs.rle"),
 )
 _OPTIONAL = {"pcodec": "pcodec", "paq9a": "numba"}
 
@@ -47,8 +49,9 @@ def get_codec(spec: str) -> Codec:
     Parameters
     ----------
     spec : str
-        ``NAME``, ``NAME:LEVEL``, ``sparse:VALUES`` or ``STAGE+NAME``, without spaces: ``raw``,
-        ``zlib:9``, ``sparse:int8``, ``quantize:int8:channel+zstd:19``; or ``auto``, ``auto:MBITS``.
+        ``NAME``, ``NAME:LEVEL`` or ``sparse:VALUES``, with any stages in front, ``STAGE+NAME``,
+        without spaces: ``raw``, ``zlib:9``, ``sparse:int8``, ``quantize:int8:channel+zstd:19``,
+        ``prune:magnitude:0.8+quantize:int8:channel+sparse``; or ``auto``, ``auto:MBITS``.
 
     Raises
     ------

@@ -3,6 +3,8 @@
 The stages themselves are in ``flwr_gan.compress``, which builds on this package.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -22,22 +24,28 @@ class SideValues:
 
 
 class ElementStage(Protocol):
-    """Turns surviving weights into short codes, one a weight, and back."""
+    """Turns surviving weights into short codes, one a weight, and back.
+
+    Where ``shared`` is true, all arrays have their side numbers in common: they are measured once,
+    over an array of one axis that all weights make up together, and written once.
+    """
 
     wire_id: ClassVar[int]
     spec: str
     parameter: int
     code_dtype: Any
+    side_dtype: Any
     allows_base: bool
+    shared: bool
 
     def side_count(self, shape: tuple[int, ...]) -> int:
-        """Return how many float32 numbers are kept for an array of this shape."""
+        """Return how many numbers are kept for an array of this shape."""
 
     def check_side(self, side: Array) -> None:
         """Raise ``PayloadError`` if these numbers cannot have been written."""
 
     def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
-        """Return the numbers to keep, float32, for the survivors of one array.
+        """Return the numbers to keep, ``side_dtype``, for the survivors of one array.
 
         Raises
         ------
@@ -70,3 +78,29 @@ class ElementStage(Protocol):
         base: Array | None,
     ) -> Array:
         """Return the weights of these codes, float32 and none of them zero."""
+
+
+def side_shapes(stage: ElementStage, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return the shapes of what side numbers are kept for: each array, or all of them as one."""
+    if stage.shared and shapes:
+        return [(sum(math.prod(shape) for shape in shapes),)]
+    return list(shapes)
+
+
+def measure_all(
+    stage: ElementStage,
+    values: Sequence[Array],
+    positions: Sequence[Positions],
+    shapes: Sequence[tuple[int, ...]],
+) -> list[Array]:
+    """Return the side numbers to write: of each array, or the ones that all have in common."""
+    if not (stage.shared and shapes):
+        triples = zip(values, positions, shapes, strict=True)
+        return [stage.measure(*triple) for triple in triples]
+    joined = np.concatenate(values)
+    return [stage.measure(joined, np.arange(len(joined)), side_shapes(stage, shapes)[0])]
+
+
+def side_of_each(stage: ElementStage, sides: Sequence[Array], count: int) -> list[Array]:
+    """Return the side numbers of each of ``count`` arrays, of those that are written."""
+    return list(sides) * count if stage.shared and sides else list(sides)

@@ -37,7 +37,6 @@ class CastStage(Stage):
         self.spec = f"cast:{to}"
         self.parameter = TYPES.index(to)
         self.code_dtype = np.dtype("<u2")
-        self.allows_base = False
         self.zero_code = 0
         self._mantissa = _MANTISSA_BITS[to]
 
@@ -121,7 +120,7 @@ def from_spec(arguments: tuple[str, ...]) -> CastStage:
 
 
 def from_parameter(parameter: int) -> CastStage:
-    """Build the stage from its byte in a payload, or raise ``PayloadError``."""
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
     if parameter >= len(TYPES):
         raise PayloadError("payload has settings of cast that this version does not know")
     return CastStage(to=TYPES[parameter])

@@ -1,9 +1,12 @@
-"""A stage and the codec behind it, joined by their spec.
+"""Stages and the codec behind them, joined by their spec.
 
-Before ``sparse`` a stage codes the survivors of the mask. Before any other codec its codes stand in
-an array of the weights' shape, in which 0 is pruned.
+First come stages that change whole arrays, then at most one that codes weights one by one. Before
+``sparse`` that one codes the survivors of the mask. Before any other codec its codes stand in an
+array of the weights' shape, in which 0 is pruned; if no code is left over to stand for a survivor's
+0, the bits of the mask travel beside it.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -14,7 +17,11 @@ from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base
 from flwr_gan.codecs.registry import codec_by_id, plain_codec
 from flwr_gan.codecs.sparse.codec import SparseCodec
 from flwr_gan.codecs.sparse.parts import base_layers, is_weight
-from flwr_gan.compress.stage import Stage, get_stage, stage_by_id
+from flwr_gan.codecs.stage import Positions, measure_all, side_of_each, side_shapes
+from flwr_gan.compress.array_codec import ArrayStagedCodec
+from flwr_gan.compress.array_stage import ArrayStage
+from flwr_gan.compress.registry import get_stage, stage_by_id
+from flwr_gan.compress.stage import Stage
 from flwr_gan.errors import CodecError, PayloadError
 
 SHORT_FORMS = {
@@ -25,6 +32,9 @@ SHORT_FORMS = {
     "sparse:fp16": "cast:fp16+sparse",
     "sparse:bf16": "cast:bf16+sparse",
 }
+
+MAX_STAGES = 7
+"""As many as the header has room for."""
 
 _BLOCK = 1 << 17
 
@@ -59,58 +69,86 @@ class StagedCodec(Codec):
     ) -> Body:
         """Code the codes in the place of the weights, then the stage's numbers."""
         refuse_base(base_use, self.spec)
-        parts, sides = [], []
-        for array in map(check_encodable, arrays):
-            if is_weight(array.dtype):
-                codes, side = self._dense_codes(array)
-                parts.append(codes)
-                sides.append(side)
-            else:
-                parts.append(array)
-        return self.codec.encode_bundle([*parts, *sides], strict=strict)
+        checked = [check_encodable(array) for array in arrays]
+        layers = [array for array in checked if is_weight(array.dtype)]
+        shapes = [layer.shape for layer in layers]
+        flats = base_layers([canonical_zeros(layer) for layer in layers])
+        positions = [np.flatnonzero(flat) for flat in flats]
+        values = [flat[at] for flat, at in zip(flats, positions, strict=True)]
+        written = measure_all(self.stage, values, positions, shapes)
+        sides = side_of_each(self.stage, written, len(layers))
+        coded = (
+            self._dense_codes(*layer)
+            for layer in zip(values, positions, shapes, sides, strict=True)
+        )
+        parts = [next(coded) if is_weight(array.dtype) else array for array in checked]
+        masks = [_packed_mask(flat) for flat in flats] if self.stage.zero_code is None else []
+        return self.codec.encode_bundle([*parts, *written, *masks], strict=strict)
 
-    def _dense_codes(self, array: Array) -> tuple[Array, Array]:
-        flat = base_layers([canonical_zeros(array)])[0]
-        positions = np.flatnonzero(flat)
-        side = self.stage.measure(flat[positions], positions, array.shape)
-        codes = self.stage.to_codes(flat[positions], positions, array.shape, side, None)
-        dense = np.zeros(array.size, self.stage.code_dtype)
-        dense[positions] = np.where(codes, codes, codes.dtype.type(self.stage.zero_code))
-        return dense.reshape(array.shape), side
+    def _dense_codes(
+        self, values: Array, positions: Positions, shape: tuple[int, ...], side: Array
+    ) -> Array:
+        codes = self.stage.to_codes(values, positions, shape, side, None)
+        dense = np.zeros(math.prod(shape), self.stage.code_dtype)
+        zero = self.stage.zero_code
+        dense[positions] = codes if zero is None else np.where(codes, codes, codes.dtype.type(zero))
+        return dense.reshape(shape)
 
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
     ) -> list[Array]:
         """Decode the codes, then the weights from them."""
         weights = [spec for spec in specs if is_weight(spec.dtype)]
+        shapes = [spec.shape for spec in weights]
         code_dtype: np.dtype[Any] = np.dtype(self.stage.code_dtype)
         part_specs = [
             ArraySpec(spec.shape, code_dtype) if is_weight(spec.dtype) else spec for spec in specs
         ]
-        side_specs = []
-        for spec in weights:
-            count = self.stage.side_count(spec.shape)
-            if count > max(spec.size, 1):
-                raise PayloadError(f"{self.stage.spec} does not fit an array of {spec.shape}")
-            side_specs.append(ArraySpec((count,), np.dtype("<f4")))
-        decoded = self.codec.decode_bundle(body, [*part_specs, *side_specs])
-        sides = iter(decoded[len(specs) :])
+        for shape in side_shapes(self.stage, shapes):
+            count = self.stage.side_count(shape)
+            if count > 2 * max(math.prod(shape), 1):
+                raise PayloadError(f"{self.stage.spec} does not fit an array of {shape}")
+            part_specs.append(ArraySpec((count,), np.dtype(self.stage.side_dtype)))
+        sides_end = len(part_specs)
+        if self.stage.zero_code is None:
+            part_specs += [ArraySpec((-(-w.size // 8),), np.dtype(np.uint8)) for w in weights]
+        decoded = self.codec.decode_bundle(body, part_specs)
+        written = decoded[len(specs) : sides_end]
+        for side in written:
+            self.stage.check_side(side)
+        sides = iter(side_of_each(self.stage, written, len(shapes)))
+        masks = iter(decoded[sides_end:])
         return [
-            self._weights(part, next(sides), spec) if is_weight(spec.dtype) else part
+            self._weights(part, next(sides), next(masks, None), spec)
+            if is_weight(spec.dtype)
+            else part
             for part, spec in zip(decoded, specs, strict=False)
         ]
 
-    def _weights(self, part: Array, side: Array, spec: ArraySpec) -> Array:
-        self.stage.check_side(side)
+    def _weights(self, part: Array, side: Array, mask: Array | None, spec: ArraySpec) -> Array:
         dense = part.reshape(-1)
         flat = np.zeros(spec.size, np.float32)
+        if mask is not None and spec.size % 8 and mask[-1] >> spec.size % 8:
+            raise PayloadError("a mask has bits behind the end of its layer")
         for start in range(0, spec.size, _BLOCK):
-            positions = start + np.flatnonzero(dense[start : start + _BLOCK])
-            codes = dense[positions]
+            block = dense[start : start + _BLOCK]
+            taken = block
+            if mask is not None:
+                bits = mask[start // 8 : (start + _BLOCK) // 8]
+                taken = np.unpackbits(bits, count=len(block), bitorder="little")
+                if block[taken == 0].any():
+                    raise PayloadError(f"{self.stage.spec}: a pruned weight has a code")
+            inside = np.flatnonzero(taken)
+            codes = block[inside]
             if self.stage.zero_code:
                 codes = np.where(codes == self.stage.zero_code, codes.dtype.type(0), codes)
+            positions = start + inside
             flat[positions] = self.stage.from_codes(codes, positions, spec.shape, side, None)
         return flat.reshape(spec.shape).astype(spec.dtype, copy=False)
+
+
+def _packed_mask(flat: Array) -> Array:
+    return np.packbits(flat != 0, bitorder="little")
 
 
 def is_staged(spec: str) -> bool:
@@ -126,26 +164,49 @@ def from_spec(spec: str) -> Codec:
     CodecError
         If the stage or the codec is unknown, or they do not go together.
     """
-    *stages, last = SHORT_FORMS.get(spec, spec).split("+")
-    if len(stages) != 1:
-        raise CodecError(f"codec {spec!r} has {len(stages)} stages; one is allowed")
-    if last in SHORT_FORMS:
-        raise CodecError(f"codec {spec!r} has two stages, for {last} is {SHORT_FORMS[last]}")
+    *words, last = spec.split("+")
+    stages = [get_stage(word) for word in words]
+    short = last in SHORT_FORMS
+    if short:
+        word, last = SHORT_FORMS[last].split("+")
+        stages.append(get_stage(word))
+    coding = [stage for stage in stages if isinstance(stage, Stage)]
+    if len(coding) > 1 and short:
+        raise CodecError(
+            f"codec {spec!r} has two stages that code weights: {coding[1].spec} is in it"
+        )
+    if len(coding) > 1:
+        count = len(coding)
+        raise CodecError(f"codec {spec!r} has {count} stages that code weights; one is allowed")
+    if coding and coding[0] is not stages[-1]:
+        raise CodecError(f"codec {spec!r}: {stages[-1].name} must stand before {coding[0].name}")
+    if len(stages) > MAX_STAGES:
+        raise CodecError(
+            f"codec {spec!r} has {len(stages)} stages; at most {MAX_STAGES} are allowed"
+        )
     name, *arguments = last.split(":")
-    return staged(get_stage(stages[0]), plain_codec(name, tuple(arguments)))
+    return staged(stages, plain_codec(name, tuple(arguments)))
 
 
-def staged(stage: Stage, codec: Codec) -> Codec:
-    """Put a stage in front of a codec."""
-    if isinstance(codec, SparseCodec):
-        if codec.numbers != "bins":
+def staged(stages: Sequence[Stage | ArrayStage], codec: Codec) -> Codec:
+    """Put stages in front of a codec: any array stages, then at most one that codes weights."""
+    for stage in reversed(stages):
+        if isinstance(stage, ArrayStage):
+            codec = ArrayStagedCodec(stage=stage, codec=codec)
+        elif not isinstance(codec, SparseCodec):
+            codec = StagedCodec(stage=stage, codec=codec)
+        elif codec.numbers != "bins":
             raise CodecError(f"{stage.spec} leaves no numbers for {codec.spec}; use +sparse")
-        return SparseCodec(stage=stage)
-    return StagedCodec(stage=stage, codec=codec)
+        else:
+            codec = SparseCodec(stage=stage)
+    return codec
 
 
-def wire_numbers(codec: Codec) -> tuple[int, list[Stage]]:
+def wire_numbers(codec: Codec) -> tuple[int, list[Stage | ArrayStage]]:
     """Return the codec's number on the wire and the stages in front of it."""
+    if isinstance(codec, ArrayStagedCodec):
+        number, stages = wire_numbers(codec.codec)
+        return number, [codec.stage, *stages]
     if isinstance(codec, StagedCodec):
         return codec.codec.wire_id, [codec.stage]
     if isinstance(codec, SparseCodec) and isinstance(codec.stage, Stage):
@@ -153,11 +214,13 @@ def wire_numbers(codec: Codec) -> tuple[int, list[Stage]]:
     return codec.wire_id, []
 
 
-def from_wire(codec_id: int, stages: Sequence[tuple[int, int]]) -> Codec:
+def from_wire(codec_id: int, numbers: Sequence[tuple[int, int]]) -> Codec:
     """Build the codec that a payload's header names, or raise ``PayloadError``."""
     codec = codec_by_id(codec_id)
-    if not stages:
-        return codec
-    if len(stages) > 1:
-        raise PayloadError(f"payload has {len(stages)} stages; this version knows one at a time")
-    return staged(stage_by_id(*stages[0]), codec)
+    stages = [stage_by_id(*pair) for pair in numbers]
+    coding = [stage for stage in stages if isinstance(stage, Stage)]
+    if len(coding) > 1:
+        raise PayloadError(f"payload has {len(coding)} stages that code weights; one is allowed")
+    if coding and coding[0] is not stages[-1]:
+        raise PayloadError(f"payload has a stage behind {coding[0].name}, which codes weights")
+    return staged(stages, codec)

@@ -1,6 +1,7 @@
 """Uniform quantisation: whole multiples of a scale, symmetric about zero.
 
-L largest code, 2**(bits - 1) - 1; s scale, max|w| / L over a layer or a channel (first axis).
+L largest code, 2**(bits - 1) - 1; s scale, max|w| / L over a group: paper 001, Eq. 4 to 6, with L
+in the place of the printed 2**bits - 1, which would take codes of a bit more.
 """
 
 from typing import ClassVar
@@ -10,14 +11,26 @@ import numpy as np
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.registry import unknown_word
 from flwr_gan.codecs.stage import Positions
-from flwr_gan.compress.stage import Coded, Stage
+from flwr_gan.compress.affine import AffineStage
+from flwr_gan.compress.groups import (
+    GRANULARITIES,
+    group_count,
+    group_of,
+    of_each,
+    read_granularity,
+)
+from flwr_gan.compress.stage import SMALLEST, Coded, Stage, check_scales, finite_only, survivors
 from flwr_gan.errors import CodecError, PayloadError
 
-BITS = (8, 6, 5, 4)
-GRANULARITIES = ("layer", "channel")
+BITS = (8, 7, 6, 5, 4, 3, 2)
+AFFINE_BITS = (8, 7, 6, 5, 4, 3, 2, 1)
+FITS = ("range", "em")
 
-_SMALLEST = np.float32(2.0**-149)
-_LARGEST = float(np.finfo(np.float32).max)
+ALLOWED = (
+    "allowed: quantize:intB, B from 2 to 8, quantize:affineB or quantize:emB, B from 1 to 8, each "
+    "also with :layer, :channel or :network, such as quantize:int8:channel"
+)
+
 _ZERO_FRACTION = 2.0**-24
 
 
@@ -29,10 +42,10 @@ class QuantizeStage(Stage):
 
     Parameters
     ----------
-    bits : {8, 6, 5, 4}
-        Bits of a code before entropy coding.
-    granularity : {"layer", "channel"}
-        One scale for the array, or one for each index of its first axis.
+    bits : int
+        Bits of a code before entropy coding, 2 to 8.
+    granularity : {"layer", "channel", "network"}
+        One scale for the array, one for each index of its first axis, or one for all arrays.
     """
 
     name: ClassVar[str] = "quantize"
@@ -44,33 +57,31 @@ class QuantizeStage(Stage):
         self.parameter = bits | GRANULARITIES.index(granularity) << 4
         self.code_dtype = np.dtype(np.int8)
         self.allows_base = True
+        self.shared = granularity == "network"
         self.largest = (1 << (bits - 1)) - 1
         self.zero_code = -self.largest - 1
 
     def side_count(self, shape: tuple[int, ...]) -> int:
         """Return the number of scales."""
-        if self.granularity == "channel" and shape:
-            return shape[0] if all(shape) else 0
-        return 1
+        return group_count(self.granularity, shape, least_axes=1)
 
     def check_side(self, side: Array) -> None:
         """Raise ``PayloadError`` if a scale is negative or not finite."""
-        if not (np.isfinite(side).all() and (side >= 0).all()):
-            raise PayloadError("a quantisation scale is negative or not finite")
+        check_scales(side, self.spec)
 
     def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
         """Return the scales: the largest magnitude by L, rounded up; 0 where nothing survives."""
-        if not np.isfinite(values).all():
-            raise CodecError(f"{self.spec} cannot code NaN or infinity; use a lossless codec")
+        finite_only(values, self.spec)
         peaks = np.zeros(self.side_count(shape), np.float32)
         if len(peaks) == 1 and len(values):
             peaks[0] = max(values.max(), -values.min())
         elif len(values):
-            np.maximum.at(peaks, self._groups(positions, shape), np.abs(values))
+            np.maximum.at(peaks, group_of(positions, shape, len(peaks)), np.abs(values))
         wide = peaks.astype(np.float64)
         scales = (wide / self.largest).astype(np.float32)
         short = scales.astype(np.float64) * self.largest < wide
-        return np.where(short, np.nextafter(scales, np.float32(np.inf)), scales)
+        scales[short] = np.nextafter(scales[short], np.float32(np.inf))
+        return scales
 
     def to_codes(
         self,
@@ -85,7 +96,7 @@ class QuantizeStage(Stage):
         if base is not None:
             wanted = wanted - base
         with np.errstate(divide="ignore", invalid="ignore"):
-            codes = np.rint(wanted / self._scales(positions, shape, side))
+            codes = np.rint(wanted / of_each(side, positions, shape))
         if not (np.abs(codes) <= self.largest).all():
             raise CodecError(f"{self.spec}: a difference to the base is too large for its codes")
         return codes.astype(np.int8)
@@ -99,51 +110,44 @@ class QuantizeStage(Stage):
         base: Array | None,
     ) -> Array:
         """Return ``base + q * s``, computed in double precision and rounded once."""
-        scales = self._scales(positions, shape, side)
+        scales = of_each(side, positions, shape)
         exact = codes * scales
         if base is not None:
             exact = exact + base
-        weights: Array = np.clip(exact, -_LARGEST, _LARGEST).astype(np.float32)
-        zero = weights == 0
-        if zero.any():
-            tiny = np.maximum((scales * _ZERO_FRACTION).astype(np.float32), _SMALLEST)
-            weights = np.where(zero, tiny, weights)
-        return weights
+        return survivors(exact, scales * _ZERO_FRACTION)
 
     def error_bound(self, coded: Coded) -> Array:
         """Return ``s / 2`` for each survivor, with room for one rounding to float32."""
-        scales = self._scales(coded.positions, coded.shape, coded.side)
-        room = np.abs(coded.codes * scales) * 2.0**-23 + float(_SMALLEST)
+        scales = of_each(coded.side, coded.positions, coded.shape)
+        room = np.abs(coded.codes * scales) * 2.0**-23 + SMALLEST
         bound: Array = scales / 2 + room
         return bound
 
-    def _groups(self, positions: Positions, shape: tuple[int, ...]) -> Positions:
-        each = int(np.prod(shape[1:], dtype=np.int64))
-        groups: Positions = positions // max(each, 1)
-        return groups
 
-    def _scales(self, positions: Positions, shape: tuple[int, ...], side: Array) -> Array:
-        wide: Array = side.astype(np.float64)
-        return wide if len(wide) == 1 else wide[self._groups(positions, shape)]
-
-
-def from_spec(arguments: tuple[str, ...]) -> QuantizeStage:
-    """Build ``quantize:intB`` or ``quantize:intB:GRANULARITY``."""
-    kinds = {f"int{bits}": bits for bits in BITS}
+def from_spec(arguments: tuple[str, ...]) -> Stage:
+    """Build ``quantize:KIND`` or ``quantize:KIND:GRANULARITY``."""
+    kinds = {f"int{bits}": ("int", bits) for bits in BITS}
+    kinds |= {f"affine{bits}": ("range", bits) for bits in AFFINE_BITS}
+    kinds |= {f"em{bits}": ("em", bits) for bits in AFFINE_BITS}
     if not arguments or len(arguments) > 2:
         words = ":".join(("quantize", *arguments))
-        raise CodecError(f"stage {words!r} cannot be read; allowed: quantize:int8:layer and alike")
+        raise CodecError(f"stage {words!r} cannot be read; {ALLOWED}")
     if arguments[0] not in kinds:
         raise unknown_word("quantize type", arguments[0], kinds)
-    granularity = arguments[1] if len(arguments) == 2 else "layer"
-    if granularity not in GRANULARITIES:
-        raise unknown_word("quantize granularity", granularity, GRANULARITIES)
-    return QuantizeStage(bits=kinds[arguments[0]], granularity=granularity)
+    kind, bits = kinds[arguments[0]]
+    granularity = read_granularity("quantize", arguments[1:])
+    if kind == "int":
+        return QuantizeStage(bits=bits, granularity=granularity)
+    return AffineStage(bits=bits, granularity=granularity, fit=kind)
 
 
-def from_parameter(parameter: int) -> QuantizeStage:
-    """Build the stage from its byte in a payload, or raise ``PayloadError``."""
-    bits, granularity = parameter & 15, parameter >> 4
-    if bits not in BITS or granularity >= len(GRANULARITIES):
-        raise PayloadError("payload has settings of quantize that this version does not know")
-    return QuantizeStage(bits=bits, granularity=GRANULARITIES[granularity])
+def from_parameter(parameter: int) -> Stage:
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
+    bits, form = parameter & 15, parameter >> 4
+    family, granularity = divmod(form, len(GRANULARITIES))
+    if family == 0 and bits in BITS:
+        return QuantizeStage(bits=bits, granularity=GRANULARITIES[granularity])
+    if 0 < family <= len(FITS) and bits in AFFINE_BITS:
+        fit = FITS[family - 1]
+        return AffineStage(bits=bits, granularity=GRANULARITIES[granularity], fit=fit)
+    raise PayloadError("payload has settings of quantize that this version does not know")

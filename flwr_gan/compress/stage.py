@@ -1,6 +1,5 @@
-"""What all stages share: the form of their result, error feedback, and their registry."""
+"""What all stages share that code weight by weight: the form of their result, error feedback."""
 
-import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -8,16 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, canonical_zeros
-from flwr_gan.codecs.registry import unknown_word
 from flwr_gan.codecs.stage import Positions
 from flwr_gan.errors import CodecError, PayloadError
 
-# Name, number on the wire (permanent: append, never reuse), module. A stage is one module with
-# ``from_spec(arguments)`` and ``from_parameter(parameter)``.
-_STAGES = (
-    ("quantize", 1, "flwr_gan.compress.quantize"),
-    ("cast", 2, "flwr_gan.compress.cast"),
-)
+SMALLEST = 2.0**-149
+"""Smallest float32 number."""
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -30,16 +26,19 @@ class Coded:
         One code for each survivor.
     positions : numpy.ndarray of int64, shape (k,)
         Where the survivors are in the flat array.
-    side : numpy.ndarray of float32
+    side : numpy.ndarray
         Numbers that belong to the whole array, such as scales.
     shape : tuple of int
         Shape of the array.
+    largest_error : float
+        What the encoder measured: the largest difference of a weight and its decoded value.
     """
 
     codes: Array
     positions: Positions
     side: Array
     shape: tuple[int, ...]
+    largest_error: float
 
 
 class Stage(ABC):
@@ -50,13 +49,18 @@ class Stage(ABC):
     spec : str
         The stage with its settings, such as ``"quantize:int8:layer"``.
     parameter : int
-        The settings as a byte of the payload.
+        The settings as a number of the payload, below 2**32.
     allows_base : bool
         True if codes may stand for differences to a base.
+    shared : bool
+        True if all arrays of a payload have their side numbers in common.
     code_dtype : numpy.dtype
         Type of the codes.
-    zero_code : int
-        Code that stands for a survivor whose own code is 0, where pruned weights have code 0 too.
+    zero_code : int or None
+        Code that stands for a survivor whose own code is 0, where pruned weights have code 0 too;
+        0 if no code is 0; None if all numbers of the type are codes.
+    side_dtype : numpy.dtype
+        Type of the side numbers, float32 unless the stage says otherwise.
     """
 
     name: ClassVar[str]
@@ -64,12 +68,14 @@ class Stage(ABC):
     spec: str
     parameter: int
     code_dtype: Any
-    allows_base: bool
-    zero_code: int
+    zero_code: int | None
+    side_dtype: Any = np.dtype("<f4")
+    allows_base: bool = False
+    shared: bool = False
 
     @abstractmethod
     def side_count(self, shape: tuple[int, ...]) -> int:
-        """Return how many float32 numbers are kept for an array of this shape."""
+        """Return how many side numbers are kept for an array of this shape."""
 
     @abstractmethod
     def check_side(self, side: Array) -> None:
@@ -101,9 +107,14 @@ class Stage(ABC):
     ) -> Array:
         """Return the float32 weights of these codes."""
 
-    @abstractmethod
     def error_bound(self, coded: Coded) -> Array:
-        """Return the largest possible error of each survivor, float64."""
+        """Return the largest possible error of each survivor, float64.
+
+        Where the codes do not limit it, as they do not where the largest weights are cut off, this
+        is what the encoder measured.
+        """
+        bound: Array = np.full(len(coded.codes), coded.largest_error)
+        return bound
 
     def encode(self, array: Array, residual: Array | None = None) -> tuple[Coded, Array]:
         """Code one float32 array, with error feedback.
@@ -136,10 +147,13 @@ class Stage(ABC):
             wanted = wanted + residual.reshape(-1)[positions]
         side = self.measure(wanted, positions, array.shape)
         codes = self.to_codes(wanted, positions, array.shape, side, None)
-        coded = Coded(codes, positions, side, array.shape)
         left = np.zeros(flat.size, np.float32)
         got = self.from_codes(codes, positions, array.shape, side, None)
         left[positions] = lost(wanted, got)
+        with np.errstate(invalid="ignore"):
+            errors = np.abs(wanted.astype(np.float64) - got)
+        largest = float(np.max(errors, initial=0.0, where=np.isfinite(errors)))
+        coded = Coded(codes, positions, side, array.shape, largest)
         return coded, left.reshape(array.shape)
 
     def decode(self, coded: Coded) -> Array:
@@ -158,31 +172,26 @@ def lost(wanted: Array, got: Array) -> Array:
     return np.where(np.isfinite(difference), difference, np.float32(0))
 
 
-def stage_names() -> tuple[str, ...]:
-    """Return the names of all stages, the first words of their specs."""
-    return tuple(name for name, _, _ in _STAGES)
+def finite_only(values: Array, spec: str) -> None:
+    """Raise ``CodecError`` if a value is NaN or infinite."""
+    if not np.isfinite(values).all():
+        raise CodecError(f"{spec} cannot code NaN or infinity; use a lossless codec")
 
 
-def get_stage(spec: str) -> Stage:
-    """Return the stage that a spec names, such as ``quantize:int8:layer``.
+def check_scales(side: Array, spec: str) -> None:
+    """Raise ``PayloadError`` if a scale is negative or not finite."""
+    if not (np.isfinite(side).all() and (side >= 0).all()):
+        raise PayloadError(f"{spec}: a scale is negative or not finite")
 
-    Raises
-    ------
-    CodecError
-        If there is no such stage or a setting is out of range.
+
+def survivors(exact: Array, tiny: Array) -> Array:
+    """Return float64 weights as float32, limited to what is finite, and none of them zero.
+
+    What would be zero becomes ``tiny`` (one number, or one for each), so that it stays in the mask.
     """
-    name, *arguments = spec.split(":")
-    modules = {known: module for known, _, module in _STAGES}
-    if name not in modules:
-        raise unknown_word("stage", name, stage_names())
-    stage: Stage = importlib.import_module(modules[name]).from_spec(tuple(arguments))
-    return stage
-
-
-def stage_by_id(wire_id: int, parameter: int) -> Stage:
-    """Return the stage with a number in a payload, or raise ``PayloadError``."""
-    for _, number, module in _STAGES:
-        if number == wire_id:
-            stage: Stage = importlib.import_module(module).from_parameter(parameter)
-            return stage
-    raise PayloadError(f"payload names stage number {wire_id}, which this version does not know")
+    weights: Array = np.clip(exact, -_LARGEST, _LARGEST).astype(np.float32)
+    zero = weights == 0
+    if zero.any():
+        least = np.maximum(tiny.astype(np.float32), np.float32(SMALLEST))
+        weights = np.where(zero, least, weights)
+    return weights

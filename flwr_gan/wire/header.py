@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from flwr_gan.codecs.base import BaseNeed, Body, Codec
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.compress.pipeline import from_wire, wire_numbers
+from flwr_gan.compress.registry import MAX_PARAMETER
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.base_hash import BASE_HASH_BYTES
 from flwr_gan.wire.template import HASH_BYTES, Template
@@ -103,7 +104,7 @@ def write_payload(
     coded = bytearray(MAGIC)
     coded += bytes([VERSION, flags, codec_id | len(stages) << _STAGES_SHIFT])
     for stage in stages:
-        coded += bytes([stage.wire_id, stage.parameter])
+        coded += bytes([stage.wire_id]) + write_varint(stage.parameter)
     if self_contained:
         coded += _template_field(template)
     elif not base_name:
@@ -174,7 +175,8 @@ def describe_payload(payload: bytes) -> PayloadInfo:
     if flags & ~_KNOWN_FLAGS or need_number >= len(_BASE_NEEDS):
         raise PayloadError(f"payload has flags {flags:#04x}, which this version does not know")
     coding = reader.byte()
-    stages = [(reader.byte(), reader.byte()) for _ in range(coding >> _STAGES_SHIFT)]
+    count = coding >> _STAGES_SHIFT
+    stages = [(reader.byte(), reader.varint(limit=MAX_PARAMETER)) for _ in range(count)]
     codec = from_wire(coding & ((1 << _STAGES_SHIFT) - 1), stages)
     template_at = len(data) - reader.left
     need = _BASE_NEEDS[need_number]

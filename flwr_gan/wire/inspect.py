@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from flwr_gan.codecs.base import DEFAULT_MAX_BYTES
+from flwr_gan.codecs.base import DEFAULT_MAX_BYTES, Body
 from flwr_gan.codecs.sparse.bands import read_bands
 from flwr_gan.codecs.sparse.codec import BANDED, RELATIVE
 from flwr_gan.codecs.sparse.masks import LAYERED, MODE_NAMES
@@ -14,6 +14,7 @@ from flwr_gan.codecs.sparse.parts import is_weight
 from flwr_gan.codecs.sparse.positions import FORM_NAMES, read_forms
 from flwr_gan.codecs.sparse.values import CODING_NAMES
 from flwr_gan.codecs.varint import ByteReader
+from flwr_gan.compress.array_codec import ArrayStagedCodec
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.wire.file import read_payload_file
 from flwr_gan.wire.header import VERSION, PayloadInfo, PayloadSizes, describe_payload
@@ -65,9 +66,10 @@ def report(payload: bytes, *, name: str, max_bytes: int = DEFAULT_MAX_BYTES) -> 
     ]
     if info.base_hash is not None:
         lines.append(f"base      needs the {info.base_need} of {info.base_hash.hex()}")
-    if not info.codec.general:
+    body = _coded_body(info)
+    if not info.codec.general and body is not None:
         lines.append(f"mask      {_mask_mode(info)}, {sizes.mask_bytes} bytes")
-        lines.append(f"values    {_value_mode(info)}, {sizes.value_bytes} bytes")
+        lines.append(f"values    {_value_mode(body)}, {sizes.value_bytes} bytes")
     if info.template is None:
         return [*lines, "arrays    unknown: the payload has the hash of its template alone"]
     template = info.template
@@ -85,8 +87,22 @@ def _mask_mode(info: PayloadInfo) -> str:
     return MODE_NAMES[mode] if mode < len(MODE_NAMES) else f"unknown mode {mode}"
 
 
-def _value_mode(info: PayloadInfo) -> str:
-    reader = ByteReader(info.body.values, what="values")
+def _coded_body(info: PayloadInfo) -> Body | None:
+    """Return what the codec behind all array stages wrote; None if that takes a template."""
+    codec, body = info.codec, info.body
+    specs = None if info.template is None else list(info.template.specs)
+    while isinstance(codec, ArrayStagedCodec):
+        if not codec.stage.keeps_shapes:
+            if specs is None:
+                return None
+            body, parts = codec.opened(body, specs)
+            specs = [spec for of_array in parts for spec in of_array]
+        codec = codec.codec
+    return body
+
+
+def _value_mode(body: Body) -> str:
+    reader = ByteReader(body.values, what="values")
     count = reader.varint(limit=1 << 62)
     tag = reader.byte()
     number = tag & ~(RELATIVE | BANDED)
@@ -117,8 +133,9 @@ def _table(payload: bytes, info: PayloadInfo, template: Template, limit: int) ->
 def _forms(info: PayloadInfo, template: Template) -> Iterator[str]:
     """Yield how the mask of each layer is written; of a divided one, how that of each band is."""
     shapes = [spec.shape for spec in template.specs if is_weight(spec.dtype)]
-    if info.codec.general or info.body.mask[:1] != bytes([LAYERED]):
-        return
+    body = _coded_body(info)
+    if info.codec.general or info.body.mask[:1] != bytes([LAYERED]) or body is not info.body:
+        return  # no mask, or one of other arrays
     units = [1] * len(shapes)
     values = ByteReader(info.body.values, what="values")
     values.varint(limit=1 << 62)

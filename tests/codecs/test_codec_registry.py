@@ -52,7 +52,7 @@ def test_defaults_are_filled_in(spec, full):
         ("sparse:int7", "sparse:int8"),
         ("sparse:pcodec:3", "cannot be read"),
         ("quantise:int8+zlib", "did you mean 'quantize'"),
-        ("quantize:int7+zlib", "did you mean 'int"),
+        ("quantize:int9+zlib", "did you mean 'int"),
         ("quantize:int8:chanel+zlib", "did you mean 'channel'"),
         ("quantize+zlib", "cannot be read"),
         ("cast+zlib", "cannot be read"),

@@ -18,6 +18,19 @@ LOSSY = [
     "quantize:int6:channel+sparse",
     "cast:bf16+lzma:9",
     "cast:fp16+pcodec",
+    "quantize:int3:network+sparse",
+    "quantize:affine8:layer+zlib:9",
+    "quantize:affine3:channel+sparse",
+    "quantize:em2:layer+raw",
+    "quantize:em4:network+sparse",
+    "codebook:16:layer+sparse",
+    "codebook:256:network+zlib:9",
+    "flexpoint+sparse",
+    "flexpoint+zlib:9",
+    "ternary:channel+sparse",
+    "ternary:layer+zlib:9",
+    "binary:layer+sparse",
+    "binary:network+raw",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Every stage keeps the same promises."""
+"""Every stage that codes weights one by one keeps the same promises."""
 
 import numpy as np
 import pytest
@@ -7,25 +7,44 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from flwr_gan.compress import get_stage, stage_names
-from flwr_gan.compress.stage import _STAGES, stage_by_id
+from flwr_gan.compress.groups import GRANULARITIES
+from flwr_gan.compress.registry import _STAGES, stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
+from tests.contracts.test_array_stages import SPECS as ARRAY_SPECS
 
 SPECS = [
-    *(f"quantize:int{bits}:layer" for bits in (8, 6, 5, 4)),
+    *(f"quantize:int{bits}:layer" for bits in range(2, 9)),
     "quantize:int8:channel",
+    "quantize:int8:network",
+    *(f"quantize:affine{bits}:layer" for bits in range(1, 9)),
+    "quantize:affine8:channel",
+    "quantize:affine4:network",
+    "quantize:em8:layer",
+    "quantize:em3:layer",
+    "quantize:em2:channel",
+    "quantize:em1:network",
+    *(f"{name}:{group}" for name in ("ternary", "binary") for group in GRANULARITIES),
+    "codebook:2:layer",
+    "codebook:16:layer",
+    "codebook:256:network",
+    "flexpoint",
     "cast:fp16",
     "cast:bf16",
 ]
 
+NOT_FOR_FEEDBACK = {"quantize:affine1:layer"}
+"""The range of two codes grows with what is fed back."""
+
 weights = hnp.arrays(
     np.float32,
     hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=8),
-    elements=st.one_of(st.just(0.0), st.just(-0.0), st.floats(-65000, 65000, width=32)),
+    elements=st.one_of(st.just(0.0), st.just(-0.0), st.floats(-32000, 32000, width=32)),
 )
 
 
 def test_every_stage_is_tested():
-    assert {spec.split(":")[0] for spec in SPECS} == set(stage_names())
+    tested = {spec.split(":")[0] for spec in [*SPECS, *ARRAY_SPECS]}
+    assert tested == set(stage_names())
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -59,8 +78,8 @@ def test_round_trip_stays_within_the_stated_bound(spec, array):
 )
 def test_extremes(spec, array):
     stage = get_stage(spec)
-    if array[..., 0].max() > 1e38 and "cast" in spec:
-        with pytest.raises(CodecError, match="beyond the range"):
+    if array[..., 0].max() > 1e38 and ("cast" in spec or spec == "flexpoint"):
+        with pytest.raises(CodecError, match=r"beyond the range|up to 32767"):
             stage.encode(array)
         return
     coded, _ = stage.encode(array)
@@ -83,7 +102,7 @@ def test_bf16_rounds_ties_to_even():
     assert decoded.tolist() == [0x3F800000, 0x3F820000, 0x3F810000]
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec not in NOT_FOR_FEEDBACK])
 def test_error_feedback_makes_up_for_the_error(spec):
     rng = np.random.default_rng(0)
     array = rng.normal(size=200).astype(np.float32)
@@ -93,8 +112,8 @@ def test_error_feedback_makes_up_for_the_error(spec):
     for _ in range(rounds):
         coded, residual = stage.encode(array, residual)
         total += stage.decode(coded)
-    once = np.abs(stage.decode(stage.encode(array)[0]) - array).max()
-    assert np.abs(total / rounds - array).max() <= 3 * once / rounds + 1e-6
+    once = np.linalg.norm(stage.decode(stage.encode(array)[0]) - array)
+    assert np.linalg.norm(total / rounds - array) <= 12 * once / rounds + 1e-6
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -108,14 +127,25 @@ def test_input_is_left_alone_and_must_be_float32(spec):
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_settings_fit_in_a_byte_and_come_back(spec):
+def test_settings_come_back_from_the_wire(spec):
     stage = get_stage(spec)
     assert stage_by_id(stage.wire_id, stage.parameter).spec == stage.spec == spec
 
 
 def test_unknown_numbers_are_payload_errors():
     assert len({number for _, number, _ in _STAGES}) == len(_STAGES)
-    for number, parameter in [(0, 0), (255, 0), (1, 7), (1, 0x28), (2, 2)]:
+    for number, parameter in [
+        (0, 0),
+        (255, 0),
+        (1, 1),
+        (1, 9),
+        (1, 0x98),
+        (2, 2),
+        (4, 3),
+        (5, 3),
+        (6, 0),
+        (6, 512),
+    ]:
         with pytest.raises(PayloadError, match="does not know"):
             stage_by_id(number, parameter)
 

@@ -91,6 +91,29 @@ CASES = {
     "nested": (MOST, {"base": HALF, "base_use": "mask"}),
     "derived": (MOST, {"base": HALF, "base_use": "derive"}),
     "bands": (banded(), {"codec": "sparse:int4"}),
+    "prune_sparse": (DENSE, {"codec": "prune:magnitude:0.8+sparse"}),
+    "prune_local_int8": (
+        HALF,
+        {"codec": "prune:magnitude:0.75:local+quantize:int8:channel+sparse"},
+    ),
+    "prune_random_zlib": (DENSE, {"codec": "prune:random:0.5+zlib"}),
+    "int3_network": (HALF, {"codec": "quantize:int3:network+sparse"}),
+    "affine8_channel_zlib": (HALF, {"codec": "quantize:affine8:channel+zlib"}),
+    "affine5": (DENSE, {"codec": "quantize:affine5:layer+sparse"}),
+    "em3_network": (HALF, {"codec": "quantize:em3:network+sparse"}),
+    "ternary_channel": (DENSE, {"codec": "ternary:channel+sparse"}),
+    "binary_layer": (HALF, {"codec": "binary:layer+sparse"}),
+    "binary_network_zlib": (HALF, {"codec": "binary:network+zlib"}),
+    "codebook16": (HALF, {"codec": "codebook:16:layer+sparse"}),
+    "codebook256_network_zlib": (HALF, {"codec": "codebook:256:network+zlib"}),
+    "flexpoint": (HALF, {"codec": "flexpoint+sparse"}),
+    "flexpoint_zlib": (DENSE, {"codec": "flexpoint+zlib"}),
+    "lowrank_sparse": (DENSE, {"codec": "lowrank:rank:2+sparse"}),
+    "lowrank_int8": (DENSE, {"codec": "lowrank:energy:0.5+quantize:int8:channel+sparse"}),
+    "lowrank_pruned_zlib": (DENSE, {"codec": "lowrank:rank:3+prune:magnitude:0.3:local+zlib"}),
+    "csr": (HALF, {"codec": "csr"}),
+    "rle": (MOST, {"codec": "rle"}),
+    "csr_int8": (MOST, {"codec": "quantize:int8:layer+csr"}),
     "derived_by_layer": (
         {**MOST, "conv": HALF["conv"]},
         {"base": HALF, "base_use": "derive"},
@@ -102,5 +125,6 @@ SAME_BYTES_EVERYWHERE = [
 ] + [
     name
     for name, (_, options) in CASES.items()
-    if "sparse" in options.get("codec", "sparse") and "pcodec" not in options.get("codec", "")
+    if "sparse" in options.get("codec", "sparse")
+    and not any(word in options.get("codec", "") for word in ("pcodec", "lowrank"))
 ]

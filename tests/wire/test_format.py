@@ -6,6 +6,7 @@ from importlib import resources
 import numpy as np
 
 from flwr_gan.codecs.registry import _CODECS
+from flwr_gan.compress.registry import _STAGES
 from flwr_gan.wire import Template, decode_payload, encode_payload
 
 ARRAYS = {
@@ -46,3 +47,9 @@ def test_the_hash_of_the_example_is_the_one_printed():
 def test_every_codec_has_its_number_there():
     for name, number, _ in _CODECS:
         assert re.search(rf"\b{number} {name}\b", text())
+
+
+def test_every_stage_has_its_number_and_its_section_there():
+    for name, number, _ in _STAGES:
+        assert re.search(rf"\b{number} {name}\b", text())
+        assert f"**{number} {name}**" in text()

@@ -36,6 +36,16 @@ CASES = {
     "sparse:int4": {"codec": "sparse:int4"},
     "sparse:bf16": {"codec": "sparse:bf16"},
     "channel+zlib": {"codec": "quantize:int8:channel+zlib"},
+    "pruned int8": {"codec": "prune:magnitude:0.8+sparse:int8"},
+    "affine network": {"codec": "quantize:affine5:network+sparse"},
+    "affine+zlib": {"codec": "quantize:affine8:layer+zlib"},
+    "binary": {"codec": "binary:channel+sparse"},
+    "codebook": {"codec": "codebook:4:layer+sparse"},
+    "flexpoint": {"codec": "flexpoint+sparse"},
+    "csr int8": {"codec": "quantize:int8:layer+csr"},
+    "rle int8": {"codec": "quantize:int8:layer+rle"},
+    "low rank": {"codec": "lowrank:rank:2+sparse"},
+    "low rank int8": {"codec": "lowrank:rank:2+quantize:int8:channel+zlib"},
     "same, differences": {"codec": "sparse", "base": BASE, "base_use": "values"},
     "pcodec differences": {"codec": "sparse:pcodec", "base": BASE, "base_use": "values"},
     "int8 differences": {"codec": "sparse:int8", "base": BASE, "base_use": "values"},
@@ -155,7 +165,20 @@ def test_bombs_cost_no_memory(spec):
 
 @pytest.mark.parametrize(
     "spec",
-    ["zlib:1", "bz2", "zstd:3", "pcodec", "sparse", "sparse:pcodec", "sparse:int4"],
+    [
+        "zlib:1",
+        "bz2",
+        "zstd:3",
+        "pcodec",
+        "sparse",
+        "sparse:pcodec",
+        "sparse:int4",
+        "quantize:affine8:layer+raw",
+        "codebook:16:layer+sparse",
+        "prune:magnitude:0.5+sparse",
+        "csr",
+        "rle",
+    ],
 )
 @pytest.mark.parametrize("density", [0.02, 0.4, 1.0])
 def test_memory_stays_near_the_decoded_size(spec, density):

@@ -41,7 +41,13 @@ from flwr_gan.codecs.sparse.values import (
     ValueReader,
     write_values,
 )
-from flwr_gan.codecs.stage import ElementStage, SideValues
+from flwr_gan.codecs.stage import (
+    ElementStage,
+    SideValues,
+    measure_all,
+    side_of_each,
+    side_shapes,
+)
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -148,14 +154,14 @@ class SparseCodec(Codec):
     def _staged(
         self, stage: ElementStage, parts: Parts, bases: list[Array] | None
     ) -> tuple[bytes, list[Array]]:
-        side = b""
+        places = [support.positions for support in parts.supports]
+        written = measure_all(stage, parts.values, places, parts.shapes)
+        sides = side_of_each(stage, written, len(parts.shapes))
         codes = []
         for at, values in enumerate(parts.values):
-            positions, shape = parts.supports[at].positions, parts.shapes[at]
-            scales = stage.measure(values, positions, shape)
-            side += scales.astype("<f4").tobytes()
             near = None if bases is None else bases[at]
-            codes.append(stage.to_codes(values, positions, shape, scales, near))
+            codes.append(stage.to_codes(values, places[at], parts.shapes[at], sides[at], near))
+        side = b"".join(part.astype(stage.side_dtype).tobytes() for part in written)
         return side, codes
 
     def decode_bundle(
@@ -182,7 +188,7 @@ class SparseCodec(Codec):
                 for whole, divided in zip(lengths, bands, strict=True)
                 for length in (divided.lengths if divided else [whole])
             ]
-        side = [self._read_side(reader, spec.shape) for spec in weights]
+        side = self._read_sides(reader, [spec.shape for spec in weights])
         values = ValueReader(reader, coding=number, dtype=dtype, total=total)
         mask = open_mask(body.mask, lengths, held)
         decoded = []
@@ -218,13 +224,19 @@ class SparseCodec(Codec):
             raise PayloadError(f"payload has value coding {number}, which does not belong here")
         return allowed[number]
 
-    def _read_side(self, reader: ByteReader, shape: tuple[int, ...]) -> SideValues | None:
+    def _read_sides(
+        self, reader: ByteReader, shapes: Sequence[tuple[int, ...]]
+    ) -> list[SideValues | None]:
         if self.stage is None:
-            return None
-        count = self.stage.side_count(shape)
-        side = np.frombuffer(bytes(reader.take(4 * count)), FLOAT32)
-        self.stage.check_side(side)
-        return SideValues(side, shape)
+            return [None] * len(shapes)
+        dtype = np.dtype(self.stage.side_dtype)
+        written = []
+        for shape in side_shapes(self.stage, shapes):
+            data = bytes(reader.take(dtype.itemsize * self.stage.side_count(shape)))
+            written.append(np.frombuffer(data, dtype))
+            self.stage.check_side(written[-1])
+        sides = side_of_each(self.stage, written, len(shapes))
+        return [SideValues(side, shape) for side, shape in zip(sides, shapes, strict=True)]
 
     def _weights(
         self,

@@ -1,0 +1,101 @@
+"""A stage that changes whole arrays, and the codec that codes what it makes of them."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array, ArraySpec, check_encodable
+from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base
+from flwr_gan.codecs.sparse.parts import FLOAT32, is_weight
+from flwr_gan.codecs.varint import ByteReader
+from flwr_gan.compress.array_stage import ArrayStage
+
+
+class ArrayStagedCodec(Codec):
+    """An array stage in front of any codec, one with stages of its own too. Lossy.
+
+    Parameters
+    ----------
+    stage : ArrayStage
+        Turns float32 arrays into parts.
+    codec : Codec
+        Codes the parts, in the place of the arrays, and the arrays of other types.
+    """
+
+    name: ClassVar[str] = "array staged"
+    wire_id: ClassVar[int] = -1
+    lossless = False
+
+    def __init__(self, *, stage: ArrayStage, codec: Codec) -> None:
+        self.stage = stage
+        self.codec = codec
+        self.spec = f"{stage.spec}+{codec.spec}"
+
+    @property
+    def general(self) -> bool:
+        """True if the codec behind the stage has no mask."""
+        return self.codec.general
+
+    def encode_bundle(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> Body:
+        """Code the parts; a base is of use where they have the arrays' shapes."""
+        if not self.stage.keeps_shapes:
+            refuse_base(base_use, self.spec)
+            base = None
+        checked = [check_encodable(array) for array in arrays]
+        weights = [array.astype(FLOAT32, copy=False) for array in checked if is_weight(array.dtype)]
+        head, parts_of = self.stage.apply(weights)
+        parts = iter(parts_of)
+        inner: list[Array] = []
+        for array in checked:
+            if is_weight(array.dtype):
+                inner += [part.astype(array.dtype, copy=False) for part in next(parts)]
+            else:
+                inner.append(array)
+        body = self.codec.encode_bundle(inner, strict=strict, base=base, base_use=base_use)
+        return Body(body.mask, head + body.values, body.base_need)
+
+    def opened(self, body: Body, specs: Sequence[ArraySpec]) -> tuple[Body, list[list[ArraySpec]]]:
+        """Return the body that the codec behind the stage wrote, and each array's parts.
+
+        Raises
+        ------
+        PayloadError
+            If what the stage wrote is damaged.
+        """
+        reader = ByteReader(body.values, what="values")
+        weights = [spec for spec in specs if is_weight(spec.dtype)]
+        shapes = iter(self.stage.part_shapes(reader, [spec.shape for spec in weights]))
+        parts = [
+            [ArraySpec(shape, spec.dtype) for shape in next(shapes)]
+            if is_weight(spec.dtype)
+            else [spec]
+            for spec in specs
+        ]
+        return Body(body.mask, bytes(reader.rest()), body.base_need), parts
+
+    def decode_bundle(
+        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
+    ) -> list[Array]:
+        """Decode the parts, then the arrays from them."""
+        inner, parts_of = self.opened(body, specs)
+        held = base if self.stage.keeps_shapes else None
+        flat = [spec for parts in parts_of for spec in parts]
+        decoded = iter(self.codec.decode_bundle(inner, flat, base=held))
+        arrays = []
+        for spec, part_specs in zip(specs, parts_of, strict=True):
+            parts = [next(decoded) for _ in part_specs]
+            if is_weight(spec.dtype):
+                native = [part.astype(FLOAT32, copy=False) for part in parts]
+                restored = self.stage.restore(native, spec.shape)
+                arrays.append(np.asarray(restored).astype(spec.dtype, copy=False))
+            else:
+                arrays.append(parts[0])
+        return arrays

@@ -1,0 +1,63 @@
+"""Stages that change whole arrays before anything is coded: fewer weights, or other arrays."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.varint import ByteReader
+
+Shape = tuple[int, ...]
+
+
+class ArrayStage(ABC):
+    """Turns float32 arrays into float32 parts that take fewer bytes, and back. Lossy.
+
+    A stage has no state: the same arrays give the same parts. What it loses is made up for by
+    error feedback over the whole payload (``flwr_gan.wire.encode_with_feedback``).
+
+    Attributes
+    ----------
+    spec : str
+        The stage with its settings, such as ``"prune:magnitude:0.8:global"``.
+    parameter : int
+        The settings as a number of the payload, below 2**32.
+    keeps_shapes : bool
+        True if each array has one part, of its own shape, so that a base may be used.
+    """
+
+    name: ClassVar[str]
+    wire_id: ClassVar[int]
+    spec: str
+    parameter: int
+    keeps_shapes: bool
+
+    @abstractmethod
+    def apply(self, arrays: Sequence[Array]) -> tuple[bytes, list[list[Array]]]:
+        """Return what the decoder needs to know of the parts, and the parts of each array.
+
+        Raises
+        ------
+        CodecError
+            If an array cannot be changed in this way.
+        """
+
+    @abstractmethod
+    def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
+        """Return the shapes of the parts of each array, read from what ``apply`` returned.
+
+        The parts of all arrays together must not have more weights than the arrays.
+
+        Raises
+        ------
+        PayloadError
+            If ``apply`` cannot have written this.
+        """
+
+    @abstractmethod
+    def restore(self, parts: Sequence[Array], shape: Shape) -> Array:
+        """Return the array of these parts, float32."""
+
+    @abstractmethod
+    def error_bound(self, arrays: Sequence[Array]) -> float:
+        """Return the largest possible root of the summed squares of all weights' errors."""

@@ -1,0 +1,114 @@
+"""Flexpoint: a mantissa of 16 bits for each weight and one exponent of 5 bits for the array.
+
+m mantissa, e exponent (survey of GAN compression, on Koster et al.).
+"""
+
+from typing import ClassVar
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.stage import Positions
+from flwr_gan.compress.stage import SMALLEST, Coded, Stage, finite_only, survivors
+from flwr_gan.errors import CodecError, PayloadError
+
+LARGEST_MANTISSA = (1 << 15) - 1
+LARGEST_EXPONENT = 31
+
+_MIDDLE = 1 << 15
+_ZERO_FRACTION = 2.0**-24
+
+
+class FlexpointStage(Stage):
+    """``w = m * 2**-e`` with m from -32,767 to 32,767 and e from 0 to 31, one for the array. Lossy.
+
+    e is the largest that keeps every ``|m|`` within 32,767. The error is at most ``2**-(e + 1)``:
+    for a largest magnitude from 2**-17 to 32,767 at most 2**-15 of that; smaller arrays lose more,
+    larger ones are refused. A survivor with m = 0 stays in the mask, as the tiny ``2**-(e + 24)``.
+    """
+
+    name: ClassVar[str] = "flexpoint"
+    wire_id: ClassVar[int] = 7
+
+    def __init__(self) -> None:
+        self.spec = "flexpoint"
+        self.parameter = 0
+        self.code_dtype = np.dtype("<u2")
+        self.side_dtype = np.dtype(np.uint8)
+        self.zero_code = 0
+
+    def side_count(self, shape: tuple[int, ...]) -> int:
+        """Return 1: the exponent."""
+        return 1
+
+    def check_side(self, side: Array) -> None:
+        """Raise ``PayloadError`` if the exponent has more than 5 bits."""
+        if (side > LARGEST_EXPONENT).any():
+            raise PayloadError(f"{self.spec}: an exponent has more than 5 bits")
+
+    def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
+        """Return the exponent; 0 where nothing survives."""
+        finite_only(values, self.spec)
+        peak = float(np.abs(values).max(initial=0))
+        if np.rint(peak) > LARGEST_MANTISSA:
+            raise CodecError(
+                f"{self.spec} codes weights up to {LARGEST_MANTISSA}, not {peak:g}; use cast:bf16"
+            )
+        exponents = np.arange(LARGEST_EXPONENT + 1)
+        fits = np.rint(peak * 2.0**exponents) <= LARGEST_MANTISSA
+        largest = int(exponents[fits][-1]) if peak else 0
+        return np.array([largest], np.uint8)
+
+    def to_codes(
+        self,
+        values: Array,
+        positions: Positions,
+        shape: tuple[int, ...],
+        side: Array,
+        base: Array | None,
+    ) -> Array:
+        """Return ``round(w * 2**e) + 32,768`` as uint16, ties to even."""
+        if base is not None:
+            raise CodecError(f"{self.spec} codes no differences; use base_use='mask'")
+        mantissas = np.rint(values.astype(np.float64) / _step(side))
+        return (mantissas + _MIDDLE).astype(np.uint16)
+
+    def from_codes(
+        self,
+        codes: Array,
+        positions: Positions,
+        shape: tuple[int, ...],
+        side: Array,
+        base: Array | None,
+    ) -> Array:
+        """Return ``m * 2**-e``, exact in float32."""
+        if not codes.all():
+            raise PayloadError(f"{self.spec}: a code is out of range")
+        step = _step(side)
+        return survivors((codes.astype(np.int32) - _MIDDLE) * step, step * _ZERO_FRACTION)
+
+    def error_bound(self, coded: Coded) -> Array:
+        """Return ``2**-(e + 1)`` for each survivor, and the tiny number for those near zero."""
+        step = float(_step(coded.side)[0])
+        bound: Array = np.full(len(coded.codes), step / 2 + step * _ZERO_FRACTION + SMALLEST)
+        return bound
+
+
+def _step(side: Array) -> Array:
+    step: Array = np.ldexp(1.0, -side.astype(np.int32))
+    return step
+
+
+def from_spec(arguments: tuple[str, ...]) -> FlexpointStage:
+    """Build ``flexpoint``, which takes no settings."""
+    if arguments:
+        words = ":".join(("flexpoint", *arguments))
+        raise CodecError(f"stage {words!r} cannot be read; allowed: flexpoint, without settings")
+    return FlexpointStage()
+
+
+def from_parameter(parameter: int) -> FlexpointStage:
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
+    if parameter:
+        raise PayloadError("payload has settings of flexpoint that this version does not know")
+    return FlexpointStage()

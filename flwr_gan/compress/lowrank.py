@@ -1,0 +1,172 @@
+"""Low rank: a layer as the product of two factors, by truncated singular value decomposition.
+
+An array is unfolded to m rows (first axis) and n columns (all others); r its rank as it travels.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.registry import unknown_word
+from flwr_gan.codecs.varint import ByteReader, write_varint
+from flwr_gan.compress.array_stage import ArrayStage, Shape
+from flwr_gan.compress.fractions import STEPS, fraction_text, read_fraction
+from flwr_gan.compress.stage import finite_only
+from flwr_gan.errors import CodecError, PayloadError
+
+KINDS = ("rank", "energy")
+MOST_RANK = 1024
+"""Limit of the format: a decoder does at most so many multiplications for each weight."""
+
+ALLOWED = (
+    f"allowed: lowrank:rank:R with R from 1 to {MOST_RANK}, such as lowrank:rank:8, or "
+    "lowrank:energy:E with E from 0.0001 to 0.9999 in at most 4 decimals, such as "
+    "lowrank:energy:0.9"
+)
+
+_BLOCK = 1 << 17
+
+
+class LowRankStage(ArrayStage):
+    """``W = U V`` with U of m x r and V of r x n numbers. Lossy; a zero of W need not stay one.
+
+    ``rank`` keeps the R largest singular values, ``energy`` as few as have at least the share E of
+    the sum of their squares. The norm of a layer's errors is at most ``sqrt(1 - r / min(m, n))``,
+    or ``sqrt(1 - E)``, times that of the layer, and rounding of the factors to float32. U and V
+    share the singular values evenly; both travel with r as their first axis.
+
+    A layer of fewer than two axes, or whose factors would have as many numbers as it has weights
+    that are not zero, or which has a rank above 1,024, travels as it is.
+
+    Parameters
+    ----------
+    kind : {"rank", "energy"}
+        What is given.
+    amount : int
+        R, or E in ten-thousandths.
+    """
+
+    name: ClassVar[str] = "lowrank"
+    wire_id: ClassVar[int] = 8
+
+    def __init__(self, *, kind: str, amount: int) -> None:
+        self.kind = kind
+        self.amount = amount
+        self.spec = f"lowrank:{kind}:{fraction_text(amount) if kind == 'energy' else amount}"
+        self.parameter = amount << 1 | KINDS.index(kind)
+        self.keeps_shapes = False
+
+    def apply(self, arrays: Sequence[Array]) -> tuple[bytes, list[list[Array]]]:
+        """Return the rank of each array (0: it travels as it is), and the factors or the array."""
+        head = b""
+        parts: list[list[Array]] = []
+        for array in arrays:
+            finite_only(array, self.spec)
+            factors = self._factors(array)
+            head += write_varint(len(factors[0]) if factors else 0)
+            parts.append(factors or [array])
+        return head, parts
+
+    def _factors(self, array: Array) -> list[Array]:
+        rows, columns = _unfolded(array.shape)
+        survivors = int(np.count_nonzero(array))
+        # Even one row and one column would be too many.
+        if array.ndim < 2 or rows + columns >= survivors:
+            return []
+        matrix = array.reshape(rows, columns).astype(np.float64)
+        try:
+            left, sizes, right = np.linalg.svd(matrix, full_matrices=False)
+        except np.linalg.LinAlgError as error:
+            raise CodecError(f"{self.spec}: an array of {array.shape}: {error}") from error
+        rank = self._rank(sizes)
+        if rank > MOST_RANK or rank * (rows + columns) >= survivors:
+            return []
+        roots = np.sqrt(sizes[:rank, None])
+        left, right = left.T[:rank], right[:rank]
+        # The sign of a pair of singular vectors is free.
+        largest = np.abs(left).argmax(axis=1)
+        signs = np.where(left[np.arange(rank), largest] < 0, -1.0, 1.0)[:, None]
+        return [(part * (roots * signs)).astype(np.float32) for part in (left, right)]
+
+    def _rank(self, sizes: Array) -> int:
+        if self.kind == "rank":
+            return min(self.amount, len(sizes))
+        energies = np.cumsum(sizes**2)
+        return int(np.searchsorted(energies, energies[-1] * (self.amount / STEPS))) + 1
+
+    def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
+        """Return the shapes of the factors, r x m and r x n, or of the array itself."""
+        parts: list[list[Shape]] = []
+        for shape in shapes:
+            rank = reader.varint(limit=MOST_RANK)
+            rows, columns = _unfolded(shape)
+            if rank and (len(shape) < 2 or rank * (rows + columns) >= rows * columns):
+                raise PayloadError(f"an array of {shape} cannot have factors of rank {rank}")
+            parts.append([(rank, rows), (rank, columns)] if rank else [shape])
+        return parts
+
+    def restore(self, parts: Sequence[Array], shape: Shape) -> Array:
+        """Return the product of the factors.
+
+        Products of two float32 numbers are exact in double precision and are added in the order of
+        the singular values, so that every machine decodes the same bits; no library's matrix
+        product promises that.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        left, right = (part.astype(np.float64) for part in parts)
+        rows, columns = _unfolded(shape)
+        product = np.empty((rows, columns), np.float32)
+        step = max(_BLOCK // columns, 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, rows, step):
+                block = np.zeros((min(step, rows - start), columns))
+                for column, row in zip(left[:, start : start + step], right, strict=True):
+                    block += column[:, None] * row
+                product[start : start + step] = block
+        product += np.float32(0)  # no negative zeros
+        return product.reshape(shape)
+
+    def error_bound(self, arrays: Sequence[Array]) -> float:
+        """Return the bound over all layers that have two axes, were they all factored."""
+        squares = 0.0
+        for array in arrays:
+            if array.ndim < 2 or not array.size:
+                continue
+            least = min(_unfolded(array.shape))
+            share = self.amount / STEPS if self.kind == "energy" else min(self.amount / least, 1.0)
+            squares += (1 - share) * float(np.sum(array.astype(np.float64) ** 2))
+        return math.sqrt(squares)
+
+
+def _unfolded(shape: Shape) -> tuple[int, int]:
+    return (shape[0], math.prod(shape[1:])) if shape else (1, 1)
+
+
+def from_spec(arguments: tuple[str, ...]) -> LowRankStage:
+    """Build ``lowrank:rank:R`` or ``lowrank:energy:E``."""
+    words = ":".join(("lowrank", *arguments))
+    if arguments and arguments[0] not in KINDS:
+        raise unknown_word("lowrank kind", arguments[0], KINDS)
+    if len(arguments) != 2:
+        raise CodecError(f"stage {words!r} cannot be read; {ALLOWED}")
+    kind, text = arguments
+    if kind == "energy":
+        amount = read_fraction(text) or 0
+    else:
+        sound = text.isascii() and text.isdigit() and str(int(text)) == text
+        amount = int(text) if sound and int(text) <= MOST_RANK else 0
+    if not amount:
+        raise CodecError(f"stage {words!r}: {text!r} is out of range; {ALLOWED}")
+    return LowRankStage(kind=kind, amount=amount)
+
+
+def from_parameter(parameter: int) -> LowRankStage:
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
+    kind, amount = KINDS[parameter & 1], parameter >> 1
+    if not 0 < amount < (STEPS if kind == "energy" else MOST_RANK + 1):
+        raise PayloadError("payload has settings of lowrank that this version does not know")
+    return LowRankStage(kind=kind, amount=amount)
