@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 export FLWR_TELEMETRY_ENABLED := 0
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test check full wheel golden bench clean
+.PHONY: run test check full wheel golden bench notebooks clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -34,6 +34,9 @@ bench: $(STAMP)
 	$(BIN)/python -m experiments.benchmarks.engines
 	$(BIN)/python -m experiments.benchmarks.protocol
 	$(BIN)/python -m experiments.benchmarks.codecs
+
+notebooks: $(STAMP)
+	$(BIN)/python notebooks/execute.py notebooks/*.ipynb
 
 wheel: $(STAMP)
 	sh .ci/wheel

@@ -1,16 +1,30 @@
-"""The notebooks run from top to bottom on real result folders and are committed clean."""
+"""The notebooks run from top to bottom and are committed with outputs that tell of no machine."""
 
-import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+
+from notebooks.execute import METADATA, execute
+from tests.conftest import TINY
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-READ_A_RUN = ROOT / "notebooks" / "read_a_run.ipynb"
+FEDERATED_TICKET, PRUNE_AND_CODE, YOUR_OWN_APP = (
+    ROOT / "notebooks" / name
+    for name in ("1_federated_ticket.ipynb", "2_prune_and_code.ipynb", "3_your_own_app.ipynb")
+)
+# Places and times of a machine: in the committed outputs they would be different each time.
+TRACES = (
+    str(Path.home()), str(ROOT), "/home/", "/tmp/", "/Users/", "site-packages", "iopub",
+    "Warning", "Traceback",
+)  # fmt: skip
+
+
+def outputs(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return cell.get("outputs", [])
 
 
 def pictures(notebook: nbformat.NotebookNode) -> list[str]:
@@ -18,99 +32,98 @@ def pictures(notebook: nbformat.NotebookNode) -> list[str]:
     return [
         cell.id
         for cell in notebook.cells
-        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+        if any("image/png" in output.get("data", {}) for output in outputs(cell))
     ]
 
 
 def printed(notebook: nbformat.NotebookNode) -> str:
     """Return what the cells wrote to stdout and stderr, warnings among it."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return "".join(output["text"] for output in outputs if output["output_type"] == "stream")
+    every = [output for cell in notebook.cells for output in outputs(cell)]
+    return "".join(output["text"] for output in every if output["output_type"] == "stream")
+
+
+def shown(notebook: nbformat.NotebookNode, name: str) -> list[str]:
+    """Return the texts that a cell showed, without those that stand for pictures."""
+    (cell,) = [cell for cell in notebook.cells if cell.id == name]
+    data = [output["data"] for output in outputs(cell)]
+    texts = [it.get("text/markdown", it["text/plain"]) for it in data if "image/png" not in it]
+    assert texts, name
+    return texts
 
 
 @pytest.fixture
-def execute(tmp_path, monkeypatch) -> Callable[[Path], nbformat.NotebookNode]:
-    """Return a function that executes the notebook about a run folder, away from the home."""
-    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+def run(tmp_path, monkeypatch) -> Callable[..., nbformat.NotebookNode]:
+    """Return a function that executes a notebook, with settings, away from the home."""
+    places = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    for name in (*places, "TMPDIR"):
+        (tmp_path / name.lower()).mkdir()
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    for name in ("FLWR_GAN_RUN", "FLWR_GAN_OVERRIDES", "FLWR_GAN_ROUNDS"):
+        monkeypatch.delenv(name, raising=False)
 
-    def run(folder: Path) -> nbformat.NotebookNode:
-        monkeypatch.setenv("FLWR_GAN_RUN", str(folder))
-        notebook = nbformat.read(READ_A_RUN, as_version=4)
-        client = NotebookClient(
-            notebook,
-            kernel_name="python3",
-            timeout=120,
-            resources={"metadata": {"path": str(tmp_path)}},
-        )
-        return client.execute()
+    def execute_with(path: Path, **settings: object) -> nbformat.NotebookNode:
+        for name, value in settings.items():
+            monkeypatch.setenv(f"FLWR_GAN_{name.upper()}", str(value))
+        return execute(path, timeout_s=300)
 
-    return run
+    return execute_with
 
 
-def find_run() -> Callable[[], Path]:
-    """Return the notebook's function that chooses the run folder."""
-    cells = {cell.id: cell.source for cell in nbformat.read(READ_A_RUN, as_version=4).cells}
-    names: dict[str, Callable[[], Path]] = {}
-    definition, call = cells["find-run"].split("\nfolder = ")
-    assert call.startswith("find_run()")
-    exec(definition, names)
-    return names["find_run"]
-
-
-def finished(folder: Path, seconds: int) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "summary.json").write_text("{}")
-    os.utime(folder / "summary.json", (seconds, seconds))
-    return folder
-
-
-def test_a_scored_run_is_read_and_drawn(execute, simulate):
-    notebook = execute(simulate("evaluation=server"))
-    assert pictures(notebook) == ["rounds", "parts", "quality", "sample", "real"]
+def test_a_federated_ticket_is_run_read_and_drawn(run):
+    notebook = run(FEDERATED_TICKET, overrides=f"{TINY} strategy.rounds_per_level=1")
+    assert pictures(notebook) == ["traffic", "parts", "quality", "sample", "real"]
+    assert "dense / payload" in shown(notebook, "sizes")[-1]
     assert printed(notebook) == ""
 
 
 @pytest.mark.slow
-def test_a_pool_without_scores_and_without_a_global_generator_is_read_too(execute, simulate):
+def test_a_finished_run_is_read_without_scores_and_without_a_global_generator(run, simulate):
     folder = simulate("experiment=one_shot evaluation=none")
     assert not (folder / "generators" / "global.fgan").exists()
-    notebook = execute(folder)
-    assert pictures(notebook) == ["rounds", "parts", "sample", "real"]
+    notebook = run(FEDERATED_TICKET, run=folder)
+    assert pictures(notebook) == ["traffic", "parts", "sample", "real"]
+    assert shown(notebook, "quality") == ["'this run was not scored: evaluation=server does that'"]
     assert printed(notebook) == ""
 
 
-@pytest.mark.parametrize("place", ["runs", "../runs"])
-def test_the_newest_finished_run_is_chosen(tmp_path, monkeypatch, place):
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    monkeypatch.delenv("FLWR_GAN_RUN", raising=False)
-    finished(work / place / "b", 1_000)
-    newest = finished(work / place / "a", 2_000)
-    (work / place / "interrupted").mkdir()
-    assert find_run()().resolve() == newest.resolve()
+def test_pruning_and_coding_are_read_from_the_committed_results(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("FLWR_GAN_DATA", str(tmp_path))  # no data set is needed
+    notebook = run(PRUNE_AND_CODE)
+    committed = nbformat.read(PRUNE_AND_CODE, as_version=4)
+    assert pictures(notebook) == pictures(committed)
+    for name in ("generators", "zero", "payload", "headline", "lossy"):
+        message = f"{name}: the results have changed since the outputs: `make notebooks`"
+        assert shown(notebook, name) == shown(committed, name), message
+    assert printed(notebook) == ""
 
 
-def test_without_a_run_the_message_says_what_to_do(tmp_path, monkeypatch):
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    monkeypatch.delenv("FLWR_GAN_RUN", raising=False)
-    with pytest.raises(FileNotFoundError, match="`make run` first"):
-        find_run()()
-    monkeypatch.setenv("FLWR_GAN_RUN", "elsewhere")
-    with pytest.raises(FileNotFoundError, match=r"FLWR_GAN_RUN=elsewhere .* `make run` first"):
-        find_run()()
+def test_another_app_runs_on_the_wire(run):
+    notebook = run(YOUR_OWN_APP, rounds=2)
+    assert pictures(notebook) == ["curve"]
+    (table,) = shown(notebook, "codecs")
+    assert re.findall(r"^(raw|zlib|lzma|sparse) +True", table, re.M)
+    assert printed(notebook) == ""
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_committed_clean(path):
+def test_a_notebook_is_committed_as_executed_and_tells_of_no_machine(path):
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     nbformat.validate(notebook)
-    assert notebook.nbformat == 4
-    assert notebook.metadata.kernelspec.name == "python3"
-    assert str(Path.home()) not in path.read_text()
+    assert notebook.metadata == METADATA
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count is None and not cell.outputs for cell in code)
-    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert all(cell.metadata == {} for cell in notebook.cells)
+    assert pictures(notebook)
+    assert printed(notebook) == ""
+    text = path.read_text(encoding="utf-8")
+    assert [trace for trace in TRACES if trace in text] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_leads_to_files_that_exist(path):
+    notebook = nbformat.read(path, as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    linked = re.findall(r"\]\(([^)#]+)\)", text)
+    assert linked
+    for target in linked:
+        assert (path.parent / target).exists(), target
