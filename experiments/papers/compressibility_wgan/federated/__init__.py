@@ -1,0 +1,1 @@
+"""Does sending pruned generators serve federated learning? One shot and many rounds."""

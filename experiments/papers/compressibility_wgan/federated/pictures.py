@@ -1,0 +1,163 @@
+"""The two pictures of the study, drawn from its result files alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from experiments.papers.compressibility_wgan.federated.many_rounds import MEASURES
+from experiments.papers.compressibility_wgan.federated.plan import PLAIN, TICKET
+from flwr_gan.plots import save_figure
+
+BLACK, BLUE, SKY = "#000000", "#0072b2", "#56b4e9"
+RED, ORANGE, GREEN, PINK, GREY = "#d55e00", "#e69f00", "#009e73", "#cc79a7", "#777777"
+# Column of one_shot.csv -> label, colour, line style, marker.
+BYTES = {
+    "dense_float32_message_bytes": ("dense generators, float32", ORANGE, "-", "s"),
+    "dense_zstd_message_bytes": ("dense generators, zstd", ORANGE, "--", "s"),
+    "ticket_message_bytes": ("tickets, lossless", BLUE, "-", "o"),
+    "ticket_int8_message_bytes": ("tickets, int8", BLUE, "--", "o"),
+    "data_float32_bytes": ("real data, float32", GREY, "-", "^"),
+    "data_float32_zstd_bytes": ("real data, float32 + zstd", GREY, "--", "^"),
+    "data_int8_zstd_bytes": ("real data, int8 + zstd", BLACK, "-", "^"),
+}
+ACCURACY = {
+    "accuracy_all_real": ("all real data", BLACK, "-", "^"),
+    "accuracy_equal_cost": ("real data of the int8 tickets' bytes", GREY, "--", "^"),
+    "accuracy_dense_pool": ("pool of dense generators", ORANGE, "-", "s"),
+    "accuracy_ticket_pool": ("pool of tickets", BLUE, "-", "o"),
+    "accuracy_int8_pool": ("pool of int8 tickets", BLUE, "--", "o"),
+    "accuracy_client_mean": ("one client's real data (mean, range)", PINK, "-", "v"),
+}
+WIRE_COLOURS = {
+    PLAIN: BLACK,
+    "sparse": BLUE,
+    "sparse:int8": RED,
+    "sparse:int6, feedback": GREEN,
+}
+AXES = {
+    "synthetic_accuracy": "synthetic accuracy",
+    "conditional_accuracy": "conditional accuracy",
+    "frechet_distance": "Fréchet distance (lower is better)",
+}
+
+
+def write_pictures(folder: Path) -> None:
+    """Draw the pictures of the tables in a folder of results into the same folder."""
+    pools = finished(folder / "one_shot.csv")
+    if len(pools):
+        save_figure(one_shot_picture(pools), folder / "one_shot.png", dpi=130)
+    rounds = finished(folder / "many_rounds.csv")
+    if len(rounds):
+        save_figure(rounds_picture(rounds), folder / "quality_bytes.png", dpi=130)
+
+
+def finished(path: Path) -> pd.DataFrame:
+    """Return the rows of a table that have figures."""
+    if not path.exists():
+        return pd.DataFrame()
+    table = pd.read_csv(path)
+    return table[table.status == "finished"]
+
+
+def one_shot_picture(table: pd.DataFrame) -> Figure:
+    """Draw bytes of all uploads (left) and accuracy under each partition (right) against K."""
+    partitions = list(dict.fromkeys(table.partition))
+    columns = 1 if len(partitions) == 1 else 2
+    rows = -(-len(partitions) // columns)
+    figure = Figure(figsize=(12.0, 6.6), layout="constrained")
+    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=[0.85, 1.15]))  # type: ignore[arg-type]
+    axes = left.subplots()
+    for column, (label, colour, dash, marker) in BYTES.items():
+        mean = table.groupby("clients")[column].mean() / 1000
+        axes.plot(mean.index, mean, dash, color=colour, marker=marker, label=label, linewidth=1.8)
+    axes.set_yscale("log")
+    _decimal(axes)
+    axes.set_ylabel("bytes of all clients together (kB)", fontsize=11)
+    axes.set_title("What would travel", fontsize=12, loc="left")
+    _clients_axis(axes, table)
+    left.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9.5)
+    grid = right.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, partition in zip(grid.flat, partitions, strict=False):
+        part = table[table.partition == partition].sort_values("clients")
+        for column, (label, colour, dash, marker) in ACCURACY.items():
+            values = 100 * part[column]
+            axes.plot(
+                part.clients, values, dash, color=colour, marker=marker, label=label, linewidth=1.8
+            )
+        lowest, highest = 100 * part.accuracy_client_min, 100 * part.accuracy_client_max
+        axes.vlines(part.clients, lowest, highest, color=PINK, alpha=0.5, linewidth=5)
+        axes.set_title(partition, fontsize=11, loc="left")
+        axes.label_outer()
+        _clients_axis(axes, table)
+        axes.label_outer()
+    right.supylabel("accuracy on real test data (%)", fontsize=11)
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    right.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9.5)
+    return figure
+
+
+def rounds_picture(table: pd.DataFrame) -> Figure:
+    """Draw three measures of quality against the bytes of both directions so far.
+
+    A line is the mean over seeds, a band their range.
+    """
+    names = list(dict.fromkeys(table.data))
+    figure = Figure(figsize=(12.0, 0.9 + 3.5 * len(names)), layout="constrained")
+    grid = figure.subplots(len(names), len(MEASURES), squeeze=False)
+    for i, data in enumerate(names):
+        part = table[table.data == data]
+        for axes, measure in zip(grid[i], MEASURES, strict=True):
+            for (strategy, wire), runs in part.groupby(["strategy", "wire"], sort=False):
+                _draw_runs(axes, runs, measure, str(strategy), str(wire))
+            axes.set_xscale("log")
+            _decimal(axes, axis="x")
+            if measure == "frechet_distance":
+                axes.set_yscale("log")
+                _decimal(axes)
+            axes.set_ylabel(AXES[measure], fontsize=11)
+            axes.grid(alpha=0.3, which="both")
+            axes.spines[["top", "right"]].set_visible(False)
+            if i == len(names) - 1:
+                axes.set_xlabel("bytes so far, both directions (MB)", fontsize=11)
+        seeds, clients = part.seed.nunique(), "seed" if part.seed.nunique() == 1 else "seeds"
+        grid[i][0].set_title(f"{data}, {seeds} {clients}", fontsize=12, loc="left")
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    return figure
+
+
+def _draw_runs(axes: Axes, runs: pd.DataFrame, measure: str, strategy: str, wire: str) -> None:
+    rounds = runs.groupby("round")
+    sent, values = rounds.total_bytes.mean() / 1e6, rounds[measure]
+    dash = "--" if strategy == TICKET else "-"
+    axes.plot(
+        sent,
+        values.mean(),
+        dash,
+        color=WIRE_COLOURS[wire],
+        linewidth=1.8,
+        label=f"{strategy}, {wire}",
+    )
+    if runs.seed.nunique() > 1:
+        low, high = values.min(), values.max()
+        axes.fill_between(sent, low, high, color=WIRE_COLOURS[wire], alpha=0.12, linewidth=0)
+
+
+def _clients_axis(axes: Axes, table: pd.DataFrame) -> None:
+    axes.set_xticks(sorted(set(table.clients)))
+    axes.set_xlabel("clients K", fontsize=11)
+    axes.grid(alpha=0.3, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _decimal(axes: Axes, axis: str = "y") -> None:
+    """Label a logarithmic axis at 1, 2 and 5 with plain numbers."""
+    chosen = axes.yaxis if axis == "y" else axes.xaxis
+    chosen.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    chosen.set_minor_locator(NullLocator())
+    chosen.set_minor_formatter(NullFormatter())

@@ -1,0 +1,203 @@
+"""What is run: the cells of the study, as overrides of the app's config."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+PARTITIONS = {
+    "by writer": "partition=writer",
+    "Dirichlet 0.1": "partition=dirichlet partition.alpha=0.1",
+    "Dirichlet 1": "partition=dirichlet partition.alpha=1",
+    "iid": "partition=iid",
+}
+PLAIN = "plain Flower"
+TICKET = "FederatedTicket"
+AVERAGE = "FedAvg"
+LOSSLESS = "sparse"
+FEEDBACK = "sparse:int6, feedback"
+CODECS = {
+    LOSSLESS: "codec=sparse",
+    "sparse:int8": "codec=sparse:int8",
+    FEEDBACK: "codec=sparse:int6 feedback=true",
+}
+WIRES = ((AVERAGE, PLAIN), *product((AVERAGE, TICKET), CODECS))
+FEWER_WIRES = tuple(pair for pair in WIRES if pair[1] != "sparse:int8")
+
+# R = 2 and a learning rate of 0.004 give the most in a second of one core; see FEDERATED.md.
+ONE_SHOT_GAN = (
+    "gan=small gan.critic_iterations=2 gan.generator_lr=0.004 gan.critic_lr=0.004 "
+    "gan.iterations=250"
+)
+TINY_GAN = (
+    "gan.channels=[8,8] gan.critic_hidden=[8,8] gan.batch_size=8 gan.critic_iterations=1 "
+    "gan.iterations=2 gan.local_iterations=1"
+)
+
+
+@dataclass(frozen=True)
+class PoolCell:
+    """One shot: so many clients under one partition.
+
+    Parameters
+    ----------
+    clients : int
+        K.
+    partition : str
+        A key of ``PARTITIONS``.
+    """
+
+    clients: int
+    partition: str
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return _folder_name(f"one_shot-{self.clients}-{self.partition}")
+
+
+@dataclass(frozen=True)
+class RoundsCell:
+    """Many rounds: one run.
+
+    Parameters
+    ----------
+    data : str
+        A key of ``Plan.rounds_settings``.
+    seed : int
+        Seed of the run.
+    strategy, wire : str
+        A pair of ``WIRES``.
+    """
+
+    data: str
+    seed: int
+    strategy: str
+    wire: str
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return _folder_name(f"rounds-{self.data}-{self.strategy}-{self.wire}-{self.seed}")
+
+
+@dataclass(frozen=True)
+class LongerCell:
+    """One shot with dense generators alone, trained for longer.
+
+    Parameters
+    ----------
+    federation : int
+        K.
+    partition : str
+        A key of ``PARTITIONS``.
+    iterations : int
+        Generator iterations of the training.
+    """
+
+    federation: int
+    partition: str
+    iterations: int
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return _folder_name(f"longer-{self.federation}-{self.partition}-{self.iterations}")
+
+
+Cell = PoolCell | RoundsCell | LongerCell
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells, and the settings that they share.
+
+    Parameters
+    ----------
+    clients : tuple of int
+        K of the one-shot cells.
+    partitions : tuple of str
+        Their partitions, keys of ``PARTITIONS``.
+    one_shot : str
+        Overrides of the one-shot cells beside K, partition and pruning.
+    prunings : int
+        P of the tickets; each removes 20 % of the survivors.
+    rounds_settings : dict
+        Name of a federation of many rounds -> its overrides.
+    rounds_seeds : dict
+        Its seeds.
+    rounds : int
+        Rounds of FedAvg, as many as the shared ticket takes.
+    longer : tuple of int
+        Iterations of the dense generators that are trained longer, at the first K and partition.
+    wires : dict
+        Strategy and wire of the runs of many rounds, by the federation's name.
+    """
+
+    clients: tuple[int, ...]
+    partitions: tuple[str, ...]
+    one_shot: str
+    prunings: int
+    rounds_settings: dict[str, str]
+    rounds_seeds: dict[str, tuple[int, ...]]
+    rounds: int
+    longer: tuple[int, ...]
+    wires: dict[str, tuple[tuple[str, str], ...]]
+
+    def cells(self) -> list[Cell]:
+        """Return the cells in the order in which they are run: the longest part comes late."""
+        *smaller, largest = self.clients
+        first, *others = self.rounds_settings
+        return [
+            *self._pools(smaller),
+            *(LongerCell(self.clients[0], self.partitions[0], count) for count in self.longer),
+            *self._runs([first]),
+            *self._pools([largest]),
+            *self._runs(others),
+        ]
+
+    def _pools(self, counts: Sequence[int]) -> list[Cell]:
+        return [PoolCell(count, partition) for count in counts for partition in self.partitions]
+
+    def _runs(self, names: Sequence[str]) -> list[Cell]:
+        return [
+            RoundsCell(data, seed, *pair)
+            for data in names
+            for seed in self.rounds_seeds[data]
+            for pair in self.wires[data]
+        ]
+
+
+FULL = Plan(
+    clients=(5, 10, 20),
+    partitions=tuple(PARTITIONS),
+    one_shot=f"data=pendigits {ONE_SHOT_GAN}",
+    prunings=10,
+    rounds_settings={
+        "digits": "federation.num_clients=5 partition=dirichlet partition.alpha=0.5",
+        "pendigits": "data=pendigits partition=writer federation.num_clients=10 gan=small "
+        "gan.critic_iterations=2",
+    },
+    rounds_seeds={"digits": (0, 1, 2), "pendigits": (0,)},
+    rounds=24,
+    longer=(1000, 2500),
+    wires={"digits": WIRES, "pendigits": FEWER_WIRES},
+)
+SHORT = Plan(
+    clients=(2,),
+    partitions=("Dirichlet 1",),
+    one_shot=f"data=digits lottery.min_kept_per_layer=8 {TINY_GAN}",
+    prunings=2,
+    rounds_settings={
+        "digits": "federation.num_clients=2 partition=iid samples_per_class=5 "
+        f"lottery.iterations=1 lottery.min_kept_per_layer=8 strategy.rounds_per_level=1 {TINY_GAN}"
+    },
+    rounds_seeds={"digits": (0,)},
+    rounds=2,
+    longer=(3,),
+    wires={"digits": ((AVERAGE, PLAIN), (AVERAGE, LOSSLESS), (TICKET, FEEDBACK))},
+)
+
+
+def _folder_name(text: str) -> str:
+    """Return the text without what a path or an override cannot hold."""
+    return text.replace(", ", "-").replace(" ", "_").replace(":", ".")

@@ -1,0 +1,67 @@
+"""Pools of generators, read back from the files of a finished one-shot run."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from flwr.common import Code, FitRes, Status
+from flwr.compat.common.recorddict_compat import fitres_to_recorddict
+
+from flwr_gan.errors import OutputError
+from flwr_gan.flower.notes import NOTE, ReplyNote
+from flwr_gan.flower.records import message_bytes, payload_parameters
+from flwr_gan.wire import decode_payload, encode_payload
+from flwr_gan.wiring import Federation, build_strategy
+from strategies import GeneratorPool
+
+
+def saved_uploads(folder: Path, clients: int) -> list[bytes]:
+    """Return the uploads of a one-shot run as they travelled, in the order of the clients.
+
+    Raises
+    ------
+    OutputError
+        When a client has delivered nothing.
+    """
+    paths = [folder / "generators" / f"client-{client:05d}.fgan" for client in range(clients)]
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise OutputError(f"{missing[0].name} is missing: {len(missing)} clients delivered nothing")
+    return [path.read_bytes() for path in paths]
+
+
+def recoded(uploads: list[bytes], codec: str) -> list[bytes]:
+    """Return the same uploads under another codec; nothing is trained again."""
+    return [encode_payload(decode_payload(upload), codec=codec) for upload in uploads]
+
+
+def pool_of(federation: Federation, uploads: list[bytes]) -> GeneratorPool:
+    """Return the server's pool that holds these uploads."""
+    pool: GeneratorPool = build_strategy(federation)
+    counts_PK = np.stack([list(decode_payload(upload).values())[-1] for upload in uploads])
+    payloads = {
+        f"payload/{i}": np.frombuffer(upload, dtype=np.uint8) for i, upload in enumerate(uploads)
+    }
+    pool.load_state_arrays({"counts": counts_PK, **payloads})
+    return pool
+
+
+def upload_rows(folder: Path) -> pd.DataFrame:
+    """Return the measured rows of the uploads in a run's ``messages.csv``, by client."""
+    messages = pd.read_csv(folder / "messages.csv")
+    return messages[(messages.kind == "train") & (messages.direction == "up")].set_index("client")
+
+
+def reply_bytes(payload: bytes, *, client: int, samples: int) -> int:
+    """Return what Flower's transport stores for a reply with this payload.
+
+    The reply is built as the app builds it and weighed, so for the payload that has travelled it
+    is the measured ``message_bytes``.
+    """
+    result = FitRes(
+        Status(Code.OK, "Success"),
+        payload_parameters(payload),
+        samples,
+        {NOTE: ReplyNote(client).to_bytes()},
+    )
+    return message_bytes(fitres_to_recorddict(result, keep_input=True))

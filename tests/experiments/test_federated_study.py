@@ -1,0 +1,227 @@
+"""The federated study runs in small, counts what it says, and goes on where it stopped."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from flwr.clientapp import ClientApp
+from flwr.server import ServerAppComponents, ServerConfig
+from flwr.serverapp import ServerApp
+
+from experiments.papers.compressibility_wgan.federated import __main__ as command
+from experiments.papers.compressibility_wgan.federated import many_rounds, study
+from experiments.papers.compressibility_wgan.federated.app_runs import finish_run
+from experiments.papers.compressibility_wgan.federated.many_rounds import MEASURES
+from experiments.papers.compressibility_wgan.federated.page import PAGE, markdown
+from experiments.papers.compressibility_wgan.federated.plan import (
+    FULL,
+    PLAIN,
+    SHORT,
+    RoundsCell,
+)
+from experiments.papers.compressibility_wgan.federated.results import pool_table, rounds_table
+from experiments.papers.compressibility_wgan.federated.stored import (
+    affordable,
+    float32_bytes,
+    int8_bytes,
+    zstd_bytes,
+)
+from flwr_gan.data import Samples
+from flwr_gan.data.digits import load_digits
+from flwr_gan.errors import OutputError, TrainingError
+from flwr_gan.flower.client import client_fn
+from flwr_gan.flower.engine import run_apps
+from flwr_gan.wire import load
+from flwr_gan.wiring import build_strategy, load_federation
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Return the folder of a short study that has run."""
+    folder = tmp_path_factory.mktemp("study")
+    assert command.main(["--short", "--folder", str(folder)]) == 0
+    return folder
+
+
+def table(place, name):
+    return pd.read_csv(place / "results" / f"{name}.csv")
+
+
+def test_uploads_and_pool_weigh_what_the_run_measured(place):
+    (row,) = table(place, "one_shot").to_dict("records")
+    (cell,) = place.glob("one_shot-*")
+    sent = pd.read_csv(cell / "ticket" / "messages.csv").query(
+        "kind == 'train' and direction == 'up'"
+    )
+    assert row["ticket_message_bytes"] == sent.message_bytes.sum()
+    assert row["ticket_payload_bytes"] == row["ticket_pool_bytes"] == sent.payload_bytes.sum()
+    assert row["ticket_int8_payload_bytes"] == row["int8_pool_bytes"] < row["ticket_payload_bytes"]
+    dense = row["dense_float32_payload_bytes"]
+    counts = 2 * 10 * 4  # each upload ends with the client's samples of each class
+    assert dense >= 2 * 4 * row["parameters"] + counts
+    assert row["dense_zstd_payload_bytes"] < dense < row["dense_float32_message_bytes"]
+    assert row["data_float32_bytes"] == row["samples"] * (8 * 8 * 4 + 1)
+    assert row["data_int8_bytes"] == row["samples"] * (8 * 8 + 1)
+    assert row["sparsity"] == pytest.approx(1 - 0.8**2, abs=0.001)
+
+
+def test_the_dense_generators_are_those_that_the_tickets_were_pruned_from(place):
+    (cell,) = place.glob("one_shot-*")
+    dense, ticket = (
+        load(cell / name / "generators" / "client-00000.fgan") for name in ("dense", "ticket")
+    )
+    assert list(dense) == list(ticket)
+    *weights, counts = dense.values()
+    *pruned, same_counts = ticket.values()
+    assert (counts == same_counts).all()
+    assert all(np.count_nonzero(w) == w.size for w in weights)
+    assert any((w == 0).any() for w in pruned)
+
+
+def test_plain_flower_is_scored_by_the_lossless_wire(place):
+    rounds = table(place, "many_rounds").query("strategy == 'FedAvg'").set_index("round")
+    plain, lossless = (rounds[rounds.wire == wire] for wire in (PLAIN, "sparse"))
+    assert len(plain) == SHORT.rounds
+    assert plain[list(MEASURES)].notna().all(axis=None)
+    pd.testing.assert_frame_equal(plain[list(MEASURES)], lossless[list(MEASURES)])
+    assert (plain.bytes > lossless.bytes).all()
+    assert (plain.total_bytes == plain.bytes.cumsum()).all()
+
+
+def test_plain_flower_trains_the_generator_of_the_lossless_wire_bit_for_bit(tmp_path):
+    """But for the order in which it adds the replies, which is that of the clients here."""
+    cell = RoundsCell("digits", 0, "FedAvg", "sparse")
+    overrides = many_rounds.settings_of(cell, SHORT).replace("num_clients=2", "num_clients=4")
+    overrides += " gan.local_iterations=2"
+    finish_run(overrides, tmp_path)
+    strategy, trained = build_strategy(load_federation(overrides)), {}
+    strategy.evaluate_fn = lambda number, weights, _: trained.update({number: weights})
+    average = strategy.aggregate_fit
+    strategy.aggregate_fit = lambda number, replies, failures: average(
+        number, sorted(replies, key=lambda reply: int(reply[0].cid)), failures
+    )
+    components = ServerAppComponents(strategy=strategy, config=ServerConfig(SHORT.rounds))
+    run_apps(
+        ServerApp(server_fn=lambda _: components),
+        ClientApp(lambda context: client_fn(context).to_client()),
+        num_supernodes=4,
+        run_config={"overrides": overrides},
+    )
+    lossless = load(tmp_path / "generators" / "global.fgan").values()
+    for plain, coded in zip(trained[SHORT.rounds], lossless, strict=True):
+        assert plain.tobytes() == coded.tobytes()
+
+
+def test_bytes_of_plain_flower_do_not_depend_on_the_weights():
+    cell = RoundsCell("digits", 0, "FedAvg", PLAIN)
+    overrides = many_rounds.settings_of(cell, SHORT)
+    one, three = (
+        many_rounds.plain_rounds(f"{overrides} gan.local_iterations={n} output_dir=x{n}")
+        for n in (1, 3)
+    )
+    pd.testing.assert_frame_equal(one, three)
+
+
+def test_pictures_page_and_run_are_written(place):
+    results = place / "results"
+    for name in ("one_shot.png", "quality_bytes.png"):
+        assert (results / name).stat().st_size > 20_000
+    page = (results / PAGE.name).read_text()
+    assert page.count("| --: |") >= 5
+    assert "failed" not in page.partition("## One shot")[2]
+    run = json.loads((results / "run.json").read_text())
+    assert run["command"].endswith("--short")
+    assert len(run["cells"]) == len(SHORT.cells())
+    assert str(place) not in json.dumps(run) + page
+
+
+def test_a_finished_study_is_not_run_again_and_a_lost_cell_alone_is(place, monkeypatch, capsys):
+    calls = []
+    rows = {"rounds": [dict.fromkeys(many_rounds.COLUMNS, 1)]}
+    monkeypatch.setattr(study.many_rounds, "run_cell", lambda *a: calls.append(a) or rows)
+    assert command.main(["--short", "--folder", str(place)]) == 0
+    assert command.main(["--short", "--no-runs", "--folder", str(place)]) == 0
+    assert not calls
+    record = (
+        place / next(cell.name for cell in SHORT.cells() if "rounds" in cell.name) / "cell.json"
+    )
+    kept = record.read_text()
+    record.unlink()
+    list(study.run_cells(SHORT, place))
+    assert len(calls) == 1
+    record.write_text(kept)
+    assert "min left" in capsys.readouterr().out
+
+
+def test_a_failed_cell_is_shown_and_tried_again(tmp_path, monkeypatch):
+    def fail(*_):
+        raise TrainingError("the loss is not finite")
+
+    for runner, name in (
+        (study.one_shot, "run_cell"),
+        (study.one_shot, "run_longer"),
+        (study.many_rounds, "run_cell"),
+    ):
+        monkeypatch.setattr(runner, name, fail)
+    records = list(study.run_cells(SHORT, tmp_path))
+    assert {record["status"] for record in records} == {"failed"}
+    pools = pool_table([r for r in records if "clients" in r["cell"]])
+    assert list(pools.reason) == ["the loss is not finite"]
+    assert len(rounds_table([r for r in records if "wire" in r["cell"]])) == len(
+        SHORT.wires["digits"]
+    )
+    monkeypatch.setattr(study.many_rounds, "run_cell", lambda *_: {"rounds": []})
+    again = list(study.run_cells(SHORT, tmp_path))
+    assert sum(record["status"] == "finished" for record in again) == len(SHORT.wires["digits"])
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    (tmp_path / "cell.json").write_text("{")
+    with pytest.raises(OutputError, match=r"cell\.json"):
+        study.read_record(tmp_path)
+
+
+def test_results_of_other_settings_are_not_taken_over(place):
+    for other in (replace(SHORT, one_shot="data=digits"), replace(SHORT, prunings=3)):
+        with pytest.raises(OutputError, match="other settings"):
+            next(study.run_cells(other, place))
+    (pool,) = (cell for cell in SHORT.cells() if hasattr(cell, "clients"))
+    run = place / pool.name / "ticket"
+    assert run.exists()
+    with pytest.raises(OutputError, match="other settings of gan"):
+        finish_run(f"{study.settings_of(pool, SHORT)} gan.latent_dim=3", run)
+
+
+def test_levels_are_reached_once_and_never_where_they_are_not():
+    rounds = pd.DataFrame(
+        {
+            "data": "d", "strategy": "s", "wire": "w", "seed": 0, "round": [1, 2, 3],
+            "total_bytes": [10, 20, 30], "synthetic_accuracy": [0.5, 0.91, 0.7],
+            "conditional_accuracy": [0.1, 0.2, 0.3], "frechet_distance": [30.0, 9.0, 4.0],
+        }
+    )  # fmt: skip
+    reached = many_rounds.bytes_to_quality(rounds).set_index(["measure", "level"]).total_bytes
+    assert reached["synthetic_accuracy", 0.9] == 20
+    assert pd.isna(reached["synthetic_accuracy", 0.93])
+    assert reached["frechet_distance", 20.0] == 20
+    assert reached["frechet_distance", 5.0] == 30
+
+
+def test_stored_data_and_what_a_budget_buys():
+    train = load_digits().train
+    assert len(float32_bytes(train)) == len(train) * (64 * 4 + 1)
+    x_TCN = np.frombuffer(int8_bytes(train)[: train.x_NTC.size], np.int8).reshape(8, 8, -1)
+    assert np.abs(x_TCN.transpose(2, 0, 1) / 127 - train.x_NTC).max() <= 0.5 / 127 + 1e-6
+    some = affordable(train, 3000, np.random.default_rng(0))
+    assert isinstance(some, Samples)
+    assert 2500 < zstd_bytes(int8_bytes(some)) <= 3000
+    assert len(affordable(train, 10**9, np.random.default_rng(0))) == len(train)
+
+
+def test_the_full_plan_covers_what_it_should():
+    pools = [cell for cell in FULL.cells() if hasattr(cell, "clients")]
+    assert len(pools) == 12
+    assert len({cell.name for cell in FULL.cells()}) == len(FULL.cells())
+    assert markdown(("a", "b", "c"), [["1", "2", "3"]]).splitlines()[1] == "| :-- | :-- | --: |"
