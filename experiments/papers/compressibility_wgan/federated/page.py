@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.markdown import fill_page
 from experiments.papers.compressibility_wgan.federated.many_rounds import LEVELS, MEASURES
 from experiments.papers.compressibility_wgan.federated.plan import AVERAGE, PLAIN
-from flwr_gan.atomic import write_text
-from flwr_gan.errors import OutputError
 from flwr_gan.wiring import load_federation
 
 PAGE = Path(__file__).parent / "FEDERATED.md"
@@ -32,14 +31,7 @@ def write_page(results: Path, path: Path) -> None:
     OutputError
         When a marker of the page is missing.
     """
-    text = PAGE.read_text()
-    for name, table in tables(results).items():
-        begin, found, rest = text.partition(f"<!-- {name} -->\n")
-        _, closed, after = rest.partition(END)
-        if not (found and closed):
-            raise OutputError(f"{PAGE.name} has no marker <!-- {name} --> with {END}: put it back")
-        text = f"{begin}{found}{table}\n{closed}{after}"
-    write_text(path, text)
+    fill_page(PAGE, tables(results), output=path)
 
 
 def tables(results: Path) -> dict[str, str]:
