@@ -1,0 +1,181 @@
+"""One case from start to end: Flower's FedAvg or FedProx under the compressed wire."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from flwr.app import Context
+from flwr.common import NDArrays, Scalar, ndarrays_to_parameters
+from flwr.server import ServerAppComponents, ServerConfig
+from flwr.server.strategy import FedAvg, FedProx
+from flwr.serverapp import ServerApp
+from numpy.typing import NDArray
+
+from experiments.papers.fl_compression_comparison.client import client_app
+from experiments.papers.fl_compression_comparison.network import (
+    STUDENT_SIZES,
+    TEACHER_SIZES,
+    Network,
+)
+from experiments.papers.fl_compression_comparison.setting import Case
+from experiments.papers.fl_compression_comparison.task import Task, held_classes
+from flwr_gan.codecs import get_codec
+from flwr_gan.errors import TrainingError
+from flwr_gan.flower import CompressedStrategy
+from flwr_gan.flower.engine import run_apps
+from flwr_gan.seeding import derive_seed
+from flwr_gan.wire import Template, decode_payload, encode_payload
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a case leaves.
+
+    Parameters
+    ----------
+    rounds : pandas.DataFrame
+        A row a round, 0 for the initial model: accuracy and mean cross entropy on training and
+        test samples, seconds of clients.
+    messages : pandas.DataFrame
+        The ledger, measured bytes of every message; where weights travel raw, once more as coded
+        by ``sparse``, for comparison.
+    summary : dict
+        Final measures on all training samples that are used, and totals.
+    network : Network
+        The global model as it would be broadcast next.
+    upload : mapping of str to ndarray
+        What the first client sent in the last round, decoded.
+    """
+
+    rounds: pd.DataFrame
+    messages: pd.DataFrame
+    summary: dict[str, Any]
+    network: Network
+    upload: Mapping[str, NDArray[Any]]
+
+
+class Scorer:
+    """Measures the global model after every round, and keeps the clients' seconds."""
+
+    def __init__(self, task: Task, case: Case, on_round: Callable[[], None]) -> None:
+        self._task, self._codec, self._on_round = task, case.method.codec, on_round
+        sizes = STUDENT_SIZES if case.method.small else TEACHER_SIZES
+        self.network = Network(sizes, seed=derive_seed(case.seed, "initial weights"))
+        self._probe = task.x_NI[task.probe], task.y_N[task.probe]
+        self._clients: list[dict[str, Scalar]] = []
+        self.rows: list[dict[str, float]] = []
+
+    def clients(self, results: list[tuple[int, dict[str, Scalar]]]) -> dict[str, Scalar]:
+        """Keep what clients say of themselves; FedAvg's ``fit_metrics_aggregation_fn``."""
+        self._clients = [metrics for _, metrics in results]
+        return {}
+
+    def evaluate(
+        self, server_round: int, weights: NDArrays, config: dict[str, Scalar]
+    ) -> tuple[float, dict[str, Scalar]]:
+        """Measure the model as clients would receive it; FedAvg's ``evaluate_fn``."""
+        self.network.load(as_received(weights, self._codec))
+        accuracy, loss = self.network.measure(self._task.test_x_NI, self._task.test_y_N)
+        train_accuracy, train_loss = self.network.measure(*self._probe)
+        seconds = [float(metrics["compute_s"]) for metrics in self._clients]
+        teacher = [float(metrics["teacher_s"]) for metrics in self._clients]
+        self.rows.append(
+            {
+                "round": server_round,
+                "test_accuracy": accuracy,
+                "test_loss": loss,
+                "train_accuracy": train_accuracy,
+                "train_loss": train_loss,
+                "compute_s": max(seconds, default=0.0),
+                "teacher_s": max(teacher, default=0.0),
+            }
+        )
+        if server_round:
+            self._on_round()
+        return loss, {"accuracy": accuracy}
+
+
+def run_case(task: Task, case: Case, *, on_round: Callable[[], None] = lambda: None) -> Outcome:
+    """Train, aggregate and measure for all rounds.
+
+    Parameters
+    ----------
+    task : Task
+        The samples.
+    case : Case
+        What to run.
+    on_round : callable, optional
+        Called after every round.
+
+    Raises
+    ------
+    TrainingError
+        When a client fails.
+    """
+    started = time.perf_counter()
+    scorer = Scorer(task, case, on_round)
+    strategy = build_strategy(case, scorer)
+    rounds = case.hyperparameters.num_rounds
+
+    def server_fn(context: Context) -> ServerAppComponents:
+        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=rounds))
+
+    run_apps(
+        ServerApp(server_fn=server_fn),
+        client_app(task, case),
+        num_supernodes=case.hyperparameters.num_models,
+        run_config={},
+    )
+    for server_round, reasons in strategy.failures.items():
+        for reason in reasons:
+            raise TrainingError(f"round {server_round}: a client failed: {reason}")
+    used = task.used
+    train_accuracy, train_loss = scorer.network.measure(task.x_NI[used], task.y_N[used])
+    last = scorer.rows[-1]
+    upload = strategy.latest[0].arrays()
+    summary = {
+        **case.place,
+        "parameters": scorer.network.flat.numel(),
+        "test_accuracy": last["test_accuracy"],
+        "test_loss": last["test_loss"],
+        "train_accuracy": train_accuracy,
+        "train_loss": train_loss,
+        "uploaded_nonzero": sum(int((a != 0).sum()) for a in upload.values()),
+        "wall_s": time.perf_counter() - started,
+        "held": held_classes(task),
+    }
+    ledgers = [strategy.ledger, *strategy.exchange.also_ledgers.values()]
+    messages = pd.concat([ledger.to_frame() for ledger in ledgers], ignore_index=True)
+    return Outcome(pd.DataFrame(scorer.rows), messages, summary, scorer.network, upload)
+
+
+def build_strategy(case: Case, scorer: Scorer) -> CompressedStrategy:
+    """Return Flower's strategy with all clients in every round, wrapped for the wire."""
+    settings = case.hyperparameters
+    shared: dict[str, Any] = {
+        "fraction_fit": 1.0,
+        "fraction_evaluate": 0.0,
+        "min_fit_clients": settings.num_models,
+        "min_available_clients": settings.num_models,
+        "accept_failures": False,
+        "initial_parameters": ndarrays_to_parameters(scorer.network.arrays),
+        "evaluate_fn": scorer.evaluate,
+        "on_fit_config_fn": lambda server_round: {"round": server_round},
+        "fit_metrics_aggregation_fn": scorer.clients,
+    }
+    prox = case.algorithm == "fedprox"
+    inner = FedProx(**shared, proximal_mu=settings.proximal_mu) if prox else FedAvg(**shared)
+    codec = case.method.codec
+    also = ("sparse",) if codec == "raw" else ()
+    return CompressedStrategy(inner, codec=codec, seed=case.seed, also_codecs=also)
+
+
+def as_received(weights: NDArrays, codec: str) -> NDArrays:
+    """Return weights as they come out of a payload; untouched under a lossless codec."""
+    if get_codec(codec).lossless:
+        return weights
+    arrays = {str(i): weight for i, weight in enumerate(weights)}
+    payload = encode_payload(arrays, codec=codec, self_contained=False)
+    return list(decode_payload(payload, template=Template.of(arrays)).values())

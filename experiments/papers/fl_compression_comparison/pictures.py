@@ -1,0 +1,147 @@
+"""Figs. 4 and 5 of the paper: quality by round; delay and transmission ratio of each model."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from experiments.papers.fl_compression_comparison.pages import ALGORITHM_NAMES
+from experiments.papers.fl_compression_comparison.setting import (
+    ALGORITHMS,
+    BY_NAME,
+    METHODS,
+    PARTITIONS,
+    TABLE_5,
+)
+from flwr_gan.plots import save_figure
+
+# Okabe and Ito: distinct to the colour-blind; distilled models are dashed.
+LOOKS = {
+    "none": ("#000000", "-"),
+    "p": ("#d55e00", "-"),
+    "q": ("#0072b2", "-"),
+    "pq": ("#cc79a7", "-"),
+    "d": ("#000000", "--"),
+    "pd": ("#d55e00", "--"),
+    "qd": ("#0072b2", "--"),
+    "pqd": ("#cc79a7", "--"),
+}
+ROWS = (
+    ("test_accuracy", "accuracy on test data (%)"),
+    ("train_accuracy", "accuracy on training data (%)"),
+    ("test_loss", "cross entropy on test data"),
+    ("train_loss", "cross entropy on training data"),
+)
+DELAY = (
+    ("compute_s", "training, measured (processor time)", "#0072b2"),
+    ("coding_s", "coding, measured", "#e69f00"),
+    ("transfer_computed_s", "transfer, computed at {link:g} Mbit/s", "#bbbbbb"),
+)
+
+
+def write_pictures(
+    tables: Mapping[str, pd.DataFrame], results: Path, *, link_mbit: float
+) -> Iterator[Path]:
+    """Write both figures, the first once for each algorithm; yield their paths."""
+    rounds, summary = tables["rounds.csv"], tables["summary.csv"]
+    for algorithm in ALGORITHMS:
+        part = rounds[(rounds["algorithm"] == algorithm) & (rounds["partition"] != "whole")]
+        part = part[part["method"].isin(LOOKS)]
+        if len(part):
+            yield _save(rounds_figure(part, algorithm), results / f"fig4_{algorithm}.png")
+    part = summary[summary["method"].isin(TABLE_5) & (summary["partition"] == "iid")]
+    part = part[part["algorithm"] == "fedavg"].set_index("method")
+    if len(part):
+        yield _save(costs_figure(part, link_mbit=link_mbit), results / "fig5.png")
+
+
+def rounds_figure(rounds: pd.DataFrame, algorithm: str) -> Figure:
+    """Draw accuracy and loss by round, test and training, a column a split.
+
+    Parameters
+    ----------
+    rounds : pandas.DataFrame
+        Means over seeds, with the columns partition, method, round and the measures.
+    algorithm : str
+        For the title.
+    """
+    partitions = list(dict.fromkeys(rounds["partition"]))
+    figure = Figure(figsize=(5.2 * len(partitions), 12.5), layout="constrained")
+    grid = figure.subplots(len(ROWS), len(partitions), squeeze=False, sharey="row", sharex=True)
+    for row, (measure, label) in zip(grid, ROWS, strict=True):
+        factor = 100 if measure.endswith("accuracy") else 1
+        for axes, partition in zip(row, partitions, strict=True):
+            here = rounds[(rounds["partition"] == partition) & (rounds["round"] > 0)]
+            for method, (colour, dash) in LOOKS.items():
+                part = here[here["method"] == method].sort_values("round")
+                axes.plot(part["round"], factor * part[measure], color=colour, ls=dash, lw=1.4)
+            if partition == partitions[0]:
+                axes.set_ylabel(label)
+            _plain(axes)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes, partition in zip(grid[0], partitions, strict=True):
+        axes.set_title(f"{PARTITIONS[str(partition)]}, {ALGORITHM_NAMES[algorithm]}")
+    for axes in grid[-1]:
+        axes.set_xlabel("round")
+    handles = [
+        Line2D([], [], color=colour, ls=dash, lw=1.8, label=BY_NAME[method].title)
+        for method, (colour, dash) in LOOKS.items()
+        if method in set(rounds["method"])
+    ]
+    columns = 2 * len(partitions)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+    return figure
+
+
+def costs_figure(summary: pd.DataFrame, *, link_mbit: float) -> Figure:
+    """Draw delay of a round and transmission ratio of each model, ours and the paper's.
+
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        Means over seeds by method.
+    link_mbit : float
+        Link speed of the computed transfer, for the legend.
+    """
+    methods = [method for method in METHODS if method.name in summary.index]
+    names = [method.name for method in methods]
+    titles = [method.title for method in methods]
+    figure = Figure(figsize=(10.5, 4.8), layout="constrained")
+    delay, ratio = figure.subplots(1, 2)
+    at = np.arange(len(names))
+    bottom = np.zeros(len(names))
+    for column, label, colour in DELAY:
+        values = summary.loc[names, column].to_numpy(dtype=float)
+        text = label.format(link=link_mbit)
+        delay.bar(at, values, bottom=bottom, color=colour, label=text, width=0.6)
+        bottom += values
+    delay.set_ylabel("seconds of a round, slowest client")
+    paper = [TABLE_5[name].ratio for name in names]
+    ratio.bar(at - 0.2, paper, width=0.38, color="#bbbbbb", label="the paper's")
+    bars = ratio.bar(
+        at + 0.2, summary.loc[names, "ratio"], width=0.38, color="#0072b2",
+        label="ours, measured, both directions",
+    )  # fmt: skip
+    ratio.bar_label(bars, fmt="%.2f", fontsize=8, padding=1)
+    ratio.set_ylabel("transmission ratio to SimpleNN in float32")
+    for axes in (delay, ratio):
+        axes.set_xticks(at, titles, rotation=35, ha="right")
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.2)
+        _plain(axes)
+        axes.legend(frameon=False, fontsize=9, loc="upper right")
+    return figure
+
+
+def _plain(axes: Axes) -> None:
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    save_figure(figure, path, dpi=110)
+    return path

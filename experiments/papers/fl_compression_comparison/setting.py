@@ -1,0 +1,239 @@
+"""What is run: the paper's hyperparameters, its eight models, our controls, one case of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from flwr_gan.errors import ConfigError
+
+CODECS = {
+    (False, False): "raw",
+    (True, False): "sparse",
+    (False, True): "quantize:int8:layer+zlib:6",
+    (True, True): "quantize:int8:layer+zlib:6",
+}
+"""The wire of a method, by (prune, quantise); quantised weights stand alone, as in Eq. 6."""
+
+ALGORITHMS = ("fedavg", "fedprox")
+PARTITIONS = {"iid": "IID", "dirichlet": "non-IID", "whole": "everybody holds everything"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """Table 4 of the paper, then what the paper leaves open.
+
+    Parameters
+    ----------
+    num_models, learning_rate, batch_size, momentum, prune_amount, distill_alpha : as printed
+    distill_temperature, num_rounds : as printed (the paper's NUM_EPOCHS are rounds)
+    proximal_mu : float
+        Weight of FedProx's proximal term.
+    dirichlet_alpha : float
+        Concentration of the labels' split among non-IID clients.
+    teacher_passes : int
+        Passes over its own data with which a client trains its teacher before the first round.
+    num_samples : int or None
+        Training samples of all clients together; None for all.
+
+    Raises
+    ------
+    ConfigError
+        When a value is out of range.
+    """
+
+    num_models: int = 3
+    learning_rate: float = 0.01
+    batch_size: int = 64
+    momentum: float = 0.9
+    prune_amount: float = 0.2
+    distill_alpha: float = 0.5
+    distill_temperature: float = 2.0
+    num_rounds: int = 20
+    proximal_mu: float = 0.1
+    dirichlet_alpha: float = 0.5
+    teacher_passes: int = 5
+    num_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("num_models", "batch_size", "num_rounds", "teacher_passes", "num_samples"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}={value} is not allowed: give at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A model of the comparison.
+
+    Parameters
+    ----------
+    name : str
+        Short, for file names and tables.
+    title : str
+        For people.
+    prune, quantise, distil : bool
+        Which techniques it uses.
+    student : bool
+        Whether the small network travels; always so with distillation.
+    as_printed : bool
+        Whether distillation feeds softmax outputs to the loss and ignores labels, as the paper's
+        algorithm 3 prints.
+    """
+
+    name: str
+    title: str
+    prune: bool = False
+    quantise: bool = False
+    distil: bool = False
+    student: bool = False
+    as_printed: bool = False
+
+    @property
+    def codec(self) -> str:
+        """The codec of both directions."""
+        return CODECS[self.prune, self.quantise]
+
+    @property
+    def small(self) -> bool:
+        """Whether the student's network travels."""
+        return self.distil or self.student
+
+
+METHODS = (
+    Method(name="none", title="none"),
+    Method(name="p", title="prune", prune=True),
+    Method(name="q", title="quantise", quantise=True),
+    Method(name="d", title="distil", distil=True),
+    Method(name="pq", title="prune + quantise", prune=True, quantise=True),
+    Method(name="pd", title="prune + distil", prune=True, distil=True),
+    Method(name="qd", title="quantise + distil", quantise=True, distil=True),
+    Method(name="pqd", title="all three", prune=True, quantise=True, distil=True),
+)
+"""Models 1 to 8 of Table 5, in order."""
+
+STUDENT = Method(name="student", title="student without a teacher", student=True)
+PRINTED = Method(name="d_printed", title="distil as printed", distil=True, as_printed=True)
+BY_NAME = {method.name: method for method in (*METHODS, STUDENT, PRINTED)}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row of the paper's Table 5: per cent, loss and delay without unit, ratio."""
+
+    accuracy: float
+    loss: float
+    delay: float
+    ratio: float
+
+
+TABLE_5 = {
+    "none": Published(93.84, 2.76, 4.21, 1.00),
+    "p": Published(90.77, 4.59, 3.82, 0.86),
+    "q": Published(91.06, 4.88, 3.97, 0.25),
+    "d": Published(88.65, 2.81, 4.06, 0.45),
+    "pq": Published(92.21, 5.69, 3.05, 0.25),
+    "pd": Published(90.84, 3.29, 3.23, 0.45),
+    "qd": Published(90.91, 3.32, 4.05, 0.11),
+    "pqd": Published(91.77, 4.17, 3.06, 0.11),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One federated run.
+
+    Parameters
+    ----------
+    partition : {"iid", "dirichlet", "whole"}
+        Who holds what; ``whole``: every client holds all samples.
+    algorithm : {"fedavg", "fedprox"}
+        How clients train and the server aggregates.
+    method : Method
+        Which techniques are used.
+    seed : int
+        Split, initial weights and order of the samples derive from it; equal seeds are paired.
+    hyperparameters : Hyperparameters
+        All other settings.
+    """
+
+    partition: str
+    algorithm: str
+    method: Method
+    seed: int
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+
+    @property
+    def name(self) -> str:
+        """The case as a file name."""
+        clients = f"{self.hyperparameters.num_models}"
+        return f"{self.partition}{clients}_{self.algorithm}_{self.method.name}_seed{self.seed}"
+
+    @property
+    def place(self) -> dict[str, str | int]:
+        """The case as columns."""
+        return {
+            "partition": self.partition,
+            "clients": self.hyperparameters.num_models,
+            "algorithm": self.algorithm,
+            "method": self.method.name,
+            "seed": self.seed,
+        }
+
+
+def grid(
+    *,
+    partitions: Sequence[str],
+    algorithms: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    hyperparameters: Hyperparameters,
+) -> Iterator[Case]:
+    """Yield every case of the comparison, seed after seed.
+
+    Raises
+    ------
+    ConfigError
+        When a name is unknown, or there is nothing to run.
+    """
+    known = {
+        "--partitions": (partitions, ("iid", "dirichlet")),
+        "--algorithms": (algorithms, ALGORITHMS),
+        "--methods": (methods, tuple(method.name for method in METHODS)),
+        "--seeds": (seeds, None),
+    }
+    for option, (given, allowed) in known.items():
+        if not given:
+            raise ConfigError(f"{option} is empty: give at least one value")
+        for value in given:
+            if allowed is not None and value not in allowed:
+                raise ConfigError(f"{option} {value}: allowed are {', '.join(allowed)}")
+            if given.count(value) > 1:
+                raise ConfigError(f"{option} names {value} twice: name it once")
+    for seed in seeds:
+        for partition in partitions:
+            for algorithm in algorithms:
+                for name in methods:
+                    yield Case(
+                        partition=partition, algorithm=algorithm, method=BY_NAME[name], seed=seed,
+                        hyperparameters=hyperparameters,
+                    )  # fmt: skip
+
+
+def controls(*, seeds: Sequence[int], hyperparameters: Hyperparameters) -> Iterator[Case]:
+    """Yield what tells where a figure comes from, with FedAvg.
+
+    The student trained on labels alone; distillation as printed; one model trained on everything;
+    three models that each train on everything, averaged each round.
+    """
+    alone = replace(hyperparameters, num_models=1)
+    for method, partition, settings in (
+        (STUDENT, "iid", hyperparameters),
+        (PRINTED, "iid", hyperparameters),
+        (STUDENT, "dirichlet", hyperparameters),
+        (METHODS[0], "whole", alone),
+        (METHODS[0], "whole", hyperparameters),
+    ):
+        for seed in seeds:
+            yield Case(
+                partition=partition, algorithm="fedavg", method=method, seed=seed,
+                hyperparameters=settings,
+            )  # fmt: skip

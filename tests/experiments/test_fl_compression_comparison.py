@@ -1,0 +1,329 @@
+"""Paper 001 in small: the formulas, one federated run, and the command."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn import functional
+
+from experiments.papers.fl_compression_comparison import client, results, study, task
+from experiments.papers.fl_compression_comparison.__main__ import main
+from experiments.papers.fl_compression_comparison.client import prune_layer
+from experiments.papers.fl_compression_comparison.distillation import (
+    cross_entropy_gradient,
+    distillation_gradient,
+    distillation_loss,
+    printed_gradient,
+    printed_loss,
+)
+from experiments.papers.fl_compression_comparison.federation import as_received, run_case
+from experiments.papers.fl_compression_comparison.network import (
+    STUDENT_SIZES,
+    TEACHER_SIZES,
+    Network,
+    shuffled,
+    train,
+)
+from experiments.papers.fl_compression_comparison.printed import (
+    mask_as_meant,
+    mask_as_printed,
+    scale_as_meant,
+    scale_as_printed,
+)
+from experiments.papers.fl_compression_comparison.setting import (
+    BY_NAME,
+    METHODS,
+    TABLE_5,
+    Case,
+    Hyperparameters,
+)
+from flwr_gan.data import Dataset, Samples
+from flwr_gan.seeding import derive_seed
+
+TINY = Hyperparameters(num_rounds=2, num_samples=120, teacher_passes=1)
+
+
+@pytest.fixture(autouse=True)
+def small_data(monkeypatch):
+    """Put ten bright bars and noise in the place of Fashion-MNIST."""
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        y = np.arange(count) % 10
+        x = rng.uniform(-1, -0.6, (count, 28, 28))
+        x[np.arange(count), 2 + 2 * y] = 1
+        return Samples(x.astype(np.float32), y)
+
+    names = tuple("0123456789")
+    data = Dataset(name="bars", train=draw(200), test=draw(60), class_names=names, kind="image")
+    monkeypatch.setattr(task, "fashion_mnist", lambda: data)
+
+
+def make(method="none", *, partition="iid", algorithm="fedavg", seed=0, settings=TINY):
+    return Case(
+        partition=partition, algorithm=algorithm, method=BY_NAME[method], seed=seed,
+        hyperparameters=settings,
+    )  # fmt: skip
+
+
+def run(case, **changes):
+    with torch.no_grad():
+        return run_case(task.make_task(case), case, **changes)
+
+
+def logits(seed, count=6):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=(count, 10)) * 3)
+
+
+def test_both_networks_have_the_papers_size():
+    teacher, student = Network(TEACHER_SIZES, seed=0), Network(STUDENT_SIZES, seed=0)
+    assert teacher.flat.numel() == 109_386
+    assert student.flat.numel() == 49_300
+    assert round(49_300 / 109_386, 2) == TABLE_5["d"].ratio
+    assert study.DENSE_BYTES == 4 * 109_386
+
+
+def test_all_eight_combinations_are_there_once():
+    combinations = {(m.prune, m.quantise, m.distil) for m in METHODS}
+    assert len(METHODS) == len(combinations) == 8
+    assert list(TABLE_5) == [method.name for method in METHODS]
+
+
+@pytest.mark.parametrize("sizes", [(5, 4, 3, 10), (5, 6, 10)])
+def test_gradients_in_closed_form_are_those_of_autograd(sizes):
+    network = Network(sizes, seed=1)
+    x, y = torch.randn(7, 5, generator=torch.Generator().manual_seed(0)), torch.arange(7)
+    own = network.gradient(x, y, cross_entropy_gradient).clone()
+    weights = [torch.from_numpy(array).requires_grad_() for array in network.arrays]
+    out = x
+    for layer in range(0, len(weights), 2):
+        out = functional.linear(out if layer == 0 else out.relu(), *weights[layer : layer + 2])
+    gradients = torch.autograd.grad(functional.cross_entropy(out, y), weights)
+    torch.testing.assert_close(own, torch.cat([part.reshape(-1) for part in gradients]))
+    assert own.abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("loss", "gradient"),
+    [(distillation_loss, distillation_gradient), (printed_loss, printed_gradient)],
+)
+def test_loss_gradients_are_those_of_autograd(loss, gradient):
+    z, t, y = logits(0).requires_grad_(), logits(1), torch.arange(6)
+    (expected,) = torch.autograd.grad(loss(z, t, y, alpha=0.3, temperature=2.0), z)
+    torch.testing.assert_close(gradient(z.detach(), t, y, alpha=0.3, temperature=2.0), expected)
+
+
+def test_distillation_is_t_squared_kl_on_logits_and_cross_entropy():
+    z, t, y = logits(0), logits(1), torch.arange(6)
+    p, q = torch.softmax(z / 2, 1), torch.softmax(t / 2, 1)
+    soft = (q * (q / p).log()).sum(1).mean()
+    hard = functional.cross_entropy(z, y)
+    own = distillation_loss(z, t, y, alpha=0.5, temperature=2.0)
+    torch.testing.assert_close(own, 0.5 * 4 * soft + 0.5 * hard)
+    same = distillation_loss(z, z, y, alpha=1.0, temperature=2.0)
+    assert abs(float(same)) < 1e-9
+
+
+def test_distillation_as_printed_uses_no_labels_and_takes_softmax_twice():
+    z, t = logits(0), logits(1)
+    losses = {
+        float(printed_loss(z, t, y, alpha=0.5, temperature=2.0))
+        for y in (torch.arange(6), torch.zeros(6, dtype=torch.int64))
+    }
+    assert len(losses) == 1
+    sure = torch.full((1, 10), -50.0)
+    sure[0, 3] = 50.0
+    # Even a student that is the teacher, and sure, pays: softmax of a one-hot vector is no one-hot.
+    loss = printed_loss(sure, sure, torch.tensor([3]), alpha=1.0, temperature=1.0)
+    assert float(loss) == pytest.approx(np.log(np.e + 9) - 1, abs=1e-5)
+
+
+def test_pruning_takes_the_smallest_magnitudes_and_spares_negative_weights():
+    weights = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32)
+    pruned = prune_layer(weights, 0.2)
+    assert (pruned == 0).sum() == 40
+    assert np.abs(weights[pruned == 0]).max() < np.abs(pruned[pruned != 0]).min()
+    assert (pruned < 0).any()
+    assert np.array_equal(pruned, mask_as_meant(weights, 0.2))
+    bias = weights[0]
+    assert prune_layer(bias, 0.2) is bias
+
+
+def test_the_printed_mask_drops_all_negative_weights():
+    weights = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32)
+    assert not (mask_as_printed(weights, 0.2) < 0).any()
+
+
+def test_quantisation_on_the_wire_is_equation_6_with_scale_127():
+    weights = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32)
+    step = np.abs(weights).max() / 127
+    meant, wire = scale_as_meant(weights), as_received([weights], BY_NAME["q"].codec)[0]
+    np.testing.assert_allclose(wire, meant, atol=1e-6)
+    assert np.abs(meant - weights).max() <= step / 2 + 1e-6
+
+
+def test_the_printed_scale_saturates_half_of_the_range():
+    weights = np.array([[-1.0, -0.5, 0.25, 1.0]], dtype=np.float32)
+    printed = scale_as_printed(weights)
+    np.testing.assert_allclose(printed, [[-128 / 255, -128 / 255, 64 / 255, 127 / 255]], rtol=1e-6)
+
+
+def test_splits_deal_every_sample_once_or_to_everybody():
+    for partition in ("iid", "dirichlet"):
+        parts = task.make_task(make(partition=partition)).parts
+        joined = np.concatenate([part.numpy() for part in parts])
+        assert len(parts) == 3
+        assert len(joined) == len(set(joined)) == 120
+    parts = task.make_task(make(partition="whole")).parts
+    assert [len(part) for part in parts] == [120] * 3
+
+
+@pytest.mark.parametrize("algorithm", ["fedavg", "fedprox"])
+def test_the_uncompressed_run_is_federated_averaging(algorithm):
+    case = make(algorithm=algorithm, settings=replace(TINY, batch_size=16))
+    outcome = run(case)
+    data, settings = task.make_task(case), case.hyperparameters
+    model = Network(TEACHER_SIZES, seed=derive_seed(0, "initial weights"))
+    for server_round in (1, 2):
+        before, trained = model.arrays, []
+        for number, part in enumerate(data.parts):
+            model.load(before)
+            y = data.y_N[part]
+            seed = derive_seed(0, "order", round=server_round, partition=number)
+            rng = torch.Generator().manual_seed(seed)
+            train(
+                model, data.x_NI, lambda z, at, y=y: cross_entropy_gradient(z, y[at]),
+                shuffled(part, batch_size=16, passes=1, rng=rng), learning_rate=0.01, momentum=0.9,
+                proximal_mu=settings.proximal_mu if algorithm == "fedprox" else 0.0,
+            )  # fmt: skip
+            trained.append(model.arrays)
+        model.load([np.mean(layer, axis=0) for layer in zip(*trained, strict=True)])
+    for own, expected in zip(outcome.network.arrays, model.arrays, strict=True):
+        np.testing.assert_allclose(own, expected, atol=1e-7)
+    sent = outcome.messages[(outcome.messages.codec == "raw") & (outcome.messages.kind == "train")]
+    assert len(sent) == 2 * 3 * 2
+    assert (sent.payload_bytes > study.DENSE_BYTES).all()
+    assert (sent.payload_bytes < study.DENSE_BYTES + 100).all()
+
+
+def test_fedprox_stays_nearer_to_where_it_started():
+    strong = replace(TINY, proximal_mu=20.0, batch_size=8, num_rounds=1)
+    start = Network(TEACHER_SIZES, seed=derive_seed(0, "initial weights")).flat
+    free, held = (run(make(algorithm=name, settings=strong)) for name in ("fedavg", "fedprox"))
+    assert (held.network.flat - start).norm() < 0.9 * (free.network.flat - start).norm()
+
+
+def test_all_three_techniques_send_a_pruned_student_in_bytes(monkeypatch):
+    trainings = []
+    monkeypatch.setattr(client, "train", lambda *a, **k: (trainings.append(k), train(*a, **k)))
+    outcome = run(make("pqd"))
+    shapes = [array.shape for array in outcome.upload.values()]
+    assert shapes == [(62, 784), (62,), (10, 62), (10,)]
+    weights = [array for array in outcome.upload.values() if array.ndim == 2]
+    assert [int((a == 0).sum()) for a in weights] == [round(0.2 * a.size) for a in weights]
+    up = outcome.messages[(outcome.messages.kind == "train") & (outcome.messages.direction == "up")]
+    assert (up.payload_bytes < 49_300).all()
+    assert len(trainings) == 3 * 2 + 3  # each client's rounds, and its teacher once
+    assert outcome.rounds.drop(columns=["compute_s", "teacher_s"]).equals(
+        run(make("pqd")).rounds.drop(columns=["compute_s", "teacher_s"])
+    )
+
+
+def call(tmp_path, *arguments):
+    places = ["--folder", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    return main(["--short", "--samples", "120", *places, *arguments])
+
+
+def test_the_command_runs_once_and_writes_tables_and_figures(tmp_path, monkeypatch, capsys):
+    words = ("--methods", "none,pq", "--rounds", "1")
+    assert call(tmp_path, *words) == 0
+    out = capsys.readouterr().out
+    assert "9/9" in out
+    assert "min left" in out
+    place = tmp_path / "results"
+    table = pd.read_csv(place / "table5.csv")
+    assert len(table) == 2 * 2
+    assert set(table["paper_accuracy"]) == {93.84, 92.21}
+    ratios = table.groupby("method")["ratio"].mean()
+    assert ratios["none"] == pytest.approx(1.0, abs=1e-3)
+    assert ratios["pq"] < 0.25
+    record = json.loads((place / "run.json").read_text())
+    assert record["runs"] == 9
+    assert record["missing"] == []
+    assert "| all three |" not in (place / "tables.md").read_text()
+    figures = ("fig4_fedavg.png", "fig5.png")
+    assert all((place / name).stat().st_size > 5000 for name in figures)
+
+    def never(*args, **kwargs):
+        raise AssertionError("a finished run was repeated")
+
+    monkeypatch.setattr(study, "run_case", never)
+    assert call(tmp_path, *words) == 0
+    assert "9 of 9 runs are finished already" in capsys.readouterr().out
+
+
+def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):
+    real = study.run_case
+
+    def fail_one(data, case, **settings):
+        if case.method.name == "q":
+            raise ValueError("out of luck")
+        return real(data, case, **settings)
+
+    monkeypatch.setattr(study, "run_case", fail_one)
+    words = ("--methods", "none,q", "--partitions", "iid", "--no-controls")
+    assert call(tmp_path, *words) == 1
+    said = capsys.readouterr()
+    assert "iid3_fedavg_q_seed0: failed: ValueError: out of luck" in said.out
+    assert said.err.strip().endswith("1 of 2 runs failed; see above")
+    assert list(pd.read_csv(tmp_path / "results" / "runs.csv")["method"]) == ["none"]
+    monkeypatch.setattr(study, "run_case", real)
+    assert call(tmp_path, *words) == 0
+    assert "1 of 2 runs are finished already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--methods", "none,x"), "--methods x: allowed are none, p, q, d, pq, pd, qd, pqd"),
+        (("--partitions", "whole"), "--partitions whole: allowed are iid, dirichlet"),
+        (("--algorithms", "fedadam"), "--algorithms fedadam: allowed are fedavg, fedprox"),
+        (("--seeds", "one"), "--seeds one is not allowed: give whole numbers from 0"),
+        (("--seeds", ","), "--seeds is empty: give at least one value"),
+        (("--methods", "p,p"), "--methods names p twice: name it once"),
+        (("--rounds", "0"), "num_rounds=0 is not allowed: give at least 1"),
+        (("--samples", "100000"), "--samples 100000: there are 200 training samples"),
+        (("--link-mbit", "0"), "--link-mbit 0.0 is not allowed: give more than 0"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, words, told):
+    assert call(tmp_path, *words) == 2
+    assert capsys.readouterr().err == f"fl_compression_comparison: {told}\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_of_other_settings_is_refused(tmp_path, capsys):
+    words = ("--methods", "none", "--partitions", "iid", "--no-controls")
+    assert call(tmp_path, *words) == 0
+    assert call(tmp_path, *words, "--rounds", "1") == 2
+    assert "holds results of other settings: choose another --folder" in capsys.readouterr().err
+
+
+def test_a_report_needs_a_finished_run(tmp_path, capsys):
+    assert call(tmp_path, "--report") == 1
+    assert "is finished: run it without --report first" in capsys.readouterr().err
+
+
+def test_differences_are_paired_by_seed():
+    place = {"partition": "iid", "clients": 3, "algorithm": "fedavg"}
+    rows = [
+        place | {"method": method, "seed": seed} | dict.fromkeys(results.MEASURES, value)
+        for method, values in (("none", (0.1, 0.5)), ("p", (0.2, 0.6)))
+        for seed, value in enumerate(values)
+    ]
+    (row,) = results.differences(pd.DataFrame(rows)).to_dict("records")
+    assert row["test_accuracy"] == pytest.approx(0.1)
+    assert row["test_accuracy_half_width"] == pytest.approx(0, abs=1e-9)
