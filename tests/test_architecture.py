@@ -21,6 +21,7 @@ LAYERS = {
     "data": {"errors", "seeding", "atomic"},
     "gan": {"errors", "seeding"},
     "lottery": {"errors", "seeding"},
+    "methods": {"errors", "seeding", "codecs", "compress", "gan", "lottery"},
     "metrics": {"errors", "seeding", "data"},
     "plots": {"errors", "atomic", "data"},
     "loggers": {"errors"},
@@ -28,7 +29,7 @@ LAYERS = {
     "config": {"errors", "overrides", "codecs", "gan", "lottery", "loggers"},
 }
 LIBRARIES = {
-    "torch": {"gan", "lottery", "metrics", "data", "flower/client.py", "wiring.py"},
+    "torch": {"gan", "lottery", "methods", "metrics", "data", "flower/client.py", "wiring.py"},
     "flwr": {
         "flower", "client_app.py", "server_app.py", "cli.py", "strategies",
         "wiring.py", "run.py", "checkpoint.py",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flwr_gan.errors import DataError
 from flwr_gan.gan.config import GanConfig
-from flwr_gan.gan.networks import Generator
+from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.sampling import check_labels
 from flwr_gan.gan.weights import as_tensor
 
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 def check_data(
-    x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], generator: Generator
+    x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], generator: SampleGenerator
 ) -> tuple[Tensor, Tensor]:
     """Return samples (float32) and labels (int64) as tensors on the generator's device.
 
@@ -51,12 +51,16 @@ def check_data(
         raise DataError("training data holds values that are not finite: remove those samples")
     y = as_tensor(y_N.astype(np.int64))
     check_labels(y, generator.num_classes)
-    device = generator.conv2.weight.device
+    device = next(generator.parameters()).device
     return as_tensor(x_NTC.astype(np.float32)).to(device), y.to(device)
 
 
 def draw_batches(
-    real_NTC: Tensor, y_N: Tensor, generator: Generator, config: GanConfig, rng: torch.Generator
+    real_NTC: Tensor,
+    y_N: Tensor,
+    generator: SampleGenerator,
+    config: GanConfig,
+    rng: torch.Generator,
 ) -> Iterator[Batch]:
     """Yield the R batches of one generator iteration (Alg. 1, lines 9-11).
 
@@ -86,7 +90,7 @@ def draw_batches(
         yield from map(Batch, real_PBTC, fake_PBTC, y_PB, mix_PB)
 
 
-def generate(generator: Generator, y_B: Tensor, rng: torch.Generator) -> Tensor:
+def generate(generator: SampleGenerator, y_B: Tensor, rng: torch.Generator) -> Tensor:
     """Generate ``x_BTC`` for labels from latent vectors drawn from N(0, I)."""
     size = (len(y_B), generator.latent_dim)
     z_BL = torch.randn(size, generator=rng, device=rng.device).to(y_B.device)

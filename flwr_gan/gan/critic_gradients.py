@@ -11,25 +11,27 @@ several hundred small steps.
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flwr_gan.gan.batches import Batch
 from flwr_gan.gan.losses import gradient_penalty, wasserstein_estimate
-from flwr_gan.gan.networks import NEGATIVE_SLOPE, Critic
+from flwr_gan.gan.networks import NEGATIVE_SLOPE
 
 _SMALLEST_NORM = 1e-12
 
-CriticGradients = Callable[[Critic, Batch, float], tuple[Tensor, list[Tensor]]]
+CriticGradients = Callable[[nn.Module, Batch, float], tuple[Tensor, list[Tensor]]]
 
 
-def autograd_gradients(critic: Critic, batch: Batch, penalty: float) -> tuple[Tensor, list[Tensor]]:
+def autograd_gradients(
+    critic: nn.Module, batch: Batch, penalty: float
+) -> tuple[Tensor, list[Tensor]]:
     """Return loss, Wasserstein estimate and penalty, shape (3,), and a gradient a parameter.
 
     Works for any critic; ``closed_form_gradients`` is the fast path of the multilayer perceptron.
 
     Parameters
     ----------
-    critic : Critic
+    critic : nn.Module
         Not changed.
     batch : Batch
         Real and generated samples, labels, and where to interpolate.
@@ -47,7 +49,7 @@ def autograd_gradients(critic: Critic, batch: Batch, penalty: float) -> tuple[Te
 
 @torch.no_grad()
 def closed_form_gradients(
-    critic: Critic, batch: Batch, penalty: float
+    critic: nn.Module, batch: Batch, penalty: float
 ) -> tuple[Tensor, list[Tensor]]:
     """Return what ``autograd_gradients`` returns, in closed form and equal up to rounding.
 

@@ -4,6 +4,7 @@ B batch, L latent, K classes, T vectors, C components, H channels.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -16,7 +17,30 @@ from flwr_gan.seeding import derive_seed
 NEGATIVE_SLOPE = 0.2
 
 
-class Generator(nn.Module):
+class SampleGenerator(nn.Module, ABC):
+    """What a generator is to its trainer, whatever its layers.
+
+    Attributes
+    ----------
+    num_vectors, num_components : int
+        T and C of a sample; for an image, rows and columns.
+    num_classes : int
+        K, classes that it can be asked for.
+    latent_dim : int
+        L, length of the latent vector.
+    """
+
+    num_vectors: int
+    num_components: int
+    num_classes: int
+    latent_dim: int
+
+    @abstractmethod
+    def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
+        """Generate ``x_BTC`` in [-1, 1] from latent vectors and int64 class labels."""
+
+
+class Generator(SampleGenerator):
     """One fully connected layer and two 1-D convolutions, no biases; the output is in [-1, 1].
 
     The arrays are ``fc.weight`` (H1*T, L+K), ``conv1.weight`` (H2, H1, kernel_size) and

@@ -5,17 +5,21 @@ import torch
 from numpy.typing import NDArray
 
 from flwr_gan.errors import DataError
-from flwr_gan.gan.networks import Generator
+from flwr_gan.gan.networks import SampleGenerator
 
 
 def sample(
-    generator: Generator, y_N: NDArray[np.int64], *, rng: torch.Generator, batch_size: int = 1024
+    generator: SampleGenerator,
+    y_N: NDArray[np.int64],
+    *,
+    rng: torch.Generator,
+    batch_size: int = 1024,
 ) -> NDArray[np.float32]:
     """Generate one sample for each label.
 
     Parameters
     ----------
-    generator : Generator
+    generator : SampleGenerator
         Weights to sample from; not changed.
     y_N : ndarray of int64
         Class labels.

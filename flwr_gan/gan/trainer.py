@@ -22,9 +22,9 @@ from flwr_gan.gan.adam_state import (
 )
 from flwr_gan.gan.batches import Batch, check_data, draw_batches, generate
 from flwr_gan.gan.config import GanConfig
-from flwr_gan.gan.critic_gradients import autograd_gradients, closed_form_gradients
+from flwr_gan.gan.critic_gradients import CriticGradients, autograd_gradients, closed_form_gradients
 from flwr_gan.gan.losses import generator_loss, proximal_term
-from flwr_gan.gan.networks import Critic, Generator
+from flwr_gan.gan.networks import Critic, SampleGenerator
 from flwr_gan.gan.training_log import LossRecorder, TrainLog
 from flwr_gan.gan.weights import as_tensor, check_arrays, load_network_arrays, network_arrays
 
@@ -38,19 +38,35 @@ class WganGpTrainer:
 
     Parameters
     ----------
-    generator : Generator
+    generator : SampleGenerator
         Trained in place; its weights may be replaced between two calls of ``train``.
-    critic : Critic
-        Trained in place.
+    critic : nn.Module
+        Trained in place; takes samples and labels and returns one score a sample.
     config : GanConfig
         Hyperparameters.
     device : str
         Where to compute.
+
+    Raises
+    ------
+    ConfigError
+        If the critic's gradients have no closed form and the config asks for it.
     """
 
     def __init__(
-        self, generator: Generator, critic: Critic, *, config: GanConfig, device: str = "cpu"
+        self,
+        generator: SampleGenerator,
+        critic: nn.Module,
+        *,
+        config: GanConfig,
+        device: str = "cpu",
     ) -> None:
+        closed_form = config.critic_gradients == "closed_form"
+        if closed_form and type(critic) is not Critic:
+            raise ConfigError(
+                f"gan.critic_gradients=closed_form is not for a {type(critic).__name__}: "
+                "give autograd"
+            )
         self.generator = generator.to(device)
         self.critic = critic.to(device)
         self.config = config
@@ -59,8 +75,9 @@ class WganGpTrainer:
         betas = config.betas
         self._generator_adam = new_adam(self.generator, lr=config.generator_lr, betas=betas)
         self._critic_adam = new_adam(self.critic, lr=config.critic_lr, betas=betas)
-        closed_form = config.critic_gradients == "closed_form"
-        self._critic_gradients = closed_form_gradients if closed_form else autograd_gradients
+        self._critic_gradients: CriticGradients = (
+            closed_form_gradients if closed_form else autograd_gradients
+        )
 
     def train(
         self,

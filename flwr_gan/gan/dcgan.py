@@ -1,0 +1,152 @@
+"""W-DCGAN: convolutional generator and critic for 64 x 64 images (paper 004, section 3).
+
+B batch, L latent, K classes, d depth factor, T = C = 64 rows and columns of an image.
+
+The paper gives the number of weights of the generator as d grows: 672 d^2 + 12,831 d + 1. That is
+five transposed convolutions of 4 x 4 with 8d, 4d, 2d, d and 1 channels from 100 latent numbers,
+each with a bias, and nothing for a normalisation: the networks have none.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
+from torch import Tensor, nn
+
+from flwr_gan.gan.networks import NEGATIVE_SLOPE, SampleGenerator
+from flwr_gan.seeding import derive_seed
+
+SIDE = 64
+"""Rows and columns of an image."""
+
+_KERNEL = 4
+_WIDTHS = (8, 4, 2, 1)
+
+
+def depth_channels(depth: int) -> tuple[int, ...]:
+    """Return the channels of the four hidden layers at depth factor d: 8d, 4d, 2d, d."""
+    return tuple(width * depth for width in _WIDTHS)
+
+
+class DepthGenerator(SampleGenerator):
+    """Five transposed convolutions from a latent vector to an image in [-1, 1].
+
+    The arrays are ``layers.0.weight`` (L [+ K], H1, 4, 4), ``layers.0.bias`` (H1,) and so on to
+    ``layers.4.bias`` (1,), all float32.
+
+    Parameters
+    ----------
+    channels : sequence of four ints
+        Channels of the hidden layers, ``depth_channels(d)`` for the paper's networks.
+    num_classes : int
+        K; with 1 the generator is unconditional and labels are not looked at, as in the paper.
+    latent_dim : int
+        L.
+    seed : int
+        Seed of the initial weights; the global random state is neither read nor changed.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], *, num_classes: int = 1, latent_dim: int = 100, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.num_vectors = self.num_components = SIDE
+        self.num_classes = num_classes
+        self.latent_dim = latent_dim
+        self.channels = tuple(channels)
+        inputs = latent_dim + (num_classes if num_classes > 1 else 0)
+        sizes = [inputs, *channels, 1]
+        with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
+            self.layers = nn.ModuleList(
+                nn.ConvTranspose2d(*pair, _KERNEL, stride=2 if at else 1, padding=1 if at else 0)
+                for at, pair in enumerate(pairwise(sizes))
+            )
+        self.to_empty(device="cpu")
+        self.register_buffer("onehot_KK", torch.eye(num_classes), persistent=False)
+        _initialise(self.layers, seed, gain=math.sqrt(2))
+
+    def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
+        """Generate ``x_BTC`` from latent vectors and int64 class labels."""
+        if self.num_classes > 1:
+            z_BL = torch.cat([z_BL, self.get_buffer("onehot_KK")[y_B]], dim=1)
+        h = z_BL[:, :, None, None]
+        *hidden, last = self.layers
+        for layer in hidden:
+            h = F.relu(layer(h))
+        return torch.tanh(last(h)).squeeze(1)
+
+
+class DepthCritic(nn.Module):
+    """The mirror image: five convolutions from an image to a score, without normalisation.
+
+    Parameters
+    ----------
+    channels : sequence of four ints
+        Channels of the hidden layers, from the narrowest, next to the image, to the widest.
+    num_classes : int
+        K; with more than 1, K planes that are one where the label is theirs go in with the image.
+    seed : int
+        Seed of the initial weights; the global random state is neither read nor changed.
+    """
+
+    def __init__(self, channels: Sequence[int], *, num_classes: int = 1, seed: int = 0) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        sizes = [1 + (num_classes if num_classes > 1 else 0), *channels, 1]
+        with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
+            self.layers = nn.ModuleList(
+                nn.Conv2d(*pair, _KERNEL, stride=2 if at < 4 else 1, padding=1 if at < 4 else 0)
+                for at, pair in enumerate(pairwise(sizes))
+            )
+        self.to_empty(device="cpu")
+        self.register_buffer("onehot_KK", torch.eye(num_classes), persistent=False)
+        _initialise(self.layers, seed, gain=math.sqrt(2 / (1 + NEGATIVE_SLOPE**2)))
+
+    def forward(self, x_BTC: Tensor, y_B: Tensor) -> Tensor:
+        """Score images: ``score_B``, higher for what looks real."""
+        return self.features(x_BTC, y_B)[-1]
+
+    def features(self, x_BTC: Tensor, y_B: Tensor) -> list[Tensor]:
+        """Return what each layer gives, the last of them ``score_B``."""
+        h = x_BTC[:, None]
+        if self.num_classes > 1:
+            label_BK = self.get_buffer("onehot_KK")[y_B]
+            h = torch.cat([h, label_BK[:, :, None, None].expand(-1, -1, SIDE, SIDE)], dim=1)
+        found = []
+        *hidden, last = self.layers
+        for layer in hidden:
+            h = F.leaky_relu(layer(h), NEGATIVE_SLOPE)
+            found.append(h)
+        return [*found, last(h).flatten()]
+
+
+def build_depth_networks(
+    depth: int, *, num_classes: int = 1, latent_dim: int = 100, seed: int = 0
+) -> tuple[DepthGenerator, DepthCritic]:
+    """Build generator and critic of one depth factor d."""
+    channels = depth_channels(depth)
+    generator = DepthGenerator(
+        channels,
+        num_classes=num_classes,
+        latent_dim=latent_dim,
+        seed=derive_seed(seed, "generator"),
+    )
+    critic = DepthCritic(channels[::-1], num_classes=num_classes, seed=derive_seed(seed, "critic"))
+    return generator, critic
+
+
+def _initialise(layers: nn.ModuleList, seed: int, gain: float) -> None:
+    """Draw weights from a normal distribution that keeps the variance; biases start at zero."""
+    rng = torch.Generator().manual_seed(seed)
+    for layer in layers:
+        weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
+        transposed = isinstance(layer, nn.ConvTranspose2d)
+        # each output of a transposed convolution of stride 2 meets a quarter of the kernel
+        inputs = weight.shape[0] * 4 if transposed else weight[0].numel()
+        if transposed and layer.stride == (1, 1):
+            inputs = weight.shape[0]
+        with torch.no_grad():
+            weight.normal_(0.0, gain / math.sqrt(inputs), generator=rng)
+            bias.zero_()

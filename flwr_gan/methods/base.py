@@ -1,0 +1,123 @@
+"""Compression by training: a trained GAN in, a generator that takes fewer bytes out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from flwr_gan.gan import GanConfig, WganGpTrainer
+from flwr_gan.gan.networks import SampleGenerator
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedGan:
+    """What a method starts from; nothing of it is changed.
+
+    Parameters
+    ----------
+    generator : SampleGenerator
+        The trained generator, the teacher where there is one.
+    critic : nn.Module
+        The critic that it was trained against.
+    x_NTC : ndarray of float32
+        Real samples; they stay where they are.
+    y_N : ndarray of int64
+        Their labels.
+    config : GanConfig
+        Hyperparameters of adversarial training. ``iterations`` is not looked at.
+    """
+
+    generator: SampleGenerator
+    critic: nn.Module
+    x_NTC: NDArray[np.float32]
+    y_N: NDArray[np.int64]
+    config: GanConfig
+
+
+class Method(ABC):
+    """One way to compress a generator by training; settings are checked when it is made."""
+
+    @abstractmethod
+    def student(self, generator: SampleGenerator) -> SampleGenerator:
+        """Return a generator of the form that ``compress`` gives, with weights of no meaning.
+
+        A receiver builds it to know which arrays to expect.
+
+        Raises
+        ------
+        ConfigError
+            If the form depends on the training, or the settings do not fit the generator.
+        """
+
+    @abstractmethod
+    def compress(
+        self,
+        gan: TrainedGan,
+        *,
+        iterations: int,
+        rng: torch.Generator,
+        progress: str | None = None,
+    ) -> SampleGenerator:
+        """Return a generator that takes fewer bytes.
+
+        Parameters
+        ----------
+        gan : TrainedGan
+            Not changed.
+        iterations : int
+            The training that it may take: updates of the generator that comes out.
+        rng : torch.Generator
+            Source of all that is drawn; advances.
+        progress : str or None
+            Label of a progress bar, drawn only on a terminal; None draws none.
+
+        Raises
+        ------
+        ConfigError
+            If the settings do not fit the generator.
+        TrainingError
+            If a loss or a weight is not finite.
+        """
+
+
+def train_further(
+    gan: TrainedGan,
+    generator: SampleGenerator,
+    *,
+    iterations: int,
+    rng: torch.Generator,
+    mask: Mapping[str, NDArray[np.bool_]] | None = None,
+    critic: nn.Module | None = None,
+    progress: str | None = None,
+) -> nn.Module:
+    """Train a generator in place as the GAN was trained; return the critic that it ended with.
+
+    Parameters
+    ----------
+    gan : TrainedGan
+        Data, hyperparameters and the critic to start from, which is copied.
+    generator : SampleGenerator
+        Trained in place; its weights may be parametrised.
+    iterations : int
+        Generator updates; 0 is allowed and trains nothing.
+    rng : torch.Generator
+        Advances.
+    mask : mapping from str to bool ndarray, optional
+        True where a generator weight is kept.
+    critic : nn.Module, optional
+        To go on with, in place; default: a copy of the GAN's.
+    progress : str or None
+        Label of a progress bar.
+    """
+    critic = deepcopy(gan.critic) if critic is None else critic
+    if iterations:
+        trainer = WganGpTrainer(generator, critic, config=gan.config)
+        trainer.train(
+            gan.x_NTC, gan.y_N, iterations=iterations, rng=rng, mask=mask, progress=progress
+        )
+    return critic
