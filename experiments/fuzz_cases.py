@@ -135,7 +135,15 @@ PLAIN = (
     "raw", "zlib", "lzma", "bz2", "zstd", "pcodec", "sparse", "sparse:pcodec", "sparse:int8",
     "sparse:int6", "sparse:int5", "sparse:int4", "sparse:fp16", "sparse:bf16",
     "quantize:int8:channel+sparse", "quantize:int4:channel+zlib", "quantize:int8+raw",
-    "cast:fp16+bz2", "cast:bf16+pcodec", "paq9a",
+    "cast:fp16+bz2", "cast:bf16+pcodec", "paq9a", "csr", "rle", "quantize:int8:layer+csr",
+    "quantize:affine8:channel+zlib", "quantize:affine5:channel+sparse",
+    "quantize:em3:network+sparse", "ternary:channel+sparse", "ternary:layer+rle",
+    "binary:layer+sparse", "binary:network+zlib", "codebook:16:layer+sparse",
+    "codebook:256:network+zlib", "flexpoint+sparse", "flexpoint+zlib",
+    "prune:magnitude:0.5:global+sparse", "prune:random:0.5:local+quantize:int4:channel+sparse",
+    "lowrank:rank:2+sparse", "lowrank:energy:0.5+quantize:int8:channel+zlib",
+    "redundancy:8:conv+sparse", "redundancy:4:transposed+quantize:int8:layer+sparse",
+    "hash:0.2+sparse", "hash:0.1:sign+quantize:int8:layer+zlib",
 )  # fmt: skip
 """Codecs, each of which meets arrays of every kind."""
 
@@ -224,7 +232,7 @@ def bombs(sizes: tuple[int, ...] = (1 << 12, 1 << 20, 1 << 25)) -> list[Case]:
             )
             parts = replace(Parts.of(sound), values=stream)
             made.append(Case(f"bomb {spec} {size}", spec, parts, template, None))
-        for spec in ("sparse", "sparse:int8", "pcodec"):
+        for spec in ("sparse", "sparse:int8", "pcodec", "csr", "rle"):
             if spec in codec_names() or spec.startswith("sparse"):
                 wide = encode_payload({"w": np.zeros(size // 4, np.float32)}, codec=spec)
                 sound = encode_payload(

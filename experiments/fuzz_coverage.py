@@ -13,11 +13,15 @@ MODULES = (
     "codecs.base", "codecs.general", "codecs.registry", "codecs.varint", "codecs.arrays",
     "codecs.raw", "codecs.zlib_codec", "codecs.lzma_codec", "codecs.bz2_codec",
     "codecs.zstd_codec", "codecs.pcodec_codec", "codecs.paq9a",
+    "codecs.elements", "codecs.csr", "codecs.rle", "codecs.stage",
     "codecs.sparse.codec", "codecs.sparse.parts", "codecs.sparse.bands",
     "codecs.sparse.masks", "codecs.sparse.positions",
     "codecs.sparse.streams", "codecs.sparse.values", "codecs.sparse.planes",
     "codecs.sparse.bits", "codecs.sparse.floats",
-    "compress.pipeline", "compress.stage", "compress.quantize", "compress.cast",
+    "compress.pipeline", "compress.array_codec", "compress.registry", "compress.stage",
+    "compress.groups", "compress.quantize", "compress.affine", "compress.cast",
+    "compress.ternary", "compress.binary", "compress.codebook", "compress.flexpoint",
+    "compress.prune", "compress.lowrank", "compress.redundancy", "compress.hashed",
     "wire.header", "wire.payload", "wire.template", "wire.base_hash",
 )  # fmt: skip
 """Modules of the package that decoding runs through. The inner loops of paq9a are machine code,
@@ -32,13 +36,16 @@ NOT_DECODING = re.compile(
     r"|seal|dense_codes|upper_bits|half_bits|raw_bits|blocks$|join_digits|compress_numbers|_forms$"
     r"|is_continuous|Support.mask|payload_sizes|parameters$|dense_bytes|codec_label|allowed|decode$|StagedCodec.__init__|Codec.__init__"
     r"|codec_names|pcodec_module|_model$|zigzag_|choose_bands|by_size|coarse_counts|saving|spread|split|entropy_bits|supports|layout"
-    r"|Layout|Parts)"
+    r"|Layout|Parts|apply$|coded$|places$|kept$|drawn$|pruned_count|factors$|rank$|fitted$|nearest"
+    r"|squares$|lloyd|limits$|finite_only|fraction|whole_number|one_of|unreadable|read_granularity"
+    r"|is_redundant|no_|written$|packed|select$)"
 )
-"""Functions (``module:qualified name``) that no decoding calls, or that run before it."""
+"""Functions (``:qualified name``) that no decoding calls, or that run before it."""
 
 KEPT = re.compile(
     r"decode_bundle|_Layered.blocks|_Same.blocks|_Nested.blocks|_Derived.blocks"
     r"|PositionReader.blocks|_gap_blocks|paq9a:_blocks|read_forms|_read_bins|decode_block"
+    r"|affine:_numbers|read_places"
 )
 """Exceptions to ``NOT_DECODING``."""
 
@@ -116,10 +123,11 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
             function = getattr(function, "func", function)
             function = inspect.unwrap(function) if callable(function) else function
             if isinstance(function, FunctionType) and function.__module__ == module.__name__:
-                name = f"{module.__name__}:{function.__qualname__}"
+                name = f":{function.__qualname__}"
                 if function.__code__.co_filename != module.__file__:
                     continue  # methods that dataclasses write
-                if KEPT.search(name) or not NOT_DECODING.search(name):
+                kept = KEPT.search(f"{module.__name__}{name}")
+                if kept or not NOT_DECODING.search(name):
                     yield function
 
 

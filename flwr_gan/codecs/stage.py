@@ -16,11 +16,22 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
-class SideValues:
-    """Numbers that a stage keeps beside the codes of one array, such as its scales."""
+class Places:
+    """Where the survivors of one array are.
 
-    values: Array
+    Parameters
+    ----------
+    positions : numpy.ndarray of int64, shape (k,)
+        In the flat array.
+    shape : tuple of int
+        Of the array.
+    base : numpy.ndarray of float32, shape (k,), optional
+        What the receiver holds there, if codes stand for differences to it.
+    """
+
+    positions: Positions
     shape: tuple[int, ...]
+    base: Array | None = None
 
 
 class ElementStage(Protocol):
@@ -44,7 +55,7 @@ class ElementStage(Protocol):
     def check_side(self, side: Array) -> None:
         """Raise ``PayloadError`` if these numbers cannot have been written."""
 
-    def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
+    def measure(self, values: Array, places: Places) -> Array:
         """Return the numbers to keep, ``side_dtype``, for the survivors of one array.
 
         Raises
@@ -53,14 +64,7 @@ class ElementStage(Protocol):
             If a value cannot be coded, such as NaN where codes are integers.
         """
 
-    def to_codes(
-        self,
-        values: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def to_codes(self, values: Array, places: Places, side: Array) -> Array:
         """Return one code for each survivor.
 
         Raises
@@ -69,15 +73,14 @@ class ElementStage(Protocol):
             If a value, or its difference to the base, cannot be coded.
         """
 
-    def from_codes(
-        self,
-        codes: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
-        """Return the weights of these codes, float32 and none of them zero."""
+    def from_codes(self, codes: Array, places: Places, side: Array) -> Array:
+        """Return the weights of these codes, float32 and none of them zero.
+
+        Raises
+        ------
+        PayloadError
+            If ``to_codes`` cannot have returned a code.
+        """
 
 
 def side_shapes(stage: ElementStage, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
@@ -88,17 +91,14 @@ def side_shapes(stage: ElementStage, shapes: Sequence[tuple[int, ...]]) -> list[
 
 
 def measure_all(
-    stage: ElementStage,
-    values: Sequence[Array],
-    positions: Sequence[Positions],
-    shapes: Sequence[tuple[int, ...]],
+    stage: ElementStage, values: Sequence[Array], places: Sequence[Places]
 ) -> list[Array]:
     """Return the side numbers to write: of each array, or the ones that all have in common."""
-    if not (stage.shared and shapes):
-        triples = zip(values, positions, shapes, strict=True)
-        return [stage.measure(*triple) for triple in triples]
+    if not (stage.shared and places):
+        return [stage.measure(*pair) for pair in zip(values, places, strict=True)]
     joined = np.concatenate(values)
-    return [stage.measure(joined, np.arange(len(joined)), side_shapes(stage, shapes)[0])]
+    (shape,) = side_shapes(stage, [of_one.shape for of_one in places])
+    return [stage.measure(joined, Places(np.arange(len(joined)), shape))]
 
 
 def side_of_each(stage: ElementStage, sides: Sequence[Array], count: int) -> list[Array]:

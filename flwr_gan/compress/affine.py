@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.stage import Positions
-from flwr_gan.compress.groups import GRANULARITIES, group_count, group_of, of_each
-from flwr_gan.compress.stage import SMALLEST, Coded, Stage, finite_only, survivors
+from flwr_gan.codecs.stage import Places, Positions
+from flwr_gan.compress.groups import GRANULARITIES, GroupedStage, group_of, of_each
+from flwr_gan.compress.stage import SMALLEST, Coded, finite_only, survivors
 from flwr_gan.errors import CodecError, PayloadError
 
-_ZERO_FRACTION = 2.0**-24
 _STARTS = (1.0, 0.6, 0.3)
 """Shares of the range over which the codes are spread when the fit begins."""
 _MOST_STEPS = 60
@@ -21,7 +20,7 @@ _MOST_STEPS = 60
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class AffineStage(Stage):
+class AffineStage(GroupedStage):
     """``w = z + q * s`` with integer ``q`` from 0 to L. Lossy.
 
     With the fit ``range``, z is the least weight of a group and ``z + L s`` its largest: the error
@@ -48,34 +47,31 @@ class AffineStage(Stage):
 
     name: ClassVar[str] = "quantize"
     wire_id: ClassVar[int] = 1
+    numbers: ClassVar[int] = 2
 
     def __init__(self, *, bits: int = 8, granularity: str = "layer", fit: str = "range") -> None:
-        self.granularity = granularity
-        self.fit = fit
-        self.spec = f"quantize:{'affine' if fit == 'range' else fit}{bits}:{granularity}"
         family = 1 if fit == "range" else 2
         form = family * len(GRANULARITIES) + GRANULARITIES.index(granularity)
-        self.parameter = bits | form << 4
-        self.code_dtype = np.dtype(np.int8)
-        self.shared = granularity == "network"
+        self.fit = fit
         self.largest = (1 << bits) - 1
-        self.middle = 1 << (bits - 1)
-        self.zero_code = None if bits == 8 else -self.middle - 1
-
-    def side_count(self, shape: tuple[int, ...]) -> int:
-        """Return the number of scales and zero points."""
-        return 2 * group_count(self.granularity, shape)
+        super().__init__(
+            f"{'affine' if fit == 'range' else fit}{bits}",
+            granularity=granularity,
+            parameter=bits | form << 4,
+            lowest=-(1 << (bits - 1)),
+            highest=(1 << (bits - 1)) - 1,
+        )
 
     def check_side(self, side: Array) -> None:
         """Raise ``PayloadError`` if a number is not finite, or a scale negative."""
         if not (np.isfinite(side).all() and (side[: len(side) // 2] >= 0).all()):
             raise PayloadError("a quantisation scale or zero point is not finite, or negative")
 
-    def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
+    def measure(self, values: Array, places: Places) -> Array:
         """Return the scales of all groups, then their zero points; 0 where nothing survives."""
         finite_only(values, self.spec)
-        count = group_count(self.granularity, shape)
-        group = group_of(positions, shape, count)
+        count = self.group_count(places.shape)
+        group = group_of(places, count)
         wide = values.astype(np.float64)
         low, high = np.full(count, np.inf), np.full(count, -np.inf)
         np.minimum.at(low, group, wide)
@@ -94,51 +90,33 @@ class AffineStage(Stage):
             scales, zeros = _fitted(wide, group, scales, zeros, self.largest)
         return np.concatenate([scales, zeros])
 
-    def to_codes(
-        self,
-        values: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return ``round((w - z) / s)`` less ``2**(bits - 1)`` as int8, ties to even."""
-        if base is not None:
-            raise CodecError(f"{self.spec} codes no differences; use base_use='mask'")
-        scales, zeros = self._numbers(positions, shape, side)
+        scales, zeros = _numbers(places, side)
         steps = _nearest(values.astype(np.float64), scales, zeros, self.largest)
-        return (steps - self.middle).astype(np.int8)
+        return (steps + self.lowest).astype(np.int8)
 
-    def from_codes(
-        self,
-        codes: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return ``z + q * s``, computed in double precision and rounded once."""
-        steps = codes.astype(np.int16) + self.middle
-        if len(steps) and not (steps.min() >= 0 and steps.max() <= self.largest):
-            raise PayloadError(f"{self.spec}: a code is out of range")
-        scales, zeros = self._numbers(positions, shape, side)
-        return survivors(zeros + steps * scales, scales * _ZERO_FRACTION)
+        steps = codes.astype(np.int16) - self.lowest
+        scales, zeros = _numbers(places, side)
+        return survivors(zeros + steps * scales, scales)
 
     def error_bound(self, coded: Coded) -> Array:
         """Return ``s / 2`` for each survivor, with room for rounding; for ``em``, as measured."""
         if self.fit == "em":
             return super().error_bound(coded)
-        scales, zeros = self._numbers(coded.positions, coded.shape, coded.side)
-        steps = coded.codes.astype(np.int16) + self.middle
+        scales, zeros = _numbers(coded.places, coded.side)
+        steps = coded.codes.astype(np.int16) - self.lowest
         room = (np.abs(zeros) + steps * scales) * 2.0**-23 + SMALLEST
         bound: Array = scales / 2 + room
         return bound
 
-    def _numbers(
-        self, positions: Positions, shape: tuple[int, ...], side: Array
-    ) -> tuple[Array, Array]:
-        scales, zeros = np.split(side, 2)
-        return of_each(scales, positions, shape), of_each(zeros, positions, shape)
+
+def _numbers(places: Places, side: Array) -> tuple[Array, Array]:
+    """Return the scale and the zero point of each place."""
+    scales, zeros = np.split(side, 2)
+    return of_each(scales, places), of_each(zeros, places)
 
 
 def _nearest(wide: Doubles, scales: Array, zeros: Array, largest: int) -> Doubles:

@@ -8,21 +8,21 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.stage import Positions
+from flwr_gan.codecs.stage import Places
 from flwr_gan.compress.groups import (
     GRANULARITIES,
-    group_count,
+    GroupedStage,
+    granularity_of,
     group_of,
     of_each,
     read_granularity,
 )
-from flwr_gan.compress.stage import SMALLEST, Stage, check_scales, finite_only
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.compress.stage import SMALLEST, finite_only
 
 ALLOWED = "allowed: binary, binary:layer, binary:channel, binary:network"
 
 
-class BinaryStage(Stage):
+class BinaryStage(GroupedStage):
     """``w = s`` or ``-s``, where s is the mean of ``|w|``: the least squared error for two weights.
 
     Lossy: the error of a weight is ``abs(|w| - s)``, so at most the larger of s and ``max|w| - s``.
@@ -39,69 +39,35 @@ class BinaryStage(Stage):
     wire_id: ClassVar[int] = 5
 
     def __init__(self, *, granularity: str = "layer") -> None:
-        self.granularity = granularity
-        self.spec = f"binary:{granularity}"
-        self.parameter = GRANULARITIES.index(granularity)
-        self.code_dtype = np.dtype(np.int8)
-        self.shared = granularity == "network"
+        form = GRANULARITIES.index(granularity)
+        super().__init__(granularity=granularity, parameter=form, lowest=-1, highest=0)
         self.zero_code = 1
 
-    def side_count(self, shape: tuple[int, ...]) -> int:
-        """Return the number of scales."""
-        return group_count(self.granularity, shape)
-
-    def check_side(self, side: Array) -> None:
-        """Raise ``PayloadError`` if a scale is negative or not finite."""
-        check_scales(side, self.spec)
-
-    def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
+    def measure(self, values: Array, places: Places) -> Array:
         """Return the mean magnitude of each group; 0 where nothing survives."""
         finite_only(values, self.spec)
-        count = self.side_count(shape)
-        group = group_of(positions, shape, count)
+        count = self.group_count(places.shape)
+        group = group_of(places, count)
         totals = np.bincount(group, np.abs(values.astype(np.float64)), count)
         means = totals / np.maximum(np.bincount(group, minlength=count), 1)
         return means.astype(np.float32)
 
-    def to_codes(
-        self,
-        values: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return -1 for a negative weight, else 0, as int8."""
-        if base is not None:
-            raise CodecError(f"{self.spec} codes no differences; use base_use='mask'")
         return -(values < 0).astype(np.int8)
 
-    def from_codes(
-        self,
-        codes: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return ``s`` or ``-s`` as float32."""
-        if ((codes < -1) | (codes > 0)).any():
-            raise PayloadError(f"{self.spec}: a code is out of range")
-        scales = np.maximum(of_each(side, positions, shape), SMALLEST).astype(np.float32)
+        scales = np.maximum(of_each(side, places), SMALLEST).astype(np.float32)
         weights: Array = np.where(codes < 0, -scales, scales)
         return weights
 
 
 def from_spec(arguments: tuple[str, ...]) -> BinaryStage:
     """Build ``binary`` or ``binary:GRANULARITY``."""
-    if len(arguments) > 1:
-        words = ":".join(("binary", *arguments))
-        raise CodecError(f"stage {words!r} cannot be read; {ALLOWED}")
-    return BinaryStage(granularity=read_granularity("binary", arguments))
+    return BinaryStage(granularity=read_granularity("binary", arguments, allowed=ALLOWED))
 
 
 def from_parameter(parameter: int) -> BinaryStage:
     """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    if parameter >= len(GRANULARITIES):
-        raise PayloadError("payload has settings of binary that this version does not know")
-    return BinaryStage(granularity=GRANULARITIES[parameter])
+    return BinaryStage(granularity=granularity_of("binary", parameter))

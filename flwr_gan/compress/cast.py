@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.registry import unknown_word
-from flwr_gan.codecs.stage import Positions
+from flwr_gan.codecs.stage import Places
+from flwr_gan.compress.settings import one_of, unknown_settings, unreadable
 from flwr_gan.compress.stage import Coded, Stage
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.errors import CodecError
 
 TYPES = ("fp16", "bf16")
 
@@ -31,13 +31,11 @@ class CastStage(Stage):
 
     name: ClassVar[str] = "cast"
     wire_id: ClassVar[int] = 2
+    code_dtype = np.dtype("<u2")
 
     def __init__(self, *, to: str = "fp16") -> None:
+        super().__init__(to, parameter=TYPES.index(to), lowest=1, highest=0xFFFF)
         self.to = to
-        self.spec = f"cast:{to}"
-        self.parameter = TYPES.index(to)
-        self.code_dtype = np.dtype("<u2")
-        self.zero_code = 0
         self._mantissa = _MANTISSA_BITS[to]
 
     def side_count(self, shape: tuple[int, ...]) -> int:
@@ -47,21 +45,12 @@ class CastStage(Stage):
     def check_side(self, side: Array) -> None:
         """Accept the empty array."""
 
-    def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
+    def measure(self, values: Array, places: Places) -> Array:
         """Return no numbers."""
         return np.empty(0, np.float32)
 
-    def to_codes(
-        self,
-        values: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return the turned bits of the short floats as uint16."""
-        if base is not None:
-            raise CodecError(f"{self.spec} codes no differences; use base_use='mask'")
         bits = _half_bits(values) if self.to == "fp16" else _upper_bits(values)
         infinite = (bits & 0x7FFF) == (0x7FFF >> self._mantissa << self._mantissa)
         if (infinite & np.isfinite(values)).any():
@@ -71,14 +60,7 @@ class CastStage(Stage):
         exponent = (bits & 0x7FFF) >> mantissa << (mantissa + 1)
         return exponent | bits >> 15 << mantissa | bits & ((1 << mantissa) - 1)
 
-    def from_codes(
-        self,
-        codes: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return the short floats as float32, exactly."""
         mantissa = self._mantissa
         exponent = codes >> (mantissa + 1) << mantissa
@@ -90,7 +72,7 @@ class CastStage(Stage):
 
     def error_bound(self, coded: Coded) -> Array:
         """Return half of the spacing at each decoded weight, or the smallest number near zero."""
-        weights = self.from_codes(coded.codes, coded.positions, coded.shape, coded.side, None)
+        weights = self.decoded(coded.codes, coded.places, coded.side)
         smallest = 2.0**-24 if self.to == "fp16" else 2.0**-133
         with np.errstate(invalid="ignore"):
             spacing = np.abs(weights.astype(np.float64)) * 2.0 ** -(self._mantissa + 1)
@@ -112,15 +94,12 @@ def _upper_bits(values: Array) -> np.ndarray[Any, np.dtype[np.uint16]]:
 def from_spec(arguments: tuple[str, ...]) -> CastStage:
     """Build ``cast:fp16`` or ``cast:bf16``."""
     if len(arguments) != 1:
-        words = ":".join(("cast", *arguments))
-        raise CodecError(f"stage {words!r} cannot be read; allowed: cast:fp16, cast:bf16")
-    if arguments[0] not in TYPES:
-        raise unknown_word("cast type", arguments[0], TYPES)
-    return CastStage(to=arguments[0])
+        raise unreadable("cast", arguments, "allowed: cast:fp16, cast:bf16")
+    return CastStage(to=one_of("cast type", arguments[0], TYPES))
 
 
 def from_parameter(parameter: int) -> CastStage:
     """Build the stage from its number in a payload, or raise ``PayloadError``."""
     if parameter >= len(TYPES):
-        raise PayloadError("payload has settings of cast that this version does not know")
+        raise unknown_settings("cast")
     return CastStage(to=TYPES[parameter])

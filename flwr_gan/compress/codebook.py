@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.registry import unknown_word
-from flwr_gan.codecs.stage import Positions
+from flwr_gan.codecs.stage import Places
+from flwr_gan.compress.settings import one_of, unknown_settings, unreadable, whole_number
 from flwr_gan.compress.stage import SMALLEST, Stage, finite_only
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -48,13 +48,11 @@ class CodebookStage(Stage):
     wire_id: ClassVar[int] = 6
 
     def __init__(self, *, size: int = 16, scope: str = "layer") -> None:
+        parameter = (size - 1) << 1 | SCOPES.index(scope)
+        # How many centroids an array has is looked at when its codes are decoded.
+        super().__init__(str(size), scope, parameter=parameter, lowest=-(size // 2), highest=127)
         self.size = size
-        self.spec = f"codebook:{size}:{scope}"
-        self.parameter = (size - 1) << 1 | SCOPES.index(scope)
-        self.code_dtype = np.dtype(np.int8)
         self.shared = scope == "network"
-        self.middle = size // 2
-        self.zero_code = None if size == MOST else -self.middle - 1
 
     def side_count(self, shape: tuple[int, ...]) -> int:
         """Return the number of centroids."""
@@ -65,10 +63,10 @@ class CodebookStage(Stage):
         if not (np.isfinite(side).all() and (np.diff(side) >= 0).all() and side.all()):
             raise PayloadError(f"{self.spec}: a centroid is zero, not finite or out of order")
 
-    def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
+    def measure(self, values: Array, places: Places) -> Array:
         """Return the centroids; where there are fewer kinds of weights, the last is repeated."""
         finite_only(values, self.spec)
-        count = self.side_count(shape)
+        count = self.side_count(places.shape)
         if not len(values):
             return np.ones(count, np.float32)
         ordered = np.sort(values).astype(np.float64)
@@ -84,32 +82,16 @@ class CodebookStage(Stage):
         padded[padded == 0] = SMALLEST
         return padded
 
-    def to_codes(
-        self,
-        values: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return the index of the nearest centroid less ``K // 2`` as int8; of two, the lower."""
-        if base is not None:
-            raise CodecError(f"{self.spec} codes no differences; use base_use='mask'")
         limits = _limits(side.astype(np.float64))
         index = np.searchsorted(limits, values.astype(np.float64))
-        return (index - self.middle).astype(np.int8)
+        return (index + self.lowest).astype(np.int8)
 
-    def from_codes(
-        self,
-        codes: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return the centroids of these indices."""
-        index = codes.astype(np.int16) + self.middle
-        if len(index) and not (index.min() >= 0 and index.max() < len(side)):
+        index = codes.astype(np.int16) - self.lowest
+        if len(index) and index.max() >= len(side):
             raise PayloadError(f"{self.spec}: an index has no centroid")
         weights: Array = side[index].astype(np.float32, copy=False)
         return weights
@@ -147,22 +129,20 @@ def _squares(ordered: Doubles, centroids: Doubles) -> float:
 
 def from_spec(arguments: tuple[str, ...]) -> CodebookStage:
     """Build ``codebook:K`` or ``codebook:K:SCOPE``."""
-    words = ":".join(("codebook", *arguments))
     if len(arguments) not in (1, 2):
-        raise CodecError(f"stage {words!r} cannot be read; {ALLOWED}")
-    text = arguments[0]
-    sound = text.isascii() and text.isdigit() and str(int(text)) == text
-    if not (sound and LEAST <= int(text) <= MOST):
-        raise CodecError(f"stage {words!r}: {text!r} is no size; {ALLOWED}")
-    scope = arguments[1] if len(arguments) == 2 else SCOPES[0]
-    if scope not in SCOPES:
-        raise unknown_word("codebook scope", scope, SCOPES)
-    return CodebookStage(size=int(text), scope=scope)
+        raise unreadable("codebook", arguments, ALLOWED)
+    size = whole_number(arguments[0], lowest=LEAST, highest=MOST)
+    if size is None:
+        words = ":".join(("codebook", *arguments))
+        raise CodecError(f"stage {words!r}: {arguments[0]!r} is no size; {ALLOWED}")
+    return CodebookStage(
+        size=size, scope=one_of("codebook scope", (*arguments, "layer")[1], SCOPES)
+    )
 
 
 def from_parameter(parameter: int) -> CodebookStage:
     """Build the stage from its number in a payload, or raise ``PayloadError``."""
     size = (parameter >> 1) + 1
     if not LEAST <= size <= MOST:
-        raise PayloadError("payload has settings of codebook that this version does not know")
+        raise unknown_settings("codebook")
     return CodebookStage(size=size, scope=SCOPES[parameter & 1])

@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.stage import Positions
+from flwr_gan.codecs.stage import Places
+from flwr_gan.compress.settings import unknown_settings, unreadable
 from flwr_gan.compress.stage import SMALLEST, Coded, Stage, finite_only, survivors
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -16,7 +17,6 @@ LARGEST_MANTISSA = (1 << 15) - 1
 LARGEST_EXPONENT = 31
 
 _MIDDLE = 1 << 15
-_ZERO_FRACTION = 2.0**-24
 
 
 class FlexpointStage(Stage):
@@ -29,13 +29,11 @@ class FlexpointStage(Stage):
 
     name: ClassVar[str] = "flexpoint"
     wire_id: ClassVar[int] = 7
+    code_dtype = np.dtype("<u2")
+    side_dtype = np.dtype(np.uint8)
 
     def __init__(self) -> None:
-        self.spec = "flexpoint"
-        self.parameter = 0
-        self.code_dtype = np.dtype("<u2")
-        self.side_dtype = np.dtype(np.uint8)
-        self.zero_code = 0
+        super().__init__(parameter=0, lowest=1, highest=0xFFFF)
 
     def side_count(self, shape: tuple[int, ...]) -> int:
         """Return 1: the exponent."""
@@ -46,7 +44,7 @@ class FlexpointStage(Stage):
         if (side > LARGEST_EXPONENT).any():
             raise PayloadError(f"{self.spec}: an exponent has more than 5 bits")
 
-    def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
+    def measure(self, values: Array, places: Places) -> Array:
         """Return the exponent; 0 where nothing survives."""
         finite_only(values, self.spec)
         peak = float(np.abs(values).max(initial=0))
@@ -59,38 +57,20 @@ class FlexpointStage(Stage):
         largest = int(exponents[fits][-1]) if peak else 0
         return np.array([largest], np.uint8)
 
-    def to_codes(
-        self,
-        values: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return ``round(w * 2**e) + 32,768`` as uint16, ties to even."""
-        if base is not None:
-            raise CodecError(f"{self.spec} codes no differences; use base_use='mask'")
         mantissas = np.rint(values.astype(np.float64) / _step(side))
         return (mantissas + _MIDDLE).astype(np.uint16)
 
-    def from_codes(
-        self,
-        codes: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return ``m * 2**-e``, exact in float32."""
-        if not codes.all():
-            raise PayloadError(f"{self.spec}: a code is out of range")
         step = _step(side)
-        return survivors((codes.astype(np.int32) - _MIDDLE) * step, step * _ZERO_FRACTION)
+        return survivors((codes.astype(np.int32) - _MIDDLE) * step, step)
 
     def error_bound(self, coded: Coded) -> Array:
         """Return ``2**-(e + 1)`` for each survivor, and the tiny number for those near zero."""
         step = float(_step(coded.side)[0])
-        bound: Array = np.full(len(coded.codes), step / 2 + step * _ZERO_FRACTION + SMALLEST)
+        bound: Array = np.full(len(coded.codes), step * (0.5 + 2.0**-24) + SMALLEST)
         return bound
 
 
@@ -102,13 +82,12 @@ def _step(side: Array) -> Array:
 def from_spec(arguments: tuple[str, ...]) -> FlexpointStage:
     """Build ``flexpoint``, which takes no settings."""
     if arguments:
-        words = ":".join(("flexpoint", *arguments))
-        raise CodecError(f"stage {words!r} cannot be read; allowed: flexpoint, without settings")
+        raise unreadable("flexpoint", arguments, "allowed: flexpoint, without settings")
     return FlexpointStage()
 
 
 def from_parameter(parameter: int) -> FlexpointStage:
     """Build the stage from its number in a payload, or raise ``PayloadError``."""
     if parameter:
-        raise PayloadError("payload has settings of flexpoint that this version does not know")
+        raise unknown_settings("flexpoint")
     return FlexpointStage()

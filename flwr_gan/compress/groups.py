@@ -4,45 +4,88 @@ A group is numbered by the first axis of its array where that is divided, else i
 """
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.registry import unknown_word
-from flwr_gan.codecs.stage import Positions
+from flwr_gan.codecs.stage import Places, Positions
+from flwr_gan.compress.settings import one_of, unknown_settings, unreadable
+from flwr_gan.compress.stage import Stage, check_scales
 
 GRANULARITIES = ("layer", "channel", "network")
 """Names; a name's place is its number on the wire (permanent)."""
 
-
-def read_granularity(stage: str, arguments: tuple[str, ...]) -> str:
-    """Return the granularity that the last word of a stage's spec names, by default ``layer``."""
-    granularity = arguments[0] if arguments else GRANULARITIES[0]
-    if granularity not in GRANULARITIES:
-        raise unknown_word(f"{stage} granularity", granularity, GRANULARITIES)
-    return granularity
+_SYNONYMS = {"tensor": "layer"}
 
 
-def group_count(granularity: str, shape: tuple[int, ...], *, least_axes: int = 2) -> int:
-    """Return the number of groups of an array of this shape.
+class GroupedStage(Stage):
+    """A stage that keeps the same numbers for each group of weights, a scale first.
 
-    Arrays of fewer than ``least_axes`` axes, such as biases, are one group: a side number for each
-    single weight would save nothing.
+    Parameters
+    ----------
+    words : str
+        Settings in the spec before the granularity.
+    granularity : {"layer", "channel", "network"}
+        One group for the array, one for each index of its first axis, or one for all arrays.
+    parameter, lowest, highest : int
+        As for every stage.
     """
-    if granularity == "channel" and len(shape) >= least_axes:
-        return shape[0] if all(shape) else 0
-    return 1
+
+    numbers: ClassVar[int] = 1
+    least_axes: ClassVar[int] = 2
+    """Arrays of fewer axes, such as biases, are one group: a scale for each single weight would
+    save nothing."""
+
+    def __init__(
+        self, *words: str, granularity: str, parameter: int, lowest: int, highest: int
+    ) -> None:
+        super().__init__(*words, granularity, parameter=parameter, lowest=lowest, highest=highest)
+        self.granularity = granularity
+        self.shared = granularity == "network"
+
+    def side_count(self, shape: tuple[int, ...]) -> int:
+        """Return how many side numbers are kept for an array of this shape."""
+        return self.numbers * self.group_count(shape)
+
+    def check_side(self, side: Array) -> None:
+        """Raise ``PayloadError`` if a scale is negative or not finite."""
+        check_scales(side, self.spec)
+
+    def group_count(self, shape: tuple[int, ...]) -> int:
+        """Return the number of groups of an array of this shape."""
+        if self.granularity == "channel" and len(shape) >= self.least_axes:
+            return shape[0] if all(shape) else 0
+        return 1
 
 
-def group_of(positions: Positions, shape: tuple[int, ...], count: int) -> Positions:
-    """Return the group of each position of a flat array, which has so many groups."""
+def group_of(places: Places, count: int) -> Positions:
+    """Return the group of each place in an array that has so many groups."""
     if count == 1:
-        return np.zeros(len(positions), np.int64)
-    groups: Positions = positions // max(math.prod(shape[1:]), 1)
+        return np.zeros(len(places.positions), np.int64)
+    groups: Positions = places.positions // max(math.prod(places.shape[1:]), 1)
     return groups
 
 
-def of_each(numbers: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
-    """Return the number of each position's group as float64; one number if there is one group."""
+def of_each(numbers: Array, places: Places) -> Array:
+    """Return the number of each place's group as float64; one number if there is one group."""
     wide: Array = numbers.astype(np.float64)
-    return wide if len(wide) == 1 else wide[group_of(positions, shape, len(wide))]
+    return wide if len(wide) == 1 else wide[group_of(places, len(wide))]
+
+
+def read_granularity(stage: str, arguments: tuple[str, ...], *, allowed: str) -> str:
+    """Return the granularity that the last words of a stage's spec name, by default ``layer``.
+
+    ``tensor`` is another word for ``layer``: what travels of a layer is one array, its tensor.
+    """
+    if len(arguments) > 1:
+        raise unreadable(stage, arguments, allowed)
+    word = arguments[0] if arguments else GRANULARITIES[0]
+    return one_of(f"{stage} granularity", _SYNONYMS.get(word, word), GRANULARITIES)
+
+
+def granularity_of(stage: str, parameter: int) -> str:
+    """Return the granularity with a number in a payload, or raise ``PayloadError``."""
+    if parameter >= len(GRANULARITIES):
+        raise unknown_settings(stage)
+    return GRANULARITIES[parameter]

@@ -10,10 +10,17 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.registry import unknown_word
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.compress.array_stage import ArrayStage, Shape
-from flwr_gan.compress.fractions import STEPS, fraction_text, read_fraction
+from flwr_gan.compress.settings import (
+    STEPS,
+    fraction_text,
+    one_of,
+    read_fraction,
+    unknown_settings,
+    unreadable,
+    whole_number,
+)
 from flwr_gan.compress.stage import finite_only
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -148,18 +155,17 @@ def _unfolded(shape: Shape) -> tuple[int, int]:
 
 def from_spec(arguments: tuple[str, ...]) -> LowRankStage:
     """Build ``lowrank:rank:R`` or ``lowrank:energy:E``."""
-    words = ":".join(("lowrank", *arguments))
-    if arguments and arguments[0] not in KINDS:
-        raise unknown_word("lowrank kind", arguments[0], KINDS)
+    if arguments:
+        one_of("lowrank kind", arguments[0], KINDS)
     if len(arguments) != 2:
-        raise CodecError(f"stage {words!r} cannot be read; {ALLOWED}")
+        raise unreadable("lowrank", arguments, ALLOWED)
     kind, text = arguments
     if kind == "energy":
-        amount = read_fraction(text) or 0
+        amount = read_fraction(text)
     else:
-        sound = text.isascii() and text.isdigit() and str(int(text)) == text
-        amount = int(text) if sound and int(text) <= MOST_RANK else 0
-    if not amount:
+        amount = whole_number(text, lowest=1, highest=MOST_RANK)
+    if amount is None:
+        words = ":".join(("lowrank", *arguments))
         raise CodecError(f"stage {words!r}: {text!r} is out of range; {ALLOWED}")
     return LowRankStage(kind=kind, amount=amount)
 
@@ -168,5 +174,5 @@ def from_parameter(parameter: int) -> LowRankStage:
     """Build the stage from its number in a payload, or raise ``PayloadError``."""
     kind, amount = KINDS[parameter & 1], parameter >> 1
     if not 0 < amount < (STEPS if kind == "energy" else MOST_RANK + 1):
-        raise PayloadError("payload has settings of lowrank that this version does not know")
+        raise unknown_settings("lowrank")
     return LowRankStage(kind=kind, amount=amount)

@@ -17,7 +17,7 @@ from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base
 from flwr_gan.codecs.registry import codec_by_id, plain_codec
 from flwr_gan.codecs.sparse.codec import SparseCodec
 from flwr_gan.codecs.sparse.parts import base_layers, is_weight
-from flwr_gan.codecs.stage import Positions, measure_all, side_of_each, side_shapes
+from flwr_gan.codecs.stage import Places, measure_all, side_of_each, side_shapes
 from flwr_gan.compress.array_codec import ArrayStagedCodec
 from flwr_gan.compress.array_stage import ArrayStage
 from flwr_gan.compress.registry import get_stage, stage_by_id
@@ -73,26 +73,23 @@ class StagedCodec(Codec):
         layers = [array for array in checked if is_weight(array.dtype)]
         shapes = [layer.shape for layer in layers]
         flats = base_layers([canonical_zeros(layer) for layer in layers])
-        positions = [np.flatnonzero(flat) for flat in flats]
-        values = [flat[at] for flat, at in zip(flats, positions, strict=True)]
-        written = measure_all(self.stage, values, positions, shapes)
+        pairs = zip(flats, shapes, strict=True)
+        places = [Places(np.flatnonzero(flat), shape) for flat, shape in pairs]
+        values = [flat[at.positions] for flat, at in zip(flats, places, strict=True)]
+        written = measure_all(self.stage, values, places)
         sides = side_of_each(self.stage, written, len(layers))
-        coded = (
-            self._dense_codes(*layer)
-            for layer in zip(values, positions, shapes, sides, strict=True)
-        )
+        coded = (self._dense_codes(*layer) for layer in zip(values, places, sides, strict=True))
         parts = [next(coded) if is_weight(array.dtype) else array for array in checked]
         masks = [_packed_mask(flat) for flat in flats] if self.stage.zero_code is None else []
         return self.codec.encode_bundle([*parts, *written, *masks], strict=strict)
 
-    def _dense_codes(
-        self, values: Array, positions: Positions, shape: tuple[int, ...], side: Array
-    ) -> Array:
-        codes = self.stage.to_codes(values, positions, shape, side, None)
-        dense = np.zeros(math.prod(shape), self.stage.code_dtype)
+    def _dense_codes(self, values: Array, places: Places, side: Array) -> Array:
+        codes = self.stage.to_codes(values, places, side)
+        dense = np.zeros(math.prod(places.shape), self.stage.code_dtype)
         zero = self.stage.zero_code
-        dense[positions] = codes if zero is None else np.where(codes, codes, codes.dtype.type(zero))
-        return dense.reshape(shape)
+        codes = codes if zero is None else np.where(codes, codes, codes.dtype.type(zero))
+        dense[places.positions] = codes
+        return dense.reshape(places.shape)
 
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
@@ -142,8 +139,8 @@ class StagedCodec(Codec):
             codes = block[inside]
             if self.stage.zero_code:
                 codes = np.where(codes == self.stage.zero_code, codes.dtype.type(0), codes)
-            positions = start + inside
-            flat[positions] = self.stage.from_codes(codes, positions, spec.shape, side, None)
+            places = Places(start + inside, spec.shape)
+            flat[places.positions] = self.stage.from_codes(codes, places, side)
         return flat.reshape(spec.shape).astype(spec.dtype, copy=False)
 
 

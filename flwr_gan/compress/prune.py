@@ -10,12 +10,18 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, canonical_zeros
-from flwr_gan.codecs.registry import unknown_word
 from flwr_gan.codecs.sparse.masks import largest
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.compress.array_stage import ArrayStage, Shape
-from flwr_gan.compress.fractions import STEPS, fraction_text, read_fraction
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.compress.settings import (
+    STEPS,
+    fraction_text,
+    one_of,
+    read_fraction,
+    unknown_settings,
+    unreadable,
+)
+from flwr_gan.errors import CodecError
 
 CRITERIA = ("magnitude", "random")
 SCOPES = ("global", "local")
@@ -129,17 +135,15 @@ def _drawn(layers: Sequence[Array]) -> list[Array]:
 
 def from_spec(arguments: tuple[str, ...]) -> PruneStage:
     """Build ``prune:CRITERION:F`` or ``prune:CRITERION:F:SCOPE``."""
-    words = ":".join(("prune", *arguments))
-    if arguments and arguments[0] not in CRITERIA:
-        raise unknown_word("prune criterion", arguments[0], CRITERIA)
+    if arguments:
+        one_of("prune criterion", arguments[0], CRITERIA)
     if len(arguments) not in (2, 3):
-        raise CodecError(f"stage {words!r} cannot be read; {ALLOWED}")
+        raise unreadable("prune", arguments, ALLOWED)
     steps = read_fraction(arguments[1])
     if steps is None:
+        words = ":".join(("prune", *arguments))
         raise CodecError(f"stage {words!r}: {arguments[1]!r} is no fraction; {ALLOWED}")
-    scope = arguments[2] if len(arguments) == 3 else "global"
-    if scope not in SCOPES:
-        raise unknown_word("prune scope", scope, SCOPES)
+    scope = one_of("prune scope", (*arguments, "global")[2], SCOPES)
     return PruneStage(criterion=arguments[0], fraction_steps=steps, scope=scope)
 
 
@@ -147,7 +151,7 @@ def from_parameter(parameter: int) -> PruneStage:
     """Build the stage from its number in a payload, or raise ``PayloadError``."""
     steps = parameter >> 2
     if not 0 < steps < STEPS:
-        raise PayloadError("payload has settings of prune that this version does not know")
+        raise unknown_settings("prune")
     return PruneStage(
         criterion=CRITERIA[parameter & 1], fraction_steps=steps, scope=SCOPES[parameter >> 1 & 1]
     )

@@ -1,7 +1,8 @@
 """Uniform quantisation: whole multiples of a scale, symmetric about zero.
 
 L largest code, 2**(bits - 1) - 1; s scale, max|w| / L over a group: paper 001, Eq. 4 to 6, with L
-in the place of the printed 2**bits - 1, which would take codes of a bit more.
+in the place of the printed 2**bits - 1, whose codes take a bit more for the sign: what the paper
+prints for k bits is ``int(k + 1)`` here.
 """
 
 from typing import ClassVar
@@ -9,18 +10,18 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.registry import unknown_word
-from flwr_gan.codecs.stage import Positions
+from flwr_gan.codecs.stage import Places
 from flwr_gan.compress.affine import AffineStage
 from flwr_gan.compress.groups import (
     GRANULARITIES,
-    group_count,
+    GroupedStage,
     group_of,
     of_each,
     read_granularity,
 )
-from flwr_gan.compress.stage import SMALLEST, Coded, Stage, check_scales, finite_only, survivors
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.compress.settings import one_of, unknown_settings, unreadable
+from flwr_gan.compress.stage import SMALLEST, Coded, Stage, finite_only, survivors
+from flwr_gan.errors import CodecError
 
 BITS = (8, 7, 6, 5, 4, 3, 2)
 AFFINE_BITS = (8, 7, 6, 5, 4, 3, 2, 1)
@@ -31,10 +32,8 @@ ALLOWED = (
     "also with :layer, :channel or :network, such as quantize:int8:channel"
 )
 
-_ZERO_FRACTION = 2.0**-24
 
-
-class QuantizeStage(Stage):
+class QuantizeStage(GroupedStage):
     """``w = q * s`` with integer ``q`` from -L to L. Lossy: the error is at most ``s / 2``.
 
     A survivor that rounds to zero stays in the mask: it is decoded as the tiny ``s * 2**-24``, so
@@ -50,75 +49,55 @@ class QuantizeStage(Stage):
 
     name: ClassVar[str] = "quantize"
     wire_id: ClassVar[int] = 1
+    least_axes: ClassVar[int] = 1
+    allows_base = True
 
     def __init__(self, *, bits: int = 8, granularity: str = "layer") -> None:
-        self.granularity = granularity
-        self.spec = f"quantize:int{bits}:{granularity}"
-        self.parameter = bits | GRANULARITIES.index(granularity) << 4
-        self.code_dtype = np.dtype(np.int8)
-        self.allows_base = True
-        self.shared = granularity == "network"
         self.largest = (1 << (bits - 1)) - 1
-        self.zero_code = -self.largest - 1
+        super().__init__(
+            f"int{bits}",
+            granularity=granularity,
+            parameter=bits | GRANULARITIES.index(granularity) << 4,
+            lowest=-self.largest,
+            highest=self.largest,
+        )
 
-    def side_count(self, shape: tuple[int, ...]) -> int:
-        """Return the number of scales."""
-        return group_count(self.granularity, shape, least_axes=1)
-
-    def check_side(self, side: Array) -> None:
-        """Raise ``PayloadError`` if a scale is negative or not finite."""
-        check_scales(side, self.spec)
-
-    def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
+    def measure(self, values: Array, places: Places) -> Array:
         """Return the scales: the largest magnitude by L, rounded up; 0 where nothing survives."""
         finite_only(values, self.spec)
-        peaks = np.zeros(self.side_count(shape), np.float32)
+        peaks = np.zeros(self.group_count(places.shape), np.float32)
         if len(peaks) == 1 and len(values):
             peaks[0] = max(values.max(), -values.min())
         elif len(values):
-            np.maximum.at(peaks, group_of(positions, shape, len(peaks)), np.abs(values))
+            np.maximum.at(peaks, group_of(places, len(peaks)), np.abs(values))
         wide = peaks.astype(np.float64)
         scales = (wide / self.largest).astype(np.float32)
         short = scales.astype(np.float64) * self.largest < wide
         scales[short] = np.nextafter(scales[short], np.float32(np.inf))
         return scales
 
-    def to_codes(
-        self,
-        values: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return ``round((w - base) / s)`` as int8, ties to even."""
         wanted = values.astype(np.float64)
-        if base is not None:
-            wanted = wanted - base
+        if places.base is not None:
+            wanted = wanted - places.base
         with np.errstate(divide="ignore", invalid="ignore"):
-            codes = np.rint(wanted / of_each(side, positions, shape))
+            codes = np.rint(wanted / of_each(side, places))
         if not (np.abs(codes) <= self.largest).all():
             raise CodecError(f"{self.spec}: a difference to the base is too large for its codes")
         return codes.astype(np.int8)
 
-    def from_codes(
-        self,
-        codes: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return ``base + q * s``, computed in double precision and rounded once."""
-        scales = of_each(side, positions, shape)
+        scales = of_each(side, places)
         exact = codes * scales
-        if base is not None:
-            exact = exact + base
-        return survivors(exact, scales * _ZERO_FRACTION)
+        if places.base is not None:
+            exact = exact + places.base
+        return survivors(exact, scales)
 
     def error_bound(self, coded: Coded) -> Array:
         """Return ``s / 2`` for each survivor, with room for one rounding to float32."""
-        scales = of_each(coded.side, coded.positions, coded.shape)
+        scales = of_each(coded.side, coded.places)
         room = np.abs(coded.codes * scales) * 2.0**-23 + SMALLEST
         bound: Array = scales / 2 + room
         return bound
@@ -130,12 +109,9 @@ def from_spec(arguments: tuple[str, ...]) -> Stage:
     kinds |= {f"affine{bits}": ("range", bits) for bits in AFFINE_BITS}
     kinds |= {f"em{bits}": ("em", bits) for bits in AFFINE_BITS}
     if not arguments or len(arguments) > 2:
-        words = ":".join(("quantize", *arguments))
-        raise CodecError(f"stage {words!r} cannot be read; {ALLOWED}")
-    if arguments[0] not in kinds:
-        raise unknown_word("quantize type", arguments[0], kinds)
-    kind, bits = kinds[arguments[0]]
-    granularity = read_granularity("quantize", arguments[1:])
+        raise unreadable("quantize", arguments, ALLOWED)
+    kind, bits = kinds[one_of("quantize type", arguments[0], kinds)]
+    granularity = read_granularity("quantize", arguments[1:], allowed=ALLOWED)
     if kind == "int":
         return QuantizeStage(bits=bits, granularity=granularity)
     return AffineStage(bits=bits, granularity=granularity, fit=kind)
@@ -150,4 +126,4 @@ def from_parameter(parameter: int) -> Stage:
     if 0 < family <= len(FITS) and bits in AFFINE_BITS:
         fit = FITS[family - 1]
         return AffineStage(bits=bits, granularity=GRANULARITIES[granularity], fit=fit)
-    raise PayloadError("payload has settings of quantize that this version does not know")
+    raise unknown_settings("quantize")

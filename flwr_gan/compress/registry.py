@@ -20,6 +20,8 @@ _STAGES = (
     ("codebook", 6, "flwr_gan.compress.codebook"),
     ("flexpoint", 7, "flwr_gan.compress.flexpoint"),
     ("lowrank", 8, "flwr_gan.compress.lowrank"),
+    ("redundancy", 9, "flwr_gan.compress.redundancy"),
+    ("hash", 10, "flwr_gan.compress.hashed"),
 )
 
 MAX_PARAMETER = (1 << 32) - 1

@@ -1,5 +1,6 @@
 """What all stages share that code weight by weight: the form of their result, error feedback."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -7,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, canonical_zeros
-from flwr_gan.codecs.stage import Positions
+from flwr_gan.codecs.stage import Places
 from flwr_gan.errors import CodecError, PayloadError
 
 SMALLEST = 2.0**-149
 """Smallest float32 number."""
 
+_ZERO_FRACTION = 2.0**-24
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -24,20 +26,17 @@ class Coded:
     ----------
     codes : numpy.ndarray, shape (k,)
         One code for each survivor.
-    positions : numpy.ndarray of int64, shape (k,)
-        Where the survivors are in the flat array.
+    places : Places
+        Where the survivors are.
     side : numpy.ndarray
         Numbers that belong to the whole array, such as scales.
-    shape : tuple of int
-        Shape of the array.
     largest_error : float
         What the encoder measured: the largest difference of a weight and its decoded value.
     """
 
     codes: Array
-    positions: Positions
+    places: Places
     side: Array
-    shape: tuple[int, ...]
     largest_error: float
 
 
@@ -55,7 +54,9 @@ class Stage(ABC):
     shared : bool
         True if all arrays of a payload have their side numbers in common.
     code_dtype : numpy.dtype
-        Type of the codes.
+        Type of the codes, int8 unless the stage says otherwise.
+    lowest, highest : int
+        The first and the last code.
     zero_code : int or None
         Code that stands for a survivor whose own code is 0, where pruned weights have code 0 too;
         0 if no code is 0; None if all numbers of the type are codes.
@@ -67,11 +68,19 @@ class Stage(ABC):
     wire_id: ClassVar[int]
     spec: str
     parameter: int
-    code_dtype: Any
+    code_dtype: Any = np.dtype(np.int8)
+    lowest: int
+    highest: int
     zero_code: int | None
     side_dtype: Any = np.dtype("<f4")
     allows_base: bool = False
     shared: bool = False
+
+    def __init__(self, *words: str, parameter: int, lowest: int, highest: int) -> None:
+        self.spec = ":".join((self.name, *words))
+        self.parameter = parameter
+        self.lowest, self.highest = lowest, highest
+        self.zero_code = lowest - 1 if lowest > np.iinfo(self.code_dtype).min else None
 
     @abstractmethod
     def side_count(self, shape: tuple[int, ...]) -> int:
@@ -82,30 +91,28 @@ class Stage(ABC):
         """Raise ``PayloadError`` if these numbers cannot have been written."""
 
     @abstractmethod
-    def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
+    def measure(self, values: Array, places: Places) -> Array:
         """Return the numbers to keep for the survivors of one array, or raise ``CodecError``."""
 
     @abstractmethod
-    def to_codes(
-        self,
-        values: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return a code for each survivor, or raise ``CodecError``."""
 
     @abstractmethod
-    def from_codes(
-        self,
-        codes: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
-        """Return the float32 weights of these codes."""
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
+        """Return the float32 weights of these codes, which are from ``lowest`` to ``highest``."""
+
+    def to_codes(self, values: Array, places: Places, side: Array) -> Array:
+        """Return a code for each survivor, or raise ``CodecError``."""
+        if places.base is not None and not self.allows_base:
+            raise CodecError(f"{self.spec} codes no differences; use base_use='mask'")
+        return self.coded(values, places, side)
+
+    def from_codes(self, codes: Array, places: Places, side: Array) -> Array:
+        """Return the float32 weights of these codes, or raise ``PayloadError``."""
+        if len(codes) and not (self.lowest <= codes.min() and codes.max() <= self.highest):
+            raise PayloadError(f"{self.spec}: a code is out of range")
+        return self.decoded(codes, places, side)
 
     def error_bound(self, coded: Coded) -> Array:
         """Return the largest possible error of each survivor, float64.
@@ -145,24 +152,22 @@ class Stage(ABC):
         wanted = flat[positions]
         if residual is not None:
             wanted = wanted + residual.reshape(-1)[positions]
-        side = self.measure(wanted, positions, array.shape)
-        codes = self.to_codes(wanted, positions, array.shape, side, None)
+        places = Places(positions, array.shape)
+        side = self.measure(wanted, places)
+        codes = self.to_codes(wanted, places, side)
         left = np.zeros(flat.size, np.float32)
-        got = self.from_codes(codes, positions, array.shape, side, None)
+        got = self.from_codes(codes, places, side)
         left[positions] = lost(wanted, got)
         with np.errstate(invalid="ignore"):
             errors = np.abs(wanted.astype(np.float64) - got)
         largest = float(np.max(errors, initial=0.0, where=np.isfinite(errors)))
-        coded = Coded(codes, positions, side, array.shape, largest)
-        return coded, left.reshape(array.shape)
+        return Coded(codes, places, side, largest), left.reshape(array.shape)
 
     def decode(self, coded: Coded) -> Array:
         """Return the float32 array of a ``Coded``."""
-        flat = np.zeros(int(np.prod(coded.shape, dtype=np.int64)), np.float32)
-        flat[coded.positions] = self.from_codes(
-            coded.codes, coded.positions, coded.shape, coded.side, None
-        )
-        return flat.reshape(coded.shape)
+        flat = np.zeros(math.prod(coded.places.shape), np.float32)
+        flat[coded.places.positions] = self.from_codes(coded.codes, coded.places, coded.side)
+        return flat.reshape(coded.places.shape)
 
 
 def lost(wanted: Array, got: Array) -> Array:
@@ -184,14 +189,15 @@ def check_scales(side: Array, spec: str) -> None:
         raise PayloadError(f"{spec}: a scale is negative or not finite")
 
 
-def survivors(exact: Array, tiny: Array) -> Array:
+def survivors(exact: Array, scales: Array) -> Array:
     """Return float64 weights as float32, limited to what is finite, and none of them zero.
 
-    What would be zero becomes ``tiny`` (one number, or one for each), so that it stays in the mask.
+    What would be zero becomes ``2**-24`` of its scale (one for all, or one for each), and at least
+    2**-149, so that it stays in the mask.
     """
     weights: Array = np.clip(exact, -_LARGEST, _LARGEST).astype(np.float32)
     zero = weights == 0
     if zero.any():
-        least = np.maximum(tiny.astype(np.float32), np.float32(SMALLEST))
+        least = np.maximum((scales * _ZERO_FRACTION).astype(np.float32), np.float32(SMALLEST))
         weights = np.where(zero, least, weights)
     return weights

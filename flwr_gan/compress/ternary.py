@@ -8,23 +8,21 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.stage import Positions
+from flwr_gan.codecs.stage import Places
 from flwr_gan.compress.groups import (
     GRANULARITIES,
-    group_count,
+    GroupedStage,
+    granularity_of,
     group_of,
     of_each,
     read_granularity,
 )
-from flwr_gan.compress.stage import Stage, check_scales, finite_only, survivors
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.compress.stage import finite_only, survivors
 
 ALLOWED = "allowed: ternary, ternary:layer, ternary:channel, ternary:network"
 
-_ZERO_FRACTION = 2.0**-24
 
-
-class TernaryStage(Stage):
+class TernaryStage(GroupedStage):
     """``w = q * s`` with ``q`` of -1, 0 and 1. Lossy.
 
     If the m largest magnitudes become s and all others 0, the best s is their mean, and the best m
@@ -43,30 +41,19 @@ class TernaryStage(Stage):
     wire_id: ClassVar[int] = 4
 
     def __init__(self, *, granularity: str = "layer") -> None:
-        self.granularity = granularity
-        self.spec = f"ternary:{granularity}"
-        self.parameter = GRANULARITIES.index(granularity)
-        self.code_dtype = np.dtype(np.int8)
-        self.shared = granularity == "network"
+        form = GRANULARITIES.index(granularity)
+        super().__init__(granularity=granularity, parameter=form, lowest=-1, highest=1)
         self.zero_code = 2
 
-    def side_count(self, shape: tuple[int, ...]) -> int:
-        """Return the number of scales."""
-        return group_count(self.granularity, shape)
-
-    def check_side(self, side: Array) -> None:
-        """Raise ``PayloadError`` if a scale is negative or not finite."""
-        check_scales(side, self.spec)
-
-    def measure(self, values: Array, positions: Positions, shape: tuple[int, ...]) -> Array:
+    def measure(self, values: Array, places: Places) -> Array:
         """Return the best scale of each group; 0 where nothing survives."""
         finite_only(values, self.spec)
-        count = self.side_count(shape)
+        count = self.group_count(places.shape)
         scales = np.zeros(count, np.float64)
         if not len(values):
             return scales.astype(np.float32)
         magnitudes = np.abs(values.astype(np.float64))
-        group = group_of(positions, shape, count)
+        group = group_of(places, count)
         order = np.lexsort((-magnitudes, group))
         group, totals = group[order], np.cumsum(magnitudes[order])
         starts = np.flatnonzero(np.diff(group, prepend=-1))
@@ -81,46 +68,23 @@ class TernaryStage(Stage):
         scales[group[chosen]] = totals[chosen] / members[chosen]
         return scales.astype(np.float32)
 
-    def to_codes(
-        self,
-        values: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return -1, 0 or 1 as int8."""
-        if base is not None:
-            raise CodecError(f"{self.spec} codes no differences; use base_use='mask'")
         wide = values.astype(np.float64)
-        large = np.abs(wide) > of_each(side, positions, shape) / 2
+        large = np.abs(wide) > of_each(side, places) / 2
         return (np.sign(wide) * large).astype(np.int8)
 
-    def from_codes(
-        self,
-        codes: Array,
-        positions: Positions,
-        shape: tuple[int, ...],
-        side: Array,
-        base: Array | None,
-    ) -> Array:
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return ``q * s`` as float32, and what would be 0 as tiny."""
-        if ((codes < -1) | (codes > 1)).any():
-            raise PayloadError(f"{self.spec}: a code is out of range")
-        scales = of_each(side, positions, shape)
-        return survivors(codes * scales, scales * _ZERO_FRACTION)
+        scales = of_each(side, places)
+        return survivors(codes * scales, scales)
 
 
 def from_spec(arguments: tuple[str, ...]) -> TernaryStage:
     """Build ``ternary`` or ``ternary:GRANULARITY``."""
-    if len(arguments) > 1:
-        words = ":".join(("ternary", *arguments))
-        raise CodecError(f"stage {words!r} cannot be read; {ALLOWED}")
-    return TernaryStage(granularity=read_granularity("ternary", arguments))
+    return TernaryStage(granularity=read_granularity("ternary", arguments, allowed=ALLOWED))
 
 
 def from_parameter(parameter: int) -> TernaryStage:
     """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    if parameter >= len(GRANULARITIES):
-        raise PayloadError("payload has settings of ternary that this version does not know")
-    return TernaryStage(granularity=GRANULARITIES[parameter])
+    return TernaryStage(granularity=granularity_of("ternary", parameter))

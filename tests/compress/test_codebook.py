@@ -1,5 +1,8 @@
 """Codebooks: k-means without chance, exact where it can be, indices near their entropy."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -19,6 +22,11 @@ def coded(spec, array):
 
 def mse(got, array):
     return float(np.mean((got.astype(np.float64) - array) ** 2))
+
+
+def entropy_bytes(codes):
+    counts = np.unique(codes, return_counts=True)[1]
+    return float((counts * np.log2(counts.sum() / counts)).sum()) / 8
 
 
 @pytest.mark.parametrize("size", [2, 3, 16, 255, 256])
@@ -74,10 +82,30 @@ def test_indices_take_about_their_entropy():
     many = np.random.default_rng(3).standard_t(3, size=(300, 200)).astype(np.float32)
     for size in (4, 16, 256):
         stage = get_stage(f"codebook:{size}")
-        counts = np.unique(stage.encode(many)[0].codes, return_counts=True)[1]
-        entropy_bytes = float((counts * np.log2(counts.sum() / counts)).sum()) / 8
+        entropy = entropy_bytes(stage.encode(many)[0].codes)
         sizes = payload_sizes(encode_payload({"w": many}, codec=f"codebook:{size}+sparse"))
-        assert sizes.value_bytes < 1.06 * entropy_bytes + 4 * size + 120
+        assert sizes.value_bytes < 1.06 * entropy + 4 * size + 120
+
+
+@pytest.mark.parametrize("size", [4, 16, 64])
+def test_indices_of_a_real_generator_take_about_their_entropy(size):
+    folder = os.environ.get("FLWR_GAN_WEIGHTS")
+    if not folder:
+        pytest.skip("FLWR_GAN_WEIGHTS does not name a folder of generator weights")
+    flat = np.load(Path(folder) / "generator_p10.npy")
+    shapes = {"fc": (2560, 103), "conv1": (128, 256, 3), "conv2": (3, 128, 3)}
+    ends = np.cumsum([np.prod(shape) for shape in shapes.values()])
+    layers = {
+        name: part.reshape(shape)
+        for (name, shape), part in zip(shapes.items(), np.split(flat, ends[:-1]), strict=True)
+    }
+    stage = get_stage(f"codebook:{size}")
+    entropy = sum(entropy_bytes(stage.encode(layer)[0].codes) for layer in layers.values())
+    sizes = payload_sizes(encode_payload(layers, codec=f"codebook:{size}+sparse"))
+    index_bytes = sizes.value_bytes - len(layers) * 4 * size
+    # Without Huffman coding log2(K) bits an index; where columns differ, less than one entropy.
+    survivors = np.count_nonzero(flat)
+    assert 0.95 * entropy < index_bytes < 1.01 * entropy < survivors * np.log2(size) / 8
 
 
 def test_wide_ranges_keep_signs_and_survivors():

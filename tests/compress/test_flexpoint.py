@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flwr_gan.codecs import get_codec
+from flwr_gan.codecs.stage import Places
 from flwr_gan.compress import get_stage
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import decode_payload, encode_payload
@@ -70,7 +71,7 @@ def test_damage_is_refused(codec):
             decode_payload(seal(bytes(data[:-1]) + b"\x20"))
     with pytest.raises(PayloadError, match="out of range"):
         STAGE.from_codes(
-            np.array([0], np.uint16), np.array([0]), (1,), np.array([3], np.uint8), None
+            np.array([0], np.uint16), Places(np.array([0]), (1,)), np.array([3], np.uint8)
         )
 
 

@@ -37,6 +37,18 @@ def test_the_equations_of_paper_001(bits):
     assert np.abs(codes).max() == 2 ** (bits - 1) - 1
 
 
+@pytest.mark.parametrize("bits", range(1, 8))
+def test_as_printed_paper_001_takes_a_bit_more(bits):
+    scale = (2**bits - 1) / np.abs(LAYER).max().astype(np.float64)  # Eq. 5 as it stands
+    wanted = np.rint(LAYER * scale) / scale
+    assert np.allclose(decoded(f"quantize:int{bits + 1}", LAYER), wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", ["quantize:int4", "quantize:affine4", "quantize:em4", "ternary"])
+def test_a_tensor_is_a_layer(spec):
+    assert get_codec(f"{spec}:tensor+sparse").spec == f"{spec}:layer+sparse"
+
+
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_affine_codes_reach_from_the_least_weight_to_the_largest(bits):
     array = np.linspace(1, 5, 2000, dtype=np.float32).reshape(40, 50)
@@ -153,7 +165,7 @@ def test_side_numbers_are_checked(bad):
         ("quantize:int9+sparse", "did you mean 'int"),
         ("quantize:affine0+sparse", "affine1"),
         ("quantize:em9+sparse", "em8"),
-        ("quantize:int8:tensor+sparse", "allowed: layer, channel, network"),
+        ("quantize:int8:row+sparse", "allowed: layer, channel, network"),
         ("quantize:int8:layer:2+sparse", "B from 2 to 8"),
         ("quantize+sparse", "allowed: quantize:intB"),
     ],

@@ -26,7 +26,14 @@ SPECS = [
     "prune:random:0.3333:local",
     "lowrank:rank:4",
     "lowrank:energy:0.6",
+    "redundancy:4:conv",
+    "redundancy:7:transposed",
+    "hash:0.25",
+    "hash:0.1:sign",
 ]
+NOT_FOR_FEEDBACK = {"hash:0.25", "hash:0.1:sign"}
+"""The same weights share a value every time, so that what is lost is lost again."""
+
 BEHIND = [
     "sparse",
     "raw",
@@ -162,7 +169,7 @@ def test_damaged_payloads_raise_payload_error_alone(spec, codec):
     assert refused > len(damaged) // 8
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec not in NOT_FOR_FEEDBACK])
 def test_feedback_sends_later_what_was_lost(spec):
     rng = np.random.default_rng(4)
     arrays = {"w": rng.normal(size=(20, 12)).astype(np.float32)}

@@ -31,6 +31,8 @@ LOSSY = [
     "ternary:layer+zlib:9",
     "binary:layer+sparse",
     "binary:network+raw",
+    "quantize:int8:layer+csr",
+    "ternary:layer+rle",
 ]
 
 

@@ -1,11 +1,14 @@
 """Every stage that codes weights one by one keeps the same promises."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from flwr_gan.codecs.stage import Places
 from flwr_gan.compress import get_stage, stage_names
 from flwr_gan.compress.groups import GRANULARITIES
 from flwr_gan.compress.registry import _STAGES, stage_by_id
@@ -58,8 +61,9 @@ def test_round_trip_stays_within_the_stated_bound(spec, array):
     assert decoded.dtype == np.float32
     assert np.array_equal(decoded != 0, array != 0)
     assert not np.signbit(decoded[decoded == 0]).any()
-    survivors = array.reshape(-1)[coded.positions].astype(np.float64)
-    error = np.abs(decoded.reshape(-1)[coded.positions] - survivors)
+    positions = coded.places.positions
+    survivors = array.reshape(-1)[positions].astype(np.float64)
+    error = np.abs(decoded.reshape(-1)[positions] - survivors)
     assert (error <= stage.error_bound(coded)).all()
     assert np.array_equal(residual[array == 0], np.zeros_like(residual[array == 0]))
     assert np.array_equal(residual, np.where(array != 0, array - decoded, 0).astype(np.float32))
@@ -160,13 +164,33 @@ def test_scales_are_checked():
 def test_differences_to_a_base_are_bounded():
     stage = get_stage("quantize:int4:layer")
     values, positions = np.array([1.0, 0.5], np.float32), np.array([0, 1])
-    side = stage.measure(values, positions, (2,))
-    base = np.array([1.1, 0.4], np.float32)
-    codes = stage.to_codes(values, positions, (2,), side, base)
-    decoded = stage.from_codes(codes, positions, (2,), side, base)
+    near = Places(positions, (2,), np.array([1.1, 0.4], np.float32))
+    side = stage.measure(values, near)
+    decoded = stage.from_codes(stage.to_codes(values, near, side), near, side)
     assert (np.abs(decoded - values) <= side / 2 + 1e-6).all()
+    far = Places(positions, (2,), np.array([-50, 0], np.float32))
     with pytest.raises(CodecError, match="too large"):
-        stage.to_codes(values, positions, (2,), side, np.array([-50, 0], np.float32))
-    cast = get_stage("cast:fp16")
+        stage.to_codes(values, far, side)
+
+
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if ":int" not in spec])
+def test_differences_to_a_base_are_refused_where_there_are_none(spec):
+    stage = get_stage(spec)
+    values, positions = np.array([1.0, 0.5], np.float32), np.array([0, 1])
+    side = stage.measure(values, Places(positions, (2,)))
+    assert len(stage.to_codes(values, Places(positions, (2,)), side)) == 2
     with pytest.raises(CodecError, match="no differences"):
-        cast.to_codes(values, positions, (2,), side, base)
+        stage.to_codes(values, Places(positions, (2,), values), side)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_codes_that_no_encoder_writes_are_refused(spec):
+    stage = get_stage(spec)
+    array = np.linspace(-1, 1, 300, dtype=np.float32)
+    coded, _ = stage.encode(array)
+    limits = np.iinfo(stage.code_dtype)
+    for bad in {limits.min, limits.max} - set(range(stage.lowest, stage.highest + 1)):
+        codes = coded.codes.copy()
+        codes[-1] = bad
+        with pytest.raises(PayloadError, match="out of range"):
+            stage.decode(replace(coded, codes=codes))

@@ -114,6 +114,13 @@ CASES = {
     "csr": (HALF, {"codec": "csr"}),
     "rle": (MOST, {"codec": "rle"}),
     "csr_int8": (MOST, {"codec": "quantize:int8:layer+csr"}),
+    "redundancy_sparse": (HALF, {"codec": "redundancy:6:conv+sparse"}),
+    "redundancy_int8_zlib": (
+        DENSE,
+        {"codec": "redundancy:7:transposed+quantize:int8:layer+zlib"},
+    ),
+    "hash": (DENSE, {"codec": "hash:0.25+sparse"}),
+    "hash_sign_int8": (HALF, {"codec": "hash:0.1:sign+quantize:int8:layer+sparse"}),
     "derived_by_layer": (
         {**MOST, "conv": HALF["conv"]},
         {"base": HALF, "base_use": "derive"},

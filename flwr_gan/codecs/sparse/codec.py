@@ -43,7 +43,7 @@ from flwr_gan.codecs.sparse.values import (
 )
 from flwr_gan.codecs.stage import (
     ElementStage,
-    SideValues,
+    Places,
     measure_all,
     side_of_each,
     side_shapes,
@@ -154,13 +154,13 @@ class SparseCodec(Codec):
     def _staged(
         self, stage: ElementStage, parts: Parts, bases: list[Array] | None
     ) -> tuple[bytes, list[Array]]:
-        places = [support.positions for support in parts.supports]
-        written = measure_all(stage, parts.values, places, parts.shapes)
-        sides = side_of_each(stage, written, len(parts.shapes))
-        codes = []
-        for at, values in enumerate(parts.values):
-            near = None if bases is None else bases[at]
-            codes.append(stage.to_codes(values, places[at], parts.shapes[at], sides[at], near))
+        nears: Sequence[Array | None] = bases or [None] * len(parts.shapes)
+        triples = zip(parts.supports, parts.shapes, nears, strict=True)
+        places = [Places(support.positions, shape, near) for support, shape, near in triples]
+        written = measure_all(stage, parts.values, places)
+        sides = side_of_each(stage, written, len(places))
+        coded = zip(parts.values, places, sides, strict=True)
+        codes = [stage.to_codes(*layer) for layer in coded]
         side = b"".join(part.astype(stage.side_dtype).tobytes() for part in written)
         return side, codes
 
@@ -198,7 +198,8 @@ class SparseCodec(Codec):
             for positions in _blocks(mask, unit, bands[layer]):
                 codes = values.read(len(positions))
                 near = held[layer][positions] if relative and held is not None else None
-                flat[positions] = self._weights(codes, number, positions, side[layer], near)
+                places = Places(positions, spec.shape, near)
+                flat[positions] = self._weights(codes, number, places, side[layer])
             divided = bands[layer]
             unit += 1 if divided is None else divided.count
             decoded.append(_shaped(flat, spec))
@@ -226,7 +227,7 @@ class SparseCodec(Codec):
 
     def _read_sides(
         self, reader: ByteReader, shapes: Sequence[tuple[int, ...]]
-    ) -> list[SideValues | None]:
+    ) -> list[Array | None]:
         if self.stage is None:
             return [None] * len(shapes)
         dtype = np.dtype(self.stage.side_dtype)
@@ -235,24 +236,16 @@ class SparseCodec(Codec):
             data = bytes(reader.take(dtype.itemsize * self.stage.side_count(shape)))
             written.append(np.frombuffer(data, dtype))
             self.stage.check_side(written[-1])
-        sides = side_of_each(self.stage, written, len(shapes))
-        return [SideValues(side, shape) for side, shape in zip(sides, shapes, strict=True)]
+        return [*side_of_each(self.stage, written, len(shapes))]
 
-    def _weights(
-        self,
-        codes: Array,
-        number: int,
-        positions: Array,
-        side: SideValues | None,
-        near: Array | None,
-    ) -> Array:
+    def _weights(self, codes: Array, number: int, places: Places, side: Array | None) -> Array:
         if self.stage is not None and side is not None:
-            return self.stage.from_codes(codes, positions, side.shape, side.values, near)
-        if near is None:
+            return self.stage.from_codes(codes, places, side)
+        if places.base is None:
             return codes if number == PCODEC else float_values(codes)
         if number == PCODEC:
             codes = zigzag(codes.view(np.uint32))
-        return add_differences(codes, near)
+        return add_differences(codes, places.base)
 
 
 def _code_coding(stage: ElementStage) -> int:
