@@ -1,0 +1,243 @@
+"""A generator as a chain of layers whose hidden channels can be cut, merged and added.
+
+O outputs of a layer, I inputs, P positions of its kernel, B batch, L latent, H channels, N numbers.
+
+The networks are plain chains, so slicing their arrays takes fewer lines than to teach Torch-Pruning
+that the first layer's rows are channels times vectors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan.dcgan import DepthGenerator
+from flwr_gan.gan.networks import Generator, SampleGenerator
+
+_Layer = nn.Linear | nn.Conv1d | nn.ConvTranspose2d
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """One layer of the chain, whatever the order of axes in its network.
+
+    Parameters
+    ----------
+    weight_OIP : ndarray of float32
+        What each output takes from each input, at each position of the kernel.
+    bias_O : ndarray of float32 or None
+        None where the layer has no bias.
+    """
+
+    weight_OIP: NDArray[np.float32]
+    bias_O: NDArray[np.float32] | None
+
+    def outputs(self, kept: NDArray[np.integer]) -> "Link":
+        """Return the layer with some of its outputs."""
+        bias_O = None if self.bias_O is None else self.bias_O[kept]
+        return Link(self.weight_OIP[kept], bias_O)
+
+    def inputs(self, kept: NDArray[np.integer]) -> "Link":
+        """Return the layer with some of its inputs."""
+        return Link(self.weight_OIP[:, kept], self.bias_O)
+
+
+def channel_counts(generator: SampleGenerator) -> tuple[int, ...]:
+    """Return the number of channels of each hidden layer.
+
+    Raises
+    ------
+    ConfigError
+        If the generator is not of a class that is known here.
+    """
+    return tuple(len(link.weight_OIP) for link in links_of(generator)[:-1])
+
+
+def links_of(generator: SampleGenerator) -> list[Link]:
+    """Return copies of a generator's layers, from the latent vector to the sample.
+
+    Raises
+    ------
+    ConfigError
+        If the generator is not of a class that is known here.
+    """
+    links = []
+    for layer in _layers(generator):
+        weight = layer.weight.detach().cpu()
+        if isinstance(layer, nn.Linear):  # rows are channels times vectors
+            weight = weight.reshape(-1, generator.num_vectors, weight.shape[1]).transpose(1, 2)
+        elif isinstance(layer, nn.ConvTranspose2d):
+            weight = weight.transpose(0, 1).flatten(2)
+        bias = None if layer.bias is None else layer.bias.detach().cpu().numpy().copy()
+        links.append(Link(np.array(weight.numpy(), dtype=np.float32, order="C"), bias))
+    return links
+
+
+def generator_from(links: Sequence[Link], like: SampleGenerator) -> SampleGenerator:
+    """Return a generator of the class and the sample shape of another, with layers of its own.
+
+    Parameters
+    ----------
+    links : sequence of Link
+        As many as ``like`` has; they decide the channels.
+    like : SampleGenerator
+        Not changed.
+    """
+    generator = resized(like, [len(link.weight_OIP) for link in links[:-1]])
+    with torch.no_grad():
+        for layer, link in zip(_layers(generator), links, strict=True):
+            weight = torch.from_numpy(link.weight_OIP)
+            if isinstance(layer, nn.Linear):
+                weight = weight.transpose(1, 2).flatten(0, 1)
+            elif isinstance(layer, nn.ConvTranspose2d):
+                weight = weight.transpose(0, 1)
+            layer.weight.copy_(weight.reshape(layer.weight.shape))
+            if layer.bias is not None and link.bias_O is not None:
+                layer.bias.copy_(torch.from_numpy(link.bias_O))
+    return generator
+
+
+def resized(like: SampleGenerator, channels: Sequence[int], *, seed: int = 0) -> SampleGenerator:
+    """Return a freshly drawn generator of the class of another, with other channels.
+
+    Parameters
+    ----------
+    like : SampleGenerator
+        Gives class, sample shape, number of classes and latent length.
+    channels : sequence of int
+        Channels of each hidden layer.
+    seed : int
+        Seed of the weights.
+
+    Raises
+    ------
+    ConfigError
+        If the generator is not of a class that is known here.
+    """
+    if isinstance(like, DepthGenerator):
+        return DepthGenerator(
+            channels, num_classes=like.num_classes, latent_dim=like.latent_dim, seed=seed
+        )
+    if isinstance(like, Generator):
+        return Generator(
+            like.num_vectors,
+            like.num_components,
+            like.num_classes,
+            latent_dim=like.latent_dim,
+            channels=channels,
+            kernel_size=like.conv1.kernel_size[0],
+            seed=seed,
+        )
+    raise _unknown(like)
+
+
+def cut(generator: SampleGenerator, kept: Sequence[NDArray[np.integer]]) -> SampleGenerator:
+    """Return the generator without some channels; what is left keeps its weights.
+
+    It gives what the whole generator gives when those channels are zero.
+
+    Parameters
+    ----------
+    generator : SampleGenerator
+        Not changed.
+    kept : sequence of int ndarrays
+        For each hidden layer the channels that stay, in order.
+    """
+    links = links_of(generator)
+    for at, channels in enumerate(kept):
+        links[at] = links[at].outputs(channels)
+        links[at + 1] = links[at + 1].inputs(channels)
+    return generator_from(links, generator)
+
+
+@torch.no_grad()
+def feature_maps(generator: SampleGenerator, z_BL: Tensor, y_B: Tensor) -> list[Tensor]:
+    """Return what each hidden layer gives after its ReLU.
+
+    Parameters
+    ----------
+    generator : SampleGenerator
+        Not changed.
+    z_BL, y_B : Tensor
+        Latent vectors and int64 labels.
+
+    Returns
+    -------
+    list of float32 Tensor, shape (B, H, N)
+        H channels of N numbers a sample.
+    """
+    found: list[Tensor] = []
+
+    def keep(layer: nn.Module, inputs: object, output: Tensor) -> None:
+        found.append(F.relu(output))
+
+    hooks = [layer.register_forward_hook(keep) for layer in _layers(generator)[:-1]]
+    try:
+        generator(z_BL, y_B)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    counts = channel_counts(generator)
+    return [maps.reshape(len(z_BL), count, -1) for maps, count in zip(found, counts, strict=True)]
+
+
+def widen(generator: SampleGenerator, channels: Sequence[int], *, seed: int = 0) -> SampleGenerator:
+    """Return a generator with more channels that gives the same samples, up to rounding.
+
+    New filters are drawn as in a new network, and the layer behind them takes nothing from them at
+    first: its weights for them are zero. Copies of filters (Net2Wider; Chen et al., 2016) keep the
+    function too, but get equal gradients and would stay copies.
+
+    Parameters
+    ----------
+    generator : SampleGenerator
+        Not changed.
+    channels : sequence of int
+        Channels of each hidden layer, no fewer than there are.
+    seed : int
+        Seed of the new filters.
+
+    Raises
+    ------
+    ConfigError
+        If a layer would become narrower.
+    """
+    before = channel_counts(generator)
+    grows = [new >= old for new, old in zip(channels, before, strict=False)]
+    if len(channels) != len(before) or not all(grows):
+        raise ConfigError(
+            f"channels={list(channels)} is not allowed: give at least {list(before)}, "
+            "a generator is widened"
+        )
+    wide = links_of(resized(generator, channels, seed=seed))
+    for new, old in zip(wide, links_of(generator), strict=True):
+        outputs, inputs, _ = old.weight_OIP.shape
+        new.weight_OIP[:outputs, inputs:] = 0
+        new.weight_OIP[:outputs, :inputs] = old.weight_OIP
+        if new.bias_O is not None and old.bias_O is not None:
+            new.bias_O[:outputs] = old.bias_O
+    return generator_from(wide, generator)
+
+
+def _layers(generator: SampleGenerator) -> list[_Layer]:
+    layers: list[nn.Module] = []
+    if isinstance(generator, DepthGenerator):
+        layers = list(generator.layers)
+    elif isinstance(generator, Generator):
+        layers = [generator.fc, generator.conv1, generator.conv2]
+    known = [layer for layer in layers if isinstance(layer, _Layer)]
+    if not layers or len(known) < len(layers):
+        raise _unknown(generator)
+    return known
+
+
+def _unknown(generator: SampleGenerator) -> ConfigError:
+    return ConfigError(
+        f"channels of this {type(generator).__name__} cannot be cut: "
+        "give a Generator or a DepthGenerator with layers of its own"
+    )

@@ -1,0 +1,128 @@
+"""Which channels go, and what the next layer makes of it.
+
+H channels of a layer, B samples, L latent, N numbers of a channel over all samples.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.methods.chain import (
+    Link,
+    channel_counts,
+    cut,
+    feature_maps,
+    generator_from,
+    links_of,
+)
+
+Kept = list[NDArray[np.intp]]
+
+
+def kept_counts(channels: Sequence[int], fraction: float) -> tuple[int, ...]:
+    """Return how many channels each layer keeps when a fraction of each goes.
+
+    ``round(fraction * H)`` go, but one stays whatever the fraction.
+
+    Raises
+    ------
+    ConfigError
+        If no layer would lose a channel.
+    """
+    counts = tuple(max(1, count - round(fraction * count)) for count in channels)
+    if counts == tuple(channels):
+        raise ConfigError(
+            f"method.fraction={fraction!r} is not allowed: of {list(channels)} channels in the "
+            "hidden layers none would go; give a larger share, below 1"
+        )
+    return counts
+
+
+def largest_filters(generator: SampleGenerator, counts: Sequence[int]) -> Kept:
+    """Return for each hidden layer the channels whose filters have the largest norm (L2).
+
+    Biases are not counted. Of equal norms the first in order go.
+    """
+    return [
+        largest(np.linalg.norm(link.weight_OIP.reshape(len(link.weight_OIP), -1), axis=1), count)
+        for link, count in zip(links_of(generator), counts, strict=False)
+    ]
+
+
+def random_filters(generator: SampleGenerator, counts: Sequence[int], rng: torch.Generator) -> Kept:
+    """Return for each hidden layer channels drawn at random; the control of every criterion."""
+    return [
+        largest(torch.rand(width, generator=rng, device=rng.device).cpu().numpy(), count)
+        for width, count in zip(channel_counts(generator), counts, strict=True)
+    ]
+
+
+def largest(score_H: NDArray[np.floating], count: int) -> NDArray[np.intp]:
+    """Return the indices of exactly ``count`` largest scores, in order of indices."""
+    order = np.argsort(score_H, kind="stable")
+    return np.sort(order[len(order) - count :])
+
+
+def merge_similar(
+    generator: SampleGenerator,
+    counts: Sequence[int],
+    z_BL: Tensor,
+    y_B: Tensor,
+    *,
+    absorb: bool,
+) -> SampleGenerator:
+    """Return the generator without the channels that are most like another one.
+
+    Layer after layer, the two channels whose feature maps have the highest cosine are found, and
+    the one of the smaller norm goes, until ``counts`` are left. A map that is zero throughout
+    counts as equal to any other.
+
+    Parameters
+    ----------
+    generator : SampleGenerator
+        Not changed.
+    counts : sequence of int
+        Channels that each hidden layer keeps.
+    z_BL, y_B : Tensor
+        Latent vectors and labels of the samples that the maps are looked at on.
+    absorb : bool
+        The weights that the next layer has for a channel that goes are added to those for its
+        like, times the factor that fits the one map to the other best.
+    """
+    for at, count in enumerate(counts):
+        # the maps of a layer follow from what is left of the layers before it
+        maps_BHN = feature_maps(generator, z_BL, y_B)[at]
+        maps_HN = maps_BHN.transpose(0, 1).flatten(1).double()
+        gram_HH = (maps_HN @ maps_HN.T).cpu().numpy()
+        links = links_of(generator)
+        kept, links[at + 1] = _merge(gram_HH, links[at + 1], count, absorb=absorb)
+        channels = [np.arange(width) for width in channel_counts(generator)]
+        channels[at] = kept
+        generator = cut(generator_from(links, generator), channels)
+    return generator
+
+
+def _merge(
+    gram_HH: NDArray[np.float64], after: Link, count: int, *, absorb: bool
+) -> tuple[NDArray[np.intp], Link]:
+    """Return the channels that stay, and the next layer with what it absorbs."""
+    norm_H = np.sqrt(np.diag(gram_HH))
+    scale_HH = np.outer(norm_H, norm_H)
+    likeness_HH = np.where(scale_HH > 0, gram_HH / np.where(scale_HH > 0, scale_HH, 1), 1.0)
+    np.fill_diagonal(likeness_HH, -np.inf)
+    weight_OIP = after.weight_OIP.astype(np.float64)
+    kept_H = np.ones(len(norm_H), dtype=bool)
+    for _ in range(len(norm_H) - count):
+        pair = np.unravel_index(np.argmax(likeness_HH), likeness_HH.shape)
+        stays, goes = sorted(pair, key=lambda channel: -norm_H[channel])
+        if absorb and norm_H[stays] > 0:
+            factor = gram_HH[stays, goes] / gram_HH[stays, stays]
+            weight_OIP[:, stays] += factor * weight_OIP[:, goes]
+        kept_H[goes] = False
+        likeness_HH[goes] = likeness_HH[:, goes] = -np.inf
+    return np.flatnonzero(kept_H), Link(weight_OIP.astype(np.float32), after.bias_O)

@@ -1,0 +1,159 @@
+"""A codebook whose centroids are trained (Han et al., 2016), what the survey calls encoding.
+
+K centroids; B batch, L latent.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from flwr_gan.compress.codebook import LEAST, MOST, SCOPES
+from flwr_gan.compress.stage import SMALLEST
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
+from flwr_gan.methods.base import Method, TrainedGan, train_further
+from flwr_gan.methods.decoded import Arrays, StageChain
+from flwr_gan.methods.settings import require, require_word
+
+_NETWORK = "network"
+
+
+class CodebookTuning(Method):
+    """K-means once, by the stage ``codebook``; then its centroids are trained, the indices fixed.
+
+    The gradient of a centroid is the sum over the weights that it stands for. Each layer, or the
+    network, has at most K values besides zero, so a payload of ``codebook:K:SCOPE`` is exact.
+
+    Weights that are exactly zero at the start count as pruned, as on the wire, and stay zero; a
+    centroid that training takes to zero becomes 2**-149, so that its weights stay in the mask.
+
+    Parameters
+    ----------
+    size : int
+        K, 2 to 256.
+    scope : {"layer", "network"}
+        One codebook for each array, or one for all.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is not allowed.
+    """
+
+    def __init__(self, *, size: int = 16, scope: str = "layer") -> None:
+        whole = isinstance(size, int) and not isinstance(size, bool)
+        sound = whole and LEAST <= size <= MOST
+        require("size", size, sound, f"a whole number from {LEAST} to {MOST}")
+        require_word("scope", scope, SCOPES)
+        self._shared = scope == "network"
+        self._chain = StageChain(f"codebook:{size}:{scope}")
+
+    def student(self, generator: SampleGenerator) -> SampleGenerator:
+        """Return a copy: the form does not change."""
+        return deepcopy(generator)
+
+    def compress(
+        self,
+        gan: TrainedGan,
+        *,
+        iterations: int,
+        rng: torch.Generator,
+        progress: str | None = None,
+    ) -> SampleGenerator:
+        """Train the centroids; return a generator whose weights are their values."""
+        decoded = self._chain.decode_first(network_arrays(gan.generator))
+        tuned = CodebookGenerator(gan.generator, decoded, shared=self._shared)
+        train_further(gan, tuned, iterations=iterations, rng=rng, progress=progress)
+        compressed = deepcopy(gan.generator)
+        load_network_arrays(compressed, tuned.arrays())
+        return compressed
+
+
+class CodebookGenerator(SampleGenerator):
+    """A generator whose parameters are centroids; each weight is one of them, or zero.
+
+    Parameters
+    ----------
+    generator : SampleGenerator
+        Gives the layers; copied.
+    arrays : mapping from str to float32 ndarray
+        Weights that have few values, by name; zeros are pruned.
+    shared : bool
+        One codebook for all arrays, in place of one for each.
+    """
+
+    def __init__(
+        self,
+        generator: SampleGenerator,
+        arrays: Mapping[str, NDArray[np.float32]],
+        *,
+        shared: bool,
+    ) -> None:
+        super().__init__()
+        self.num_vectors = generator.num_vectors
+        self.num_components = generator.num_components
+        self.num_classes = generator.num_classes
+        self.latent_dim = generator.latent_dim
+        self.layers = _without_parameters(generator)
+        groups = {_NETWORK: list(arrays)} if shared else {name: [name] for name in arrays}
+        self._book_of = {name: book for book, names in groups.items() for name in names}
+        self.register_buffer("zero", torch.zeros(1), persistent=False)
+        self.centroids = nn.ParameterDict()
+        self._indices: dict[str, Tensor] = {}
+        for book, names in groups.items():
+            values = np.concatenate([arrays[name].reshape(-1) for name in names])
+            found = np.unique(values[values != 0])
+            if len(found):
+                self.centroids[_key(book)] = nn.Parameter(as_tensor(found))
+            for name in names:
+                index = np.searchsorted(found, arrays[name])
+                # The place behind the last centroid holds the zero of pruned weights.
+                self._indices[name] = as_tensor(np.where(arrays[name] != 0, index, len(found)))
+
+    def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
+        """Generate ``x_BTC`` with the centroids as weights."""
+        x_BTC: Tensor = functional_call(self.layers, self._weights(), (z_BL, y_B))
+        return x_BTC
+
+    def arrays(self) -> Arrays:
+        """Return the weights; none but pruned ones are zero."""
+        found = {}
+        for name, weight in self._weights(least=SMALLEST).items():
+            found[name] = weight.detach().cpu().numpy()
+        return found
+
+    def _weights(self, *, least: float | None = None) -> dict[str, Tensor]:
+        """Look up the weights; ``least`` stands for centroids that are zero, if it is given."""
+        weights = {}
+        zero = self.get_buffer("zero")
+        for name, index in self._indices.items():
+            key = _key(self._book_of[name])
+            book = zero
+            if key in self.centroids:
+                centroids = self.centroids[key]
+                if least is not None:
+                    centroids = centroids.masked_fill(centroids == 0, least)
+                book = torch.cat([centroids, zero])
+            flat = torch.index_select(book, 0, index.to(book.device).view(-1))
+            weights[name] = flat.view(index.shape)
+        return weights
+
+
+def _key(book: str) -> str:
+    """Return a name that a parameter may have: dots part the names of modules."""
+    return book.replace(".", "/")
+
+
+def _without_parameters(generator: SampleGenerator) -> SampleGenerator:
+    """Return a copy that has buffers in the place of its parameters, to be called with others."""
+    copy = deepcopy(generator)
+    for module in copy.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach())
+    return copy

@@ -1,0 +1,68 @@
+"""Weights as a receiver decodes them: the wire's own stages, so that training sees what travels."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flwr_gan.codecs import get_codec
+from flwr_gan.codecs.arrays import Array, ArraySpec
+from flwr_gan.compress import stage_names
+from flwr_gan.errors import CodecError, ConfigError
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+class StageChain:
+    """Stages of a codec spec, without the codec behind them, which loses nothing.
+
+    Parameters
+    ----------
+    spec : str
+        One stage or several, such as ``"quantize:int4:channel"`` or
+        ``"prune:magnitude:0.8+quantize:int4"``.
+
+    Raises
+    ------
+    ConfigError
+        If this names no stages.
+    """
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        if not isinstance(spec, str):
+            raise ConfigError(
+                f"method.stage={spec!r} is not allowed: give the spec of a stage, such as "
+                f"quantize:int4; stages: {', '.join(stage_names())}"
+            )
+        try:
+            self._codec = get_codec(f"{spec}+raw")
+        except CodecError as error:
+            raise ConfigError(f"method.stage={spec!r} is not allowed: {error}") from error
+
+    def decode(self, arrays: Mapping[str, Array]) -> Arrays:
+        """Return float32 arrays as they are after coding and decoding.
+
+        Raises
+        ------
+        CodecError
+            If a weight cannot be coded, such as NaN or one that is beyond the range.
+        """
+        specs = [ArraySpec(array.shape, array.dtype) for array in arrays.values()]
+        body = self._codec.encode_bundle(list(arrays.values()))
+        return dict(zip(arrays, self._codec.decode_bundle(body, specs), strict=True))
+
+    def decode_first(self, arrays: Mapping[str, Array]) -> Arrays:
+        """Decode the weights that a training starts from.
+
+        Raises
+        ------
+        ConfigError
+            If they cannot be coded: the setting does not fit the generator.
+        """
+        try:
+            return self.decode(arrays)
+        except CodecError as error:
+            raise ConfigError(
+                f"method.stage={self.spec!r} does not fit this generator: {error}"
+            ) from error

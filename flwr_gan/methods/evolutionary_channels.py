@@ -1,0 +1,184 @@
+"""Channels chosen by evolution (Shu et al., 2019, as the survey, paper 002, describes it).
+
+B samples, D filters in all hidden layers together.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.methods.base import Method, TrainedGan, train_further
+from flwr_gan.methods.chain import channel_counts, cut, resized
+from flwr_gan.methods.channel_criteria import kept_counts, largest_filters
+from flwr_gan.methods.channels import draw_latents
+from flwr_gan.methods.genetic import Bits, GeneticSearch, SearchResult
+from flwr_gan.methods.settings import (
+    require,
+    require_amount,
+    require_count,
+    require_share,
+    require_word,
+)
+
+LAYER_COUNTS = ("fixed", "free")
+
+
+class EvolutionaryChannels(Method):
+    """A genetic search for the filters that stay, then training of what is left.
+
+    A string has one bit a filter; 0 cuts it. Its fitness is ``1 / (size + w distance)``: size is
+    the share of the parameters that is left, distance the mean squared difference between the
+    critic's scores of the cut and of the whole generator for the same latent vectors and labels,
+    over the variance of the latter, for critics have no scale of their own. The third term of Shu
+    et al., the cycle loss, needs paired generators and is left out. The search is no training and
+    does not count as iterations; it takes at most ``population * (generations + 1)`` passes of
+    ``samples`` samples through generator and critic.
+
+    Parameters
+    ----------
+    fraction : float
+        Share of the channels that goes, in (0, 1): of each hidden layer where ``layer_counts`` is
+        fixed, else of the strings of the first generation alone.
+    layer_counts : str
+        ``"fixed"``: every string keeps the same number of channels in each layer, so that the form
+        is known beforehand. ``"free"``: any number; size and distance settle it.
+    population, generations : int
+        Strings of a generation, and generations after the first.
+    mutation : float
+        Chance that a bit flips, in (0, 1).
+    elite : int
+        Fittest strings that survive unchanged, so that fitness never falls.
+    distance_weight : float
+        w; with fixed layer counts the size is the same for all and w changes no ranking.
+    samples : int
+        B, generated samples that the scores are compared on.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is of the wrong type or out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        fraction: float = 0.5,
+        layer_counts: str = "fixed",
+        population: int = 24,
+        generations: int = 20,
+        mutation: float = 0.02,
+        elite: int = 2,
+        distance_weight: float = 10.0,
+        samples: int = 256,
+    ) -> None:
+        require_share("fraction", fraction)
+        require_word("layer_counts", layer_counts, LAYER_COUNTS)
+        require_count("population", population, least=2)
+        require_count("generations", generations, least=0)
+        require_share("mutation", mutation)
+        require_count("elite", elite)
+        allowed = f"less than method.population={population}"
+        require("elite", elite, elite < population, allowed)
+        require_amount("distance_weight", distance_weight)
+        require_count("samples", samples, least=2)
+        self.fraction = fraction
+        self.layer_counts = layer_counts
+        self.population = population
+        self.generations = generations
+        self.mutation = mutation
+        self.elite = elite
+        self.distance_weight = distance_weight
+        self.samples = samples
+
+    def student(self, generator: SampleGenerator) -> SampleGenerator:
+        """Return a generator of the same class with the channels that stay.
+
+        Raises
+        ------
+        ConfigError
+            If ``layer_counts`` is free: then the search decides, or if nothing would go.
+        """
+        counts = kept_counts(channel_counts(generator), self.fraction)
+        if self.layer_counts == "free":
+            raise ConfigError(
+                "method.layer_counts='free': the search decides how many channels stay, so the "
+                "form is not known before it; give fixed"
+            )
+        return resized(generator, counts)
+
+    def compress(
+        self,
+        gan: TrainedGan,
+        *,
+        iterations: int,
+        rng: torch.Generator,
+        progress: str | None = None,
+    ) -> SampleGenerator:
+        """Return the fittest cut generator, trained for ``iterations`` updates."""
+        found = self.search(gan, rng)
+        student = cut(gan.generator, _split(found.bits_D, channel_counts(gan.generator)))
+        train_further(gan, student, iterations=iterations, rng=rng, progress=progress)
+        return student
+
+    def search(self, gan: TrainedGan, rng: torch.Generator) -> SearchResult:
+        """Return the fittest string of bits, and how fitness rose.
+
+        Parameters
+        ----------
+        gan : TrainedGan
+            Not changed.
+        rng : torch.Generator
+            Advances.
+        """
+        generator = gan.generator
+        widths = channel_counts(generator)
+        counts = kept_counts(widths, self.fraction)
+        z_BL, y_B = draw_latents(gan, self.samples, rng)
+        critic_device = next(gan.critic.parameters()).device
+
+        @torch.no_grad()
+        def scores(network: SampleGenerator) -> NDArray[np.float64]:
+            x_BTC = network.to(z_BL.device)(z_BL, y_B)
+            score_B = gan.critic(x_BTC.to(critic_device), y_B.to(critic_device))
+            array: NDArray[np.float64] = score_B.double().cpu().numpy()
+            return array
+
+        whole_B = scores(generator)
+        scale = float(whole_B.var()) or 1.0
+        size = _parameter_count(generator)
+
+        def fitness(bits_D: Bits) -> float:
+            student = cut(generator, _split(bits_D, widths))
+            distance = float(np.mean((scores(student) - whole_B) ** 2)) / scale
+            share = _parameter_count(student) / size
+            return 1 / (share + self.distance_weight * distance)
+
+        seed = torch.randint(2**63 - 1, (1,), generator=rng, device=rng.device)
+        draw = np.random.default_rng(int(seed))
+        genetic = GeneticSearch(
+            layers=widths,
+            ones=counts if self.layer_counts == "fixed" else None,
+            population=self.population,
+            generations=self.generations,
+            mutation=self.mutation,
+            elite=self.elite,
+        )
+        # the choice by magnitude takes part, so that the search never ends below it
+        first = [_join(largest_filters(generator, counts), widths)]
+        first += [draw.random(sum(widths)) >= self.fraction for _ in range(self.population - 1)]
+        return genetic.run(first, fitness, draw)
+
+
+def _parameter_count(generator: SampleGenerator) -> int:
+    return sum(parameter.numel() for parameter in generator.parameters())
+
+
+def _split(bits_D: Bits, widths: tuple[int, ...]) -> list[NDArray[np.intp]]:
+    return [np.flatnonzero(layer) for layer in np.split(bits_D, np.cumsum(widths)[:-1])]
+
+
+def _join(kept: list[NDArray[np.intp]], widths: tuple[int, ...]) -> Bits:
+    layers = [np.isin(np.arange(width), k) for width, k in zip(widths, kept, strict=True)]
+    return np.concatenate(layers)

@@ -1,0 +1,138 @@
+"""Train, expand, prune: a generator grows to its size and shrinks again while it is trained.
+
+Song et al. as the survey, paper 002, describes it.
+"""
+
+import torch
+
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.methods.base import Method, TrainedGan, train_further
+from flwr_gan.methods.chain import channel_counts, resized, widen
+from flwr_gan.methods.channel_criteria import kept_counts, merge_similar
+from flwr_gan.methods.channels import draw_latents
+from flwr_gan.methods.settings import require, require_count, require_share, require_switch
+
+
+class TrainExpandPrune(Method):
+    """Trains a narrow seed network, widens it by new filters, prunes what became alike.
+
+    1. The seed, drawn anew, has ``1 - seed_fraction`` of the teacher's channels; it is trained
+       against a copy of the GAN's critic, which goes on through all phases.
+    2. It is widened to the teacher's channels in ``expansions`` equal steps, with training after
+       each. New filters are drawn as in a new network, and the layer behind starts with zero
+       weights for them: the samples stay the same and every filter learns something of its own.
+    3. Of the channels whose feature maps are most alike one goes, until a ``fraction`` of each
+       hidden layer is gone; the rest of the training is fine-tuning.
+
+    Of the teacher only the sizes are used: its weights are not.
+
+    Parameters
+    ----------
+    fraction : float
+        Share of the teacher's channels that the generator that comes out lacks, in (0, 1).
+    seed_fraction : float
+        Share of the teacher's channels that the seed network lacks, in (0, 1).
+    expansions : int
+        Steps from the seed to the full width.
+    seed_share, wide_share : float
+        Shares of the training that the seed and the widened networks get, in (0, 1), less than 1
+        together; fine-tuning gets what is left.
+    absorb : bool
+        The next layer's weights for a channel that goes are added to those for its like.
+    samples : int
+        Generated samples that feature maps are compared on.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is of the wrong type or out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        fraction: float = 0.5,
+        seed_fraction: float = 0.5,
+        expansions: int = 1,
+        seed_share: float = 0.4,
+        wide_share: float = 0.3,
+        absorb: bool = True,
+        samples: int = 256,
+    ) -> None:
+        require_share("fraction", fraction)
+        require_share("seed_fraction", seed_fraction)
+        require_count("expansions", expansions)
+        require_share("seed_share", seed_share)
+        require_share("wide_share", wide_share)
+        fits = seed_share + wide_share < 1
+        require("wide_share", wide_share, fits, f"less than 1 - method.seed_share={seed_share}")
+        require_switch("absorb", absorb)
+        require_count("samples", samples)
+        self.fraction = fraction
+        self.seed_fraction = seed_fraction
+        self.expansions = expansions
+        self.seed_share = seed_share
+        self.wide_share = wide_share
+        self.absorb = absorb
+        self.samples = samples
+
+    def student(self, generator: SampleGenerator) -> SampleGenerator:
+        """Return a generator of the same class with the channels that stay."""
+        return resized(generator, kept_counts(channel_counts(generator), self.fraction))
+
+    def widths(self, generator: SampleGenerator) -> list[tuple[int, ...]]:
+        """Return the channels of the seed and after each expansion, the teacher's at last."""
+        full = channel_counts(generator)
+        seed = kept_counts(full, self.seed_fraction)
+        return [
+            tuple(
+                narrow + round((wide - narrow) * step / self.expansions)
+                for narrow, wide in zip(seed, full, strict=True)
+            )
+            for step in range(self.expansions + 1)
+        ]
+
+    def compress(
+        self,
+        gan: TrainedGan,
+        *,
+        iterations: int,
+        rng: torch.Generator,
+        progress: str | None = None,
+    ) -> SampleGenerator:
+        """Return a generator with fewer channels; all phases together take ``iterations``."""
+        counts = kept_counts(channel_counts(gan.generator), self.fraction)
+        seed, *wider = self.widths(gan.generator)
+        seed_end = round(iterations * self.seed_share)
+        wide_end = round(iterations * (self.seed_share + self.wide_share))
+        ends = [
+            seed_end + round((wide_end - seed_end) * step / self.expansions)
+            for step in range(self.expansions + 1)
+        ]
+        student = resized(gan.generator, seed, seed=_drawn_seed(rng))
+        critic = train_further(gan, student, iterations=seed_end, rng=rng, progress=progress)
+        for channels, start, end in zip(wider, ends[:-1], ends[1:], strict=True):
+            student = widen(student, channels, seed=_drawn_seed(rng))
+            train_further(
+                gan,
+                student,
+                iterations=end - start,
+                rng=rng,
+                critic=critic,
+                progress=progress,
+            )
+        z_BL, y_B = (part.cpu() for part in draw_latents(gan, self.samples, rng))
+        student = merge_similar(student, counts, z_BL, y_B, absorb=self.absorb)
+        train_further(
+            gan,
+            student,
+            iterations=iterations - wide_end,
+            rng=rng,
+            critic=critic,
+            progress=progress,
+        )
+        return student
+
+
+def _drawn_seed(rng: torch.Generator) -> int:
+    return int(torch.randint(2**63 - 1, (1,), generator=rng, device=rng.device))

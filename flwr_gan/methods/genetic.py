@@ -1,0 +1,109 @@
+"""A genetic search over strings of bits, one bit a filter.
+
+D bits in all, P strings of a generation.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """What a search found.
+
+    Parameters
+    ----------
+    bits_D : ndarray of bool
+        The fittest string.
+    fitness : tuple of float
+        Fitness of the fittest of each generation, the first included; it never falls.
+    """
+
+    bits_D: Bits
+    fitness: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneticSearch:
+    """Selection by tournaments of two, uniform crossover, mutation, and an elite that survives.
+
+    Parameters
+    ----------
+    layers : tuple of int
+        Bits of each layer.
+    ones : tuple of int or None
+        Ones that each layer must have; None: any number but zero.
+    population : int
+        P.
+    generations : int
+        Generations after the first; 0 takes the best of the first.
+    mutation : float
+        Chance that a bit of a child flips.
+    elite : int
+        Fittest strings that go into the next generation unchanged, at least 1.
+    """
+
+    layers: tuple[int, ...]
+    ones: tuple[int, ...] | None
+    population: int
+    generations: int
+    mutation: float
+    elite: int
+
+    def run(
+        self, first: Sequence[Bits], fitness: Callable[[Bits], float], rng: np.random.Generator
+    ) -> SearchResult:
+        """Search for a string of high fitness.
+
+        Parameters
+        ----------
+        first : sequence of bool ndarrays, shape (D,)
+            The first generation; it is repaired where it breaks the rule of ``ones``.
+        fitness : callable
+            Higher is better; asked once for each string that is met.
+        rng : numpy.random.Generator
+            Advances.
+        """
+        known: dict[bytes, float] = {}
+
+        def value(bits_D: Bits) -> float:
+            key = bits_D.tobytes()
+            if key not in known:
+                known[key] = fitness(bits_D)
+            return known[key]
+
+        generation = sorted((self.repair(bits, rng) for bits in first), key=value, reverse=True)
+        best = [value(generation[0])]
+        for _ in range(self.generations):
+            children = [self._child(generation, rng) for _ in range(self.population - self.elite)]
+            # sorting is stable, so among equals the older string stays in front
+            generation = sorted(generation[: self.elite] + children, key=value, reverse=True)
+            best.append(value(generation[0]))
+        return SearchResult(generation[0], tuple(best))
+
+    def repair(self, bits_D: Bits, rng: np.random.Generator) -> Bits:
+        """Return the string with as many ones in each layer as there must be.
+
+        Bits that have to flip are drawn at random.
+        """
+        repaired = bits_D.copy()
+        ends = np.cumsum(self.layers)
+        for at, end in enumerate(ends):
+            layer = repaired[end - self.layers[at] : end]  # a view
+            have = int(layer.sum())
+            want = max(1, have) if self.ones is None else self.ones[at]
+            candidates = np.flatnonzero(layer if have > want else ~layer)
+            layer[rng.permutation(candidates)[: abs(have - want)]] = have < want
+        return repaired
+
+    def _child(self, ranked: Sequence[Bits], rng: np.random.Generator) -> Bits:
+        # strings are sorted, so the lower of two places wins a tournament
+        mother, father = rng.integers(len(ranked), size=(2, 2)).min(axis=1)
+        crossed = np.where(rng.random(sum(self.layers)) < 0.5, ranked[mother], ranked[father])
+        flips = rng.random(sum(self.layers)) < self.mutation
+        return self.repair(crossed ^ flips, rng)

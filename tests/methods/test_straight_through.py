@@ -1,0 +1,249 @@
+"""Training under a stage: what passes see, where gradients go, what comes out, what it gains."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from flwr_gan.errors import ConfigError, TrainingError
+from flwr_gan.gan import sample, torch_threads
+from flwr_gan.gan.weights import network_arrays
+from flwr_gan.methods import train_further
+from flwr_gan.methods.decoded import StageChain
+from flwr_gan.methods.straight_through import DecodedGenerator, StraightThrough
+from flwr_gan.wire import decode_payload, encode_payload
+from tests.methods.small_gans import (
+    CENTRES_KTC,
+    assert_leaves_the_gan_and_repeats,
+    assert_same,
+    image_gan,
+    inputs,
+    loaded,
+    pruned,
+    seeded,
+    stroke_gan,
+    with_arrays,
+)
+
+CONF = Path(__file__).parents[2] / "conf" / "method"
+EXACT = (
+    "ternary",
+    "ternary:channel",
+    "binary",
+    "binary:network",
+    "codebook:8",
+    "codebook:8:network",
+    "cast:fp16",
+    "cast:bf16",
+    "flexpoint",
+    "prune:magnitude:0.5",
+    "quantize:int2",
+)
+ROUNDED = (
+    "quantize:int8:channel",
+    "quantize:int4",
+    "quantize:int3:network",
+    "quantize:affine4",
+    "quantize:affine1:channel",
+    "quantize:em2",
+    "lowrank:rank:3",
+    "prune:magnitude:0.5+quantize:int4",
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with torch_threads(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def strokes():
+    return stroke_gan()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return image_gan()
+
+
+@pytest.fixture(params=["strokes", "images"])
+def gan(request):
+    return request.getfixturevalue(request.param)
+
+
+def received(arrays, stage):
+    return decode_payload(encode_payload(arrays, codec=f"{stage}+sparse"))
+
+
+@pytest.mark.parametrize("stage", ["quantize:int4:channel", "binary", "codebook:8:network"])
+def test_a_pass_computes_what_the_receiver_would(gan, stage):
+    seen = DecodedGenerator(gan.generator, StageChain(stage))
+    arrays = received(network_arrays(gan.generator), stage)
+    expected = loaded(gan.generator, arrays)(*inputs(gan.generator))
+    assert torch.equal(seen(*inputs(gan.generator)), expected)
+    assert not torch.equal(expected, gan.generator(*inputs(gan.generator)))
+
+
+@pytest.mark.parametrize("stage", ["quantize:int4", "ternary"])
+def test_float_weights_get_the_gradient_of_the_decoded_ones(gan, stage):
+    seen = DecodedGenerator(gan.generator, StageChain(stage))
+    plain = loaded(gan.generator, received(network_arrays(gan.generator), stage))
+    for network in (seen, plain):
+        network(*inputs(plain)).square().sum().backward()
+    for (name, weight), (_, other) in zip(
+        seen.named_parameters(), plain.named_parameters(), strict=True
+    ):
+        assert torch.equal(weight.grad, other.grad), name
+    assert any(bool(weight.grad.any()) for weight in seen.parameters())
+
+
+@pytest.mark.parametrize("stage", ["quantize:int4", "codebook:4"])
+def test_without_training_it_is_coding_after_training(gan, stage):
+    made = StraightThrough(stage=stage).compress(gan, iterations=0, rng=seeded())
+    assert_same(network_arrays(made), received(network_arrays(gan.generator), stage))
+
+
+@pytest.mark.parametrize("stage", EXACT + ROUNDED)
+def test_coding_the_result_again_loses_nothing_or_a_rounding(strokes, stage):
+    made = StraightThrough(stage=stage).compress(strokes, iterations=3, rng=seeded())
+    arrays = network_arrays(made)
+    again = received(arrays, stage)
+    if stage in EXACT:
+        assert_same(arrays, again)
+    for name, array in arrays.items():
+        assert np.abs(array - again[name]).max() <= 2.0**-20 * np.abs(array).max(), name
+    lost = received(network_arrays(strokes.generator), stage)["fc.weight"]
+    assert np.abs(lost - network_arrays(strokes.generator)["fc.weight"]).max() > 1e-6
+
+
+@pytest.mark.parametrize("stage", ["ternary", "quantize:em3"])
+def test_transposed_convolutions_and_biases_too(images, stage):
+    made = StraightThrough(stage=stage).compress(images, iterations=2, rng=seeded())
+    arrays = network_arrays(made)
+    again = received(arrays, stage)
+    for name, array in arrays.items():
+        most = 3 if stage == "ternary" else 8
+        assert len(np.unique(array)) <= most, name
+        assert np.abs(array - again[name]).max() <= 2.0**-20 * np.abs(array).max(), name
+
+
+@pytest.mark.parametrize("stage", ["quantize:int2", "binary"])
+def test_pruned_weights_stay_zero_and_no_other_becomes_zero(gan, stage):
+    sparse = pruned(gan)
+    made = StraightThrough(stage=stage).compress(sparse, iterations=3, rng=seeded())
+    start = network_arrays(sparse.generator)
+    for name, array in network_arrays(made).items():
+        np.testing.assert_array_equal(array != 0, start[name] != 0)
+
+
+def test_it_trains_repeats_and_leaves_the_gan_alone(gan):
+    made = assert_leaves_the_gan_and_repeats(StraightThrough(stage="quantize:int4"), gan)
+    start = StraightThrough(stage="quantize:int4").compress(gan, iterations=0, rng=seeded(1))
+    moved = network_arrays(start)
+    assert all(not np.array_equal(a, moved[n]) for n, a in network_arrays(made).items())
+
+
+def test_small_steps_add_up_although_no_code_changes_at_first(strokes):
+    # A float weight that moves by less than half a step is not seen, and not lost either.
+    slow = replace(strokes, config=replace(strokes.config, generator_lr=1e-6))
+    seen = DecodedGenerator(slow.generator, StageChain("ternary"))
+    train_further(slow, seen, iterations=3, rng=seeded())
+    for name, weight in seen.floats.named_parameters():
+        before = slow.generator.get_parameter(name)
+        assert not torch.equal(weight, before)
+        assert torch.allclose(weight, before, atol=1e-5)
+
+
+def test_decoded_weights_are_made_anew_after_so_many_updates(strokes):
+    seen = DecodedGenerator(strokes.generator, StageChain("cast:bf16"), refresh_every=3)
+    shown = []
+    for _ in range(7):
+        with torch.no_grad():
+            seen(*inputs(strokes.generator))
+            seen(*inputs(strokes.generator))  # nothing has changed: no update
+            shown.append(seen._decoded["fc.weight"].clone())
+            for weight in seen.parameters():
+                weight.mul_(1.5)
+    fresh = [not torch.equal(a, b) for a, b in pairwise(shown)]
+    assert fresh == [False, False, True, False, False, True]
+    assert torch.equal(shown[3], (seen.floats.fc.weight / 1.5**4).bfloat16().float())
+
+
+def difference(generator, teacher):
+    """Return the mean squared difference of what two generators make."""
+    given = inputs(teacher, 64)
+    return (generator(*given) - teacher(*given)).square().mean()
+
+
+@pytest.mark.parametrize(
+    ("stage", "factor"), [("quantize:int4", 1.3), ("quantize:int3:channel", 2), ("ternary", 4)]
+)
+def test_training_under_a_stage_beats_coding_after_training(strokes, stage, factor):
+    # The float weights already are the best there are, so any gain is the stage's own.
+    teacher = strokes.generator
+    after = loaded(teacher, received(network_arrays(teacher), stage))
+    seen = DecodedGenerator(teacher, StageChain(stage))
+    adam = torch.optim.Adam(seen.parameters(), lr=1e-3)
+    for _ in range(150):
+        adam.zero_grad()
+        difference(seen, teacher).backward()
+        adam.step()
+    arrays = {name: weight.numpy() for name, weight in seen.decoded().items()}
+    during = loaded(teacher, arrays)
+    assert difference(after, teacher) > factor * difference(during, teacher)
+
+
+def test_adversarial_training_under_one_bit_beats_coding_after_as_much_training():
+    gan = stroke_gan(iterations=100)
+    longer = loaded(gan.generator, network_arrays(gan.generator))
+    train_further(gan, longer, iterations=100, rng=seeded(1))
+    after = loaded(longer, received(network_arrays(longer), "binary"))
+    during = StraightThrough(stage="binary").compress(gan, iterations=100, rng=seeded(1))
+    labels = np.repeat(np.arange(len(CENTRES_KTC)), 200)
+    after_mse, during_mse = (
+        np.mean((sample(made, labels, rng=seeded(5)) - CENTRES_KTC[labels]) ** 2)
+        for made in (after, during)
+    )
+    assert after_mse > 1.3 * during_mse
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"stage": "quantise:int4"}, "method.stage='quantise:int4' .* did you mean 'quantize'"),
+        ({"stage": "quantize:int9"}, "method.stage='quantize:int9' .*allowed: int8, int7"),
+        ({"stage": "sparse"}, "method.stage='sparse' .*allowed: quantize"),
+        ({"stage": "quantize:int4+sparse"}, "unknown stage 'sparse'"),
+        ({"stage": ""}, "method.stage='' "),
+        ({"stage": None}, "method.stage=None .*such as quantize:int4"),
+        ({"stage": "binary", "refresh_every": 0}, "method.refresh_every=0 .* at least 1"),
+        ({"stage": "binary", "refresh_every": 1.5}, "method.refresh_every=1.5 "),
+    ],
+)
+def test_settings_that_are_not_allowed(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        StraightThrough(**settings)
+
+
+def test_the_yaml_names_it():
+    made = instantiate(OmegaConf.load(CONF / "straight_through.yaml"))
+    assert isinstance(made, StraightThrough)
+
+
+def test_weights_that_cannot_be_coded(strokes):
+    large = {n: a * np.float32(1e6) for n, a in network_arrays(strokes.generator).items()}
+    method = StraightThrough(stage="cast:fp16")
+    with pytest.raises(ConfigError, match=r"method\.stage='cast:fp16' does not fit this generator"):
+        method.compress(with_arrays(strokes, large), iterations=1, rng=seeded())
+    seen = DecodedGenerator(strokes.generator, StageChain("cast:fp16"))
+    seen(*inputs(strokes.generator))
+    with torch.no_grad():
+        seen.floats.fc.weight[0, 0] = 1e6
+    with pytest.raises(TrainingError, match=r"cannot be coded any more: cast:fp16.*learning rates"):
+        seen(*inputs(strokes.generator))
