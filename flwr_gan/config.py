@@ -57,7 +57,8 @@ class FederationConfig:
 class RunConfig:
     """All settings of a run, checked.
 
-    `data`, `partition` and `strategy` are nodes with a ``_target_``; build them with `build`.
+    `data`, `partition`, `strategy` and, where one is set, `method` are nodes with a ``_target_``;
+    build them with `build`.
     """
 
     name: str
@@ -78,6 +79,8 @@ class RunConfig:
     strategy: DictConfig
     resolved: DictConfig
     logger: str | None = None
+    method: DictConfig | None = None
+    method_iterations: int | None = None
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
@@ -99,6 +102,9 @@ class RunConfig:
         for spec in codecs:
             get_codec(spec)
         check_logger(self.logger)
+        updates = self.method_iterations
+        allowed = "1 or more, or null"
+        _require(updates is None or updates >= 1, "method_iterations", updates, allowed)
 
     @property
     def folder(self) -> Path:
@@ -237,6 +243,13 @@ def _scalar(node: DictConfig, key: str, kind: type[T]) -> T:
     return value
 
 
+def _count_or_null(node: DictConfig, key: str) -> int | None:
+    value = node.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ConfigError(f"{key}={value}: allowed is {_ALLOWED[int | None]}")
+    return value
+
+
 def _words(node: DictConfig, key: str) -> tuple[str, ...]:
     value = node.get(key, ListConfig([]))
     if not isinstance(value, ListConfig) or not all(isinstance(item, str) for item in value):
@@ -261,10 +274,11 @@ def _folder(key: str, text: str) -> Path:
 
 
 def _validate(node: DictConfig) -> RunConfig:
-    for group in ("gan", "lottery", "federation", "data", "partition", "strategy"):
+    method = [] if node.get("method") is None else ["method"]
+    for group in ("gan", "lottery", "federation", "data", "partition", "strategy", *method):
         if not isinstance(node.get(group), DictConfig):
             raise ConfigError(f"{group}={node.get(group)}: allowed are keys such as {group}.KEY")
-    for group in ("data", "partition", "strategy"):
+    for group in ("data", "partition", "strategy", *method):
         target = node[group].get("_target_")
         if not isinstance(target, str):
             raise ConfigError(f"{group}._target_={target}: allowed is the full name of a callable")
@@ -288,6 +302,8 @@ def _validate(node: DictConfig) -> RunConfig:
             strategy=node.strategy,
             resolved=node,
             logger=None if node.get("logger") is None else _scalar(node, "logger", str),
+            method=node.method if method else None,
+            method_iterations=_count_or_null(node, "method_iterations"),
         )
     except (OmegaConfBaseException, AttributeError) as error:
         raise ConfigError(first_line(error)) from error

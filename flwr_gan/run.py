@@ -311,7 +311,7 @@ class Run:
         return dict(zip(generator_arrays(generator), weights, strict=True))
 
     def save_generators(self, weights: NDArrays) -> None:
-        """Save the global generator and the last uploads, readable by ``flwr_gan.wire.load``.
+        """Save the global generator or student and the last uploads, for ``flwr_gan.wire.load``.
 
         An upload is saved as it travelled; one that leans on what the server had sent before is
         coded anew, without loss, because a file has to stand alone.
@@ -319,6 +319,9 @@ class Run:
         folder = self.folder / "generators"
         if weights:
             save(folder / "global.fgan", self._named(weights), codec=self.config.codec)
+        student: dict[str, NDArray[Any]] = getattr(self.strategy.inner, "student_arrays", dict)()
+        if student:
+            save(folder / "student.fgan", student)  # it never travels, so it is coded without loss
         for upload in self.strategy.latest:
             path = folder / f"client-{upload.partition:05d}.fgan"
             arrays = upload.arrays()

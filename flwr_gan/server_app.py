@@ -55,6 +55,12 @@ def build_run(federation: Federation) -> Run:
             f"evaluation=clients needs a global generator, and {type(inner).__name__} "
             "has none: use evaluation=server"
         )
+    if config.method is not None and not hasattr(inner, "sample"):
+        raise ConfigError(
+            f"method._target_={config.method['_target_']} makes another generator of the one that "
+            f"{type(inner).__name__} averages: use strategy=generator_pool or distilled_pool, or "
+            "method=none"
+        )
     _check_proximal_mu(inner)
     _check_shares(federation)
     if config.resume is not None and not _is_finished(config):

@@ -114,5 +114,6 @@ def _strategy(strategy: CompressedStrategy, codec: str, ledger: Ledger) -> Compr
 def _recoded(upload: CodedFitRes, codec: str) -> CodedFitRes:
     """Return an upload as it would have travelled with another codec and no base."""
     twin = copy(upload)
-    twin.payload = encode_payload(upload.arrays(), codec=codec)
+    payload = encode_payload(upload.arrays(), codec=codec)
+    twin.coded = replace(upload.coded, payload=payload, base=None)
     return twin

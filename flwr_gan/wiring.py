@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,11 +20,13 @@ from flwr_gan.gan import (
     Critic,
     Generator,
     build_networks,
-    generator_arrays,
-    load_generator_arrays,
     sample,
     torch_threads,
 )
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.gan.weights import load_network_arrays, network_arrays
+from flwr_gan.methods import Method
+from flwr_gan.methods.pool_distillation import PoolStudent
 from flwr_gan.overrides import given, split_overrides
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template
@@ -64,12 +66,35 @@ class Federation:
             seed=seed,
         )
 
+    @cached_property
+    def method(self) -> Method | None:
+        """What clients apply to their trained generator before they upload it.
+
+        Raises
+        ------
+        ConfigError
+            When a setting is not usable.
+        """
+        node = self.config.method
+        return None if node is None else cast(Method, build(node))
+
+    def delivered(self) -> SampleGenerator:
+        """Return a generator of the form that clients upload, with weights of no meaning.
+
+        Raises
+        ------
+        ConfigError
+            When the method's settings do not fit the generator, or its form is not known before.
+        """
+        generator, _ = self.networks(self.config.seed)
+        return generator if self.method is None else self.method.student(generator)
+
     def generate(
         self, arrays: Mapping[str, NDArray[Any]], labels_N: NDArray[np.int64], seed: int
     ) -> NDArray[np.float32]:
-        """Return samples ``x_NTC`` of the generator with these weights, one for each label."""
-        generator, _ = self.networks(self.config.seed)
-        load_generator_arrays(generator, arrays)
+        """Return samples ``x_NTC`` of an upload with these weights, one for each label."""
+        generator = self.delivered()
+        load_network_arrays(generator, arrays)
         with torch_threads(self.config.federation.threads):
             return sample(generator, labels_N, rng=torch.Generator().manual_seed(seed))
 
@@ -107,8 +132,8 @@ def load_federation(overrides: str, *, default_output: str | None = None) -> Fed
 def build_strategy(federation: Federation) -> Any:
     """Return the configured strategy, plain; what it needs at run time goes by parameter name."""
     config = federation.config
-    generator, _ = federation.networks(config.seed)
-    arrays = generator_arrays(generator)
+    delivered = federation.delivered()
+    arrays = network_arrays(delivered)
     count = max(1, round(config.federation.fraction * config.federation.num_clients))
     runtime: dict[str, Any] = {
         "initial_parameters": ndarrays_to_parameters(list(arrays.values())),
@@ -116,6 +141,13 @@ def build_strategy(federation: Federation) -> Any:
         "template": Template.of(arrays),
         "num_classes": federation.dataset.num_classes,
         "generate": federation.generate,
+        "new_student": partial(
+            PoolStudent,
+            delivered,
+            seed=config.seed,
+            threads=config.federation.threads,
+            device=config.federation.device,
+        ),
         "fraction_fit": config.federation.fraction,
         "min_fit_clients": count,
         "min_available_clients": config.federation.num_clients,

@@ -4,7 +4,9 @@ Each sees plain arrays; wrapped in ``flwr_gan.flower.CompressedStrategy`` its pa
 coded payloads.
 """
 
+from strategies.distilled_pool import DistilledPool
 from strategies.federated_ticket import FederatedTicket
 from strategies.generator_pool import GeneratorPool
+from strategies.sparse_fedavg import SparseFedAvg
 
-__all__ = ["FederatedTicket", "GeneratorPool"]
+__all__ = ["DistilledPool", "FederatedTicket", "GeneratorPool", "SparseFedAvg"]

@@ -110,11 +110,7 @@ class GeneratorPool(FedAvg):
         ConfigError
             When the pool is empty or no client holds a class that is asked for.
         """
-        if not self.payloads:
-            raise ConfigError("the pool is empty: no client has delivered a generator")
-        absent = sorted({int(k) for k in labels_N if not self._counts_PK[:, k].any()})
-        if absent:
-            raise ConfigError(f"no client of the pool holds class {absent[0]}: ask for others")
+        self.check_held(labels_N)
         rng = np.random.default_rng(seed)
         share_PK = self._counts_PK / np.maximum(self._counts_PK.sum(axis=0), 1)
         owner_N = np.array(
@@ -131,6 +127,14 @@ class GeneratorPool(FedAvg):
         samples = np.empty_like(drawn)
         samples[np.concatenate(places)] = drawn
         return samples
+
+    def check_held(self, labels_N: NDArray[np.int64]) -> None:
+        """Raise a ConfigError when the pool is empty or no client holds a class asked for."""
+        if not self.payloads:
+            raise ConfigError("the pool is empty: no client has delivered a generator")
+        absent = sorted({int(k) for k in labels_N if not self._counts_PK[:, k].any()})
+        if absent:
+            raise ConfigError(f"no client of the pool holds class {absent[0]}: ask for others")
 
     @property
     def held_classes(self) -> list[int]:

@@ -31,6 +31,13 @@ def test_experiments_have_their_command_on_top(name):
     assert f'flower-simulation --app flwr_gan --run-config "experiment={name}"' in text
 
 
+def test_no_method_unless_one_is_chosen():
+    assert load_config().method is None
+    config = load_config(["method=distillation", "method.losses.features=0.1"])
+    assert config.method is not None
+    assert config.method.losses.features == 0.1
+
+
 def test_paper_preset_has_the_values_of_table_1():
     config = load_config(["experiment=paper"])
     gan, lottery = config.gan, config.lottery
@@ -88,6 +95,10 @@ def test_every_option_of_every_group_composes():
         ("federation.fraction=0", ["federation.fraction=0"]),
         ("federation.num_clients=many", ["federation.num_clients", "many"]),
         ("evaluation=nowhere", ["evaluation=nowhere", "server or clients or none"]),
+        ("method=distil", ["method=distil", "none", "nearest: distillation"]),
+        ("method.width=0.5", ["unknown key method.width", "nearest: method"]),
+        ("method_iterations=0", ["method_iterations=0: allowed is 1 or more, or null"]),
+        ("method_iterations=many", ["method_iterations=many: allowed is a whole number, or null"]),
         ("seed=-1", ["seed=-1"]),
         ("seed=1.5", ["seed=1.5: allowed is a whole number"]),
         ("seed=1,2", ["sweep", "quotes"]),
@@ -169,7 +180,7 @@ def test_a_config_of_another_version_is_named(tmp_path):
         load_config([f"resume={tmp_path}"])
 
 
-@pytest.mark.parametrize("group", ["gan", "lottery", "federation", "data", "strategy"])
+@pytest.mark.parametrize("group", ["gan", "lottery", "federation", "data", "strategy", "method"])
 def test_a_group_that_holds_no_keys_is_named(group, tmp_path):
     node = OmegaConf.create(load_config([f"output_dir={tmp_path}"]).to_yaml())
     node[group] = 3

@@ -21,7 +21,10 @@ from flwr_gan.gan import (
     load_generator_arrays,
     torch_threads,
 )
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.gan.weights import network_arrays
 from flwr_gan.lottery import find_ticket
+from flwr_gan.methods import TrainedGan
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wiring import Federation, federation_from
@@ -114,7 +117,7 @@ class GanClient(NumPyClient):
         return list(generator_arrays(generator).values())
 
     def _find_ticket(self, server_round: int) -> NDArrays:
-        """Run Alg. 2 of paper 000 here; return the ticket and the client's class counts."""
+        """Run Alg. 2 of paper 000 here, then the method; return what comes out and class counts."""
         generator, critic = self._federation.networks(self._seed("networks", 0))
         trainer = self._trainer(generator, critic)
         initial = generator_arrays(generator)
@@ -130,9 +133,32 @@ class GanClient(NumPyClient):
             return generator_arrays(generator)
 
         *_, ticket = find_ticket(initial, train, config=self._config.lottery)
+        load_generator_arrays(generator, ticket.weights)
+        delivered = self._compressed(generator, critic, rng)
         num_classes = self._federation.dataset.num_classes
         counts = np.bincount(self._train.y_N, minlength=num_classes).astype(np.int32)
-        return [*ticket.weights.values(), counts]
+        return [*network_arrays(delivered).values(), counts]
+
+    def _compressed(
+        self, generator: Generator, critic: Critic, rng: torch.Generator
+    ) -> SampleGenerator:
+        """Return the trained generator as the configured method leaves it, if there is one."""
+        method = self._federation.method
+        if method is None:
+            return generator
+        config = self._config.gan
+        return method.compress(
+            TrainedGan(
+                generator=generator,
+                critic=critic,
+                x_NTC=self._train.x_NTC,
+                y_N=self._train.y_N,
+                config=config,
+            ),
+            iterations=self._config.method_iterations or config.iterations,
+            rng=rng,
+            progress=f"client {self._partition}, method",
+        )
 
     def _trainer(self, generator: Generator, critic: Critic) -> WganGpTrainer:
         device = self._config.federation.device

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -15,7 +15,9 @@ from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.flower.memory import Remembered, ServerMemory, name_of
 from flwr_gan.flower.notes import ReplyNote, put_note, reply_order, take_note
 from flwr_gan.flower.records import Arrays, copy_content, message_bytes, payload_record
+from flwr_gan.flower.reply import CodedReply
 from flwr_gan.wire import (
+    Base,
     Template,
     decode_payload,
     describe_payload,
@@ -25,7 +27,6 @@ from flwr_gan.wire import (
 from flwr_gan.wire.ledger import Direction, Kind, Ledger, MessageRow
 
 Held = TypeVar("Held")
-Decode = Callable[[], Arrays]
 
 INIT_MAX_BYTES = 1 << 30  # bound on initial parameters, the only arrays that no template announces
 
@@ -40,6 +41,11 @@ class Broadcast:
     template: Template
     encode_s: float
     others: Mapping[str, tuple[bytes, float]]
+
+    @cached_property
+    def known_base(self) -> Base:
+        """The base, taken apart once for all replies that lean on it."""
+        return Base(self.base)
 
 
 @dataclass
@@ -183,7 +189,7 @@ class Exchange:
                 payload, seconds = broadcast.payload, broadcast.encode_s
                 if row is not entry.row:
                     payload, seconds = broadcast.others[spec]
-                _count(row, payload, broadcast.base)
+                _count(row, payload, *_sizes(broadcast.base))
                 row.encode_s += seconds if encoded_now else 0.0
                 changed.array_records[name] = payload_record(payload)
             if row is not entry.row:
@@ -226,10 +232,10 @@ class Exchange:
         """Return the nodes of this exchange whose partition is still unknown."""
         return [node for node, (entry, _) in self._sent.items() if entry.row.client < 0]
 
-    def opener(
+    def reply(
         self, node: int, payload: bytes, expected: Template | None = None, *, record: str = ""
-    ) -> Decode:
-        """Return a function that decodes a reply; each call decodes anew, so memory stays flat.
+    ) -> CodedReply:
+        """Return a reply's payload with what it must hold and what it may lean on.
 
         Parameters
         ----------
@@ -243,17 +249,13 @@ class Exchange:
             Name of the record of arrays, where a message carries several.
         """
         held = self._held(node, record)
-        base = None if held is None else held.base
         if expected is None and held is not None:
             expected = _announced(payload, held.template)
         limit = INIT_MAX_BYTES if expected is None else expected.nbytes
+        base = held.known_base if held is not None and held.base else None
+        return CodedReply(payload, expected, base, limit)
 
-        def decode() -> Arrays:
-            return decode_payload(payload, template=expected, base=base or None, max_bytes=limit)
-
-        return decode
-
-    def check(self, entry: Entry, payload: bytes, decode: Decode, *, record: str = "") -> None:
+    def check(self, entry: Entry, reply: CodedReply, *, record: str = "") -> None:
         """Decode a reply once, fill in its row, and refuse what must not be aggregated.
 
         Raises
@@ -263,16 +265,14 @@ class Exchange:
         """
         row = entry.row
         try:
-            arrays, seconds = _timed(decode)
-            for name, array in arrays.items():
-                if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
-                    raise PayloadError(f"array {name} holds values that are not finite")
+            (parameters, nonzero), seconds = _timed(reply.check)
         except PayloadError:
-            row.payload_bytes += len(payload)  # these bytes travelled; nothing else counts
+            row.payload_bytes += len(reply.payload)  # these bytes travelled; nothing else counts
             raise
         row.decode_s = seconds if math.isnan(row.decode_s) else row.decode_s + seconds
-        _count(row, payload, arrays)
-        self._compare(entry, arrays, record)
+        _count(row, reply.payload, parameters, nonzero)
+        if entry.twins:
+            self._compare(entry, reply.arrays(), record)
 
     def carried(
         self, direction: Direction, node: int, content: RecordDict, *, kind: Kind | None = None
@@ -304,7 +304,7 @@ class Exchange:
             payload, row.encode_s = _timed(encode)
             decode = partial(decode_payload, payload, template=template, base=base)
             _, row.decode_s = _timed(decode)
-            _count(row, payload, arrays)
+            _count(row, payload, *_sizes(arrays))
             changed = copy_content(entry.content)
             for name in changed.array_records:
                 if name == record or not record:
@@ -370,13 +370,18 @@ def _timed(call: Callable[[], Result]) -> tuple[Result, float]:
     return result, time.perf_counter() - started
 
 
-def _count(row: MessageRow, payload: bytes, arrays: Arrays) -> None:
+def _sizes(arrays: Arrays) -> tuple[int, int]:
+    """Return the number of parameters and of those that are not zero."""
+    nonzero = sum(int(np.count_nonzero(array)) for array in arrays.values())
+    return sum(array.size for array in arrays.values()), nonzero
+
+
+def _count(row: MessageRow, payload: bytes, parameters: int, nonzero: int) -> None:
     info = describe_payload(payload)
     if row.codec.startswith("auto") and info.codec_label not in row.codec:
         row.codec = f"{row.codec} > {info.codec_label}"  # what was chosen
-    parameters = sum(array.size for array in arrays.values())
     row.parameters += parameters
-    row.nonzero += sum(int(np.count_nonzero(array)) for array in arrays.values())
+    row.nonzero += nonzero
     row.dense_bytes += 4 * parameters
     row.payload_bytes += len(payload)
     row.mask_bytes += info.sizes.mask_bytes

@@ -178,10 +178,9 @@ class CompressedMessageStrategy(Strategy):
         try:
             entry = self.exchange.answered(node, take_note(content), reply.content)
             for name, record in content.array_records.items():
-                payload = payload_of(record)
-                decode = self.exchange.opener(node, payload, record=name)
-                self.exchange.check(entry, payload, decode, record=name)
-                content.array_records[name] = arrays_to_record(decode())
+                coded = self.exchange.reply(node, payload_of(record), record=name)
+                self.exchange.check(entry, coded, record=name)
+                content.array_records[name] = arrays_to_record(coded.arrays())
         except PayloadError as error:
             return _refusal(reply, str(error))
         reply.content = content

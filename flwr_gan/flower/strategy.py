@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from logging import getLogger
 from typing import Any, TypeVar, cast
@@ -44,6 +44,7 @@ from flwr_gan.flower.records import (
     parameters_payload,
     payload_parameters,
 )
+from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.sampling import OrderedClientManager
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire.ledger import Ledger
@@ -60,15 +61,12 @@ class CodedFitRes(FitRes):
     """A reply that keeps its payload and decodes the parameters each time they are read.
 
     An inner strategy that folds the replies one by one therefore holds one decoded client at a
-    time; one that wants the payload itself finds it in `payload`, and who sent it in `partition`.
+    time; one that wants the payload itself finds it in `coded`, and who sent it in `partition`.
     """
 
-    def __init__(
-        self, result: FitRes, payload: bytes, decode: Callable[[], Arrays], partition: int
-    ) -> None:
-        self.payload = payload
+    def __init__(self, result: FitRes, coded: CodedReply, partition: int) -> None:
+        self.coded = coded
         self.partition = partition
-        self._decode = decode
         self._replaced: Parameters | None = None
         self.status, self.num_examples = result.status, result.num_examples
         self.metrics = result.metrics
@@ -76,15 +74,20 @@ class CodedFitRes(FitRes):
     @property
     def parameters(self) -> Parameters:
         """The decoded parameters, or those that a strategy has put in their place."""
-        return self._replaced or arrays_to_parameters(self._decode().values())
+        return self._replaced or arrays_to_parameters(self.arrays().values())
 
     @parameters.setter
     def parameters(self, value: Parameters) -> None:
         self._replaced = value
 
+    @property
+    def payload(self) -> bytes:
+        """The coded blob."""
+        return self.coded.payload
+
     def arrays(self) -> Arrays:
         """Return the decoded arrays."""
-        return self._decode()
+        return self.coded.arrays()
 
 
 class CompressedStrategy(Strategy):
@@ -176,9 +179,9 @@ class CompressedStrategy(Strategy):
         content = getparametersres_to_recorddict(result, keep_input=True)
         entry = self.exchange.carried("up", node, content)
         payload = parameters_payload(result.parameters)
-        decode = self.exchange.opener(node, payload, None)
-        self.exchange.check(entry, payload, decode)
-        return arrays_to_parameters(decode().values())
+        coded = self.exchange.reply(node, payload)
+        self.exchange.check(entry, coded)
+        return arrays_to_parameters(coded.arrays().values())
 
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
@@ -205,12 +208,12 @@ class CompressedStrategy(Strategy):
                 content = fitres_to_recorddict(result, keep_input=True)
                 entry = self.exchange.answered(node, result.metrics.pop(NOTE, None), content)
                 payload = parameters_payload(result.parameters)
-                decode = self.exchange.opener(node, payload, expected)
-                self.exchange.check(entry, payload, decode)
+                reply = self.exchange.reply(node, payload, expected)
+                self.exchange.check(entry, reply)
             except PayloadError as error:
                 bad.append(error)
             else:
-                coded = CodedFitRes(result, payload, decode, entry.row.client)
+                coded = CodedFitRes(result, reply, entry.row.client)
                 good.append((client, coded))
                 self.latest.append(coded)
         self._settle(server_round, bad)

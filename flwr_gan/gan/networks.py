@@ -127,11 +127,14 @@ class Critic(nn.Module):
 
     def forward(self, x_BTC: Tensor, y_B: Tensor) -> Tensor:
         """Score samples given their int64 labels: ``score_B``, higher for what looks real."""
+        return self.features(x_BTC, y_B)[-1]
+
+    def features(self, x_BTC: Tensor, y_B: Tensor) -> list[Tensor]:
+        """Return what each layer gives, the last of them ``score_B``."""
         h = torch.cat([x_BTC.flatten(1), self.get_buffer("onehot_KK")[y_B]], dim=1)
-        h = F.leaky_relu(self.fc1(h), NEGATIVE_SLOPE)
-        h = F.leaky_relu(self.fc2(h), NEGATIVE_SLOPE)
-        score_B: Tensor = self.fc3(h).squeeze(1)
-        return score_B
+        first = F.leaky_relu(self.fc1(h), NEGATIVE_SLOPE)
+        second = F.leaky_relu(self.fc2(first), NEGATIVE_SLOPE)
+        return [first, second, self.fc3(second).squeeze(1)]
 
 
 def initialise(network: nn.Module, seed: int) -> None:

@@ -1,13 +1,15 @@
 """One message, one payload: named arrays to bytes and back. FORMAT.md has every byte."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, check_encodable
 from flwr_gan.codecs.base import DEFAULT_MAX_BYTES, BaseUse, Codec
 from flwr_gan.codecs.registry import get_codec
+from flwr_gan.codecs.sparse.codec import SparseCodec
 from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.base import Base
 from flwr_gan.wire.base_hash import base_hash
 from flwr_gan.wire.header import PayloadInfo, PayloadSizes, describe_payload, write_payload
 from flwr_gan.wire.template import Template
@@ -85,7 +87,7 @@ def decode_payload(
     payload: bytes,
     *,
     template: Template | None = None,
-    base: Mapping[str, Array] | None = None,
+    base: Base | Mapping[str, Array] | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> dict[str, Array]:
     """Decode a payload to named arrays, in order, writable, of the template's shapes and dtypes.
@@ -96,8 +98,8 @@ def decode_payload(
         What ``encode_payload`` returned, or anything else: nothing in it is trusted.
     template : Template, optional
         What the arrays must be; needed where the payload has its hash alone.
-    base : mapping of str to numpy.ndarray, optional
-        The arrays that the payload may lean on.
+    base : Base or mapping of str to numpy.ndarray, optional
+        The arrays that the payload may lean on; as a ``Base`` where many payloads do.
     max_bytes : int
         Most bytes that the arrays may have together.
 
@@ -115,7 +117,7 @@ def decode_payload(
         raise PayloadError("payload has the hash of its template alone; pass template=")
     if known.nbytes > max_bytes:
         raise PayloadError(f"payload has arrays of {known.nbytes} bytes; max_bytes={max_bytes}")
-    held = None
+    held: Sequence[Array] | None = None
     if info.base_need != "none":
         held = _checked_base(info, known, base)
     decoded = info.codec.decode_bundle(info.body, known.specs, base=held)
@@ -125,14 +127,64 @@ def decode_payload(
     return dict(zip(known.names, decoded, strict=True))
 
 
+def has_base_mask(payload: bytes, *, base: Base) -> bool:
+    """Return True if a payload is the values of a base's survivors and nothing else.
+
+    So it is with the codec ``sparse``, a stage of single weights before it or not, where all
+    arrays are float32 and the mask did not change.
+
+    Raises
+    ------
+    PayloadError
+        If the payload is damaged.
+    """
+    return _survivor_codec(describe_payload(payload), base) is not None
+
+
+def decode_survivors(payload: bytes, *, base: Base) -> list[Array] | None:
+    """Decode the values of a base's survivors alone; None where ``has_base_mask`` is false.
+
+    Returns
+    -------
+    list of numpy.ndarray of float32, or None
+        For each array its surviving weights in row-major order.
+
+    Raises
+    ------
+    PayloadError
+        If the payload is damaged or leans on another base.
+    """
+    info = describe_payload(payload)
+    codec = _survivor_codec(info, base)
+    if codec is None:
+        return None
+    held = _checked_base(info, base.template, base)
+    return codec.decode_survivors(info.body, base.template.specs, base=held)
+
+
+def _survivor_codec(info: PayloadInfo, base: Base) -> SparseCodec | None:
+    codec = info.codec
+    if info.base_need == "none" or not isinstance(codec, SparseCodec):
+        return None
+    return codec if codec.survivors_are_all(info.body, base.template.specs) else None
+
+
 def _checked_base(
-    info: PayloadInfo, template: Template, base: Mapping[str, Array] | None
-) -> list[Array]:
+    info: PayloadInfo, template: Template, base: Base | Mapping[str, Array] | None
+) -> Sequence[Array]:
     if base is None:
         raise PayloadError(
             f"unknown_base: payload needs the {info.base_need} of a base, none given"
         )
-    held = template.arrays_in_order(base)
-    if held is None or base_hash(template, held, info.base_need) != info.base_hash:
+    known = base if isinstance(base, Base) else _base_of(template, base)
+    if (
+        known is None
+        or known.template.hash != template.hash
+        or known.name(info.base_need) != info.base_hash
+    ):
         raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
-    return held
+    return known.arrays
+
+
+def _base_of(template: Template, arrays: Mapping[str, Array]) -> Base | None:
+    return None if template.arrays_in_order(arrays) is None else Base(arrays)

@@ -1,5 +1,7 @@
 """W-DCGAN of paper 004: the size it states, shapes, seeds, and that the trainer takes it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ def test_generator_has_the_papers_number_of_weights(depth: int, count: int) -> N
 
 def test_largest_generator_has_the_papers_number_of_weights() -> None:
     sizes = [100, *depth_channels(256), 1]
-    weights = sum(a * b * 16 + b for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+    weights = sum(a * b * 16 + b for a, b in pairwise(sizes))
     assert weights == 47_324_929 == 672 * 256**2 + 12_831 * 256 + 1
 
 

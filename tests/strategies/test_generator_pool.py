@@ -6,6 +6,7 @@ from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes
+from flwr_gan.flower.reply import CodedReply
 from flwr_gan.wire import Template, encode_payload
 from strategies import GeneratorPool
 
@@ -30,9 +31,7 @@ def make_pool(clients=(0, 1)) -> GeneratorPool:
     for index in clients:
         payload = encode_payload(upload(index))
         result = FitRes(Status(Code.OK, ""), ndarrays_to_parameters([]), 1, {})
-        results.append(
-            (None, CodedFitRes(result, payload, lambda index=index: upload(index), index))
-        )
+        results.append((None, CodedFitRes(result, CodedReply(payload, None, None, 1 << 20), index)))
     pool.aggregate_fit(1, results, [])
     return pool
 

@@ -12,11 +12,7 @@ from flwr.common import Config, NDArrays, Scalar
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.papers.fl_compression_comparison.distillation import (
-    cross_entropy_gradient,
-    distillation_gradient,
-    printed_gradient,
-)
+from experiments.papers.fl_compression_comparison.distillation import printed_gradient
 from experiments.papers.fl_compression_comparison.network import (
     STUDENT_SIZES,
     TEACHER_SIZES,
@@ -29,6 +25,10 @@ from experiments.papers.fl_compression_comparison.setting import Case
 from experiments.papers.fl_compression_comparison.task import Task
 from flwr_gan.flower import compression_mod
 from flwr_gan.lottery.magnitude import prune_smallest
+from flwr_gan.methods.classifier_distillation import (
+    cross_entropy_gradient,
+    distillation_gradient,
+)
 from flwr_gan.seeding import derive_seed
 
 _TEACHER = "teacher"

@@ -169,8 +169,45 @@ class SparseCodec(Codec):
     ) -> list[Array]:
         """Decode block by block into zeroed arrays."""
         weights = [spec for spec in specs if is_weight(spec.dtype)]
-        held = None if base is None else base_layers(base)
         reader = ByteReader(body.values, what="values")
+        flats = [np.zeros(spec.size, FLOAT32) for spec in weights]
+        for layer, positions, values in self._survivors(body, reader, weights, base):
+            flats[layer][positions] = values
+            del positions, values  # before the next block is decoded
+        others = read_planes(reader, [spec for spec in specs if not is_weight(spec.dtype)])
+        reader.finish()
+        weight = map(_shaped, flats, weights)
+        other = iter(others)
+        return [next(weight if is_weight(spec.dtype) else other) for spec in specs]
+
+    def decode_survivors(
+        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array]
+    ) -> list[Array]:
+        """Return the float32 values of each array's survivors alone, in row-major order.
+
+        To be called where ``survivors_are_all`` is true.
+        """
+        reader = ByteReader(body.values, what="values")
+        parts: list[list[Array]] = [[] for _ in specs]
+        for layer, _, values in self._survivors(body, reader, specs, base):
+            parts[layer].append(values)
+        reader.finish()
+        return [np.concatenate(part) if part else np.empty(0, FLOAT32) for part in parts]
+
+    @staticmethod
+    def survivors_are_all(body: Body, specs: Sequence[ArraySpec]) -> bool:
+        """Return True if the mask is the base's and all arrays are float32."""
+        return body.mask == bytes([SAME]) and all(is_weight(spec.dtype) for spec in specs)
+
+    def _survivors(
+        self,
+        body: Body,
+        reader: ByteReader,
+        weights: Sequence[ArraySpec],
+        base: Sequence[Array] | None,
+    ) -> Iterator[tuple[int, Positions, Array]]:
+        """Yield layer, positions and values of block after block."""
+        held = None if base is None else base_layers(base)
         lengths = [spec.size for spec in weights]
         total = reader.varint(limit=sum(lengths))
         tag = reader.byte()
@@ -191,24 +228,17 @@ class SparseCodec(Codec):
         side = self._read_sides(reader, [spec.shape for spec in weights])
         values = ValueReader(reader, coding=number, dtype=dtype, total=total)
         mask = open_mask(body.mask, lengths, held)
-        decoded = []
         unit = 0
         for layer, spec in enumerate(weights):
-            flat = np.zeros(spec.size, FLOAT32)
             for positions in _blocks(mask, unit, bands[layer]):
                 codes = values.read(len(positions))
                 near = held[layer][positions] if relative and held is not None else None
                 places = Places(positions, spec.shape, near)
-                flat[positions] = self._weights(codes, number, places, side[layer])
+                yield layer, positions, self._weights(codes, number, places, side[layer])
             divided = bands[layer]
             unit += 1 if divided is None else divided.count
-            decoded.append(_shaped(flat, spec))
         mask.finish()
         values.finish()
-        others = read_planes(reader, [spec for spec in specs if not is_weight(spec.dtype)])
-        reader.finish()
-        weight, other = iter(decoded), iter(others)
-        return [next(weight if is_weight(spec.dtype) else other) for spec in specs]
 
     def _value_dtype(self, number: int, relative: bool) -> np.dtype[Any]:
         allowed: dict[int, np.dtype[Any]]

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from flwr_gan.codecs.sparse.parts import BaseLayers
 from flwr_gan.codecs.sparse.positions import (
     Mask,
     PositionReader,
@@ -151,7 +152,7 @@ class MaskSource(Protocol):
         """Raise ``PayloadError`` if the coded mask holds more than the layers needed."""
 
 
-def open_mask(data: bytes, lengths: Sequence[int], base: Sequence[Layer] | None) -> MaskSource:
+def open_mask(data: bytes, lengths: Sequence[int], base: BaseLayers | None) -> MaskSource:
     """Open a coded mask of layers of the given lengths.
 
     Raises
@@ -195,14 +196,12 @@ class _Layered:
 class _Same:
     mode = SAME
 
-    def __init__(self, reader: ByteReader, base: Sequence[Layer]) -> None:
+    def __init__(self, reader: ByteReader, base: BaseLayers) -> None:
         reader.finish()
         self._base = base
 
     def blocks(self, layer: int) -> Iterator[Positions]:
-        weights = self._base[layer]
-        for start in range(0, len(weights), _BLOCK):
-            yield start + np.flatnonzero(weights[start : start + _BLOCK])
+        return self._base.survivors(layer)
 
     def finish(self) -> None:
         pass
@@ -211,7 +210,7 @@ class _Same:
 class _Nested:
     mode = NESTED
 
-    def __init__(self, reader: ByteReader, base: Sequence[Layer]) -> None:
+    def __init__(self, reader: ByteReader, base: BaseLayers) -> None:
         self._reader = reader
         self._base = base
         self._held = [int(np.count_nonzero(layer)) for layer in base]
@@ -221,10 +220,8 @@ class _Nested:
         kept = np.ones(self._held[layer], bool)
         for dropped in self._dropped.blocks(layer):
             kept[dropped] = False
-        weights = self._base[layer]
         seen = 0
-        for start in range(0, len(weights), _BLOCK):
-            held = start + np.flatnonzero(weights[start : start + _BLOCK])
+        for held in self._base.survivors(layer):
             yield held[kept[seen : seen + len(held)]]
             seen += len(held)
 

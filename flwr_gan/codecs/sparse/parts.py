@@ -1,7 +1,8 @@
 """float32 arrays taken apart into masks and values, and put into the order in which they travel."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from flwr_gan.codecs.sparse.bands import Bands, choose_bands
 from flwr_gan.codecs.sparse.positions import Positions, Support
 
 FLOAT32 = np.dtype("<f4")
+
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,46 @@ def is_weight(dtype: np.dtype[Any]) -> bool:
     return dtype.newbyteorder("<") == FLOAT32
 
 
-def base_layers(base: Sequence[Array]) -> list[Array]:
+class BaseLayers(list[Array]):
+    """The float32 arrays of a base, flat and little-endian.
+
+    Parameters
+    ----------
+    base : sequence of numpy.ndarray
+        The arrays of the base; those of other types are left out.
+    remember : bool
+        Keep the survivors' positions once they have been looked for.
+    """
+
+    def __init__(self, base: Sequence[Array], *, remember: bool = False) -> None:
+        super().__init__(flat_layer(array) for array in base if is_weight(array.dtype))
+        self._positions: list[Positions | None] | None = [None] * len(self) if remember else None
+
+    def survivors(self, layer: int) -> Iterator[Positions]:
+        """Yield the positions of weights that are not zero, in ascending order, in blocks."""
+        weights = self[layer]
+        if self._positions is None:
+            for start in range(0, len(weights), _BLOCK):
+                yield start + np.flatnonzero(weights[start : start + _BLOCK])
+            return
+        known = self._positions[layer]
+        if known is None:
+            known = self._positions[layer] = np.flatnonzero(weights != 0)
+        yield known
+
+
+class KnownBase(tuple[Array, ...]):
+    """A base that many payloads lean on: it is taken apart once."""
+
+    @cached_property
+    def layers(self) -> BaseLayers:
+        """The float32 arrays, which remember their survivors."""
+        return BaseLayers(self, remember=True)
+
+
+def base_layers(base: Sequence[Array]) -> BaseLayers:
     """Return the float32 arrays of a base, flat and little-endian."""
-    return [flat_layer(array) for array in base if is_weight(array.dtype)]
+    return base.layers if isinstance(base, KnownBase) else BaseLayers(base)
 
 
 def flat_layer(array: Array) -> Array:

@@ -1,0 +1,188 @@
+"""What a student generator is told off for: the loss terms of distillation (survey, Eq. 2-8).
+
+The survey is Tantawy et al., 2021, "A survey on GAN acceleration using memory compression
+techniques". B batch, T vectors, C components, N numbers of a channel, S channels of the student,
+H of the teacher. Each function returns a 0-d tensor.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outputs:
+    """What one step's terms are computed from; a part that no term asks for may stay empty.
+
+    Parameters
+    ----------
+    student_BTC, teacher_BTC : Tensor
+        Samples of both generators for the same latent vectors and labels.
+    student_critic, teacher_critic : sequence of Tensor
+        What the critic's layers give for them, the last the scores, shape (B,).
+    real_critic : sequence of Tensor
+        The same for real samples of the same labels.
+    student_BSN, teacher_BHN : sequence of Tensor
+        Maps of the hidden layers of both generators.
+    mappings : sequence of nn.Module
+        For each hidden layer what maps S channels to H.
+    """
+
+    student_BTC: Tensor
+    teacher_BTC: Tensor
+    student_critic: Sequence[Tensor] = ()
+    teacher_critic: Sequence[Tensor] = ()
+    real_critic: Sequence[Tensor] = ()
+    student_BSN: Sequence[Tensor] = ()
+    teacher_BHN: Sequence[Tensor] = ()
+    mappings: Sequence[nn.Module] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One loss term and what it cannot do without."""
+
+    loss: Callable[[Outputs], Tensor]
+    needs_critic: bool = False
+    needs_maps: bool = False
+    needs_real: bool = False
+
+
+def pixel_loss(student_BTC: Tensor, teacher_BTC: Tensor) -> Tensor:
+    """Return the mean squared difference of the outputs for the same latent vectors (Eq. 2)."""
+    return F.mse_loss(student_BTC, teacher_BTC)
+
+
+def adversarial_loss(score_B: Tensor) -> Tensor:
+    """Return minus the mean score of the student's samples (Eq. 1 in its Wasserstein form)."""
+    return -score_B.mean()
+
+
+def class_loss(student_score_B: Tensor, teacher_score_B: Tensor) -> Tensor:
+    """Return the mean squared difference of the critic's scores (Eq. 4)."""
+    return F.mse_loss(student_score_B, teacher_score_B)
+
+
+def features_loss(
+    student_BSN: Sequence[Tensor], teacher_BHN: Sequence[Tensor], mappings: Sequence[nn.Module]
+) -> Tensor:
+    """Return the mean squared differences of the hidden layers' maps, summed over layers (Eq. 6).
+
+    The survey maps the teacher's layers to the student's size. Then maps that are zero throughout
+    make the loss zero, so here the student's are mapped to the teacher's, which stand still (Li et
+    al., 2020, "GAN compression"). Means in place of sums keep wide layers from outweighing others.
+    """
+    losses = [
+        F.mse_loss(mapping(student), teacher)
+        for student, teacher, mapping in zip(student_BSN, teacher_BHN, mappings, strict=True)
+    ]
+    return torch.stack(losses).sum()
+
+
+def perceptual_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+    """Return the mean absolute difference of each hidden layer of the critic, summed (Eq. 8).
+
+    Parameters
+    ----------
+    student, teacher : sequence of Tensor
+        What the critic's hidden layers give for samples of both.
+    """
+    return torch.stack([F.l1_loss(s, t) for s, t in zip(student, teacher, strict=True)]).sum()
+
+
+def triplet_loss(
+    anchor: Sequence[Tensor],
+    positive: Sequence[Tensor],
+    negative: Sequence[Tensor],
+    *,
+    margin: float = 1.0,
+) -> Tensor:
+    """Return how far the positive is from being the nearer one to the anchor (Chen et al., 2020).
+
+    The mean over samples of ``max(0, d(anchor, positive) - d(anchor, negative) + margin)``, where d
+    is the mean absolute difference in a layer of the critic, summed over layers.
+
+    A student generator takes its own sample for the anchor, the teacher's for the positive and a
+    real one for the negative, as the survey tells it. A student critic takes the real one for the
+    anchor and the student's for the negative: what is real and what the teacher makes lie close,
+    what the student makes lies apart.
+
+    Parameters
+    ----------
+    anchor, positive, negative : sequence of Tensor
+        Layers of the critic for samples of the same labels.
+    margin : float
+        By how much nearer the positive shall be.
+    """
+    distance_B = _distance(anchor, positive) - _distance(anchor, negative)
+    return F.relu(distance_B + margin).mean()
+
+
+def cycle_loss(
+    there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor], x_BTC: Tensor
+) -> Tensor:
+    """Return the mean absolute difference of images and what comes back of them.
+
+    Parameters
+    ----------
+    there, back : callable
+        Generators from domain A to B and from B to A. Students here make images of latent vectors,
+        so ``distil`` has no such term; this one is for paired image-to-image generators.
+    x_BTC : Tensor
+        Images of domain A.
+    """
+    return F.l1_loss(back(there(x_BTC)), x_BTC)
+
+
+TERMS: Mapping[str, Term] = {
+    "pixel": Term(loss=lambda out: pixel_loss(out.student_BTC, out.teacher_BTC)),
+    "adversarial": Term(
+        loss=lambda out: adversarial_loss(out.student_critic[-1]), needs_critic=True
+    ),
+    "class": Term(
+        loss=lambda out: class_loss(out.student_critic[-1], out.teacher_critic[-1]),
+        needs_critic=True,
+    ),
+    "features": Term(
+        loss=lambda out: features_loss(out.student_BSN, out.teacher_BHN, out.mappings),
+        needs_maps=True,
+    ),
+    "perceptual": Term(
+        loss=lambda out: perceptual_loss(out.student_critic[:-1], out.teacher_critic[:-1]),
+        needs_critic=True,
+    ),
+    "triplet": Term(
+        loss=lambda out: triplet_loss(
+            out.student_critic[:-1], out.teacher_critic[:-1], out.real_critic[:-1]
+        ),
+        needs_critic=True,
+        needs_real=True,
+    ),
+}
+"""Every term that ``distil`` knows, by the name that its weight is set under."""
+
+
+def joint_weights(alpha: float) -> dict[str, float]:
+    """Return the weights of the joint loss: ``alpha`` adversarial and ``1 - alpha`` pixel.
+
+    Paper 004 (Aguinaldo et al., 2019, "Compressing GANs using knowledge distillation") names the
+    loss in its Fig. 4 and one value, alpha = 0.0001; its equation is not in the text that this was
+    written from. The form is that of Eq. 3 in the survey, L = L_gan + lambda L_pixel, times alpha
+    and with lambda = (1 - alpha) / alpha; the adversarial part is the scores of the teacher's
+    critic.
+
+    Parameters
+    ----------
+    alpha : float
+        From 0 to 1.
+    """
+    return {"pixel": 1 - alpha, "adversarial": alpha}
+
+
+def _distance(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
+    """Return for each sample the mean absolute difference in each layer, summed over layers."""
+    layers = [(a - b).abs().flatten(1).mean(1) for a, b in zip(one, other, strict=True)]
+    return torch.stack(layers).sum(0)

@@ -1,0 +1,121 @@
+"""One shot, then one generator: the server distils the pool without seeing real data."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from flwr.common import FitRes, Parameters, Scalar
+from flwr.server.client_proxy import ClientProxy
+from numpy.typing import NDArray
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.methods.pool_distillation import PoolStudent
+from strategies.generator_pool import GeneratorPool
+
+
+class DistilledPool(GeneratorPool):
+    """Distil the clients' generators into one student, and draw samples from it alone.
+
+    What travels is what travels for a `GeneratorPool`; what is kept for use afterwards is one
+    generator, whatever the number of clients.
+
+    Parameters
+    ----------
+    new_student : callable
+        ``new_student(width=..., iterations=..., batch_size=..., learning_rate=...)``: a student
+        for generators of the form that clients upload.
+    width : float
+        Share of each hidden layer's channels that the student has; 1.0: as large as an upload.
+    iterations : int
+        Updates of the student.
+    batch_size : int
+        Latent vectors in a batch.
+    learning_rate : float
+        Adam's.
+    **pool
+        Settings of `GeneratorPool`.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is out of range, or the uploads' channels cannot be cut.
+    """
+
+    def __init__(
+        self,
+        *,
+        new_student: Callable[..., PoolStudent],
+        width: float = 1.0,
+        iterations: int = 2000,
+        batch_size: int = 64,
+        learning_rate: float = 3e-3,
+        **pool: Any,
+    ) -> None:
+        super().__init__(**pool)
+        for key, share in (("width", width), ("learning_rate", learning_rate)):
+            if not _is_number(share) or not 0 < share <= 1:
+                raise ConfigError(f"strategy.{key}={share}: allowed is a number above 0, at most 1")
+        for key, count in (("iterations", iterations), ("batch_size", batch_size)):
+            if not _is_number(count) or not isinstance(count, int) or count < 1:
+                raise ConfigError(f"strategy.{key}={count}: allowed is a whole number from 1 up")
+        self._student = new_student(
+            width=width, iterations=iterations, batch_size=batch_size, learning_rate=learning_rate
+        )
+
+    def __repr__(self) -> str:
+        return f"DistilledPool({len(self.payloads)} generators)"
+
+    def aggregate_fit(
+        self,
+        server_round: int,
+        results: list[tuple[ClientProxy, FitRes]],
+        failures: list[tuple[ClientProxy, FitRes] | BaseException],
+    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+        """Put the payloads into the pool and distil it."""
+        aggregated = super().aggregate_fit(server_round, results, failures)
+        if self.held_classes:
+            self._student.learn(self.generator, self._counts_PK)
+        return aggregated
+
+    def sample(self, labels_N: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+        """Generate one sample for each label with the student.
+
+        Parameters
+        ----------
+        labels_N : ndarray of int64
+            Asked classes; each must be held by a client of the pool.
+        seed : int
+            Seed of the latent vectors.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, T, C)
+
+        Raises
+        ------
+        ConfigError
+            When the pool is empty or no client holds a class that is asked for.
+        """
+        self.check_held(labels_N)
+        return self._student.sample(labels_N, seed)
+
+    def student_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the student's weights; none before there is a pool to learn from."""
+        return dict(self._student.arrays()) if self.held_classes else {}
+
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the pool and the student as arrays, for a checkpoint."""
+        student = {f"student/{name}": array for name, array in self.student_arrays().items()}
+        return super().state_arrays() | student
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what ``state_arrays`` gave."""
+        super().load_state_arrays(arrays)
+        start = "student/"
+        student = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+        if student:
+            self._student.load(student)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

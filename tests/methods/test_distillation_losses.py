@@ -1,0 +1,92 @@
+"""Each loss term against a computation by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from flwr_gan.methods.distillation_losses import (
+    TERMS,
+    Outputs,
+    adversarial_loss,
+    class_loss,
+    cycle_loss,
+    features_loss,
+    perceptual_loss,
+    pixel_loss,
+    triplet_loss,
+)
+from tests.methods.tiny_gans import FAMILIES, tiny_gan
+
+ONE, OTHER = torch.tensor([[[1.0, -1.0]], [[0.0, 3.0]]]), torch.tensor([[[0.0, 1.0]], [[2.0, 3.0]]])
+
+
+def test_pixel_is_the_mean_square():
+    assert pixel_loss(ONE, OTHER).item() == pytest.approx((1 + 4 + 4 + 0) / 4)
+
+
+def test_adversarial_is_minus_the_mean_score():
+    assert adversarial_loss(torch.tensor([1.0, 5.0])).item() == -3
+
+
+def test_class_is_the_mean_squared_difference_of_scores():
+    assert class_loss(torch.tensor([1.0, 5.0]), torch.tensor([2.0, 2.0])).item() == (1 + 9) / 2
+
+
+def test_features_map_the_student_to_the_teacher_and_sum_over_layers():
+    double = nn.Conv1d(1, 1, 1, bias=False)
+    nn.init.constant_(double.weight, 2.0)
+    loss = features_loss([ONE, ONE], [OTHER, 2 * ONE], [double, double])
+    assert loss.item() == pytest.approx((4 + 9 + 4 + 9) / 4 + 0)
+
+
+def test_perceptual_is_the_mean_absolute_difference_summed_over_layers():
+    wide = torch.zeros(2, 4), torch.full((2, 4), 0.5)
+    assert perceptual_loss([ONE, wide[0]], [OTHER, wide[1]]).item() == (1 + 2 + 2 + 0) / 4 + 0.5
+
+
+def test_triplet_is_the_hinge_of_the_distances():
+    anchor, positive = [torch.zeros(2, 2)], [torch.tensor([[1.0, 3.0], [0.0, 0.0]])]
+    negative = [torch.tensor([[2.0, 2.0], [9.0, 9.0]])]
+    # by sample: 2 - 2 + 1 = 1, and 0 - 9 + 1 below 0
+    assert triplet_loss(anchor, positive, negative).item() == pytest.approx(0.5)
+    assert triplet_loss(anchor, positive, negative, margin=10.0).item() == pytest.approx(5.5)
+    both = triplet_loss(2 * anchor, 2 * positive, 2 * negative)
+    assert both.item() == pytest.approx(0.5)
+
+
+def test_cycle_is_0_for_a_way_there_and_back_and_the_mean_error_else():
+    assert cycle_loss(lambda x: 2 * x, lambda x: x / 2, ONE).item() == 0
+    assert cycle_loss(lambda x: x + 1, lambda x: x, ONE).item() == pytest.approx(1.0)
+
+
+def test_terms_read_what_they_are_named_after():
+    out = Outputs(
+        student_BTC=ONE,
+        teacher_BTC=OTHER,
+        student_critic=[torch.zeros(2, 2), torch.tensor([1.0, 5.0])],
+        teacher_critic=[torch.ones(2, 2), torch.tensor([2.0, 2.0])],
+        real_critic=[torch.full((2, 2), 4.0), torch.tensor([0.0, 0.0])],
+        student_BSN=[ONE],
+        teacher_BHN=[OTHER],
+        mappings=[nn.Identity()],
+    )
+    found = {name: term.loss(out).item() for name, term in TERMS.items()}
+    expected = {
+        "pixel": 9 / 4,
+        "adversarial": -3.0,
+        "class": 5.0,
+        "features": 9 / 4,
+        "perceptual": 1.0,
+        "triplet": 0.0,  # 1 to the teacher's, 4 to the real one, margin 1
+    }
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_critics_features_end_with_its_score(family):
+    gan = tiny_gan(family)
+    x_BTC, y_B = torch.from_numpy(gan.x_NTC), torch.from_numpy(gan.y_N)
+    features = gan.critic.features(x_BTC, y_B)
+    assert torch.equal(features[-1], gan.critic(x_BTC, y_B))
+    widths = {"vectors": [12, 10], "depth": [3, 4, 5, 6]}[family]
+    assert [layer.shape[1] for layer in features[:-1]] == widths

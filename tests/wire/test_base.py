@@ -1,0 +1,102 @@
+"""A base taken apart once decodes what the plain one decodes, and gives survivors alone."""
+
+import numpy as np
+import pytest
+
+from flwr_gan.errors import PayloadError
+from flwr_gan.wire import (
+    Base,
+    decode_payload,
+    decode_survivors,
+    encode_payload,
+    encode_with_feedback,
+    has_base_mask,
+)
+
+
+def arrays(seed: int = 0, *, kept: float = 0.2) -> dict[str, np.ndarray]:
+    mask_rng, rng = np.random.default_rng(99), np.random.default_rng(seed)
+    shapes = {"a": (40, 30), "b": (7, 5, 3), "empty": (0, 4), "c": (11,)}
+    made = {}
+    for name, shape in shapes.items():
+        mask = mask_rng.random(shape) < kept
+        made[name] = np.where(mask, rng.normal(1.0, 0.1, shape), 0).astype(np.float32)
+    return made
+
+
+CODECS = ("sparse", "sparse:pcodec", "sparse:int8", "codebook:4:layer+sparse", "cast:bf16+sparse")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("use", ["mask", "auto"])
+def test_survivors_are_those_of_the_whole(codec, use):
+    held, sent = arrays(1), arrays(2)
+    base = Base(held)
+    payload = encode_payload(sent, codec=codec, base=held, base_use=use, self_contained=False)
+    whole = decode_payload(payload, base=base, template=base.template)
+    plain = decode_payload(payload, base=held, template=base.template)
+    survivors = decode_survivors(payload, base=base)
+    assert has_base_mask(payload, base=base)
+    assert len(survivors) == len(sent)
+    for name, values in zip(sent, survivors, strict=True):
+        np.testing.assert_array_equal(whole[name], plain[name])
+        np.testing.assert_array_equal(values, whole[name][held[name] != 0])
+        assert values.dtype == np.float32
+
+
+def test_a_base_serves_many_payloads():
+    held = arrays(1)
+    base = Base(held)
+    for seed in range(2, 5):
+        sent = arrays(seed)
+        payload = encode_payload(sent, base=held, self_contained=False)
+        got = decode_payload(payload, base=base, template=base.template)
+        for name, array in sent.items():
+            np.testing.assert_array_equal(got[name], array)
+
+
+def test_no_survivors_alone_where_there_is_more_or_less():
+    held = arrays(1)
+    base = Base(held)
+    other_mask = arrays(2, kept=0.1)
+    for payload in (
+        encode_payload(other_mask, base=held),
+        encode_payload(arrays(2)),  # leans on nothing
+        encode_payload(arrays(2), codec="zlib:6", base=held),
+    ):
+        assert not has_base_mask(payload, base=base)
+        assert decode_survivors(payload, base=base) is None
+
+
+def test_arrays_of_other_types_have_no_survivors_alone():
+    held = arrays(1) | {"counts": np.arange(3, dtype=np.int32)}
+    payload = encode_payload(held, base=held, base_use="mask")
+    assert decode_survivors(payload, base=Base(held)) is None
+
+
+def test_another_base_is_refused():
+    held, sent = arrays(1), arrays(2)
+    payload = encode_payload(sent, base=held, base_use="mask")
+    with pytest.raises(PayloadError, match="unknown_base: payload needs the mask of another base"):
+        decode_survivors(payload, base=Base(arrays(1, kept=0.5)))
+    renamed = Base({name.upper(): array for name, array in held.items()})
+    with pytest.raises(PayloadError, match="another base"):
+        decode_survivors(payload, base=renamed)
+
+
+def test_differences_with_feedback_have_survivors_too():
+    held = arrays(1)
+    payload, _ = encode_with_feedback(arrays(2), None, codec="sparse:int8", base=held)
+    base = Base(held)
+    whole = decode_payload(payload, base=base)
+    for name, values in zip(whole, decode_survivors(payload, base=base), strict=True):
+        np.testing.assert_array_equal(values, whole[name][held[name] != 0])
+
+
+def test_every_truncation_is_refused():
+    held = arrays(1)
+    payload = encode_payload(arrays(2), codec="sparse:int8", base=held, base_use="mask")
+    base = Base(held)
+    for length in range(len(payload)):
+        with pytest.raises(PayloadError):
+            decode_survivors(payload[:length], base=base)
