@@ -1,14 +1,30 @@
-"""Quality of generated samples against held-out real ones, and the cost of a model."""
+"""Quality of generated samples against held-out real ones, and the cost of a model.
+
+``MEASURES.md`` in this folder defines each measure on one page.
+"""
 
 from flwr_gan.metrics.cost import GeneratorCost, generator_cost
 from flwr_gan.metrics.frechet import frechet_distance
+from flwr_gan.metrics.inception import inception_score
 from flwr_gan.metrics.judge import SampleJudge
+from flwr_gan.metrics.macs import Macs, count_macs
 from flwr_gan.metrics.neighbours import precision_recall_density_coverage
+from flwr_gan.metrics.psnr import psnr
+from flwr_gan.metrics.scorecard import score_compressed
+from flwr_gan.metrics.sharpness import laplacian_variance
+from flwr_gan.metrics.speed import samples_per_second
 
 __all__ = [
     "GeneratorCost",
+    "Macs",
     "SampleJudge",
+    "count_macs",
     "frechet_distance",
     "generator_cost",
+    "inception_score",
+    "laplacian_variance",
     "precision_recall_density_coverage",
+    "psnr",
+    "samples_per_second",
+    "score_compressed",
 ]

@@ -1,4 +1,7 @@
-"""A small classifier that serves as judge. N samples, T vectors, C components, D features."""
+"""A small classifier that serves as judge.
+
+N samples, T vectors, C components, D features, K classes.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +46,11 @@ class SmallClassifier:
     def accuracy(self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
         """Return the share of samples that are taken for their label."""
         return float(np.mean(self._network.predict(_flat(x_NTC)) == y_N))
+
+    def posteriors(self, x_NTC: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return ``posterior_NK``, the probability of each class for each sample, in float64."""
+        found: NDArray[np.float64] = self._network.predict_proba(_flat(x_NTC))
+        return found.astype(np.float64)
 
     def features(self, x_NTC: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return ``feature_ND``, the 64 units of the last hidden layer, in float64."""

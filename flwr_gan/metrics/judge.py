@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from flwr_gan.errors import DataError
 from flwr_gan.metrics.classifier import SmallClassifier
 from flwr_gan.metrics.frechet import frechet_distance
+from flwr_gan.metrics.inception import inception_score
 from flwr_gan.metrics.neighbours import precision_recall_density_coverage
 from flwr_gan.seeding import derive_seed, numpy_rng
 
@@ -120,16 +121,53 @@ class SampleJudge:
             If there are fewer than 2 samples or a sample is not finite.
         """
         x, y = _subset(x_NTC, y_N, self._max_samples, seed, "judge-samples")
-        features = self._classifier.features(x)
-        own = SmallClassifier(
-            x, y, num_classes=self._num_classes, seed=derive_seed(seed, "judge-synthetic")
-        )
+        return self._distances(x) | self._accuracies(x, y, seed)
+
+    def full_score(
+        self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64] | None, seed: int
+    ) -> dict[str, float]:
+        """Score generated samples as ``score`` does, with ``inception_score`` beside the rest.
+
+        Parameters
+        ----------
+        x_NTC : ndarray of float32
+            Generated samples, at least 2; more than ``max_samples`` are drawn from.
+        y_N : ndarray of int64 or None
+            Labels they were asked for; None where a generator has no classes. Both accuracies are
+            NaN then.
+        seed : int
+            Seed of the draw and of the classifier that is trained on the samples.
+
+        Raises
+        ------
+        DataError
+            If there are fewer than 2 samples or a sample is not finite.
+        """
+        labels = np.zeros(len(x_NTC), dtype=np.int64) if y_N is None else y_N
+        x, y = _subset(x_NTC, labels, self._max_samples, seed, "judge-samples")
+        scores = self._distances(x)
+        scores["inception_score"] = inception_score(self._classifier.posteriors(x))
+        if y_N is None:
+            return scores | dict.fromkeys(("conditional_accuracy", "synthetic_accuracy"), np.nan)
+        return scores | self._accuracies(x, y, seed)
+
+    def _distances(self, x_NTC: NDArray[np.float32]) -> dict[str, float]:
+        features = self._classifier.features(x_NTC)
         return {
             "frechet_distance": frechet_distance(self._test_features, features),
             **precision_recall_density_coverage(
                 self._test_features, features, neighbours=self._neighbours
             ),
-            "conditional_accuracy": self._classifier.accuracy(x, y),
+        }
+
+    def _accuracies(
+        self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], seed: int
+    ) -> dict[str, float]:
+        own = SmallClassifier(
+            x_NTC, y_N, num_classes=self._num_classes, seed=derive_seed(seed, "judge-synthetic")
+        )
+        return {
+            "conditional_accuracy": self._classifier.accuracy(x_NTC, y_N),
             "synthetic_accuracy": own.accuracy(*self._test),
         }
 

@@ -1,0 +1,1 @@
+"""Every family of compression on the same trained generators, with the same measures."""

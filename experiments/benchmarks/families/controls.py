@@ -1,0 +1,82 @@
+"""Controls: the same training without any compression, and a small generator without a teacher."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+import torch
+
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.methods import Method, TrainedGan, train_further
+from flwr_gan.methods.chain import channel_counts, resized
+from flwr_gan.methods.channel_criteria import kept_counts
+from flwr_gan.methods.settings import require_amount, require_share
+
+
+class FurtherTraining(Method):
+    """The same training without any compression: what training alone does to the quality."""
+
+    def student(self, generator: SampleGenerator) -> SampleGenerator:
+        """Return a copy: the form does not change."""
+        return deepcopy(generator)
+
+    def compress(
+        self,
+        gan: TrainedGan,
+        *,
+        iterations: int,
+        rng: torch.Generator,
+        progress: str | None = None,
+    ) -> SampleGenerator:
+        """Return a copy that was trained further."""
+        generator = deepcopy(gan.generator)
+        train_further(gan, generator, iterations=iterations, rng=rng, progress=progress)
+        return generator
+
+
+class FromScratch(Method):
+    """A narrow generator with new weights, trained as a GAN: what a student is without a teacher.
+
+    It starts against the critic that every method starts against.
+
+    Parameters
+    ----------
+    width : float
+        Share of each hidden layer's channels that it has, in (0, 1).
+    rate : float
+        Factor of both learning rates: new weights take larger steps than trained ones.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
+    """
+
+    def __init__(self, *, width: float = 0.5, rate: float = 2.0) -> None:
+        require_share("width", width)
+        require_amount("rate", rate)
+        self.width = width
+        self.rate = rate
+
+    def student(self, generator: SampleGenerator) -> SampleGenerator:
+        """Return a narrower generator."""
+        return resized(generator, kept_counts(channel_counts(generator), 1 - self.width))
+
+    def compress(
+        self,
+        gan: TrainedGan,
+        *,
+        iterations: int,
+        rng: torch.Generator,
+        progress: str | None = None,
+    ) -> SampleGenerator:
+        """Return the narrow generator after its training; nothing of the teacher is in it."""
+        seed = int(torch.randint(2**31, (), generator=rng))
+        channels = kept_counts(channel_counts(gan.generator), 1 - self.width)
+        generator = resized(gan.generator, channels, seed=seed)
+        rates = self.rate * gan.config.generator_lr, self.rate * gan.config.critic_lr
+        config = replace(gan.config, generator_lr=rates[0], critic_lr=rates[1])
+        train_further(
+            replace(gan, config=config), generator, iterations=iterations, rng=rng,
+            progress=progress,
+        )  # fmt: skip
+        return generator

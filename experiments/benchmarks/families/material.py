@@ -1,0 +1,180 @@
+"""What is compressed: three kinds of generator, their data, and how long each is trained.
+
+N samples, T vectors, C components, K classes.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from experiments.papers.gan_distillation.images import enlarge
+from flwr_gan.config import build, load_config
+from flwr_gan.data.dataset import Dataset, Kind, Samples
+from flwr_gan.data.mnist import load_mnist
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan import GanConfig, build_networks, sample
+from flwr_gan.gan.dcgan import build_depth_networks
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.metrics import SampleJudge
+from flwr_gan.seeding import derive_seed
+
+NAMES = ("digits", "pendigits", "wdcgan")
+IMAGE_BATCH = 64  # samples of 64 x 64 pixels are made faster in small batches
+
+_TRAIN_IMAGES, _TEST_IMAGES = 10_000, 2_000
+_W_DCGAN = GanConfig(
+    latent_dim=100, batch_size=32, critic_iterations=3, critic_gradients="autograd",
+    generator_lr=1e-3, critic_lr=1e-3,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """One kind of generator with its data and budgets.
+
+    Parameters
+    ----------
+    name, title : str
+        For files, and for people.
+    kind : {"image", "strokes"}
+        How a sample is drawn.
+    labelled : bool
+        Whether the generator is asked for classes.
+    gan : GanConfig
+        Hyperparameters of adversarial training.
+    rate : float
+        Factor of both learning rates where a method trains what is trained already.
+    depth : int
+        Depth factor of W-DCGAN; 0 for the networks of paper 000.
+    base_iterations : int
+        Generator updates of the generator that is compressed.
+    iterations : int
+        Generator updates that each method may take.
+    samples : int
+        Generated samples that quality is measured on.
+    update_s, measure_s : float
+        Rough seconds of one update and of measuring one cell, for the estimate of what is left.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    labelled: bool
+    gan: GanConfig
+    rate: float
+    depth: int
+    base_iterations: int
+    iterations: int
+    samples: int
+    update_s: float
+    measure_s: float
+
+
+def materials(names: tuple[str, ...] = NAMES, *, short: bool = False) -> list[Material]:
+    """Return the chosen kinds of generator; ``short`` trains and measures a little of each.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown.
+    """
+    for name in names:
+        if name not in NAMES:
+            raise ConfigError(f"--data {name}: allowed are {', '.join(NAMES)}")
+    known = {
+        "digits": Material(
+            name="digits", title="digits, 8 × 8 pixels", kind="image", labelled=True,
+            gan=load_config(["data=digits"]).gan, rate=0.5, depth=0, base_iterations=500,
+            iterations=300, samples=2000, update_s=0.009, measure_s=1.5,
+        ),
+        "pendigits": Material(
+            name="pendigits", title="pendigits, strokes of 10 vectors", kind="strokes",
+            labelled=True, gan=load_config(["data=pendigits"]).gan, rate=0.5, depth=0,
+            base_iterations=1500, iterations=300, samples=2000, update_s=0.015, measure_s=1.7,
+        ),
+        "wdcgan": Material(
+            name="wdcgan", title="W-DCGAN, d = 8, MNIST at 64 × 64 pixels", kind="image",
+            labelled=False, gan=_W_DCGAN, rate=0.5, depth=8, base_iterations=600, iterations=120,
+            samples=2000, update_s=0.18, measure_s=3.0,
+        ),
+    }  # fmt: skip
+    chosen = [known[name] for name in names]
+    return [_shortened(material) for material in chosen] if short else chosen
+
+
+def _shortened(material: Material) -> Material:
+    gan = replace(material.gan, batch_size=8, critic_iterations=1)
+    depth = min(material.depth, 1)
+    return replace(
+        material, gan=gan, depth=depth, base_iterations=6, iterations=4, samples=100,
+        measure_s=0.3, update_s=0.01,
+    )  # fmt: skip
+
+
+def load_data(material: Material) -> Dataset:
+    """Return real samples; those of W-DCGAN are 28 x 28 pictures, enlarged."""
+    if not material.depth:
+        dataset: Dataset = build(load_config([f"data={material.name}"]).data)
+        return dataset
+    mnist = load_mnist()
+    parts = [
+        Samples(enlarge(part.x_NTC[:count]), part.y_N[:count])
+        for part, count in ((mnist.train, _TRAIN_IMAGES), (mnist.test, _TEST_IMAGES))
+    ]
+    return Dataset(material.name, parts[0], parts[1], mnist.class_names, "image")
+
+
+def networks(material: Material, dataset: Dataset, seed: int) -> tuple[SampleGenerator, nn.Module]:
+    """Return a generator and a critic with the first weights of a seed."""
+    if material.depth:
+        return build_depth_networks(material.depth, latent_dim=material.gan.latent_dim, seed=seed)
+    return build_networks(
+        material.gan, num_vectors=dataset.num_vectors, num_components=dataset.num_components,
+        num_classes=dataset.num_classes, seed=seed,
+    )  # fmt: skip
+
+
+def further_config(material: Material) -> GanConfig:
+    """Return the hyperparameters with which a method trains: lower rates, the rest the same."""
+    gan, rate = material.gan, material.rate
+    return replace(gan, generator_lr=rate * gan.generator_lr, critic_lr=rate * gan.critic_lr)
+
+
+def training_labels(material: Material, dataset: Dataset) -> NDArray[np.int64]:
+    """Return the labels that a generator is trained with: all 0 where it knows no classes."""
+    return dataset.train.y_N if material.labelled else np.zeros_like(dataset.train.y_N)
+
+
+class Sampler:
+    """Samples of any generator from the same latent vectors and labels, whatever the seed.
+
+    Parameters
+    ----------
+    material : Material
+        How many samples.
+    num_classes : int
+        K of the data; every class is asked for equally often.
+    """
+
+    def __init__(self, material: Material, num_classes: int) -> None:
+        asked = num_classes if material.labelled else 1
+        self.y_N = np.arange(material.samples, dtype=np.int64) % asked
+        self._seed = derive_seed(0, "families: latent vectors")
+        self._batch_size = IMAGE_BATCH if material.depth else 1024
+
+    def __call__(self, generator: SampleGenerator) -> NDArray[np.float32]:
+        """Return ``x_NTC``."""
+        rng = torch.Generator().manual_seed(self._seed)
+        return sample(generator, self.y_N, rng=rng, batch_size=self._batch_size)
+
+
+def make_judge(material: Material, dataset: Dataset) -> SampleJudge:
+    """Return the judge of all generators of a kind; it depends on the data alone."""
+    most = 10 * material.samples
+    return SampleJudge(
+        dataset.train, dataset.test, num_classes=dataset.num_classes, seed=0,
+        max_train=min(6000, most), max_samples=min(2000, most),
+    )  # fmt: skip

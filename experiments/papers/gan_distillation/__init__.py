@@ -1,0 +1,1 @@
+"""Paper 004: small generators that learn from a large one."""

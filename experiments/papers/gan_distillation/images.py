@@ -1,0 +1,67 @@
+"""MNIST as images of 64 x 64 pixels in [-1, 1]."""
+
+# N images, T rows, C columns
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from experiments.papers.gan_distillation.setting import Hyperparameters
+from flwr_gan.data import Samples
+from flwr_gan.data.mnist import load_mnist
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan.dcgan import SIDE
+from flwr_gan.seeding import numpy_rng
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The images of the study.
+
+    Parameters
+    ----------
+    train : Samples
+        What GANs are trained on.
+    test : Samples
+        Held-out images that scores compare with.
+    """
+
+    train: Samples
+    test: Samples
+
+
+def load_images(hyperparameters: Hyperparameters) -> Images:
+    """Return as many images as the settings ask for, always the same.
+
+    Raises
+    ------
+    ConfigError
+        When there are fewer.
+    DataError
+        When the files are missing or not what they should be.
+    """
+    dataset = load_mnist()
+    wanted, there = hyperparameters.num_samples, len(dataset.train)
+    if wanted > there:
+        raise ConfigError(f"--samples {wanted}: there are {there} training images")
+    return Images(
+        train=_chosen(dataset.train, wanted, "train"),
+        test=_chosen(dataset.test, hyperparameters.judged_samples, "test"),
+    )
+
+
+def enlarge(x_NTC: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return images of 64 x 64 pixels, by bilinear interpolation."""
+    x_N1TC = torch.from_numpy(x_NTC)[:, None]
+    large = interpolate(x_N1TC, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    found: NDArray[np.float32] = large[:, 0].numpy()
+    return found
+
+
+def _chosen(samples: Samples, count: int, part: str) -> Samples:
+    rows = numpy_rng(0, f"distillation study {part}").permutation(len(samples))[:count]
+    chosen = samples.take(np.sort(rows))
+    return Samples(enlarge(chosen.x_NTC), chosen.y_N)

@@ -1,0 +1,123 @@
+"""What is measured of a trained generator: quality, bytes on the wire, quality after 8 bits."""
+
+# N images, T rows, C columns
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experiments.papers.gan_distillation.images import Images
+from experiments.papers.gan_distillation.judge import ConvolutionalJudge
+from experiments.papers.gan_distillation.setting import Case, teacher_case
+from experiments.papers.gan_distillation.training import is_trained, load_network, networks
+from flwr_gan.gan import sample
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.gan.weights import load_network_arrays, network_arrays
+from flwr_gan.metrics import SampleJudge, laplacian_variance, psnr
+from flwr_gan.seeding import derive_seed
+from flwr_gan.wire import Template, decode_payload, encode_payload
+
+CODECS = {"sparse": "sparse", "int8": "sparse:int8"}
+"""Codecs by the name of their columns."""
+
+QUALITY = (
+    "inception_score", "frechet_distance", "laplacian_variance", "precision", "recall", "coverage",
+    "psnr_db", "mlp_inception_score", "mlp_frechet_distance",
+)  # fmt: skip
+PERCEPTRON = ("inception_score", "frechet_distance")
+"""What is taken from the package's own judge too, with ``mlp_`` in front."""
+AFTER_8_BITS = ("inception_score", "frechet_distance")
+_SEED = derive_seed(0, "distillation study judge")
+
+
+class Examiner:
+    """Scores generators with the same judges and the same latent vectors for all.
+
+    Parameters
+    ----------
+    images : Images
+        Real ones; the judges' classifiers are trained on the training part.
+    folder : Path
+        Of all runs; the teacher is read from there.
+    """
+
+    def __init__(self, images: Images, folder: Path) -> None:
+        self._images = images
+        self._folder = folder
+        self._teacher_NTC: NDArray[np.float32] | None = None
+
+    def score(self, case: Case) -> dict[str, float]:
+        """Return everything that is measured of a trained case, by column.
+
+        ``psnr_db`` compares with the teacher's images for the same latent vectors.
+
+        Raises
+        ------
+        OutputError, DataError
+            When a file is missing or damaged.
+        """
+        generator, _ = load_network(case, self._folder)
+        x_NTC = draw(generator, case.hyperparameters.judged_samples)
+        arrays = network_arrays(generator)
+        template = Template.of(arrays)
+        row = self._quality(x_NTC, case) | {
+            "parameters": sum(array.size for array in arrays.values()),
+            "dense_bytes": sum(array.nbytes for array in arrays.values()),
+        }
+        for name, codec in CODECS.items():
+            payload = encode_payload(arrays, codec=codec, self_contained=False)
+            row[f"{name}_bytes"] = len(payload)
+        decoded, _ = networks(case)
+        load_network_arrays(decoded, decode_payload(payload, template=template))
+        after = self._judge.score(draw(decoded, len(x_NTC)))
+        return row | {f"int8_{name}": after[name] for name in AFTER_8_BITS}
+
+    @cached_property
+    def real(self) -> dict[str, float]:
+        """Scores of real training images, taken as if they were generated, and of the judges."""
+        count = len(self._images.test)
+        scores = self._quality(self._images.train.x_NTC[:count], None)
+        accuracies = {
+            "judge_accuracy": self._judge.accuracy,
+            "mlp_accuracy": self._perceptron.real_accuracy,
+        }
+        return {name: value for name, value in scores.items() if name != "psnr_db"} | accuracies
+
+    @cached_property
+    def _judge(self) -> ConvolutionalJudge:
+        return ConvolutionalJudge(self._images.train, self._images.test, seed=_SEED)
+
+    @cached_property
+    def _perceptron(self) -> SampleJudge:
+        train, test = self._images.train, self._images.test
+        return SampleJudge(
+            train, test, num_classes=10, seed=_SEED, max_train=len(train), max_samples=len(test)
+        )
+
+    def _quality(self, x_NTC: NDArray[np.float32], case: Case | None) -> dict[str, float]:
+        """Return the columns of ``QUALITY``; without a case there is no teacher to be near."""
+        scores = self._judge.score(x_NTC)
+        scores["laplacian_variance"] = laplacian_variance(x_NTC)
+        scores["psnr_db"] = float("nan") if case is None else self._nearness(x_NTC, case)
+        others = self._perceptron.full_score(x_NTC, None, _SEED)
+        scores |= {f"mlp_{name}": others[name] for name in PERCEPTRON}
+        return {name: scores[name] for name in QUALITY}
+
+    def _nearness(self, x_NTC: NDArray[np.float32], case: Case) -> float:
+        """Return the PSNR to the teacher; NaN without one, and for the teacher itself."""
+        teacher = teacher_case(case.hyperparameters)
+        if case.role == "teacher" or not is_trained(teacher, self._folder):
+            return float("nan")
+        if self._teacher_NTC is None:
+            generator, _ = load_network(teacher, self._folder)
+            self._teacher_NTC = draw(generator, len(x_NTC))
+        return psnr(x_NTC, self._teacher_NTC)
+
+
+def draw(generator: SampleGenerator, count: int) -> NDArray[np.float32]:
+    """Return images for the first of a fixed row of latent vectors, the same for every network."""
+    rng = torch.Generator().manual_seed(derive_seed(0, "distillation study latents"))
+    return sample(generator, np.zeros(count, dtype=np.int64), rng=rng, batch_size=250)

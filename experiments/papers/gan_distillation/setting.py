@@ -1,0 +1,212 @@
+"""What is run: the paper's Table 1, our sizes and hyperparameters, one training of them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan import GanConfig
+from flwr_gan.methods.distillation_losses import joint_weights
+
+LATENT_DIM = 100
+
+ROLES = {
+    "teacher": "teacher",
+    "mse": "student, MSE",
+    "joint": "student, joint loss",
+    "regular": "regular",
+    "longer": "regular, trained longer",
+}
+"""How a generator is trained, by its short name."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A column of the paper's Table 1, MNIST: parameters, ratio, inception scores."""
+
+    parameters: int
+    ratio: int
+    student: float
+    regular: float
+
+
+TABLE_1 = {
+    2: Published(28_351, 1669, 5.80, 1.86),
+    4: Published(62_077, 762, 6.41, 3.63),
+    8: Published(145_657, 325, 6.60, 4.73),
+    16: Published(377_329, 125, 6.83, 5.07),
+    32: Published(1_098_721, 43, 6.87, 6.08),
+    64: Published(3_573_697, 13, 6.93, 6.51),
+    128: Published(12_652_417, 4, 6.97, 6.63),
+}
+PUBLISHED_TEACHER = (256, 47_324_929, 7.02)
+"""Depth, parameters and inception score of the paper's teacher."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """Sizes, and how long and how everything is trained; the paper's text has none but the sizes.
+
+    Parameters
+    ----------
+    teacher_depth : int
+        d of the teacher.
+    depths : tuple of int
+        d of the students and of the regular GANs.
+    teacher_iterations, iterations : int
+        Generator updates of the teacher, and of each student and regular GAN.
+    longer : int
+        How many times as long the regular GANs of the control are trained.
+    longer_depths : tuple of int
+        Their d; the first seed alone.
+    num_samples : int
+        Training images.
+    batch_size : int
+        Of everything.
+    critic_iterations : int
+        R, critic updates for each generator update.
+    learning_rate : float
+        Adam's at d = 32; see ``rate``.
+    betas : tuple of two floats
+        Adam's decay rates of all GANs.
+    alpha : float
+        Weight of the adversarial term in the joint loss; the pixel term has 1 - alpha.
+    judged_samples : int
+        Generated and test images that scores are from.
+    """
+
+    teacher_depth: int = 32
+    depths: tuple[int, ...] = (2, 4, 8, 16)
+    teacher_iterations: int = 1000
+    iterations: int = 800
+    longer: int = 4
+    longer_depths: tuple[int, ...] = (2, 4)
+    num_samples: int = 20_000
+    batch_size: int = 32
+    critic_iterations: int = 2
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.5, 0.9)
+    alpha: float = 0.01
+    judged_samples: int = 2500
+
+    def __post_init__(self) -> None:
+        for name in ("teacher_depth", "teacher_iterations", "iterations", "longer", "num_samples"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} is not allowed: give at least 1")
+        if not self.depths or min(self.depths) < 1 or len(set(self.depths)) < len(self.depths):
+            raise ConfigError(
+                f"depths={self.depths} is not allowed: give numbers from 1, each once"
+            )
+
+    def rate(self, depth: int) -> float:
+        """Return Adam's learning rate at depth d: small networks take larger steps."""
+        return self.learning_rate * math.sqrt(32 / depth)
+
+    def gan(self, depth: int) -> GanConfig:
+        """Return the settings of adversarial training at depth d."""
+        rate = self.rate(depth)
+        return GanConfig(
+            latent_dim=LATENT_DIM, batch_size=self.batch_size, generator_lr=rate, critic_lr=rate,
+            critic_iterations=self.critic_iterations, betas=self.betas,
+            critic_gradients="autograd",
+        )  # fmt: skip
+
+
+PRESETS = {
+    "default": Hyperparameters(),
+    "short": Hyperparameters(
+        teacher_depth=4, depths=(1, 2), teacher_iterations=6, iterations=4, longer=2,
+        longer_depths=(1,), num_samples=200, batch_size=8, critic_iterations=1, judged_samples=100,
+    ),
+    "full": Hyperparameters(
+        teacher_depth=256, depths=tuple(TABLE_1), teacher_iterations=20_000, iterations=20_000,
+        longer_depths=(2, 4, 8), num_samples=60_000, batch_size=64, critic_iterations=5,
+        learning_rate=3e-4, betas=(0.0, 0.9), judged_samples=10_000,
+    ),
+}  # fmt: skip
+"""``default``: what one core trains in an hour; ``full``: the paper's sizes, for a GPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One training.
+
+    Parameters
+    ----------
+    role : str
+        One of ``ROLES``.
+    depth : int
+        d of the generator.
+    seed : int
+        Initial weights and all draws derive from it. A student and a regular GAN of one depth and
+        seed start from the same generator.
+    hyperparameters : Hyperparameters
+        All other settings.
+    """
+
+    role: str
+    depth: int
+    seed: int
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+
+    @property
+    def name(self) -> str:
+        """The case as a file name."""
+        return f"{self.role}_d{self.depth}_seed{self.seed}"
+
+    @property
+    def place(self) -> dict[str, str | int]:
+        """The case as columns."""
+        return {"role": self.role, "depth": self.depth, "seed": self.seed}
+
+    @property
+    def iterations(self) -> int:
+        """Generator updates."""
+        settings = self.hyperparameters
+        if self.role == "teacher":
+            return settings.teacher_iterations
+        return settings.iterations * (settings.longer if self.role == "longer" else 1)
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The terms of a student's loss and their weights."""
+        return joint_weights(self.hyperparameters.alpha if self.role == "joint" else 0.0)
+
+    @property
+    def work(self) -> float:
+        """Roughly how long the training takes, in processor seconds."""
+
+        def adversarial(depth: int) -> float:
+            return 0.045 + 0.01 * depth + 0.00025 * depth**2
+
+        teacher = adversarial(self.hyperparameters.teacher_depth)
+        cost = {
+            "mse": 0.2 * adversarial(self.depth) + 0.08 * teacher,
+            "joint": 0.2 * adversarial(self.depth) + 0.25 * teacher,
+        }
+        return self.iterations * cost.get(self.role, adversarial(self.depth))
+
+
+def teacher_case(hyperparameters: Hyperparameters) -> Case:
+    """Return the training of the one teacher of all students, whatever their seed."""
+    depth = hyperparameters.teacher_depth
+    return Case(role="teacher", depth=depth, seed=0, hyperparameters=hyperparameters)
+
+
+def grid(*, seeds: Sequence[int], hyperparameters: Hyperparameters) -> Iterator[Case]:
+    """Yield every training: the teacher, then seed after seed, the small ones first.
+
+    Raises
+    ------
+    ConfigError
+        When there is no seed, or one is named twice.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"--seeds {','.join(map(str, seeds))}: name at least one, each once")
+    yield teacher_case(hyperparameters)
+    for seed in seeds:
+        for depth in hyperparameters.depths:
+            for role in ("regular", "mse", "joint"):
+                yield Case(role=role, depth=depth, seed=seed, hyperparameters=hyperparameters)
+        for depth in hyperparameters.longer_depths if seed == seeds[0] else ():
+            yield Case(role="longer", depth=depth, seed=seed, hyperparameters=hyperparameters)

@@ -1,0 +1,194 @@
+"""One training, kept on disk: a GAN with checkpoints, or a student under the teacher."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experiments.papers.gan_distillation.setting import LATENT_DIM, Case, teacher_case
+from flwr_gan.atomic import write_text
+from flwr_gan.errors import ConfigError
+from flwr_gan.flower.state import read_arrays, write_arrays
+from flwr_gan.gan import WganGpTrainer
+from flwr_gan.gan.dcgan import DepthCritic, DepthGenerator, build_depth_networks
+from flwr_gan.gan.weights import load_network_arrays, network_arrays
+from flwr_gan.methods.distillation import distil
+from flwr_gan.seeding import derive_seed
+
+NETWORK = "network.npz"
+CHECKPOINT = "checkpoint.npz"
+TRAINING = "training.json"
+PART = 50
+"""Generator updates between two checkpoints."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def is_trained(case: Case, folder: Path) -> bool:
+    """Return whether a case's network is there."""
+    return (folder / case.name / TRAINING).exists()
+
+
+def is_gan(case: Case) -> bool:
+    """Return whether a case is trained against a critic of its own, not by a teacher."""
+    return case.role in ("teacher", "regular", "longer")
+
+
+def claim(case: Case, folder: Path) -> None:
+    """Make a folder the case's own.
+
+    Raises
+    ------
+    ConfigError
+        When it holds results of other settings.
+    """
+    path = folder / case.name / "settings.json"
+    text = json.dumps(relevant_settings(case), indent=2) + "\n"
+    if not path.exists():
+        write_text(path, text)
+    elif path.read_text(encoding="utf-8") != text:
+        raise ConfigError(f"{path.parent} holds results of other settings: choose another --folder")
+
+
+def relevant_settings(case: Case) -> dict[str, Any]:
+    """Return all settings that the training of a case depends on."""
+    settings = case.hyperparameters
+    if is_gan(case):
+        how = asdict(settings.gan(case.depth))
+        how = {name: how[name] for name in ("batch_size", "critic_iterations", "generator_lr",
+                                            "betas", "penalty")}  # fmt: skip
+        how |= {"betas": list(how["betas"]), "num_samples": settings.num_samples}
+    else:
+        how = {
+            "losses": case.losses,
+            "batch_size": settings.batch_size,
+            "learning_rate": settings.rate(case.depth),
+            "teacher": relevant_settings(teacher_case(settings)),
+        }
+    return case.place | {"iterations": case.iterations} | how
+
+
+def networks(case: Case) -> tuple[DepthGenerator, DepthCritic]:
+    """Return generator and critic with their initial weights."""
+    seed = derive_seed(case.seed, "distillation study")
+    return build_depth_networks(case.depth, latent_dim=LATENT_DIM, seed=seed)
+
+
+def load_network(case: Case, folder: Path) -> tuple[DepthGenerator, DepthCritic]:
+    """Return a trained generator, and its critic with the weights that are there.
+
+    Raises
+    ------
+    OutputError, DataError
+        When the file is missing or damaged.
+    """
+    generator, critic = networks(case)
+    arrays = read_arrays(folder / case.name / NETWORK)
+    load_network_arrays(generator, _part(arrays, "generator"))
+    if own := _part(arrays, "critic"):
+        load_network_arrays(critic, own)
+    return generator, critic
+
+
+def train_gan(
+    case: Case, x_NTC: NDArray[np.float32], folder: Path, *, device: str,
+    on_part: Callable[[], None] = lambda: None,
+) -> None:  # fmt: skip
+    """Train a GAN and keep it; goes on from the last checkpoint, to the same result bit for bit.
+
+    Parameters
+    ----------
+    case : Case
+        A teacher or a regular GAN.
+    x_NTC : ndarray of float32
+        Training images.
+    folder : Path
+        Of all runs.
+    device : str
+        Where to compute.
+    on_part : callable
+        Called after each checkpoint.
+    """
+    place = folder / case.name
+    generator, critic = networks(case)
+    config = case.hyperparameters.gan(case.depth)
+    trainer = WganGpTrainer(generator, critic, config=config, device=device)
+    rng, done, cpu_s, log = _rng(case), 0, 0.0, None
+    if (place / CHECKPOINT).exists():
+        arrays = read_arrays(place / CHECKPOINT)
+        load_network_arrays(generator, _part(arrays, "generator"))
+        trainer.load_state_arrays(_part(arrays, "trainer"))
+        rng.set_state(torch.from_numpy(arrays["rng"]))
+        done, cpu_s = int(arrays["done"]), float(arrays["cpu_s"])
+    y_N = np.zeros(len(x_NTC), dtype=np.int64)
+    while done < case.iterations:
+        part, start = min(PART, case.iterations - done), time.process_time()
+        log = trainer.train(x_NTC, y_N, iterations=part, rng=rng)
+        done, cpu_s = done + part, cpu_s + time.process_time() - start
+        state: Arrays = {"rng": rng.get_state().numpy(), "done": np.array(done)}
+        state |= {"cpu_s": np.array(cpu_s)} | _named("generator", network_arrays(generator))
+        write_arrays(place / CHECKPOINT, state | _named("trainer", trainer.state_arrays()))
+        on_part()
+    told = {"cpu_s": cpu_s}
+    if log is not None:
+        told |= {"wasserstein_estimate": log.wasserstein_estimate}
+        told |= {"gradient_penalty": log.gradient_penalty}
+    critic_arrays = _named("critic", network_arrays(critic))
+    _keep(place, _named("generator", network_arrays(generator)) | critic_arrays, told)
+    (place / CHECKPOINT).unlink(missing_ok=True)
+
+
+def train_student(case: Case, folder: Path, *, device: str) -> None:
+    """Train a student under the teacher that is there, and keep it.
+
+    Parameters
+    ----------
+    case : Case
+        A student.
+    folder : Path
+        Of all runs.
+    device : str
+        Where to compute.
+
+    Raises
+    ------
+    OutputError
+        When the teacher is missing.
+    """
+    settings = case.hyperparameters
+    teacher, critic = load_network(teacher_case(settings), folder)
+    student, _ = networks(case)
+    start = time.process_time()
+    distil(
+        student.to(device), teacher=teacher.to(device), critic=critic.to(device),
+        labels_N=np.zeros(1, dtype=np.int64), losses=case.losses, iterations=case.iterations,
+        batch_size=settings.batch_size, learning_rate=settings.rate(case.depth),
+        rng=_rng(case),
+    )  # fmt: skip
+    cpu_s = time.process_time() - start
+    _keep(folder / case.name, _named("generator", network_arrays(student)), {"cpu_s": cpu_s})
+
+
+def _keep(place: Path, arrays: Arrays, told: dict[str, float]) -> None:
+    """Write a trained network; its description comes last and says that all is there."""
+    write_arrays(place / NETWORK, arrays)
+    write_text(place / TRAINING, json.dumps(told, indent=2) + "\n")
+
+
+def _rng(case: Case) -> torch.Generator:
+    return torch.Generator().manual_seed(derive_seed(case.seed, f"distillation study {case.role}"))
+
+
+def _named(part: str, arrays: dict[str, NDArray[np.float32]]) -> Arrays:
+    return {f"{part}/{name}": array for name, array in arrays.items()}
+
+
+def _part(arrays: Arrays, part: str) -> Arrays:
+    start = f"{part}/"
+    return {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}

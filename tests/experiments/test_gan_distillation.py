@@ -1,0 +1,306 @@
+"""Paper 004 in small: sizes, images, trainings that go on where they stopped, and the command."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.papers.gan_distillation import images, results, scoring, study, training
+from experiments.papers.gan_distillation.__main__ import main
+from experiments.papers.gan_distillation.judge import ConvolutionalJudge
+from experiments.papers.gan_distillation.pictures import tile
+from experiments.papers.gan_distillation.setting import (
+    PRESETS,
+    PUBLISHED_TEACHER,
+    TABLE_1,
+    Case,
+    grid,
+    teacher_case,
+)
+from flwr_gan.data import Dataset, Samples
+from flwr_gan.errors import ConfigError
+from flwr_gan.flower.state import read_arrays
+from flwr_gan.gan.weights import network_arrays
+
+TINY = replace(
+    PRESETS["short"], teacher_depth=2, depths=(1,), teacher_iterations=4, iterations=3,
+    longer_depths=(), num_samples=40, judged_samples=30,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def small_data(monkeypatch):
+    """Put bright bars and noise in the place of MNIST."""
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        y = np.arange(count) % 10
+        x = rng.uniform(-1, -0.6, (count, 28, 28))
+        x[np.arange(count), 2 + 2 * y] = 1
+        return Samples(x.astype(np.float32), y)
+
+    names = tuple("0123456789")
+    data = Dataset(name="bars", train=draw(120), test=draw(50), class_names=names, kind="image")
+    monkeypatch.setattr(images, "load_mnist", lambda: data)
+
+
+def make(role, *, depth=1, seed=0, settings=TINY):
+    return Case(role=role, depth=depth, seed=seed, hyperparameters=settings)
+
+
+def weights_of(case, folder):
+    return read_arrays(folder / case.name / training.NETWORK)
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    case = teacher_case(TINY)
+    training.train_gan(case, images.load_images(TINY).train.x_NTC, tmp_path, device="cpu")
+    return case
+
+
+def test_every_size_of_table_1_and_its_ratio_are_the_formulas():
+    depth, whole, _ = PUBLISHED_TEACHER
+
+    def parameters(d):
+        return 672 * d**2 + 12_831 * d + 1
+
+    assert parameters(depth) == whole
+    for d, row in TABLE_1.items():
+        assert row.parameters == parameters(d)
+        assert row.ratio == round(whole / row.parameters)
+        assert row.student > row.regular
+    generator, _ = training.networks(make("mse", depth=2))
+    assert sum(array.size for array in network_arrays(generator).values()) == parameters(2)
+
+
+def test_the_full_preset_has_the_papers_sizes():
+    full = PRESETS["full"]
+    assert full.teacher_depth == PUBLISHED_TEACHER[0]
+    assert full.depths == tuple(TABLE_1)
+    assert full.num_samples == 60_000
+
+
+def test_images_are_enlarged_by_interpolation_and_always_the_same():
+    flat = np.full((1, 28, 28), 0.25, dtype=np.float32)
+    np.testing.assert_allclose(images.enlarge(flat), np.full((1, 64, 64), 0.25))
+    half = np.concatenate([np.full((1, 14, 28), -1.0), np.full((1, 14, 28), 1.0)], axis=1)
+    large = images.enlarge(half.astype(np.float32))[0]
+    assert large.shape == (64, 64)
+    assert (np.diff(large, axis=0) >= 0).all()
+    np.testing.assert_allclose(large[[0, -1]].mean(axis=1), [-1, 1])
+    first, second = (images.load_images(TINY) for _ in range(2))
+    assert len(first.train) == TINY.num_samples
+    assert len(first.test) == TINY.judged_samples
+    assert np.array_equal(first.train.x_NTC, second.train.x_NTC)
+
+
+def test_the_teacher_comes_first_and_serves_all_seeds():
+    cases = list(grid(seeds=(0, 1), hyperparameters=PRESETS["default"]))
+    assert cases[0].role == "teacher"
+    assert sum(case.role == "teacher" for case in cases) == 1
+    assert len({case.name for case in cases}) == len(cases) == 1 + 2 * 3 * 4 + 2
+
+
+def test_student_and_regular_gan_of_one_seed_start_from_the_same_generator():
+    generators = [training.networks(make(role))[0] for role in ("mse", "joint", "regular")]
+    first, *others = (network_arrays(generator) for generator in generators)
+    for other in others:
+        assert all(np.array_equal(first[name], other[name]) for name in first)
+    (other, _) = training.networks(make("mse", seed=1))
+    assert not np.array_equal(first["layers.0.weight"], network_arrays(other)["layers.0.weight"])
+
+
+def test_small_networks_take_larger_steps():
+    settings = PRESETS["default"]
+    assert settings.rate(32) == settings.learning_rate
+    assert settings.rate(2) == pytest.approx(4 * settings.rate(32))
+    assert settings.gan(8).generator_lr == settings.gan(8).critic_lr == settings.rate(8)
+
+
+def test_the_joint_loss_adds_the_critic_to_the_pixels():
+    assert make("mse").losses == {"pixel": 1.0, "adversarial": 0.0}
+    alpha = TINY.alpha
+    assert make("joint").losses == {"pixel": 1 - alpha, "adversarial": alpha}
+
+
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "PART", 2)
+    x_NTC = images.load_images(TINY).train.x_NTC
+    case = make("regular", settings=replace(TINY, iterations=5))
+    training.train_gan(case, x_NTC, tmp_path / "whole", device="cpu")
+
+    def stop():
+        raise KeyboardInterrupt
+
+    for _ in range(2):  # after 2 updates, after 4, then to the end
+        with pytest.raises(KeyboardInterrupt):
+            training.train_gan(case, x_NTC, tmp_path / "parts", device="cpu", on_part=stop)
+        assert not training.is_trained(case, tmp_path / "parts")
+    training.train_gan(case, x_NTC, tmp_path / "parts", device="cpu")
+    whole, parts = (weights_of(case, tmp_path / name) for name in ("whole", "parts"))
+    assert list(whole) == list(parts)
+    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+    assert not (tmp_path / "parts" / case.name / training.CHECKPOINT).exists()
+
+
+def test_a_student_comes_nearer_to_its_teacher(teacher, tmp_path):
+    before, _ = training.networks(make("mse", settings=TINY))
+    generator, _ = training.load_network(teacher, tmp_path)
+    wanted = scoring.draw(generator, 20)
+    case = make("mse", settings=replace(TINY, iterations=30))
+    training.train_student(case, tmp_path, device="cpu")
+    after, _ = training.load_network(case, tmp_path)
+    errors = [np.square(scoring.draw(student, 20) - wanted).mean() for student in (before, after)]
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_a_student_leaves_its_teacher_alone_and_the_critic_matters(teacher, tmp_path):
+    before = weights_of(teacher, tmp_path)
+    strong = replace(TINY, alpha=0.5)
+    for role in ("mse", "joint"):
+        training.train_student(make(role, settings=strong), tmp_path, device="cpu")
+    after = weights_of(teacher, tmp_path)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    mse, joint = (weights_of(make(role), tmp_path) for role in ("mse", "joint"))
+    assert "critic/layers.0.weight" not in mse
+    assert not np.array_equal(mse["generator/layers.0.weight"], joint["generator/layers.0.weight"])
+
+
+def test_scores_have_bytes_of_the_payload_and_quality_before_and_after_8_bits(teacher, tmp_path):
+    examiner = scoring.Examiner(images.load_images(TINY), tmp_path)
+    row = examiner.score(teacher)
+    assert row["parameters"] == 672 * 4 + 12_831 * 2 + 1
+    assert row["dense_bytes"] == 4 * row["parameters"]
+    assert row["dense_bytes"] / 4 > row["int8_bytes"] > row["dense_bytes"] / 8
+    assert row["dense_bytes"] > row["sparse_bytes"] > 3 * row["int8_bytes"]
+    assert 1 <= row["inception_score"] <= 10
+    assert np.isnan(row["psnr_db"])  # the teacher is not compared with itself
+    assert row["int8_frechet_distance"] != row["frechet_distance"]
+    assert row["mlp_frechet_distance"] != row["frechet_distance"]
+    training.train_student(make("mse"), tmp_path, device="cpu")
+    assert 0 < examiner.score(make("mse"))["psnr_db"] < 60
+    assert 0 <= examiner.real["judge_accuracy"] <= 1
+    assert examiner.real["frechet_distance"] < row["frechet_distance"]
+
+
+def test_the_judge_is_determined_by_its_seed_and_knows_real_images():
+    data = images.load_images(replace(TINY, num_samples=120))
+    judges = [ConvolutionalJudge(data.train, data.test, seed=seed) for seed in (0, 0, 1)]
+    first, again, other = (judge.score(data.train.x_NTC) for judge in judges)
+    assert first == again != other
+    noise = np.random.default_rng(0).uniform(-1, 1, data.test.x_NTC.shape).astype(np.float32)
+    worse = judges[0].score(noise)
+    assert worse["frechet_distance"] > 2 * first["frechet_distance"]
+    assert worse["coverage"] < first["coverage"]
+
+
+def test_images_are_tiled_row_by_row():
+    x_nTC = np.arange(8, dtype=np.float32)[:, None, None] * np.ones((8, 2, 3), dtype=np.float32)
+    tiled = tile(x_nTC)
+    assert tiled.shape == (4, 12)
+    assert list(tiled[0, ::3]) == [0, 1, 2, 3]
+    assert list(tiled[2, ::3]) == [4, 5, 6, 7]
+
+
+def test_differences_are_paired_by_depth_and_seed_and_show_the_worst():
+    rows = [
+        {"role": role, "depth": 2, "seed": seed, "recall": 0.5, "coverage": 0.5}
+        | {"inception_score": score, "frechet_distance": distance}
+        for role, seed, score, distance in (
+            ("regular", 0, 2.0, 50.0), ("regular", 1, 4.0, 30.0), ("mse", 0, 3.0, 40.0),
+            ("mse", 1, 4.5, 35.0), ("joint", 2, 9.0, 1.0),
+        )
+    ]  # fmt: skip
+    (row,) = results.differences(pd.DataFrame(rows)).to_dict("records")
+    assert row["role"] == "mse"
+    assert row["seeds"] == 2
+    assert row["inception_score"] == pytest.approx(0.75)
+    assert row["inception_score_worst"] == pytest.approx(0.5)
+    assert row["frechet_distance_worst"] == pytest.approx(5.0)
+
+
+def call(tmp_path, *arguments):
+    places = ["--folder", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    small = ["--short", "--samples", "60", "--depths", "1", "--iterations", "2"]
+    return main([*small, "--teacher-iterations", "2", *places, *arguments])
+
+
+def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, monkeypatch, capsys):
+    assert call(tmp_path) == 0
+    assert "4/5 joint_d1_seed0: inception-type score" in capsys.readouterr().out
+    place = tmp_path / "results"
+    runs = pd.read_csv(place / "runs.csv")
+    assert list(runs["role"]) == ["teacher", "regular", "mse", "joint", "longer"]
+    assert list(runs["iterations"]) == [2, 2, 2, 2, 4]
+    assert runs["ratio"].iloc[0] == 1
+    assert len(pd.read_csv(place / "differences.csv")) == 2
+    record = json.loads((place / "run.json").read_text())
+    assert record["missing"] == []
+    assert record["real"]["inception_score"] > 1
+    assert "student, joint loss" in (place / "tables.md").read_text()
+    assert all((place / name).stat().st_size > 5000 for name in ("quality.png", "samples.png"))
+
+    def never(*args, **kwargs):
+        raise AssertionError("a finished training was repeated")
+
+    monkeypatch.setattr(study, "train_gan", never)
+    monkeypatch.setattr(study, "train_student", never)
+    assert call(tmp_path) == 0
+    assert "5 of 5 trainings are finished" in capsys.readouterr().out
+
+
+def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):
+    real = study.train_student
+
+    def fail_one(case, folder, **settings):
+        if case.role == "mse":
+            raise ValueError("out of luck")
+        return real(case, folder, **settings)
+
+    monkeypatch.setattr(study, "train_student", fail_one)
+    assert call(tmp_path) == 1
+    said = capsys.readouterr()
+    assert "mse_d1_seed0: failed: ValueError: out of luck" in said.out
+    assert said.err.strip().endswith("1 of 5 trainings failed; see above")
+    record = json.loads((tmp_path / "results" / "run.json").read_text())
+    assert record["missing"] == ["mse_d1_seed0"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--seeds", "one"), "--seeds one is not allowed: give whole numbers from 0"),
+        (("--seeds", "0,0"), "--seeds 0,0: name at least one, each once"),
+        (("--depths", "0"), "depths=(0,) is not allowed: give numbers from 1, each once"),
+        (("--iterations", "0"), "iterations=0 is not allowed: give at least 1"),
+        (("--samples", "100000"), "--samples 100000: there are 120 training images"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, words, told):
+    assert call(tmp_path, *words) == 2
+    assert capsys.readouterr().err == f"gan_distillation: {told}\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unusable_device_is_named(tmp_path, capsys):
+    assert call(tmp_path, "--device", "nonsense") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gan_distillation: --device nonsense is not usable: ")
+    assert said.count("\n") == 1
+
+
+def test_a_folder_of_other_settings_is_refused(tmp_path):
+    case = make("regular")
+    training.claim(case, tmp_path)
+    training.claim(case, tmp_path)
+    training.claim(make("regular", settings=replace(TINY, alpha=0.5)), tmp_path)  # no student
+    with pytest.raises(ConfigError, match="holds results of other settings"):
+        training.claim(make("regular", settings=replace(TINY, iterations=9)), tmp_path)
+
+
+def test_a_report_needs_a_teacher(tmp_path, capsys):
+    assert call(tmp_path, "--report") == 1
+    assert "is finished: run it without --report first" in capsys.readouterr().err
