@@ -19,7 +19,7 @@ from flwr_gan.methods.settings import require_count, require_share, require_word
 
 CRITERIA = ("magnitude", "random")
 SCHEDULES = ("one_shot", "iterative", "gradual")
-MODULES = ("generator", "both")
+MODULES = ("generator", "critic", "both")
 
 Scores = dict[str, NDArray[np.float32]]
 
@@ -28,8 +28,9 @@ class SparseTraining(Method):
     """Prunes weights of a trained generator while it is trained further.
 
     The generator that comes out has the same shapes; exactly ``round(fraction * n)`` of its n
-    weights are zero, biases neither pruned nor counted. Masks are nested: what is pruned stays
-    pruned, and so do the optimisers' states from one pruning to the next.
+    weights are zero (with ``module="critic"`` none), biases neither pruned nor counted. Masks are
+    nested: what is pruned stays pruned, and so do the optimisers' states from one pruning to the
+    next.
 
     Parameters
     ----------
@@ -50,9 +51,9 @@ class SparseTraining(Method):
         Only for ``"gradual"``: share of the training within which the last pruning comes, in
         (0, 1).
     module : str
-        ``"generator"``, or ``"both"``: the critic loses the same share in the same way, so that it
-        does not overpower the generator. Its gradients are then taken by autograd, whatever the
-        config says.
+        What loses weights: ``"generator"``, ``"critic"`` or ``"both"``, each the same share in the
+        same way. A pruned critic does not overpower a pruned generator; its gradients are taken by
+        autograd, whatever the config says.
     min_kept_per_layer : int
         Weights that every layer keeps.
 
@@ -125,7 +126,7 @@ class SparseTraining(Method):
         mask = {name: np.ones(a.shape, bool) for name, a in network_arrays(generator).items()}
         drawn = self._drawn(mask, rng)
         masked = drawn_critic = None
-        if self.module == "both":
+        if self.module != "generator":
             masked = MaskedNetwork(critic)
             drawn_critic = self._drawn(masked.mask, rng)
             config = replace(config, critic_gradients="autograd")
@@ -134,7 +135,8 @@ class SparseTraining(Method):
         ends = [pruning.update for pruning in prunings]
         self._train(trainer, gan, ends[0], rng, mask, progress)
         for pruning, end in zip(prunings, [*ends[1:], iterations], strict=True):
-            mask = self._grow(drawn or network_arrays(generator), mask, pruning)
+            if self.module != "critic":
+                mask = self._grow(drawn or network_arrays(generator), mask, pruning)
             survivors = {n: np.where(mask[n], a, 0) for n, a in network_arrays(generator).items()}
             load_network_arrays(generator, survivors)
             if masked:
