@@ -62,5 +62,11 @@ def pack_fixed(values: Bytes, width: int) -> bytes:
 
 def unpack_fixed(packed: bytes, width: int, count: int) -> Bytes:
     """Read ``count`` values of ``width`` (1 to 7) bits each."""
-    flat = np.unpackbits(np.frombuffer(packed, np.uint8), count=count * width, bitorder="little")
-    return np.packbits(flat.reshape(count, width), axis=1, bitorder="little").reshape(-1)
+    groups = -(-count // 8)  # eight values take a whole number of bytes, ``width``
+    words = np.zeros((groups, 8), np.uint8)
+    words[:, :width] = np.frombuffer(packed.ljust(groups * width, b"\0"), np.uint8).reshape(
+        groups, width
+    )
+    shifts = np.arange(0, 8 * width, width, dtype=np.uint64)
+    values = words.view("<u8") >> shifts & np.uint64((1 << width) - 1)
+    return values.astype(np.uint8).reshape(-1)[:count]
