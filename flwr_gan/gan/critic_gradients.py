@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from flwr_gan.gan.batches import Batch
-from flwr_gan.gan.losses import gradient_penalty, wasserstein_estimate
+from flwr_gan.gan.losses import gradient_penalty, hinge_loss, wasserstein_estimate
 from flwr_gan.gan.networks import NEGATIVE_SLOPE
 
 _SMALLEST_NORM = 1e-12
@@ -42,9 +42,35 @@ def autograd_gradients(
     estimate = wasserstein_estimate(critic, real_BTC, fake_BTC, y_B)
     slope_penalty = gradient_penalty(critic, real_BTC, fake_BTC, y_B, mix_B)
     loss = penalty * slope_penalty - estimate
-    gradients = torch.autograd.grad(loss, list(critic.parameters()))
     measures = torch.stack([loss.detach(), estimate.detach(), slope_penalty.detach()])
-    return measures, list(gradients)
+    return measures, gradients_of(loss, critic)
+
+
+def hinge_gradients(critic: nn.Module, batch: Batch, penalty: float) -> tuple[Tensor, list[Tensor]]:
+    """Return what ``autograd_gradients`` returns, for the hinge loss.
+
+    Parameters
+    ----------
+    critic : nn.Module
+        Keeps itself smooth, by spectral normalisation for instance.
+    batch : Batch
+        Real and generated samples and labels.
+    penalty : float
+        Not used: there is no gradient penalty, and 0 is returned in its place.
+    """
+    real_BTC, fake_BTC, y_B, _ = batch
+    score_2B = critic(torch.cat([real_BTC, fake_BTC]), torch.cat([y_B, y_B]))
+    real_B, fake_B = score_2B.chunk(2)
+    loss = hinge_loss(real_B, fake_B)
+    estimate = (real_B.mean() - fake_B.mean()).detach()
+    measures = torch.stack([loss.detach(), estimate, torch.zeros_like(estimate)])
+    return measures, gradients_of(loss, critic)
+
+
+def gradients_of(loss: Tensor, network: nn.Module) -> list[Tensor]:
+    """Return a gradient a parameter, zeros for one that the loss does not depend on."""
+    parameters = list(network.parameters())
+    return list(torch.autograd.grad(loss, parameters, materialize_grads=True))
 
 
 @torch.no_grad()

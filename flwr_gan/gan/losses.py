@@ -1,4 +1,4 @@
-"""Losses of the conditional WGAN-GP (paper 000, Eq. 1-2; Gulrajani et al., 2017).
+"""Losses of the conditional WGAN-GP (paper 000, Eq. 1-2; Gulrajani et al., 2017), and the hinge.
 
 B batch, T vectors, C components. Eq. 2 is used with the signs that its own text asks for: see
 ERRATA.md beside this file.
@@ -53,6 +53,17 @@ def gradient_penalty(
     (slope_BTC,) = torch.autograd.grad(score_B.sum(), between_BTC, create_graph=True)
     norm_B: Tensor = torch.linalg.vector_norm(slope_BTC, dim=(1, 2))
     return (norm_B - 1).square().mean()
+
+
+def hinge_loss(real_B: Tensor, fake_B: Tensor) -> Tensor:
+    """Return E[max(0, 1 - C(x))] + E[max(0, 1 + C(G(z)))], the critic's of SNGAN, as a 0-d tensor.
+
+    Parameters
+    ----------
+    real_B, fake_B : Tensor
+        Scores of real and of generated samples.
+    """
+    return torch.relu(1 - real_B).mean() + torch.relu(1 + fake_B).mean()
 
 
 def generator_loss(critic: CriticFunction, fake_BTC: Tensor, y_B: Tensor) -> Tensor:

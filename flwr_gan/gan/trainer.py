@@ -3,7 +3,7 @@
 N samples, B batch, R critic iterations, L latent, T vectors, C components.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -20,13 +20,24 @@ from flwr_gan.gan.adam_state import (
     load_adam_arrays,
     new_adam,
 )
+from flwr_gan.gan.augment import Augmentation
 from flwr_gan.gan.batches import Batch, check_data, draw_batches, generate
 from flwr_gan.gan.config import GanConfig
-from flwr_gan.gan.critic_gradients import CriticGradients, autograd_gradients, closed_form_gradients
+from flwr_gan.gan.critic_gradients import (
+    CriticGradients,
+    autograd_gradients,
+    closed_form_gradients,
+    gradients_of,
+    hinge_gradients,
+)
 from flwr_gan.gan.losses import generator_loss, proximal_term
 from flwr_gan.gan.networks import Critic, SampleGenerator
 from flwr_gan.gan.training_log import LossRecorder, TrainLog
 from flwr_gan.gan.weights import as_tensor, check_arrays, load_network_arrays, network_arrays
+
+LOSSES = ("wasserstein", "hinge")
+
+Regulariser = Callable[[], Tensor]
 
 
 class WganGpTrainer:
@@ -46,11 +57,21 @@ class WganGpTrainer:
         Hyperparameters.
     device : str
         Where to compute.
+    loss : str
+        ``"wasserstein"``, with the gradient penalty, or ``"hinge"``, without; the generator's loss
+        is the same.
+    augment : callable, optional
+        Changes real and generated samples before the critic sees them, and draws from the ``rng``
+        of the training; the generator learns through it.
+    generator_regulariser, critic_regulariser : callable, optional
+        Give a 0-d tensor that is added to the loss of the network before each of its updates; the
+        losses that are told leave the critic's out.
 
     Raises
     ------
     ConfigError
-        If the critic's gradients have no closed form and the config asks for it.
+        If the loss is unknown, or the critic's gradients have no closed form and the config asks
+        for it.
     """
 
     def __init__(
@@ -60,13 +81,17 @@ class WganGpTrainer:
         *,
         config: GanConfig,
         device: str = "cpu",
+        loss: str = "wasserstein",
+        augment: Augmentation | None = None,
+        generator_regulariser: Regulariser | None = None,
+        critic_regulariser: Regulariser | None = None,
     ) -> None:
+        if loss not in LOSSES:
+            raise ConfigError(f"loss={loss!r} is not allowed: give {' or '.join(LOSSES)}")
         closed_form = config.critic_gradients == "closed_form"
-        if closed_form and type(critic) is not Critic:
-            raise ConfigError(
-                f"gan.critic_gradients=closed_form is not for a {type(critic).__name__}: "
-                "give autograd"
-            )
+        if closed_form and (type(critic) is not Critic or loss == "hinge"):
+            what = "the hinge loss" if loss == "hinge" else f"a {type(critic).__name__}"
+            raise ConfigError(f"gan.critic_gradients=closed_form is not for {what}: give autograd")
         self.generator = generator.to(device)
         self.critic = critic.to(device)
         self.config = config
@@ -75,9 +100,13 @@ class WganGpTrainer:
         betas = config.betas
         self._generator_adam = new_adam(self.generator, lr=config.generator_lr, betas=betas)
         self._critic_adam = new_adam(self.critic, lr=config.critic_lr, betas=betas)
+        by_autograd = hinge_gradients if loss == "hinge" else autograd_gradients
         self._critic_gradients: CriticGradients = (
-            closed_form_gradients if closed_form else autograd_gradients
+            closed_form_gradients if closed_form else by_autograd
         )
+        self._augment = augment
+        self._generator_regulariser = generator_regulariser
+        self._critic_regulariser = critic_regulariser
 
     def train(
         self,
@@ -139,7 +168,7 @@ class WganGpTrainer:
             for _ in steps:
                 losses = []
                 for batch in draw_batches(real_NTC, label_N, self.generator, self.config, rng):
-                    losses.append(self._critic_step(batch))
+                    losses.append(self._critic_step(self._augmented(batch, rng)))
                 loss = self._generator_step(batch.y_B, rng, pruned, anchors, proximal_mu)
                 recorder.add(torch.cat([torch.stack(losses).mean(dim=0), loss.view(1)]))
         log = recorder.finish()
@@ -185,6 +214,9 @@ class WganGpTrainer:
     def _critic_step(self, batch: Batch) -> Tensor:
         """Update the critic once (Eq. 2); return its loss, Wasserstein estimate and penalty."""
         measures, gradients = self._critic_gradients(self.critic, batch, self.config.penalty)
+        if self._critic_regulariser:
+            further = gradients_of(self._critic_regulariser(), self.critic)
+            gradients = [a + b for a, b in zip(gradients, further, strict=True)]
         _step(self._critic_adam, list(self.critic.parameters()), gradients)
         return measures
 
@@ -198,12 +230,23 @@ class WganGpTrainer:
     ) -> Tensor:
         """Update the surviving generator weights once (Eq. 1); return the loss."""
         weights = list(self.generator.parameters())
-        loss = generator_loss(self.critic, generate(self.generator, y_B, rng), y_B)
+        fake_BTC = generate(self.generator, y_B, rng)
+        if self._augment:
+            fake_BTC = self._augment(fake_BTC, rng)
+        loss = generator_loss(self.critic, fake_BTC, y_B)
+        if self._generator_regulariser:
+            loss = loss + self._generator_regulariser()
         if mu:
             loss = loss + proximal_term(weights, anchors, mu)
-        gradients = torch.autograd.grad(loss, weights)
+        gradients = gradients_of(loss, self.generator)
         _step(self._generator_adam, weights, gradients, list(pruned.values()) if pruned else None)
         return loss.detach()
+
+    def _augmented(self, batch: Batch, rng: torch.Generator) -> Batch:
+        if self._augment is None:
+            return batch
+        real_BTC = self._augment(batch.real_BTC, rng)
+        return batch._replace(real_BTC=real_BTC, fake_BTC=self._augment(batch.fake_BTC, rng))
 
     def _check_weights(self, iterations: int) -> None:
         for name, weight in self.generator.named_parameters():

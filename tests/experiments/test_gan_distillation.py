@@ -24,6 +24,7 @@ from flwr_gan.errors import ConfigError
 from flwr_gan.flower.state import read_arrays
 from flwr_gan.gan.weights import network_arrays
 
+LONGER = ("mse_longer", "regular_longer")
 TINY = replace(
     PRESETS["short"], teacher_depth=2, depths=(1,), teacher_iterations=4, iterations=3,
     longer_depths=(), num_samples=40, judged_samples=30,
@@ -101,7 +102,7 @@ def test_the_teacher_comes_first_and_serves_all_seeds():
     cases = list(grid(seeds=(0, 1), hyperparameters=PRESETS["default"]))
     assert cases[0].role == "teacher"
     assert sum(case.role == "teacher" for case in cases) == 1
-    assert len({case.name for case in cases}) == len(cases) == 1 + 2 * 3 * 4 + 2
+    assert len({case.name for case in cases}) == len(cases) == 1 + 2 * 3 * 4 + 2 * 2
 
 
 def test_student_and_regular_gan_of_one_seed_start_from_the_same_generator():
@@ -230,11 +231,11 @@ def call(tmp_path, *arguments):
 
 def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, monkeypatch, capsys):
     assert call(tmp_path) == 0
-    assert "4/5 joint_d1_seed0: inception-type score" in capsys.readouterr().out
+    assert "4/6 joint_d1_seed0: inception-type score" in capsys.readouterr().out
     place = tmp_path / "results"
     runs = pd.read_csv(place / "runs.csv")
-    assert list(runs["role"]) == ["teacher", "regular", "mse", "joint", "longer"]
-    assert list(runs["iterations"]) == [2, 2, 2, 2, 4]
+    assert list(runs["role"]) == ["teacher", "regular", "mse", "joint", *LONGER]
+    assert list(runs["iterations"]) == [2, 2, 2, 2, 4, 4]
     assert runs["ratio"].iloc[0] == 1
     assert len(pd.read_csv(place / "differences.csv")) == 2
     record = json.loads((place / "run.json").read_text())
@@ -249,7 +250,7 @@ def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, monkey
     monkeypatch.setattr(study, "train_gan", never)
     monkeypatch.setattr(study, "train_student", never)
     assert call(tmp_path) == 0
-    assert "5 of 5 trainings are finished" in capsys.readouterr().out
+    assert "6 of 6 trainings are finished" in capsys.readouterr().out
 
 
 def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):
@@ -264,7 +265,7 @@ def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, 
     assert call(tmp_path) == 1
     said = capsys.readouterr()
     assert "mse_d1_seed0: failed: ValueError: out of luck" in said.out
-    assert said.err.strip().endswith("1 of 5 trainings failed; see above")
+    assert said.err.strip().endswith("1 of 6 trainings failed; see above")
     record = json.loads((tmp_path / "results" / "run.json").read_text())
     assert record["missing"] == ["mse_d1_seed0"]
 

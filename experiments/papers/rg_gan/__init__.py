@@ -1,0 +1,1 @@
+"""Paper 003: pruning and regeneration while a GAN is trained."""

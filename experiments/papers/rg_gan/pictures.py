@@ -1,0 +1,216 @@
+"""The paper's Figures 3, 4 and 5 with our runs, quality by amount of data, and samples."""
+
+# n samples, T vectors or rows, C components or columns
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experiments.papers.rg_gan.setting import FAMILIES, METHODS
+from flwr_gan.data import vectors_to_strokes
+from flwr_gan.plots import save_figure
+
+# Okabe and Ito: distinct to the colour-blind.
+COLOURS = {"dense": "#000000", "rg": "#0072b2", "regan": "#e69f00", "ticket20": "#009e73",
+           "ticket46": "#d55e00"}  # fmt: skip
+_ABLATION_ROWS = {
+    "DP": ("dp_g", "dp_d", "dp_b"),
+    "DP + RR": ("rr_g", "rr_d", "rr_b"),
+    "DP + RR + AR": ("ar_g", "ar_d", "rg"),
+}
+_BARS = {"G": "#56b4e9", "D": "#e69f00", "both": "#0072b2"}
+_NETWORKS = {"generator": "G", "critic": "D"}
+_ACROSS = 5
+
+Samples = Mapping[tuple[str, str], NDArray[np.float32]]
+
+
+def write_pictures(
+    tables: Mapping[str, pd.DataFrame], samples: Samples, results: Path
+) -> Iterator[Path]:
+    """Write every picture that there are runs for; yield their paths.
+
+    Parameters
+    ----------
+    tables : mapping
+        Those of ``results``.
+    samples : mapping
+        Generated samples by family and method.
+    results : Path
+        Where pictures go.
+    """
+    checks, summary = tables["checks.csv"], tables["summary.csv"]
+    figures = {}
+    if len(compared := checks[checks["method"].isin(list(COLOURS))]):
+        figures["quality.png"] = quality_figure(compared)
+    if len(pair := summary[summary["method"].isin(["dense", "rg"])]):
+        figures["data.png"] = data_figure(pair)
+    if len(tables["layers.csv"]):
+        figures["sparsity.png"] = sparsity_figure(tables["layers.csv"], checks)
+    if summary["method"].isin(["rr_b", "dp_b"]).any():
+        figures["ablation.png"] = ablation_figure(summary)
+    figures["samples.png"] = samples_figure(samples)
+    for name, figure in figures.items():
+        save_figure(figure, results / name, dpi=110)
+        yield results / name
+
+
+def quality_figure(checks: pd.DataFrame) -> Figure:
+    """Draw the score by real images shown (its Fig. 4), a panel a kind of GAN, means over seeds."""
+    families = _families(checks)
+    figure = Figure(figsize=(0.5 + 4.8 * len(families), 4.0), layout="constrained")
+    for axes, family in zip(figure.subplots(1, len(families), squeeze=False)[0], families,
+                            strict=True):  # fmt: skip
+        part = _whole(checks, family)
+        for method, colour in COLOURS.items():
+            own = part[part["method"] == method].groupby("images")["score"].mean()
+            axes.plot(own.index / 1e3, own, color=colour, lw=1.6, label=METHODS[method].title)
+        axes.set_yscale("log")
+        axes.set_title(FAMILIES[family].title, fontsize=10)
+        axes.set_xlabel("real images shown to the critic, thousands")
+        _plain(axes)
+    axes = figure.axes[0]
+    axes.set_ylabel("Fréchet distance to training samples")
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def sparsity_figure(layers: pd.DataFrame, checks: pd.DataFrame) -> Figure:
+    """Draw sparsity by layer and what regenerates over time (its Fig. 3), a row a kind of GAN."""
+    families = _families(layers)
+    figure = Figure(figsize=(14.0, 0.4 + 3.4 * len(families)), layout="constrained")
+    grid = figure.subplots(len(families), 3, squeeze=False)
+    for line, family in zip(grid, families, strict=True):
+        part = _whole(layers, family)
+        for axes, (network, short) in zip(line[:2], _NETWORKS.items(), strict=True):
+            own = part[part["network"] == network]
+            for layer, rows in own.groupby("layer"):
+                curve = rows.groupby("update")["sparsity"].mean()
+                axes.plot(curve.index, 100 * curve, lw=1.5, label=f"layer {layer}")
+            axes.set_title(f"{FAMILIES[family].title.split(',')[0]}: {short}", fontsize=10)
+            axes.set_ylabel("pruned in sparse phases, %")
+            axes.legend(frameon=False, fontsize=8)
+        run = _whole(checks, family)
+        run = run[(run["method"] == "rg") & (run["phase"] == "sparse")]
+        for network, short in _NETWORKS.items():
+            curve = run.groupby("update")[f"{network}_regenerated"].mean()
+            line[2].plot(curve.index, 100 * curve, lw=1.5, label=short)
+        line[2].set_title("regenerated between two checks", fontsize=10)
+        line[2].set_ylabel("of all weights, %")
+        line[2].legend(frameon=False, fontsize=8)
+        for axes in line:
+            axes.set_xlabel("generator updates")
+            _plain(axes)
+    return figure
+
+
+def ablation_figure(summary: pd.DataFrame) -> Figure:
+    """Draw the Frechet distance of each part of the method (its Fig. 5), SNGAN with all data."""
+    part = _whole(summary[summary["output"] == "best"], "sngan").set_index("method")
+    figure = Figure(figsize=(8.0, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for at, methods in enumerate(_ABLATION_ROWS.values()):
+        for shift, (method, (name, colour)) in enumerate(
+            zip(methods, _BARS.items(), strict=True), start=-1
+        ):
+            if method in part.index:
+                row = part.loc[method]
+                width = row["frechet_distance_half_width"]
+                axes.bar(
+                    at + 0.26 * shift, row["frechet_distance"], 0.24, color=colour,
+                    label=name if at == 0 else None, capsize=3,
+                    yerr=None if np.isnan(width) else width,
+                )  # fmt: skip
+    if "dense" in part.index:
+        dense = float(part["frechet_distance"]["dense"])
+        axes.axhline(dense, color="#000000", ls=":", lw=1.2, label="dense")
+    axes.set_xticks(range(len(_ABLATION_ROWS)), list(_ABLATION_ROWS))
+    axes.set_ylabel("Fréchet distance to test samples")
+    figure.legend(loc="outside upper center", ncols=4, frameon=False)
+    _plain(axes)
+    return figure
+
+
+def data_figure(summary: pd.DataFrame) -> Figure:
+    """Draw the Frechet distance by the number of training samples, a panel a kind of GAN."""
+    best = summary[summary["output"] == "best"]
+    families = _families(best)
+    figure = Figure(figsize=(0.5 + 4.8 * len(families), 4.0), layout="constrained")
+    for axes, family in zip(figure.subplots(1, len(families), squeeze=False)[0], families,
+                            strict=True):  # fmt: skip
+        part = best[best["family"] == family]
+        for method in ("dense", "rg"):
+            for augmented in (False, True):
+                own = part[(part["method"] == method) & (part["augmented_data"] == augmented)]
+                own = own.sort_values("samples")
+                title = METHODS[method].title + (" + augmentation" if augmented else "")
+                axes.errorbar(
+                    own["samples"], own["frechet_distance"],
+                    yerr=np.nan_to_num(own["frechet_distance_half_width"].to_numpy(float)),
+                    color=COLOURS[method], ls="--" if augmented else "-", marker="o", ms=4,
+                    capsize=3, lw=1.5, label=title,
+                )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("training samples")
+        axes.set_title(FAMILIES[family].title, fontsize=10)
+        _plain(axes)
+    axes = figure.axes[0]
+    axes.set_ylabel("Fréchet distance to test samples")
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def samples_figure(samples: Samples) -> Figure:
+    """Draw samples for the same latent vectors: a row a kind of GAN, a column a method."""
+    methods = [m for m in COLOURS if any(method == m for _, method in samples)]
+    families = [f for f in FAMILIES if any(family == f for family, _ in samples)]
+    size = (0.4 + 2.3 * max(1, len(methods)), 0.4 + 2.0 * max(1, len(families)))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(max(1, len(families)), max(1, len(methods)), squeeze=False)
+    for axes in grid.flat:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
+    for line, family in zip(grid, families, strict=False):
+        line[0].set_ylabel(FAMILIES[family].title.split(",")[0], fontsize=9)
+        for axes, method in zip(line, methods, strict=False):
+            if (family, method) in samples:
+                _draw(axes, samples[family, method], strokes=family == "strokes")
+    for axes, method in zip(grid[0], methods, strict=False):
+        axes.set_title(METHODS[method].title, fontsize=10)
+    return figure
+
+
+def _draw(axes: Axes, x_nTC: NDArray[np.float32], *, strokes: bool) -> None:
+    if not strokes:
+        rows = [np.concatenate(list(x_nTC[at : at + _ACROSS]), axis=1)
+                for at in range(0, len(x_nTC), _ACROSS)]  # fmt: skip
+        axes.imshow(np.concatenate(rows), cmap="gray_r", vmin=-1, vmax=1)
+        return
+    for at, x_TC in enumerate(x_nTC):
+        row, column = divmod(at, _ACROSS)
+        for points in vectors_to_strokes(x_TC):
+            xy = np.asarray(points, dtype=np.float64)
+            axes.plot(xy[:, 0] + 2.6 * column, xy[:, 1] - 2.6 * row, color="#000000", lw=0.9)
+    axes.set_aspect("equal")
+
+
+def _families(table: pd.DataFrame) -> list[str]:
+    return [name for name in FAMILIES if name in set(table["family"])]
+
+
+def _whole(table: pd.DataFrame, family: str) -> pd.DataFrame:
+    part = table[(table["family"] == family) & ~table["augmented_data"].astype(bool)]
+    whole: pd.DataFrame = part[part["samples"] == part["samples"].max()]
+    return whole
+
+
+def _plain(axes: Axes) -> None:
+    axes.grid(alpha=0.3, which="both")
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,62 @@
+"""What one run leaves: a row a check, the best generators by phase, and their final scores."""
+
+# N samples
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PHASES = ("sparse", "dense")
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A generator at a check.
+
+    Parameters
+    ----------
+    arrays : dict
+        Its weights, pruned ones as +0.0.
+    check : dict
+        The row of the check.
+    """
+
+    arrays: Arrays
+    check: dict[str, Any]
+
+
+@dataclass
+class Keeper:
+    """Collects the checks of a run and keeps the best generator of each phase.
+
+    Parameters
+    ----------
+    checks : list of dict
+        One row a check: update, images, operations, score, phase, sparsity by layer.
+    best : dict
+        By phase and for ``"best"``, whatever the phase: the generator of the lowest score. The
+        score is of training samples, so the choice has not seen the test part.
+    """
+
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Snapshot] = field(default_factory=dict)
+    last: Snapshot | None = None
+
+    def add(self, check: dict[str, Any], arrays: Arrays, *, counts: bool = True) -> None:
+        """Take a check; ``counts=False`` keeps the row alone."""
+        self.checks.append(check)
+        if not counts:
+            return
+        snapshot = Snapshot(arrays, check)
+        self.last = snapshot
+        for key in ("best", check["phase"]):
+            if key not in self.best or check["score"] < self.best[key].check["score"]:
+                self.best[key] = snapshot
+
+    def outputs(self) -> dict[str, Snapshot]:
+        """Return the generators that are scored in the end, by name."""
+        return self.best | ({"last": self.last} if self.last else {})

@@ -1,0 +1,291 @@
+"""What is run: GANs, ways of training, amounts of data, and the grid of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan import GanConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way of training.
+
+    Parameters
+    ----------
+    title : str
+        For people.
+    pruned : str
+        Networks that are pruned: any of "g" (generator) and "d" (critic), empty for none.
+    recurrent, augmented : bool
+        Which regeneration there is.
+    gradients, estimate
+        Of ``ThresholdedNetwork``.
+    pace_factor : float
+        Of the pace of the kind of GAN. Thresholds that only the regulariser moves always rise, by
+        a full step each time, so they get smaller steps.
+    ticket_levels : int
+        Prunings of an iterative search for a ticket; 0 for none.
+    ticket_sparsity : float
+        Share of the generator's weights that the ticket lacks.
+    alternates : bool
+        Growth and pruning by turns on a fixed schedule (Re-GAN).
+    """
+
+    title: str
+    pruned: str = ""
+    recurrent: bool = True
+    augmented: bool = False
+    gradients: str = "masked"
+    estimate: bool = True
+    pace_factor: float = 1.0
+    ticket_levels: int = 0
+    ticket_sparsity: float = 0.0
+    alternates: bool = False
+
+
+def _part(title: str, pruned: str, *, recurrent: bool = True, augmented: bool = False) -> Method:
+    return Method(title=title, pruned=pruned, recurrent=recurrent, augmented=augmented)
+
+
+METHODS = {
+    "dense": Method(title="dense"),
+    "ticket20": Method(title="ticket, 20 %", ticket_levels=1, ticket_sparsity=0.2),
+    "ticket46": Method(title="ticket, 46 %", ticket_levels=3, ticket_sparsity=0.46),
+    "regan": Method(title="Re-GAN", alternates=True),
+    "rg": _part("RG-GAN", "gd", augmented=True),
+    "dp_g": _part("DP, G", "g", recurrent=False),
+    "dp_d": _part("DP, D", "d", recurrent=False),
+    "dp_b": _part("DP, both", "gd", recurrent=False),
+    "rr_g": _part("DP + RR, G", "g"),
+    "rr_d": _part("DP + RR, D", "d"),
+    "rr_b": _part("DP + RR, both", "gd"),
+    "ar_g": _part("DP + RR + AR, G", "g", augmented=True),
+    "ar_d": _part("DP + RR + AR, D", "d", augmented=True),
+    "rg_all": Method(
+        title="RG-GAN, gradients of all weights", pruned="gd", augmented=True, gradients="all"
+    ),
+    "rg_cut": Method(
+        title="RG-GAN, thresholds by the regulariser alone",
+        pruned="gd",
+        augmented=True,
+        estimate=False,
+        pace_factor=1 / 30,
+    ),
+}
+"""Ways of training by their short name; "rg" is DP + RR + AR on both networks."""
+
+ABLATION = ("dp_g", "dp_d", "dp_b", "rr_g", "rr_d", "rr_b", "ar_g", "ar_d")
+VARIANTS = ("rg_all", "rg_cut")
+TICKETS = ("ticket20", "ticket46")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A kind of GAN with its data and how it is trained.
+
+    Parameters
+    ----------
+    title : str
+        For people.
+    depth : int
+        Depth factor of the image networks; 0 for those of paper 000.
+    loss : str
+        ``"hinge"`` or ``"wasserstein"``.
+    gan : GanConfig
+        Sizes and hyperparameters; ``iterations`` are the generator's updates of one training.
+    check_every : int
+        Generator updates between two checks of quality, the paper's epoch.
+    strength, pace : float
+        Of ``ThresholdedNetwork``: lambda, and how fast thresholds move.
+    regan_sparsity : float
+        Share of the generator's weights that a pruning phase of Re-GAN removes.
+    num_samples : int
+        Training samples that are 100 % of the data.
+    checked_samples, judged_samples : int
+        Generated samples of a check, and of the final scores.
+    update_s, masked_update_s, check_s : float
+        Rough processor seconds of a generator update, of one with trained masks, and of a check,
+        for the estimate.
+    """
+
+    title: str
+    depth: int
+    loss: str
+    gan: GanConfig
+    check_every: int
+    strength: float
+    pace: float
+    regan_sparsity: float = 0.3
+    num_samples: int
+    checked_samples: int = 1000
+    judged_samples: int = 2000
+    update_s: float
+    masked_update_s: float
+    check_s: float
+
+
+def _gan(**settings: object) -> GanConfig:
+    return GanConfig(critic_gradients="autograd", **settings)  # type: ignore[arg-type]
+
+
+FAMILIES = {
+    "sngan": Family(
+        title="SNGAN, d = 8, MNIST at 32 x 32 pixels", depth=8, loss="hinge",
+        gan=_gan(latent_dim=100, iterations=1200, batch_size=32, critic_iterations=1,
+                 generator_lr=2e-3, critic_lr=2e-3),
+        check_every=80, strength=1e-3, pace=0.3, num_samples=10_000, update_s=0.014,
+        masked_update_s=0.022, check_s=0.4,
+    ),
+    "wdcgan": Family(
+        title="W-DCGAN, d = 4, MNIST at 64 x 64 pixels", depth=4, loss="wasserstein",
+        gan=_gan(latent_dim=100, iterations=400, batch_size=32, critic_iterations=2,
+                 generator_lr=3e-3, critic_lr=3e-3),
+        check_every=40, strength=5e-2, pace=0.3, num_samples=10_000, checked_samples=500,
+        update_s=0.07, masked_update_s=0.11, check_s=0.4,
+    ),
+    "strokes": Family(
+        title="WGAN-GP of vectors, pendigits", depth=0, loss="wasserstein",
+        gan=_gan(latent_dim=32, channels=(64, 32), critic_hidden=(128, 128), iterations=800,
+                 batch_size=64, critic_iterations=3, generator_lr=2e-3, critic_lr=2e-3),
+        check_every=50, strength=1e-3, pace=0.1, num_samples=7_000, update_s=0.009,
+        masked_update_s=0.026, check_s=0.15,
+    ),
+}  # fmt: skip
+
+PRESETS = ("default", "short", "full")
+"""``default``: for one core; ``short``: seconds; ``full``: the paper's lengths, for a GPU."""
+
+SHARES = (0.1, 0.2, 0.5)
+FEW = 100
+"""Samples of the few-shot setting."""
+
+
+def family_settings(name: str, preset: str) -> Family:
+    """Return the settings of a kind of GAN.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown.
+    """
+    if name not in FAMILIES:
+        raise ConfigError(f"--families {name}: allowed are {', '.join(FAMILIES)}")
+    family = FAMILIES[name]
+    if preset == "short":
+        gan = replace(family.gan, iterations=14, batch_size=8, critic_iterations=1)
+        return replace(
+            family, gan=gan, depth=min(family.depth, 1), check_every=2, num_samples=400,
+            checked_samples=100, judged_samples=100, update_s=0.004, masked_update_s=0.006,
+            check_s=0.03, pace=1.0,
+        )  # fmt: skip
+    if preset == "full":
+        gan = replace(
+            family.gan, iterations=100_000, batch_size=64, critic_iterations=5, generator_lr=2e-4,
+            critic_lr=2e-4,
+        )  # fmt: skip
+        return replace(
+            family, gan=gan, depth=family.depth * 8, check_every=1000, strength=5e-12, pace=1.0,
+            num_samples=7_000 if name == "strokes" else 55_000, checked_samples=5000,
+            judged_samples=5000, update_s=0.03, masked_update_s=0.04, check_s=3.0,
+        )  # fmt: skip
+    return family
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One run.
+
+    Parameters
+    ----------
+    family : str
+        One of ``FAMILIES``.
+    method : str
+        One of ``METHODS``.
+    samples : int
+        Training samples that it has.
+    augmented_data : bool
+        Whether the critic sees differentiably augmented samples.
+    seed : int
+        Data, initial weights and all draws derive from it; they do not depend on the method.
+    settings : Family
+        All other settings.
+    """
+
+    family: str
+    method: str
+    samples: int
+    augmented_data: bool = False
+    seed: int
+    settings: Family
+
+    @property
+    def name(self) -> str:
+        """The case as a file name."""
+        more = "_da" if self.augmented_data else ""
+        return f"{self.family}_{self.method}_n{self.samples}{more}_seed{self.seed}"
+
+    @property
+    def place(self) -> dict[str, str | int | bool]:
+        """The case as columns."""
+        return {
+            "family": self.family, "method": self.method, "samples": self.samples,
+            "augmented_data": self.augmented_data, "seed": self.seed,
+        }  # fmt: skip
+
+    @property
+    def work(self) -> float:
+        """Roughly how long it takes, in processor seconds."""
+        settings, levels = self.settings, METHODS[self.method].ticket_levels + 1
+        updates = settings.gan.iterations
+        masked = bool(METHODS[self.method].pruned)
+        seconds = updates * (settings.masked_update_s if masked else settings.update_s)
+        return levels * (seconds + updates / settings.check_every * settings.check_s) + 2.0
+
+
+def grid(*, families: Sequence[str], seeds: Sequence[int], preset: str) -> list[Case]:
+    """Return every run, seed after seed.
+
+    Raises
+    ------
+    ConfigError
+        When there is no seed or family, one is named twice, or a family is unknown.
+    """
+    for option, values in (("--seeds", seeds), ("--families", families)):
+        if not values or len(set(values)) < len(values):
+            raise ConfigError(
+                f"{option} {','.join(map(str, values))}: name at least one, each once"
+            )
+    settings = {name: family_settings(name, preset) for name in families}
+    return [
+        Case(
+            family=family, method=method, samples=samples, augmented_data=augmented, seed=seed,
+            settings=settings[family],
+        )
+        for seed in seeds
+        for family in families
+        for method, samples, augmented in _runs(family, settings[family].num_samples)
+    ]  # fmt: skip
+
+
+def _runs(family: str, whole: int) -> Iterator[tuple[str, int, bool]]:
+    """Yield method, samples and augmentation of each run of a family, the main ones first."""
+    yield "dense", whole, False
+    yield "rg", whole, False
+    yield "regan", whole, False
+    few = min(FEW, whole // 4)
+    if family == "wdcgan":  # the dearest: the comparison alone
+        for method in ("dense", "rg"):
+            yield method, round(0.1 * whole), False
+        return
+    for method in TICKETS:
+        yield method, whole, False
+    for samples in (*(round(share * whole) for share in SHARES), few):
+        for method in ("dense", "rg"):
+            yield method, samples, False
+    for samples in (whole, round(SHARES[0] * whole), few):
+        for method in ("dense", "rg"):
+            yield method, samples, True
+    if family == "sngan":
+        for method in (*ABLATION, *VARIANTS):
+            yield method, whole, False

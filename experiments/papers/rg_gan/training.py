@@ -1,0 +1,292 @@
+"""Trains one case, with a check of quality every few updates."""
+
+# N samples, L latent, D features
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experiments.papers.rg_gan.flops import layer_macs, update_flops
+from experiments.papers.rg_gan.material import (
+    Material,
+    case_samples,
+    networks,
+    reference_features,
+)
+from experiments.papers.rg_gan.record import Arrays, Keeper
+from experiments.papers.rg_gan.setting import METHODS, Case
+from flwr_gan.gan import WganGpTrainer, sample
+from flwr_gan.gan.regeneration import AugmentedRegeneration
+from flwr_gan.gan.threshold_masks import ThresholdedNetwork
+from flwr_gan.gan.weights import load_network_arrays, network_arrays
+from flwr_gan.lottery.config import LotteryConfig
+from flwr_gan.lottery.magnitude import Mask, prune_smallest
+from flwr_gan.lottery.ticket import find_ticket
+from flwr_gan.metrics import frechet_distance
+from flwr_gan.seeding import derive_seed
+
+SHOWN = 20
+"""Generated samples that are kept for pictures."""
+
+_BATCH = 250
+_LEAST_AXES = 2
+
+
+class Run:
+    """One training under way.
+
+    Parameters
+    ----------
+    case : Case
+        What is trained.
+    material : Material
+        Data and judge.
+    device : str
+        Where to train; scores are computed on the processor.
+    """
+
+    def __init__(self, case: Case, material: Material, *, device: str = "cpu") -> None:
+        self.case, self.material = case, material
+        self.method, self.settings = METHODS[case.method], case.settings
+        self.samples = case_samples(case, material)
+        self.reference_ND = reference_features(self.samples, material)
+        self.generator, self.critic = networks(case, material)
+        self.plain, _ = networks(case, material)
+        self._count_macs()
+        pruned = {"generator": "g", "critic": "d"}
+        self.masks = {
+            name: ThresholdedNetwork(
+                network, strength=self.settings.strength,
+                pace=self.settings.pace * self.method.pace_factor,
+                gradients=self.method.gradients, recurrent=self.method.recurrent,
+                estimate=self.method.estimate,
+            )
+            for name, network in (("generator", self.generator), ("critic", self.critic))
+            if pruned[name] in self.method.pruned
+        }  # fmt: skip
+        penalties = {name: masks.penalty for name, masks in self.masks.items()}
+        self.trainer = WganGpTrainer(
+            self.generator, self.critic, config=self.settings.gan, loss=self.settings.loss,
+            device=device,
+            augment=material.augment if case.augmented_data else None,
+            generator_regulariser=penalties.get("generator"),
+            critic_regulariser=penalties.get("critic"),
+        )  # fmt: skip
+        self.rng = torch.Generator().manual_seed(derive_seed(case.seed, "rg-gan training"))
+        self.regeneration = AugmentedRegeneration(list(self.masks.values()))
+        self.keeper = Keeper()
+        self.mask: Mask | None = None
+        self._before: dict[str, Mask] = {}
+        self._updates = 0
+        self._images = 0
+        self._flops = {"flops_dense_computed": 0.0, "flops_masked_computed": 0.0}
+
+    def train(self) -> None:
+        """Train to the end, in the way of the case's method."""
+        if self.method.ticket_levels:
+            self._search_ticket()
+        elif self.method.alternates:
+            self._alternate()
+        else:
+            self._go(phase="dense")
+
+    def _go(self, *, phase: str, counts: bool = True) -> None:
+        """Train for all updates in steps of a check."""
+        for updates in self._parts():
+            now = "dense" if self.regeneration.dense or not self.masks else "sparse"
+            self._train(updates)
+            score = self._check(now if self.masks else phase, counts=counts)
+            if self.method.augmented:
+                self.regeneration.check(score)
+
+    def _search_ticket(self) -> None:
+        """Train, prune the smallest weights, rewind, as often as the method says."""
+        levels, last = self.method.ticket_levels, self.method.ticket_levels
+        weights = {n: a for n, a in network_arrays(self.generator).items() if _prunable(a)}
+        others = {n: a for n, a in network_arrays(self.generator).items() if not _prunable(a)}
+        rate = 1 - (1 - self.method.ticket_sparsity) ** (1 / levels)
+
+        def train(level: int, rewound: Arrays, mask: Mask) -> Arrays:
+            load_network_arrays(self.generator, {**rewound, **others})
+            self.trainer.restart()
+            self.mask = mask | {name: np.ones(a.shape, bool) for name, a in others.items()}
+            self._go(phase="sparse" if level else "dense", counts=level == last)
+            trained = network_arrays(self.generator)
+            return {name: trained[name] for name in weights}
+
+        config = LotteryConfig(rate=rate, iterations=levels, min_kept_per_layer=1)
+        for _ in find_ticket(weights, train, config=config):
+            pass
+
+    def _alternate(self) -> None:
+        """Two checks dense, two pruned by magnitude, and so on; what returns starts from zero."""
+        for at, updates in enumerate(self._parts()):
+            pruning = at // 2 % 2 == 1
+            if not pruning:
+                self.mask = None
+            elif self.mask is None:
+                self.mask = self._smallest()
+            self._train(updates)
+            self._check("sparse" if pruning else "dense")
+
+    def _smallest(self) -> Mask:
+        arrays = network_arrays(self.generator)
+        whole = {name: np.ones(a.shape, bool) for name, a in arrays.items()}
+        layers = {name: mask for name, mask in whole.items() if _prunable(arrays[name])}
+        count = round(self.settings.regan_sparsity * sum(mask.size for mask in layers.values()))
+        return whole | prune_smallest(arrays, layers, pruned=count, min_kept_per_layer=1)
+
+    def _parts(self) -> list[int]:
+        total, every = self.settings.gan.iterations, self.settings.check_every
+        return [min(every, total - done) for done in range(0, total, every)]
+
+    def _train(self, updates: int) -> None:
+        config = self.settings.gan
+        before = self._kept()
+        self.trainer.train(
+            self.samples.x_NTC, self.samples.y_N, iterations=updates, rng=self.rng, mask=self.mask
+        )
+        self._updates += updates
+        self._images += updates * config.critic_iterations * config.batch_size
+        # masks change between the checks: the mean of both ends stands for all updates
+        kept = {
+            network: {name: (before[network][name] + share) / 2 for name, share in layers.items()}
+            for network, layers in self._kept().items()
+        }
+        flops = update_flops(
+            self.macs["generator"], self.macs["critic"], kept, config,
+            penalised=self.settings.loss == "wasserstein", trained_masks=bool(self.masks),
+        )  # fmt: skip
+        self._flops["flops_dense_computed"] += updates * flops.dense
+        self._flops["flops_masked_computed"] += updates * flops.masked
+
+    def _check(self, phase: str, *, counts: bool = True) -> float:
+        arrays = self._arrays()
+        load_network_arrays(self.plain, arrays)
+        x_NTC = self.draw(self.settings.checked_samples)
+        score = frechet_distance(self.reference_ND, self.material.features(x_NTC))
+        layers = self._masks()
+        row: dict[str, Any] = {
+            "update": self._updates,
+            "images": self._images,
+            **self._flops,
+            "score": score,
+            "phase": phase,
+            "resets": sum(masks.resets for masks in self.masks.values()),
+        }
+        for network, masks in layers.items():
+            row[f"{network}_sparsity"] = _pruned_share(masks)
+            row[f"{network}_layers"] = [1 - float(mask.mean()) for mask in masks.values()]
+            row[f"{network}_regenerated"] = _returned(self._before.get(network), masks)
+        self._before = layers
+        self.keeper.add(row, arrays, counts=counts)
+        return score
+
+    def draw(self, count: int) -> NDArray[np.float32]:
+        """Return samples of the plain generator for the first of a fixed row of latent vectors."""
+        rng = torch.Generator().manual_seed(derive_seed(0, "rg-gan latents"))
+        y_N = np.arange(count) % self.plain.num_classes
+        return sample(self.plain, y_N, rng=rng, batch_size=_BATCH)
+
+    def _arrays(self) -> Arrays:
+        masks = self.masks.get("generator")
+        return masks.arrays() if masks else network_arrays(self.generator)
+
+    def _masks(self) -> dict[str, Mask]:
+        """Return the masks of both networks as they are, of weights alone."""
+        found = {name: masks.mask for name, masks in self.masks.items()}
+        if self.mask is not None:
+            found["generator"] = {n: m for n, m in self.mask.items() if _prunable(m)}
+        for name, network in (("generator", self.generator), ("critic", self.critic)):
+            if name not in found:
+                arrays = network_arrays(network)
+                found[name] = {n: np.ones(a.shape, bool) for n, a in arrays.items() if _prunable(a)}
+        return found
+
+    def _kept(self) -> dict[str, dict[str, float]]:
+        return {
+            network: {name: float(mask.mean()) for name, mask in masks.items()}
+            for network, masks in self._masks().items()
+        }
+
+    def _count_macs(self) -> None:
+        z_BL, y_B = torch.zeros(1, self.plain.latent_dim), torch.zeros(1, dtype=torch.int64)
+        with torch.no_grad():
+            x_BTC = self.plain(z_BL, y_B)
+        _, critic = networks(self.case, self.material)
+        self.macs = {
+            "generator": layer_macs(self.plain, z_BL, y_B),
+            "critic": layer_macs(critic, x_BTC, y_B),
+        }
+
+
+def run_case(
+    case: Case, material: Material, *, device: str = "cpu"
+) -> tuple[dict[str, Any], NDArray[np.float32]]:
+    """Train and score a case.
+
+    Parameters
+    ----------
+    case, material, device
+        As in ``Run``.
+
+    Returns
+    -------
+    record : dict
+        Place, checks, final scores by output, processor seconds.
+    shown_nTC : ndarray of float32
+        A few samples of its best generator.
+    """
+    started = time.process_time()
+    run = Run(case, material, device=device)
+    run.train()
+    outputs = {}
+    shown_NTC = np.empty(0, dtype=np.float32)
+    for name, snapshot in run.keeper.outputs().items():
+        load_network_arrays(run.plain, snapshot.arrays)
+        x_NTC = run.draw(case.settings.judged_samples)
+        if name == "best":
+            shown_NTC = x_NTC[:SHOWN]
+        told = {key: snapshot.check[key] for key in _TOLD}
+        outputs[name] = told | material.final_scores(x_NTC) | _size(snapshot.arrays)
+    record = {
+        **case.place,
+        "checks": run.keeper.checks,
+        "outputs": outputs,
+        "cpu_s": time.process_time() - started,
+    }
+    return record, shown_NTC
+
+
+_TOLD = (
+    "update", "images", "flops_dense_computed", "flops_masked_computed", "score", "phase",
+    "generator_sparsity", "critic_sparsity",
+)  # fmt: skip
+
+
+def _size(arrays: Arrays) -> dict[str, int]:
+    return {
+        "parameters": sum(array.size for array in arrays.values()),
+        "nonzero": sum(int(np.count_nonzero(array)) for array in arrays.values()),
+    }
+
+
+def _prunable(array: NDArray[Any]) -> bool:
+    return array.ndim >= _LEAST_AXES
+
+
+def _pruned_share(masks: Mapping[str, NDArray[np.bool_]]) -> float:
+    kept = sum(int(np.count_nonzero(mask)) for mask in masks.values())
+    return 1 - kept / sum(mask.size for mask in masks.values())
+
+
+def _returned(before: Mask | None, now: Mask) -> float:
+    """Return the share of all weights that were pruned at the last check and are kept now."""
+    if before is None:
+        return 0.0
+    count = sum(int(np.count_nonzero(now[name] & ~before[name])) for name in now)
+    return count / sum(mask.size for mask in now.values())

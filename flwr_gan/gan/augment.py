@@ -1,0 +1,118 @@
+"""Differentiable augmentation: the critic sees real and generated samples changed alike.
+
+Zhao et al., 2020. Every change is differentiable, so the generator learns through it, and is drawn
+anew for each sample from the same distribution, real or generated.
+
+B batch, T vectors or rows, C components or columns.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
+from torch import Tensor
+
+from flwr_gan.errors import ConfigError
+
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+
+
+class ImageAugmentation:
+    """Translation and cutout of grey images.
+
+    Parameters
+    ----------
+    translation : float
+        Largest shift in either direction, as a share of the side; what comes in is background.
+    cutout : float
+        Side of the square that becomes background, as a share of the image's. Its middle may be
+        anywhere, so a part of it may lie outside. 0 cuts nothing.
+    background : float
+        Value of background.
+
+    Raises
+    ------
+    ConfigError
+        If a share is not in [0, 1].
+    """
+
+    def __init__(
+        self, *, translation: float = 0.125, cutout: float = 0.5, background: float = -1.0
+    ) -> None:
+        for key, value in (("translation", translation), ("cutout", cutout)):
+            if not 0 <= value <= 1:
+                raise ConfigError(f"{key}={value!r} is not allowed: give a number from 0 to 1")
+        self._translation = translation
+        self._cutout = cutout
+        self._background = background
+
+    def __call__(self, x_BTC: Tensor, rng: torch.Generator) -> Tensor:
+        """Return the images, shifted and cut; ``rng`` advances."""
+        return self._cut(self._shift(x_BTC, rng), rng)
+
+    def _shift(self, x_BTC: Tensor, rng: torch.Generator) -> Tensor:
+        B, T, C = x_BTC.shape
+        most = round(self._translation * T)
+        if not most:
+            return x_BTC
+        padded = F.pad(x_BTC, (most, most, most, most), value=self._background)
+        row_B, column_B = (_integers(B, 2 * most + 1, x_BTC, rng) for _ in range(2))
+        row_BT = row_B[:, None] + torch.arange(T, device=x_BTC.device)
+        column_BC = column_B[:, None] + torch.arange(C, device=x_BTC.device)
+        at_B = torch.arange(B, device=x_BTC.device)
+        return padded[at_B[:, None, None], row_BT[:, :, None], column_BC[:, None, :]]
+
+    def _cut(self, x_BTC: Tensor, rng: torch.Generator) -> Tensor:
+        B, T, C = x_BTC.shape
+        side = round(self._cutout * T)
+        if not side:
+            return x_BTC
+        row_B, column_B = (_integers(B, size + 1, x_BTC, rng) - side // 2 for size in (T, C))
+        row_T, column_C = (torch.arange(size, device=x_BTC.device) for size in (T, C))
+        inside_BT = (row_T >= row_B[:, None]) & (row_T < row_B[:, None] + side)
+        inside_BC = (column_C >= column_B[:, None]) & (column_C < column_B[:, None] + side)
+        return torch.where(inside_BT[:, :, None] & inside_BC[:, None, :], self._background, x_BTC)
+
+
+class StrokeAugmentation:
+    """Stretching and jitter of drawings that are vectors (dx, dy, pen).
+
+    A shift means nothing to differences and a cut would tear a drawing apart, so the counterparts
+    are: each axis stretched by a factor of its own, and a little noise on every vector. The pen is
+    left alone.
+
+    Parameters
+    ----------
+    stretch : float
+        Factors are drawn from [1 - stretch, 1 + stretch].
+    jitter : float
+        Standard deviation of the noise, in units of dx and dy.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not in [0, 1).
+    """
+
+    def __init__(self, *, stretch: float = 0.2, jitter: float = 0.02) -> None:
+        for key, value in (("stretch", stretch), ("jitter", jitter)):
+            if not 0 <= value < 1:
+                raise ConfigError(
+                    f"{key}={value!r} is not allowed: give a number of at least 0, below 1"
+                )
+        self._stretch = stretch
+        self._jitter = jitter
+
+    def __call__(self, x_BTC: Tensor, rng: torch.Generator) -> Tensor:
+        """Return the drawings, stretched and jittered; ``rng`` advances."""
+        B, T, _ = x_BTC.shape
+        uniform_B12 = torch.rand((B, 1, 2), generator=rng, device=rng.device).to(x_BTC)
+        noise_BT2 = torch.randn((B, T, 2), generator=rng, device=rng.device).to(x_BTC)
+        factor_B12 = 1 + self._stretch * (2 * uniform_B12 - 1)
+        moved_BT2 = x_BTC[..., :2] * factor_B12 + self._jitter * noise_BT2
+        return torch.cat([moved_BT2, x_BTC[..., 2:]], dim=-1)
+
+
+def _integers(count: int, below: int, like: Tensor, rng: torch.Generator) -> Tensor:
+    drawn = torch.randint(below, (count,), generator=rng, device=rng.device)
+    return drawn.to(like.device)
