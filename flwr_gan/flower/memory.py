@@ -108,9 +108,19 @@ class ServerMemory:
 
 @dataclass(frozen=True)
 class ClientMemory:
-    """The last broadcast and the last residual of a node, in its ``context.state``."""
+    """The last broadcast and the last residual of a node, in its ``context.state``.
+
+    Parameters
+    ----------
+    context : Context
+        The node's.
+    values : bool
+        Keep what the broadcast held; otherwise its template alone, which is all that a payload of
+        a codec without masks can lean on.
+    """
 
     context: Context
+    values: bool = True
 
     def decode(self, payload: bytes, record: str) -> Arrays:
         """Decode a broadcast, which may lean on the last one, and remember it.
@@ -122,14 +132,20 @@ class ClientMemory:
             leans on something that this node does not hold.
         """
         info = describe_payload(payload)
-        if info.template is not None and info.base_need == "none":
-            arrays = decode_payload(payload)
-        else:
+        template, held = info.template, None
+        if template is None or info.base_need != "none":
             held = self._load("held", record)
-            if held is None:
-                raise PayloadError(f"{UNKNOWN_BASE}: this node holds no earlier broadcast")
-            arrays = decode_payload(payload, template=Template.of(held), base=held)
-        self._save("held", record, arrays)
+            template = self._template(record) if held is None else Template.of(held)
+        if template is None or (held is None and info.base_need != "none"):
+            raise PayloadError(f"{UNKNOWN_BASE}: this node holds no earlier broadcast")
+        arrays = decode_payload(payload, template=template, base=held)
+        if self.values:
+            self._save("held", record, arrays)
+        else:
+            state = self.context.state.array_records
+            state.pop(self._key("held", record), None)
+            own = Template.of(arrays).to_bytes()
+            state[self._key("template", record)] = payload_record(own)
         return arrays
 
     def residual(self, record: str) -> Arrays | None:
@@ -140,11 +156,19 @@ class ClientMemory:
         """Remember what an upload lost."""
         self._save("residual", record, residual)
 
+    def _template(self, record: str) -> Template | None:
+        stored = self.context.state.array_records.get(self._key("template", record))
+        return None if stored is None else Template.from_bytes(payload_of(stored))
+
     def _load(self, what: str, record: str) -> Arrays | None:
-        stored = self.context.state.array_records.get(f"{CLIENT_RECORD}.{what}.{slot(record)}")
+        stored = self.context.state.array_records.get(self._key(what, record))
         return None if stored is None else decode_payload(payload_of(stored))
 
     def _save(self, what: str, record: str, arrays: Arrays) -> None:
         # Coded, because a node's state may be kept or carried for each of many clients.
         stored = payload_record(encode_payload(arrays, strict=True))
-        self.context.state.array_records[f"{CLIENT_RECORD}.{what}.{slot(record)}"] = stored
+        self.context.state.array_records[self._key(what, record)] = stored
+
+    @staticmethod
+    def _key(what: str, record: str) -> str:
+        return f"{CLIENT_RECORD}.{what}.{slot(record)}"

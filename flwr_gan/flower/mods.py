@@ -9,6 +9,7 @@ from flwr.common import Code, GetPropertiesRes, Status
 from flwr.common.constant import ErrorCode
 from flwr.compat.common.recorddict_compat import getpropertiesres_to_recorddict
 
+from flwr_gan.codecs import get_codec
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.exchange import base_for, encode_reply, encode_reply_with_feedback
 from flwr_gan.flower.memory import ClientMemory
@@ -50,7 +51,7 @@ def compression_mod(message: Message, context: Context, call_next: ClientAppCall
     if codec == QUERY:
         return Message(_introduction(content, partition), reply_to=message)
 
-    memory = ClientMemory(context)
+    memory = ClientMemory(context, values=not get_codec(codec).general)
     started = time.perf_counter()
     held: dict[str, Arrays] = {}
     for name, record in content.array_records.items():

@@ -64,6 +64,21 @@ def test_a_client_says_when_it_does_not_hold_the_base(held):
         memory.decode(leaning, "arrays")
 
 
+def test_a_template_is_enough_where_the_codec_has_no_masks():
+    node = Node()
+    ClientMemory(node).decode(encode_payload(weights(3)), "arrays")
+    memory = ClientMemory(node, values=False)
+    memory.decode(encode_payload(weights(0), codec="raw"), "arrays")
+    assert [key for key in node.state.array_records if ".held." in key] == []
+    stored = sum(len(a.data) for r in node.state.array_records.values() for a in r.values())
+    assert stored < 100
+    alone = encode_payload(weights(1), codec="raw", self_contained=False)
+    assert np.array_equal(memory.decode(alone, "arrays")["0"], weights(1)["0"])
+    leaning = encode_payload(weights(2), base=weights(1), base_use="values", self_contained=False)
+    with pytest.raises(PayloadError, match="unknown_base"):
+        memory.decode(leaning, "arrays")
+
+
 def test_the_server_forgets_the_broadcasts_that_nobody_used_for_long():
     memory = ServerMemory()
     names = [bytes([i]) * 8 for i in range(KEPT_BROADCASTS + 1)]
