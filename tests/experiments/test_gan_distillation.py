@@ -23,6 +23,7 @@ from flwr_gan.data import Dataset, Samples
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower.state import read_arrays
 from flwr_gan.gan.weights import network_arrays
+from flwr_gan.metrics import classifier
 
 LONGER = ("mse_longer", "regular_longer")
 TINY = replace(
@@ -45,6 +46,7 @@ def small_data(monkeypatch):
     names = tuple("0123456789")
     data = Dataset(name="bars", train=draw(120), test=draw(50), class_names=names, kind="image")
     monkeypatch.setattr(images, "load_mnist", lambda: data)
+    monkeypatch.setattr(classifier, "STEPS", 20)  # the perceptron need not be good
 
 
 def make(role, *, depth=1, seed=0, settings=TINY):
@@ -212,11 +214,13 @@ def test_differences_are_paired_by_depth_and_seed_and_show_the_worst():
         | {"inception_score": score, "frechet_distance": distance}
         for role, seed, score, distance in (
             ("regular", 0, 2.0, 50.0), ("regular", 1, 4.0, 30.0), ("mse", 0, 3.0, 40.0),
-            ("mse", 1, 4.5, 35.0), ("joint", 2, 9.0, 1.0),
+            ("mse", 1, 4.5, 35.0), ("joint", 2, 9.0, 1.0), ("mse_longer", 0, 5.0, 5.0),
+            ("regular_longer", 0, 4.0, 7.0),
         )
     ]  # fmt: skip
-    (row,) = results.differences(pd.DataFrame(rows)).to_dict("records")
-    assert row["role"] == "mse"
+    row, longer = results.differences(pd.DataFrame(rows)).to_dict("records")
+    assert (row["role"], longer["role"]) == ("mse", "mse_longer")
+    assert longer["frechet_distance"] == pytest.approx(-2.0)
     assert row["seeds"] == 2
     assert row["inception_score"] == pytest.approx(0.75)
     assert row["inception_score_worst"] == pytest.approx(0.5)
@@ -237,7 +241,7 @@ def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, monkey
     assert list(runs["role"]) == ["teacher", "regular", "mse", "joint", *LONGER]
     assert list(runs["iterations"]) == [2, 2, 2, 2, 4, 4]
     assert runs["ratio"].iloc[0] == 1
-    assert len(pd.read_csv(place / "differences.csv")) == 2
+    assert len(pd.read_csv(place / "differences.csv")) == 3
     record = json.loads((place / "run.json").read_text())
     assert record["missing"] == []
     assert record["real"]["inception_score"] > 1

@@ -70,7 +70,7 @@ def _cases(options: argparse.Namespace) -> list[Case]:
         kept = PRESETS[options.preset].longer_depths
         changes["longer_depths"] = tuple(d for d in kept if d in changes["depths"])
     hyperparameters = replace(PRESETS[options.preset], **changes)
-    seeds = options.seeds or (("0",) if options.preset == "short" else ("0", "1"))
+    seeds = options.seeds or ("0",)
     return list(grid(seeds=_numbers("--seeds", seeds), hyperparameters=hyperparameters))
 
 

@@ -27,11 +27,19 @@ COLOURS = {
     "mse": "#0072b2",
     "joint": "#e69f00",
     "regular": "#d55e00",
-    "longer": "#009e73",
+    "mse_longer": "#56b4e9",
+    "regular_longer": "#cc79a7",
     "teacher": "#000000",
 }
-MARKERS = {"mse": "o", "joint": "s", "regular": "^", "longer": "v", "teacher": "*"}
-SHOWN = ("mse", "joint", "regular", "longer")
+MARKERS = {
+    "mse": "o",
+    "joint": "s",
+    "regular": "^",
+    "mse_longer": "v",
+    "regular_longer": "D",
+    "teacher": "*",
+}
+SHOWN = ("mse", "mse_longer", "joint", "regular", "regular_longer")
 MEASURES = (
     ("inception_score", "inception-type score (higher is better)"),
     ("frechet_distance", "Fréchet distance (lower is better)"),
@@ -67,7 +75,7 @@ def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
     real : mapping from str to float
         Scores of real images, drawn as lines.
     """
-    figure = Figure(figsize=(14.5, 4.6), layout="constrained")
+    figure = Figure(figsize=(14.5, 4.9), layout="constrained")
     panels = figure.subplots(1, len(MEASURES))
     for axes, (measure, label) in zip(panels, MEASURES, strict=True):
         for role in (*SHOWN, "teacher"):
@@ -89,7 +97,7 @@ def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
     _papers(panels[0])
     panels[1].set_yscale("log")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
     return figure
 
 

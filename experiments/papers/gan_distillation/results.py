@@ -27,7 +27,8 @@ from flwr_gan.errors import OutputError
 PAGES = Path(__file__).parent
 RESULTS = PAGES / "results"
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pandas")
-STUDENTS = ("mse", "joint")
+RIVALS = {"mse": "regular", "joint": "regular", "mse_longer": "regular_longer"}
+"""With what each student is compared: as many generator updates."""
 COMPARED = ("inception_score", "frechet_distance", "recall", "coverage")
 
 
@@ -116,17 +117,17 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return student minus regular GAN of the same depth and seed."""
-    regular = runs[runs["role"] == "regular"].set_index(["depth", "seed"])
+    """Return student minus the regular GAN of its depth, seed and number of updates."""
     rows = []
-    for (role, depth), part in runs[runs["role"].isin(STUDENTS)].groupby(["role", "depth"]):
+    for (role, depth), part in runs[runs["role"].isin(RIVALS)].groupby(["role", "depth"]):
+        rival = runs[runs["role"] == RIVALS[str(role)]].set_index(["depth", "seed"])
         own = part.set_index(["depth", "seed"])
-        shared = own.index.intersection(regular.index)
+        shared = own.index.intersection(rival.index)
         if not len(shared):
             continue
         row: dict[str, Any] = {"role": role, "depth": depth, "seeds": len(shared)}
         for name in COMPARED:
-            change = own.loc[shared, name] - regular.loc[shared, name]
+            change = own.loc[shared, name] - rival.loc[shared, name]
             row[name], row[f"{name}_half_width"] = t_interval(change)
             row[f"{name}_worst"] = change.max() if name == "frechet_distance" else change.min()
         rows.append(row)

@@ -15,7 +15,8 @@ ROLES = {
     "mse": "student, MSE",
     "joint": "student, joint loss",
     "regular": "regular",
-    "longer": "regular, trained longer",
+    "mse_longer": "student, MSE, longer",
+    "regular_longer": "regular, longer",
 }
 """How a generator is trained, by its short name."""
 
@@ -56,9 +57,9 @@ class Hyperparameters:
     teacher_iterations, iterations : int
         Generator updates of the teacher, and of each student and regular GAN.
     longer : int
-        How many times as long the regular GANs of the control are trained.
+        How many times as many updates the control has: does time close the gap?
     longer_depths : tuple of int
-        Their d; the first seed alone.
+        Its d; the first seed alone, regular GANs and students by MSE.
     num_samples : int
         Training images.
     batch_size : int
@@ -79,7 +80,7 @@ class Hyperparameters:
     depths: tuple[int, ...] = (2, 4, 8, 16)
     teacher_iterations: int = 1000
     iterations: int = 800
-    longer: int = 4
+    longer: int = 3
     longer_depths: tuple[int, ...] = (2, 4)
     num_samples: int = 20_000
     batch_size: int = 32
@@ -165,7 +166,12 @@ class Case:
         settings = self.hyperparameters
         if self.role == "teacher":
             return settings.teacher_iterations
-        return settings.iterations * (settings.longer if self.role == "longer" else 1)
+        return settings.iterations * (settings.longer if self.role.endswith("_longer") else 1)
+
+    @property
+    def is_student(self) -> bool:
+        """Whether it learns from the teacher."""
+        return self.role.startswith(("mse", "joint"))
 
     @property
     def losses(self) -> dict[str, float]:
@@ -179,12 +185,11 @@ class Case:
         def adversarial(depth: int) -> float:
             return 0.045 + 0.01 * depth + 0.00025 * depth**2
 
-        teacher = adversarial(self.hyperparameters.teacher_depth)
-        cost = {
-            "mse": 0.2 * adversarial(self.depth) + 0.08 * teacher,
-            "joint": 0.2 * adversarial(self.depth) + 0.25 * teacher,
-        }
-        return self.iterations * cost.get(self.role, adversarial(self.depth))
+        cost = adversarial(self.depth)
+        if self.is_student:
+            teacher = adversarial(self.hyperparameters.teacher_depth)
+            cost = 0.2 * cost + (0.16 if self.role == "joint" else 0.04) * teacher
+        return self.iterations * cost
 
 
 def teacher_case(hyperparameters: Hyperparameters) -> Case:
@@ -209,4 +214,5 @@ def grid(*, seeds: Sequence[int], hyperparameters: Hyperparameters) -> Iterator[
             for role in ("regular", "mse", "joint"):
                 yield Case(role=role, depth=depth, seed=seed, hyperparameters=hyperparameters)
         for depth in hyperparameters.longer_depths if seed == seeds[0] else ():
-            yield Case(role="longer", depth=depth, seed=seed, hyperparameters=hyperparameters)
+            for role in ("mse_longer", "regular_longer"):
+                yield Case(role=role, depth=depth, seed=seed, hyperparameters=hyperparameters)

@@ -13,7 +13,6 @@ from experiments.papers.gan_distillation.scoring import Examiner
 from experiments.papers.gan_distillation.setting import Case
 from experiments.papers.gan_distillation.training import (
     claim,
-    is_gan,
     is_trained,
     train_gan,
     train_student,
@@ -77,10 +76,10 @@ def run_cases(cases: Sequence[Case], images: Images, folder: Path, *, device: st
 def _run(case: Case, images: Images, examiner: Examiner, folder: Path, device: str) -> str:
     """Train and score one case; return its result for people."""
     if not is_trained(case, folder):
-        if is_gan(case):
-            train_gan(case, images.train.x_NTC, folder, device=device)
-        else:
+        if case.is_student:
             train_student(case, folder, device=device)
+        else:
+            train_gan(case, images.train.x_NTC, folder, device=device)
     scores = examiner.score(case)
     write_text(folder / case.name / SCORES, json.dumps(scores, indent=2) + "\n")
     score, distance = scores["inception_score"], scores["frechet_distance"]

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,6 @@ def is_trained(case: Case, folder: Path) -> bool:
     return (folder / case.name / TRAINING).exists()
 
 
-def is_gan(case: Case) -> bool:
-    """Return whether a case is trained against a critic of its own, not by a teacher."""
-    return case.role in ("teacher", "regular", "longer")
-
-
 def claim(case: Case, folder: Path) -> None:
     """Make a folder the case's own.
 
@@ -59,7 +54,7 @@ def claim(case: Case, folder: Path) -> None:
 def relevant_settings(case: Case) -> dict[str, Any]:
     """Return all settings that the training of a case depends on."""
     settings = case.hyperparameters
-    if is_gan(case):
+    if not case.is_student:
         how = asdict(settings.gan(case.depth))
         how = {name: how[name] for name in ("batch_size", "critic_iterations", "generator_lr",
                                             "betas", "penalty")}  # fmt: skip
@@ -185,7 +180,7 @@ def _rng(case: Case) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(case.seed, f"distillation study {case.role}"))
 
 
-def _named(part: str, arrays: dict[str, NDArray[np.float32]]) -> Arrays:
+def _named(part: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     return {f"{part}/{name}": array for name, array in arrays.items()}
 
 
