@@ -56,6 +56,7 @@ class Fuzzer:
 
     memory_every: int = 4
     executions: int = 0
+    mutations: int = 0
     resealed: int = 0
     decoded: int = 0
     slowest_s: float = 0.0
@@ -180,6 +181,7 @@ def fuzz(fuzzer: Fuzzer, known: Sequence[Case], *, seconds: float, seed: int) ->
             case = known[int(rng.choice(len(known), p=weights))]
             body = mutate(case, known, rng)
             resealed = rng.random() < RESEALED_SHARE
+            fuzzer.mutations += 1
             fuzzer.resealed += resealed
             payload = seal(body) if resealed else body + rng.bytes(4)
             wrong = fuzzer.run(case, payload)
@@ -254,12 +256,12 @@ def _append(path: Path, findings: Sequence[dict[str, str]]) -> None:
 
 def summary(fuzzer: Fuzzer, *, replayed: int, seconds: float) -> dict[str, Any]:
     """Return the figures of a run."""
-    mutations = max(fuzzer.executions - replayed, 1)
+    made = fuzzer.executions - replayed
     row: dict[str, Any] = {
         "seconds": round(seconds, 1),
         "executions": fuzzer.executions,
-        "executions_per_s": round(mutations / seconds, 1),
-        "resealed_share": round(fuzzer.resealed / mutations, 4),
+        "executions_per_s": round(made / seconds, 1),
+        "resealed_share": round(fuzzer.resealed / max(fuzzer.mutations, 1), 4),
         "replayed": replayed,
         "decoded": fuzzer.decoded,
         "reasons_to_refuse": len(fuzzer.reasons),
