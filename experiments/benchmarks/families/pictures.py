@@ -138,7 +138,8 @@ def _draw_front(axes: Axes, part: pd.DataFrame, axis: Axis) -> None:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     bottom, top = max(y.min(), 1e-3), max(y.max(), 1.2)
-    axes.set_ylim(bottom / (top / bottom) ** 0.22, top * (top / bottom) ** 0.06)
+    room = 0.15 + 0.035 * np.count_nonzero(front)  # labels stand below the front
+    axes.set_ylim(bottom / (top / bottom) ** room, top * (top / bottom) ** 0.06)
     axes.axhline(1, color="#000000", lw=0.8, ls=":", zorder=0)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_formatter(NullFormatter())
