@@ -189,12 +189,21 @@ def _based_cases(size: str, arrays: dict[str, Array], names: set[str]) -> Iterat
                 yield from _pair(f"{spec}, {use}, {size}", spec, arrays, options)
     nested = _pruned(arrays, 0.6)
     yield from _pair(f"nested, {size}", "sparse", nested, {"base": near, "base_use": "mask"})
+    changed = {"base": arrays, "base_use": "mask"}
+    yield from _pair(f"changed, {size}", "sparse", _regrown(arrays), changed)
     derived = {"base": _flat(arrays), "base_use": "derive"}
     yield from _pair(f"derived, {size}", "sparse", _flat(_pruned(arrays, 1.0)), derived)
     layered = _flat(_pruned(arrays, 1.0))
     if "v" in layered:
         layered["v"] = arrays["v"]
     yield from _pair(f"derived by layer, {size}", "sparse", layered, derived)
+
+
+def _regrown(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the arrays with every 29th weight of one gone, or there again."""
+    w = arrays["w"].reshape(-1).copy()
+    w[::29] = np.where(w[::29] == 0, np.float32(0.5), np.float32(0))
+    return {**arrays, "w": w.reshape(arrays["w"].shape)}
 
 
 def _flat(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -4,7 +4,8 @@ from flwr.app import Context
 from flwr.client import Client
 from flwr.clientapp import ClientApp
 
-from flwr_gan.flower.client import client_fn, state_folder
+from flwr_gan.flower.client import state_folder
+from flwr_gan.flower.continual_client import client_fn
 from flwr_gan.flower.mods import compression_mod
 from flwr_gan.flower.state import StateMod
 

@@ -15,9 +15,11 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from flwr_gan.codecs import get_codec
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
+from flwr_gan.gan.regenerating import RegenerationConfig
 from flwr_gan.loggers import check_logger
 from flwr_gan.lottery import LotteryConfig
 from flwr_gan.overrides import compose, first_line, given, parse
+from flwr_gan.privacy import PrivacyConfig
 
 T = TypeVar("T")
 
@@ -27,6 +29,7 @@ _ALLOWED: dict[Any, str] = {
     int: "a whole number",
     int | None: "a whole number, or null",
     float: "a number",
+    float | None: "a number, or null",
     str: "a word",
     tuple[int, ...]: "a list of whole numbers",
     tuple[float, ...]: "a list of numbers",
@@ -57,8 +60,9 @@ class FederationConfig:
 class RunConfig:
     """All settings of a run, checked.
 
-    `data`, `partition`, `strategy` and, where one is set, `method` are nodes with a ``_target_``;
-    build them with `build`.
+    `data`, `partition`, `strategy` and, where one is set, `method` and `drift` are nodes with a
+    ``_target_``; build them with `build`. `privacy` is None where clients train without noise,
+    `regeneration` where they do not prune by themselves.
     """
 
     name: str
@@ -81,6 +85,9 @@ class RunConfig:
     logger: str | None = None
     method: DictConfig | None = None
     method_iterations: int | None = None
+    privacy: PrivacyConfig | None = None
+    drift: DictConfig | None = None
+    regeneration: RegenerationConfig | None = None
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
@@ -105,6 +112,46 @@ class RunConfig:
         updates = self.method_iterations
         allowed = "1 or more, or null"
         _require(updates is None or updates >= 1, "method_iterations", updates, allowed)
+        self._check_adaptive()
+        if self.privacy is not None:
+            self._check_private(self.privacy)
+
+    def _check_adaptive(self) -> None:
+        """Raise where drift or regeneration meets a setting that they do not go with."""
+        if self.method is not None and self.regeneration is not None:
+            raise ConfigError(
+                f"method._target_={self.method.get('_target_')} beside regeneration: both change "
+                "what a client uploads; set one of them to none"
+            )
+        if self.drift is not None and self.evaluation == "clients":
+            raise ConfigError(
+                "evaluation=clients beside drift: clients hold out samples of all stages at once; "
+                "give server or none"
+            )
+
+    def _check_private(self, privacy: PrivacyConfig) -> None:
+        """Raise where a client would tell something of its samples without noise."""
+        held = ", which privacy does not allow"
+        for group in ("drift", "regeneration"):
+            if getattr(self, group) is not None:
+                raise ConfigError(
+                    f"{group} uses what a client has learnt without noise{held}: give {group}=none"
+                )
+        if self.method is not None:
+            target = self.method.get("_target_")
+            raise ConfigError(f"method._target_={target} sees samples without noise{held}: drop it")
+        if self.evaluation == "clients":
+            raise ConfigError(
+                f"evaluation=clients tells scores of samples without noise{held}: give server or "
+                "none"
+            )
+        if not self.gan.fresh_batch:
+            raise ConfigError(f"gan.fresh_batch=false uses a batch again{held}: give true")
+        if privacy.secret and self.resume is not None:
+            raise ConfigError(
+                "resume of a run with privacy.secret=true would release a round twice: start a "
+                "new run"
+            )
 
     @property
     def folder(self) -> Path:
@@ -275,10 +322,14 @@ def _folder(key: str, text: str) -> Path:
 
 def _validate(node: DictConfig) -> RunConfig:
     method = [] if node.get("method") is None else ["method"]
-    for group in ("gan", "lottery", "federation", "data", "partition", "strategy", *method):
+    privacy = [] if node.get("privacy") is None else ["privacy"]
+    drift = [] if node.get("drift") is None else ["drift"]
+    regeneration = [] if node.get("regeneration") is None else ["regeneration"]
+    groups = ("gan", "lottery", "federation", "data", "partition", "strategy")
+    for group in (*groups, *method, *privacy, *drift, *regeneration):
         if not isinstance(node.get(group), DictConfig):
             raise ConfigError(f"{group}={node.get(group)}: allowed are keys such as {group}.KEY")
-    for group in ("data", "partition", "strategy", *method):
+    for group in ("data", "partition", "strategy", *method, *drift):
         target = node[group].get("_target_")
         if not isinstance(target, str):
             raise ConfigError(f"{group}._target_={target}: allowed is the full name of a callable")
@@ -304,6 +355,13 @@ def _validate(node: DictConfig) -> RunConfig:
             logger=None if node.get("logger") is None else _scalar(node, "logger", str),
             method=node.method if method else None,
             method_iterations=_count_or_null(node, "method_iterations"),
+            privacy=_typed(PrivacyConfig, node.privacy, "privacy") if privacy else None,
+            drift=node.drift if drift else None,
+            regeneration=(
+                _typed(RegenerationConfig, node.regeneration, "regeneration")
+                if regeneration
+                else None
+            ),
         )
     except (OmegaConfBaseException, AttributeError) as error:
         raise ConfigError(first_line(error)) from error

@@ -19,13 +19,21 @@ from numpy.typing import NDArray
 from flwr_gan import __version__
 from flwr_gan.atomic import write_text
 from flwr_gan.checkpoint import Checkpoint
+from flwr_gan.continual.scores import pool_accuracy, stage_scores
 from flwr_gan.data.partition import class_counts
-from flwr_gan.errors import TrainingError
+from flwr_gan.errors import OutputError, TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.gan import generator_arrays, torch_threads
 from flwr_gan.loggers import RunLogger, open_logger
 from flwr_gan.metrics import SampleJudge
-from flwr_gan.plots import partition_picture, rounds_figure, sample_grid, save_figure
+from flwr_gan.plots import (
+    continual_figure,
+    partition_picture,
+    rounds_figure,
+    sample_grid,
+    save_figure,
+)
+from flwr_gan.privacy import spending_row
 from flwr_gan.seeding import derive_seed
 from flwr_gan.twins import joined_ledger, split_ledger, write_twins
 from flwr_gan.wire import Template, describe_payload, save
@@ -34,6 +42,7 @@ from flwr_gan.wiring import Federation
 log = getLogger(__name__)
 
 GRID_COLUMNS = 12
+SPENDING = "privacy.csv"  # a row a client and round, where training is private
 MEASURES = (
     "round", "clients", "failures", "up_bytes", "down_bytes", "dense_up_bytes",
     "dense_down_bytes", "sparsity",
@@ -71,6 +80,7 @@ class Run:
     def __post_init__(self) -> None:
         self.config = self.federation.config
         self.folder = self.config.folder
+        self.spending: list[dict[str, Any]] = []
         self._logger: RunLogger | None = None
         self._started = time.perf_counter()
 
@@ -96,6 +106,8 @@ class Run:
             log.info("nothing was finished in %s: starting from the first round", self.folder)
             return None
         self.rounds = checkpoint.rounds
+        if self.config.privacy is not None:
+            self.spending = self._earlier_spending()
         self.strategy.exchange.partitions = checkpoint.partitions
         self.strategy.exchange.known.load_state_arrays(checkpoint.memory)
         split_ledger(checkpoint.ledger, self.strategy.exchange)
@@ -116,6 +128,16 @@ class Run:
         """Wall time so far, that of interrupted parts included up to their last checkpoint."""
         return self.earlier_s + time.perf_counter() - self._started
 
+    def _earlier_spending(self) -> list[dict[str, Any]]:
+        """Return the rows of finished rounds; a round that will be done again brings its own."""
+        path = self.folder / SPENDING
+        try:
+            table = pd.read_csv(path)
+            rows = table[table["round"] < self.first_round].to_dict("records")
+        except (OSError, ValueError, KeyError) as error:
+            raise OutputError(f"cannot read {path}: {error}; start a new run") from error
+        return [{str(key): value for key, value in row.items()} for row in rows]
+
     def on_round(
         self,
         server_round: int,
@@ -126,11 +148,15 @@ class Run:
         """Score a finished round, write its rows and a checkpoint."""
         begun = time.perf_counter()
         weights = parameters_to_ndarrays(parameters)
-        row = self.measured(server_round) | dict(metrics)
+        own: Mapping[str, Any] = getattr(self.strategy.inner, "round_measures", {})
+        row = self.measured(server_round) | dict(metrics) | dict(own)
         if self.config.evaluation == "server" and len(self._classes()):
             row |= self._score(server_round, weights)
+            row |= self._stage_scores(server_round, weights)
         row["wall_s"] = seconds + time.perf_counter() - begun
         self.rounds.append(row)
+        told = [spending_row(server_round, r.partition, r.metrics) for r in self.strategy.latest]
+        self.spending += [spent for spent in told if spent is not None]
         last = server_round == self.num_rounds
         if last:
             self.save_generators(weights)  # before the checkpoint, which ends the last round
@@ -169,6 +195,9 @@ class Run:
         names = [data.class_names[k] for k in self._classes()]
         save_figure(sample_grid(x_KnTC, names, data.kind), self.folder / "samples.png")
         save_figure(rounds_figure(pd.DataFrame(self.rounds)), self.folder / "rounds.png")
+        if "stage" in self.rounds[-1]:
+            figure = continual_figure(pd.DataFrame(self.rounds))
+            save_figure(figure, self.folder / "continual.png")
         self._close_log()
         summary = self.summary()
         write_text(
@@ -234,8 +263,15 @@ class Run:
                 **{name: version(name) for name in ("flwr", "torch", "numpy")},
             },
             "wall_s": self.seconds,
+            **({} if self.config.privacy is None else {"privacy": self._spent()}),
             **({} if self.trained_by is None else {"trained_by": self.trained_by}),
         }
+
+    def _spent(self) -> dict[str, float]:
+        """Return the guarantee that holds for the samples of every client."""
+        spent = [row["epsilon"] for row in self.spending]
+        assert self.config.privacy is not None
+        return {"epsilon": max(spent, default=0.0), "delta": self.config.privacy.delta}
 
     def _line(self, row: Mapping[str, Any]) -> str:
         """Return one line of live progress, with an estimate of the time that is left."""
@@ -290,6 +326,25 @@ class Run:
             labels_N = np.repeat(self._classes(), self.config.samples_per_class)
             seed = derive_seed(self.config.seed, "score", round=server_round)
             return self.judge.score(self._generate(weights, labels_N, seed), labels_N, seed=seed)
+
+    def _stage_scores(self, server_round: int, weights: NDArrays) -> dict[str, float]:
+        """Return quality on what is old and what is new, where the data drift."""
+        references = self.federation.references(self.federation.stage(server_round))
+        if not references:
+            return {}
+        inner, count = self.strategy.inner, self.config.samples_per_class
+        seed = derive_seed(self.config.seed, "stages", round=server_round)
+        with torch_threads(self.config.federation.threads):
+            row = stage_scores(
+                self.judge,
+                references,
+                lambda labels_N: self._generate(weights, labels_N, seed),
+                samples_per_class=count,
+                earlier=self.rounds,
+            )
+            if getattr(inner, "known_classes", ()):
+                row |= pool_accuracy(self.judge, inner, seed=seed, samples_per_class=count)
+        return row
 
     def _classes(self) -> NDArray[np.int64]:
         """Return the classes that the strategy can generate."""
@@ -346,6 +401,9 @@ class Run:
         write_text(self.folder / "rounds.csv", rounds)
         messages = self.strategy.ledger.to_frame().to_csv(index=False)
         write_text(self.folder / "messages.csv", messages)
+        if self.config.privacy is not None:
+            spending = pd.DataFrame(self.spending).to_csv(index=False)
+            write_text(self.folder / SPENDING, spending)
         checkpoint.write(self.folder)  # last: what it does not hold is written anew
 
 

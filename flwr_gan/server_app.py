@@ -62,6 +62,7 @@ def build_run(federation: Federation) -> Run:
             "method=none"
         )
     _check_proximal_mu(inner)
+    _check_adaptive(federation, inner)
     _check_shares(federation)
     if config.resume is not None and not _is_finished(config):
         _check_resumable(config.resume, inner)
@@ -158,6 +159,26 @@ def _check_proximal_mu(strategy: Strategy) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value < math.inf:
         raise ConfigError(f"strategy.proximal_mu={value}: allowed is a number from 0 up")
+
+
+def _check_adaptive(federation: Federation, strategy: Strategy) -> None:
+    """Raise where drift, regeneration or silent clients meet what they do not go with."""
+    config, name = federation.config, type(strategy).__name__
+    one_shot, prunes = hasattr(strategy, "sample"), hasattr(strategy, "pruner")
+    for group, refused in (("drift", one_shot or prunes), ("regeneration", prunes)):
+        if getattr(config, group) is not None and refused:
+            raise ConfigError(
+                f"{group} beside {name}, whose rounds it does not fit: use strategy=continual, "
+                f"masked_fedavg or fedavg, or {group}=none"
+            )
+    if config.regeneration is not None and getattr(strategy, "proximal_mu", None):
+        raise ConfigError("strategy.proximal_mu beside regeneration: thresholds have no anchor")
+    if getattr(strategy, "accepts_unchanged", False) and (config.feedback or config.privacy):
+        key = "feedback" if config.feedback else "privacy"
+        raise ConfigError(f"{key} does not go with {name}, whose clients may be silent: drop it")
+    if federation.drift is not None:  # fails here where the clients' data do not allow it
+        for client in range(len(federation.split)):
+            federation.samples_in(0, federation.samples_of(client), client)
 
 
 def _check_shares(federation: Federation) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.config import RunConfig, build, load_config
 from flwr_gan.data import Dataset, Samples
+from flwr_gan.data.drift import Drift, DriftContext
 from flwr_gan.errors import ConfigError, PartitionError
 from flwr_gan.gan import (
     Critic,
@@ -78,6 +79,71 @@ class Federation:
         node = self.config.method
         return None if node is None else cast(Method, build(node))
 
+    @cached_property
+    def drift(self) -> Drift | None:
+        """How the clients' data change over the rounds, if they do.
+
+        Raises
+        ------
+        ConfigError
+            When a setting is not usable.
+        """
+        node = self.config.drift
+        return None if node is None else cast(Drift, build(node))
+
+    @cached_property
+    def drift_context(self) -> DriftContext:
+        """What a drift has to know of the run."""
+        return DriftContext(
+            num_classes=self.dataset.num_classes,
+            kind=self.dataset.kind,
+            seed=derive_seed(self.config.seed, "drift"),
+        )
+
+    def stage(self, server_round: int) -> int:
+        """Return the stage of the drift in a round, 0 where there is none."""
+        return 0 if self.drift is None else self.drift.stage(server_round)
+
+    def samples_in(self, stage: int, samples: Samples, partition: int) -> Samples:
+        """Return which of a client's samples it holds in a stage, and how they look then."""
+        if self.drift is None:
+            return samples
+        return self.drift.samples(samples, self.drift_context, stage=stage, partition=partition)
+
+    def references(self, stage: int) -> list[Samples]:
+        """Return real samples of what came with each stage up to one; none without a drift."""
+        if self.drift is None:
+            return []
+        clients = [self.dataset.train.take(indices) for indices in self.split]
+        return [
+            self.drift.reference(clients, self.dataset.test, self.drift_context, stage=s)
+            for s in range(stage + 1)
+        ]
+
+    @cached_property
+    def planned_rounds(self) -> int:
+        """How many rounds the run takes.
+
+        Raises
+        ------
+        ConfigError
+            When neither the strategy nor the config says, or both differ.
+        """
+        return num_rounds(self.config, build_strategy(self))
+
+    def planned_critic_steps(self, *, ticket: bool) -> int:
+        """Return the most critic steps that a client takes in the whole run.
+
+        Parameters
+        ----------
+        ticket : bool
+            Whether it searches for a ticket in each round, with a training for each pruning.
+        """
+        gan, lottery = self.config.gan, self.config.lottery
+        trainings = lottery.iterations + lottery.train_final
+        iterations = trainings * gan.iterations if ticket else gan.local_iterations
+        return self.planned_rounds * iterations * gan.critic_iterations
+
     def delivered(self) -> SampleGenerator:
         """Return a generator of the form that clients upload, with weights of no meaning.
 
@@ -126,7 +192,20 @@ def load_federation(overrides: str, *, default_output: str | None = None) -> Fed
         num_clients=config.federation.num_clients,
         seed=derive_seed(config.seed, "partition"),
     )
+    _check_delta(config, split)
     return Federation(config, dataset, split)
+
+
+def _check_delta(config: RunConfig, split: Sequence[NDArray[np.int64]]) -> None:
+    """Raise unless delta is below one over the samples of each client."""
+    if config.privacy is None:
+        return
+    largest = max(map(len, split))
+    if config.privacy.delta * largest >= 1:
+        raise ConfigError(
+            f"privacy.delta={config.privacy.delta} would let a sample of a client with {largest} "
+            f"through: give less than {1 / largest:.2g}"
+        )
 
 
 def build_strategy(federation: Federation) -> Any:

@@ -4,9 +4,18 @@ Each sees plain arrays; wrapped in ``flwr_gan.flower.CompressedStrategy`` its pa
 coded payloads.
 """
 
+from strategies.continual_fedavg import ContinualFedAvg
 from strategies.distilled_pool import DistilledPool
 from strategies.federated_ticket import FederatedTicket
 from strategies.generator_pool import GeneratorPool
+from strategies.masked_fedavg import MaskedFedAvg
 from strategies.sparse_fedavg import SparseFedAvg
 
-__all__ = ["DistilledPool", "FederatedTicket", "GeneratorPool", "SparseFedAvg"]
+__all__ = [
+    "ContinualFedAvg",
+    "DistilledPool",
+    "FederatedTicket",
+    "GeneratorPool",
+    "MaskedFedAvg",
+    "SparseFedAvg",
+]

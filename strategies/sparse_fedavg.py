@@ -1,9 +1,13 @@
 """Federated averaging of the weights that survive, for clients that share the mask."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from flwr.common import FitRes, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg
+from numpy.typing import NDArray
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.flower.strategy import CodedFitRes
@@ -43,6 +47,13 @@ class SparseFedAvg(FedAvg):
             return None, metrics
         (values,) = parameters_to_ndarrays(averaged)
         return ndarrays_to_parameters(_spread(values, base)), metrics
+
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return nothing: the strategy has no state of its own."""
+        return {}
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what ``state_arrays`` gave."""
 
 
 class _Survivors(FitRes):

@@ -23,18 +23,23 @@ LAYERS = {
     "lottery": {"errors", "seeding"},
     "methods": {"errors", "seeding", "codecs", "compress", "gan", "lottery"},
     "metrics": {"errors", "seeding", "data"},
+    "privacy": {"errors", "gan"},
     "plots": {"errors", "atomic", "data"},
+    "continual": {"errors", "seeding", "data", "metrics"},
     "loggers": {"errors"},
     "overrides": {"errors"},
-    "config": {"errors", "overrides", "codecs", "gan", "lottery", "loggers"},
+    "config": {"errors", "overrides", "codecs", "gan", "lottery", "loggers", "privacy"},
 }
 LIBRARIES = {
-    "torch": {"gan", "lottery", "methods", "metrics", "data", "flower/client.py", "wiring.py"},
+    "torch": {
+        "gan", "lottery", "methods", "metrics", "data", "privacy", "flower/client.py", "wiring.py",
+    },
     "flwr": {
         "flower", "client_app.py", "server_app.py", "cli.py", "strategies",
         "wiring.py", "run.py", "checkpoint.py",
     },
     "tensorboardX": {"loggers/tensorboard.py"},
+    "opacus": {"privacy"},
     "hydra": {"config.py", "overrides.py", "cli.py", "wiring.py"},
 }  # fmt: skip
 

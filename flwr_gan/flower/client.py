@@ -1,5 +1,6 @@
 """The client: trains its WGAN-GP on its own samples, sees plain arrays and knows no codec."""
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,14 @@ from flwr_gan.gan.weights import network_arrays
 from flwr_gan.lottery import find_ticket
 from flwr_gan.methods import TrainedGan
 from flwr_gan.metrics import SampleJudge
+from flwr_gan.privacy import ClientPrivacy
 from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wiring import Federation, federation_from
 
 Config = Mapping[str, Scalar]
 
 STATE = "flwr_gan.trainer"  # critic and optimisers, between rounds
+SPENT = "flwr_gan.privacy"  # what was spent and released, in all rounds
 ROUND = "round"  # in which they were trained last
 
 
@@ -58,14 +61,22 @@ class GanClient(NumPyClient):
         return list(generator_arrays(generator).values())
 
     def fit(self, parameters: NDArrays, config: Config) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Train the broadcast generator, or find a ticket; return weights and sample count."""
+        """Train the broadcast generator, or find a ticket; return weights and sample count.
+
+        With privacy, what it has cost so far is told beside them.
+        """
         server_round = int(config.get("round", 1))
+        ticket = config.get("task") == "ticket"
+        privacy = self._opened_privacy(ticket=ticket)
         with torch_threads(self._config.federation.threads):
-            if config.get("task") == "ticket":
-                arrays = self._find_ticket(server_round)
+            if ticket:
+                arrays = self._find_ticket(server_round, privacy)
             else:
-                arrays = self._train_round(parameters, config, server_round)
-        return arrays, len(self._train), {}
+                arrays = self._train_round(parameters, config, server_round, privacy)
+        if privacy is None:
+            return arrays, len(self._train), {}
+        self._state[SPENT] = arrays_to_record(privacy.state_arrays())
+        return arrays, len(self._train), dict(privacy.told())
 
     def evaluate(
         self, parameters: NDArrays, config: Config
@@ -91,12 +102,18 @@ class GanClient(NumPyClient):
             scores = judge.score(x_NTC, labels_N, seed=seed)
         return scores["frechet_distance"], len(self._held_out), dict(scores)
 
-    def _train_round(self, parameters: NDArrays, config: Config, server_round: int) -> NDArrays:
+    def _train_round(
+        self,
+        parameters: NDArrays,
+        config: Config,
+        server_round: int,
+        privacy: ClientPrivacy | None,
+    ) -> NDArrays:
         """Train what was broadcast for one round, on from where critic and optimisers stopped."""
         generator, critic = self._federation.networks(self._config.seed)
         arrays = _named(generator, parameters)
         load_generator_arrays(generator, arrays)
-        trainer = self._trainer(generator, critic)
+        trainer = self._trainer(generator, critic, privacy)
         if STATE in self._state:
             remembered = record_to_arrays(self._state[STATE])
             trained_in = int(remembered.pop(ROUND)[0])
@@ -106,7 +123,7 @@ class GanClient(NumPyClient):
             self._train.x_NTC,
             self._train.y_N,
             iterations=self._config.gan.local_iterations,
-            rng=torch.Generator().manual_seed(self._seed("train", server_round)),
+            rng=self._rng("train", server_round),
             mask={n: a != 0 for n, a in arrays.items()} if config.get("masked") else None,
             anchor=arrays,
             proximal_mu=float(config.get("proximal_mu", 0.0)),
@@ -116,12 +133,12 @@ class GanClient(NumPyClient):
         self._state[STATE] = arrays_to_record(trainer.state_arrays() | now)
         return list(generator_arrays(generator).values())
 
-    def _find_ticket(self, server_round: int) -> NDArrays:
+    def _find_ticket(self, server_round: int, privacy: ClientPrivacy | None) -> NDArrays:
         """Run Alg. 2 of paper 000 here, then the method; return what comes out and class counts."""
         generator, critic = self._federation.networks(self._seed("networks", 0))
-        trainer = self._trainer(generator, critic)
+        trainer = self._trainer(generator, critic, privacy)
         initial = generator_arrays(generator)
-        rng = torch.Generator().manual_seed(self._seed("train", server_round))
+        rng = self._rng("train", server_round)
 
         def train(
             level: int, weights: dict[str, NDArray[np.float32]], mask: dict[str, NDArray[np.bool_]]
@@ -135,8 +152,7 @@ class GanClient(NumPyClient):
         *_, ticket = find_ticket(initial, train, config=self._config.lottery)
         load_generator_arrays(generator, ticket.weights)
         delivered = self._compressed(generator, critic, rng)
-        num_classes = self._federation.dataset.num_classes
-        counts = np.bincount(self._train.y_N, minlength=num_classes).astype(np.int32)
+        counts = self._class_counts(privacy).astype(np.int32)
         return [*network_arrays(delivered).values(), counts]
 
     def _compressed(
@@ -160,9 +176,35 @@ class GanClient(NumPyClient):
             progress=f"client {self._partition}, method",
         )
 
-    def _trainer(self, generator: Generator, critic: Critic) -> WganGpTrainer:
+    def _trainer(
+        self, generator: Generator, critic: Critic, privacy: ClientPrivacy | None
+    ) -> WganGpTrainer:
         device = self._config.federation.device
-        return WganGpTrainer(generator, critic, config=self._config.gan, device=device)
+        if privacy is None:
+            return WganGpTrainer(generator, critic, config=self._config.gan, device=device)
+        counts_K = self._class_counts(privacy)
+        return privacy.trainer(generator, critic, counts_K=counts_K, device=device)
+
+    def _opened_privacy(self, *, ticket: bool) -> ClientPrivacy | None:
+        """Return what was spent and released so far, if training is private."""
+        if self._config.privacy is None:
+            return None
+        privacy = ClientPrivacy(
+            self._config.privacy,
+            self._config.gan,
+            num_samples=len(self._train),
+            planned_steps=self._federation.planned_critic_steps(ticket=ticket),
+        )
+        if SPENT in self._state:
+            privacy.load_state_arrays(record_to_arrays(self._state[SPENT]))
+        return privacy
+
+    def _class_counts(self, privacy: ClientPrivacy | None) -> NDArray[np.int64]:
+        """Return how many samples of each class there are, with noise if training is private."""
+        num_classes, y_N = self._federation.dataset.num_classes, self._train.y_N
+        if privacy is None:
+            return np.bincount(y_N, minlength=num_classes)
+        return privacy.class_counts(y_N, num_classes=num_classes, rng=self._rng("counts", 0))
 
     def _share(self, samples: Samples) -> tuple[Samples, Samples]:
         """Split off this client's held-out samples where it evaluates; else train on all."""
@@ -173,6 +215,13 @@ class GanClient(NumPyClient):
         )
         count = max(1, round(self._config.federation.holdout * len(samples)))
         return samples.take(np.sort(order[count:])), samples.take(np.sort(order[:count]))
+
+    def _rng(self, purpose: str, server_round: int) -> torch.Generator:
+        """Return the source of a training's random numbers, which privacy may want secret."""
+        privacy = self._config.privacy
+        secret = privacy is not None and privacy.secret
+        seed = secrets.randbits(63) if secret else self._seed(purpose, server_round)
+        return torch.Generator().manual_seed(seed)
 
     def _seed(self, purpose: str, server_round: int) -> int:
         return derive_seed(

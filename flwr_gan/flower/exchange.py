@@ -62,6 +62,11 @@ class Entry:
         for row in (self.row, *self.twins.values()):
             row.client = partition
 
+    def set_kind(self, kind: Kind) -> None:
+        """Say what the message was for, once it is known."""
+        for row in (self.row, *self.twins.values()):
+            row.kind = kind
+
 
 @dataclass
 class Exchange:

@@ -47,6 +47,7 @@ from flwr_gan.flower.records import (
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.sampling import OrderedClientManager
 from flwr_gan.seeding import derive_seed
+from flwr_gan.wire import Template
 from flwr_gan.wire.ledger import Ledger
 
 log = getLogger(__name__)
@@ -54,6 +55,7 @@ log = getLogger(__name__)
 HINT = ": the client got a payload and could not read it; list compression_mod in its mods"
 Ins = TypeVar("Ins", FitIns, EvaluateIns)
 _RECORDS = {FitIns: "fitins.parameters", EvaluateIns: "evaluateins.parameters"}
+_NOTHING = Template.of({})
 Failures = list[tuple[ClientProxy, Any] | BaseException]
 
 
@@ -102,7 +104,8 @@ class CompressedStrategy(Strategy):
     ----------
     inner : flwr.server.strategy.Strategy
         The strategy to wrap. When it has a method ``reply_template() -> Template``, replies must
-        match that instead of what was broadcast.
+        match that instead of what was broadcast. Where its ``accepts_unchanged`` is true, a reply
+        with the metric ``unchanged`` holds no arrays.
     codec : str
         Codec spec for both directions.
     seed : int
@@ -208,14 +211,18 @@ class CompressedStrategy(Strategy):
                 content = fitres_to_recorddict(result, keep_input=True)
                 entry = self.exchange.answered(node, result.metrics.pop(NOTE, None), content)
                 payload = parameters_payload(result.parameters)
-                reply = self.exchange.reply(node, payload, expected)
+                silent = self._says_unchanged(result)
+                reply = self.exchange.reply(node, payload, _NOTHING if silent else expected)
                 self.exchange.check(entry, reply)
             except PayloadError as error:
                 bad.append(error)
             else:
                 coded = CodedFitRes(result, reply, entry.row.client)
                 good.append((client, coded))
-                self.latest.append(coded)
+                if silent:
+                    entry.set_kind("unchanged")
+                else:
+                    self.latest.append(coded)
         self._settle(server_round, bad)
         return self.inner.aggregate_fit(server_round, good, bad)
 
@@ -273,6 +280,11 @@ class CompressedStrategy(Strategy):
             self.exchange.sent(node, {record: sent}, content)
             coded.append((client, out))
         return coded
+
+    def _says_unchanged(self, result: FitRes) -> bool:
+        """Tell whether a reply says that there is nothing new, to a strategy that allows it."""
+        allowed = getattr(self.inner, "accepts_unchanged", False)
+        return bool(allowed and result.metrics.get("unchanged", False))
 
     def _settle(self, server_round: int, failures: Failures) -> None:
         """Log why clients failed, and find out who they were."""

@@ -2,7 +2,10 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.threshold_masks import ThresholdedNetwork
@@ -54,6 +57,17 @@ class AugmentedRegeneration:
             return math.inf
         pairs = zip(self._weights, self._scores, strict=True)
         return sum(weight * score for weight, score in pairs) / sum(self._weights)
+
+    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the last scores, oldest first and filled up with NaN, and the phase."""
+        missing = [math.nan] * (len(self._weights) - len(self._scores))
+        return {"scores": np.array([*self._scores, *missing]), "dense": np.array([self.dense])}
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take over what ``state_arrays`` gave; the networks' own state is theirs."""
+        scores = map(float, arrays["scores"].tolist())
+        self._scores = deque((s for s in scores if not math.isnan(s)), maxlen=len(self._weights))
+        self.dense = bool(arrays["dense"][0])
 
     def check(self, score: float) -> bool:
         """Take a score, lower is better, and switch; return whether a dense phase follows.

@@ -8,6 +8,7 @@ soon as their threshold sinks below them: recurrent regeneration.
 H output channels.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from flwr_gan.errors import ConfigError
+from flwr_gan.gan.weights import as_tensor, check_arrays
 
 GRADIENTS = ("masked", "all")
 LEAST_KEPT = 0.01
@@ -244,13 +246,44 @@ class ThresholdedNetwork:
         """
         masks = {} if dense else self.mask
         found = {}
-        for parameter, weight in self.network.named_parameters():
-            if parameter.endswith(".raw_threshold"):
-                continue
-            name = parameter.replace(".parametrizations.", ".").removesuffix(".original")
+        for name, weight in self._weights():
             array = np.array(weight.detach().cpu().numpy(), dtype=np.float32, order="C")
             found[name] = np.where(masks[name], array, np.float32(0)) if name in masks else array
         return found
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Write parameters under the names of ``arrays``, bit for bit; thresholds stay."""
+        weights = dict(self._weights())
+        check_arrays(arrays, {name: tuple(weight.shape) for name, weight in weights.items()})
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(as_tensor(arrays[name]))
+
+    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return weights, thresholds, buffers of the masks and the phase, for a checkpoint."""
+        state: dict[str, NDArray[np.generic]] = {
+            f"weight/{name}": array for name, array in self.arrays(dense=True).items()
+        }
+        for key, mask in self._masks.items():
+            state[f"dense/{key}"] = np.array([mask.dense])
+            for part, tensor in mask.state_dict().items():
+                state[f"{part}/{key}"] = np.atleast_1d(tensor.detach().cpu().numpy().copy())
+        return state
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Write what ``state_arrays`` gave back, bit for bit.
+
+        Raises
+        ------
+        DataError
+            If a name is missing or unknown, or a shape differs; nothing is changed then.
+        """
+        check_arrays(arrays, {name: array.shape for name, array in self.state_arrays().items()})
+        for key, mask in self._masks.items():
+            mask.dense = bool(arrays[f"dense/{key}"][0])
+            for part, tensor in mask.state_dict().items():
+                tensor.copy_(as_tensor(arrays[f"{part}/{key}"]).view(tensor.shape))
+        self.load_arrays({name: arrays[f"weight/{name}"] for name, _ in self._weights()})
 
     def regrow(self) -> None:
         """Begin a dense phase: every weight is in use, pruned ones with their old values."""
@@ -262,6 +295,12 @@ class ThresholdedNetwork:
         for mask in self._masks.values():
             mask.dense = False
             mask.restart()
+
+    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the parameters under the names that the network has without masks."""
+        for name, weight in self.network.named_parameters():
+            if not name.endswith(".raw_threshold"):
+                yield name.replace("parametrizations.", "").removesuffix(".original"), weight
 
     def _original(self, key: str) -> Tensor:
         module, name = self._layers[key]

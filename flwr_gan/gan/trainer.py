@@ -3,7 +3,7 @@
 N samples, B batch, R critic iterations, L latent, T vectors, C components.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -33,7 +33,14 @@ from flwr_gan.gan.critic_gradients import (
 from flwr_gan.gan.losses import generator_loss, proximal_term
 from flwr_gan.gan.networks import Critic, SampleGenerator
 from flwr_gan.gan.training_log import LossRecorder, TrainLog
-from flwr_gan.gan.weights import as_tensor, check_arrays, load_network_arrays, network_arrays
+from flwr_gan.gan.weights import (
+    as_tensor,
+    buffer_arrays,
+    check_arrays,
+    load_buffer_arrays,
+    load_network_arrays,
+    network_arrays,
+)
 
 LOSSES = ("wasserstein", "hinge")
 
@@ -167,9 +174,10 @@ class WganGpTrainer:
         with steps:
             for _ in steps:
                 losses = []
-                for batch in draw_batches(real_NTC, label_N, self.generator, self.config, rng):
-                    losses.append(self._critic_step(self._augmented(batch, rng)))
-                loss = self._generator_step(batch.y_B, rng, pruned, anchors, proximal_mu)
+                for batch in self._batches(real_NTC, label_N, rng):
+                    losses.append(self._critic_step(self._augmented(batch, rng), rng))
+                asked_B = self._asked_labels(batch.y_B, rng)
+                loss = self._generator_step(asked_B, rng, pruned, anchors, proximal_mu)
                 recorder.add(torch.cat([torch.stack(losses).mean(dim=0), loss.view(1)]))
         log = recorder.finish()
         self._check_weights(iterations)
@@ -184,10 +192,11 @@ class WganGpTrainer:
         forget(self._critic_adam, self.critic)
         forget(self._generator_adam, self.generator)
 
-    def state_arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return the critic and both optimisers as float32 arrays; the generator is not in it."""
-        parts = {
+    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the critic, its buffers and both optimisers; the generator is not in it."""
+        parts: dict[str, Mapping[str, NDArray[np.generic]]] = {
             "critic": network_arrays(self.critic),
+            "critic_buffers": buffer_arrays(self.critic),
             "critic_adam": adam_arrays(self._critic_adam, self.critic),
             "generator_adam": adam_arrays(self._generator_adam, self.generator),
         }
@@ -204,16 +213,31 @@ class WganGpTrainer:
         shapes: dict[str, tuple[int, ...]] = {
             f"critic/{name}": tuple(weight.shape) for name, weight in self.critic.named_parameters()
         }
+        for name, buffer in buffer_arrays(self.critic).items():
+            shapes[f"critic_buffers/{name}"] = buffer.shape
         for part, network in (("critic_adam", self.critic), ("generator_adam", self.generator)):
             shapes |= {f"{part}/{name}": shape for name, shape in adam_shapes(network).items()}
         check_arrays(arrays, shapes)
         load_network_arrays(self.critic, _part(arrays, "critic"))
+        load_buffer_arrays(self.critic, _part(arrays, "critic_buffers"))
         load_adam_arrays(self._critic_adam, self.critic, _part(arrays, "critic_adam"))
         load_adam_arrays(self._generator_adam, self.generator, _part(arrays, "generator_adam"))
 
-    def _critic_step(self, batch: Batch) -> Tensor:
+    def _batches(self, real_NTC: Tensor, y_N: Tensor, rng: torch.Generator) -> Iterator[Batch]:
+        """Return the batches of the critic steps of one generator iteration."""
+        return draw_batches(real_NTC, y_N, self.generator, self.config, rng)
+
+    def _gradients(self, batch: Batch, rng: torch.Generator) -> tuple[Tensor, list[Tensor]]:
+        """Return the critic's measures and gradients; private training draws noise from `rng`."""
+        return self._critic_gradients(self.critic, batch, self.config.penalty)
+
+    def _asked_labels(self, y_B: Tensor, rng: torch.Generator) -> Tensor:
+        """Return the labels that the generator's step asks for, from those of the last batch."""
+        return y_B
+
+    def _critic_step(self, batch: Batch, rng: torch.Generator) -> Tensor:
         """Update the critic once (Eq. 2); return its loss, Wasserstein estimate and penalty."""
-        measures, gradients = self._critic_gradients(self.critic, batch, self.config.penalty)
+        measures, gradients = self._gradients(batch, rng)
         if self._critic_regulariser:
             further = gradients_of(self._critic_regulariser(), self.critic)
             gradients = [a + b for a, b in zip(gradients, further, strict=True)]

@@ -50,6 +50,27 @@ def load_network_arrays(network: nn.Module, arrays: Mapping[str, NDArray[np.gene
             weight.copy_(as_tensor(arrays[name]))
 
 
+def buffer_arrays(network: nn.Module) -> dict[str, NDArray[np.generic]]:
+    """Return copies of what a network keeps beside its parameters: its persistent buffers.
+
+    One without an axis gets one of length 1, as a transport would give it.
+    """
+    weights = dict(network.named_parameters())
+    return {
+        name: np.atleast_1d(value.detach().cpu().numpy().copy())
+        for name, value in network.state_dict().items()
+        if name not in weights and isinstance(value, Tensor)
+    }
+
+
+def load_buffer_arrays(network: nn.Module, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Write what ``buffer_arrays`` gave back, bit for bit; names and shapes are the caller's."""
+    buffers = dict(network.named_buffers())
+    with torch.no_grad():
+        for name, array in arrays.items():
+            buffers[name].copy_(as_tensor(array).view(buffers[name].shape))
+
+
 def check_arrays(
     arrays: Mapping[str, NDArray[np.generic]], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:

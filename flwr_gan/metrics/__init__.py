@@ -8,6 +8,12 @@ from flwr_gan.metrics.frechet import frechet_distance
 from flwr_gan.metrics.inception import inception_score
 from flwr_gan.metrics.judge import SampleJudge
 from flwr_gan.metrics.macs import Macs, count_macs
+from flwr_gan.metrics.membership import (
+    MembershipAuc,
+    attack_generator,
+    membership_auc,
+    membership_scores,
+)
 from flwr_gan.metrics.neighbours import precision_recall_density_coverage
 from flwr_gan.metrics.psnr import psnr
 from flwr_gan.metrics.scorecard import score_compressed
@@ -17,12 +23,16 @@ from flwr_gan.metrics.speed import samples_per_second
 __all__ = [
     "GeneratorCost",
     "Macs",
+    "MembershipAuc",
     "SampleJudge",
+    "attack_generator",
     "count_macs",
     "frechet_distance",
     "generator_cost",
     "inception_score",
     "laplacian_variance",
+    "membership_auc",
+    "membership_scores",
     "precision_recall_density_coverage",
     "psnr",
     "samples_per_second",

@@ -151,6 +151,35 @@ class SampleJudge:
             return scores | dict.fromkeys(("conditional_accuracy", "synthetic_accuracy"), np.nan)
         return scores | self._accuracies(x, y, seed)
 
+    def compare(
+        self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], real_NTC: NDArray[np.float32]
+    ) -> dict[str, float]:
+        """Score generated samples against real ones of the caller's choice.
+
+        Parameters
+        ----------
+        x_NTC : ndarray of float32
+            Generated samples, at least 2.
+        y_N : ndarray of int64
+            Labels they were asked for.
+        real_NTC : ndarray of float32
+            Real samples, at least 2.
+
+        Returns
+        -------
+        dict
+            ``frechet_distance`` and ``conditional_accuracy``, as in ``score``.
+        """
+        real, fake = self._classifier.features(real_NTC), self._classifier.features(x_NTC)
+        return {
+            "frechet_distance": frechet_distance(real, fake),
+            "conditional_accuracy": self.recognised(x_NTC, y_N),
+        }
+
+    def recognised(self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
+        """Return the share of generated samples that the classifier takes for their label."""
+        return self._classifier.accuracy(x_NTC, y_N)
+
     def _distances(self, x_NTC: NDArray[np.float32]) -> dict[str, float]:
         features = self._classifier.features(x_NTC)
         return {

@@ -1,5 +1,6 @@
 """Pictures: functions that take data and return a matplotlib figure."""
 
+from flwr_gan.plots.continual import continual_figure
 from flwr_gan.plots.duration import duration_figure
 from flwr_gan.plots.figure import save_figure
 from flwr_gan.plots.layers import layers_figure
@@ -11,6 +12,7 @@ from flwr_gan.plots.sweep import quality_figure
 from flwr_gan.plots.traffic import traffic_figure
 
 __all__ = [
+    "continual_figure",
     "duration_figure",
     "layers_figure",
     "partition_picture",

@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 
 Direction = Literal["up", "down"]
-Kind = Literal["train", "evaluate", "init"]
+Kind = Literal["train", "unchanged", "evaluate", "init"]
 
 
 @dataclass
@@ -21,8 +21,8 @@ class MessageRow:
         Partition of the client, -1 while it is not known.
     direction : {"up", "down"}
         ``up`` is from client to server.
-    kind : {"train", "evaluate", "init"}
-        What the message was for.
+    kind : {"train", "unchanged", "evaluate", "init"}
+        What the message was for; ``unchanged`` is a reply that there is nothing new to send.
     codec : str
         Codec spec of its payload.
     parameters, nonzero : int
@@ -78,7 +78,7 @@ class Ledger:
 
     def to_frame(self) -> pd.DataFrame:
         """Return the ledger as a table, one row a message, sorted so that no engine shows."""
-        order = {"init": 0, "train": 1, "evaluate": 2}
+        order = {"init": 0, "train": 1, "unchanged": 2, "evaluate": 3}
         rows = sorted(
             self.rows, key=lambda row: (row.round, order[row.kind], row.direction, row.client)
         )

@@ -12,7 +12,7 @@ from flwr_gan.overrides import config_dir
 from flwr_gan.wiring import build_strategy, load_federation, num_rounds
 
 STRATEGIES = sorted(path.stem for path in (config_dir() / "strategy").glob("*.yaml"))
-AVERAGING = ("fedavg", "fedprox", "sparse_fedavg")
+AVERAGING = ("fedavg", "fedprox", "sparse_fedavg", "masked_fedavg", "continual")
 
 
 @pytest.fixture(params=STRATEGIES)

@@ -40,6 +40,19 @@ def moved(arrays):
     }
 
 
+def wide():
+    """Return a layer of 2048 weights of which every third survives."""
+    w = numbers(2048, 9).reshape(64, 32)
+    return {"w": np.where(np.arange(2048).reshape(64, 32) % 3 == 0, w, np.float32(0))}
+
+
+def regrown():
+    """Return the same layer with some survivors gone and some zeros back."""
+    w, at = wide()["w"], np.arange(2048).reshape(64, 32)
+    w = np.where(at % 93 == 0, np.float32(0), w)
+    return {"w": np.where(at % 101 == 1, numbers(2048, 10).reshape(64, 32), w)}
+
+
 def banded():
     """Return a layer of which every third column has larger weights, as one-hot inputs give it."""
     w = numbers(8192, 5).reshape(1024, 8)
@@ -90,6 +103,7 @@ CASES = {
     "difference_int8": (moved(HALF), {"base": HALF, "base_use": "values", "codec": "sparse:int8"}),
     "nested": (MOST, {"base": HALF, "base_use": "mask"}),
     "derived": (MOST, {"base": HALF, "base_use": "derive"}),
+    "changed": (regrown(), {"base": wide(), "base_use": "mask"}),
     "bands": (banded(), {"codec": "sparse:int4"}),
     "prune_sparse": (DENSE, {"codec": "prune:magnitude:0.8+sparse"}),
     "prune_local_int8": (

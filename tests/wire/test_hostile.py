@@ -22,6 +22,11 @@ PRUNED = {
     name: np.where(np.abs(array) > 0.6, array, 0).astype(array.dtype)
     for name, array in SMALL.items()
 }
+WAS = {
+    **BASE,
+    "w": np.where(np.arange(72).reshape(9, 8) % 19 == 0, 1, BASE["w"]).astype(np.float32),
+    "g": (np.arange(300) % 41 == 7).astype(np.float32) * (np.arange(300) > 60),
+}
 
 CASES = {
     "raw": {"codec": "raw"},
@@ -50,6 +55,7 @@ CASES = {
     "pcodec differences": {"codec": "sparse:pcodec", "base": BASE, "base_use": "values"},
     "int8 differences": {"codec": "sparse:int8", "base": BASE, "base_use": "values"},
     "nested": {"codec": "sparse", "base": BASE, "base_use": "mask"},
+    "changed": {"codec": "sparse", "base": WAS, "base_use": "mask"},
     "derived": {"codec": "sparse", "base": SMALL, "base_use": "derive"},
     "derived by layer": {"codec": "sparse", "base": SMALL, "base_use": "derive"},
 }

@@ -6,7 +6,9 @@ A mask is a set of survivors a layer. Modes, each tried where the base allows it
 - same: the base's mask;
 - nested: the base's mask without the positions listed;
 - derived: the ``k`` largest magnitudes of the base (over all layers, or ``k`` for each layer), as
-  magnitude pruning of lottery tickets picks them; a hash makes sure.
+  magnitude pruning of lottery tickets picks them; a hash makes sure;
+- changed: the base's mask without the positions listed, and with those listed of its zeros, as
+  masks change that are pruned and regenerated during training.
 """
 
 import hashlib
@@ -27,10 +29,10 @@ from flwr_gan.codecs.sparse.positions import (
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
 
-LAYERED, SAME, NESTED, DERIVED_GLOBAL, DERIVED_LOCAL = 0, 1, 2, 3, 4
+LAYERED, SAME, NESTED, DERIVED_GLOBAL, DERIVED_LOCAL, CHANGED = 0, 1, 2, 3, 4, 5
 """Mask modes on the wire (permanent)."""
 
-MODE_NAMES = ("layered", "same", "nested", "derived", "derived by layer")
+MODE_NAMES = ("layered", "same", "nested", "derived", "derived by layer", "changed")
 
 _HASH_BYTES = 8
 _BLOCK = 1 << 16
@@ -85,11 +87,15 @@ def write_mask(
         pairs = list(zip(supports, held, strict=True))
         if all(np.array_equal(new.positions, old.positions) for new, old in pairs):
             return CodedMask(bytes([SAME]), SAME)
-        if all(old.mask[new.positions].all() for new, old in pairs):
-            dropped = [Support.of(~new.mask[old.positions]) for new, old in pairs]
-            nested = bytes([NESTED]) + write_positions(dropped)
-            layered = _layered(supports)
-            return layered if len(layered.data) <= len(nested) else CodedMask(nested, NESTED)
+        dropped = [Support.of(~new.mask[old.positions]) for new, old in pairs]
+        added = [Support.of(new.mask[~old.mask]) for new, old in pairs]
+        if any(len(support.positions) for support in added):
+            mode, sets = CHANGED, [one for both in zip(dropped, added, strict=True) for one in both]
+        else:
+            mode, sets = NESTED, dropped
+        changed = CodedMask(bytes([mode]) + write_positions(sets), mode)
+        layered = _layered(supports)
+        return layered if len(layered.data) <= len(changed.data) else changed
     return _layered(supports)
 
 
@@ -165,7 +171,7 @@ def open_mask(data: bytes, lengths: Sequence[int], base: BaseLayers | None) -> M
     source: MaskSource
     if mode == LAYERED:
         source = _Layered(reader, lengths)
-    elif mode not in (SAME, NESTED, DERIVED_GLOBAL, DERIVED_LOCAL):
+    elif mode not in (SAME, NESTED, DERIVED_GLOBAL, DERIVED_LOCAL, CHANGED):
         raise PayloadError(f"payload has mask mode {mode}, which this version does not know")
     elif base is None:
         raise PayloadError(f"unknown_base: the mask is {MODE_NAMES[mode]} to a base not given")
@@ -173,6 +179,8 @@ def open_mask(data: bytes, lengths: Sequence[int], base: BaseLayers | None) -> M
         source = _Same(reader, base)
     elif mode == NESTED:
         source = _Nested(reader, base)
+    elif mode == CHANGED:
+        source = _Changed(reader, base)
     else:
         source = _Derived(reader, base, mode)
     return source
@@ -228,6 +236,45 @@ class _Nested:
     def finish(self) -> None:
         self._dropped.finish()
         self._reader.finish()
+
+
+class _Changed:
+    mode = CHANGED
+
+    def __init__(self, reader: ByteReader, base: BaseLayers) -> None:
+        self._reader = reader
+        self._base = base
+        held = [int(np.count_nonzero(layer)) for layer in base]
+        self._lengths = [
+            length
+            for count, layer in zip(held, base, strict=True)
+            for length in (count, len(layer) - count)
+        ]
+        self._changes = PositionReader(reader, self._lengths)
+
+    def blocks(self, layer: int) -> Iterator[Positions]:
+        kept = ~self._changed(2 * layer)
+        added = self._changed(2 * layer + 1)
+        weights = self._base[layer]
+        held = 0
+        for start in range(0, len(weights), _BLOCK):
+            mask = weights[start : start + _BLOCK] != 0
+            count, zeros = int(np.count_nonzero(mask)), start - held
+            now = np.empty(len(mask), bool)
+            now[mask] = kept[held : held + count]
+            now[~mask] = added[zeros : zeros + len(mask) - count]
+            held += count
+            yield start + np.flatnonzero(now)
+
+    def finish(self) -> None:
+        self._changes.finish()
+        self._reader.finish()
+
+    def _changed(self, part: int) -> Mask:
+        changed = np.zeros(self._lengths[part], bool)
+        for positions in self._changes.blocks(part):
+            changed[positions] = True
+        return changed
 
 
 class _Derived:

@@ -1,0 +1,1 @@
+"""Tickets by pruning and regeneration against tickets by iterative pruning, in a federation."""

@@ -1,0 +1,1 @@
+"""Quality, bytes and membership inference against epsilon."""

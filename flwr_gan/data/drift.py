@@ -1,0 +1,218 @@
+"""Schedules of data that change over the rounds: new classes, new writers, another style.
+
+The rounds are divided into stages of equal length; the last goes on to the end. What a client held
+in an earlier stage is gone unless ``keep_old`` is set, as where nothing may be stored.
+
+N samples, T vectors, C components, K classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from flwr_gan.data.dataset import Kind, Samples
+from flwr_gan.data.settings import check_int
+from flwr_gan.errors import ConfigError, PartitionError
+from flwr_gan.seeding import numpy_rng
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftContext:
+    """What a schedule has to know beside a client's samples.
+
+    Parameters
+    ----------
+    num_classes : int
+        K of the data set.
+    kind : "strokes" or "image"
+        How a sample is drawn.
+    seed : int
+        Seed of the run's drift.
+    """
+
+    num_classes: int
+    kind: Kind
+    seed: int
+
+
+class Drift(Protocol):
+    """A schedule: which of its samples a client has, and how they look, stage by stage."""
+
+    @property
+    def stages(self) -> int:
+        """Number of stages."""
+
+    def stage(self, server_round: int) -> int:
+        """Return the stage of a round, from 0."""
+
+    def samples(
+        self, samples: Samples, context: DriftContext, *, stage: int, partition: int
+    ) -> Samples:
+        """Return what a client holds in a stage; may be empty.
+
+        Parameters
+        ----------
+        samples : Samples
+            All training samples of the client.
+        context : DriftContext
+            Facts about the run.
+        stage : int
+            From 0.
+        partition : int
+            The client's.
+        """
+
+    def reference(
+        self, clients: Sequence[Samples], test: Samples, context: DriftContext, *, stage: int
+    ) -> Samples:
+        """Return real samples of what is new in a stage, to score generated ones with.
+
+        Parameters
+        ----------
+        clients : sequence of Samples
+            All training samples of each client.
+        test : Samples
+            The held-out part.
+        context : DriftContext
+            Facts about the run.
+        stage : int
+            From 0.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """Stages of equal length.
+
+    Parameters
+    ----------
+    stages : int
+        How many there are, 2 or more.
+    every : int
+        Rounds of a stage.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is out of range.
+    """
+
+    stages: int = 2
+    every: int = 10
+
+    def __post_init__(self) -> None:
+        check_int("drift.stages", self.stages, at_least=2)
+        check_int("drift.every", self.every, at_least=1)
+
+    def stage(self, server_round: int) -> int:
+        """Return the stage of a round, from 0; rounds count from 1."""
+        return min((server_round - 1) // self.every, self.stages - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arrivals(Stages):
+    keep_old: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.keep_old, bool):
+            raise ConfigError(f"drift.keep_old={self.keep_old}: allowed is true or false")
+
+    def _present(self, groups: Sequence[np.ndarray], stage: int) -> np.ndarray:
+        return np.concatenate(groups[: stage + 1]) if self.keep_old else groups[stage]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewClasses(_Arrivals):
+    """Classes appear in the order of their labels, as many in each stage, give or take one.
+
+    Parameters
+    ----------
+    stages, every : int
+        As in ``Stages``.
+    keep_old : bool
+        Whether clients still hold the samples of earlier stages.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is out of range, or there are more stages than classes.
+    """
+
+    def samples(
+        self, samples: Samples, context: DriftContext, *, stage: int, partition: int
+    ) -> Samples:
+        """Return the client's samples of the classes that are there; see ``Drift``."""
+        classes = self._present(self.classes(context.num_classes), stage)
+        return samples.take(np.flatnonzero(np.isin(samples.y_N, classes)))
+
+    def reference(
+        self, clients: Sequence[Samples], test: Samples, context: DriftContext, *, stage: int
+    ) -> Samples:
+        """Return held-out samples of the classes that appear in a stage."""
+        classes = self.classes(context.num_classes)[stage]
+        return test.take(np.flatnonzero(np.isin(test.y_N, classes)))
+
+    def classes(self, num_classes: int) -> list[np.ndarray]:
+        """Return the classes that appear in each stage."""
+        if self.stages > num_classes:
+            raise ConfigError(f"drift.stages={self.stages}: allowed is 2 to {num_classes} classes")
+        return np.array_split(np.arange(num_classes), self.stages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewWriters(_Arrivals):
+    """Each client's writers take turns: they are shuffled and dealt to the stages.
+
+    Parameters
+    ----------
+    stages, every : int
+        As in ``Stages``.
+    keep_old : bool
+        Whether clients still hold the samples of earlier stages.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is out of range.
+    PartitionError
+        When samples have no writers, or a client has fewer than stages.
+    """
+
+    def samples(
+        self, samples: Samples, context: DriftContext, *, stage: int, partition: int
+    ) -> Samples:
+        """Return the client's samples of the writers that are there; see ``Drift``."""
+        if samples.writer_N is None:
+            raise PartitionError(
+                "drift=new_writers needs data with writers: choose data=pendigits, uji or strokes, "
+                "or another drift"
+            )
+        writers = np.unique(samples.writer_N)
+        if len(writers) < self.stages:
+            raise PartitionError(
+                f"drift.stages={self.stages}: client {partition} holds {len(writers)} writers; "
+                "lower it, or federation.num_clients, or choose partition=iid"
+            )
+        order = numpy_rng(context.seed, "drift writers", partition=partition).permutation(writers)
+        present = self._present(np.array_split(order, self.stages), stage)
+        return samples.take(np.flatnonzero(np.isin(samples.writer_N, present)))
+
+    def reference(
+        self, clients: Sequence[Samples], test: Samples, context: DriftContext, *, stage: int
+    ) -> Samples:
+        """Return the clients' training samples of the writers that appear in a stage.
+
+        The held-out part has other writers, so it cannot tell one stage from another.
+        """
+        arriving = NewWriters(stages=self.stages, every=self.every)
+        parts = [
+            arriving.samples(held, context, stage=stage, partition=partition)
+            for partition, held in enumerate(clients)
+        ]
+        return Samples(
+            np.concatenate([part.x_NTC for part in parts]),
+            np.concatenate([part.y_N for part in parts]),
+        )

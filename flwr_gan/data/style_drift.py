@@ -1,0 +1,106 @@
+"""A style that drifts: strokes or pixels under a smooth map that grows from stage to stage.
+
+N samples, T vectors or rows, C components or columns.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flwr_gan.data.dataset import Samples
+from flwr_gan.data.drift import DriftContext, Stages
+from flwr_gan.errors import ConfigError
+
+BACKGROUND = -1.0
+"""What a pixel is that comes from outside the image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleDrift(Stages):
+    """All samples are turned and slanted, from not at all in stage 0 to fully in the last stage.
+
+    Pen strokes (dx, dy, pen) are mapped vector by vector and clipped to [-1, 1]; images are
+    interpolated bilinearly about their centre.
+
+    Parameters
+    ----------
+    stages, every : int
+        As in ``Stages``.
+    degrees : float
+        Rotation in the last stage, counter-clockwise.
+    slant : float
+        Shear in the last stage: x moves by this times the height.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is out of range.
+    """
+
+    degrees: float = 30.0
+    slant: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, most in (("degrees", 180.0), ("slant", 2.0)):
+            value = getattr(self, key)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not -most <= value <= most:
+                raise ConfigError(f"drift.{key}={value}: allowed is a number, {-most} to {most}")
+
+    def samples(
+        self, samples: Samples, context: DriftContext, *, stage: int, partition: int
+    ) -> Samples:
+        """Return all samples of the client in the style of a stage; see ``Drift``."""
+        return self.styled(samples, context, stage=stage)
+
+    def reference(
+        self, clients: Sequence[Samples], test: Samples, context: DriftContext, *, stage: int
+    ) -> Samples:
+        """Return the held-out samples in the style of a stage."""
+        return self.styled(test, context, stage=stage)
+
+    def styled(self, samples: Samples, context: DriftContext, *, stage: int) -> Samples:
+        """Return samples in the style of a stage; those of stage 0 as they are."""
+        if stage == 0:
+            return samples
+        matrix = self.matrix(stage)
+        if context.kind == "strokes":
+            x_NTC = samples.x_NTC.copy()
+            x_NTC[..., :2] = np.clip(samples.x_NTC[..., :2] @ matrix.T.astype(np.float32), -1, 1)
+        else:
+            x_NTC = _resampled(samples.x_NTC, matrix)
+        return Samples(x_NTC, samples.y_N, samples.writer_N)
+
+    def matrix(self, stage: int) -> NDArray[np.float64]:
+        """Return the map of (x, y), y upwards: slant first, then rotation."""
+        amount = stage / (self.stages - 1)
+        angle = math.radians(amount * self.degrees)
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        slanted = np.array([[1.0, amount * self.slant], [0.0, 1.0]])
+        return np.asarray(turn @ slanted)
+
+
+def _resampled(x_NTC: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return images whose point p shows what was at the point that the matrix maps to p."""
+    _, T, C = x_NTC.shape
+    row_TC, column_TC = np.mgrid[0:T, 0:C].astype(np.float64)
+    right, up = column_TC - (C - 1) / 2, (T - 1) / 2 - row_TC
+    source = np.linalg.inv(matrix) @ np.stack([right.ravel(), up.ravel()])
+    column = (source[0] + (C - 1) / 2).reshape(T, C)
+    row = ((T - 1) / 2 - source[1]).reshape(T, C)
+    # A margin of one pixel of background on each side takes all that comes from outside.
+    padded = np.pad(x_NTC, ((0, 0), (1, 1), (1, 1)), constant_values=BACKGROUND)
+    row, column = np.clip(row + 1, 0, T + 1), np.clip(column + 1, 0, C + 1)
+    top, left = np.minimum(row.astype(int), T), np.minimum(column.astype(int), C)
+    down, across = row - top, column - left
+    mixed = (
+        padded[:, top, left] * ((1 - down) * (1 - across))
+        + padded[:, top, left + 1] * ((1 - down) * across)
+        + padded[:, top + 1, left] * (down * (1 - across))
+        + padded[:, top + 1, left + 1] * (down * across)
+    )
+    return np.asarray(np.clip(mixed, -1, 1), dtype=np.float32)

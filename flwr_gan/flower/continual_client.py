@@ -1,0 +1,300 @@
+"""A client whose data may drift and whose generator may prune and regenerate while it trains.
+
+N samples, K classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from flwr.app import Context
+from flwr.common import NDArrays, Scalar
+from numpy.typing import NDArray
+
+from flwr_gan.continual.replay import replay_labels, with_replay
+from flwr_gan.continual.upload import UploadRule, sample_distance
+from flwr_gan.data import Samples
+from flwr_gan.errors import DataError
+from flwr_gan.flower.client import ROUND, STATE, Config, GanClient
+from flwr_gan.flower.records import arrays_to_record, record_to_arrays
+from flwr_gan.gan import Critic, Generator, WganGpTrainer, load_generator_arrays, torch_threads
+from flwr_gan.gan.regenerating import RegeneratingGenerator
+from flwr_gan.gan.weights import network_arrays
+from flwr_gan.metrics import frechet_distance
+from flwr_gan.privacy import ClientPrivacy
+from flwr_gan.wiring import federation_from
+
+Arrays = dict[str, NDArray[np.float32]]
+
+CONTINUAL = "flwr_gan.continual"  # what the client remembers, between rounds
+FIXED_SAMPLES = 128  # on which a change is measured
+CHECKED_SAMPLES = 500  # on which a client checks its own quality
+NEVER = -(1 << 30)
+
+
+@dataclass
+class Memory:
+    """What a client remembers between rounds, beside critic and optimisers.
+
+    Parameters
+    ----------
+    stage : int
+        In which it trained last, -1 before the first.
+    uploaded : int
+        Round of its last upload.
+    seen_K : ndarray of int64
+        Samples that it has held of each class, in all stages.
+    before_K : ndarray of int64
+        The same before the present stage began.
+    teacher : dict
+        Its generator when the present stage began; empty in the first.
+    unsaid : dict
+        What it has learnt since its last upload, to be added to the next broadcast.
+    masks : dict
+        State of its trained masks, with the values of pruned weights.
+    """
+
+    stage: int
+    uploaded: int
+    seen_K: NDArray[np.int64]
+    before_K: NDArray[np.int64]
+    teacher: Arrays = field(default_factory=dict)
+    unsaid: Arrays = field(default_factory=dict)
+    masks: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, num_classes: int) -> "Memory":
+        """Return the memory of a client that has not trained yet."""
+        zeros_K = np.zeros(num_classes, np.int64)
+        return cls(stage=-1, uploaded=NEVER, seen_K=zeros_K, before_K=zeros_K)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Memory":
+        """Return what ``to_arrays`` was given."""
+        stage, uploaded = arrays["when"].tolist()
+        parts: dict[str, dict[str, NDArray[Any]]] = {"teacher": {}, "unsaid": {}, "masks": {}}
+        for name, array in arrays.items():
+            part, _, rest = name.partition("/")
+            if rest:
+                parts[part][rest] = array
+        return cls(stage, uploaded, arrays["seen"], arrays["before"], **parts)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the memory as arrays, for the node's state."""
+        arrays: dict[str, NDArray[Any]] = {
+            "when": np.array([self.stage, self.uploaded], np.int64),
+            "seen": self.seen_K,
+            "before": self.before_K,
+        }
+        for part, of in (("teacher", self.teacher), ("unsaid", self.unsaid), ("masks", self.masks)):
+            arrays |= {f"{part}/{name}": array for name, array in of.items()}
+        return arrays
+
+
+class ContinualClient(GanClient):
+    """Train on what the schedule gives in each round; see ``conf/drift`` and ``conf/regeneration``.
+
+    With neither of them, and a strategy that does not ask for silence, it is a ``GanClient``.
+
+    The server's config may hold, beside what ``GanClient`` reads: ``threshold`` and ``every`` (see
+    ``UploadRule``; without them every round ends with an upload) and ``replay``.
+    """
+
+    def fit(self, parameters: NDArrays, config: Config) -> tuple[NDArrays, int, dict[str, Scalar]]:
+        """Train for a round and return the weights, or say that nothing has changed."""
+        settings = self._config
+        adapts = settings.drift is not None or settings.regeneration is not None
+        if config.get("task") == "ticket" or not (adapts or "threshold" in config):
+            return super().fit(parameters, config)
+        server_round = int(config.get("round", 1))
+        memory = self._memory()
+        stage = self._federation.stage(server_round)
+        real = self._federation.samples_in(stage, self._train, self._partition)
+        if not len(real):
+            if "threshold" not in config:
+                raise DataError(
+                    f"client {self._partition} has no samples in round {server_round}: choose "
+                    "strategy=continual, where it may be silent, or another partition"
+                )
+            return [], 0, {"unchanged": True}
+        with torch_threads(self._config.federation.threads):
+            broadcast, arrays = self._adapt(parameters, config, server_round, real, memory)
+            moved = self._moved(broadcast, arrays, memory) if "threshold" in config else np.nan
+        silent = "threshold" in config and not UploadRule(
+            threshold=float(config["threshold"]), every=int(config["every"])
+        ).is_due(moved, rounds=server_round - memory.uploaded)
+        memory.unsaid = {}
+        if silent:
+            memory.unsaid = {name: arrays[name] - sent for name, sent in broadcast.items()}
+        else:
+            memory.uploaded = server_round
+        self._state[CONTINUAL] = arrays_to_record(memory.to_arrays())
+        if silent:
+            return [], len(real), {"unchanged": True, "moved": moved}
+        told: dict[str, Scalar] = {}
+        if "threshold" in config:
+            classes = ",".join(map(str, np.flatnonzero(memory.seen_K)))
+            told = {"classes": classes, "moved": moved}
+        return list(arrays.values()), len(real), told
+
+    def _adapt(
+        self,
+        parameters: NDArrays,
+        config: Config,
+        server_round: int,
+        real: Samples,
+        memory: Memory,
+    ) -> tuple[Arrays, Arrays]:
+        """Train on real and replayed samples; return what was broadcast and what came of it."""
+        generator, critic = self._federation.networks(self._config.seed)
+        names = list(network_arrays(generator))
+        broadcast: Arrays = dict(zip(names, parameters, strict=True))
+        masks = self._masked(generator)
+        if masks is not None and memory.masks:
+            masks.load_state_arrays(memory.masks)
+        start = _with_unsaid(broadcast, memory.unsaid, sparse=masks is not None)
+        if masks is None:
+            load_generator_arrays(generator, start)
+        else:
+            masks.receive(start)
+        begin_stage(
+            memory,
+            self._federation.stage(server_round),
+            teacher=_weights(generator, masks),
+            counts_K=np.bincount(real.y_N, minlength=len(memory.seen_K)),
+        )
+        data = self._with_replay(real, memory, float(config.get("replay", 0.0)), server_round)
+        trainer = self._regularised(generator, critic, masks)
+        if STATE in self._state:
+            remembered = record_to_arrays(self._state[STATE])
+            del remembered[ROUND]
+            trainer.load_state_arrays(remembered)
+        trainer.train(
+            data.x_NTC,
+            data.y_N,
+            iterations=self._config.gan.local_iterations,
+            rng=self._rng("train", server_round),
+            proximal_mu=float(config.get("proximal_mu", 0.0)),
+            progress=f"round {server_round}, client {self._partition}",
+        )
+        now = {ROUND: np.array([server_round])}
+        self._state[STATE] = arrays_to_record(trainer.state_arrays() | now)
+        arrays = _weights(generator, masks)
+        if masks is not None:
+            masks.check(self._quality(arrays, data, server_round))
+            memory.masks = masks.state_arrays()
+        return broadcast, arrays
+
+    def _find_ticket(self, server_round: int, privacy: ClientPrivacy | None) -> NDArrays:
+        """Prune and regenerate for as many updates as iterative pruning takes in all.
+
+        The last generator of a sparse phase is the ticket; there is none where all was dense.
+        """
+        config, lottery = self._config, self._config.lottery
+        if config.regeneration is None:
+            return super()._find_ticket(server_round, privacy)
+        generator, critic = self._federation.networks(self._seed("networks", 0))
+        masks = self._masked(generator)
+        assert masks is not None
+        trainer = self._regularised(generator, critic, masks)
+        rng = self._rng("train", server_round)
+        total = (lottery.iterations + lottery.train_final) * config.gan.iterations
+        ticket = masks.arrays()
+        for done in range(0, total, config.gan.local_iterations):
+            updates = min(config.gan.local_iterations, total - done)
+            label = f"client {self._partition}, update {done}"
+            trainer.train(
+                self._train.x_NTC, self._train.y_N, iterations=updates, rng=rng, progress=label
+            )
+            arrays = masks.arrays()
+            if not masks.dense:
+                ticket = arrays
+            masks.check(self._quality(arrays, self._train, server_round))
+        return [*ticket.values(), self._class_counts(privacy).astype(np.int32)]
+
+    def _memory(self) -> Memory:
+        if CONTINUAL not in self._state:
+            return Memory.empty(self._federation.dataset.num_classes)
+        return Memory.from_arrays(record_to_arrays(self._state[CONTINUAL]))
+
+    def _masked(self, generator: Generator) -> RegeneratingGenerator | None:
+        settings = self._config.regeneration
+        return None if settings is None else RegeneratingGenerator(generator, settings)
+
+    def _regularised(
+        self, generator: Generator, critic: Critic, masks: RegeneratingGenerator | None
+    ) -> WganGpTrainer:
+        return WganGpTrainer(
+            generator,
+            critic,
+            config=self._config.gan,
+            device=self._config.federation.device,
+            generator_regulariser=None if masks is None else masks.penalty,
+        )
+
+    def _with_replay(
+        self, real: Samples, memory: Memory, share: float, server_round: int
+    ) -> Samples:
+        """Return the real samples and, from the second stage on, those of the earlier generator."""
+        if not memory.teacher:
+            return real
+        labels_N = replay_labels(memory.before_K, num_real=len(real), share=share)
+        if not len(labels_N):
+            return real
+        seed = self._seed("replay", server_round)
+        x_NTC = self._federation.generate(memory.teacher, labels_N, seed)
+        return with_replay(real, x_NTC, labels_N)
+
+    def _quality(self, arrays: Arrays, data: Samples, server_round: int) -> float:
+        """Return the Frechet distance of own samples to the training samples, in the data space."""
+        count = min(len(data), CHECKED_SAMPLES)
+        rows = np.linspace(0, len(data) - 1, count).astype(np.int64)
+        drawn = self._federation.generate(
+            arrays, data.y_N[rows], self._seed("quality", server_round)
+        )
+        return frechet_distance(data.x_NTC[rows].reshape(count, -1), drawn.reshape(count, -1))
+
+    def _moved(self, broadcast: Arrays, arrays: Arrays, memory: Memory) -> float:
+        """Return how far samples have moved, for latents and labels that do not change."""
+        labels_N = np.resize(np.flatnonzero(memory.seen_K), FIXED_SAMPLES)
+        seed = self._seed("fixed latents", 0)
+        before, after = (
+            self._federation.generate(weights, labels_N, seed) for weights in (broadcast, arrays)
+        )
+        return sample_distance(after, before)
+
+
+def begin_stage(
+    memory: Memory, stage: int, *, teacher: Arrays, counts_K: NDArray[np.int64]
+) -> None:
+    """Note the samples of a new stage and keep the generator as it was before; once a stage."""
+    if stage == memory.stage:
+        return
+    if memory.stage >= 0:
+        memory.teacher = teacher
+    memory.before_K = memory.seen_K
+    memory.seen_K = memory.seen_K + counts_K
+    memory.stage = stage
+
+
+def _with_unsaid(broadcast: Arrays, unsaid: Arrays, *, sparse: bool) -> Arrays:
+    """Return the broadcast with what the client has learnt and not told.
+
+    Under trained masks only where the broadcast keeps a weight: elsewhere the client has its own.
+    """
+    if not unsaid:
+        return broadcast
+    return {
+        name: np.where(array != 0, array + unsaid[name], 0) if sparse else array + unsaid[name]
+        for name, array in broadcast.items()
+    }
+
+
+def _weights(generator: Generator, masks: RegeneratingGenerator | None) -> Arrays:
+    return network_arrays(generator) if masks is None else masks.arrays()
+
+
+def client_fn(context: Context) -> ContinualClient:
+    """Return the client that a node's context describes."""
+    return ContinualClient(federation_from(context), context)

@@ -1,0 +1,208 @@
+"""Noise stays off pruned weights: zeros of a broadcast are put back into what answers it.
+
+Flower's differential privacy adds noise to every weight, so a sparse model comes out dense and its
+payload with it. Here zeros are written back after the noise, at the places where the broadcast of
+the round was zero. Everybody knows those places before a client trains, so this is post-processing
+and the guarantee of the noise stays as it is; a mask that is found from the data of the round is
+another matter: see PRIVACY.md beside this file.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord
+from flwr.app.error import Error
+from flwr.clientapp.typing import ClientAppCallable
+from flwr.common import (
+    EvaluateIns,
+    EvaluateRes,
+    FitIns,
+    FitRes,
+    Parameters,
+    Scalar,
+    ndarrays_to_parameters,
+    parameters_to_ndarrays,
+)
+from flwr.common.constant import ErrorCode
+from flwr.server.client_manager import ClientManager
+from flwr.server.client_proxy import ClientProxy
+from flwr.server.strategy import Strategy
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy as MessageStrategy
+from numpy.typing import NDArray
+
+from flwr_gan.flower.records import PAYLOAD_STYPE, arrays_to_record, record_to_arrays
+
+Failures = list[tuple[ClientProxy, Any] | BaseException]
+
+
+def pruned_places(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where weights are pruned: at zeros, unless the whole array is zero, as new biases."""
+    zero: NDArray[np.bool_] = array == 0
+    return zero & ~zero.all()
+
+
+def put_zeros(array: NDArray[Any], pruned: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return the array with +0 at the pruned places; it is left alone if the shapes differ."""
+    return array if array.shape != pruned.shape else np.where(pruned, array.dtype.type(0), array)
+
+
+def keep_pruned_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+    """Put the zeros of the broadcast back into the reply, whatever noise was added inside.
+
+    It goes between the wire and the noise::
+
+        mods=[compression_mod, keep_pruned_mod, LocalDpMod(...)]
+    """
+    came = {
+        name: {key: pruned_places(a) for key, a in record_to_arrays(record).items()}
+        for name, record in message.content.array_records.items()
+        if not _is_coded(record)
+    }
+    if len(came) < len(message.content.array_records):
+        reason = "keep_pruned_mod got a payload: list compression_mod before it in the mods"
+        return Message(Error(ErrorCode.MOD_FAILED_PRECONDITION, reason), reply_to=message)
+    reply = call_next(message, context)
+    if not reply.has_content() or len(came) != 1:
+        return reply
+    (pruned,) = came.values()
+    masks = list(pruned.values())
+    for name, record in reply.content.array_records.items():
+        arrays = record_to_arrays(record)
+        if len(arrays) == len(masks):  # the legacy API names arrays by place, both ways
+            kept = [put_zeros(a, m) for a, m in zip(arrays.values(), masks, strict=True)]
+            reply.content[name] = arrays_to_record(dict(zip(arrays, kept, strict=True)))
+    return reply
+
+
+def _is_coded(record: ArrayRecord) -> bool:
+    return any(array.stype == PAYLOAD_STYPE for array in record.values())
+
+
+class KeepPruned(Strategy):
+    """Wrap a legacy strategy so that the zeros of a round's broadcast stay zero after it.
+
+    It goes between the wire and the noise::
+
+        CompressedStrategy(KeepPruned(DifferentialPrivacyServerSideFixedClipping(FedAvg(), ...)))
+
+    Parameters
+    ----------
+    inner : flwr.server.strategy.Strategy
+        The strategy to wrap.
+
+    Raises
+    ------
+    TypeError
+        When `inner` is not a legacy strategy.
+    """
+
+    def __init__(self, inner: Strategy) -> None:
+        if not isinstance(inner, Strategy):
+            raise TypeError(
+                f"{type(inner).__name__} is no flwr.server strategy: KeepPrunedMessages takes "
+                "those of flwr.serverapp"
+            )
+        self.inner = inner
+        self._pruned: list[NDArray[np.bool_]] = []
+
+    def initialize_parameters(self, client_manager: ClientManager) -> Parameters | None:
+        """Return the inner strategy's initial parameters."""
+        return self.inner.initialize_parameters(client_manager)
+
+    def configure_fit(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, FitIns]]:
+        """Remember the zeros of the broadcast."""
+        self._pruned = [pruned_places(a) for a in parameters_to_ndarrays(parameters)]
+        return self.inner.configure_fit(server_round, parameters, client_manager)
+
+    def aggregate_fit(
+        self, server_round: int, results: list[tuple[ClientProxy, FitRes]], failures: Failures
+    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+        """Put them back into what the inner strategy makes of the replies."""
+        parameters, metrics = self.inner.aggregate_fit(server_round, results, failures)
+        if parameters is None:
+            return None, metrics
+        arrays = parameters_to_ndarrays(parameters)
+        kept = [put_zeros(a, m) for a, m in zip(arrays, self._pruned, strict=True)]
+        return ndarrays_to_parameters(kept), metrics
+
+    def configure_evaluate(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, EvaluateIns]]:
+        """Do as the inner strategy."""
+        return self.inner.configure_evaluate(server_round, parameters, client_manager)
+
+    def aggregate_evaluate(
+        self,
+        server_round: int,
+        results: list[tuple[ClientProxy, EvaluateRes]],
+        failures: Failures,
+    ) -> tuple[float | None, dict[str, Scalar]]:
+        """Do as the inner strategy."""
+        return self.inner.aggregate_evaluate(server_round, results, failures)
+
+    def evaluate(
+        self, server_round: int, parameters: Parameters
+    ) -> tuple[float, dict[str, Scalar]] | None:
+        """Do as the inner strategy."""
+        return self.inner.evaluate(server_round, parameters)
+
+
+class KeepPrunedMessages(MessageStrategy):
+    """What ``KeepPruned`` is, for strategies of the message API.
+
+    Parameters
+    ----------
+    inner : flwr.serverapp.strategy.Strategy
+        The strategy to wrap.
+
+    Raises
+    ------
+    TypeError
+        When `inner` is not a strategy of the message API.
+    """
+
+    def __init__(self, inner: MessageStrategy) -> None:
+        if not isinstance(inner, MessageStrategy):
+            raise TypeError(
+                f"{type(inner).__name__} is no flwr.serverapp strategy: KeepPruned takes those of "
+                "flwr.server"
+            )
+        self.inner = inner
+        self._pruned: dict[str, NDArray[np.bool_]] = {}
+
+    def summary(self) -> None:
+        """Log the inner strategy's settings."""
+        self.inner.summary()
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Remember the zeros of the broadcast."""
+        self._pruned = {key: pruned_places(a) for key, a in record_to_arrays(arrays).items()}
+        return self.inner.configure_train(server_round, arrays, config, grid)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Put them back into what the inner strategy makes of the replies."""
+        arrays, metrics = self.inner.aggregate_train(server_round, replies)
+        if arrays is None:
+            return None, metrics
+        kept = {key: put_zeros(a, self._pruned[key]) for key, a in record_to_arrays(arrays).items()}
+        return arrays_to_record(kept), metrics
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Do as the inner strategy."""
+        return self.inner.configure_evaluate(server_round, arrays, config, grid)
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Do as the inner strategy."""
+        return self.inner.aggregate_evaluate(server_round, replies)

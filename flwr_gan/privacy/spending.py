@@ -1,0 +1,138 @@
+"""The privacy of one client: what it spends, what it remembers, and what it tells.
+
+K classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from flwr_gan.gan import GanConfig
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.privacy.accounting import PrivacyAccount, Release, noise_for
+from flwr_gan.privacy.batches import noisy_class_counts, sample_rate
+from flwr_gan.privacy.config import PrivacyConfig
+from flwr_gan.privacy.trainer import PrivateTrainer
+
+SPENT_KEYS = ("epsilon", "delta", "noise_multiplier", "clip", "sample_rate", "steps", "label_noise")
+"""What a client tells of its spending; a column each in ``privacy.csv``."""
+
+_PREFIX = "privacy."
+
+
+@dataclass
+class ClientPrivacy:
+    """What a client has spent and released so far.
+
+    Parameters
+    ----------
+    config : PrivacyConfig
+        The budget.
+    gan : GanConfig
+        Hyperparameters of its trainings.
+    num_samples : int
+        N, samples of the client; taken to be known.
+    planned_steps : int
+        Critic steps of the whole run; used where a target epsilon is set.
+    """
+
+    config: PrivacyConfig
+    gan: GanConfig
+    num_samples: int
+    planned_steps: int
+    account: PrivacyAccount = field(init=False)
+    _counts_K: NDArray[np.int64] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.account = PrivacyAccount(self.config.delta)
+
+    @cached_property
+    def noise_multiplier(self) -> float:
+        """That of the critic's steps: as it was set, or the least that keeps the target.
+
+        Raises
+        ------
+        ConfigError
+            When no noise keeps the target.
+        """
+        if self.config.target_epsilon is None:
+            return float(self.config.noise_multiplier or 0.0)
+        return noise_for(
+            self.config.target_epsilon,
+            delta=self.config.delta,
+            sample_rate=sample_rate(self.num_samples, self.gan.batch_size),
+            steps=self.planned_steps,
+            beside=(Release(self.config.label_noise, 1.0, 1),),
+        )
+
+    def class_counts(
+        self, y_N: NDArray[np.int64], *, num_classes: int, rng: torch.Generator
+    ) -> NDArray[np.int64]:
+        """Return the noisy class counts; they are drawn and paid for once, ever."""
+        if self._counts_K is None:
+            noise = self.config.label_noise
+            self.account.spend(noise, 1.0, 1)
+            self._counts_K = noisy_class_counts(y_N, num_classes=num_classes, noise=noise, rng=rng)
+        return self._counts_K
+
+    def trainer(
+        self,
+        generator: SampleGenerator,
+        critic: nn.Module,
+        *,
+        counts_K: NDArray[np.int64],
+        device: str,
+    ) -> PrivateTrainer:
+        """Return a trainer whose critic steps are entered into this client's account."""
+        return PrivateTrainer(
+            generator,
+            critic,
+            config=self.gan,
+            noise_multiplier=self.noise_multiplier,
+            clip=self.config.clip,
+            account=self.account,
+            label_share_K=counts_K / counts_K.sum(),
+            device=device,
+        )
+
+    def told(self) -> dict[str, float]:
+        """Return what the client reports beside its weights: nothing that its samples decide."""
+        rate = sample_rate(self.num_samples, self.gan.batch_size)
+        steps = sum(release.steps for release in self.account.history)
+        values = (
+            self.account.epsilon,
+            self.config.delta,
+            self.noise_multiplier,
+            self.config.clip,
+            rate,
+            steps - (self._counts_K is not None),  # that one is the release of the counts
+            self.config.label_noise,
+        )
+        return {f"{_PREFIX}{key}": float(v) for key, v in zip(SPENT_KEYS, values, strict=True)}
+
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what has to survive until the client trains again."""
+        counts_K = np.zeros(0, np.int64) if self._counts_K is None else self._counts_K
+        return {"history": self.account.to_array(), "counts": counts_K}
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what ``state_arrays`` gave."""
+        self.account = PrivacyAccount.from_array(arrays["history"], delta=self.config.delta)
+        self._counts_K = arrays["counts"].astype(np.int64) if len(arrays["counts"]) else None
+
+
+def spending_row(
+    server_round: int, partition: int, metrics: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the row of ``privacy.csv`` that a reply's metrics hold; None where they hold none."""
+    if f"{_PREFIX}epsilon" not in metrics:
+        return None
+    told = {key: metrics[f"{_PREFIX}{key}"] for key in SPENT_KEYS}
+    told["steps"] = int(told["steps"])
+    return {"round": server_round, "client": partition, **told}

@@ -1,0 +1,187 @@
+"""Continual learning: clients upload when their generator has changed (send on delta)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from flwr.common import (
+    FitIns,
+    FitRes,
+    Parameters,
+    Scalar,
+    ndarrays_to_parameters,
+    parameters_to_ndarrays,
+)
+from flwr.server.client_manager import ClientManager
+from flwr.server.client_proxy import ClientProxy
+from numpy.typing import NDArray
+
+from flwr_gan.continual.upload import UploadRule
+from flwr_gan.errors import ConfigError
+from flwr_gan.flower import CodedFitRes
+from flwr_gan.wire import decode_payload, encode_payload
+from strategies.masked_fedavg import MaskedFedAvg, masked_mean
+
+Generate = Callable[[Mapping[str, NDArray[Any]], NDArray[np.int64], int], NDArray[np.float32]]
+
+
+class ContinualFedAvg(MaskedFedAvg):
+    """Average what clients upload; a client that says "unchanged" stands for the broadcast.
+
+    The global generator is the masked mean of the uploads and, for each client that has nothing to
+    say, of what was broadcast. What such a client has learnt stays with it and is added to the
+    next broadcast that it receives, so nothing is lost. Beside it the server keeps a pool: the
+    last upload of each client and the classes that it has seen.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of a generator's arrays.
+    num_classes : int
+        K; a client cannot have seen other classes.
+    generate : callable
+        ``generate(arrays, labels_N, seed) -> x_NTC``: samples of one generator.
+    threshold : float
+        A client uploads when its samples for fixed latents have moved by this much (root mean
+        square, in units of the data) from those of the broadcast; 0: always.
+    every : int
+        A client uploads after this many rounds in any case.
+    replay : float
+        Share of a client's training samples that its own earlier generator draws, once there is
+        one; 0 switches replay off.
+    **masked
+        Settings of ``MaskedFedAvg``.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is out of range.
+    """
+
+    accepts_unchanged = True
+
+    def __init__(
+        self,
+        *,
+        names: list[str],
+        num_classes: int,
+        generate: Generate,
+        threshold: float = 0.3,
+        every: int = 6,
+        replay: float = 0.5,
+        **masked: Any,
+    ) -> None:
+        super().__init__(**masked)
+        self.rule = UploadRule(threshold=threshold, every=every)
+        number = isinstance(replay, int | float) and not isinstance(replay, bool)
+        if not number or not 0 <= replay < 1:
+            raise ConfigError(f"strategy.replay={replay}: allowed is a number from 0 to below 1")
+        self.replay = float(replay)
+        self.round_measures: dict[str, float] = {}
+        self._names = list(names)
+        self._num_classes = num_classes
+        self._generate = generate
+        self._broadcast: Parameters | None = None
+        self._payloads: dict[int, bytes] = {}
+        self._classes: dict[int, tuple[int, ...]] = {}
+
+    def configure_fit(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, FitIns]]:
+        """Send the global generator, the rule of uploads and the share of replay."""
+        self._broadcast = parameters
+        order: dict[str, Scalar] = {
+            "round": server_round,
+            "threshold": float(self.rule.threshold),
+            "every": self.rule.every,
+            "replay": self.replay,
+        }
+        instructions = super().configure_fit(server_round, parameters, client_manager)
+        return [
+            (client, FitIns(ins.parameters, {**ins.config, **order}))
+            for client, ins in instructions
+        ]
+
+    def aggregate_fit(
+        self,
+        server_round: int,
+        results: list[tuple[ClientProxy, FitRes]],
+        failures: list[tuple[ClientProxy, FitRes] | BaseException],
+    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+        """Renew the pool and average; without an upload the global generator stays as it is."""
+        uploads = [r for _, r in results if not r.metrics.get("unchanged", False)]
+        silent = sum(r.num_examples for _, r in results if r.metrics.get("unchanged", False))
+        for upload in uploads:
+            self._keep(upload)
+        moved = [float(r.metrics["moved"]) for _, r in results if "moved" in r.metrics]
+        self.round_measures = {
+            "moved": float(np.mean(moved)) if moved else float("nan"),
+            "unchanged": len(results) - len(uploads),
+            "pool": len(self._payloads),
+        }
+        broken = not self.accept_failures and failures
+        if not uploads or broken or self._broadcast is None:
+            return self._broadcast, {}
+        before = parameters_to_ndarrays(self._broadcast)
+        weighted = [(parameters_to_ndarrays(u.parameters), u.num_examples) for u in uploads]
+        if silent:
+            weighted.append((before, silent))
+        return ndarrays_to_parameters(masked_mean(iter(weighted), quorum=self.quorum)), {}
+
+    def draw_from_pool(self, labels_N: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+        """Generate one sample for each label, from generators whose clients have seen the class.
+
+        Raises
+        ------
+        ConfigError
+            When no client of the pool has seen a class that is asked for.
+        """
+        rng = np.random.default_rng(seed)
+        owner_N = np.zeros(len(labels_N), np.int64)
+        for label in np.unique(labels_N):
+            owners = [client for client, known in sorted(self._classes.items()) if label in known]
+            if not owners:
+                raise ConfigError(f"no client of the pool has seen class {label}: ask for others")
+            place = np.flatnonzero(labels_N == label)
+            owner_N[place] = rng.choice(owners, len(place))
+        drawn: NDArray[np.float32] | None = None
+        for owner in np.unique(owner_N):
+            place = np.flatnonzero(owner_N == owner)
+            arrays = decode_payload(self._payloads[int(owner)])
+            x_nTC = self._generate(arrays, labels_N[place], seed + int(owner))
+            if drawn is None:
+                drawn = np.empty((len(labels_N), *x_nTC.shape[1:]), np.float32)
+            drawn[place] = x_nTC
+        if drawn is None:
+            raise ConfigError("the pool was asked for no sample: give at least one label")
+        return drawn
+
+    @property
+    def known_classes(self) -> list[int]:
+        """Classes that some generator of the pool has seen."""
+        return sorted({label for known in self._classes.values() for label in known})
+
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the pool as arrays, for a checkpoint."""
+        state: dict[str, NDArray[Any]] = {}
+        for client, payload in self._payloads.items():
+            state[f"payload/{client}"] = np.frombuffer(payload, dtype=np.uint8)
+            state[f"classes/{client}"] = np.array(self._classes[client], dtype=np.int64)
+        return state
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what ``state_arrays`` gave."""
+        clients = [int(n.partition("/")[2]) for n in arrays if n.startswith("payload/")]
+        self._payloads = {c: arrays[f"payload/{c}"].tobytes() for c in clients}
+        self._classes = {c: tuple(map(int, arrays[f"classes/{c}"])) for c in clients}
+
+    def _keep(self, upload: FitRes) -> None:
+        if not isinstance(upload, CodedFitRes):
+            raise TypeError("ContinualFedAvg keeps uploads: wrap it in CompressedStrategy")
+        arrays = dict(zip(self._names, upload.arrays().values(), strict=True))
+        # Coded anew, because an upload leans on a broadcast that will be forgotten.
+        self._payloads[upload.partition] = encode_payload(arrays)
+        words = str(upload.metrics.get("classes", "")).split(",")
+        labels = (int(word) for word in words if word.isascii() and word.isdecimal())
+        known = tuple(label for label in labels if label < self._num_classes)
+        self._classes[upload.partition] = known

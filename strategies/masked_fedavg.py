@@ -1,0 +1,97 @@
+"""Federated averaging of weights that not every client keeps."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from flwr.common import FitRes, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
+from flwr.server.client_proxy import ClientProxy
+from flwr.server.strategy import FedAvg
+from numpy.typing import NDArray
+
+from flwr_gan.errors import ConfigError
+
+Weights = list[NDArray[np.float32]]
+
+
+class MaskedFedAvg(FedAvg):
+    """FedAvg for clients that prune by themselves, so that their masks differ.
+
+    A weight that is exactly zero is one that the client does not keep. The average of a weight is
+    taken over those that keep it, by their samples; FedAvg would count the others as zeros and
+    shrink it. Where those that keep it hold less than `quorum` of the samples the average is zero,
+    so that the shared generator is sparse too.
+
+    Parameters
+    ----------
+    quorum : float
+        0 to 1. With 0 one client is enough; with 1 all have to keep a weight.
+    **fedavg
+        Settings of ``flwr.server.strategy.FedAvg``.
+
+    Raises
+    ------
+    ConfigError
+        When `quorum` is out of range.
+    """
+
+    def __init__(self, *, quorum: float = 0.5, **fedavg: object) -> None:
+        super().__init__(**fedavg)  # type: ignore[arg-type]
+        number = isinstance(quorum, int | float) and not isinstance(quorum, bool)
+        if not number or not 0 <= quorum <= 1:
+            raise ConfigError(f"strategy.quorum={quorum}: allowed is a number from 0 to 1")
+        self.quorum = quorum
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(quorum={self.quorum})"
+
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a checkpoint needs beside the parameters: nothing."""
+        return {}
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what ``state_arrays`` gave."""
+
+    def aggregate_fit(
+        self,
+        server_round: int,
+        results: list[tuple[ClientProxy, FitRes]],
+        failures: list[tuple[ClientProxy, FitRes] | BaseException],
+    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+        """Average each weight over the clients that keep it, one client at a time."""
+        if not results or (not self.accept_failures and failures):
+            return None, {}
+        mean = masked_mean(
+            ((parameters_to_ndarrays(r.parameters), r.num_examples) for _, r in results),
+            quorum=self.quorum,
+        )
+        return ndarrays_to_parameters(mean), {}
+
+
+def masked_mean(uploads: Iterator[tuple[Weights, int]], *, quorum: float) -> Weights:
+    """Return the mean of each weight over those that keep it; see ``MaskedFedAvg``.
+
+    Parameters
+    ----------
+    uploads : iterator of (list of ndarray, int)
+        Weights and number of samples of each client; one client is looked at at a time.
+    quorum : float
+        Share of the samples that have to be behind a weight.
+    """
+    sums: list[NDArray[np.float64]] = []
+    votes: list[NDArray[np.float64]] = []
+    total = 0
+    for weights, samples in uploads:
+        if not sums:
+            sums = [np.zeros(layer.shape) for layer in weights]
+            votes = [np.zeros(layer.shape) for layer in weights]
+        total += samples
+        for layer, gathered, kept in zip(weights, sums, votes, strict=True):
+            gathered += samples * layer.astype(np.float64)
+            kept += samples * (layer != 0)
+    return [
+        np.where((kept > 0) & (kept >= quorum * total), gathered / np.maximum(kept, 1), 0).astype(
+            np.float32
+        )
+        for gathered, kept in zip(sums, votes, strict=True)
+    ]
