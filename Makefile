@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 export FLWR_TELEMETRY_ENABLED := 0
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test check full wheel golden bench notebooks clean
+.PHONY: run test slow check full wheel golden bench notebooks clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -18,6 +18,9 @@ run: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 -m slow
 
 full: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2

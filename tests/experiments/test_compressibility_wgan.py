@@ -73,6 +73,7 @@ def test_controls_differ_from_the_ticket_in_one_thing_each(cell):
     }
 
 
+@pytest.mark.slow
 def test_a_control_that_loses_a_layer_ends_and_the_rest_goes_on(tmp_path, monkeypatch):
     cell = make(tmp_path, controls=())
     prune = LotteryPruner.prune

@@ -30,6 +30,7 @@ def updates(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 def test_both_ways_have_the_same_updates_and_nearly_the_same_bytes(tmp_path, updates):
     run_pair(0, tmp_path, SETTINGS.split())
     assert sum(updates) == 2 * 2 * (2 * 16)  # two ways, two clients, a level and the final one

@@ -57,6 +57,7 @@ def test_members_and_outsiders_are_apart_and_alike():
         assert np.mean([x.tobytes() in rows for x in outsiders.x_NTC]) < 0.01
 
 
+@pytest.mark.slow
 def test_a_short_study_goes_on_and_is_not_repeated(tmp_path, monkeypatch, capsys):
     ran = []
     run_case = study.run_case

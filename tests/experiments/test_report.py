@@ -85,6 +85,7 @@ def test_a_damaged_file_is_named_and_nothing_is_written(simulate, capsys):
     assert report.main([str(folder)]) == 0
 
 
+@pytest.mark.slow
 def test_several_folders_make_one_page(simulate, tmp_path, capsys):
     folders = [simulate(f"seed={seed} evaluation=none", folder=f"r/{seed}") for seed in (1, 2)]
     assert report.main([*map(str, folders), str(folders[0])]) == 0

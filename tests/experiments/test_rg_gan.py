@@ -232,6 +232,7 @@ def call(tmp_path, *words, methods="dense,rr_b,rg"):
     return main(["--short", "--families", "sngan", "--methods", methods, *places, *words])
 
 
+@pytest.mark.slow
 def test_the_command_runs_once_and_writes_tables_and_pictures(tmp_path, monkeypatch, capsys):
     assert call(tmp_path) == 0
     assert "1/17 sngan_dense_n400_seed0: Frechet distance" in capsys.readouterr().out

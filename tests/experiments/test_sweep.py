@@ -109,6 +109,7 @@ def test_lossless_codecs_share_one_training_and_lossy_ones_train_alone(start, tr
     assert row(table, codec="lzma", seed=4).up_bytes == 4000
 
 
+@pytest.mark.slow
 def test_a_derived_run_equals_one_that_really_used_its_codec(start, simulate):
     _, table = start("codec=raw,zlib,sparse,bz2")
     settings = SETTINGS
@@ -210,6 +211,7 @@ def test_an_interrupted_sweep_leaves_a_table_and_goes_on(start, trainings):
     assert set(table.status) == {"finished"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_job_resumes_together_with_its_other_codecs(start, real_trainings):
     _, whole = start("codec=zlib,raw,lzma", more=("federation.rounds=2",))
     trainer = Path(row(whole, codec="raw").output_dir)
