@@ -87,8 +87,8 @@ def check_settings(folder: Path, settings: dict[str, Any]) -> None:
     ConfigError
         Naming the first setting that differs: the files in conf/ have changed since.
     """
-    earlier = _flat(plain_settings(OmegaConf.load(folder / "config.yaml")))  # type: ignore[arg-type]
-    now = _flat(settings)
+    earlier = flat_settings(plain_settings(OmegaConf.load(folder / "config.yaml")))  # type: ignore[arg-type]
+    now = flat_settings(settings)
     for key in sorted({*earlier, *now}):
         if earlier.get(key) != now.get(key):
             raise ConfigError(
@@ -115,11 +115,12 @@ def adopt_twin(trainer: Path, codec: str, folder: Path) -> None:
         source.parent.rmdir()
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat_settings(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with one key each, such as ``gan.iterations``."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= flat_settings(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat

@@ -20,8 +20,9 @@ import pandas as pd
 
 from experiments.federated_regeneration.study import comparison, run_pair
 from experiments.markdown import markdown_table
+from experiments.study_command import run_command
 from flwr_gan.atomic import write_text
-from flwr_gan.errors import ConfigError, FlwrGanError
+from flwr_gan.errors import ConfigError
 
 FOLDER = Path("runs/federated_regeneration")
 
@@ -37,20 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--report", action="store_true", help="train nothing")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     options = parser.parse_args(arguments)
-    try:
-        seeds = _seeds(options.seeds)
-        for seed in () if options.report else seeds:
-            run_pair(seed, options.folder, options.overrides)
-        table = comparison(seeds, options.folder)
-        write_text(options.folder / "results.csv", table.to_csv(index=False))
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    except FlwrGanError as error:
-        print(f"federated_regeneration: {error}", file=sys.stderr)
-        return error.exit_status
-    print(_shown(table) if len(table) else "no run is finished")
-    print(options.folder / "results.csv")
+    return run_command("federated_regeneration", lambda: _compare(options))
+
+
+def _compare(options: argparse.Namespace) -> int:
+    seeds, path = _seeds(options.seeds), options.folder / "results.csv"
+    for seed in () if options.report else seeds:
+        run_pair(seed, options.folder, options.overrides)
+    table = comparison(seeds, options.folder)
+    write_text(path, table.to_csv(index=False))
+    print(f"{_shown(table) if len(table) else 'no run is finished'}\n{path}")
     return 0
 
 

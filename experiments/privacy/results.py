@@ -1,23 +1,17 @@
 """Tables and the picture of the study, from what finished runs have left."""
 
-import json
-import platform
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.markdown import fill_page, markdown_table
-from experiments.papers.compressibility_wgan.results import machine
-from experiments.papers.compressibility_wgan.statistics import t_interval
+from experiments.markdown import markdown_table
 from experiments.privacy.setting import LONGER, PLAIN, Case
 from experiments.privacy.study import SCORES, is_finished, read_result
-from flwr_gan import __version__
-from flwr_gan.atomic import write_text
+from experiments.statistics import average
+from experiments.study_files import machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 from flwr_gan.metrics.membership import ATTACKS
 from flwr_gan.plots import save_figure
@@ -58,35 +52,22 @@ def write_results(
     attacks = pd.DataFrame([_place(c) | row for c, record in records for row in record["attacks"]])
     summary = summarise(runs)
     tables = {"runs.csv": runs, "attacks.csv": attacks, "summary.csv": summary}
-    for name, table in tables.items():
-        write_text(results / name, table.to_csv(index=False, float_format="%.6g"))
-        yield results / name
     run = {
         "command": command,
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today(),
         "runs": len(finished),
         "missing": [case.name for case in cases if case not in finished],
         "seeds": sorted({case.seed for case in finished}),
         "core_minutes": round(float(runs["cpu_s"].sum()) / 60, 1),
         "machine": machine(),
-        "versions": {
-            "flwr_gan": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "numpy", "opacus")},
-        },
+        "versions": versions(("torch", "numpy", "opacus")),
     }
-    write_text(results / "run.json", json.dumps(run, indent=2) + "\n")
-    yield results / "run.json"
+    yield from write_tables(tables, run, results, float_format="%.6g")
     save_figure(budget_figure(summary), results / "epsilon.png", dpi=110)
     yield results / "epsilon.png"
     parts = {"epsilon": budget_table(summary), "run": description(run)}
-    if results.resolve() == RESULTS.resolve():
-        fill_page(PAGES / "README.md", parts)
-        yield PAGES / "README.md"
-    else:
-        text = "\n\n".join(f"## {name}\n\n{part}" for name, part in parts.items())
-        write_text(results / "tables.md", text + "\n")
-        yield results / "tables.md"
+    committed = results.resolve() == RESULTS.resolve()
+    yield write_parts(parts, results, PAGES / "README.md", committed=committed)
 
 
 def run_rows(records: Sequence[tuple[Case, dict[str, Any]]]) -> pd.DataFrame:
@@ -103,16 +84,11 @@ def run_rows(records: Sequence[tuple[Case, dict[str, Any]]]) -> pd.DataFrame:
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """Return mean and half of the 95 % t interval over seeds of all that is measured."""
-    rows = []
-    for (data, budget), part in runs.groupby(["data", "budget"], sort=False):
-        row: dict[str, Any] = {"data": data, "budget": budget, "seeds": len(part)}
-        for name in MEASURED:
-            if name == "epsilon":  # infinite without noise, and a bound with it
-                row[name] = part[name].max()
-            else:
-                row[name], row[f"{name}_half_width"] = t_interval(part[name].astype(float))
-        rows.append(row)
-    return pd.DataFrame(rows)
+    groups = ["data", "budget"]
+    summary = average(runs, groups, [name for name in MEASURED if name != "epsilon"])
+    epsilon = runs.groupby(groups, sort=False)["epsilon"].max()  # a bound, infinite without noise
+    summary.insert(list(summary).index("noise_multiplier"), "epsilon", epsilon.to_numpy())
+    return summary
 
 
 def budget_table(summary: pd.DataFrame) -> str:

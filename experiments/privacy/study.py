@@ -3,9 +3,9 @@
 import json
 import shutil
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import pandas as pd
@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from experiments.privacy.attack import attack_uploads
 from experiments.privacy.setting import Case
+from experiments.study_loop import claim_file, run_each
 from flwr_gan.atomic import write_text
 from flwr_gan.client_app import app as client_app
-from flwr_gan.errors import ConfigError, FlwrGanError, OutputError
+from flwr_gan.errors import FlwrGanError, OutputError
 from flwr_gan.flower.engine import run_apps
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
@@ -55,25 +56,19 @@ def run_cases(cases: Sequence[Case], folder: Path) -> int:
         When the folder holds results of other settings.
     """
     for case in cases:
-        _claim(case, folder)
+        settings = {"overrides": case.overrides, "attacked": case.setting.attacked_per_class}
+        claim_file(folder / case.name / CASE, settings)
     left = [case for case in cases if not is_finished(case, folder)]
     if len(left) < len(cases):
         print(f"{len(cases) - len(left)} of {len(cases)} runs are finished", flush=True)
-    failed, done, total = 0, 0.0, sum(case.work_s for case in left)
-    print(f"{len(left)} runs, about {total / 60:.0f} core-minutes", flush=True)
-    started = time.monotonic()
+    minutes = sum(case.work_s for case in left) / 60
+    print(f"{len(left)} runs, about {minutes:.0f} core-minutes", flush=True)
+
+    def run(case: Case) -> str:
+        return _line(run_case(case, folder))
+
     with tqdm(total=len(left), unit="run", disable=None) as bar:
-        for number, case in enumerate(left, start=1):
-            try:
-                told = _line(run_case(case, folder))
-            except Exception as error:  # one run must not take the others with it
-                failed += 1
-                told = f"failed: {error if isinstance(error, FlwrGanError) else _where(error)}"
-            done += case.work_s
-            minutes = (time.monotonic() - started) / done * (total - done) / 60
-            bar.write(f"{number}/{len(left)} {case.name}: {told}; about {minutes:.0f} min left")
-            bar.update()
-    return failed
+        return run_each(left, run, lambda case: case.work_s, bar, reason=_reason)
 
 
 def run_case(case: Case, folder: Path) -> dict[str, Any]:
@@ -106,15 +101,6 @@ def _measured(run: Path) -> dict[str, Any]:
     return result
 
 
-def _claim(case: Case, folder: Path) -> None:
-    """Write down what a case is; refuse the folder where it was something else."""
-    path = folder / case.name / CASE
-    settings = {"overrides": case.overrides, "attacked": case.setting.attacked_per_class}
-    if path.exists() and json.loads(path.read_text()) != settings:
-        raise ConfigError(f"{path.parent} holds results of other settings: choose another --folder")
-    write_text(path, json.dumps(settings, indent=2) + "\n")
-
-
 def _line(result: dict[str, Any]) -> str:
     auc = sum(row["nearest"] for row in result["attacks"]) / len(result["attacks"])
     spent = f"epsilon {result['epsilon']:.2f}, " if "epsilon" in result else ""
@@ -124,5 +110,5 @@ def _line(result: dict[str, Any]) -> str:
     )
 
 
-def _where(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, FlwrGanError) else "".join(format_exception(error))

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from experiments.job_state import flat_settings
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.overrides import compose, config_dir
 
@@ -36,7 +37,7 @@ def repeat_command(config: str) -> str | None:
         # First what others are made of, such as lottery.rate, which strategies take over.
         for groups in (set(asked) - set(_TARGETED), set(asked)):
             overrides += _differences(_settings(overrides), asked, groups)
-        if not _flat(asked).items() <= _flat(_settings(overrides)).items():
+        if not flat_settings(asked).items() <= flat_settings(_settings(overrides)).items():
             return None
     except (FlwrGanError, AttributeError, KeyError, TypeError):
         return None
@@ -75,23 +76,13 @@ def _choices(asked: dict[str, Any]) -> list[str]:
 
 def _differences(now: dict[str, Any], asked: dict[str, Any], groups: set[str]) -> list[str]:
     """Return the overrides that turn one set of settings into the other, in these groups."""
-    before, after = _flat(now), _flat(asked)
+    before, after = flat_settings(now), flat_settings(asked)
     found = []
     for key, value in after.items():
         if key.split(".")[0] not in groups or (key in before and before[key] == value):
             continue
         found.append(f"{'' if key in before else '+'}{key}={_written(value)}")
     return found
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _written(value: Any) -> str:

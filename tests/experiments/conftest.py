@@ -1,15 +1,18 @@
-"""A headless Chromium that tests drive, where one is installed."""
+"""A headless Chromium that tests drive; data, accidents and ends for studies in small."""
 
 import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from flwr_gan.data import Dataset, Samples
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 STARTED_S = 60.0
@@ -153,3 +156,53 @@ def browser(_chromium: Browser) -> Browser:
     _chromium.size(1280)
     _chromium.scheme("light")
     return _chromium
+
+
+@pytest.fixture
+def bars():
+    """Return a function that makes ten classes of images, each a bright bar among noise."""
+
+    def make(train: int, test: int, *, rng: np.random.Generator | None = None) -> Dataset:
+        rng = rng or np.random.default_rng(0)
+
+        def draw(count: int) -> Samples:
+            y = np.arange(count) % 10
+            x = rng.uniform(-1, -0.6, (count, 28, 28))
+            x[np.arange(count), 2 + 2 * y] = 1
+            return Samples(x.astype(np.float32), y)
+
+        names = tuple("0123456789")
+        parts = {"train": draw(train), "test": draw(test)}
+        return Dataset(name="bars", **parts, class_names=names, kind="image")
+
+    return make
+
+
+@pytest.fixture
+def forbid(monkeypatch):
+    """Return a function after which a call of a module's function fails."""
+
+    def replace(module: Any, name: str) -> None:
+        def never(*args: Any, **settings: Any) -> None:
+            raise AssertionError(f"{name} was called: what is finished was repeated")
+
+        monkeypatch.setattr(module, name, never)
+
+    return replace
+
+
+@pytest.fixture
+def break_where(monkeypatch):
+    """Return a function after which a call of a module's function fails in some cases."""
+
+    def replace(module: Any, name: str, is_unlucky: Callable[..., bool]) -> None:
+        real = getattr(module, name)
+
+        def run(*args: Any, **settings: Any) -> Any:
+            if is_unlucky(*args):
+                raise ValueError("out of luck")
+            return real(*args, **settings)
+
+        monkeypatch.setattr(module, name, run)
+
+    return replace

@@ -37,7 +37,6 @@ from experiments.papers.fl_compression_comparison.setting import (
     Case,
     Hyperparameters,
 )
-from flwr_gan.data import Dataset, Samples
 from flwr_gan.methods.classifier_distillation import cross_entropy_gradient
 from flwr_gan.seeding import derive_seed
 
@@ -45,18 +44,9 @@ TINY = Hyperparameters(num_rounds=2, num_samples=120, teacher_passes=1)
 
 
 @pytest.fixture(autouse=True)
-def small_data(monkeypatch):
+def small_data(monkeypatch, bars):
     """Put ten bright bars and noise in the place of Fashion-MNIST."""
-    rng = np.random.default_rng(0)
-
-    def draw(count):
-        y = np.arange(count) % 10
-        x = rng.uniform(-1, -0.6, (count, 28, 28))
-        x[np.arange(count), 2 + 2 * y] = 1
-        return Samples(x.astype(np.float32), y)
-
-    names = tuple("0123456789")
-    data = Dataset(name="bars", train=draw(200), test=draw(60), class_names=names, kind="image")
+    data = bars(200, 60)
     monkeypatch.setattr(task, "fashion_mnist", lambda: data)
 
 
@@ -221,7 +211,7 @@ def call(tmp_path, *arguments):
     return main(["--short", "--samples", "120", *places, *arguments])
 
 
-def test_the_command_runs_once_and_writes_tables_and_figures(tmp_path, monkeypatch, capsys):
+def test_the_command_runs_once_and_writes_tables_and_figures(tmp_path, forbid, capsys):
     words = ("--methods", "none,pq", "--rounds", "1")
     assert call(tmp_path, *words) == 0
     out = capsys.readouterr().out
@@ -241,23 +231,14 @@ def test_the_command_runs_once_and_writes_tables_and_figures(tmp_path, monkeypat
     figures = ("fig4_fedavg.png", "fig5.png")
     assert all((place / name).stat().st_size > 5000 for name in figures)
 
-    def never(*args, **kwargs):
-        raise AssertionError("a finished run was repeated")
-
-    monkeypatch.setattr(study, "run_case", never)
+    forbid(study, "run_case")
     assert call(tmp_path, *words) == 0
     assert "9 of 9 runs are finished already" in capsys.readouterr().out
 
 
-def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):
+def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, break_where, capsys):
     real = study.run_case
-
-    def fail_one(data, case, **settings):
-        if case.method.name == "q":
-            raise ValueError("out of luck")
-        return real(data, case, **settings)
-
-    monkeypatch.setattr(study, "run_case", fail_one)
+    break_where(study, "run_case", lambda data, case: case.method.name == "q")
     words = ("--methods", "none,q", "--partitions", "iid", "--no-controls")
     assert call(tmp_path, *words) == 1
     said = capsys.readouterr()

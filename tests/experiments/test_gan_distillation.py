@@ -19,7 +19,6 @@ from experiments.papers.gan_distillation.setting import (
     grid,
     teacher_case,
 )
-from flwr_gan.data import Dataset, Samples
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower.state import read_arrays
 from flwr_gan.gan.weights import network_arrays
@@ -33,18 +32,9 @@ TINY = replace(
 
 
 @pytest.fixture(autouse=True)
-def small_data(monkeypatch):
+def small_data(monkeypatch, bars):
     """Put bright bars and noise in the place of MNIST."""
-    rng = np.random.default_rng(0)
-
-    def draw(count):
-        y = np.arange(count) % 10
-        x = rng.uniform(-1, -0.6, (count, 28, 28))
-        x[np.arange(count), 2 + 2 * y] = 1
-        return Samples(x.astype(np.float32), y)
-
-    names = tuple("0123456789")
-    data = Dataset(name="bars", train=draw(120), test=draw(50), class_names=names, kind="image")
+    data = bars(120, 50)
     monkeypatch.setattr(images, "load_mnist", lambda: data)
     monkeypatch.setattr(classifier, "STEPS", 20)  # the perceptron need not be good
 
@@ -233,7 +223,7 @@ def call(tmp_path, *arguments):
     return main([*small, "--teacher-iterations", "2", *places, *arguments])
 
 
-def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, monkeypatch, capsys):
+def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, forbid, capsys):
     assert call(tmp_path) == 0
     assert "4/6 joint_d1_seed0: inception-type score" in capsys.readouterr().out
     place = tmp_path / "results"
@@ -248,24 +238,14 @@ def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, monkey
     assert "student, joint loss" in (place / "tables.md").read_text()
     assert all((place / name).stat().st_size > 5000 for name in ("quality.png", "samples.png"))
 
-    def never(*args, **kwargs):
-        raise AssertionError("a finished training was repeated")
-
-    monkeypatch.setattr(study, "train_gan", never)
-    monkeypatch.setattr(study, "train_student", never)
+    forbid(study, "train_gan")
+    forbid(study, "train_student")
     assert call(tmp_path) == 0
     assert "6 of 6 trainings are finished" in capsys.readouterr().out
 
 
-def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):
-    real = study.train_student
-
-    def fail_one(case, folder, **settings):
-        if case.role == "mse":
-            raise ValueError("out of luck")
-        return real(case, folder, **settings)
-
-    monkeypatch.setattr(study, "train_student", fail_one)
+def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, break_where, capsys):
+    break_where(study, "train_student", lambda case, folder: case.role == "mse")
     assert call(tmp_path) == 1
     said = capsys.readouterr()
     assert "mse_d1_seed0: failed: ValueError: out of luck" in said.out

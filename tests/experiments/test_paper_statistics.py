@@ -14,9 +14,9 @@ from experiments.papers.compressibility_wgan.statistics import (
     largest_level,
     paired_differences,
     passing_levels,
-    t_interval,
     worse_from,
 )
+from experiments.statistics import t_interval
 
 
 def table(rows):

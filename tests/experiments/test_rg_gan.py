@@ -16,7 +16,7 @@ from experiments.papers.rg_gan.pages import PAPERS_TABLE_5
 from experiments.papers.rg_gan.record import Keeper
 from experiments.papers.rg_gan.setting import FAMILIES, METHODS, Case, family_settings, grid
 from experiments.papers.rg_gan.training import Run, run_case
-from flwr_gan.data import Dataset, Samples
+from flwr_gan.data import Samples
 from flwr_gan.errors import ConfigError, OutputError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks
 from flwr_gan.gan.dcgan import build_depth_networks
@@ -28,28 +28,19 @@ PAGE = Path(results.__file__).with_name("README.md")
 
 
 @pytest.fixture(autouse=True)
-def small_data(monkeypatch):
+def small_data(monkeypatch, bars):
     """Put bright bars and short walks in the place of MNIST and of the pen digits."""
     rng = np.random.default_rng(0)
-    names = tuple("0123456789")
-
-    def bars(count):
-        y = np.arange(count) % 10
-        x = rng.uniform(-1, -0.6, (count, 28, 28))
-        x[np.arange(count), 2 + 2 * y] = 1
-        return Samples(x.astype(np.float32), y)
+    images = bars(440, 120, rng=rng)
 
     def walks(count):
         y = np.arange(count) % 10
         x = 0.1 * rng.standard_normal((count, 10, 3)) + y[:, None, None] / 10
         return Samples(x.clip(-1, 1).astype(np.float32), y)
 
-    def data(draw, kind):
-        train, test = draw(440), draw(120)
-        return lambda: Dataset(name="t", train=train, test=test, class_names=names, kind=kind)
-
-    monkeypatch.setattr(material, "load_mnist", data(bars, "image"))
-    monkeypatch.setattr(material, "load_pendigits", data(walks, "strokes"))
+    strokes = replace(images, train=walks(440), test=walks(120), kind="strokes")
+    monkeypatch.setattr(material, "load_mnist", lambda: images)
+    monkeypatch.setattr(material, "load_pendigits", lambda: strokes)
 
 
 def make(family="strokes", method="rg", *, samples=400, seed=0, augmented=False, **changes):
@@ -233,7 +224,7 @@ def call(tmp_path, *words, methods="dense,rr_b,rg"):
 
 
 @pytest.mark.slow
-def test_the_command_runs_once_and_writes_tables_and_pictures(tmp_path, monkeypatch, capsys):
+def test_the_command_runs_once_and_writes_tables_and_pictures(tmp_path, forbid, capsys):
     assert call(tmp_path) == 0
     assert "1/17 sngan_dense_n400_seed0: Frechet distance" in capsys.readouterr().out
     place = tmp_path / "results"
@@ -250,23 +241,13 @@ def test_the_command_runs_once_and_writes_tables_and_pictures(tmp_path, monkeypa
     for part in told.split("## ")[1:]:  # every table has its place on the page
         assert f"<!-- {part.splitlines()[0]} -->\n" in PAGE.read_text()
 
-    def never(*args, **kwargs):
-        raise AssertionError("a finished run was repeated")
-
-    monkeypatch.setattr(study, "run_case", never)
+    forbid(study, "run_case")
     assert call(tmp_path) == 0
     assert "17 of 17 runs are finished already" in capsys.readouterr().out
 
 
-def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, capsys):
-    real = study.run_case
-
-    def fail_one(case, data, *, device):
-        if case.method == "rr_b":
-            raise ValueError("out of luck")
-        return real(case, data, device=device)
-
-    monkeypatch.setattr(study, "run_case", fail_one)
+def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, break_where, capsys):
+    break_where(study, "run_case", lambda case, data: case.method == "rr_b")
     assert call(tmp_path, methods="regan,rr_b") == 1
     said = capsys.readouterr()
     assert "sngan_rr_b_n400_seed0: failed: ValueError: out of luck" in said.out

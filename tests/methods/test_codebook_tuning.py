@@ -9,45 +9,22 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from flwr_gan.errors import ConfigError
-from flwr_gan.gan import torch_threads
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods.codebook_tuning import CodebookGenerator, CodebookTuning
 from flwr_gan.wire import decode_payload, encode_payload
 from tests.methods.small_gans import (
     assert_leaves_the_gan_and_repeats,
     assert_same,
-    image_gan,
     inputs,
     loaded,
     pruned,
     seeded,
-    stroke_gan,
     with_arrays,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONF = Path(__file__).parents[2] / "conf" / "method"
 SCOPES = ("layer", "network")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with torch_threads(1):
-        yield
-
-
-@pytest.fixture(scope="module")
-def strokes():
-    return stroke_gan()
-
-
-@pytest.fixture(scope="module")
-def images():
-    return image_gan()
-
-
-@pytest.fixture(params=["strokes", "images"])
-def gan(request):
-    return request.getfixturevalue(request.param)
 
 
 def received(arrays, codec):

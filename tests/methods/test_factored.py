@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flwr_gan.compress import get_stage
 from flwr_gan.errors import ConfigError
-from flwr_gan.gan import sample, torch_threads
+from flwr_gan.gan import sample
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods.factored import Factored
 from flwr_gan.metrics import generator_cost
@@ -24,32 +24,16 @@ from tests.methods.small_gans import (
     loaded,
     pruned,
     seeded,
-    stroke_gan,
     with_arrays,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONF = Path(__file__).parents[2] / "conf" / "method"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with torch_threads(1):
-        yield
-
-
-@pytest.fixture(scope="module")
-def strokes():
-    return stroke_gan()
 
 
 @pytest.fixture(scope="module")
 def images():
     return image_gan(depth=2)
-
-
-@pytest.fixture(params=["strokes", "images"])
-def gan(request):
-    return request.getfixturevalue(request.param)
 
 
 def truncated(array, rank):

@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from flwr_gan.errors import ConfigError, TrainingError
-from flwr_gan.gan import sample, torch_threads
+from flwr_gan.gan import sample
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods import train_further
 from flwr_gan.methods.decoded import StageChain
@@ -21,7 +21,6 @@ from tests.methods.small_gans import (
     CENTRES_KTC,
     assert_leaves_the_gan_and_repeats,
     assert_same,
-    image_gan,
     inputs,
     loaded,
     pruned,
@@ -30,6 +29,7 @@ from tests.methods.small_gans import (
     with_arrays,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONF = Path(__file__).parents[2] / "conf" / "method"
 EXACT = (
     "ternary",
@@ -54,27 +54,6 @@ ROUNDED = (
     "lowrank:rank:3",
     "prune:magnitude:0.5+quantize:int4",
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with torch_threads(1):
-        yield
-
-
-@pytest.fixture(scope="module")
-def strokes():
-    return stroke_gan()
-
-
-@pytest.fixture(scope="module")
-def images():
-    return image_gan()
-
-
-@pytest.fixture(params=["strokes", "images"])
-def gan(request):
-    return request.getfixturevalue(request.param)
 
 
 def received(arrays, stage):

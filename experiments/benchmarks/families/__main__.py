@@ -19,7 +19,8 @@ from experiments.benchmarks.families.entries import ENTRIES, read_entries
 from experiments.benchmarks.families.material import NAMES, materials
 from experiments.benchmarks.families.results import RESULTS, write_results
 from experiments.benchmarks.families.study import Plan, run_plan
-from flwr_gan.errors import ConfigError, FlwrGanError
+from experiments.study_command import run_study
+from flwr_gan.errors import ConfigError
 
 FOLDER = Path("runs/families")
 SHORT_FOLDER = Path("runs/families_short")
@@ -30,22 +31,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not finished and write the results; return the exit status."""
     options = _parser().parse_args(arguments)
     folder = options.folder or (SHORT_FOLDER if options.short else FOLDER)
-    try:
-        plan = make_plan(options)
-        partial = options.short or options.only or options.data != list(NAMES)
-        output = options.output or (folder / "results" / "rows.csv" if partial else RESULTS)
-        failed = 0 if options.report else run_plan(plan, folder)
-        for path in write_results(plan, folder, output, command=_command(options)):
-            print(path)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    except FlwrGanError as error:
-        print(f"families: {error}", file=sys.stderr)
-        return error.exit_status
-    if failed:
-        print(f"{failed} of {len(plan)} cells failed; see above", file=sys.stderr)
-    return 1 if failed else 0
+    partial = options.short or options.only or options.data != list(NAMES)
+    output = options.output or (folder / "results" / "rows.csv" if partial else RESULTS)
+    return run_study(
+        "families",
+        options,
+        make_plan,
+        run=lambda plan: run_plan(plan, folder),
+        write=lambda plan: write_results(plan, folder, output, command=_command(options)),
+        failures="cells failed; see above",
+    )
 
 
 def make_plan(options: argparse.Namespace) -> Plan:

@@ -1,10 +1,7 @@
 """Writes the tables, the pictures and the page from finished cells."""
 
 import json
-import platform
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,8 @@ from experiments.benchmarks.families.pictures import AXES, write_pictures
 from experiments.benchmarks.families.reference import read_real
 from experiments.benchmarks.families.study import Plan
 from experiments.benchmarks.families.tables import read_rows, summarise
-from experiments.markdown import fill_page
-from experiments.papers.compressibility_wgan.results import machine
 from experiments.report.page import Picture, Section, Table, write_page
-from flwr_gan import __version__
+from experiments.study_files import machine, today, versions, write_parts
 from flwr_gan.atomic import write_text
 from flwr_gan.errors import OutputError
 
@@ -73,13 +68,8 @@ def write_results(plan: Plan, folder: Path, output: Path, *, command: str) -> It
     write_page(folder / REPORT, "Families of compression", _sections(summary, pictures))
     yield folder / REPORT
     parts = page_parts(summary, plan.materials, run)
-    if output.resolve() == RESULTS.resolve():
-        fill_page(PAGE, parts)
-        yield PAGE
-    else:
-        text = "\n\n".join(f"## {name}\n\n{part}" for name, part in parts.items())
-        write_text(results / "tables.md", text + "\n")
-        yield results / "tables.md"
+    committed = output.resolve() == RESULTS.resolve()
+    yield write_parts(parts, results, PAGE, committed=committed)
 
 
 def describe(plan: Plan, rows: pd.DataFrame, folder: Path, *, command: str) -> dict[str, Any]:
@@ -92,18 +82,14 @@ def describe(plan: Plan, rows: pd.DataFrame, folder: Path, *, command: str) -> d
     ]
     return {
         "command": command,
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today(),
         "cells": len(plan),
         "finished": len(rows),
         "seeds": sorted(int(seed) for seed in rows["seed"].unique()),
         "generators": {material.name: _told(material, rows, folder) for material in plan.materials},
         "core_minutes": round((rows["cell_cpu_s"].sum() + sum(trained)) / 60, 1),
         "machine": machine(),
-        "versions": {
-            "flwr_gan": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _LIBRARIES},
-        },
+        "versions": versions(_LIBRARIES),
     }
 
 

@@ -1,7 +1,6 @@
 """Runs the cells one after another; a finished one is kept, a failed one does not end the rest."""
 
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,8 +20,8 @@ from experiments.benchmarks.families.cell import (
 from experiments.benchmarks.families.entries import Entry
 from experiments.benchmarks.families.material import Material, Sampler, load_data, make_judge
 from experiments.benchmarks.families.reference import keep_real
+from experiments.study_loop import short_reason
 from flwr_gan.data.dataset import Dataset
-from flwr_gan.errors import FlwrGanError
 from flwr_gan.gan import torch_threads
 from flwr_gan.metrics import SampleJudge
 
@@ -123,7 +122,7 @@ def run_plan(plan: Plan, folder: Path) -> int:
                 told = f"{row['payload_bytes']:,} bytes, Fréchet {row['frechet_distance']:.3g}"
             except Exception as error:  # one cell must not take the others with it
                 failed += 1
-                told = f"failed: {error if isinstance(error, FlwrGanError) else _where(error)}"
+                told = f"failed: {short_reason(error)}"
             done += works[_key(cell)]
             minutes = (time.monotonic() - started) / done * (total - done) / 60
             spent = time.monotonic() - began
@@ -159,9 +158,3 @@ def _trainings(left: Sequence[Cell], folder: Path) -> dict[Key, float]:
             seconds = material.base_iterations * material.update_s
             waiting.setdefault((seed, material.name), (_key(cell), seconds))
     return dict(waiting.values())
-
-
-def _where(error: Exception) -> str:
-    """Return the kind of an unexpected error, what it says and the line that raised it."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"

@@ -18,7 +18,8 @@ from pathlib import Path
 from experiments.papers.compressibility_wgan.cell import Cell
 from experiments.papers.compressibility_wgan.results import write_results
 from experiments.papers.compressibility_wgan.study import run_cells
-from flwr_gan.errors import ConfigError, FlwrGanError
+from experiments.study_command import called, run_study, words
+from flwr_gan.errors import ConfigError
 
 DATA = ("pendigits", "uji", "strokes")
 FOLDER = Path("runs/compressibility_wgan")
@@ -29,23 +30,15 @@ _PROGRAM = "python -m experiments.papers.compressibility_wgan"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not finished and write the results; return the exit status."""
     options = _parser().parse_args(arguments)
-    try:
-        cells = _cells(options)
-        failed = 0
-        if not options.report:
-            failed = run_cells(cells, workers=options.workers)
-        command = " ".join(sys.argv[1:] if arguments is None else arguments)
-        for path in write_results(cells, options.results, command=f"{_PROGRAM} {command}".strip()):
-            print(path)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    except FlwrGanError as error:
-        print(f"compressibility_wgan: {error}", file=sys.stderr)
-        return error.exit_status
-    if failed:
-        print(f"{failed} of {len(cells)} parts failed", file=sys.stderr)
-    return 1 if failed else 0
+    command = called(_PROGRAM, arguments)
+    return run_study(
+        "compressibility_wgan",
+        options,
+        _cells,
+        run=lambda cells: run_cells(cells, workers=options.workers),
+        write=lambda cells: write_results(cells, options.results, command=command),
+        failures="parts failed",
+    )
 
 
 def _cells(options: argparse.Namespace) -> list[Cell]:
@@ -84,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         prog=_PROGRAM,
         description="Paper 000 on one client: prune, code, score, compare.",
     )
-    parser.add_argument("--data", type=_words, default=DATA, metavar="NAME,NAME")
+    parser.add_argument("--data", type=words, default=DATA, metavar="NAME,NAME")
     parser.add_argument("--seeds", type=_numbers, default=range(5), metavar="N,N")
-    parser.add_argument("--scopes", type=_words, default=("global", "local"), metavar="SCOPE,SCOPE")
+    parser.add_argument("--scopes", type=words, default=("global", "local"), metavar="SCOPE,SCOPE")
     parser.add_argument(
         "--local-seeds", type=int, default=1, metavar="N", help="seeds of local pruning"
     )
@@ -108,12 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, text.split(",")))
-
-
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(int, _words(text)))
+    return tuple(map(int, words(text)))
 
 
 if __name__ == "__main__":

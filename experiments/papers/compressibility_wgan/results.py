@@ -29,6 +29,7 @@ from experiments.papers.compressibility_wgan.statistics import (
     summarise,
     worse_from,
 )
+from experiments.study_files import machine
 from flwr_gan import __version__
 from flwr_gan.atomic import write_bytes, write_text
 from flwr_gan.errors import OutputError
@@ -241,13 +242,3 @@ def describe(cells: Sequence[Cell], command: str) -> dict[str, Any]:
             **{name: version(name) for name in LIBRARIES},
         },
     }
-
-
-def machine() -> str:
-    """Return the name of the processor, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]}, {len(names)} cores" if names else platform.machine()

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+
+from experiments.statistics import average, matched, t_interval
 
 MARGINS = {"conditional_accuracy": 0.02, "coverage": 0.05, "synthetic_accuracy": 0.02}
 """How much may be lost, in units of the measure itself: shares of samples."""
@@ -23,18 +24,9 @@ MEASURES = (
     "conditional_accuracy", "synthetic_accuracy", "coverage", "recall", "precision", "density",
     "frechet_distance",
 )  # fmt: skip
-CONFIDENCE = 0.95
+GROUPS = ("data", "scope", "kind", "level", "codec")
 ALL = "all"
 """Stands for the data set where the pairs of all of them are taken together."""
-
-
-def t_interval(values: Iterable[float]) -> tuple[float, float]:
-    """Return mean and half width of the 95 % t interval; NaN for the width of a single value."""
-    x = np.asarray(list(values), dtype=np.float64)
-    if len(x) < 2:
-        return float(x.mean()), float("nan")
-    factor = student.ppf((1 + CONFIDENCE) / 2, len(x) - 1)
-    return float(x.mean()), float(factor * x.std(ddof=1) / np.sqrt(len(x)))
 
 
 def summarise(quality: pd.DataFrame) -> pd.DataFrame:
@@ -45,14 +37,7 @@ def summarise(quality: pd.DataFrame) -> pd.DataFrame:
     quality : pandas.DataFrame
         A row a scored generator: data, scope, seed, kind, level, codec and the measures.
     """
-    rows = []
-    groups = ["data", "scope", "kind", "level", "codec"]
-    for key, part in quality.groupby(groups, sort=False):
-        row: dict[str, Any] = dict(zip(groups, key, strict=True)) | {"seeds": len(part)}
-        for measure in MEASURES:
-            row[measure], row[f"{measure}_half_width"] = t_interval(part[measure])
-        rows.append(row)
-    return pd.DataFrame(rows)
+    return average(quality, GROUPS, MEASURES)
 
 
 def paired_differences(
@@ -77,24 +62,20 @@ def paired_differences(
     """
     pair = ["data", "scope", "seed", *(["level"] if same_level else [])]
     chosen = np.logical_and.reduce([quality[name] == value for name, value in baseline.items()])
-    reference = quality[chosen].set_index(pair)
     rows = []
-    groups = ["data", "scope", "kind", "level", "codec"]
-    for key, part in quality.groupby(groups, sort=False):
-        own = part.set_index(pair)
-        shared = own.index.intersection(reference.index)
-        if not len(shared) or key[2] == "real":
+    for key, part in quality.groupby(list(GROUPS), sort=False):
+        own, reference = matched(part, quality[chosen], pair)
+        if own.empty or key[2] == "real":
             continue
         for measure in measures:
-            difference = own.loc[shared, measure] - reference.loc[shared, measure]
-            mean, half = t_interval(difference)
+            mean, half = t_interval(own[measure] - reference[measure])
             rows.append(
-                dict(zip(groups, key, strict=True))
+                dict(zip(GROUPS, key, strict=True))
                 | {
                     "measure": measure,
-                    "seeds": len(shared),
-                    "baseline": float(reference.loc[shared, measure].mean()),
-                    "value": float(own.loc[shared, measure].mean()),
+                    "seeds": len(own),
+                    "baseline": float(reference[measure].mean()),
+                    "value": float(own[measure].mean()),
                     "difference": mean,
                     "low": mean - half,
                     "high": mean + half,

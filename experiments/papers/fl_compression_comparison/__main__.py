@@ -26,10 +26,18 @@ from experiments.papers.fl_compression_comparison.setting import (
 )
 from experiments.papers.fl_compression_comparison.study import run_cases, work
 from experiments.papers.fl_compression_comparison.task import make_task
-from flwr_gan.errors import ConfigError, FlwrGanError
+from experiments.study_command import (
+    add_places,
+    add_presets,
+    called,
+    places,
+    run_study,
+    whole_numbers,
+    words,
+)
+from flwr_gan.errors import ConfigError
 
 FOLDER = Path("runs/fl_compression_comparison")
-SHORT_FOLDER = Path("runs/fl_compression_comparison_short")
 SHORT = {"num_rounds": 2, "num_samples": 600, "teacher_passes": 1}
 _PROGRAM = "python -m experiments.papers.fl_compression_comparison"
 
@@ -38,38 +46,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not finished and write the results; return the exit status."""
     options = _parser().parse_args(arguments)
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    command = " ".join([_PROGRAM, *(sys.argv[1:] if arguments is None else arguments)])
-    folder = options.folder or (SHORT_FOLDER if options.short else FOLDER)
-    results = options.results or (folder / "results" if options.short else RESULTS)
-    try:
-        cases = _cases(options)
-        failed = 0 if options.report else run_cases(cases, folder)
-        for path in write_results(
+    folder, results = places(options, FOLDER, RESULTS)
+    command = called(_PROGRAM, arguments)
+    return run_study(
+        "fl_compression_comparison",
+        options,
+        _cases,
+        run=lambda cases: run_cases(cases, folder),
+        write=lambda cases: write_results(
             cases, folder, results, command=command, link_mbit=options.link_mbit
-        ):
-            print(path)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    except FlwrGanError as error:
-        print(f"fl_compression_comparison: {error}", file=sys.stderr)
-        return error.exit_status
-    if failed:
-        print(f"{failed} of {len(cases)} runs failed; see above", file=sys.stderr)
-    return 1 if failed else 0
+        ),
+    )
 
 
 def _cases(options: argparse.Namespace) -> list[Case]:
     """Return the runs, after a check of all settings and of the data."""
     if not options.link_mbit > 0:
         raise ConfigError(f"--link-mbit {options.link_mbit} is not allowed: give more than 0")
-    seeds = _seeds(options.seeds)
-    settings = dict(SHORT) if options.short else {}
+    short = options.preset == "short"
+    seeds = whole_numbers("--seeds", options.seeds)
+    settings = dict(SHORT) if short else {}
     given = {"num_rounds": options.rounds, "num_samples": options.samples}
     settings |= {name: value for name, value in given.items() if value is not None}
     hyperparameters = Hyperparameters(**settings)
-    seeds = seeds[:1] if options.short else seeds
-    algorithms = options.algorithms or (ALGORITHMS[:1] if options.short else ALGORITHMS)
+    seeds = seeds[:1] if short else seeds
+    algorithms = options.algorithms or (ALGORITHMS[:1] if short else ALGORITHMS)
     cases = list(
         grid(
             partitions=options.partitions, algorithms=algorithms, methods=options.methods,
@@ -90,13 +91,13 @@ def _parser() -> argparse.ArgumentParser:
         prog=_PROGRAM, description="Paper 001: eight ways to compress, measured on the wire."
     )
     names = tuple(method.name for method in METHODS)
-    parser.add_argument("--seeds", type=_words, default=("0", "1", "2"), metavar="N,N")
+    parser.add_argument("--seeds", type=words, default=("0", "1", "2"), metavar="N,N")
     parser.add_argument(
-        "--partitions", type=_words, default=("iid", "dirichlet"), metavar="NAME,NAME"
+        "--partitions", type=words, default=("iid", "dirichlet"), metavar="NAME,NAME"
     )
-    parser.add_argument("--algorithms", type=_words, metavar="NAME,NAME")
+    parser.add_argument("--algorithms", type=words, metavar="NAME,NAME")
     parser.add_argument(
-        "--methods", type=_words, default=names, metavar="NAME,NAME", help=", ".join(names)
+        "--methods", type=words, default=names, metavar="NAME,NAME", help=", ".join(names)
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="default: 20, as in the paper")
     parser.add_argument("--samples", type=int, metavar="N", help="training samples; default: all")
@@ -105,24 +106,9 @@ def _parser() -> argparse.ArgumentParser:
         "--link-mbit", type=float, default=10.0, metavar="MBIT",
         help="of a client, each way, for the computed transfer time; default: 10",
     )  # fmt: skip
-    parser.add_argument("--folder", type=Path, help=f"of the runs; default: {FOLDER}")
-    parser.add_argument("--results", type=Path, help="of tables and figures")
-    parser.add_argument("--report", action="store_true", help="train nothing, write the results")
-    parser.add_argument(
-        "--short", action="store_true", help="600 samples, 2 rounds, one seed, FedAvg; to try it"
-    )
+    add_places(parser, FOLDER, shown="tables and figures", verb="train")
+    add_presets(parser, short="600 samples, 2 rounds, one seed, FedAvg; to try it")
     return parser
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, text.split(",")))
-
-
-def _seeds(words: Sequence[str]) -> tuple[int, ...]:
-    for word in words:
-        if not word.isdecimal():
-            raise ConfigError(f"--seeds {word} is not allowed: give whole numbers from 0")
-    return tuple(map(int, words))
 
 
 if __name__ == "__main__":

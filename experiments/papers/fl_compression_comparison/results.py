@@ -1,25 +1,19 @@
 """Tables of the comparison from what finished runs have left; pictures are in ``pictures.py``."""
 
 import json
-import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import fill_page
-from experiments.papers.compressibility_wgan.results import machine
-from experiments.papers.compressibility_wgan.statistics import t_interval
 from experiments.papers.fl_compression_comparison.pages import page_parts
 from experiments.papers.fl_compression_comparison.pictures import write_pictures
 from experiments.papers.fl_compression_comparison.setting import TABLE_5, Case
 from experiments.papers.fl_compression_comparison.study import DENSE_BYTES, SUMMARY, is_finished
-from flwr_gan import __version__
-from flwr_gan.atomic import write_text
+from experiments.statistics import average, intervals, matched
+from experiments.study_files import machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 
 PAGES = Path(__file__).parent
@@ -75,21 +69,12 @@ def write_results(
         ),
         "formulas.csv": formulas(finished, folder),
     }  # fmt: skip
-    for name, table in tables.items():
-        write_text(results / name, table.to_csv(index=False, float_format="%.5g"))
-        yield results / name
     run = describe(cases, finished, folder, command=command, link_mbit=link_mbit)
-    write_text(results / "run.json", json.dumps(run, indent=2) + "\n")
-    yield results / "run.json"
+    yield from write_tables(tables, run, results)
     yield from write_pictures(tables, results, link_mbit=link_mbit)
     parts = page_parts(tables, run)
-    if results.resolve() == RESULTS.resolve():
-        fill_page(PAGES / "README.md", parts)
-        yield PAGES / "README.md"
-    else:
-        text = "\n\n".join(f"## {name}\n\n{part}" for name, part in parts.items())
-        write_text(results / "tables.md", text + "\n")
-        yield results / "tables.md"
+    committed = results.resolve() == RESULTS.resolve()
+    yield write_parts(parts, results, PAGES / "README.md", committed=committed)
 
 
 def read_run(case: Case, folder: Path, *, link_mbit: float) -> dict[str, Any]:
@@ -141,17 +126,6 @@ def read_tables(cases: Sequence[Case], folder: Path, name: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def average(table: pd.DataFrame, groups: list[str], columns: Sequence[str]) -> pd.DataFrame:
-    """Return the mean over seeds of some columns, and half of its 95 % t interval."""
-    rows = []
-    for key, part in table.groupby(groups, sort=False):
-        row: dict[str, Any] = dict(zip(groups, key, strict=True)) | {"seeds": len(part)}
-        for column in columns:
-            row[column], row[f"{column}_half_width"] = t_interval(part[column].astype(float))
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """Return mean and interval over seeds of every measure and every cost."""
     return average(runs, GROUP, [*MEASURES, *COSTS])
@@ -166,18 +140,14 @@ def average_rounds(rounds: pd.DataFrame) -> pd.DataFrame:
 def differences(runs: pd.DataFrame) -> pd.DataFrame:
     """Return what each method changes against no compression with the same split and seed."""
     pair = ["partition", "clients", "algorithm", "seed"]
-    base = runs[runs["method"] == "none"].set_index(pair)
+    is_base = runs["method"] == "none"
     rows = []
-    for key, part in runs[runs["method"] != "none"].groupby(GROUP, sort=False):
-        own = part.set_index(pair)
-        shared = own.index.intersection(base.index)
-        if not len(shared):
+    for key, part in runs[~is_base].groupby(GROUP, sort=False):
+        own, base = matched(part, runs[is_base], pair)
+        if own.empty:
             continue
-        row: dict[str, Any] = dict(zip(GROUP, key, strict=True)) | {"seeds": len(shared)}
-        for measure in MEASURES:
-            change = own.loc[shared, measure] - base.loc[shared, measure]
-            row[measure], row[f"{measure}_half_width"] = t_interval(change)
-        rows.append(row)
+        row: dict[str, Any] = dict(zip(GROUP, key, strict=True)) | {"seeds": len(own)}
+        rows.append(row | intervals(own[list(MEASURES)] - base[list(MEASURES)]))
     return pd.DataFrame(rows, columns=None if rows else [*GROUP, "seeds", *MEASURES])
 
 
@@ -214,7 +184,7 @@ def describe(
     names = [case.name for case in finished]
     return {
         "command": command,
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today(),
         "runs": len(finished),
         "missing": [case.name for case in cases if case.name not in names],
         "seeds": sorted({case.seed for case in finished}),
@@ -228,9 +198,5 @@ def describe(
             if case.method.name == "none" and case.partition == "dirichlet"
             and case.algorithm == finished[0].algorithm
         },
-        "versions": {
-            "flwr_gan": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in LIBRARIES},
-        },
+        "versions": versions(LIBRARIES),
     }  # fmt: skip

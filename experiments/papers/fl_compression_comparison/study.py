@@ -2,7 +2,6 @@
 
 import json
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import pairwise
@@ -16,8 +15,8 @@ from experiments.papers.fl_compression_comparison.network import STUDENT_SIZES, 
 from experiments.papers.fl_compression_comparison.printed import compare_codecs, compare_formulas
 from experiments.papers.fl_compression_comparison.setting import Case
 from experiments.papers.fl_compression_comparison.task import Task, make_task
+from experiments.study_loop import claim_file, run_each
 from flwr_gan.atomic import write_text
-from flwr_gan.errors import ConfigError, FlwrGanError
 from flwr_gan.gan import torch_threads
 
 SUMMARY = "summary.json"
@@ -46,36 +45,30 @@ def run_cases(cases: Sequence[Case], folder: Path) -> int:
         When the folder holds results of other settings.
     """
     for case in cases:
-        claim(case, folder)
+        settings = asdict(case) | {"codec": case.method.codec}
+        claim_file(folder / case.name / "settings.json", settings)
     left = [case for case in cases if not is_finished(case, folder)]
     if len(left) < len(cases):
         print(f"{len(cases) - len(left)} of {len(cases)} runs are finished already", flush=True)
-    failed = 0
+    tasks: dict[tuple[object, ...], Task] = {}
 
     def on_round() -> None:
         bar.update()
 
-    tasks: dict[tuple[object, ...], Task] = {}
-    started, done, total = time.monotonic(), 0.0, sum(map(work, left))
+    def run(case: Case) -> str:
+        key = (case.partition, case.seed, case.hyperparameters)
+        if key not in tasks:
+            tasks.clear()  # one at a time: memory stays flat
+            tasks[key] = make_task(case)
+        return run_and_keep(tasks[key], case, folder, on_round)
+
     rounds = sum(case.hyperparameters.num_rounds for case in left)
     with (
         torch_threads(1),
         torch.no_grad(),
         tqdm(total=rounds, desc="rounds", unit="round", disable=None) as bar,
     ):
-        for number, case in enumerate(left, start=1):
-            try:
-                key = (case.partition, case.seed, case.hyperparameters)
-                if key not in tasks:
-                    tasks = {key: make_task(case)}  # one at a time: memory stays flat
-                told = run_and_keep(tasks[key], case, folder, on_round)
-            except Exception as error:  # one run must not take the others with it
-                failed += 1
-                told = f"failed: {error if isinstance(error, FlwrGanError) else _where(error)}"
-            done += work(case)
-            minutes = (time.monotonic() - started) / done * (total - done) / 60
-            bar.write(f"{number}/{len(left)} {case.name}: {told}; about {minutes:.0f} min left")
-    return failed
+        return run_each(left, run, work, bar, steps=0)
 
 
 def run_and_keep(task: Task, case: Case, folder: Path, on_round: Callable[[], None]) -> str:
@@ -99,31 +92,9 @@ def run_and_keep(task: Task, case: Case, folder: Path, on_round: Callable[[], No
     return f"test {test:.4f}, training {training:.4f}, {summary['wall_s']:.0f} s"
 
 
-def claim(case: Case, folder: Path) -> None:
-    """Make a folder the case's own.
-
-    Raises
-    ------
-    ConfigError
-        When it holds results of other settings.
-    """
-    path = folder / case.name / "settings.json"
-    text = json.dumps(asdict(case) | {"codec": case.method.codec}, indent=2) + "\n"
-    if not path.exists():
-        write_text(path, text)
-    elif path.read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{path.parent} holds results of other settings: choose another --folder")
-
-
 def work(case: Case) -> float:
     """Return roughly how long a case takes, in passes of SimpleNN over all samples."""
     settings = case.hyperparameters
     share = sum(STUDENT_SIZES) / sum(TEACHER_SIZES) * 0.6 if case.method.small else 1.0
     passes = settings.num_rounds * share + settings.teacher_passes * case.method.distil
     return passes * (settings.num_models if case.partition == "whole" else 1)
-
-
-def _where(error: Exception) -> str:
-    """Return the kind of an unexpected error, what it says and the line that raised it."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"

@@ -1,27 +1,21 @@
 """Tables of the study from what finished trainings have left; pictures are in ``pictures.py``."""
 
 import json
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import fill_page
-from experiments.papers.compressibility_wgan.results import machine
-from experiments.papers.compressibility_wgan.statistics import t_interval
 from experiments.papers.gan_distillation.pages import page_parts
 from experiments.papers.gan_distillation.pictures import write_pictures
 from experiments.papers.gan_distillation.scoring import CODECS, QUALITY
 from experiments.papers.gan_distillation.setting import PUBLISHED_TEACHER, TABLE_1, Case
 from experiments.papers.gan_distillation.study import REAL, SCORES, is_finished
 from experiments.papers.gan_distillation.training import TRAINING
-from flwr_gan import __version__
-from flwr_gan.atomic import write_text
+from experiments.statistics import average, intervals, matched
+from experiments.study_files import machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 
 PAGES = Path(__file__).parent
@@ -68,21 +62,12 @@ def write_results(
         "differences.csv": differences(runs),
         "table1.csv": table_1(summary),
     }
-    for name, table in tables.items():
-        write_text(results / name, table.to_csv(index=False, float_format="%.5g"))
-        yield results / name
     run = describe(cases, finished, folder, command=command)
-    write_text(results / "run.json", json.dumps(run, indent=2) + "\n")
-    yield results / "run.json"
+    yield from write_tables(tables, run, results)
     yield from write_pictures(summary, run["real"], finished, folder, results)
     parts = page_parts(tables, run)
-    if results.resolve() == RESULTS.resolve():
-        fill_page(PAGES / "README.md", parts)
-        yield PAGES / "README.md"
-    else:
-        text = "\n\n".join(f"## {name}\n\n{part}" for name, part in parts.items())
-        write_text(results / "tables.md", text + "\n")
-        yield results / "tables.md"
+    committed = results.resolve() == RESULTS.resolve()
+    yield write_parts(parts, results, PAGES / "README.md", committed=committed)
 
 
 def read_run(case: Case, folder: Path) -> dict[str, Any]:
@@ -107,29 +92,22 @@ def with_ratios(runs: pd.DataFrame) -> pd.DataFrame:
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """Return mean and half of the 95 % t interval over seeds of all that is measured."""
     measured = [str(name) for name in runs if name not in ("role", "depth", "seed", "iterations")]
-    rows = []
-    for (role, depth), part in runs.groupby(["role", "depth"], sort=False):
-        row: dict[str, Any] = {"role": role, "depth": depth, "seeds": len(part)}
-        for name in measured:
-            row[name], row[f"{name}_half_width"] = t_interval(part[name].astype(float))
-        rows.append(row)
-    return pd.DataFrame(rows)
+    return average(runs, ["role", "depth"], measured)
 
 
 def differences(runs: pd.DataFrame) -> pd.DataFrame:
     """Return student minus the regular GAN of its depth, seed and number of updates."""
     rows = []
     for (role, depth), part in runs[runs["role"].isin(RIVALS)].groupby(["role", "depth"]):
-        rival = runs[runs["role"] == RIVALS[str(role)]].set_index(["depth", "seed"])
-        own = part.set_index(["depth", "seed"])
-        shared = own.index.intersection(rival.index)
-        if not len(shared):
+        rivals = runs[runs["role"] == RIVALS[str(role)]]
+        own, rival = matched(part, rivals, ["depth", "seed"])
+        if own.empty:
             continue
-        row: dict[str, Any] = {"role": role, "depth": depth, "seeds": len(shared)}
+        row: dict[str, Any] = {"role": role, "depth": depth, "seeds": len(own)}
         for name in COMPARED:
-            change = own.loc[shared, name] - rival.loc[shared, name]
-            row[name], row[f"{name}_half_width"] = t_interval(change)
-            row[f"{name}_worst"] = change.max() if name == "frechet_distance" else change.min()
+            change = own[[name]] - rival[[name]]
+            worst = change.max() if name == "frechet_distance" else change.min()
+            row |= intervals(change) | {f"{name}_worst": worst[name]}
         rows.append(row)
     return pd.DataFrame(rows, columns=None if rows else ["role", "depth", "seeds", *COMPARED])
 
@@ -163,7 +141,7 @@ def describe(
     depth, parameters, score = PUBLISHED_TEACHER
     return {
         "command": command,
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today(),
         "trainings": len(finished),
         "missing": [case.name for case in cases if case.name not in names],
         "seeds": sorted({case.seed for case in finished}),
@@ -172,11 +150,7 @@ def describe(
         "real": read_json(folder / REAL) if (folder / REAL).exists() else {},
         "machine": machine(),
         "core_minutes": round(sum(seconds) / 60, 1),
-        "versions": {
-            "flwr_gan": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in LIBRARIES},
-        },
+        "versions": versions(LIBRARIES),
     }
 
 

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.papers.gan_distillation.setting import LATENT_DIM, Case, teacher_case
+from experiments.study_loop import claim_file
 from flwr_gan.atomic import write_text
-from flwr_gan.errors import ConfigError
 from flwr_gan.flower.state import read_arrays, write_arrays
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.dcgan import DepthCritic, DepthGenerator, build_depth_networks
@@ -43,12 +43,7 @@ def claim(case: Case, folder: Path) -> None:
     ConfigError
         When it holds results of other settings.
     """
-    path = folder / case.name / "settings.json"
-    text = json.dumps(relevant_settings(case), indent=2) + "\n"
-    if not path.exists():
-        write_text(path, text)
-    elif path.read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{path.parent} holds results of other settings: choose another --folder")
+    claim_file(folder / case.name / "settings.json", relevant_settings(case))
 
 
 def relevant_settings(case: Case) -> dict[str, Any]:

@@ -1,25 +1,18 @@
 """Tables of the study from what finished runs have left; pictures are in ``pictures.py``."""
 
-import json
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import fill_page
-from experiments.papers.compressibility_wgan.results import machine
-from experiments.papers.compressibility_wgan.statistics import t_interval
 from experiments.papers.rg_gan.pages import page_parts
 from experiments.papers.rg_gan.pictures import write_pictures
 from experiments.papers.rg_gan.setting import Case
 from experiments.papers.rg_gan.study import is_finished, read_record, read_samples
-from flwr_gan import __version__
-from flwr_gan.atomic import write_text
+from experiments.statistics import average, intervals, matched
+from experiments.study_files import machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 
 PAGES = Path(__file__).parent
@@ -66,12 +59,8 @@ def write_results(
         "checks.csv": check_rows(records),
         "layers.csv": layer_rows(records),
     }
-    for name, table in tables.items():
-        write_text(results / name, table.to_csv(index=False, float_format="%.6g"))
-        yield results / name
     run = describe(cases, finished, records, command=command)
-    write_text(results / "run.json", json.dumps(run, indent=2) + "\n")
-    yield results / "run.json"
+    yield from write_tables(tables, run, results, float_format="%.6g")
     first = finished[0].seed
     samples = {
         (case.family, case.method): read_samples(case, folder)
@@ -82,13 +71,8 @@ def write_results(
     }
     yield from write_pictures(tables, samples, results)
     parts = page_parts(tables, run)
-    if results.resolve() == RESULTS.resolve():
-        fill_page(PAGES / "README.md", parts)
-        yield PAGES / "README.md"
-    else:
-        text = "\n\n".join(f"## {name}\n\n{part}" for name, part in parts.items())
-        write_text(results / "tables.md", text + "\n")
-        yield results / "tables.md"
+    committed = results.resolve() == RESULTS.resolve()
+    yield write_parts(parts, results, PAGES / "README.md", committed=committed)
 
 
 def output_rows(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -131,34 +115,23 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """Return mean and half of the 95 % t interval over seeds of all that is measured."""
     keys = [*PLACE, "output"]
     measured = [str(n) for n in runs if n not in (*keys, "seed", "phase")]
-    rows = []
-    for key, part in runs.groupby(keys, sort=False):
-        row: dict[str, Any] = dict(zip(keys, key, strict=True)) | {"seeds": len(part)}
-        for name in measured:
-            row[name], row[f"{name}_half_width"] = t_interval(part[name].astype(float))
-        rows.append(row)
-    return pd.DataFrame(rows)
+    return average(runs, keys, measured)
 
 
 def differences(runs: pd.DataFrame) -> pd.DataFrame:
     """Return each method's best generator minus the dense GAN's of the same data and seed."""
     best = runs[runs["output"] == "best"]
     keys = ["family", "samples", "augmented_data", "seed"]
-    dense = best[best["method"] == "dense"].set_index(keys)
+    is_dense = best["method"] == "dense"
     rows = []
-    for key, part in best[best["method"] != "dense"].groupby(list(PLACE), sort=False):
-        own = part.set_index(keys)
-        shared = own.index.intersection(dense.index)
-        if not len(shared):
+    for key, part in best[~is_dense].groupby(list(PLACE), sort=False):
+        own, dense = matched(part, best[is_dense], keys)
+        if own.empty:
             continue
-        row: dict[str, Any] = dict(zip(PLACE, key, strict=True)) | {"seeds": len(shared)}
-        for name in COMPARED:
-            change = own.loc[shared, name] - dense.loc[shared, name]
-            row[name], row[f"{name}_half_width"] = t_interval(change)
-        ratio = own.loc[shared, "frechet_distance"] / dense.loc[shared, "frechet_distance"]
-        row["ratio"], row["ratio_half_width"] = t_interval(ratio)
-        row["better_seeds"] = int((ratio < 1).sum())
-        rows.append(row)
+        row: dict[str, Any] = dict(zip(PLACE, key, strict=True)) | {"seeds": len(own)}
+        change = own[list(COMPARED)] - dense[list(COMPARED)]
+        change["ratio"] = own["frechet_distance"] / dense["frechet_distance"]
+        rows.append(row | intervals(change) | {"better_seeds": int((change["ratio"] < 1).sum())})
     return pd.DataFrame(rows, columns=None if rows else [*PLACE, "seeds", *COMPARED])
 
 
@@ -173,16 +146,12 @@ def describe(
     names = {case.name for case in finished}
     return {
         "command": command,
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today(),
         "runs": len(finished),
         "missing": [case.name for case in cases if case.name not in names],
         "seeds": sorted({case.seed for case in finished}),
         "families": {case.family: asdict(case.settings) for case in finished},
         "machine": machine(),
         "core_minutes": round(sum(record["cpu_s"] for record in records) / 60, 1),
-        "versions": {
-            "flwr_gan": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in LIBRARIES},
-        },
+        "versions": versions(LIBRARIES),
     }

@@ -1,8 +1,6 @@
 """Runs the cases one after another; a finished one is one file, a failed one ends nothing else."""
 
 import json
-import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +13,8 @@ from tqdm import tqdm
 from experiments.papers.rg_gan.material import Material, load_material
 from experiments.papers.rg_gan.setting import METHODS, Case
 from experiments.papers.rg_gan.training import run_case
-from flwr_gan.errors import ConfigError, FlwrGanError, OutputError
+from experiments.study_loop import run_each
+from flwr_gan.errors import ConfigError, OutputError
 from flwr_gan.flower.state import read_arrays, write_arrays
 from flwr_gan.gan import torch_threads
 
@@ -53,23 +52,15 @@ def run_cases(cases: Sequence[Case], folder: Path, *, device: str = "cpu") -> in
     left = [case for case in cases if case not in finished]
     if finished:
         print(f"{len(finished)} of {len(cases)} runs are finished already", flush=True)
-    failed = 0
     materials: dict[str, Material] = {}
-    started, done, total = time.monotonic(), 0.0, sum(case.work for case in left)
+
+    def run(case: Case) -> str:
+        if case.family not in materials:
+            materials[case.family] = load_material(case.family, case.settings)
+        return _run_and_keep(case, materials[case.family], folder, device=device)
+
     with torch_threads(1), tqdm(total=len(left), unit="run", disable=None) as bar:
-        for number, case in enumerate(left, start=1):
-            try:
-                if case.family not in materials:
-                    materials[case.family] = load_material(case.family, case.settings)
-                told = _run_and_keep(case, materials[case.family], folder, device=device)
-            except Exception as error:  # one run must not take the others with it
-                failed += 1
-                told = f"failed: {error if isinstance(error, FlwrGanError) else _where(error)}"
-            done += case.work
-            minutes = (time.monotonic() - started) / done * (total - done) / 60
-            bar.write(f"{number}/{len(left)} {case.name}: {told}; about {minutes:.0f} min left")
-            bar.update()
-    return failed
+        return run_each(left, run, lambda case: case.work, bar)
 
 
 def read_record(case: Case, folder: Path) -> dict[str, Any]:
@@ -119,9 +110,3 @@ def _settings(case: Case) -> dict[str, Any]:
     known["method"].pop("title")
     settings: dict[str, Any] = json.loads(json.dumps(known | {"place": case.place}))
     return settings
-
-
-def _where(error: Exception) -> str:
-    """Return the kind of an unexpected error, what it says and the line that raised it."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"

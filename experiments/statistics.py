@@ -1,0 +1,56 @@
+"""Means over seeds with their intervals, and the pairs that runs of the same seed make."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+CONFIDENCE = 0.95
+
+
+def t_interval(values: Iterable[float]) -> tuple[float, float]:
+    """Return mean and half width of the 95 % t interval; NaN for the width of a single value."""
+    x = np.asarray(list(values), dtype=np.float64)
+    if len(x) < 2:
+        return float(x.mean()), float("nan")
+    factor = student.ppf((1 + CONFIDENCE) / 2, len(x) - 1)
+    return float(x.mean()), float(factor * x.std(ddof=1) / np.sqrt(len(x)))
+
+
+def intervals(table: pd.DataFrame) -> dict[str, float]:
+    """Return the mean of each column as ``NAME`` and its interval as ``NAME_half_width``."""
+    found = {}
+    for name in table:
+        found[str(name)], found[f"{name}_half_width"] = t_interval(table[name])
+    return found
+
+
+def average(table: pd.DataFrame, groups: Sequence[str], columns: Iterable[str]) -> pd.DataFrame:
+    """Return mean and interval of some columns over the seeds, a row a group.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A row a seed.
+    groups : sequence of str
+        Columns that tell what differs in the seed alone.
+    columns : iterable of str
+        What was measured.
+    """
+    wanted = list(columns)
+    rows = []
+    for key, part in table.groupby(list(groups), sort=False):
+        place: dict[str, Any] = dict(zip(groups, key, strict=True))
+        rows.append(place | {"seeds": len(part)} | intervals(part[wanted]))
+    return pd.DataFrame(rows)
+
+
+def matched(
+    first: pd.DataFrame, second: pd.DataFrame, pair: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of two tables that share the values of ``pair``, which becomes the index."""
+    own, other = first.set_index(list(pair)), second.set_index(list(pair))
+    shared = own.index.intersection(other.index)
+    return own.loc[shared], other.loc[shared]
