@@ -1,0 +1,1 @@
+"""Continual learning with regeneration, replay and silence, and without each of them."""

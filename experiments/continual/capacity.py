@@ -1,0 +1,114 @@
+"""What became of the weights that were free when new data came.
+
+A weight is *freed* if a client's mask had pruned it when the last stage began, and *regained* if it
+is in use at the end. What regained weights carry is measured by taking them away: the fall of the
+share of recognised samples, on what came last and on what came before. As many weights that were
+in use all along are taken away for comparison, drawn layer by layer.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flwr.app import Context, RecordDict
+from numpy.typing import NDArray
+
+from flwr_gan.flower.continual_client import CONTINUAL, Memory
+from flwr_gan.flower.records import record_to_arrays
+from flwr_gan.flower.state import load_state
+from flwr_gan.gan.regenerating import RegeneratingGenerator
+from flwr_gan.metrics import SampleJudge
+from flwr_gan.seeding import derive_seed, numpy_rng
+from flwr_gan.wiring import Federation
+
+Arrays = Mapping[str, NDArray[np.float32]]
+
+SAMPLES_PER_CLASS = 100
+
+
+def capacity_rows(federation: Federation, run: Path) -> Iterator[dict[str, Any]]:
+    """Yield a row a client that prunes: shares freed and regained, and what these weights carry.
+
+    Parameters
+    ----------
+    federation : Federation
+        Config, data and split of the run.
+    run : Path
+        Its folder, with the checkpoint of each client.
+    """
+    config, data = federation.config, federation.dataset
+    if config.regeneration is None:
+        return
+    seed = derive_seed(config.seed, "capacity")
+    judge = SampleJudge(data.train, data.test, num_classes=data.num_classes, seed=seed)
+    score = _scorer(federation, judge, seed)
+    for partition in range(config.federation.num_clients):
+        memory = _memory(run / "checkpoint" / "clients" / f"{partition:05d}")
+        generator, _ = federation.networks(config.seed)
+        masks = RegeneratingGenerator(generator, config.regeneration)
+        masks.load_state_arrays(memory.masks)
+        arrays = masks.arrays()
+        rng = numpy_rng(config.seed, "capacity", partition=partition)
+        yield {"client": partition} | _measured(arrays, memory.teacher, score, rng)
+
+
+def _measured(
+    arrays: Arrays,
+    before: Arrays,
+    score: Callable[[Arrays], dict[str, float]],
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    freed = {name: array == 0 for name, array in before.items()}
+    regained = {name: freed[name] & (array != 0) for name, array in arrays.items()}
+    steady = {name: ~freed[name] & (array != 0) for name, array in arrays.items()}
+    others = {name: _drawn(steady[name], int(regained[name].sum()), rng) for name in arrays}
+    total = sum(array.size for array in arrays.values())
+    row = {
+        "freed": _count(freed) / total,
+        "regained": _count(regained) / total,
+        "pruned_at_end": sum(int((array == 0).sum()) for array in arrays.values()) / total,
+    }
+    whole = score(arrays)
+    for what, taken in (("regained", regained), ("others", others)):
+        found = score({name: np.where(taken[name], 0, array) for name, array in arrays.items()})
+        row |= {f"{age}_lost_without_{what}": whole[age] - found[age] for age in whole}
+    return row | {f"{age}_accuracy": share for age, share in whole.items()}
+
+
+def _drawn(places: NDArray[np.bool_], count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return a mask of ``count`` of the places, or of all if there are fewer."""
+    flat = np.flatnonzero(places)
+    mask = np.zeros(places.size, dtype=bool)
+    mask[rng.choice(flat, size=min(count, len(flat)), replace=False)] = True
+    return mask.reshape(places.shape)
+
+
+def _scorer(
+    federation: Federation, judge: SampleJudge, seed: int
+) -> Callable[[Arrays], dict[str, float]]:
+    """Return a function of weights: share recognised of the old stages' and the last one's."""
+    last = federation.stage(federation.planned_rounds)
+    labels = [np.unique(real.y_N) for real in federation.references(last)]
+    asked = {
+        "old": np.repeat(np.unique(np.concatenate(labels[:-1])), SAMPLES_PER_CLASS),
+        "new": np.repeat(labels[-1], SAMPLES_PER_CLASS),
+    }
+
+    def score(arrays: Arrays) -> dict[str, float]:
+        return {
+            age: judge.recognised(federation.generate(arrays, labels_N, seed), labels_N)
+            for age, labels_N in asked.items()
+        }
+
+    return score
+
+
+def _memory(folder: Path) -> Memory:
+    context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={})
+    load_state(folder, context, before=1 << 30)
+    return Memory.from_arrays(record_to_arrays(context.state.array_records[CONTINUAL]))
+
+
+def _count(masks: Mapping[str, NDArray[np.bool_]]) -> int:
+    return sum(int(mask.sum()) for mask in masks.values())
