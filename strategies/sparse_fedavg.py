@@ -1,6 +1,7 @@
 """Federated averaging of the weights that survive, for clients that share the mask."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,43 +11,62 @@ from flwr.server.strategy import FedAvg
 from numpy.typing import NDArray
 
 from flwr_gan.codecs.arrays import Array
+from flwr_gan.flower.records import scattered_parameters
+from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.strategy import CodedFitRes
 from flwr_gan.wire import Base
+
+Results = list[tuple[ClientProxy, FitRes]]
 
 
 class SparseFedAvg(FedAvg):
     """FedAvg that averages the surviving values alone where every reply has the broadcast's mask.
 
     The same numbers as FedAvg, bit for bit: what is pruned everywhere is zero in the average too,
-    and the rest goes through FedAvg's own arithmetic. Where a reply has another mask, as when a
-    weight became exactly zero, the round is averaged as FedAvg does. To be wrapped in
-    ``CompressedStrategy``, with the codec ``sparse`` and any stage of single weights before it.
+    and the rest goes through FedAvg's own arithmetic. Each reply is decoded once, when it is
+    checked, and added up then. Where a reply is refused or has another mask, as when a weight
+    became exactly zero, the round is averaged anew. To be wrapped in ``CompressedStrategy``, with
+    the codec ``sparse`` and any stage of single weights before it.
     """
+
+    _running: "_RunningMean | None" = None
 
     def __repr__(self) -> str:
         """Return the name and Flower's settings."""
         return f"Sparse{super().__repr__()}"
 
+    def watch_replies(self, num_examples: int) -> Callable[[CodedReply, Array | None, int], None]:
+        """Begin an average over so many samples; return what takes each reply in turn."""
+        self._running = _RunningMean(num_examples)
+        return self._running.add
+
     def aggregate_fit(
         self,
         server_round: int,
-        results: list[tuple[ClientProxy, FitRes]],
+        results: Results,
         failures: list[tuple[ClientProxy, FitRes] | BaseException],
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
         """Average values alone where that is all there is, else whole arrays."""
-        base = _common_base(results)
+        running, self._running = self._running, None
+        refused = bool(failures) and not self.accept_failures
+        base = None if refused else _common_base(results)
         if base is None:
             return super().aggregate_fit(server_round, results, failures)
-        alone: list[tuple[ClientProxy, FitRes]] = [
+        if running is not None and self.inplace and running.is_of(results):
+            metrics = [(result.num_examples, result.metrics) for _, result in results]
+            averaged = scattered_parameters(base, running.mean)
+            combine = self.fit_metrics_aggregation_fn
+            return averaged, combine(metrics) if combine else {}
+        alone: Results = [
             (client, _Survivors(result))
             for client, result in results
             if isinstance(result, CodedFitRes)
         ]
-        averaged, metrics = super().aggregate_fit(server_round, alone, failures)
-        if averaged is None:
-            return None, metrics
-        (values,) = parameters_to_ndarrays(averaged)
-        return ndarrays_to_parameters(_spread(values, base)), metrics
+        mean, own_metrics = super().aggregate_fit(server_round, alone, failures)
+        if mean is None:
+            return None, own_metrics
+        (values,) = parameters_to_ndarrays(mean)
+        return scattered_parameters(base, values), own_metrics
 
     def state_arrays(self) -> dict[str, NDArray[Any]]:
         """Return nothing: the strategy has no state of its own."""
@@ -54,6 +74,42 @@ class SparseFedAvg(FedAvg):
 
     def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what ``state_arrays`` gave."""
+
+
+@dataclass
+class _RunningMean:
+    """The mean of survivors, added up as Flower's ``aggregate_inplace`` does.
+
+    It weighs each reply by its share of samples that must be known before; whether they are those
+    of the replies that were added shows in the end.
+    """
+
+    num_examples: int
+    mean: Array = field(default_factory=lambda: np.empty(0, np.float32))
+    replies: list[CodedReply] = field(default_factory=list)
+
+    def add(self, reply: CodedReply, survivors: Array | None, num_examples: int) -> None:
+        """Add a reply's survivors, which are changed."""
+        if survivors is None or not self.num_examples:
+            return
+        share = np.float64(num_examples / self.num_examples)
+        np.multiply(survivors, share, out=survivors)  # in double precision, rounded once
+        if not self.replies:
+            self.mean = survivors
+        elif len(survivors) == len(self.mean):
+            np.add(self.mean, survivors, out=self.mean)
+        self.replies.append(reply)
+
+    def is_of(self, results: Results) -> bool:
+        """Tell whether this is the mean of just these results."""
+        return (
+            len(results) == len(self.replies)
+            and sum(result.num_examples for _, result in results) == self.num_examples
+            and all(
+                isinstance(result, CodedFitRes) and result.coded is reply
+                for (_, result), reply in zip(results, self.replies, strict=True)
+            )
+        )
 
 
 class _Survivors(FitRes):
@@ -67,10 +123,11 @@ class _Survivors(FitRes):
     @property
     def parameters(self) -> Parameters:  # type: ignore[override]
         """The values of all layers."""
-        return ndarrays_to_parameters([np.concatenate(self._coded.survivors() or [])])
+        survivors = self._coded.survivors()
+        return ndarrays_to_parameters([] if survivors is None else [survivors])
 
 
-def _common_base(results: list[tuple[ClientProxy, FitRes]]) -> Base | None:
+def _common_base(results: Results) -> Base | None:
     """Return the base whose mask all replies have, if there is one."""
     bases: dict[bytes, Base] = {}
     for _, result in results:
@@ -79,16 +136,3 @@ def _common_base(results: list[tuple[ClientProxy, FitRes]]) -> Base | None:
             return None
         bases[coded.base.name("mask")] = coded.base
     return next(iter(bases.values())) if len(bases) == 1 else None
-
-
-def _spread(values: Array, base: Base) -> list[Array]:
-    """Return arrays with the values at the base's survivors and zeros elsewhere."""
-    arrays = []
-    taken = 0
-    for layer, spec in enumerate(base.template.specs):
-        flat = np.zeros(spec.size, values.dtype)
-        for positions in base.arrays.layers.survivors(layer):
-            flat[positions] = values[taken : taken + len(positions)]
-            taken += len(positions)
-        arrays.append(flat.reshape(spec.shape))
-    return arrays

@@ -27,14 +27,14 @@ class Body:
     ----------
     mask : bytes
         Which weights are there; empty where the codec does not keep that apart.
-    values : bytes
+    values : bytes or memoryview
         Everything else.
     base_need : {"none", "mask", "values"}
         What of the base the decoder needs: nothing, its zero pattern, or all of it.
     """
 
     mask: bytes
-    values: bytes
+    values: bytes | memoryview
     base_need: BaseNeed = "none"
 
 
@@ -129,7 +129,7 @@ class Codec(ABC):
         """
         body = self.encode_bundle([check_encodable(np.asarray(array))], strict=strict)
         if self.general:
-            return body.values
+            return bytes(body.values)
         return write_varint(len(body.mask)) + body.mask + body.values
 
     def decode(

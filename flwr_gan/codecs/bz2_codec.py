@@ -20,7 +20,7 @@ class Bz2Codec(GeneralCodec):
         """Return the bzip2 stream of ``data``."""
         return bz2.compress(data, self.level)
 
-    def decompressor(self, data: bytes, size: int) -> Decompressor:
+    def decompressor(self, data: bytes | memoryview, size: int) -> Decompressor:
         """Open a bzip2 stream."""
         return SteppedDecompressor(_Bz2Step(), data, name="bz2")
 

@@ -17,7 +17,7 @@ PIECE_BYTES = 1 << 18
 class Decompressor(Protocol):
     """Gives the decoded bytes of a stream piece by piece."""
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes | memoryview:
         """Return 1 to ``size`` more bytes, or none at the end of the stream."""
 
     def finish(self) -> None:
@@ -32,7 +32,7 @@ class GeneralCodec(Codec):
         """Return ``data`` coded; the same bytes for the same data and library version."""
 
     @abstractmethod
-    def decompressor(self, data: bytes, size: int) -> Decompressor:
+    def decompressor(self, data: bytes | memoryview, size: int) -> Decompressor:
         """Open ``data``, which should decode to ``size`` bytes."""
 
     def encode_bundle(
@@ -45,7 +45,7 @@ class GeneralCodec(Codec):
     ) -> Body:
         """Code the bytes of all arrays, one after the other; the base is of no use here."""
         refuse_base(base_use, self.spec)
-        data = b"".join(array.tobytes() for array in prepared(arrays, strict=strict))
+        data = b"".join(array.data for array in prepared(arrays, strict=strict) if array.size)
         return Body(b"", self.compress(data) if data else b"")
 
     def decode_bundle(
@@ -92,7 +92,7 @@ class SteppedDecompressor:
         Name of the codec for error messages.
     """
 
-    def __init__(self, step: "Step", data: bytes, *, name: str) -> None:
+    def __init__(self, step: "Step", data: bytes | memoryview, *, name: str) -> None:
         self._step = step
         self._data = memoryview(data)
         self._at = 0

@@ -28,7 +28,7 @@ class LzmaCodec(GeneralCodec):
         filters = _filters(len(data), preset=self.level | lzma.PRESET_EXTREME)
         return lzma.compress(data, format=lzma.FORMAT_RAW, filters=filters)
 
-    def decompressor(self, data: bytes, size: int) -> Decompressor:
+    def decompressor(self, data: bytes | memoryview, size: int) -> Decompressor:
         """Open an LZMA2 stream."""
         return SteppedDecompressor(_LzmaStep(size), data, name="lzma")
 

@@ -33,7 +33,7 @@ class Paq9aCodec(GeneralCodec):
         """Return the archive of ``data``."""
         return compress(data, level=self.level)
 
-    def decompressor(self, data: bytes, size: int) -> Decompressor:
+    def decompressor(self, data: bytes | memoryview, size: int) -> Decompressor:
         """Decode the archive, which may hold ``size`` bytes at most."""
         return _Whole(decompress(data, max_bytes=size))
 
@@ -86,7 +86,7 @@ def compress(data: bytes, *, level: int = 1, name: bytes = b"w") -> bytes:
     return bytes(archive)
 
 
-def decompress(archive: bytes, *, max_bytes: int) -> bytes:
+def decompress(archive: bytes | memoryview, *, max_bytes: int) -> bytes:
     """Return the content of a paq9a archive with one file; its name is ignored.
 
     Parameters

@@ -31,17 +31,17 @@ class RawCodec(GeneralCodec):
         """Join the bytes of all arrays; zeros keep their sign whether ``strict`` or not."""
         return super().encode_bundle(arrays, strict=True, base=base, base_use=base_use)
 
-    def decompressor(self, data: bytes, size: int) -> Decompressor:
+    def decompressor(self, data: bytes | memoryview, size: int) -> Decompressor:
         """Read ``data`` piece by piece."""
         return _Slices(data)
 
 
 class _Slices:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, data: bytes | memoryview) -> None:
+        self._data = memoryview(data)
         self._at = 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> memoryview:
         piece = self._data[self._at : self._at + size]
         self._at += len(piece)
         return piece

@@ -82,6 +82,14 @@ class ElementStage(Protocol):
             If ``to_codes`` cannot have returned a code.
         """
 
+    def from_joined_codes(
+        self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None
+    ) -> Array:
+        """Return the weights of several arrays' codes, one array after the other.
+
+        ``near`` is what the receiver holds at all places, if codes stand for differences to it.
+        """
+
 
 def side_shapes(stage: ElementStage, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Return the shapes of what side numbers are kept for: each array, or all of them as one."""

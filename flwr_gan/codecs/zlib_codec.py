@@ -20,7 +20,7 @@ class ZlibCodec(GeneralCodec):
         """Return the zlib stream of ``data``."""
         return zlib.compress(data, self.level)
 
-    def decompressor(self, data: bytes, size: int) -> Decompressor:
+    def decompressor(self, data: bytes | memoryview, size: int) -> Decompressor:
         """Open a zlib stream."""
         return SteppedDecompressor(_ZlibStep(), data, name="zlib")
 

@@ -32,13 +32,13 @@ class ZstdCodec(GeneralCodec):
     def _limits(self, size: int) -> dict[str, int]:
         return {"window_log": _LARGEST_WINDOW.bit_length() - 1} if size > _LARGEST_WINDOW else {}
 
-    def decompressor(self, data: bytes, size: int) -> Decompressor:
+    def decompressor(self, data: bytes | memoryview, size: int) -> Decompressor:
         """Open a frame whose window may not exceed what ``size`` bytes can need."""
         return _ZstdStream(data, size)
 
 
 class _ZstdStream:
-    def __init__(self, data: bytes, size: int) -> None:
+    def __init__(self, data: bytes | memoryview, size: int) -> None:
         import zstandard
 
         # A compressor rounds its window up to a power of two, and a frame that declares its

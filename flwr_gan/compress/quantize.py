@@ -5,6 +5,7 @@ in the place of the printed 2**bits - 1, whose codes take a bit more for the sig
 prints for k bits is ``int(k + 1)`` here.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from flwr_gan.compress.groups import (
     read_granularity,
 )
 from flwr_gan.compress.settings import one_of, unknown_settings, unreadable
-from flwr_gan.compress.stage import SMALLEST, Coded, Stage, finite_only, survivors
+from flwr_gan.compress.stage import SMALLEST, Coded, Stage, as_float32, finite_only, survivors
 from flwr_gan.errors import CodecError
 
 BITS = (8, 7, 6, 5, 4, 3, 2)
@@ -94,6 +95,27 @@ class QuantizeStage(GroupedStage):
         if places.base is not None:
             exact = exact + places.base
         return survivors(exact, scales)
+
+    def from_joined_codes(
+        self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None
+    ) -> Array:
+        """Return what ``from_codes`` does array by array, with all arrays in one computation."""
+        if any(len(side) != 1 for side in sides):
+            return super().from_joined_codes(codes, places, sides, near)
+        self.check_codes(codes)
+        exact = codes.astype(np.float64)
+        start = 0
+        for at, side in zip(places, sides, strict=True):
+            part = exact[start : start + len(at.positions)]
+            part *= np.float64(side[0])
+            start += len(part)
+        if near is not None:
+            exact += near
+        weights = as_float32(exact)
+        if weights.all():
+            return weights
+        counts = [len(at.positions) for at in places]
+        return survivors(exact, np.repeat(np.concatenate(sides).astype(np.float64), counts))
 
     def error_bound(self, coded: Coded) -> Array:
         """Return ``s / 2`` for each survivor, with room for one rounding to float32."""

@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -110,9 +111,29 @@ class Stage(ABC):
 
     def from_codes(self, codes: Array, places: Places, side: Array) -> Array:
         """Return the float32 weights of these codes, or raise ``PayloadError``."""
+        self.check_codes(codes)
+        return self.decoded(codes, places, side)
+
+    def check_codes(self, codes: Array) -> None:
+        """Raise ``PayloadError`` if ``to_codes`` cannot have returned a code."""
         if len(codes) and not (self.lowest <= codes.min() and codes.max() <= self.highest):
             raise PayloadError(f"{self.spec}: a code is out of range")
-        return self.decoded(codes, places, side)
+
+    def from_joined_codes(
+        self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None
+    ) -> Array:
+        """Return the weights of several arrays' codes, one array after the other.
+
+        ``near`` is what the receiver holds at all places, if codes stand for differences to it.
+        """
+        weights = np.empty(len(codes), np.float32)
+        start = 0
+        for at, side in zip(places, sides, strict=True):
+            part = slice(start, start + len(at.positions))
+            known = at if near is None else replace(at, base=near[part])
+            weights[part] = self.from_codes(codes[part], known, side)
+            start = part.stop
+        return weights
 
     def error_bound(self, coded: Coded) -> Array:
         """Return the largest possible error of each survivor, float64.
@@ -185,8 +206,15 @@ def finite_only(values: Array, spec: str) -> None:
 
 def check_scales(side: Array, spec: str) -> None:
     """Raise ``PayloadError`` if a scale is negative or not finite."""
-    if not (np.isfinite(side).all() and (side >= 0).all()):
+    # NaN is neither, and is what the least of several numbers is if one is NaN.
+    if len(side) and not (side.min() >= 0 and side.max() < np.inf):
         raise PayloadError(f"{spec}: a scale is negative or not finite")
+
+
+def as_float32(exact: Array) -> Array:
+    """Return float64 weights as float32, limited to what is finite."""
+    weights: Array = exact.clip(-_LARGEST, _LARGEST).astype(np.float32)
+    return weights
 
 
 def survivors(exact: Array, scales: Array) -> Array:
@@ -195,7 +223,7 @@ def survivors(exact: Array, scales: Array) -> Array:
     What would be zero becomes ``2**-24`` of its scale (one for all, or one for each), and at least
     2**-149, so that it stays in the mask.
     """
-    weights: Array = np.clip(exact, -_LARGEST, _LARGEST).astype(np.float32)
+    weights = as_float32(exact)
     zero = weights == 0
     if zero.any():
         least = np.maximum((scales * _ZERO_FRACTION).astype(np.float32), np.float32(SMALLEST))

@@ -11,13 +11,16 @@ import numpy as np
 from flwr.app import RecordDict
 
 from flwr_gan.codecs import get_codec
+from flwr_gan.codecs.arrays import Array
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.flower.memory import Remembered, ServerMemory, name_of
 from flwr_gan.flower.notes import ReplyNote, put_note, reply_order, take_note
-from flwr_gan.flower.records import Arrays, copy_content, message_bytes, payload_record
+from flwr_gan.flower.records import Arrays, copy_content, payload_record
 from flwr_gan.flower.reply import CodedReply
+from flwr_gan.flower.transport import message_bytes
 from flwr_gan.wire import (
     Base,
+    PayloadInfo,
     Template,
     decode_payload,
     describe_payload,
@@ -47,6 +50,16 @@ class Broadcast:
         """The base, taken apart once for all replies that lean on it."""
         return Base(self.base)
 
+    @cached_property
+    def info(self) -> PayloadInfo:
+        """What the payload's header says."""
+        return describe_payload(self.payload)
+
+    @cached_property
+    def counts(self) -> tuple[int, int]:
+        """The number of parameters and of those that are not zero."""
+        return _counts(self.base)
+
 
 @dataclass
 class Entry:
@@ -55,7 +68,7 @@ class Entry:
     node: int
     row: MessageRow
     twins: dict[str, MessageRow]
-    content: RecordDict
+    content: RecordDict | None = None
 
     def set_client(self, partition: int) -> None:
         """Name the client, once it is known."""
@@ -186,33 +199,49 @@ class Exchange:
         `broadcasts` gives, for each record of arrays in `content`, what it carries and whether it
         was encoded for this message.
         """
-        entry = self.carried("down", node, content)
+        entry = self.carried("down", node, message_bytes(content))
         for spec, row in {self.codec: entry.row, **entry.twins}.items():
             row.encode_s = 0.0
-            changed = copy_content(content)
+            own = row is entry.row
+            changed = RecordDict() if own else copy_content(content)
             for name, (broadcast, encoded_now) in broadcasts.items():
-                payload, seconds = broadcast.payload, broadcast.encode_s
-                if row is not entry.row:
+                info, seconds = broadcast.info, broadcast.encode_s
+                if not own:
                     payload, seconds = broadcast.others[spec]
-                _count(row, payload, *_sizes(broadcast.base))
+                    info = describe_payload(payload)
+                    changed.array_records[name] = payload_record(payload)
+                _count(row, info, *broadcast.counts)
                 row.encode_s += seconds if encoded_now else 0.0
-                changed.array_records[name] = payload_record(payload)
-            if row is not entry.row:
+            if not own:
                 take_note(changed)
                 put_note(changed, reply_order(spec, feedback=self.feedback))
                 row.message_bytes = message_bytes(changed)
         held = {name: broadcast for name, (broadcast, _) in broadcasts.items()}
         self._sent[node] = (entry, held)
 
-    def answered(self, node: int, note: object, content: RecordDict) -> Entry:
+    def answered(
+        self, node: int, note: object, weight: int, *, content: RecordDict | None = None
+    ) -> Entry:
         """Enter a reply into the ledger and learn from its note.
+
+        Parameters
+        ----------
+        node : int
+            The sender.
+        note : object
+            What its mod says.
+        weight : int
+            Bytes of the reply in transport.
+        content : RecordDict, optional
+            What it carries, needed where other codecs are compared.
 
         Raises
         ------
         PayloadError
             When the note is malformed or missing.
         """
-        entry = self.carried("up", node, content)
+        entry = self.carried("up", node, weight)
+        entry.content = content
         if note is None:
             raise PayloadError("the reply carries no note: list compression_mod in the mods")
         learnt = ReplyNote.from_bytes(note)
@@ -254,14 +283,17 @@ class Exchange:
             Name of the record of arrays, where a message carries several.
         """
         held = self._held(node, record)
-        if expected is None and held is not None:
-            expected = _announced(payload, held.template)
-        limit = INIT_MAX_BYTES if expected is None else expected.nbytes
         base = held.known_base if held is not None and held.base else None
-        return CodedReply(payload, expected, base, limit)
+        if expected is not None:
+            return CodedReply(payload, expected, base, expected.nbytes)
+        if held is None:
+            return CodedReply(payload, None, base, INIT_MAX_BYTES)
+        return CodedReply(payload, held.template, base, held.template.nbytes).with_float_types()
 
-    def check(self, entry: Entry, reply: CodedReply, *, record: str = "") -> None:
+    def check(self, entry: Entry, reply: CodedReply, *, record: str = "") -> Array | None:
         """Decode a reply once, fill in its row, and refuse what must not be aggregated.
+
+        Returns its survivors where they are all that it holds, see ``CodedReply.survivors``.
 
         Raises
         ------
@@ -270,31 +302,32 @@ class Exchange:
         """
         row = entry.row
         try:
-            (parameters, nonzero), seconds = _timed(reply.check)
+            (*counts, survivors), seconds = _timed(reply.check)
         except PayloadError:
             row.payload_bytes += len(reply.payload)  # these bytes travelled; nothing else counts
             raise
         row.decode_s = seconds if math.isnan(row.decode_s) else row.decode_s + seconds
-        _count(row, reply.payload, parameters, nonzero)
+        _count(row, reply.info, *counts)
         if entry.twins:
             self._compare(entry, reply.arrays(), record)
+        return survivors
 
     def carried(
-        self, direction: Direction, node: int, content: RecordDict, *, kind: Kind | None = None
+        self, direction: Direction, node: int, weight: int, *, kind: Kind | None = None
     ) -> Entry:
-        """Enter a message into the ledger with its weight in transport, and return its entry."""
+        """Enter a message into the ledger with its bytes in transport, and return its entry."""
         row = MessageRow(
             round=self.round,
             client=self.partitions.get(node, -1),
             direction=direction,
             kind=self.kind if kind is None else kind,
             codec=self.codec,
-            message_bytes=message_bytes(content),
+            message_bytes=weight,
         )
         twins = {
             spec: ledger.add(replace(row, codec=spec)) for spec, ledger in self.also_ledgers.items()
         }
-        return Entry(node, self.ledger.add(row), twins, content)
+        return Entry(node, self.ledger.add(row), twins)
 
     def _held(self, node: int, record: str) -> Broadcast | None:
         return base_for(self._sent[node][1], record) if node in self._sent else None
@@ -309,8 +342,8 @@ class Exchange:
             payload, row.encode_s = _timed(encode)
             decode = partial(decode_payload, payload, template=template, base=base)
             _, row.decode_s = _timed(decode)
-            _count(row, payload, *_sizes(arrays))
-            changed = copy_content(entry.content)
+            _count(row, describe_payload(payload), *_counts(arrays))
+            changed = copy_content(entry.content or RecordDict())
             for name in changed.array_records:
                 if name == record or not record:
                     changed.array_records[name] = payload_record(payload)
@@ -349,23 +382,6 @@ def _usable(base: Arrays | None, arrays: Arrays) -> Arrays | None:
     return base if same else None
 
 
-def _announced(payload: bytes, held: Template) -> Template:
-    """Return the template that a reply announces, if it differs from `held` in float types alone.
-
-    Server-side optimisers broadcast float64 and get float32 back.
-    """
-    try:
-        announced = describe_payload(payload).template
-    except PayloadError:
-        return held  # decoding says what is wrong
-    if announced is None or announced.names != held.names:
-        return held
-    pairs = zip(announced.specs, held.specs, strict=True)
-    if all(a.shape == b.shape and a.dtype.kind == b.dtype.kind for a, b in pairs):
-        return announced
-    return held
-
-
 Result = TypeVar("Result")
 
 
@@ -375,19 +391,19 @@ def _timed(call: Callable[[], Result]) -> tuple[Result, float]:
     return result, time.perf_counter() - started
 
 
-def _sizes(arrays: Arrays) -> tuple[int, int]:
+def _counts(arrays: Arrays) -> tuple[int, int]:
     """Return the number of parameters and of those that are not zero."""
-    nonzero = sum(int(np.count_nonzero(array)) for array in arrays.values())
+    nonzero = sum(int(np.count_nonzero(array != 0)) for array in arrays.values())
     return sum(array.size for array in arrays.values()), nonzero
 
 
-def _count(row: MessageRow, payload: bytes, parameters: int, nonzero: int) -> None:
-    info = describe_payload(payload)
+def _count(row: MessageRow, info: PayloadInfo, parameters: int, nonzero: int) -> None:
+    sizes = info.sizes
     if row.codec.startswith("auto") and info.codec_label not in row.codec:
         row.codec = f"{row.codec} > {info.codec_label}"  # what was chosen
     row.parameters += parameters
     row.nonzero += nonzero
     row.dense_bytes += 4 * parameters
-    row.payload_bytes += len(payload)
-    row.mask_bytes += info.sizes.mask_bytes
-    row.value_bytes += info.sizes.value_bytes
+    row.payload_bytes += sizes.header_bytes + sizes.mask_bytes + sizes.value_bytes
+    row.mask_bytes += sizes.mask_bytes
+    row.value_bytes += sizes.value_bytes

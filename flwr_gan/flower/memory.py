@@ -138,7 +138,7 @@ class ClientMemory:
             template = self._template(record) if held is None else Template.of(held)
         if template is None or (held is None and info.base_need != "none"):
             raise PayloadError(f"{UNKNOWN_BASE}: this node holds no earlier broadcast")
-        arrays = decode_payload(payload, template=template, base=held)
+        arrays = decode_payload(info, template=template, base=held)
         if self.values:
             self._save("held", record, arrays)
         else:

@@ -24,6 +24,7 @@ from flwr_gan.flower.records import (
     record_to_arrays,
 )
 from flwr_gan.flower.sampling import OrderedGrid, seeded_global_random
+from flwr_gan.flower.transport import message_bytes
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire.ledger import Kind, Ledger
 
@@ -134,7 +135,8 @@ class CompressedMessageStrategy(Strategy):
         """Ask the mods of new nodes for their partition; the question is counted too."""
         query = RecordDict()
         put_note(query, QUERY)
-        asked = {node: self.exchange.carried("down", node, query, kind="init") for node in nodes}
+        weight = message_bytes(query)
+        asked = {node: self.exchange.carried("down", node, weight, kind="init") for node in nodes}
         questions = [Message(copy_content(query), node, MessageType.TRAIN) for node in nodes]
         for reply in grid.send_and_receive(questions) if questions else ():
             node = reply.metadata.src_node_id
@@ -143,7 +145,7 @@ class CompressedMessageStrategy(Strategy):
             partition = partition_in(peek_note(reply.content))
             self.exchange.learn(node, partition)
             asked[node].set_client(partition)
-            self.exchange.carried("up", node, reply.content, kind="init")
+            self.exchange.carried("up", node, message_bytes(reply.content), kind="init")
 
     def _encode(self, message: Message) -> Message:
         content = copy_content(message.content)
@@ -176,7 +178,7 @@ class CompressedMessageStrategy(Strategy):
         node = reply.metadata.src_node_id
         content = copy_content(reply.content)
         try:
-            entry = self.exchange.answered(node, take_note(content), reply.content)
+            entry = self.exchange.answered(node, take_note(content), message_bytes(reply.content))
             for name, record in content.array_records.items():
                 coded = self.exchange.reply(node, payload_of(record), record=name)
                 self.exchange.check(entry, coded, record=name)

@@ -20,7 +20,7 @@ from flwr_gan.flower.records import (
     copy_content,
     payload_of,
     payload_record,
-    record_to_arrays,
+    view_arrays,
 )
 
 
@@ -70,7 +70,7 @@ def compression_mod(message: Message, context: Context, call_next: ClientAppCall
     started = time.perf_counter()
     answer = copy_content(reply.content)
     for name, record in answer.array_records.items():
-        arrays, base = record_to_arrays(record), base_for(held, name)
+        arrays, base = view_arrays(record), base_for(held, name)
         if feedback:
             before = memory.residual(name)
             payload, residual = encode_reply_with_feedback(arrays, before, codec=codec, base=base)

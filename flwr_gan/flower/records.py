@@ -1,28 +1,25 @@
-"""Between Flower's records and named numpy arrays, and what a message weighs in transport."""
+"""Between Flower's records and named numpy arrays."""
 
+import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common import Parameters, bytes_to_ndarray, ndarray_to_bytes
-from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 
+from flwr_gan.codecs.arrays import ArraySpec
 from flwr_gan.errors import PayloadError
+from flwr_gan.flower.transport import message_bytes as message_bytes
+from flwr_gan.wire import Base
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 PAYLOAD_STYPE = "flwr_gan.payload"
+_NPY_MAGIC = b"\x93NUMPY\x01\x00"
 EMPTY_KEY = "_empty"  # Flower's key of the placeholder in a record without arrays
-
-
-def message_bytes(content: RecordDict) -> int:
-    """Return the bytes that Flower's transport stores for a message with this content.
-
-    The sum of the lengths of the deflated objects: the content and all that is nested in it,
-    equal objects once.
-    """
-    return sum(len(item.deflate()) for item in get_all_nested_objects(content).values())
 
 
 def record_to_arrays(record: ArrayRecord) -> dict[str, np.ndarray[Any, Any]]:
@@ -36,11 +33,34 @@ def record_to_arrays(record: ArrayRecord) -> dict[str, np.ndarray[Any, Any]]:
     return {key: array.numpy() for key, array in record.items() if key != EMPTY_KEY}
 
 
+def view_arrays(record: ArrayRecord) -> dict[str, np.ndarray[Any, Any]]:
+    """Return what ``record_to_arrays`` does, not to be written to: views of the record's bytes."""
+    return {key: _view(array) for key, array in record.items() if key != EMPTY_KEY}
+
+
+def _view(array: Array) -> np.ndarray[Any, Any]:
+    """Return an array as a view of its bytes, as a copy where it must be."""
+    data = array.data
+    if array.stype != "numpy.ndarray" or not data.startswith(_NPY_MAGIC):
+        return array.numpy()
+    start = len(_NPY_MAGIC) + 2 + int.from_bytes(data[8:10], "little")
+    shape, fortran_order, dtype = _read_npy_header(data[:start])
+    size = math.prod(shape) * dtype.itemsize
+    if fortran_order or dtype.hasobject or not size or len(data) != start + size:
+        return array.numpy()
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
 def arrays_to_record(arrays: Arrays) -> ArrayRecord:
     """Return the plain record of named arrays; no array gives Flower's placeholder."""
     if not arrays:
         return ArrayRecord({EMPTY_KEY: Array(dtype="", shape=(), stype="numpy.ndarray", data=b"")})
-    return ArrayRecord({key: Array(np.ascontiguousarray(a)) for key, a in arrays.items()})
+    return ArrayRecord({key: _array(np.ascontiguousarray(a)) for key, a in arrays.items()})
+
+
+def _array(array: np.ndarray[Any, Any]) -> Array:
+    dtype, shape = str(array.dtype), tuple(array.shape)
+    return Array(dtype=dtype, shape=shape, stype="numpy.ndarray", data=npy_bytes(array))
 
 
 def payload_record(payload: bytes) -> ArrayRecord:
@@ -67,7 +87,55 @@ def payload_of(record: ArrayRecord) -> bytes:
 
 def arrays_to_parameters(arrays: Iterable[np.ndarray[Any, Any]]) -> Parameters:
     """Return Flower's legacy parameters."""
-    return Parameters([ndarray_to_bytes(array) for array in arrays], "numpy.ndarray")
+    return Parameters([npy_bytes(array) for array in arrays], "numpy.ndarray")
+
+
+def npy_bytes(array: np.ndarray[Any, Any]) -> bytes:
+    """Return what ``numpy.save`` writes, with one copy of the array where it makes several."""
+    if not array.flags.c_contiguous or array.dtype.hasobject:
+        return ndarray_to_bytes(array)
+    return b"".join((_npy_header(array.dtype.str, array.shape), array.data))
+
+
+def scattered_parameters(base: Base, survivors: np.ndarray[Any, Any]) -> Parameters:
+    """Return legacy parameters with values at a base's survivors and zeros elsewhere."""
+    parts = base.split(survivors)
+    layers = zip(base.template.specs, base.arrays.positions, parts, strict=True)
+    return Parameters([scattered_npy(*layer) for layer in layers], "numpy.ndarray")
+
+
+def scattered_npy(
+    spec: ArraySpec, positions: np.ndarray[Any, Any], values: np.ndarray[Any, Any]
+) -> bytes:
+    """Return ``npy_bytes`` of an array with values at these positions and zeros elsewhere.
+
+    No array is made and copied: the values go to their places in the bytes.
+    """
+    header = _npy_header(spec.dtype.str, spec.shape)
+    # Nobody else holds these bytes, so that the buffer hands out themselves and no copy.
+    buffer = BytesIO(bytes(len(header) + spec.nbytes))
+    with buffer.getbuffer() as view:
+        view[: len(header)] = header
+        if len(positions):
+            flat = np.frombuffer(view, spec.dtype, offset=len(header))
+            flat[positions] = values
+            del flat  # it holds the view
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=256)
+def _read_npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    reader = BytesIO(header)
+    np.lib.format.read_magic(reader)
+    return np.lib.format.read_array_header_1_0(reader)
+
+
+@lru_cache(maxsize=256)
+def _npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
+    header = BytesIO()
+    fields = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, fields)
+    return header.getvalue()
 
 
 def payload_parameters(payload: bytes) -> Parameters:

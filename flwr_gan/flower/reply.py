@@ -1,13 +1,23 @@
 """A reply on the server: a payload that is decoded when it is looked at, and never kept decoded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from flwr.common import Parameters
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.records import Arrays
-from flwr_gan.wire import Base, Template, decode_payload, decode_survivors, has_base_mask
+from flwr_gan.flower.records import Arrays, arrays_to_parameters, scattered_parameters
+from flwr_gan.wire import (
+    Base,
+    PayloadInfo,
+    Template,
+    decode_payload,
+    decode_survivors,
+    describe_payload,
+    has_base_mask,
+)
 
 
 @dataclass(frozen=True)
@@ -31,28 +41,66 @@ class CodedReply:
     base: Base | None
     max_bytes: int
 
+    @cached_property
+    def info(self) -> PayloadInfo:
+        """What the header says, read and its checksum compared once; or ``PayloadError``."""
+        return describe_payload(self.payload)
+
+    def with_float_types(self) -> "CodedReply":
+        """Return the reply, expecting what it announces where that differs in float types alone.
+
+        Server-side optimisers broadcast float64 and get float32 back.
+        """
+        try:
+            announced, held = self.info.template, self.expected
+        except PayloadError:
+            return self  # decoding says what is wrong
+        if announced is None or held is None or announced.names != held.names:
+            return self
+        pairs = zip(announced.specs, held.specs, strict=True)
+        if not all(a.shape == b.shape and a.dtype.kind == b.dtype.kind for a, b in pairs):
+            return self
+        return replace(self, expected=announced, max_bytes=announced.nbytes)
+
     def arrays(self) -> Arrays:
         """Return the decoded arrays, or raise ``PayloadError``."""
         return decode_payload(
-            self.payload, template=self.expected, base=self.base, max_bytes=self.max_bytes
+            self.info, template=self.expected, base=self.base, max_bytes=self.max_bytes
         )
 
-    @property
+    def parameters(self) -> Parameters:
+        """Return the decoded arrays as Flower's legacy parameters, or raise ``PayloadError``."""
+        survivors = self.survivors()
+        if survivors is None or self.base is None:
+            return arrays_to_parameters(self.arrays().values())
+        return scattered_parameters(self.base, survivors)
+
+    @cached_property
     def has_base_mask(self) -> bool:
         """True if the reply is new values for the base's survivors and nothing else."""
         if self.base is None or self.expected is None:
             return False
         same = self.expected.hash == self.base.template.hash
-        return same and has_base_mask(self.payload, base=self.base)
+        return same and has_base_mask(self.info, base=self.base)
 
-    def survivors(self) -> list[Array] | None:
-        """Return each array's values at the base's survivors, if ``has_base_mask``, else None."""
+    def survivors(self) -> Array | None:
+        """Return the values at the base's survivors, if ``has_base_mask``, else None.
+
+        Those of the first array come first; ``base.split`` divides them.
+        """
         if self.base is None or not self.has_base_mask:
             return None
-        return decode_survivors(self.payload, base=self.base)
+        return decode_survivors(self.info, base=self.base)
 
-    def check(self) -> tuple[int, int]:
-        """Decode once; return the number of parameters and of those that are not zero.
+    def check(self) -> tuple[int, int, Array | None]:
+        """Decode once.
+
+        Returns
+        -------
+        parameters, nonzero : int
+            How many there are, and how many of them are not zero.
+        survivors : numpy.ndarray or None
+            As of ``survivors``.
 
         Raises
         ------
@@ -61,12 +109,20 @@ class CodedReply:
         """
         survivors = self.survivors()
         if survivors is not None and self.base is not None:
-            named: Arrays = dict(zip(self.base.template.names, survivors, strict=True))
-            parameters = self.base.template.parameters
-        else:
-            named = self.arrays()
-            parameters = sum(array.size for array in named.values())
-        for name, array in named.items():
-            if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
-                raise PayloadError(f"array {name} holds values that are not finite")
-        return parameters, sum(int(np.count_nonzero(array)) for array in named.values())
+            if not np.isfinite(survivors).all():
+                parts = self.base.split(survivors)
+                _refuse_not_finite(dict(zip(self.base.template.names, parts, strict=True)))
+            # Looking for what is not zero in bools is several times faster than in floats.
+            nonzero = int(np.count_nonzero(survivors != 0))
+            return self.base.template.parameters, nonzero, survivors
+        named = self.arrays()
+        _refuse_not_finite(named)
+        parameters = sum(array.size for array in named.values())
+        nonzero = sum(int(np.count_nonzero(array != 0)) for array in named.values())
+        return parameters, nonzero, None
+
+
+def _refuse_not_finite(named: Arrays) -> None:
+    for name, array in named.items():
+        if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
+            raise PayloadError(f"array {name} holds values that are not finite")

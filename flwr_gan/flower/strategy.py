@@ -34,18 +34,18 @@ from flwr.server.strategy import Strategy
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.exchange import Exchange
+from flwr_gan.flower.exchange import Entry, Exchange
 from flwr_gan.flower.notes import NOTE, QUERY, partition_in
 from flwr_gan.flower.records import (
     PAYLOAD_STYPE,
     Arrays,
-    arrays_to_parameters,
     named_parameters,
     parameters_payload,
     payload_parameters,
 )
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.sampling import OrderedClientManager
+from flwr_gan.flower.transport import fit_reply_bytes, message_bytes
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template
 from flwr_gan.wire.ledger import Ledger
@@ -76,7 +76,7 @@ class CodedFitRes(FitRes):
     @property
     def parameters(self) -> Parameters:
         """The decoded parameters, or those that a strategy has put in their place."""
-        return self._replaced or arrays_to_parameters(self.arrays().values())
+        return self._replaced or self.coded.parameters()
 
     @parameters.setter
     def parameters(self, value: Parameters) -> None:
@@ -105,7 +105,10 @@ class CompressedStrategy(Strategy):
     inner : flwr.server.strategy.Strategy
         The strategy to wrap. When it has a method ``reply_template() -> Template``, replies must
         match that instead of what was broadcast. Where its ``accepts_unchanged`` is true, a reply
-        with the metric ``unchanged`` holds no arrays.
+        with the metric ``unchanged`` holds no arrays. Where it has ``watch_replies(num_examples)``,
+        that is called with the samples of all replies before they are checked, and what it returns
+        with ``(reply, survivors, num_examples)`` of each that is sound, so that it need not decode
+        them a second time.
     codec : str
         Codec spec for both directions.
     seed : int
@@ -177,14 +180,14 @@ class CompressedStrategy(Strategy):
         node = int(client.cid)
         self._partitions_of([client])
         ins = GetParametersIns({NOTE: self.exchange.note})
-        self.exchange.carried("down", node, getparametersins_to_recorddict(ins))
+        self.exchange.carried("down", node, message_bytes(getparametersins_to_recorddict(ins)))
         result = client.get_parameters(ins, None, 0)
         content = getparametersres_to_recorddict(result, keep_input=True)
-        entry = self.exchange.carried("up", node, content)
+        entry = self.exchange.carried("up", node, message_bytes(content))
         payload = parameters_payload(result.parameters)
         coded = self.exchange.reply(node, payload)
         self.exchange.check(entry, coded)
-        return arrays_to_parameters(coded.arrays().values())
+        return coded.parameters()
 
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
@@ -204,19 +207,22 @@ class CompressedStrategy(Strategy):
         good: list[tuple[ClientProxy, FitRes]] = []
         bad: Failures = list(failures)
         expected = getattr(self.inner, "reply_template", lambda: None)()
+        watch = getattr(self.inner, "watch_replies", None)
+        show = watch and watch(sum(result.num_examples for _, result in results))
         self.latest = []
         for client, result in sorted(results, key=_place):
             node = int(client.cid)
             try:
-                content = fitres_to_recorddict(result, keep_input=True)
-                entry = self.exchange.answered(node, result.metrics.pop(NOTE, None), content)
+                entry = self._answered(node, result)
                 payload = parameters_payload(result.parameters)
                 silent = self._says_unchanged(result)
                 reply = self.exchange.reply(node, payload, _NOTHING if silent else expected)
-                self.exchange.check(entry, reply)
+                survivors = self.exchange.check(entry, reply)
             except PayloadError as error:
                 bad.append(error)
             else:
+                if show is not None:
+                    show(reply, survivors, result.num_examples)
                 coded = CodedFitRes(result, reply, entry.row.client)
                 good.append((client, coded))
                 if silent:
@@ -246,7 +252,8 @@ class CompressedStrategy(Strategy):
         for client, result in sorted(results, key=_place):
             content = evaluateres_to_recorddict(result)
             try:
-                self.exchange.answered(int(client.cid), result.metrics.pop(NOTE, None), content)
+                note = result.metrics.pop(NOTE, None)
+                self.exchange.answered(int(client.cid), note, message_bytes(content))
                 if not np.isfinite(result.loss):
                     raise PayloadError("the reported loss is not finite")
             except PayloadError as error:
@@ -281,6 +288,12 @@ class CompressedStrategy(Strategy):
             coded.append((client, out))
         return coded
 
+    def _answered(self, node: int, result: FitRes) -> Entry:
+        """Enter a training reply; its records are made only for codecs to be compared on them."""
+        weight, exchange = fit_reply_bytes(result), self.exchange
+        content = fitres_to_recorddict(result, keep_input=True) if exchange.also_codecs else None
+        return exchange.answered(node, result.metrics.pop(NOTE, None), weight, content=content)
+
     def _says_unchanged(self, result: FitRes) -> bool:
         """Tell whether a reply says that there is nothing new, to a strategy that allows it."""
         allowed = getattr(self.inner, "accepts_unchanged", False)
@@ -311,7 +324,7 @@ class CompressedStrategy(Strategy):
     def _ask(self, client: ClientProxy, node: int) -> int:
         ins = GetPropertiesIns({NOTE: QUERY})
         question = getpropertiesins_to_recorddict(ins)
-        asked = self.exchange.carried("down", node, question, kind="init")
+        asked = self.exchange.carried("down", node, message_bytes(question), kind="init")
         try:
             result = client.get_properties(ins, None, self.exchange.round)
             partition = int(str(result.properties["partition-id"]))
@@ -319,9 +332,8 @@ class CompressedStrategy(Strategy):
             log.info("node %d does not tell its partition: %s", node, error)
             return -1
         asked.set_client(partition)
-        answer = self.exchange.carried(
-            "up", node, getpropertiesres_to_recorddict(result), kind="init"
-        )
+        weight = message_bytes(getpropertiesres_to_recorddict(result))
+        answer = self.exchange.carried("up", node, weight, kind="init")
         answer.set_client(partition)
         return partition
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.base import BaseNeed
 from flwr_gan.codecs.sparse.parts import KnownBase
@@ -24,6 +26,10 @@ class Base:
         self.template = Template.of(arrays)
         self.arrays = KnownBase(arrays.values())
         self._names: dict[BaseNeed, bytes] = {}
+
+    def split(self, values: Array) -> list[Array]:
+        """Return each array's part of one value for each survivor, array after array."""
+        return np.split(values, self.arrays.ends[:-1]) if self.arrays.ends else []
 
     def name(self, need: BaseNeed) -> bytes:
         """Return the hash that names the base in a payload which needs so much of it."""

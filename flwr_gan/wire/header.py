@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from flwr_gan.codecs.base import BaseNeed, Body, Codec
 from flwr_gan.codecs.varint import ByteReader, write_varint
@@ -109,8 +110,8 @@ def write_payload(
         coded += _template_field(template)
     elif not base_name:
         coded += template.hash
-    coded += base_name + write_varint(len(body.mask)) + body.mask + body.values
-    return seal(bytes(coded))
+    coded += base_name + write_varint(len(body.mask))
+    return seal(bytes(coded), body.mask, body.values)
 
 
 def _template_field(template: Template) -> bytes:
@@ -141,9 +142,12 @@ def embed_template(payload: bytes, template: Template | None) -> bytes:
     return seal(bytes(front) + _template_field(template) + rest)
 
 
-def seal(data: bytes) -> bytes:
-    """Return ``data`` with its CRC-32 behind it, 4 bytes, little-endian."""
-    return data + zlib.crc32(data).to_bytes(_CRC_BYTES, "little")
+def seal(*parts: bytes | memoryview) -> bytes:
+    """Return the parts, joined, with their CRC-32 behind them, 4 bytes, little-endian."""
+    checksum = 0
+    for part in parts:
+        checksum = zlib.crc32(part, checksum)
+    return b"".join((*parts, checksum.to_bytes(_CRC_BYTES, "little")))
 
 
 def describe_payload(payload: bytes) -> PayloadInfo:
@@ -176,8 +180,8 @@ def describe_payload(payload: bytes) -> PayloadInfo:
         raise PayloadError(f"payload has flags {flags:#04x}, which this version does not know")
     coding = reader.byte()
     count = coding >> _STAGES_SHIFT
-    stages = [(reader.byte(), reader.varint(limit=MAX_PARAMETER)) for _ in range(count)]
-    codec = from_wire(coding & ((1 << _STAGES_SHIFT) - 1), stages)
+    stages = tuple((reader.byte(), reader.varint(limit=MAX_PARAMETER)) for _ in range(count))
+    codec = _codec(coding & ((1 << _STAGES_SHIFT) - 1), stages)
     template_at = len(data) - reader.left
     need = _BASE_NEEDS[need_number]
     template = template_hash = None
@@ -188,7 +192,7 @@ def describe_payload(payload: bytes) -> PayloadInfo:
         template_hash = bytes(reader.take(HASH_BYTES))
     base_name = None if need == "none" else bytes(reader.take(BASE_HASH_BYTES))
     mask = bytes(reader.take(reader.varint(limit=reader.left)))
-    values = bytes(reader.rest())
+    values = reader.rest()  # not a copy: what is read of a payload may be kept beside it
     header = len(payload) - len(mask) - len(values)
     return PayloadInfo(
         codec=codec,
@@ -201,3 +205,9 @@ def describe_payload(payload: bytes) -> PayloadInfo:
         body=Body(mask, values, need),
         template_at=template_at,
     )
+
+
+@lru_cache(maxsize=64)
+def _codec(codec_id: int, stages: tuple[tuple[int, int], ...]) -> Codec:
+    """Return the codec that a header names; a server reads the same header again and again."""
+    return from_wire(codec_id, stages)

@@ -84,7 +84,7 @@ def payload_sizes(payload: bytes) -> PayloadSizes:
 
 
 def decode_payload(
-    payload: bytes,
+    payload: bytes | PayloadInfo,
     *,
     template: Template | None = None,
     base: Base | Mapping[str, Array] | None = None,
@@ -94,8 +94,9 @@ def decode_payload(
 
     Parameters
     ----------
-    payload : bytes
-        What ``encode_payload`` returned, or anything else: nothing in it is trusted.
+    payload : bytes or PayloadInfo
+        What ``encode_payload`` returned, or anything else: nothing in it is trusted. Who looks at
+        it several times hands in what ``describe_payload`` has read of it.
     template : Template, optional
         What the arrays must be; needed where the payload has its hash alone.
     base : Base or mapping of str to numpy.ndarray, optional
@@ -109,7 +110,7 @@ def decode_payload(
         If the payload cannot be decoded, whatever the reason. Where it leans on a base that was
         not given, or on another one, the message has the word ``unknown_base``.
     """
-    info = describe_payload(payload)
+    info = _described(payload)
     if template and info.template_hash and template.hash != info.template_hash:
         raise PayloadError("payload is of arrays with other names, shapes or dtypes than expected")
     known = template or info.template
@@ -127,7 +128,7 @@ def decode_payload(
     return dict(zip(known.names, decoded, strict=True))
 
 
-def has_base_mask(payload: bytes, *, base: Base) -> bool:
+def has_base_mask(payload: bytes | PayloadInfo, *, base: Base) -> bool:
     """Return True if a payload is the values of a base's survivors and nothing else.
 
     So it is with the codec ``sparse``, a stage of single weights before it or not, where all
@@ -138,28 +139,32 @@ def has_base_mask(payload: bytes, *, base: Base) -> bool:
     PayloadError
         If the payload is damaged.
     """
-    return _survivor_codec(describe_payload(payload), base) is not None
+    return _survivor_codec(_described(payload), base) is not None
 
 
-def decode_survivors(payload: bytes, *, base: Base) -> list[Array] | None:
+def decode_survivors(payload: bytes | PayloadInfo, *, base: Base) -> Array | None:
     """Decode the values of a base's survivors alone; None where ``has_base_mask`` is false.
 
     Returns
     -------
-    list of numpy.ndarray of float32, or None
-        For each array its surviving weights in row-major order.
+    numpy.ndarray of float32, or None
+        The surviving weights in row-major order, array after array; ``base.split`` divides them.
 
     Raises
     ------
     PayloadError
         If the payload is damaged or leans on another base.
     """
-    info = describe_payload(payload)
+    info = _described(payload)
     codec = _survivor_codec(info, base)
     if codec is None:
         return None
-    held = _checked_base(info, base.template, base)
-    return codec.decode_survivors(info.body, base.template.specs, base=held)
+    _checked_base(info, base.template, base)
+    return codec.decode_survivors(info.body, base.template.specs, base=base.arrays)
+
+
+def _described(payload: bytes | PayloadInfo) -> PayloadInfo:
+    return payload if isinstance(payload, PayloadInfo) else describe_payload(payload)
 
 
 def _survivor_codec(info: PayloadInfo, base: Base) -> SparseCodec | None:

@@ -62,12 +62,12 @@ class Template:
         """The first 8 bytes of SHA-256 over the serialised template."""
         return hashlib.sha256(self.to_bytes()).digest()[:HASH_BYTES]
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """Number of elements of all arrays together."""
         return sum(spec.size for spec in self.specs)
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Bytes of all decoded arrays together."""
         return sum(spec.nbytes for spec in self.specs)

@@ -36,19 +36,61 @@ def replies(codec: str, *, odd: dict[str, np.ndarray] | None = None) -> list:
     return made
 
 
-def averages(codec: str, **settings) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def watched(strategy: SparseFedAvg, given: list, *, expected: int | None = None) -> SparseFedAvg:
+    """Show the strategy the replies as ``CompressedStrategy`` does while it checks them."""
+    samples = sum(result.num_examples for _, result in given)
+    take = strategy.watch_replies(samples if expected is None else expected)
+    for _, result in given:
+        take(result.coded, result.coded.check()[2], result.num_examples)
+    return strategy
+
+
+def averages(
+    codec: str, *, watch: bool = False, inplace: bool = True, **settings
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     given = replies(codec, **settings)
-    dense, metrics = FedAvg(**SETTINGS).aggregate_fit(1, given, [])
-    sparse, own_metrics = SparseFedAvg(**SETTINGS).aggregate_fit(1, given, [])
+    dense, metrics = FedAvg(inplace=inplace, **SETTINGS).aggregate_fit(1, given, [])
+    strategy = SparseFedAvg(inplace=inplace, **SETTINGS)
+    sparse, own_metrics = (watched(strategy, given) if watch else strategy).aggregate_fit(
+        1, given, []
+    )
     assert metrics == own_metrics == {"clients": CLIENTS}
     return parameters_to_ndarrays(dense), parameters_to_ndarrays(sparse)
 
 
 @pytest.mark.parametrize("codec", ["sparse", "sparse:int8", "ternary+sparse"])
-def test_same_as_fedavg(codec):
-    for ours, theirs in zip(*averages(codec), strict=True):
+@pytest.mark.parametrize("watch", [False, True])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_same_as_fedavg(codec, watch, inplace):
+    averaged = averages(codec, watch=watch, inplace=inplace)
+    for ours, theirs in zip(*averaged, strict=True):
         assert ours.dtype == theirs.dtype
-        np.testing.assert_array_equal(ours, theirs)
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def test_what_was_added_up_while_checked_is_not_decoded_again(monkeypatch):
+    given = replies("sparse")
+    strategy = watched(SparseFedAvg(**SETTINGS), given)
+    monkeypatch.setattr(CodedReply, "survivors", lambda self: pytest.fail("decoded again"))
+    averaged, _ = strategy.aggregate_fit(1, given, [])
+    assert averaged is not None
+    with pytest.raises(pytest.fail.Exception):  # it is of that round alone
+        strategy.aggregate_fit(2, given, [])
+
+
+@pytest.mark.parametrize("case", ["one refused", "other samples", "other order", "other replies"])
+def test_what_was_added_up_counts_only_for_these_replies(case):
+    given = replies("sparse")
+    results = {
+        "one refused": given[:-1],
+        "other samples": given,
+        "other order": given[::-1],
+        "other replies": replies("sparse"),
+    }[case]
+    strategy = watched(SparseFedAvg(), given, expected=99 if case == "other samples" else None)
+    ours, _ = strategy.aggregate_fit(1, results, [])
+    theirs, _ = FedAvg().aggregate_fit(1, results, [])
+    assert ours == theirs
 
 
 def test_survivors_alone_are_decoded(monkeypatch):
@@ -61,7 +103,7 @@ def test_survivors_alone_are_decoded(monkeypatch):
 @pytest.mark.parametrize("codec", ["sparse", "zlib:6"])
 def test_other_masks_and_codecs_are_averaged_whole(codec):
     odd = generator(9, kept=0.3)
-    for ours, theirs in zip(*averages(codec, odd=odd), strict=True):
+    for ours, theirs in zip(*averages(codec, odd=odd, watch=True), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

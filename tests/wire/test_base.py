@@ -8,10 +8,12 @@ from flwr_gan.wire import (
     Base,
     decode_payload,
     decode_survivors,
+    describe_payload,
     encode_payload,
     encode_with_feedback,
     has_base_mask,
 )
+from flwr_gan.wire.header import seal
 
 
 def arrays(seed: int = 0, *, kept: float = 0.2) -> dict[str, np.ndarray]:
@@ -24,7 +26,17 @@ def arrays(seed: int = 0, *, kept: float = 0.2) -> dict[str, np.ndarray]:
     return made
 
 
-CODECS = ("sparse", "sparse:pcodec", "sparse:int8", "codebook:4:layer+sparse", "cast:bf16+sparse")
+CODECS = (
+    "sparse",
+    "sparse:pcodec",
+    "sparse:int8",
+    "quantize:int3:channel+sparse",
+    "quantize:int8:network+sparse",
+    "quantize:affine5:layer+sparse",
+    "ternary+sparse",
+    "codebook:4:layer+sparse",
+    "cast:bf16+sparse",
+)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -35,7 +47,7 @@ def test_survivors_are_those_of_the_whole(codec, use):
     payload = encode_payload(sent, codec=codec, base=held, base_use=use, self_contained=False)
     whole = decode_payload(payload, base=base, template=base.template)
     plain = decode_payload(payload, base=held, template=base.template)
-    survivors = decode_survivors(payload, base=base)
+    survivors = base.split(decode_survivors(payload, base=base))
     assert has_base_mask(payload, base=base)
     assert len(survivors) == len(sent)
     for name, values in zip(sent, survivors, strict=True):
@@ -89,7 +101,40 @@ def test_differences_with_feedback_have_survivors_too():
     payload, _ = encode_with_feedback(arrays(2), None, codec="sparse:int8", base=held)
     base = Base(held)
     whole = decode_payload(payload, base=base)
-    for name, values in zip(whole, decode_survivors(payload, base=base), strict=True):
+    survivors = base.split(decode_survivors(payload, base=base))
+    for name, values in zip(whole, survivors, strict=True):
+        np.testing.assert_array_equal(values, whole[name][held[name] != 0])
+
+
+@pytest.mark.parametrize("codec", ["sparse", "sparse:int8", "zlib:6"])
+def test_a_header_that_was_read_stands_for_its_payload(codec):
+    held = arrays(1)
+    base = Base(held)
+    payload = encode_payload(arrays(2), codec=codec, base=held)
+    info = describe_payload(payload)
+    whole, again = (decode_payload(given, base=base) for given in (payload, info))
+    assert all(np.array_equal(again[name], whole[name]) for name in whole)
+    assert has_base_mask(info, base=base) == has_base_mask(payload, base=base)
+    if has_base_mask(info, base=base):
+        both = (decode_survivors(given, base=base) for given in (payload, info))
+        np.testing.assert_array_equal(*both)
+
+
+@pytest.mark.parametrize("codec", ["sparse", "sparse:int8", "cast:bf16+sparse"])
+@pytest.mark.parametrize("place", range(20, 120, 7))
+def test_damaged_values_are_refused_or_decode_as_the_whole_does(codec, place):
+    held = arrays(1)
+    base = Base(held)
+    payload = bytearray(encode_payload(arrays(2), codec=codec, base=held, self_contained=False))
+    payload[place % (len(payload) - 30) + 20] ^= 0x41
+    damaged = seal(bytes(payload[:-4]))
+    try:
+        whole = decode_payload(damaged, base=base, template=base.template)
+    except PayloadError:
+        with pytest.raises(PayloadError):
+            decode_survivors(damaged, base=base)
+        return
+    for name, values in zip(whole, base.split(decode_survivors(damaged, base=base)), strict=True):
         np.testing.assert_array_equal(values, whole[name][held[name] != 0])
 
 

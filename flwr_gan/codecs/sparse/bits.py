@@ -8,6 +8,8 @@ Words = np.ndarray[Any, np.dtype[np.uint64]]
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Widths = np.ndarray[Any, np.dtype[np.int64]]
 
+_MASKS = (np.uint64(1) << np.arange(33, dtype=np.uint64)) - np.uint64(1)
+
 
 def pack_bits(values: Words, widths: Widths) -> bytes:
     """Write each value in its number of bits, one after the other.
@@ -45,13 +47,15 @@ def pack_bits(values: Words, widths: Widths) -> bytes:
 
 def unpack_bits(packed: bytes, widths: Widths) -> Words:
     """Read back what ``pack_bits`` wrote; ``packed`` must have the bits that ``widths`` ask for."""
-    ends = np.cumsum(widths)
-    starts = ends - widths
-    padded = packed + bytes(8)
-    windows: Words = np.ndarray((len(packed) + 1,), "<u8", padded, strides=(1,))
-    words: Words = windows[starts >> 3] >> (starts & 7).astype(np.uint64)
-    mask: Words = (np.uint64(1) << widths.astype(np.uint64)) - np.uint64(1)
-    return words & mask
+    starts = np.cumsum(widths) - widths
+    padded = packed + bytes(8 + -len(packed) % 4)
+    halves = np.frombuffer(padded, "<u4").astype(np.uint64)
+    # Each window of 64 bits begins 32 after the last, so that one of them has all of a value.
+    windows = halves[:-1] | halves[1:] << np.uint64(32)
+    words: Words = windows.take(starts >> 5)
+    words >>= (starts & 31).view(np.uint64)
+    words &= _MASKS.take(widths)
+    return words
 
 
 def pack_fixed(values: Bytes, width: int) -> bytes:

@@ -30,7 +30,14 @@ from flwr_gan.codecs.sparse.masks import (
     open_mask,
     write_mask,
 )
-from flwr_gan.codecs.sparse.parts import FLOAT32, Layout, Parts, base_layers, is_weight
+from flwr_gan.codecs.sparse.parts import (
+    FLOAT32,
+    KnownBase,
+    Layout,
+    Parts,
+    base_layers,
+    is_weight,
+)
 from flwr_gan.codecs.sparse.planes import read_planes, write_planes
 from flwr_gan.codecs.sparse.positions import Positions
 from flwr_gan.codecs.sparse.values import (
@@ -58,6 +65,7 @@ BANDED = 0x40
 """Bit of the value coding that says that layers are divided into bands."""
 
 _NUMBER = 0x3F
+_NO_BANDS = "payload has bands beside a base, which do not go together"
 
 
 class SparseCodec(Codec):
@@ -180,19 +188,29 @@ class SparseCodec(Codec):
         other = iter(others)
         return [next(weight if is_weight(spec.dtype) else other) for spec in specs]
 
-    def decode_survivors(
-        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array]
-    ) -> list[Array]:
-        """Return the float32 values of each array's survivors alone, in row-major order.
+    def decode_survivors(self, body: Body, specs: Sequence[ArraySpec], *, base: KnownBase) -> Array:
+        """Return the float32 values of the survivors alone, in row-major order, array after array.
 
-        To be called where ``survivors_are_all`` is true.
+        To be called where ``survivors_are_all`` is true: the positions are the base's, so that
+        nothing but the values is to be read, and those without a stage all at once.
         """
         reader = ByteReader(body.values, what="values")
-        parts: list[list[Array]] = [[] for _ in specs]
-        for layer, _, values in self._survivors(body, reader, specs, base):
-            parts[layer].append(values)
+        total = reader.varint(limit=len(base.survivors))
+        tag = reader.byte()
+        number, relative = tag & _NUMBER, bool(tag & RELATIVE)
+        if tag & BANDED:
+            raise PayloadError(_NO_BANDS)
+        dtype = self._value_dtype(number, relative)
+        sides = self._read_sides(reader, [spec.shape for spec in specs])
+        source = ValueReader(reader, coding=number, dtype=dtype, total=total)
+        codes = source.read(len(base.survivors))
+        source.finish()
         reader.finish()
-        return [np.concatenate(part) if part else np.empty(0, FLOAT32) for part in parts]
+        near = base.survivors if relative else None
+        if self.stage is None:
+            return _plain_weights(codes, number, near)
+        of_each = [side for side in sides if side is not None]
+        return self.stage.from_joined_codes(codes, base.places, of_each, near)
 
     @staticmethod
     def survivors_are_all(body: Body, specs: Sequence[ArraySpec]) -> bool:
@@ -218,7 +236,7 @@ class SparseCodec(Codec):
         bands: list[Bands | None] = [None] * len(weights)
         if tag & BANDED:
             if relative or body.mask[:1] != bytes([LAYERED]):
-                raise PayloadError("payload has bands beside a base, which do not go together")
+                raise PayloadError(_NO_BANDS)
             bands = read_bands(reader, [spec.shape for spec in weights])
             lengths = [
                 length
@@ -263,7 +281,7 @@ class SparseCodec(Codec):
         dtype = np.dtype(self.stage.side_dtype)
         written = []
         for shape in side_shapes(self.stage, shapes):
-            data = bytes(reader.take(dtype.itemsize * self.stage.side_count(shape)))
+            data = reader.take(dtype.itemsize * self.stage.side_count(shape))
             written.append(np.frombuffer(data, dtype))
             self.stage.check_side(written[-1])
         return [*side_of_each(self.stage, written, len(shapes))]
@@ -271,11 +289,16 @@ class SparseCodec(Codec):
     def _weights(self, codes: Array, number: int, places: Places, side: Array | None) -> Array:
         if self.stage is not None and side is not None:
             return self.stage.from_codes(codes, places, side)
-        if places.base is None:
-            return codes if number == PCODEC else float_values(codes)
-        if number == PCODEC:
-            codes = zigzag(codes.view(np.uint32))
-        return add_differences(codes, places.base)
+        return _plain_weights(codes, number, places.base)
+
+
+def _plain_weights(codes: Array, number: int, near: Array | None) -> Array:
+    """Return the weights of codes that no stage has made."""
+    if near is None:
+        return codes if number == PCODEC else float_values(codes)
+    if number == PCODEC:
+        codes = zigzag(codes.view(np.uint32))
+    return add_differences(codes, near)
 
 
 def _code_coding(stage: ElementStage) -> int:

@@ -36,7 +36,8 @@ def ordered_differences(values: Floats, base: Floats) -> Keys:
 
 def add_differences(differences: Keys, base: Floats) -> Floats:
     """Undo ``ordered_differences``."""
-    ordered = unzigzag(differences) + _ordered(base)
+    ordered = unzigzag(differences)
+    ordered += _ordered(base)
     return _ordered(ordered.view(np.float32)).view(np.float32)
 
 
@@ -48,12 +49,17 @@ def zigzag(steps: Keys) -> Keys:
 
 def unzigzag(numbers: Keys) -> Keys:
     """Undo ``zigzag``."""
-    signs: Keys = np.negative(numbers & 1)
-    return numbers >> 1 ^ signs
+    signs: Keys = numbers & 1
+    np.negative(signs, out=signs)
+    signs ^= numbers >> 1
+    return signs
 
 
 def _ordered(values: Floats) -> Keys:
     bits = values.view(np.uint32)
     # Negative floats ascend as their bits descend. Done twice, this changes nothing.
-    signs: Keys = np.negative(bits >> 31)
-    return bits ^ (signs & _MAGNITUDE)
+    turned: Keys = bits >> 31
+    np.negative(turned, out=turned)
+    turned &= _MAGNITUDE
+    turned ^= bits
+    return turned

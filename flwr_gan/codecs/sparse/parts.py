@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.sparse.bands import Bands, choose_bands
 from flwr_gan.codecs.sparse.positions import Positions, Support
+from flwr_gan.codecs.stage import Places
 
 FLOAT32 = np.dtype("<f4")
 
@@ -134,6 +136,29 @@ class KnownBase(tuple[Array, ...]):
     def layers(self) -> BaseLayers:
         """The float32 arrays, which remember their survivors."""
         return BaseLayers(self, remember=True)
+
+    @cached_property
+    def positions(self) -> list[Positions]:
+        """Where the survivors of each float32 array are."""
+        return [next(self.layers.survivors(layer)) for layer in range(len(self.layers))]
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """Where the survivors of each float32 array end among the survivors of all."""
+        return list(accumulate(map(len, self.positions)))
+
+    @cached_property
+    def places(self) -> list[Places]:
+        """Where the survivors of each float32 array are, without what they are."""
+        shapes = [array.shape for array in self if is_weight(array.dtype)]
+        return [Places(*pair) for pair in zip(self.positions, shapes, strict=True)]
+
+    @cached_property
+    def survivors(self) -> Array:
+        """The survivors of all float32 arrays, one after the other."""
+        pairs = zip(self.layers, self.positions, strict=True)
+        parts = [layer[positions] for layer, positions in pairs]
+        return np.concatenate(parts) if parts else np.empty(0, FLOAT32)
 
 
 def base_layers(base: Sequence[Array]) -> BaseLayers:

@@ -4,6 +4,7 @@ All codings work on blocks of at most ``BLOCK`` values, so a decoder's memory st
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -154,16 +155,26 @@ def _magnitude_raw_bits(numbers: Values) -> Values:
 
 
 def _read_magnitude_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
-    symbols = _read_all(reader, count).astype(np.uint32)
-    size = 1 << _FINE_BITS
-    raw = np.maximum(symbols >> _FINE_BITS, 1) - 1
-    if int(raw.max()) > 31 - _FINE_BITS:
+    symbols = _read_all(reader, count).astype(np.intp)
+    if int(symbols.max()) >= len(_MAGNITUDE_TOPS):
         raise PayloadError("values have a symbol that is too large")
-    widths = raw.astype(np.int64)
+    widths = _MAGNITUDE_WIDTHS.take(symbols)
     packed = bytes(reader.take((int(widths.sum()) + 7) // 8))
-    top = np.where(raw, symbols % size + size, symbols)
-    numbers: Values = (top << raw) | unpack_bits(packed, widths).astype(np.uint32)
+    numbers: Values = _MAGNITUDE_TOPS.take(symbols)
+    numbers |= unpack_bits(packed, widths).astype(np.uint32)
     return numbers
+
+
+def _magnitude_tables() -> tuple[Values, Values]:
+    """Return for each symbol how many raw bits follow, and the number without them."""
+    symbols = np.arange((33 - _FINE_BITS) << _FINE_BITS)
+    widths = np.maximum(symbols >> _FINE_BITS, 1) - 1
+    size = 1 << _FINE_BITS
+    tops = np.where(widths, symbols % size + size, symbols) << widths
+    return widths, tops.astype(np.uint32)
+
+
+_MAGNITUDE_WIDTHS, _MAGNITUDE_TOPS = _magnitude_tables()
 
 
 def _write_radix(parts: list[Values]) -> bytes:
@@ -195,9 +206,17 @@ def _read_radix(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
     symbols = _read_all(reader, -(-count // group))
     if int(symbols.max()) >= size**group:
         raise PayloadError("values have a symbol that is too large")
-    table = np.arange(size**group)[:, None] // size ** np.arange(group) % size + lowest
-    codes: Values = table.astype(dtype)[symbols].reshape(-1)
+    if group == 1:
+        ones: Values = (symbols + np.uint8(lowest & 255)).view(np.int8)
+        return ones.astype(dtype, copy=False)
+    codes: Values = _radix_table(lowest, size, group).astype(dtype)[symbols].reshape(-1)
     return codes[:count]
+
+
+@lru_cache(maxsize=16)
+def _radix_table(lowest: int, size: int, group: int) -> Values:
+    """Return the codes of each symbol, shape (symbols, group)."""
+    return np.arange(size**group)[:, None] // size ** np.arange(group) % size + lowest
 
 
 def _write_pcodec(parts: list[Values]) -> bytes:

@@ -1,0 +1,266 @@
+"""What the server does for each reply: Flower's FedAvg on dense arrays against the coded wire.
+
+``python -m experiments.benchmarks.server [--short] [--output FILE]`` aggregates the replies of
+1,000 clients that each move the survivors of one generator (363,136 weights, pruned 17 times by
+20 %; from ``FLWR_GAN_WEIGHTS``, else a mask of that density is made up), and writes a row a
+strategy and codec: the median over repeats, in turn, with the ratio to Flower's own FedAvg on the
+dense arrays. What the coded rows count is all of ``aggregate_fit``: ledger, check, decoding and
+averaging. ``peak_models`` is what that allocates beside the replies, from a run of its own, in
+models of 4 bytes a weight.
+
+A second table, beside the first, is a round of FedAvg with 20 clients that train 200 ms each,
+1,000,000 weights, all in this process, with and without the wrapper (codec ``raw``).
+"""
+
+import argparse
+import logging
+import os
+import statistics
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from flwr.app import Context
+from flwr.client import Client, NumPyClient
+from flwr.clientapp import ClientApp
+from flwr.common import FitRes, NDArrays, Scalar, ndarrays_to_parameters
+from flwr.server import ServerAppComponents, ServerConfig
+from flwr.server.client_proxy import ClientProxy
+from flwr.server.strategy import FedAvg, Strategy
+from flwr.serverapp import ServerApp
+
+from experiments.benchmarks.codec_measures import GENERATOR_SHAPES
+from flwr_gan.atomic import write_text
+from flwr_gan.errors import FlwrGanError
+from flwr_gan.flower import CompressedStrategy, compression_mod
+from flwr_gan.flower.engine import run_apps
+from strategies import SparseFedAvg
+
+RESULTS = Path(__file__).parent / "results" / "server.csv"
+SURVIVORS = 8179  # of the generator that is pruned 17 times
+KINDS: dict[str, tuple[type[FedAvg], str | None]] = {
+    "FedAvg, dense": (FedAvg, None),
+    "FedAvg, sparse": (FedAvg, "sparse"),
+    "FedAvg, sparse:int8": (FedAvg, "sparse:int8"),
+    "SparseFedAvg, sparse": (SparseFedAvg, "sparse"),
+    "SparseFedAvg, sparse:int8": (SparseFedAvg, "sparse:int8"),
+}
+BASELINE = "FedAvg, dense"
+ROUND_CLIENTS, ROUND_WEIGHTS = 20, 1_000_000
+SHORT, WHOLE = (50, 1, 0.02), (1000, 5, 0.2)  # clients, repeats, seconds of training
+
+
+class PerturbingClient(NumPyClient):
+    """Add noise to the weights that survive."""
+
+    def __init__(self, partition: int) -> None:
+        self._rng = np.random.default_rng(partition)
+
+    def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
+        """Return the survivors, moved."""
+        for array in parameters:
+            kept = array != 0
+            array[kept] += 0.01 * self._rng.standard_normal(int(kept.sum()), np.float32)
+        return parameters, 10, {}
+
+
+class SleepingClient(NumPyClient):
+    """Stand in for a client that trains."""
+
+    def __init__(self, training_s: float) -> None:
+        self._training_s = training_s
+
+    def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
+        """Return what came, later."""
+        time.sleep(self._training_s)
+        return parameters, 10, {}
+
+
+@dataclass
+class Replies:
+    """The replies to one broadcast, and the strategy that waits for them."""
+
+    strategy: Strategy
+    results: list[tuple[ClientProxy, FitRes]]
+
+    def aggregate(self) -> float:
+        """Aggregate them all; return the seconds that it took."""
+        fresh = [
+            (client, FitRes(r.status, r.parameters, r.num_examples, dict(r.metrics)))
+            for client, r in self.results
+        ]
+        started = time.perf_counter()
+        parameters, _ = self.strategy.aggregate_fit(1, fresh, [])
+        seconds = time.perf_counter() - started
+        if parameters is None:
+            raise FlwrGanError("nothing was aggregated: every reply was refused")
+        return seconds
+
+    def peak_bytes(self) -> int:
+        """Aggregate them all; return the most bytes that it held at a time beside them."""
+        tracemalloc.start()
+        self.aggregate()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    @property
+    def bytes_each(self) -> float:
+        """Mean length of what a reply carries."""
+        lengths = [sum(map(len, result.parameters.tensors)) for _, result in self.results]
+        return statistics.mean(lengths)
+
+
+def generator() -> NDArrays:
+    """Return the generator's arrays, pruned 17 times: trained ones, or made up at that density."""
+    folder = os.environ.get("FLWR_GAN_WEIGHTS")
+    path = Path(folder) / "generator_p17.npy" if folder else None
+    sizes = [int(np.prod(shape)) for shape in GENERATOR_SHAPES.values()]
+    if path is not None and path.is_file():
+        flat = np.load(path)
+    else:
+        rng = np.random.default_rng(0)
+        flat = np.zeros(sum(sizes), np.float32)
+        flat[rng.choice(len(flat), SURVIVORS, replace=False)] = rng.standard_normal(SURVIVORS)
+    parts = np.split(flat, np.cumsum(sizes)[:-1])
+    return [
+        part.reshape(shape) for part, shape in zip(parts, GENERATOR_SHAPES.values(), strict=True)
+    ]
+
+
+def replies(kind: str, weights: NDArrays, *, clients: int) -> Replies:
+    """Let clients move the weights, and return their replies before they are aggregated."""
+    cls, codec = KINDS[kind]
+    strategy = _strategy(cls, codec, weights, clients)
+    caught: list[tuple[ClientProxy, FitRes]] = []
+    aggregate = strategy.aggregate_fit
+
+    def catch(_: int, results: list[tuple[ClientProxy, FitRes]], failures: Any) -> Any:
+        caught.extend(results)
+        return None, {}
+
+    strategy.aggregate_fit = catch  # type: ignore[method-assign]
+    strategy.configure_evaluate = lambda **_: []  # type: ignore[method-assign]
+    _run(strategy, clients, PerturbingClient)
+    strategy.aggregate_fit = aggregate  # type: ignore[method-assign]
+    return Replies(strategy, caught)
+
+
+def round_seconds(codec: str | None, *, training_s: float) -> float:
+    """Return the wall seconds of a round of clients that train so long each."""
+    weights = [np.random.default_rng(0).standard_normal(ROUND_WEIGHTS, np.float32)]
+    strategy = _strategy(FedAvg, codec, weights, ROUND_CLIENTS)
+    started = time.perf_counter()
+    _run(strategy, ROUND_CLIENTS, lambda _: SleepingClient(training_s))
+    return time.perf_counter() - started
+
+
+def _strategy(cls: type[FedAvg], codec: str | None, weights: NDArrays, clients: int) -> Strategy:
+    inner = cls(
+        fraction_evaluate=0.0,
+        min_fit_clients=clients,
+        min_available_clients=clients,
+        initial_parameters=ndarrays_to_parameters(weights),
+    )
+    return inner if codec is None else CompressedStrategy(inner, codec=codec)
+
+
+def _run(strategy: Strategy, clients: int, make: Callable[[int], NumPyClient]) -> None:
+    """Run one round in this process; the mod leaves messages of a plain strategy alone."""
+
+    def client_fn(context: Context) -> Client:
+        return make(int(str(context.node_config["partition-id"]))).to_client()
+
+    def server_fn(context: Context) -> ServerAppComponents:
+        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=1))
+
+    run_apps(
+        ServerApp(server_fn=server_fn),
+        ClientApp(client_fn, mods=[compression_mod]),
+        num_supernodes=clients,
+        run_config={},
+    )
+
+
+def aggregation_table(clients: int, repeats: int) -> pd.DataFrame:
+    """Return a row a strategy and codec."""
+    weights = generator()
+    model_bytes = sum(array.nbytes for array in weights)
+    made = {kind: replies(kind, weights, clients=clients) for kind in KINDS}
+    seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for _ in range(repeats):
+        for kind in KINDS:
+            seconds[kind].append(made[kind].aggregate())
+    baseline = statistics.median(seconds[BASELINE])
+    rows = []
+    for kind, measured in seconds.items():
+        took, peak = statistics.median(measured), made[kind].peak_bytes()
+        rows.append(
+            {
+                "strategy": kind,
+                "clients": clients,
+                "reply_bytes": made[kind].bytes_each,
+                "ms_a_client": 1e3 * took / clients,
+                "ratio": took / baseline,
+                "times_as_fast": baseline / took,
+                "peak_mb": peak / 2**20,
+                "peak_models": peak / model_bytes,
+                "repeats": repeats,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def round_table(repeats: int, *, training_s: float) -> pd.DataFrame:
+    """Return a row without and one with the wrapper."""
+    seconds: dict[str, list[float]] = {"FedAvg": [], "CompressedStrategy(FedAvg), raw": []}
+    for _ in range(repeats):
+        for codec, measured in zip((None, "raw"), seconds.values(), strict=True):
+            measured.append(round_seconds(codec, training_s=training_s))
+    plain, *_ = map(statistics.median, seconds.values())
+    return pd.DataFrame(
+        {
+            "strategy": strategy,
+            "clients": ROUND_CLIENTS,
+            "training_s": training_s,
+            "round_s": statistics.median(measured),
+            "overhead_percent": 100 * (statistics.median(measured) / plain - 1),
+            "overhead_ms_a_client": 1e3 * (statistics.median(measured) - plain) / ROUND_CLIENTS,
+            "repeats": repeats,
+        }
+        for strategy, measured in seconds.items()
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write both tables; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--short", action="store_true", help=f"{SHORT[0]} replies, once")
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="FILE")
+    options = parser.parse_args(arguments)
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    clients, repeats, training_s = SHORT if options.short else WHOLE
+    try:
+        for table, path in (
+            (aggregation_table(clients, repeats), options.output),
+            (
+                round_table(repeats, training_s=training_s),
+                options.output.with_stem(f"{options.output.stem}_round"),
+            ),
+        ):
+            write_text(path, table.to_csv(index=False, float_format="%.5g"))
+            print(table.to_string(index=False, float_format="{:.4g}".format), end="\n\n")
+    except FlwrGanError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

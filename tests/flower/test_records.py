@@ -1,0 +1,78 @@
+"""Records and legacy parameters hold the bytes that numpy writes."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord
+from flwr.common import ndarray_to_bytes, ndarrays_to_parameters, parameters_to_ndarrays
+
+from flwr_gan.flower.records import (
+    arrays_to_record,
+    npy_bytes,
+    scattered_parameters,
+    view_arrays,
+)
+from flwr_gan.wire import Base
+
+ARRAYS = {
+    "matrix": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "big-endian": np.arange(5, dtype=">f4"),
+    "integers": np.arange(6, dtype=np.int16).reshape(1, 2, 3),
+    "scalar": np.array(3.5),
+    "empty": np.zeros((0, 4), np.float32),
+    "columns first": np.asfortranarray(np.arange(12.0).reshape(3, 4)),
+    "every other": np.arange(12.0)[::2],
+    "bools": np.array([True, False]),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_bytes_are_those_of_numpy_save(name):
+    assert npy_bytes(ARRAYS[name]) == ndarray_to_bytes(ARRAYS[name])
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_records_are_flowers_and_come_back(name):
+    array = ARRAYS[name]
+    record = ArrayRecord({"a": Array(array), "legacy": Array("", (), "numpy.ndarray", b"")})
+    record["legacy"].data = ndarray_to_bytes(array)
+    for got in view_arrays(record).values():
+        np.testing.assert_array_equal(got, array, strict=True)
+    own, flowers = arrays_to_record({"a": array})["a"], Array(np.ascontiguousarray(array))
+    assert (own.dtype, own.shape, own.data) == (flowers.dtype, flowers.shape, flowers.data)
+
+
+def test_arrays_are_read_without_a_copy():
+    record = arrays_to_record({"a": ARRAYS["matrix"]})
+    (got,) = view_arrays(record).values()
+    held = np.frombuffer(record["a"].data, np.uint8)
+    assert np.shares_memory(got, held)
+
+
+@pytest.mark.parametrize("data", [b"", b"no array", ndarray_to_bytes(np.ones(4))[:-3]])
+def test_what_numpy_refuses_is_refused(data):
+    record = ArrayRecord({"a": Array("", (), "numpy.ndarray", data)})
+    with pytest.raises((ValueError, EOFError)):
+        view_arrays(record)
+
+
+def test_other_versions_of_the_form_are_read():
+    buffer = BytesIO()
+    np.lib.format.write_array(buffer, np.ones(3), version=(2, 0))
+    record = ArrayRecord({"a": Array("", (), "numpy.ndarray", buffer.getvalue())})
+    np.testing.assert_array_equal(view_arrays(record)["a"], np.ones(3))
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4"])
+def test_survivors_in_their_places_are_the_dense_parameters(dtype):
+    rng = np.random.default_rng(0)
+    held = {
+        str(i): np.where(rng.random(shape) < 0.3, rng.normal(size=shape), 0).astype(dtype)
+        for i, shape in enumerate([(7, 5), (0, 3), (4,), (2, 3, 4)])
+    } | {"none": np.zeros((2, 2), dtype)}
+    base = Base(held)
+    parameters = scattered_parameters(base, base.arrays.survivors)
+    assert parameters == ndarrays_to_parameters(list(held.values()))
+    pairs = zip(parameters_to_ndarrays(parameters), held.values(), strict=True)
+    assert all(np.array_equal(got, array) and got.dtype == dtype for got, array in pairs)
