@@ -125,7 +125,15 @@ def _parser() -> argparse.ArgumentParser:
         help="settings of the app; for flwr_gan Hydra overrides such as 'codec=lzma seed=3'",
     )
     parser.add_argument("--backend", default="inline", choices=BACKENDS, help="where clients run")
-    parser.add_argument("--backend-config", default="", metavar="JSON", help="settings of Ray")
+    parser.add_argument(
+        "--backend-config",
+        default="",
+        metavar="JSON",
+        help="settings of Ray: client_resources says what a client takes, "
+        '\'{"client_resources": {"num_cpus": 2, "num_gpus": 0.25}}\'; init_args goes to ray.init, '
+        "and its address joins a cluster of several machines that `ray start` has made, "
+        '\'{"init_args": {"address": "10.0.0.1:6379"}}\'',
+    )
     parser.add_argument("--verbose", action="store_true", help="show debug messages")
     parser.add_argument("--version", action="version", version=__version__)
     return parser

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import hydra
@@ -85,7 +86,7 @@ def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfi
             for item in parsed:
                 if item.key_or_group in groups:
                     _check_choice(item, groups[item.key_or_group])
-            known = _leaves(hydra.compose("config", overrides=chosen))
+            known = _known_keys(tuple(chosen))
             for item in parsed:
                 if item.is_delete() and item.key_or_group in required:
                     raise ConfigError(f"{item.input_line}: a run needs this key; give it a value")
@@ -132,6 +133,12 @@ def _groups() -> dict[str, list[str]]:
         for folder in config_dir().iterdir()
         if folder.is_dir()
     }
+
+
+@lru_cache(maxsize=8)
+def _known_keys(chosen: tuple[str, ...]) -> list[str]:
+    """Return all dotted keys that these options leave; composing takes a tenth of a second."""
+    return _leaves(hydra.compose("config", overrides=list(chosen)))
 
 
 def _leaves(node: DictConfig, prefix: str = "") -> list[str]:

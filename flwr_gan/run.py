@@ -1,14 +1,9 @@
-"""One run on the server: scores each round, keeps the books, writes the output folder."""
+"""One run on the server: keeps the books of its rounds and writes the output folder."""
 
-import json
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from importlib.metadata import version
 from logging import getLogger
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +11,12 @@ import pandas as pd
 from flwr.common import NDArrays, Parameters, ndarrays_to_parameters, parameters_to_ndarrays
 from numpy.typing import NDArray
 
-from flwr_gan import __version__
 from flwr_gan.atomic import write_text
 from flwr_gan.checkpoint import Checkpoint
-from flwr_gan.continual.scores import pool_accuracy, stage_scores
 from flwr_gan.data.partition import class_counts
 from flwr_gan.errors import OutputError, TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
-from flwr_gan.gan import generator_arrays, torch_threads
 from flwr_gan.loggers import RunLogger, open_logger
-from flwr_gan.metrics import SampleJudge
 from flwr_gan.plots import (
     continual_figure,
     partition_picture,
@@ -34,7 +25,9 @@ from flwr_gan.plots import (
     save_figure,
 )
 from flwr_gan.privacy import spending_row
+from flwr_gan.scoring import Scorer
 from flwr_gan.seeding import derive_seed
+from flwr_gan.summary import closing_lines, measured, progress_line, summarise, write_summary
 from flwr_gan.twins import joined_ledger, split_ledger, write_twins
 from flwr_gan.wire import Template, describe_payload, save
 from flwr_gan.wiring import Federation
@@ -43,15 +36,6 @@ log = getLogger(__name__)
 
 GRID_COLUMNS = 12
 SPENDING = "privacy.csv"  # a row a client and round, where training is private
-MEASURES = (
-    "round", "clients", "failures", "up_bytes", "down_bytes", "dense_up_bytes",
-    "dense_down_bytes", "sparsity",
-)  # fmt: skip
-HEADINGS = {
-    "conditional_accuracy": "conditional acc.",
-    "synthetic_accuracy": "synthetic acc.",
-    "frechet_distance": "Fréchet",
-}
 
 
 @dataclass
@@ -80,6 +64,7 @@ class Run:
     def __post_init__(self) -> None:
         self.config = self.federation.config
         self.folder = self.config.folder
+        self.scorer = Scorer(self.federation, self.strategy.inner)
         self.spending: list[dict[str, Any]] = []
         self._logger: RunLogger | None = None
         self._started = time.perf_counter()
@@ -149,10 +134,8 @@ class Run:
         begun = time.perf_counter()
         weights = parameters_to_ndarrays(parameters)
         own: Mapping[str, Any] = getattr(self.strategy.inner, "round_measures", {})
-        row = self.measured(server_round) | dict(metrics) | dict(own)
-        if self.config.evaluation == "server" and len(self._classes()):
-            row |= self._score(server_round, weights)
-            row |= self._stage_scores(server_round, weights)
+        row = measured(self.strategy, server_round) | dict(metrics) | dict(own)
+        row |= self.scorer.score(server_round, weights, self.rounds)
         row["wall_s"] = seconds + time.perf_counter() - begun
         self.rounds.append(row)
         told = [spending_row(server_round, r.partition, r.metrics) for r in self.strategy.latest]
@@ -162,7 +145,8 @@ class Run:
             self.save_generators(weights)  # before the checkpoint, which ends the last round
         self._log_round(row)  # before the checkpoint: a round logged twice counts once
         self.write_progress(weights)
-        log.info("%s", self._line(row))
+        line = progress_line(row, num_rounds=self.num_rounds, seconds=self.seconds)
+        log.info("%s", line)
         if last:
             self.close(weights)
 
@@ -189,21 +173,19 @@ class Run:
     def write_results(self, weights: NDArrays) -> dict[str, Any]:
         """Write figures and the summary, and return the summary."""
         data = self.federation.dataset
-        labels_N = np.repeat(self._classes(), GRID_COLUMNS)
-        x_NTC = self._generate(weights, labels_N, derive_seed(self.config.seed, "grid"))
+        classes = self.scorer.classes
+        labels_N = np.repeat(classes, GRID_COLUMNS)
+        x_NTC = self.scorer.generate(weights, labels_N, derive_seed(self.config.seed, "grid"))
         x_KnTC = x_NTC.reshape(-1, GRID_COLUMNS, *x_NTC.shape[1:])
-        names = [data.class_names[k] for k in self._classes()]
+        names = [data.class_names[k] for k in classes]
         save_figure(sample_grid(x_KnTC, names, data.kind), self.folder / "samples.png")
         save_figure(rounds_figure(pd.DataFrame(self.rounds)), self.folder / "rounds.png")
         if "stage" in self.rounds[-1]:
             figure = continual_figure(pd.DataFrame(self.rounds))
             save_figure(figure, self.folder / "continual.png")
         self._close_log()
-        summary = self.summary()
-        write_text(
-            self.folder / "summary.json",
-            json.dumps(_jsonable(summary), indent=2, allow_nan=False) + "\n",
-        )
+        summary = summarise(self)
+        write_summary(summary, self.folder / "summary.json")
         return summary
 
     def _log_round(self, row: Mapping[str, Any]) -> None:
@@ -230,141 +212,6 @@ class Run:
             self._logger = open_logger(self.config.logger, self.folder, first_round=first_round)
         return self._logger
 
-    def summary(self) -> dict[str, Any]:
-        """Return totals, final metrics, ratios, versions, seed and wall time."""
-        ledger = self.strategy.ledger
-        totals: dict[str, Any] = {}
-        for direction in ("up", "down"):
-            columns = ("dense_bytes", "payload_bytes", "message_bytes")
-            dense, payload, message = (ledger.total(c, direction=direction) for c in columns)
-            totals |= {
-                f"dense_{direction}_bytes": dense,
-                f"payload_{direction}_bytes": payload,
-                f"{direction}_bytes": message,
-                f"payload_{direction}_ratio": dense / payload if payload else None,
-                f"message_{direction}_ratio": dense / message if message else None,
-            }
-        last = self.rounds[-1] if self.rounds else {}
-        judged = self.config.evaluation == "server"
-        return {
-            "name": self.config.name,
-            "data": self.federation.dataset.name,
-            "strategy": type(self.strategy.inner).__name__,
-            "codec": self.config.codec,
-            "seed": self.config.seed,
-            "clients": self.config.federation.num_clients,
-            "rounds": len(self.rounds),
-            "failures": sum(int(row["failures"]) for row in self.rounds),
-            "totals": totals,
-            "final": {key: value for key, value in last.items() if key not in MEASURES[:7]},
-            "real": self.judge.real_scores if judged else None,
-            "versions": {
-                "flwr_gan": __version__,
-                **{name: version(name) for name in ("flwr", "torch", "numpy")},
-            },
-            "wall_s": self.seconds,
-            **({} if self.config.privacy is None else {"privacy": self._spent()}),
-            **({} if self.trained_by is None else {"trained_by": self.trained_by}),
-        }
-
-    def _spent(self) -> dict[str, float]:
-        """Return the guarantee that holds for the samples of every client."""
-        spent = [row["epsilon"] for row in self.spending]
-        assert self.config.privacy is not None
-        return {"epsilon": max(spent, default=0.0), "delta": self.config.privacy.delta}
-
-    def _line(self, row: Mapping[str, Any]) -> str:
-        """Return one line of live progress, with an estimate of the time that is left."""
-        done = int(row["round"])
-        left = (self.num_rounds - done) * self.seconds / done
-        parts = [
-            f"round {done:3d}/{self.num_rounds}",
-            f"sparsity {100 * row['sparsity']:5.1f} %",
-            f"up {row['up_bytes'] / 1000:8.1f} kB",
-            f"down {row['down_bytes'] / 1000:8.1f} kB",
-        ]
-        parts += [f"{label} {row[key]:.3f}" for key, label in HEADINGS.items() if key in row]
-        parts += [f"failures {row['failures']}"] if row["failures"] else []
-        return " | ".join([*parts, f"{row['wall_s']:.1f} s, {left:.0f} s left"])
-
-    def measured(self, server_round: int) -> dict[str, Any]:
-        """Return the measured part of a round's row."""
-        ledger = self.strategy.ledger
-        replies = [
-            row
-            for row in ledger.rows
-            if (row.round, row.kind, row.direction) == (server_round, "train", "up")
-        ]
-        size = sum(row.parameters for row in replies)
-        nonzero = sum(row.nonzero for row in replies)
-        values = (
-            server_round,
-            sum(row.parameters > 0 for row in replies),
-            len(self.strategy.failures.get(server_round, [])),
-            ledger.total("message_bytes", direction="up", round=server_round),
-            ledger.total("message_bytes", direction="down", round=server_round),
-            ledger.total("dense_bytes", direction="up", round=server_round),
-            ledger.total("dense_bytes", direction="down", round=server_round),
-            1 - nonzero / size if size else float("nan"),
-        )
-        return dict(zip(MEASURES, values, strict=True))
-
-    @cached_property
-    def judge(self) -> SampleJudge:
-        """What scores the samples, made when it is first needed."""
-        data = self.federation.dataset
-        with torch_threads(self.config.federation.threads):
-            return SampleJudge(
-                data.train,
-                data.test,
-                num_classes=data.num_classes,
-                seed=derive_seed(self.config.seed, "judge"),
-            )
-
-    def _score(self, server_round: int, weights: NDArrays) -> dict[str, float]:
-        with torch_threads(self.config.federation.threads):
-            labels_N = np.repeat(self._classes(), self.config.samples_per_class)
-            seed = derive_seed(self.config.seed, "score", round=server_round)
-            return self.judge.score(self._generate(weights, labels_N, seed), labels_N, seed=seed)
-
-    def _stage_scores(self, server_round: int, weights: NDArrays) -> dict[str, float]:
-        """Return quality on what is old and what is new, where the data drift."""
-        references = self.federation.references(self.federation.stage(server_round))
-        if not references:
-            return {}
-        inner, count = self.strategy.inner, self.config.samples_per_class
-        seed = derive_seed(self.config.seed, "stages", round=server_round)
-        with torch_threads(self.config.federation.threads):
-            row = stage_scores(
-                self.judge,
-                references,
-                lambda labels_N: self._generate(weights, labels_N, seed),
-                samples_per_class=count,
-                earlier=self.rounds,
-            )
-            if getattr(inner, "known_classes", ()):
-                row |= pool_accuracy(self.judge, inner, seed=seed, samples_per_class=count)
-        return row
-
-    def _classes(self) -> NDArray[np.int64]:
-        """Return the classes that the strategy can generate."""
-        held = getattr(self.strategy.inner, "held_classes", None)
-        return np.arange(self.federation.dataset.num_classes) if held is None else np.array(held)
-
-    def _generate(
-        self, weights: NDArrays, labels_N: NDArray[np.int64], seed: int
-    ) -> NDArray[np.float32]:
-        """Return samples of the strategy itself, where it can draw some, or of the global model."""
-        own = getattr(self.strategy.inner, "sample", None)
-        if own is not None:
-            drawn: NDArray[np.float32] = own(labels_N, seed)
-            return drawn
-        return self.federation.generate(self._named(weights), labels_N, seed)
-
-    def _named(self, weights: NDArrays) -> dict[str, NDArray[Any]]:
-        generator, _ = self.federation.networks(self.config.seed)
-        return dict(zip(generator_arrays(generator), weights, strict=True))
-
     def save_generators(self, weights: NDArrays) -> None:
         """Save the global generator or student and the last uploads, for ``flwr_gan.wire.load``.
 
@@ -373,7 +220,7 @@ class Run:
         """
         folder = self.folder / "generators"
         if weights:
-            save(folder / "global.fgan", self._named(weights), codec=self.config.codec)
+            save(folder / "global.fgan", self.scorer.named(weights), codec=self.config.codec)
         student: dict[str, NDArray[Any]] = getattr(self.strategy.inner, "student_arrays", dict)()
         if student:
             save(folder / "student.fgan", student)  # it never travels, so it is coded without loss
@@ -405,49 +252,3 @@ class Run:
             spending = pd.DataFrame(self.spending).to_csv(index=False)
             write_text(self.folder / SPENDING, spending)
         checkpoint.write(self.folder)  # last: what it does not hold is written anew
-
-
-def _jsonable(value: Any) -> Any:
-    """Return the value with null in place of NaN, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _jsonable(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def closing_lines(
-    rounds: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], folder: Path
-) -> list[str]:
-    """Return the closing table of a run and where its files are."""
-    table = pd.DataFrame(rounds)
-    ratio = table["dense_up_bytes"] / table["up_bytes"]
-    shown = pd.DataFrame(
-        {
-            "round": table["round"],
-            "clients": table["clients"],
-            "sparsity %": (100 * table["sparsity"]).round(1),
-            "up bytes": table["up_bytes"],
-            "down bytes": table["down_bytes"],
-            "up ratio": ratio.round(2),
-            **{label: table[key].round(3) for key, label in HEADINGS.items() if key in table},
-        }
-    )
-    totals, lines = summary["totals"], ["", *shown.to_string(index=False).split("\n"), ""]
-    for direction in ("up", "down"):
-        payload, message = (totals[f"{kind}_{direction}_ratio"] for kind in ("payload", "message"))
-        lines.append(
-            f"{direction:>4}: {totals[f'{direction}_bytes']:,} bytes in messages; dense float32 is "
-            f"{_times(payload)} the payloads and {_times(message)} the whole messages"
-        )
-    if summary["real"] is not None:
-        lines.append(
-            "the classifier behind synthetic acc. reaches "
-            f"{summary['real']['synthetic_accuracy']:.3f} when it is trained on real data"
-        )
-    lines.append(
-        f"{summary['wall_s']:.0f} s; files are in {folder}: samples.png shows what it generates"
-    )
-    return lines
-
-
-def _times(ratio: float | None) -> str:
-    return "nothing beside" if ratio is None else f"{ratio:.2f} times"

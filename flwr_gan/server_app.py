@@ -123,17 +123,21 @@ def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str
             )
         if given("resume", overrides) is None and named is None:
             overrides.append(f"federation.num_clients={num_supernodes}")
-    config = load_config(overrides)
+    if given("resume", overrides) is None:
+        if given("output_dir", overrides) is None:
+            name = load_config(overrides).name
+            overrides.append(f"output_dir=runs/{datetime.now():%Y-%m-%d_%H%M%S}_{name}")
+        # Composing takes its time, so config and data come by the call that is remembered.
+        config = load_federation(" ".join(overrides)).config
+    else:
+        config = load_config(overrides)
     if num_supernodes not in (None, config.federation.num_clients):
         raise ConfigError(
             f"--num-supernodes {num_supernodes}: the resumed run has "
             f"{config.federation.num_clients} clients; drop the option"
         )
-    if config.output_dir is None:
-        folder = f"runs/{datetime.now():%Y-%m-%d_%H%M%S}_{config.name}"
-        overrides.append(f"output_dir={folder}")
     if not _is_finished(config):
-        _check_writable(Path(config.output_dir or folder))
+        _check_writable(config.folder)
         build_run(load_federation(" ".join(overrides)))
     return {"overrides": " ".join(overrides)}, config.federation.num_clients
 

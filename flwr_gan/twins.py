@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from flwr_gan.config import RunConfig
 from flwr_gan.flower.exchange import Exchange
 from flwr_gan.flower.strategy import CodedFitRes, CompressedStrategy
+from flwr_gan.summary import measured
 from flwr_gan.wire import decode_payload, encode_payload
 from flwr_gan.wire.ledger import Ledger
 
@@ -73,14 +74,14 @@ def _twins(run: "Run") -> Iterator["Run"]:
             trained_by=str(run.folder),
         )
         twin.rounds = [row | _bytes(twin, int(row["round"])) for row in run.rounds]
-        if config.evaluation == "server":
-            twin.judge = run.judge
+        if run.scorer.judges:
+            twin.scorer.judge = run.scorer.judge
         yield twin
 
 
 def _bytes(twin: "Run", server_round: int) -> dict[str, Any]:
-    measured = twin.measured(server_round)
-    return {key: measured[key] for key in BYTES}
+    row = measured(twin.strategy, server_round)
+    return {key: row[key] for key in BYTES}
 
 
 def _config(config: RunConfig, codec: str) -> RunConfig:

@@ -1,5 +1,6 @@
 """Config -> objects: what client and server apps are made of."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -12,6 +13,7 @@ from flwr.app import Context
 from flwr.common import ndarrays_to_parameters
 from hydra.utils import get_class
 from numpy.typing import NDArray
+from omegaconf import DictConfig, OmegaConf
 
 from flwr_gan.config import RunConfig, build, load_config
 from flwr_gan.data import Dataset, Samples
@@ -31,6 +33,9 @@ from flwr_gan.methods.pool_distillation import PoolStudent
 from flwr_gan.overrides import given, split_overrides
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template
+
+# Where data files are looked for follows from these and from the working folder.
+DATA_VARIABLES = ("FLWR_GAN_DATA", "XDG_CACHE_HOME", "HOME")
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,9 @@ def load_federation(overrides: str, *, default_output: str | None = None) -> Fed
     """
     config = load_config(split_overrides(overrides), default_output=default_output)
     _check_device(config.federation.device)
-    dataset: Dataset = build(config.data)
+    dataset = _dataset(
+        OmegaConf.to_yaml(config.data), os.getcwd(), *map(os.environ.get, DATA_VARIABLES)
+    )
     splitter = build(config.partition)
     split = splitter(
         dataset.train,
@@ -194,6 +201,15 @@ def load_federation(overrides: str, *, default_output: str | None = None) -> Fed
     )
     _check_delta(config, split)
     return Federation(config, dataset, split)
+
+
+@lru_cache(maxsize=1)
+def _dataset(node: str, *places: str | None) -> Dataset:
+    """Return a data set by its settings as YAML, found in these places.
+
+    The last one is remembered, for the next run of a sweep.
+    """
+    return cast(Dataset, build(cast(DictConfig, OmegaConf.create(node))))
 
 
 def _check_delta(config: RunConfig, split: Sequence[NDArray[np.int64]]) -> None:

@@ -323,3 +323,9 @@ def test_backend_settings_are_checked(capsys):
     assert "no JSON" in error_of(capsys)
     assert run("--run-config", FAST, "--backend-config", '{"client_resources": {}}') == 2
     assert "inline" in error_of(capsys)
+
+
+def test_settings_are_composed_once_where_the_output_folder_is_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(server_app, "load_config", lambda _: pytest.fail("composed once more"))
+    text = f"{FAST} seed=123 output_dir={tmp_path / 'run'}"
+    assert server_app.prepare_run_config(text, None) == ({"overrides": text}, 2)

@@ -38,6 +38,7 @@ from flwr_gan.plots.figure import save_figure
 from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload, payload_sizes
 
 RESULTS = Path(__file__).parent / "results"
+SHORT_RESULTS = Path("runs/codecs_short")
 GENERAL = ("zlib:9", "lzma:9", "bz2:9", "zstd:3", "zstd:19", "pcodec:8", "pcodec:12", "paq9a:1")
 SPARSE = ("sparse", "sparse:pcodec", "sparse:fp16", "sparse:bf16")
 QUANTISED = ("sparse:int8", "sparse:int6", "sparse:int5", "sparse:int4")
@@ -65,21 +66,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", nargs="+", default=[], metavar="FOLDER_OR_FILE")
     parser.add_argument("--repeats", type=int, default=5, help="runs that a median is taken of")
     parser.add_argument("--codecs", nargs="+", metavar="SPEC", help="these codecs alone")
-    parser.add_argument("--output", type=Path, default=RESULTS, metavar="FOLDER")
+    parser.add_argument("--output", type=Path, metavar="FOLDER")
+    parser.add_argument("--short", action="store_true", help="once, without the slowest codecs")
     options = parser.parse_args(arguments)
+    output = options.output or (SHORT_RESULTS if options.short else RESULTS)
     try:
         weights = read_weights(options.weights)
-        specs = options.codecs or installed((*GENERAL, *SPARSE, *QUANTISED))
+        known_specs = installed((*GENERAL, *SPARSE, *QUANTISED))
+        quick = [spec for spec in known_specs if spec not in ONCE]
+        specs = options.codecs or (quick if options.short else known_specs)
         for spec in specs:
             get_codec(spec)
-        table = measure(weights, specs, repeats=options.repeats)
+        table = measure(weights, specs, repeats=1 if options.short else options.repeats)
         known = known_mask(weights, specs)
-        write_text(options.output / "codecs.csv", table.to_csv(index=False, float_format="%.6g"))
+        write_text(output / "codecs.csv", table.to_csv(index=False, float_format="%.6g"))
         if len(known):
             known_csv = known.to_csv(index=False, float_format="%.6g")
-            write_text(options.output / "codecs_known_mask.csv", known_csv)
+            write_text(output / "codecs_known_mask.csv", known_csv)
         published = {name: list(ratios) for name, ratios in PUBLISHED_RATIOS.items()}
-        save_figure(codecs_figure(table, published), options.output / "codecs.png")
+        save_figure(codecs_figure(table, published), output / "codecs.png")
     except FlwrGanError as error:
         print(error, file=sys.stderr)
         return error.exit_status

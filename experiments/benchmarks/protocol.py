@@ -1,9 +1,9 @@
 """What each step of the wire saves in a federated ticket run, round by round, and what it costs.
 
-``python -m experiments.benchmarks.protocol`` runs the quickstart under plain Flower, zlib, sparse
-without and with memory between rounds, and int8 differences, with three seeds, and writes
-``protocol.csv``, ``protocol_summary.csv`` and ``protocol.png`` beside this file's results. Finished
-runs are kept in ``--folder`` and not repeated.
+``python -m experiments.benchmarks.protocol [--short] [--output FILE]`` runs the quickstart under
+plain Flower, zlib, sparse without and with memory between rounds, and int8 differences, with three
+seeds, and writes a row a round, and beside it a summary (``_summary.csv``) and a picture
+(``.png``). Finished runs are kept in ``--folder`` and not repeated.
 """
 
 import argparse
@@ -29,7 +29,12 @@ from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wiring import build_strategy, load_federation
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results" / "protocol.csv"
+FOLDER = Path("runs/protocol")
+SHORT = (
+    "federation.num_clients=2 gan.local_iterations=2 strategy.rounds_per_level=1 "
+    "lottery.iterations=1 evaluation=server samples_per_class=10"
+)
 WIRES = {
     "plain Flower": None,
     "zlib:9": "codec=zlib:9 memory=false",
@@ -129,15 +134,20 @@ def picture(table: pd.DataFrame) -> Figure:
 def main() -> None:
     """Run what is not finished and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path("runs/protocol"))
+    parser.add_argument("--short", action="store_true", help="hardly any training, one seed")
+    parser.add_argument("--seeds", type=int, help="default: 3")
+    parser.add_argument("--folder", type=Path, help=f"of the runs; default: {FOLDER}")
     parser.add_argument("--settings", default="", metavar="'K=V K=V'", help="of the quickstart")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="table with a row a round")
     options = parser.parse_args()
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    jobs = [(wire, seed) for wire in WIRES for seed in range(options.seeds)]
+    seeds = options.seeds or (1 if options.short else 3)
+    folder = options.folder or (FOLDER.with_name("protocol_short") if options.short else FOLDER)
+    settings = f"{SHORT} {options.settings}" if options.short else options.settings
+    jobs = [(wire, seed) for wire in WIRES for seed in range(seeds)]
     parts = []
     for number, (wire, seed) in enumerate(jobs, start=1):
-        parts.append(run_wire(wire, seed, options.folder, options.settings))
+        parts.append(run_wire(wire, seed, folder, settings))
         print(
             f"{number}/{len(jobs)} {wire}, seed {seed}: {parts[-1]['bytes'].sum():,} bytes",
             flush=True,
@@ -145,10 +155,11 @@ def main() -> None:
     table = pd.concat(parts)
     summary = summarise(table)
     columns = ["wire", "seed", "round", "sparsity", "bytes", "payload_bytes"]
-    write_text(RESULTS / "protocol.csv", table[columns].to_csv(index=False))
-    write_text(RESULTS / "protocol_summary.csv", summary.to_csv(index=False))
-    save_figure(picture(table), RESULTS / "protocol.png")
-    print(json.dumps({"seeds": options.seeds, "settings": options.settings}))
+    output = options.output or (folder / "results" / "protocol.csv" if options.short else RESULTS)
+    write_text(output, table[columns].to_csv(index=False))
+    write_text(output.with_stem(f"{output.stem}_summary"), summary.to_csv(index=False))
+    save_figure(picture(table), output.with_suffix(".png"))
+    print(json.dumps({"seeds": seeds, "settings": settings}))
     print(summary.to_string(index=False, float_format="{:.3f}".format))
 
 

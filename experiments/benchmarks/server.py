@@ -43,6 +43,7 @@ from flwr_gan.flower.engine import run_apps
 from strategies import SparseFedAvg
 
 RESULTS = Path(__file__).parent / "results" / "server.csv"
+SHORT_RESULTS = Path("runs/server_short/server.csv")
 SURVIVORS = 8179  # of the generator that is pruned 17 times
 KINDS: dict[str, tuple[type[FedAvg], str | None]] = {
     "FedAvg, dense": (FedAvg, None),
@@ -145,7 +146,7 @@ def replies(kind: str, weights: NDArrays, *, clients: int) -> Replies:
         caught.extend(results)
         return None, {}
 
-    strategy.aggregate_fit = catch  # type: ignore[method-assign]
+    strategy.aggregate_fit = catch  # type: ignore[method-assign, assignment]
     strategy.configure_evaluate = lambda **_: []  # type: ignore[method-assign]
     _run(strategy, clients, PerturbingClient)
     strategy.aggregate_fit = aggregate  # type: ignore[method-assign]
@@ -242,16 +243,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write both tables; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help=f"{SHORT[0]} replies, once")
-    parser.add_argument("--output", type=Path, default=RESULTS, metavar="FILE")
+    parser.add_argument("--output", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     logging.getLogger("flwr").setLevel(logging.ERROR)
     clients, repeats, training_s = SHORT if options.short else WHOLE
+    output = options.output or (SHORT_RESULTS if options.short else RESULTS)
     try:
         for table, path in (
-            (aggregation_table(clients, repeats), options.output),
+            (aggregation_table(clients, repeats), output),
             (
                 round_table(repeats, training_s=training_s),
-                options.output.with_stem(f"{options.output.stem}_round"),
+                output.with_stem(f"{output.stem}_round"),
             ),
         ):
             write_text(path, table.to_csv(index=False, float_format="%.5g"))

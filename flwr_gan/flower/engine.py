@@ -1,6 +1,5 @@
 """Two engines under one call: `inline` runs the clients in this process, `ray` in Flower's own."""
 
-import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from flwr.supercore.run import Run
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower.grid import InlineGrid
+from flwr_gan.flower.ray_cluster import ray_cluster, ray_settings
 
 BACKENDS = ("inline", "ray")
 RunConfig = Mapping[str, bool | float | int | str]
@@ -83,7 +83,8 @@ def run_apps(
     backend : {"inline", "ray"}
         Where the clients run.
     backend_config : dict, optional
-        Settings of Flower's Ray backend.
+        Settings of Flower's Ray backend: resources of a client, address of a cluster; see
+        ``flwr_gan.flower.ray_cluster``.
     verbose : bool
         Show Ray's and Flower's debug messages.
     on_reply : callable, optional
@@ -92,7 +93,8 @@ def run_apps(
     Raises
     ------
     ConfigError
-        When the backend is unknown or its extra is not installed.
+        When the backend is unknown, its extra is not installed, Ray does not start with these
+        settings or has no room for a client.
     """
     if backend == "inline":
         if backend_config:
@@ -137,24 +139,22 @@ def _run_ray(
     backend_config: dict[str, Any] | None,
     verbose: bool,
 ) -> None:
-    if importlib.util.find_spec("ray") is None:
-        raise ConfigError("--backend ray needs Ray: pip install 'flwr-gan[ray]', or use inline")
+    settings = ray_settings(backend_config)
     from flwr.simulation import run_simulation
 
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     server = ConfiguredServerApp(server_app, run_config)
-    settings = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}} | (backend_config or {})
-    settings.setdefault("init_args", {})
-    try:
-        run_simulation(
-            server,
-            ConfiguredClientApp(client_app, run_config),
-            num_supernodes,
-            backend_name="ray",
-            backend_config=settings,
-            verbose_logging=verbose,
-        )
-    except Exception:
-        if server.failure is not None:
-            raise server.failure from None
-        raise
+    with ray_cluster(settings, verbose=verbose):
+        try:
+            run_simulation(
+                server,
+                ConfiguredClientApp(client_app, run_config),
+                num_supernodes,
+                backend_name="ray",
+                backend_config=settings,
+                verbose_logging=verbose,
+            )
+        except Exception:
+            if server.failure is not None:
+                raise server.failure from None
+            raise

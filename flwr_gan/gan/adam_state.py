@@ -1,6 +1,6 @@
 """The moments that Adam remembers, by parameter name, as arrays and back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -14,15 +14,27 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 def new_adam(network: nn.Module, *, lr: float, betas: tuple[float, ...]) -> torch.optim.Adam:
     """Return an Adam optimiser over a network whose moments exist from the start, at zero."""
+    return new_adam_over(network.parameters(), lr=lr, betas=betas)
+
+
+def new_adam_over(
+    weights: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, ...]
+) -> torch.optim.Adam:
+    """Return what ``new_adam`` does, over weights that belong to no network."""
     first, second = betas
-    adam = torch.optim.Adam(network.parameters(), lr=lr, betas=(first, second), fused=True)
-    forget(adam, network)
+    weights = list(weights)
+    adam = torch.optim.Adam(weights, lr=lr, betas=(first, second), fused=True)
+    _forget(adam, weights)
     return adam
 
 
 def forget(adam: torch.optim.Adam, network: nn.Module) -> None:
     """Set the step count and every moment to zero, as before the first step."""
-    for weight in network.parameters():
+    _forget(adam, network.parameters())
+
+
+def _forget(adam: torch.optim.Adam, weights: Iterable[nn.Parameter]) -> None:
+    for weight in weights:
         state: dict[str, Tensor] = {"step": torch.zeros((), device=weight.device)}
         state |= {moment: torch.zeros_like(weight) for moment in MOMENTS}
         adam.state[weight] = state

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flwr_gan.errors import DataError
 from flwr_gan.gan.config import GanConfig
+from flwr_gan.gan.frozen_generator import FrozenGenerator
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.sampling import check_labels
 from flwr_gan.gan.weights import as_tensor
@@ -78,6 +79,7 @@ def draw_batches(
         Advances.
     """
     R, B, device = config.critic_iterations, config.batch_size, y_N.device
+    frozen = FrozenGenerator(generator)
     loads = R if config.fresh_batch else 1
     index_RB = torch.randint(len(y_N), (loads, B), generator=rng, device=rng.device).to(device)
     mix_RB = torch.rand((R, B), generator=rng, device=rng.device).to(device)
@@ -85,14 +87,17 @@ def draw_batches(
     parts = zip(torch.split(index_RB.expand(R, B), rows), torch.split(mix_RB, rows), strict=True)
     for index_PB, mix_PB in parts:
         y_PB, real_PBTC = y_N[index_PB], real_NTC[index_PB]
-        with torch.no_grad():
-            fake_PBTC = generate(generator, y_PB.flatten(), rng).view_as(real_PBTC)
-        yield from map(Batch, real_PBTC, fake_PBTC, y_PB, mix_PB)
+        fake_PBTC = frozen(draw_latent(generator, y_PB.numel(), rng), y_PB.flatten())
+        yield from map(Batch, real_PBTC, fake_PBTC.view_as(real_PBTC), y_PB, mix_PB)
 
 
 def generate(generator: SampleGenerator, y_B: Tensor, rng: torch.Generator) -> Tensor:
     """Generate ``x_BTC`` for labels from latent vectors drawn from N(0, I)."""
-    size = (len(y_B), generator.latent_dim)
-    z_BL = torch.randn(size, generator=rng, device=rng.device).to(y_B.device)
-    x_BTC: Tensor = generator(z_BL, y_B)
+    x_BTC: Tensor = generator(draw_latent(generator, len(y_B), rng), y_B)
     return x_BTC.contiguous()
+
+
+def draw_latent(generator: SampleGenerator, count: int, rng: torch.Generator) -> Tensor:
+    """Draw ``z_BL`` from N(0, I), on the device of the generator."""
+    z_BL = torch.randn((count, generator.latent_dim), generator=rng, device=rng.device)
+    return z_BL.to(next(generator.parameters()).device)

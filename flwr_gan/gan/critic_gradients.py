@@ -5,19 +5,21 @@ B batch, T vectors, C components, D = T * C, K classes, H1 and H2 hidden units.
 The critic is piecewise linear: almost everywhere the second derivative of its activation is zero,
 so the gradient of the penalty needs no second backpropagation through the activations. What is
 left are ten products with the matrix of the second layer, where autograd takes more products and
-several hundred small steps.
+several hundred small steps. Leading axes (``...``) are critics of one shape, each with its batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from flwr_gan.gan.batches import Batch
 from flwr_gan.gan.losses import gradient_penalty, hinge_loss, wasserstein_estimate
-from flwr_gan.gan.networks import NEGATIVE_SLOPE
+from flwr_gan.gan.networks import NEGATIVE_SLOPE, Critic
 
 _SMALLEST_NORM = 1e-12
+_PARAMETERS = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"]
 
 CriticGradients = Callable[[nn.Module, Batch, float], tuple[Tensor, list[Tensor]]]
 
@@ -73,63 +75,115 @@ def gradients_of(loss: Tensor, network: nn.Module) -> list[Tensor]:
     return list(torch.autograd.grad(loss, parameters, materialize_grads=True))
 
 
-@torch.no_grad()
+def has_closed_form(critic: nn.Module) -> bool:
+    """Return whether the formula is this critic's: masks or norms on its weights change it."""
+    names = [name for name, _ in critic.named_parameters()]
+    return type(critic) is Critic and names == _PARAMETERS
+
+
 def closed_form_gradients(
     critic: nn.Module, batch: Batch, penalty: float
 ) -> tuple[Tensor, list[Tensor]]:
     """Return what ``autograd_gradients`` returns, in closed form and equal up to rounding.
 
-    Real samples, generated ones and the points between them go through the layers together, as 3B
-    rows. With a_1, a_2 the inputs of the activations and s_1, s_2 their slopes, the slope of the
-    score is g_x = W_1^T (s_1 * W_2^T (s_2 * w_3)); the penalty reaches the weights through these
-    three products alone, so its gradients are outer products of g_1, g_2 with the slopes'
-    cotangents u, v_1, v_2, which run forward through the layers as a sample would.
+    Parameters
+    ----------
+    critic : nn.Module
+        One that ``has_closed_form``; not changed.
+    batch : Batch
+        Real and generated samples, labels, and where to interpolate.
+    penalty : float
+        lambda, strength of the gradient penalty.
     """
     real_BTC, fake_BTC, y_B, mix_B = batch
-    B = len(y_B)
     label_BK = critic.get_buffer("onehot_KK")[y_B]
-    points = torch.stack([real_BTC, fake_BTC, torch.lerp(real_BTC, fake_BTC, mix_B.view(-1, 1, 1))])
-    D = points[0, 0].numel()
-    x = torch.cat([points.view(3 * B, D), label_BK.repeat(3, 1)], dim=1)
-    w1, b1, w2, b2, w3, _ = critic.parameters()
+    weights = list(critic.parameters())
+    return stacked_gradients(
+        weights, real_BTC.flatten(1), fake_BTC.flatten(1), label_BK, mix_B, penalty
+    )
 
-    a1 = torch.addmm(b1, x, w1.T)
-    h1 = torch.nn.functional.leaky_relu(a1, NEGATIVE_SLOPE)
-    a2 = torch.addmm(b2, h1, w2.T)
-    h2 = torch.nn.functional.leaky_relu(a2[: 2 * B], NEGATIVE_SLOPE)
-    score_2B = (h2 @ w3.T).squeeze(1)
-    estimate = score_2B[:B].mean() - score_2B[B:].mean()
 
-    # d loss / d score of real and generated rows; 1 for the points between, whose slope is wanted
-    seed = a2.new_tensor([-1 / B, 1 / B, 1.0]).repeat_interleave(B).unsqueeze(1)
-    g2 = _through(seed * w3, a2)
-    g1 = _through(g2 @ w2, a1)
-    slope_BD = g1[2 * B :] @ w1[:, :D]
-    norm_B1 = torch.linalg.vector_norm(slope_BD, dim=1, keepdim=True)
-    slope_penalty = (norm_B1 - 1).square().mean()
+@torch.no_grad()
+def stacked_gradients(
+    weights: Sequence[Tensor],
+    real_BD: Tensor,
+    fake_BD: Tensor,
+    label_BK: Tensor,
+    mix_B: Tensor,
+    penalty: float,
+) -> tuple[Tensor, list[Tensor]]:
+    """Return loss, estimate and penalty, shape (..., 3), and gradients, for any leading axes.
+
+    Real samples, generated ones and the points between them go through the layers together, as 3B
+    rows; the first layer is linear, so its values at the points between lie between its values.
+    With s_1, s_2 the slopes of the activations, the slope of the score is
+    g_x = W_1^T (s_1 * W_2^T (s_2 * w_3)); the penalty reaches the weights through these three
+    products alone, so its gradients are outer products of g_1, g_2 with the slopes' cotangents
+    u, v_1, v_2, which run forward through the layers as a sample would.
+
+    Parameters
+    ----------
+    weights : sequence of Tensor
+        The six parameters of ``Critic``, stacked along the leading axes.
+    real_BD, fake_BD : Tensor
+        Real and generated samples, shape (..., B, D).
+    label_BK : Tensor
+        Their one-hot labels, shape (..., B, K).
+    mix_B : Tensor
+        Where on the line between real and generated each point lies, shape (..., B).
+    penalty : float
+        lambda.
+    """
+    w1, b1, w2, b2, w3, b3 = weights
+    B, D = real_BD.shape[-2:]
+    x = torch.cat([torch.cat([real_BD, label_BK], -1), torch.cat([fake_BD, label_BK], -1)], -2)
+    a1 = _affine(x, w1, b1)
+    between = torch.lerp(a1[..., :B, :], a1[..., B:, :], mix_B.unsqueeze(-1))
+    h1 = nn.functional.leaky_relu(torch.cat([a1, between], -2), NEGATIVE_SLOPE)
+    h2 = nn.functional.leaky_relu(_affine(h1, w2, b2), NEGATIVE_SLOPE)
+    seed = _seeds(B, h2.dtype, h2.device)
+    to_w3 = seed[: 2 * B].T @ h2[..., : 2 * B, :]
+    estimate = -(to_w3 * w3).sum((-2, -1))
+
+    g2 = _through(seed * w3, h2)
+    g1 = _through(g2 @ w2, h1)
+    slope_BD = g1[..., 2 * B :, :] @ w1[..., :D]
+    norm_B1 = torch.linalg.vector_norm(slope_BD, dim=-1, keepdim=True)
+    slope_penalty = (norm_B1 - 1).square().mean((-2, -1))
 
     u_BD = slope_BD * ((norm_B1 - 1) * (2 * penalty / B) / norm_B1.clamp_min(_SMALLEST_NORM))
-    v1 = _through(u_BD @ w1[:, :D].T, a1[2 * B :])
-    v2 = _through(v1 @ w2.T, a2[2 * B :])
+    v1 = _through(u_BD @ w1[..., :D].mT, h1[..., 2 * B :, :])
+    v2 = _through(v1 @ w2.mT, h2[..., 2 * B :, :])
     # in the rows of the points between, the cotangents take the place of the samples
-    x[2 * B :, :D] = u_BD
-    x[2 * B :, D:] = 0
-    h1[2 * B :] = v1
-    to_w3 = seed[: 2 * B].T @ h2 + v2.sum(dim=0)
-    to_b3 = seed[: 2 * B].sum(dim=0)
+    h1[..., 2 * B :, :] = v1
+    to_w1 = g1[..., : 2 * B, :].mT @ x
+    to_w1[..., :D] += g1[..., 2 * B :, :].mT @ u_BD
     gradients = [
-        g1.T @ x,
-        g1[: 2 * B].sum(dim=0),
-        g2.T @ h1,
-        g2[: 2 * B].sum(dim=0),
-        to_w3,
-        to_b3,
+        to_w1,
+        g1[..., : 2 * B, :].sum(-2),
+        g2.mT @ h1,
+        g2[..., : 2 * B, :].sum(-2),
+        to_w3 + v2.sum(-2, keepdim=True),
+        torch.zeros_like(b3),  # a constant added to all scores changes nothing
     ]
     loss = penalty * slope_penalty - estimate
-    return torch.stack([loss, estimate, slope_penalty]), gradients
+    return torch.stack([loss, estimate, slope_penalty], -1), gradients
 
 
-def _through(cotangent: Tensor, inputs: Tensor) -> Tensor:
-    """Multiply by the activation's slope at its inputs."""
-    through: Tensor = torch.ops.aten.leaky_relu_backward(cotangent, inputs, NEGATIVE_SLOPE, False)
+def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    if x.ndim == 2:
+        return torch.addmm(bias, x, weight.T)
+    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
+
+
+@lru_cache(maxsize=8)
+def _seeds(B: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return d loss / d score of real and fake rows; 1 for those between, whose slope is wanted."""
+    one = torch.tensor([-1 / B, 1 / B, 1.0], dtype=dtype)
+    return one.repeat_interleave(B).unsqueeze(1).to(device)
+
+
+def _through(cotangent: Tensor, outputs: Tensor) -> Tensor:
+    """Multiply by the slope of the activation that gave these outputs: their sign tells it."""
+    through: Tensor = torch.ops.aten.leaky_relu_backward(cotangent, outputs, NEGATIVE_SLOPE, True)
     return through

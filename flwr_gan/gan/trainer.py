@@ -3,7 +3,7 @@
 N samples, B batch, R critic iterations, L latent, T vectors, C components.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from flwr_gan.gan.critic_gradients import (
     autograd_gradients,
     closed_form_gradients,
     gradients_of,
+    has_closed_form,
     hinge_gradients,
 )
 from flwr_gan.gan.losses import generator_loss, proximal_term
@@ -96,8 +97,9 @@ class WganGpTrainer:
         if loss not in LOSSES:
             raise ConfigError(f"loss={loss!r} is not allowed: give {' or '.join(LOSSES)}")
         closed_form = config.critic_gradients == "closed_form"
-        if closed_form and (type(critic) is not Critic or loss == "hinge"):
-            what = "the hinge loss" if loss == "hinge" else f"a {type(critic).__name__}"
+        if closed_form and (loss == "hinge" or not has_closed_form(critic)):
+            masked = " with masked or normalised weights" if type(critic) is Critic else ""
+            what = "the hinge loss" if loss == "hinge" else f"a {type(critic).__name__}{masked}"
             raise ConfigError(f"gan.critic_gradients=closed_form is not for {what}: give autograd")
         self.generator = generator.to(device)
         self.critic = critic.to(device)
@@ -167,8 +169,8 @@ class WganGpTrainer:
         if iterations < 1:
             raise ConfigError(f"iterations={iterations} is not allowed: give at least 1")
         real_NTC, label_N = check_data(x_NTC, y_N, self.generator)
-        pruned = self._apply_mask(mask) if mask is not None else None
-        anchors = self._anchors(anchor, mask) if proximal_mu else []
+        pruned = self.apply_mask(mask) if mask is not None else None
+        anchors = self.anchors(anchor, mask) if proximal_mu else []
         recorder = LossRecorder(iterations)
         steps = trange(iterations, desc=progress, disable=None if progress else True, leave=False)
         with steps:
@@ -180,8 +182,19 @@ class WganGpTrainer:
                 loss = self._generator_step(asked_B, rng, pruned, anchors, proximal_mu)
                 recorder.add(torch.cat([torch.stack(losses).mean(dim=0), loss.view(1)]))
         log = recorder.finish()
-        self._check_weights(iterations)
+        check_weights(self.generator.named_parameters(), iterations)
         return log
+
+    @property
+    def optimisers(self) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+        """Adam of the generator and Adam of the critic."""
+        return self._generator_adam, self._critic_adam
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the critic's gradients are in closed form and nothing is added to the losses."""
+        further = (self._augment, self._generator_regulariser, self._critic_regulariser)
+        return self._critic_gradients is closed_form_gradients and not any(further)
 
     def restart(self) -> None:
         """Give the critic its first weights back and let both optimisers forget (Alg. 2, line 11).
@@ -241,7 +254,7 @@ class WganGpTrainer:
         if self._critic_regulariser:
             further = gradients_of(self._critic_regulariser(), self.critic)
             gradients = [a + b for a, b in zip(gradients, further, strict=True)]
-        _step(self._critic_adam, list(self.critic.parameters()), gradients)
+        take_step(self._critic_adam, list(self.critic.parameters()), gradients)
         return measures
 
     def _generator_step(
@@ -263,7 +276,9 @@ class WganGpTrainer:
         if mu:
             loss = loss + proximal_term(weights, anchors, mu)
         gradients = gradients_of(loss, self.generator)
-        _step(self._generator_adam, weights, gradients, list(pruned.values()) if pruned else None)
+        take_step(
+            self._generator_adam, weights, gradients, list(pruned.values()) if pruned else None
+        )
         return loss.detach()
 
     def _augmented(self, batch: Batch, rng: torch.Generator) -> Batch:
@@ -272,15 +287,8 @@ class WganGpTrainer:
         real_BTC = self._augment(batch.real_BTC, rng)
         return batch._replace(real_BTC=real_BTC, fake_BTC=self._augment(batch.fake_BTC, rng))
 
-    def _check_weights(self, iterations: int) -> None:
-        for name, weight in self.generator.named_parameters():
-            if not bool(weight.isfinite().all()):
-                raise TrainingError(
-                    f"generator weight {name} is not finite after generator iteration "
-                    f"{iterations}: lower the learning rates of the gan settings"
-                )
-
-    def _apply_mask(self, mask: Mapping[str, NDArray[np.bool_]]) -> dict[str, Tensor]:
+    def apply_mask(self, mask: Mapping[str, NDArray[np.bool_]]) -> dict[str, Tensor]:
+        """Prune the generator and its optimiser; return where a weight is pruned."""
         weights = dict(self.generator.named_parameters())
         check_arrays(mask, {name: tuple(weight.shape) for name, weight in weights.items()})
         pruned = {name: ~as_tensor(mask[name]).bool().to(self._device) for name in weights}
@@ -290,11 +298,12 @@ class WganGpTrainer:
         forget_pruned(self._generator_adam, self.generator, pruned)
         return pruned
 
-    def _anchors(
+    def anchors(
         self,
         anchor: Mapping[str, NDArray[np.float32]] | None,
         mask: Mapping[str, NDArray[np.bool_]] | None,
     ) -> list[Tensor]:
+        """Return what the proximal term pulls to: ``anchor`` under the mask, or weights as now."""
         weights = dict(self.generator.named_parameters())
         if anchor is None:
             return [weight.detach().clone() for weight in weights.values()]
@@ -303,7 +312,17 @@ class WganGpTrainer:
         return [as_tensor(a.astype(np.float32)).to(self._device) for a in kept.values()]
 
 
-def _step(
+def check_weights(named: Iterable[tuple[str, Tensor]], iterations: int) -> None:
+    """Raise a TrainingError that names the first weight of a generator that is not finite."""
+    for name, weight in named:
+        if not bool(weight.isfinite().all()):
+            raise TrainingError(
+                f"generator weight {name} is not finite after generator iteration "
+                f"{iterations}: lower the learning rates of the gan settings"
+            )
+
+
+def take_step(
     adam: torch.optim.Adam,
     weights: list[nn.Parameter],
     gradients: Sequence[Tensor],

@@ -69,7 +69,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)
+        formula = flop_registry.get(_returning(func._overloadpacket))
         if formula is not None:
             macs = formula(*args, **(kwargs or {}), out_val=out) / 2  # two operations each
             self.dense += macs
@@ -83,3 +83,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if operand.untyped_storage().data_ptr() in self._weights:
                 return int(torch.count_nonzero(operand)) / operand.numel()
         return 1.0
+
+
+def _returning(operation: Any) -> Any:
+    """Return the operation that gives a new tensor, for one that overwrites its first operand."""
+    return getattr(torch.ops.aten, operation.__name__.removesuffix("_"), operation)

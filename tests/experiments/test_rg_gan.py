@@ -109,8 +109,10 @@ def test_computed_operations_are_those_that_pytorch_counts(family):
     options = {"penalised": loss == "wasserstein", "trained_masks": False}
     flops = update_flops(*macs, {}, config, **options)
     assert flops.masked == flops.dense
+    # the critic's fakes look their label up: a column of the first layer that is not multiplied
+    looked_up = 2 * 2 * 4 * (8 * 5) if family == "strokes" else 0
     # the power iteration of SNGAN is not counted
-    assert flops.dense == pytest.approx(2 * counter.dense, rel=3e-3)
+    assert flops.dense == pytest.approx(2 * counter.dense + looked_up, rel=3e-3)
     half = {"generator": dict.fromkeys(macs[0], 0.5), "critic": dict.fromkeys(macs[1], 0.5)}
     assert update_flops(*macs, half, config, **options).masked == pytest.approx(flops.dense / 2)
     trained = update_flops(*macs, half, config, **options | {"trained_masks": True})

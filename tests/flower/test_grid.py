@@ -1,6 +1,7 @@
 """The in-process grid."""
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.run import Run
 
@@ -54,6 +55,26 @@ def test_a_client_cannot_change_the_message_of_another():
     content = RecordDict({"note": ConfigRecord({"x": 1}), "arrays": ArrayRecord()})
     list(grid.send_and_receive([Message(content, node, "train") for node in (1, 2)]))
     assert dict(content["note"]) == {"x": 1}
+
+
+def test_what_a_client_does_to_any_of_its_records_stays_with_it():
+    app = ClientApp()
+
+    @app.train()
+    def train(message, context):
+        message.content["arrays"].pop("a")
+        message.content["metrics"]["m"] = 2.0
+        message.content["more"] = ConfigRecord()
+        return Message(message.content, reply_to=message)
+
+    arrays = ArrayRecord([np.ones(3)])
+    arrays["a"] = arrays.pop("0")
+    content = RecordDict({"arrays": arrays, "metrics": MetricRecord({"m": 1.0})})
+    (reply,) = make_grid(app).send_and_receive([Message(content, 1, "train")])
+    assert list(reply.content) == ["arrays", "metrics", "more"]
+    assert list(content) == ["arrays", "metrics"]
+    assert list(content["arrays"]) == ["a"]
+    assert content["metrics"]["m"] == 1.0
 
 
 def test_an_exception_becomes_an_error_reply():

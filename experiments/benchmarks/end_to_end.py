@@ -1,0 +1,130 @@
+"""Wall time and bytes to a target quality, over links of 1, 10 and 100 Mbit/s.
+
+``python -m experiments.benchmarks.end_to_end [--short] [--output FILE]`` does the main job once
+with each codec and seed, and finds the first round whose samples are good enough. Until then, a
+row a codec and link, the mean over seeds:
+
+- ``message_bytes`` is what Flower's transport carried, both ways, all clients, as measured;
+- ``compute_s`` is the wall time of those rounds as measured: training, coding and scoring, the
+  clients one after another on this machine;
+- ``transfer_s_computed`` is computed, nothing was sent over a network: those bytes through one
+  link of that rate, the server's, without latency;
+- ``total_s_computed`` is the sum of both, ``ratio`` that of ``raw`` divided by it, ``bytes_ratio``
+  the bytes of ``raw`` divided by those of the codec.
+"""
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.runner import train
+from flwr_gan.atomic import write_text
+from flwr_gan.errors import ConfigError, FlwrGanError
+from flwr_gan.overrides import split_overrides
+
+RESULTS = Path(__file__).parent / "results" / "end_to_end.csv"
+CODECS = ("raw", "zstd:19", "sparse", "sparse:int8")
+BASELINE = "raw"
+LINKS_MBIT_S = (1, 10, 100)
+MEASURE = "synthetic_accuracy"
+TARGET, SHORT_TARGET = 0.9, 0.2
+SHORT = "lottery.iterations=1 strategy.rounds_per_level=2 samples_per_class=50"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, print and write the table; return the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    target = options.target or (SHORT_TARGET if options.short else TARGET)
+    settings = f"{SHORT if options.short else ''} {options.settings}"
+    rows = []
+    try:
+        if not 0 < target < 1:
+            raise ConfigError(f"--target {target} is not allowed: give a number between 0 and 1")
+        with tempfile.TemporaryDirectory() as folder:
+            for seed in range(options.seeds or (1 if options.short else 3)):
+                for codec in CODECS:
+                    place = Path(folder) / f"{codec.replace(':', '.')}_seed{seed}"
+                    own = [f"codec={codec}", f"seed={seed}", f"output_dir={place}"]
+                    train([*split_overrides(settings), *own])
+                    rows.append({"codec": codec, "seed": seed} | until(target, place))
+                    print(f"seed {seed}, {codec}: {rows[-1]}", flush=True)
+        table = over_links(pd.DataFrame(rows), target=target)
+        write_text(options.output, table.to_csv(index=False, float_format="%.6g"))
+    except FlwrGanError as error:
+        print(f"experiments.benchmarks.end_to_end: {error}", file=sys.stderr)
+        return error.exit_status
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+    return 0
+
+
+def until(target: float, folder: Path) -> dict[str, float]:
+    """Return rounds, bytes and seconds of a run until its samples are good enough.
+
+    All of them are NaN where they never are.
+
+    Parameters
+    ----------
+    target : float
+        The ``synthetic_accuracy`` to reach.
+    folder : Path
+        What the run has written.
+    """
+    rounds = pd.read_csv(folder / "rounds.csv")
+    good = rounds.loc[rounds[MEASURE] >= target, "round"]
+    if good.empty:
+        return dict.fromkeys(("rounds", "message_bytes", "compute_s"), float("nan"))
+    last = int(good.iloc[0])
+    messages = pd.read_csv(folder / "messages.csv")
+    return {
+        "rounds": last,
+        "message_bytes": int(messages.loc[messages["round"] <= last, "message_bytes"].sum()),
+        "compute_s": float(rounds.loc[rounds["round"] <= last, "wall_s"].sum()),
+    }
+
+
+def over_links(runs: pd.DataFrame, *, target: float) -> pd.DataFrame:
+    """Return a row a codec and link from a row a run; seeds that never got there are left out."""
+    reached = runs.groupby("codec", sort=False)["rounds"].count()
+    means = runs.groupby("codec", sort=False)[["rounds", "message_bytes", "compute_s"]].mean()
+    parts = []
+    for link in LINKS_MBIT_S:
+        part = means.reset_index()
+        part.insert(1, "link_mbit_s", link)
+        part.insert(2, "measure", MEASURE)
+        part.insert(3, "target", target)
+        part.insert(4, "seeds", runs.seed.nunique())
+        part.insert(5, "reached", part.codec.map(reached))
+        part["transfer_s_computed"] = 8 * part.message_bytes / (link * 1e6)
+        part["total_s_computed"] = part.compute_s + part.transfer_s_computed
+        plain = part[part.codec == BASELINE].iloc[0]
+        part["ratio"] = plain.total_s_computed / part.total_s_computed
+        part["bytes_ratio"] = plain.message_bytes / part.message_bytes
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.benchmarks.end_to_end",
+        description="Wall time and bytes to a target quality, over links of several rates.",
+    )
+    parser.add_argument(
+        "--short", action="store_true", help=f"a few rounds to {MEASURE} {SHORT_TARGET}, one seed"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS, metavar="FILE", help="table; default: %(default)s"
+    )
+    parser.add_argument("--target", type=float, help=f"{MEASURE} to reach; default: {TARGET}")
+    parser.add_argument("--seeds", type=int, help="default: 3, or 1 with --short")
+    parser.add_argument("--settings", default="", metavar="'K=V K=V'", help="of the main job")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Client updates a second of the two engines: this process, and Flower's Ray.
+
+``python -m experiments.benchmarks.engine [--short] [--output FILE]`` runs the tasks of
+``engine_tasks.py`` on both engines, each in a process of its own, in turn, and writes a row an
+engine and task: the median over repeats, with its ratio to Ray. A row more has 10,000 clients.
+Imports are not counted. ``first_message_s`` is from the start of the engine until the first client
+begins; ``updates_per_s`` begins with the second round, when all workers are warm; ``growth_mb`` is
+the memory at the end less that after ten rounds.
+
+Beside FILE, ``FILE_commands.csv`` has what whole commands take, see ``engine_commands.py``.
+"""
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.benchmarks.engine_commands import measure_commands
+from experiments.benchmarks.engine_tasks import TASKS, measure, write_images
+from flwr_gan.atomic import write_text
+from flwr_gan.errors import FlwrGanError, TrainingError
+from flwr_gan.flower.engine import BACKENDS
+
+RESULTS = Path(__file__).parent / "results" / "engine.csv"
+BASELINE = "ray"
+CLIENTS, MANY_CLIENTS = 1000, 10_000
+ROUNDS = {"empty": 200, "lr": 100}
+SHORT_ROUNDS = 20
+KEYS = ["task", "engine", "clients", "rounds"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write the tables; return the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    try:
+        if options.cell:
+            engine, task, clients, rounds, data = options.cell
+            row = measure(engine, task, clients=int(clients), rounds=int(rounds), data=Path(data))
+            print(json.dumps(row))
+            return 0
+        repeats = options.repeats or (1 if options.short else 3)
+        table = summarise(_cells(repeats, short=options.short))
+        write_text(options.output, table.to_csv(index=False, float_format="%.5g"))
+        print(table.to_string(index=False, float_format="{:.4g}".format), flush=True)
+        commands = measure_commands(repeats, short=options.short)
+        path = options.output.with_name(f"{options.output.stem}_commands.csv")
+        write_text(path, commands.to_csv(index=False, float_format="%.5g"))
+    except FlwrGanError as error:
+        print(f"experiments.benchmarks.engine: {error}", file=sys.stderr)
+        return error.exit_status
+    print(commands.to_string(index=False, float_format="{:.4g}".format))
+    return 0
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Return the median of each cell, with the ratio of its updates a second to Ray's."""
+    table = pd.DataFrame(rows)
+    groups = table.groupby(KEYS, sort=False)
+    medians = groups.median(numeric_only=True).reset_index()
+    medians.insert(4, "data", groups["data"].first().to_numpy())
+    medians["repeats"] = groups.size().to_numpy()
+    baseline = medians[medians.engine == BASELINE].set_index(["task", "clients"]).updates_per_s
+    cells = pd.MultiIndex.from_frame(medians[["task", "clients"]])
+    medians["ratio"] = medians.updates_per_s / baseline.reindex(cells).to_numpy()
+    return medians
+
+
+def cells(*, short: bool) -> list[tuple[str, str, int, int]]:
+    """Return engine, task, clients and rounds of all cells, in the order of the table."""
+    own = [(engine, task, CLIENTS) for task in TASKS for engine in BACKENDS]
+    own.insert(len(BACKENDS), ("inline", "empty", MANY_CLIENTS))
+    return [
+        (engine, task, clients, SHORT_ROUNDS if short else ROUNDS[task])
+        for engine, task, clients in own
+    ]
+
+
+def _cells(repeats: int, *, short: bool) -> list[dict[str, Any]]:
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        data = write_images(Path(folder), short=short)
+        for repeat in range(repeats):
+            for cell in cells(short=short):
+                rows.append(_in_its_own_process(*map(str, cell), folder) | {"data": data})
+                print(f"repeat {repeat + 1} of {repeats}:", json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def _in_its_own_process(*cell: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "experiments.benchmarks.engine", "--cell", *cell]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise TrainingError(f"{' '.join(cell[:2])} ended with {done.returncode}; see above")
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.benchmarks.engine",
+        description="Client updates a second of the two engines.",
+    )
+    parser.add_argument(
+        "--short", action="store_true", help=f"{SHORT_ROUNDS} rounds, fewer images, one repeat"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS, metavar="FILE", help="table; default: %(default)s"
+    )
+    parser.add_argument("--repeats", type=int, help="default: 3, or 1 with --short")
+    parser.add_argument("--cell", nargs=5, help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""The Flower app that both engines run: logistic regression on MNIST, or clients that do nothing.
+
+``lr`` is the task of the FLUTE comparison (Garcia et al. 2022): logistic regression, 1,000 clients,
+10 a round, batches of 10, one local epoch, under Flower's FedAvg. ``empty`` is the same app whose
+clients send back one number that they do not train. The images are mapped from a file, so that
+each process of an engine reads what it needs and no more.
+"""
+
+import os
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from flwr.app import Context
+from flwr.client import Client, NumPyClient
+from flwr.clientapp import ClientApp
+from flwr.common import FitRes, NDArrays, Parameters, Scalar, ndarrays_to_parameters
+from flwr.server import ServerAppComponents, ServerConfig
+from flwr.server.client_proxy import ClientProxy
+from flwr.server.strategy import FedAvg
+from flwr.serverapp import ServerApp
+from numpy.typing import NDArray
+
+from flwr_gan.data.mnist import load_mnist
+from flwr_gan.errors import DataError, TrainingError
+from flwr_gan.flower.engine import run_apps
+
+TASKS = ("empty", "lr")
+BATCH_SIZE, LEARNING_RATE, SAMPLED = 10, 0.03, 10
+PIXELS, CLASSES = 784, 10
+WEIGHED_EVERY = 10  # rounds
+
+
+class LrClient(NumPyClient):
+    """Train logistic regression on one share of the images for an epoch."""
+
+    def __init__(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+        self._x, self._y = images, labels
+
+    def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
+        """Take one step of gradient descent for each batch; also say when this began."""
+        began = time.time()
+        weight, bias = (array.copy() for array in parameters)
+        for start in range(0, len(self._y), BATCH_SIZE):
+            x, y = self._x[start : start + BATCH_SIZE], self._y[start : start + BATCH_SIZE]
+            score = x @ weight + bias
+            score = np.exp(score - score.max(axis=1, keepdims=True))
+            slope = score / score.sum(axis=1, keepdims=True)
+            slope[np.arange(len(y)), y] -= 1
+            weight -= LEARNING_RATE / len(y) * (x.T @ slope)
+            bias -= LEARNING_RATE / len(y) * slope.sum(axis=0)
+        return [weight, bias], len(self._y), {"began": began}
+
+
+class EmptyClient(NumPyClient):
+    """Send the parameters back."""
+
+    def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
+        """Return what came, and when."""
+        return parameters, 1, {"began": time.time()}
+
+
+class TimedFedAvg(FedAvg):
+    """FedAvg that notes when rounds end, when the first client began, and the memory in use."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.began = float("nan")
+        self.failed = 0
+        self.ended: list[float] = []  # without the seconds that weighing has taken
+        self.resident_mb: list[float] = []
+        self._weighing_s = 0.0
+
+    def aggregate_fit(
+        self,
+        server_round: int,
+        results: list[tuple[ClientProxy, FitRes]],
+        failures: list[Any],
+    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+        """Aggregate, and note."""
+        if server_round == 1 and results:
+            self.began = min(float(result.metrics["began"]) for _, result in results)
+        aggregated = super().aggregate_fit(server_round, results, failures)
+        self.failed += len(failures)
+        now = time.perf_counter()
+        self.ended.append(now - self._weighing_s)
+        if server_round % WEIGHED_EVERY == 0:
+            self.resident_mb.append(own_memory_mb())
+            self._weighing_s += time.perf_counter() - now
+        return aggregated
+
+
+def client_fn(context: Context) -> Client:
+    """Return the client of a node; run config says which."""
+    if context.run_config["task"] == "empty":
+        return EmptyClient().to_client()
+    images, labels = _mapped(str(context.run_config["data"]))
+    partition = int(str(context.node_config["partition-id"]))
+    clients = int(str(context.node_config["num-partitions"]))
+    return LrClient(images[partition::clients], labels[partition::clients]).to_client()
+
+
+def write_images(folder: Path, *, short: bool) -> str:
+    """Write the images that clients train on to a folder; return what they are.
+
+    ``mnist`` where it is found, and otherwise ``noise`` of the same shape: what an engine costs is
+    the same on both.
+    """
+    try:
+        train = load_mnist(download=False).train
+        images, labels, name = train.x_NTC.reshape(len(train), PIXELS), train.y_N, "mnist"
+    except DataError:
+        rng = np.random.default_rng(0)
+        images = rng.random((60_000, PIXELS), np.float32)
+        labels, name = rng.integers(CLASSES, size=60_000), "noise"
+    if short:
+        images, labels = images[:10_000], labels[:10_000]
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", labels)
+    return name
+
+
+def measure(engine: str, task: str, *, clients: int, rounds: int, data: Path) -> dict[str, object]:
+    """Run one task on one engine in this process and return its row.
+
+    Raises
+    ------
+    TrainingError
+        When an update failed: what is left is no measure of the engine.
+    """
+    shapes = [(1,)] if task == "empty" else [(PIXELS, CLASSES), (CLASSES,)]
+    strategy = TimedFedAvg(
+        fraction_fit=SAMPLED / clients,
+        fraction_evaluate=0.0,
+        min_fit_clients=SAMPLED,
+        min_available_clients=clients,
+        initial_parameters=ndarrays_to_parameters([np.zeros(s, np.float32) for s in shapes]),
+    )
+
+    def server_fn(context: Context) -> ServerAppComponents:
+        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=rounds))
+
+    started = time.time()
+    run_apps(
+        ServerApp(server_fn=server_fn),
+        ClientApp(client_fn),
+        num_supernodes=clients,
+        run_config={"task": task, "data": str(data)},
+        backend=engine,
+    )
+    if strategy.failed or len(strategy.ended) < rounds:
+        raise TrainingError(f"{task} on {engine}: {strategy.failed} updates failed; see above")
+    seconds = strategy.ended[-1] - strategy.ended[0]
+    return {
+        "engine": engine,
+        "task": task,
+        "clients": clients,
+        "rounds": rounds,
+        "first_message_s": strategy.began - started,
+        "updates_per_s": (rounds - 1) * SAMPLED / seconds,
+        "memory_mb": strategy.resident_mb[-1],
+        "growth_mb": strategy.resident_mb[-1] - strategy.resident_mb[0],
+    }
+
+
+def own_memory_mb() -> float:
+    """Return the memory of this process and its children that they share with no other."""
+    me = psutil.Process(os.getpid())
+    total = 0
+    for process in [me, *me.children(recursive=True)]:
+        try:
+            total += process.memory_full_info().uss
+        except psutil.Error:  # it has ended meanwhile
+            continue
+    return total / 2**20
+
+
+@lru_cache(maxsize=1)
+def _mapped(folder: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    images = np.load(Path(folder) / "images.npy", mmap_mode="r")
+    return images, np.load(Path(folder) / "labels.npy", mmap_mode="r")

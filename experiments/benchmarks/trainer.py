@@ -1,0 +1,262 @@
+"""Critic steps a second: a plain PyTorch loop against the trainer, and many clients at once.
+
+``python -m experiments.benchmarks.trainer [--short] [--output FILE]`` trains on one core, with the
+batch size and the critic iterations of each setting. The paths take turns, so that a change of the
+machine's speed hits all alike; a row a path holds the median over repeats. A step is one update of
+one critic, with its share of the generator's work.
+
+``plain`` is the loop that one would write: fakes for each critic step, modules, double
+backpropagation, ``torch.optim.Adam`` as it comes. ``autograd`` and ``closed_form`` are the
+trainer's, with ``gan.critic_gradients``; their ratio is to ``plain``. With several clients
+``together`` is ``train_together``, and its ratio to ``one_after_another``, each by closed form.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flwr_gan.atomic import write_text
+from flwr_gan.config import load_config
+from flwr_gan.errors import FlwrGanError
+from flwr_gan.gan import (
+    Critic,
+    GanConfig,
+    Generator,
+    WganGpTrainer,
+    build_networks,
+    torch_threads,
+)
+from flwr_gan.gan.batched import Training, train_together
+from flwr_gan.gan.config import CRITIC_GRADIENTS
+from flwr_gan.gan.losses import generator_loss, gradient_penalty, wasserstein_estimate
+
+RESULTS = Path(__file__).parent / "results" / "trainer.csv"
+SETTINGS = {
+    "paper": ("gan=paper",),
+    "paper_157k": ("gan=paper", "gan.channels=[128,64]"),  # parameters of its generator
+    "small": ("gan=small",),
+}
+SHORT = ("paper_157k", "small")
+CLIENTS = (8, 32)
+CLIENT_PATHS = ("one_after_another", "together")
+NUM_VECTORS, NUM_COMPONENTS, NUM_CLASSES, NUM_SAMPLES = 10, 3, 39, 3314
+
+
+class _Trained(Protocol):
+    """Something that trains on for some generator iterations and tells how long it took."""
+
+    def seconds(self, iterations: int) -> float: ...
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write the table; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="fewer settings and repeats")
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="FILE")
+    options = parser.parse_args(arguments)
+    try:
+        with torch_threads(1):
+            table = measure_all(short=options.short)
+        write_text(options.output, table.to_csv(index=False, float_format="%.5g"))
+    except FlwrGanError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    print(table.to_string(index=False, float_format="{:.2f}".format))
+    return 0
+
+
+def measure_all(*, short: bool) -> pd.DataFrame:
+    """Return the rows of all settings, and of many clients with the small networks."""
+    repeats = 3 if short else 15
+    rows = []
+    for name in SHORT if short else SETTINGS:
+        config = load_config(SETTINGS[name]).gan
+        rows += [{"gan": name} | row for row in measure_paths(config, repeats=repeats)]
+    config = load_config(SETTINGS["small"]).gan
+    for count in CLIENTS:
+        measured = measure_clients(config, count=count, repeats=repeats)
+        rows += [{"gan": "small"} | row for row in measured]
+    return pd.DataFrame(rows)
+
+
+def measure_paths(
+    config: GanConfig, *, repeats: int, least_s: float = 1.0
+) -> list[dict[str, object]]:
+    """Return a row for the plain loop and for each of the trainer's paths.
+
+    Parameters
+    ----------
+    config : GanConfig
+        Networks and training.
+    repeats : int
+        How often each path is measured.
+    least_s : float
+        About how long the fastest path trains at a time.
+    """
+    paths: dict[str, _Trained] = {"plain": _Plain(config)}
+    for path in CRITIC_GRADIENTS:
+        paths[path] = _Path(replace(config, critic_gradients=path))
+    return _rows(paths, config, clients=1, repeats=repeats, least_s=least_s)
+
+
+def measure_clients(
+    config: GanConfig, *, count: int, repeats: int, least_s: float = 1.0
+) -> list[dict[str, object]]:
+    """Return a row for clients one after another and one for all of them together."""
+    paths = {name: _Clients(config, count, together=name == "together") for name in CLIENT_PATHS}
+    return _rows(paths, config, clients=count, repeats=repeats, least_s=least_s)
+
+
+def _rows(
+    paths: Mapping[str, _Trained],
+    config: GanConfig,
+    *,
+    clients: int,
+    repeats: int,
+    least_s: float,
+) -> list[dict[str, object]]:
+    """Measure the paths in turn; the first of them is what the others are compared with."""
+    iterations = max(1, round(least_s / min(path.seconds(1) for path in paths.values())))
+    seconds: dict[str, list[float]] = {name: [] for name in paths}
+    for _ in range(repeats):
+        for name, path in paths.items():
+            seconds[name].append(path.seconds(iterations))
+    baseline = next(iter(seconds.values()))
+    rows: list[dict[str, object]] = []
+    for name, measured in seconds.items():
+        ratios = [a / b for a, b in zip(baseline, measured, strict=True)]
+        rows.append(
+            {
+                "clients": clients,
+                "batch_size": config.batch_size,
+                "critic_iterations": config.critic_iterations,
+                "path": name,
+                "steps_per_s": clients * iterations * config.critic_iterations / median(measured),
+                "ratio": median(ratios),
+                "ratio_lowest": min(ratios),
+                "ratio_highest": max(ratios),
+                "repeats": repeats,
+            }
+        )
+    return rows
+
+
+class _Clients:
+    """Trainings of several clients, in one program or one after another."""
+
+    def __init__(self, config: GanConfig, count: int, *, together: bool) -> None:
+        self._together = together
+        x_NTC, y_N = _samples()
+        share = max(1, len(y_N) // count)
+        self._trainings = [
+            Training(
+                trainer=WganGpTrainer(*_networks(config), config=config),
+                x_NTC=x_NTC[i * share : (i + 1) * share],
+                y_N=y_N[i * share : (i + 1) * share],
+                rng=torch.Generator().manual_seed(i),
+            )
+            for i in range(count)
+        ]
+        self.seconds(1)
+
+    def seconds(self, iterations: int) -> float:
+        """Train on and return how long it took."""
+        started = time.perf_counter()
+        if self._together:
+            train_together(self._trainings, iterations=iterations)
+        else:
+            for each in self._trainings:
+                each.trainer.train(each.x_NTC, each.y_N, iterations=iterations, rng=each.rng)
+        return time.perf_counter() - started
+
+
+class _Path:
+    """The project's trainer, with its own networks."""
+
+    def __init__(self, config: GanConfig) -> None:
+        self._generator, self._critic = _networks(config)
+        self._trainer = WganGpTrainer(self._generator, self._critic, config=config)
+        self._x_NTC, self._y_N = _samples()
+        self._rng = torch.Generator().manual_seed(0)
+        self.seconds(1)
+
+    def seconds(self, iterations: int) -> float:
+        """Train on and return how long it took."""
+        started = time.perf_counter()
+        self._trainer.train(self._x_NTC, self._y_N, iterations=iterations, rng=self._rng)
+        return time.perf_counter() - started
+
+
+class _Plain:
+    """Alg. 1 of the paper, written down as it stands."""
+
+    def __init__(self, config: GanConfig) -> None:
+        self._config = config
+        self._generator, self._critic = _networks(config)
+        self._x_NTC, self._y_N = (torch.from_numpy(array) for array in _samples())
+        self._generator_adam = torch.optim.Adam(
+            self._generator.parameters(), lr=config.generator_lr, betas=_pair(config.betas)
+        )
+        self._critic_adam = torch.optim.Adam(
+            self._critic.parameters(), lr=config.critic_lr, betas=_pair(config.betas)
+        )
+        torch.manual_seed(0)
+        self.seconds(1)
+
+    def seconds(self, iterations: int) -> float:
+        """Train on and return how long it took."""
+        started = time.perf_counter()
+        config = self._config
+        for _ in range(iterations):
+            for step in range(config.critic_iterations):
+                if step == 0 or config.fresh_batch:
+                    index_B = torch.randint(len(self._y_N), (config.batch_size,))
+                    real_BTC, y_B = self._x_NTC[index_B], self._y_N[index_B]
+                with torch.no_grad():
+                    fake_BTC = self._generate(y_B)
+                critics = (self._critic, real_BTC, fake_BTC, y_B)
+                slope = gradient_penalty(*critics, torch.rand(config.batch_size))
+                loss = config.penalty * slope - wasserstein_estimate(*critics)
+                self._critic_adam.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                self._critic_adam.step()
+            loss = generator_loss(self._critic, self._generate(y_B), y_B)
+            self._generator_adam.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._generator_adam.step()
+        return time.perf_counter() - started
+
+    def _generate(self, y_B: Tensor) -> Tensor:
+        z_BL = torch.randn(len(y_B), self._generator.latent_dim)
+        x_BTC: Tensor = self._generator(z_BL, y_B)
+        return x_BTC
+
+
+def _networks(config: GanConfig) -> tuple[Generator, Critic]:
+    shape = {"num_vectors": NUM_VECTORS, "num_components": NUM_COMPONENTS}
+    return build_networks(config, **shape, num_classes=NUM_CLASSES, seed=0)
+
+
+def _samples() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    rng = np.random.default_rng(0)
+    x_NTC = rng.uniform(-1, 1, (NUM_SAMPLES, NUM_VECTORS, NUM_COMPONENTS)).astype(np.float32)
+    return x_NTC, rng.integers(NUM_CLASSES, size=NUM_SAMPLES)
+
+
+def _pair(betas: Sequence[float]) -> tuple[float, float]:
+    return betas[0], betas[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Ray under Flower's simulation: started on this machine, or joined at an address.
+
+The settings of ``--backend-config`` are Flower's:
+
+``client_resources``
+    What a client takes of the cluster, ``{"num_cpus": 1, "num_gpus": 0.0}`` by default. As many
+    clients run at once as fit: with 16 cores and ``{"num_cpus": 4}`` four, with one card and
+    ``{"num_gpus": 0.25}`` four that share it.
+``init_args``
+    What ``ray.init`` takes: ``{"num_cpus": 8}`` bounds what Ray uses of this machine,
+    ``{"address": "10.0.0.1:6379"}`` joins a cluster that runs already. Without an address, and
+    without the ``RAY_ADDRESS`` that Ray's own tools set, Ray is started on this machine.
+``actor``
+    Flower's own, for TensorFlow.
+
+A cluster of several machines is started with Ray's own command, ``ray start --head --port=6379``
+on the first and ``ray start --address=10.0.0.1:6379`` on each other one, and ended with
+``ray stop``. All of them need this package, the app and the data at the same places, and what the
+clients read from the environment (``FLWR_GAN_DATA``) has to be set where ``ray start`` is called.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from flwr_gan.errors import ConfigError
+
+OPTION = "--backend-config"
+_SETTINGS = ("actor", "client_resources", "init_args")
+_RESOURCES = ("num_cpus", "num_gpus")
+
+
+def ray_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return Flower's settings of Ray, with the defaults that a sparing machine wants.
+
+    Raises
+    ------
+    ConfigError
+        When Ray is not installed, or a setting is unknown or no number.
+    """
+    if find_spec("ray") is None:
+        raise ConfigError("--backend ray needs Ray: pip install 'flwr-gan[ray]', or use inline")
+    settings = _underscored(given or {})
+    _check_keys(settings, _SETTINGS, OPTION)
+    for key, value in settings.items():
+        if not isinstance(value, dict):
+            raise ConfigError(f"{OPTION}: {key}={value!r} is not allowed: give a JSON object")
+    resources = {"num_cpus": 1, "num_gpus": 0.0} | settings.get("client_resources", {})
+    _check_keys(resources, _RESOURCES, f"{OPTION}: client_resources")
+    for key, value in resources.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or value < 0 or (key == "num_cpus" and value == 0):
+            least = "above 0" if key == "num_cpus" else "from 0 up"
+            raise ConfigError(
+                f"{OPTION}: client_resources.{key}={value!r} is not allowed: give a number {least}"
+            )
+    return {"init_args": {}} | settings | {"client_resources": resources}
+
+
+@contextmanager
+def ray_cluster(settings: Mapping[str, Any], *, verbose: bool) -> Iterator[None]:
+    """Hold Ray while a simulation runs; Flower uses what it finds.
+
+    What was started here is ended here, and what runs already is left as it was.
+
+    Parameters
+    ----------
+    settings : mapping
+        As ``ray_settings`` returns them.
+    verbose : bool
+        Show what Ray and its workers print.
+
+    Raises
+    ------
+    ConfigError
+        When Ray does not start, or no client fits into the cluster: both would otherwise come up
+        in Flower's threads, where the server waits for ever.
+    """
+    import ray
+
+    if ray.is_initialized():  # by whoever calls, who ends it too
+        _check_room(settings["client_resources"])
+        yield
+        return
+    # Workers inherit the environment and nothing of what was added to sys.path since.
+    paths = os.pathsep.join(filter(None, [*sys.path, os.environ.get("PYTHONPATH", "")]))
+    arguments: dict[str, Any] = {
+        "address": os.environ.get("RAY_ADDRESS", "local"),  # not whatever else runs here
+        "include_dashboard": False,
+        "log_to_driver": verbose,
+        "logging_level": "info" if verbose else "error",
+        "runtime_env": {"env_vars": {"PYTHONPATH": paths}},
+        **settings["init_args"],
+    }
+    try:
+        ray.init(**arguments)
+    except (ConnectionError, OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        place = arguments["address"]
+        where = "start" if place == "local" else f"join the cluster at {place}"
+        raise ConfigError(f"{OPTION}: Ray cannot {where}: {reason}; mend init_args") from error
+    try:
+        _check_room(settings["client_resources"])
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_room(resources: Mapping[str, float]) -> None:
+    """Raise unless some machine of the cluster has room for a client."""
+    import ray
+
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    names = {"num_cpus": "CPU", "num_gpus": "GPU"}
+    for machine in machines:
+        if all(machine.get(names[key], 0) >= asked for key, asked in resources.items()):
+            return
+    has = "; ".join(
+        ", ".join(f"{key} {machine.get(name, 0):g}" for key, name in names.items())
+        for machine in machines
+    )
+    asked = ", ".join(f"{key} {value:g}" for key, value in resources.items())
+    raise ConfigError(
+        f"{OPTION}: client_resources ({asked}) is more than any machine has ({has}): ask for less"
+    )
+
+
+def _check_keys(given: Mapping[str, Any], allowed: tuple[str, ...], place: str) -> None:
+    unknown = sorted(set(given).difference(allowed))
+    if unknown:
+        raise ConfigError(f"{place}: unknown key {unknown[0]}: allowed are {', '.join(allowed)}")
+
+
+def _underscored(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with ``_`` in their keys where Flower allows ``-`` as well."""
+    return {
+        key.replace("-", "_"): _underscored(value) if isinstance(value, dict) else value
+        for key, value in settings.items()
+    }

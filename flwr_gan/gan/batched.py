@@ -1,0 +1,288 @@
+"""Many small trainings in one program: stacked weights, batched matrix products.
+
+J trainings, N samples of all of them, R critic iterations, P of them whose fakes are made
+together, B batch, L latent, K classes, T vectors, C components, D = T * C, H channels.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import trange
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan.adam_state import MOMENTS, new_adam_over
+from flwr_gan.gan.batches import FAKES_AT_A_TIME, check_data, draw_latent
+from flwr_gan.gan.critic_gradients import has_closed_form, stacked_gradients
+from flwr_gan.gan.frozen_generator import VALUES_AT_A_TIME, is_plain
+from flwr_gan.gan.networks import NEGATIVE_SLOPE
+from flwr_gan.gan.trainer import WganGpTrainer, check_weights, take_step
+from flwr_gan.gan.training_log import LossRecorder, TrainLog
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One of the trainings; the settings are those of ``WganGpTrainer.train``.
+
+    Parameters
+    ----------
+    trainer : WganGpTrainer
+        Its networks and optimisers are trained in place.
+    x_NTC, y_N : ndarray
+        Real samples and their labels.
+    rng : torch.Generator
+        Advances as if this training were alone.
+    mask, anchor, proximal_mu
+        As in ``WganGpTrainer.train``.
+    """
+
+    trainer: WganGpTrainer
+    x_NTC: NDArray[np.float32]
+    y_N: NDArray[np.int64]
+    rng: torch.Generator
+    mask: Mapping[str, NDArray[np.bool_]] | None = None
+    anchor: Mapping[str, NDArray[np.float32]] | None = None
+    proximal_mu: float = 0.0
+
+
+def alike(trainings: Sequence[Training]) -> bool:
+    """Return whether ``train_together`` takes these trainings.
+
+    They need the plain trainer with gradients in closed form, networks of one shape, one config,
+    one device, and as many steps behind them.
+    """
+    kinds = {_kind(training) for training in trainings}
+    return len(kinds) == 1 and None not in kinds
+
+
+def train_together(
+    trainings: Sequence[Training], *, iterations: int | None = None, progress: str | None = None
+) -> list[TrainLog]:
+    """Train as ``trainer.train`` would each of them, up to rounding, in one program.
+
+    Parameters
+    ----------
+    trainings : sequence of Training
+        At least one; they are ``alike``, and none shares a network or an rng with another.
+    iterations : int or None
+        Generator iterations of each; None takes them from the config.
+    progress : str or None
+        Label of a progress bar, drawn only on a terminal; None draws none.
+
+    Raises
+    ------
+    ConfigError
+        If they are not alike or ``iterations`` is below 1.
+    DataError
+        If data, mask or anchor of one do not fit its networks.
+    TrainingError
+        If a loss or a weight of one is not finite. Masks are then applied, and else networks,
+        optimisers and rngs of all are as before, so that each can be trained alone.
+    """
+    if not alike(trainings):
+        raise ConfigError("trainings that are not alike cannot share a program: train each alone")
+    config = trainings[0].trainer.config
+    iterations = config.iterations if iterations is None else iterations
+    if iterations < 1:
+        raise ConfigError(f"iterations={iterations} is not allowed: give at least 1")
+    together = _Together(trainings)
+    before = [training.rng.get_state() for training in trainings]
+    recorders = [LossRecorder(iterations) for _ in trainings]
+    try:
+        steps = trange(iterations, desc=progress, disable=None if progress else True, leave=False)
+        with steps:
+            for _ in steps:
+                losses = together.iterate().unbind()
+                for recorder, loss in zip(recorders, losses, strict=True):
+                    recorder.add(loss)
+        logs = [recorder.finish() for recorder in recorders]
+        together.check_weights(iterations)
+    except Exception:
+        for training, state in zip(trainings, before, strict=True):
+            training.rng.set_state(state)
+        raise
+    together.write_back()
+    return logs
+
+
+class _Together:
+    """The stacked networks, optimisers and data of alike trainings."""
+
+    def __init__(self, trainings: Sequence[Training]) -> None:
+        self._trainings = trainings
+        trainers = [training.trainer for training in trainings]
+        self._config = trainers[0].config
+        self._shape = trainers[0].generator
+        checked = [check_data(t.x_NTC, t.y_N, t.trainer.generator) for t in trainings]
+        self._real_ND = torch.cat([x for x, _ in checked]).flatten(1)
+        self._y_N = torch.cat([y for _, y in checked])
+        self._counts = [len(y) for _, y in checked]
+        starts = np.cumsum([0, *self._counts[:-1]])
+        self._start_J11 = torch.tensor(starts, device=self._y_N.device).view(-1, 1, 1)
+        self._onehot_KK = torch.eye(self._shape.num_classes, device=self._y_N.device)
+        self._pruned = self._stack_masks()
+        self._mu_J = torch.tensor([t.proximal_mu for t in trainings], device=self._y_N.device)
+        self._anchors = self._stack_anchors() if any(t.proximal_mu for t in trainings) else []
+        self._generators = [trainer.generator for trainer in trainers]
+        self._critics = [trainer.critic for trainer in trainers]
+        self._generator = _stacked(self._generators)
+        self._critic = _stacked(self._critics)
+        rates = (self._config.generator_lr, self._config.critic_lr)
+        self._adams = [
+            new_adam_over(stacked, lr=lr, betas=self._config.betas)
+            for stacked, lr in zip((self._generator, self._critic), rates, strict=True)
+        ]
+        self._move_moments(into_stack=True)
+
+    def iterate(self) -> Tensor:
+        """Do one generator iteration of all; return their losses, shape (J, 4)."""
+        measures = []
+        for real_JBD, fake_JBD, y_JB, mix_JB in self._batches():
+            label_JBK = self._onehot_KK[y_JB]
+            weights = [weight.detach() for weight in self._critic]
+            found, gradients = stacked_gradients(
+                weights, real_JBD, fake_JBD, label_JBK, mix_JB, self._config.penalty
+            )
+            measures.append(found)
+            take_step(self._adams[1], self._critic, gradients)
+        loss_J = self._generator_step(y_JB)
+        return torch.cat([torch.stack(measures).mean(dim=0), loss_J.unsqueeze(1)], dim=1)
+
+    def check_weights(self, iterations: int) -> None:
+        """Raise like the trainer if a weight of a generator is not finite."""
+        names = [name for name, _ in self._shape.named_parameters()]
+        check_weights(zip(names, self._generator, strict=True), iterations)
+
+    @torch.no_grad()
+    def write_back(self) -> None:
+        """Copy weights and moments into the trainers."""
+        for networks, stacked in (
+            (self._generators, self._generator),
+            (self._critics, self._critic),
+        ):
+            for j, network in enumerate(networks):
+                for own, weight in zip(network.parameters(), stacked, strict=True):
+                    own.copy_(weight[j])
+        self._move_moments(into_stack=False)
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Yield what ``draw_batches`` draws for each training alone, stacked."""
+        R, B, device = self._config.critic_iterations, self._config.batch_size, self._y_N.device
+        loads = R if self._config.fresh_batch else 1
+        index, mix = [], []
+        for training, count in zip(self._trainings, self._counts, strict=True):
+            rng = training.rng
+            index.append(torch.randint(count, (loads, B), generator=rng, device=rng.device))
+            mix.append(torch.rand((R, B), generator=rng, device=rng.device))
+        index_JRB = (torch.stack(index).to(device) + self._start_J11).expand(-1, R, B)
+        mix_JRB = torch.stack(mix).to(device)
+        rows = max(1, FAKES_AT_A_TIME // B)
+        for index_JPB, mix_JPB in zip(
+            torch.split(index_JRB, rows, dim=1), torch.split(mix_JRB, rows, dim=1), strict=True
+        ):
+            y_JPB, real_JPBD = self._y_N[index_JPB], self._real_ND[index_JPB]
+            fake_JPBD = self._fakes(y_JPB.flatten(1)).view_as(real_JPBD)
+            parts = (real_JPBD, fake_JPBD, y_JPB, mix_JPB)
+            yield from zip(*(part.unbind(1) for part in parts), strict=True)
+
+    @torch.no_grad()
+    def _fakes(self, y_JB: Tensor) -> Tensor:
+        z_JBL = self._latent(y_JB.shape[1])
+        rows = max(self._config.batch_size, VALUES_AT_A_TIME // self._generator[0][..., 0].numel())
+        parts = zip(torch.split(z_JBL, rows, dim=1), torch.split(y_JB, rows, dim=1), strict=True)
+        return torch.cat([self._generate(z, y) for z, y in parts], dim=1)
+
+    def _generator_step(self, y_JB: Tensor) -> Tensor:
+        """Update all generators once; return their losses."""
+        w1, b1, w2, b2, w3, b3 = (weight.detach() for weight in self._critic)
+        fake_JBD = self._generate(self._latent(y_JB.shape[1]), y_JB)
+        h = torch.cat([fake_JBD, self._onehot_KK[y_JB]], dim=2)
+        for weight, bias in ((w1, b1), (w2, b2)):
+            h = torch.baddbmm(bias.unsqueeze(1), h, weight.mT)
+            h = functional.leaky_relu(h, NEGATIVE_SLOPE)
+        score_JB1 = torch.baddbmm(b3.unsqueeze(1), h, w3.mT)
+        loss_J = -score_JB1.mean((1, 2))
+        for weight, anchor in zip(self._generator, self._anchors, strict=bool(self._anchors)):
+            loss_J = loss_J + (weight - anchor).square().flatten(1).sum(1) * (self._mu_J / 2)
+        gradients = list(torch.autograd.grad(loss_J.sum(), self._generator))
+        take_step(self._adams[0], self._generator, gradients, self._pruned)
+        return loss_J.detach()
+
+    def _generate(self, z_JBL: Tensor, y_JB: Tensor) -> Tensor:
+        """Generate ``x_JBD``; the convolutions of all generators are the groups of one."""
+        fc, conv1, conv2 = self._generator
+        J, B = y_JB.shape
+        h = torch.bmm(torch.cat([z_JBL, self._onehot_KK[y_JB]], dim=2), fc.mT)
+        h = functional.relu(h).transpose(0, 1).reshape(B, -1, self._shape.num_vectors)
+        for convolution in (conv1, conv2):
+            padding, last = convolution.shape[-1] // 2, convolution is conv2
+            h = functional.conv1d(h, convolution.flatten(0, 1), padding=padding, groups=J)
+            h = torch.tanh(h) if last else functional.relu(h)
+        x_BJCT = h.view(B, J, -1, self._shape.num_vectors)
+        return x_BJCT.permute(1, 0, 3, 2).flatten(2)
+
+    def _latent(self, count: int) -> Tensor:
+        return torch.stack([draw_latent(self._shape, count, t.rng) for t in self._trainings])
+
+    def _stack_masks(self) -> list[Tensor] | None:
+        if all(training.mask is None for training in self._trainings):
+            return None
+        pruned = []
+        for training in self._trainings:
+            if training.mask is None:
+                weights = training.trainer.generator.parameters()
+                pruned.append([torch.zeros_like(weight, dtype=torch.bool) for weight in weights])
+            else:
+                pruned.append(list(training.trainer.apply_mask(training.mask).values()))
+        return [torch.stack(of) for of in zip(*pruned, strict=True)]
+
+    def _stack_anchors(self) -> list[Tensor]:
+        anchors = [t.trainer.anchors(t.anchor, t.mask) for t in self._trainings]
+        return [torch.stack(of) for of in zip(*anchors, strict=True)]
+
+    @torch.no_grad()
+    def _move_moments(self, *, into_stack: bool) -> None:
+        """Copy the state of the trainers' optimisers into the stacked ones, or back."""
+        stacks = (self._generator, self._critic)
+        for j, training in enumerate(self._trainings):
+            for own, adam, stacked in zip(
+                training.trainer.optimisers, self._adams, stacks, strict=True
+            ):
+                weights = own.param_groups[0]["params"]
+                for weight, stack in zip(weights, stacked, strict=True):
+                    of_one, of_all = own.state[weight], adam.state[stack]
+                    pairs = [(of_one[m], of_all[m][j]) for m in MOMENTS]
+                    for one, slot in [*pairs, (of_one["step"], of_all["step"])]:
+                        if into_stack:
+                            slot.copy_(one)
+                        else:
+                            one.copy_(slot)
+
+
+def _stacked(networks: Sequence[nn.Module]) -> list[nn.Parameter]:
+    return [
+        nn.Parameter(torch.stack([weight.detach() for weight in of]))
+        for of in zip(*(network.parameters() for network in networks), strict=True)
+    ]
+
+
+def _kind(training: Training) -> object:
+    """Return what has to be equal in trainings that share a program; None if nothing may."""
+    trainer = training.trainer
+    plain = type(trainer) is WganGpTrainer and trainer.is_plain
+    if not (plain and is_plain(trainer.generator) and has_closed_form(trainer.critic)):
+        return None
+    steps = [
+        int(adam.state[weight]["step"])
+        for adam in trainer.optimisers
+        for weight in adam.param_groups[0]["params"]
+    ]
+    networks = (trainer.generator, trainer.critic)
+    shapes = [tuple(weight.shape) for network in networks for weight in network.parameters()]
+    device = next(trainer.generator.parameters()).device
+    sizes = (trainer.generator.num_vectors, trainer.generator.num_components)
+    return (trainer.config, device, sizes, tuple(steps), tuple(shapes))

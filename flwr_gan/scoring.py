@@ -1,0 +1,129 @@
+"""How good what a federation generates is, as the server sees it after each round."""
+
+# N samples, T vectors, C components
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flwr_gan.continual.scores import pool_accuracy, stage_scores
+from flwr_gan.data import Dataset
+from flwr_gan.gan import generator_arrays, torch_threads
+from flwr_gan.metrics import SampleJudge
+from flwr_gan.seeding import derive_seed
+from flwr_gan.wiring import Federation
+
+Weights = Sequence[NDArray[Any]]
+
+
+@dataclass
+class Scorer:
+    """Draw samples of what a run has learnt, and score them.
+
+    Parameters
+    ----------
+    federation : Federation
+        Config, data and split.
+    strategy : flwr.server.strategy.Strategy
+        The inner strategy. It may have samples of its own (``sample``), and say which classes it
+        can generate (``held_classes``).
+    """
+
+    federation: Federation
+    strategy: Any
+
+    def __post_init__(self) -> None:
+        self.config = self.federation.config
+
+    @cached_property
+    def judge(self) -> SampleJudge:
+        """What scores the samples, made when it is first needed."""
+        seed = derive_seed(self.config.seed, "judge")
+        return _judge(self.federation.dataset, seed, self.config.federation.threads)
+
+    @property
+    def judges(self) -> bool:
+        """Whether the server is the one who evaluates."""
+        return self.config.evaluation == "server"
+
+    @property
+    def real_scores(self) -> dict[str, float] | None:
+        """The same measures of real samples, None where the server does not evaluate."""
+        return self.judge.real_scores if self.judges else None
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """The classes that the strategy can generate."""
+        held = getattr(self.strategy, "held_classes", None)
+        return np.arange(self.federation.dataset.num_classes) if held is None else np.array(held)
+
+    def score(
+        self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float]:
+        """Return the quality after a round; nothing where the server does not evaluate.
+
+        Parameters
+        ----------
+        server_round : int
+            The round that has ended.
+        weights : sequence of arrays
+            The global parameters.
+        earlier : sequence of dict
+            The rows of the rounds before.
+        """
+        if not self.judges or not len(self.classes):
+            return {}
+        return self._whole(server_round, weights) | self._stages(server_round, weights, earlier)
+
+    def generate(
+        self, weights: Weights, labels_N: NDArray[np.int64], seed: int
+    ) -> NDArray[np.float32]:
+        """Return ``x_NTC``: the strategy's own samples, where it draws some, or the model's."""
+        own = getattr(self.strategy, "sample", None)
+        if own is not None:
+            drawn: NDArray[np.float32] = own(labels_N, seed)
+            return drawn
+        return self.federation.generate(self.named(weights), labels_N, seed)
+
+    def named(self, weights: Weights) -> dict[str, NDArray[Any]]:
+        """Return the global parameters by name."""
+        generator, _ = self.federation.networks(self.config.seed)
+        return dict(zip(generator_arrays(generator), weights, strict=True))
+
+    def _whole(self, server_round: int, weights: Weights) -> dict[str, float]:
+        with torch_threads(self.config.federation.threads):
+            labels_N = np.repeat(self.classes, self.config.samples_per_class)
+            seed = derive_seed(self.config.seed, "score", round=server_round)
+            return self.judge.score(self.generate(weights, labels_N, seed), labels_N, seed=seed)
+
+    def _stages(
+        self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float]:
+        """Return quality on what is old and what is new, where the data drift."""
+        references = self.federation.references(self.federation.stage(server_round))
+        if not references:
+            return {}
+        inner, count = self.strategy, self.config.samples_per_class
+        seed = derive_seed(self.config.seed, "stages", round=server_round)
+        with torch_threads(self.config.federation.threads):
+            row = stage_scores(
+                self.judge,
+                references,
+                lambda labels_N: self.generate(weights, labels_N, seed),
+                samples_per_class=count,
+                earlier=earlier,
+            )
+            if getattr(inner, "known_classes", ()):
+                row |= pool_accuracy(self.judge, inner, seed=seed, samples_per_class=count)
+        return row
+
+
+@lru_cache(maxsize=1)
+def _judge(dataset: Dataset, seed: int, threads: int) -> SampleJudge:
+    """Return the judge of a data set; the last one is remembered, for the next run of a sweep."""
+    with torch_threads(threads):
+        return SampleJudge(dataset.train, dataset.test, num_classes=dataset.num_classes, seed=seed)

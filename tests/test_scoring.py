@@ -1,0 +1,60 @@
+"""What the server scores, and what runs in one process share."""
+
+import numpy as np
+
+from flwr_gan.gan import generator_arrays
+from flwr_gan.scoring import Scorer
+from flwr_gan.wiring import load_federation
+from tests.conftest import TINY
+
+
+class Pool:
+    """A strategy that draws samples of its own, of two classes."""
+
+    held_classes = (3, 5)
+
+    def sample(self, labels_N, seed):
+        return np.full((len(labels_N), 8, 8), seed, np.float32)
+
+
+def federation(settings: str = ""):
+    return load_federation(f"{TINY} output_dir=unused {settings}")
+
+
+def test_runs_that_share_data_and_seed_share_the_judge():
+    first, second = Scorer(federation(), None), Scorer(federation("lottery.rate=0.5"), None)
+    assert first.federation.dataset is second.federation.dataset
+    assert first.judge is second.judge
+    assert Scorer(federation("seed=9"), None).judge is not first.judge
+
+
+def test_data_that_are_looked_for_elsewhere_are_loaded_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLWR_GAN_DATA", str(tmp_path))
+    first = federation("seed=1").dataset
+    monkeypatch.delenv("FLWR_GAN_DATA")
+    assert federation("seed=2").dataset is not first
+
+
+def test_a_strategy_that_draws_samples_is_asked_for_them():
+    scorer = Scorer(federation(), Pool())
+    assert list(scorer.classes) == [3, 5]
+    assert (scorer.generate([], np.array([3, 5]), 7) == 7).all()
+
+
+def test_otherwise_the_global_generator_is_what_is_scored():
+    made = federation()
+    weights = list(generator_arrays(made.networks(1)[0]).values())
+    scorer = Scorer(made, None)
+    assert list(scorer.classes) == list(range(10))
+    samples = scorer.generate(weights, np.arange(10), 0)
+    np.testing.assert_array_equal(samples, scorer.generate(weights, np.arange(10), 0))
+    row = scorer.score(1, weights, [])
+    assert 0 <= row["synthetic_accuracy"] <= 1
+    assert scorer.real_scores["synthetic_accuracy"] > row["synthetic_accuracy"]
+
+
+def test_a_server_that_does_not_evaluate_makes_no_judge():
+    scorer = Scorer(federation("evaluation=none"), None)
+    assert scorer.score(1, [], []) == {}
+    assert scorer.real_scores is None
+    assert "judge" not in vars(scorer)
