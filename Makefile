@@ -34,9 +34,9 @@ golden: $(STAMP)
 	$(BIN)/python -m tests.golden.write
 
 bench: $(STAMP)
-	$(BIN)/python -m experiments.benchmarks.engines
-	$(BIN)/python -m experiments.benchmarks.protocol
-	$(BIN)/python -m experiments.benchmarks.codecs
+	for name in trainer engine server end_to_end codecs protocol families; do \
+	    $(BIN)/python -m experiments.benchmarks.$$name --short || exit 1; \
+	done
 
 notebooks: $(STAMP)
 	$(BIN)/python notebooks/execute.py notebooks/*.ipynb

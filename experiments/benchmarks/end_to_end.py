@@ -22,12 +22,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.benchmarks.output import add_output, output_file
 from experiments.runner import train
 from flwr_gan.atomic import write_text
 from flwr_gan.errors import ConfigError, FlwrGanError
 from flwr_gan.overrides import split_overrides
 
-RESULTS = Path(__file__).parent / "results" / "end_to_end.csv"
 CODECS = ("raw", "zstd:19", "sparse", "sparse:int8")
 BASELINE = "raw"
 LINKS_MBIT_S = (1, 10, 100)
@@ -55,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     rows.append({"codec": codec, "seed": seed} | until(target, place))
                     print(f"seed {seed}, {codec}: {rows[-1]}", flush=True)
         table = over_links(pd.DataFrame(rows), target=target)
-        write_text(options.output, table.to_csv(index=False, float_format="%.6g"))
+        write_text(
+            output_file(options, "end_to_end"), table.to_csv(index=False, float_format="%.6g")
+        )
     except FlwrGanError as error:
         print(f"experiments.benchmarks.end_to_end: {error}", file=sys.stderr)
         return error.exit_status
@@ -114,12 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m experiments.benchmarks.end_to_end",
         description="Wall time and bytes to a target quality, over links of several rates.",
     )
-    parser.add_argument(
-        "--short", action="store_true", help=f"a few rounds to {MEASURE} {SHORT_TARGET}, one seed"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=RESULTS, metavar="FILE", help="table; default: %(default)s"
-    )
+    add_output(parser, "end_to_end", short=f"a few rounds to {MEASURE} {SHORT_TARGET}, one seed")
     parser.add_argument("--target", type=float, help=f"{MEASURE} to reach; default: {TARGET}")
     parser.add_argument("--seeds", type=int, help="default: 3, or 1 with --short")
     parser.add_argument("--settings", default="", metavar="'K=V K=V'", help="of the main job")

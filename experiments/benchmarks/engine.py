@@ -24,11 +24,11 @@ import pandas as pd
 
 from experiments.benchmarks.engine_commands import measure_commands
 from experiments.benchmarks.engine_tasks import TASKS, measure, write_images
+from experiments.benchmarks.output import add_output, output_file
 from flwr_gan.atomic import write_text
 from flwr_gan.errors import FlwrGanError, TrainingError
 from flwr_gan.flower.engine import BACKENDS
 
-RESULTS = Path(__file__).parent / "results" / "engine.csv"
 BASELINE = "ray"
 CLIENTS, MANY_CLIENTS = 1000, 10_000
 ROUNDS = {"empty": 200, "lr": 100}
@@ -39,6 +39,7 @@ KEYS = ["task", "engine", "clients", "rounds"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the tables; return the exit status."""
     options = _parser().parse_args(arguments)
+    output = output_file(options, "engine")
     logging.getLogger("flwr").setLevel(logging.ERROR)
     try:
         if options.cell:
@@ -48,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         repeats = options.repeats or (1 if options.short else 3)
         table = summarise(_cells(repeats, short=options.short))
-        write_text(options.output, table.to_csv(index=False, float_format="%.5g"))
+        write_text(output, table.to_csv(index=False, float_format="%.5g"))
         print(table.to_string(index=False, float_format="{:.4g}".format), flush=True)
         commands = measure_commands(repeats, short=options.short)
-        path = options.output.with_name(f"{options.output.stem}_commands.csv")
+        path = output.with_name(f"{output.stem}_commands.csv")
         write_text(path, commands.to_csv(index=False, float_format="%.5g"))
     except FlwrGanError as error:
         print(f"experiments.benchmarks.engine: {error}", file=sys.stderr)
@@ -108,12 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m experiments.benchmarks.engine",
         description="Client updates a second of the two engines.",
     )
-    parser.add_argument(
-        "--short", action="store_true", help=f"{SHORT_ROUNDS} rounds, fewer images, one repeat"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=RESULTS, metavar="FILE", help="table; default: %(default)s"
-    )
+    add_output(parser, "engine", short=f"{SHORT_ROUNDS} rounds, fewer images, one repeat")
     parser.add_argument("--repeats", type=int, help="default: 3, or 1 with --short")
     parser.add_argument("--cell", nargs=5, help=argparse.SUPPRESS)
     return parser

@@ -18,6 +18,7 @@ from flwr.server import ServerAppComponents, ServerConfig
 from flwr.serverapp import ServerApp
 from matplotlib.figure import Figure
 
+from experiments.benchmarks.output import add_output, output_file
 from flwr_gan.atomic import write_text
 from flwr_gan.client_app import app as client_app
 from flwr_gan.flower.client import client_fn
@@ -29,7 +30,6 @@ from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wiring import build_strategy, load_federation
 
-RESULTS = Path(__file__).parent / "results" / "protocol.csv"
 FOLDER = Path("runs/protocol")
 SHORT = (
     "federation.num_clients=2 gan.local_iterations=2 strategy.rounds_per_level=1 "
@@ -134,11 +134,10 @@ def picture(table: pd.DataFrame) -> Figure:
 def main() -> None:
     """Run what is not finished and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--short", action="store_true", help="hardly any training, one seed")
+    add_output(parser, "protocol", short="hardly any training, one seed")
     parser.add_argument("--seeds", type=int, help="default: 3")
     parser.add_argument("--folder", type=Path, help=f"of the runs; default: {FOLDER}")
     parser.add_argument("--settings", default="", metavar="'K=V K=V'", help="of the quickstart")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="table with a row a round")
     options = parser.parse_args()
     logging.getLogger("flwr").setLevel(logging.ERROR)
     seeds = options.seeds or (1 if options.short else 3)
@@ -155,7 +154,7 @@ def main() -> None:
     table = pd.concat(parts)
     summary = summarise(table)
     columns = ["wire", "seed", "round", "sparsity", "bytes", "payload_bytes"]
-    output = options.output or (folder / "results" / "protocol.csv" if options.short else RESULTS)
+    output = output_file(options, "protocol")
     write_text(output, table[columns].to_csv(index=False))
     write_text(output.with_stem(f"{output.stem}_summary"), summary.to_csv(index=False))
     save_figure(picture(table), output.with_suffix(".png"))

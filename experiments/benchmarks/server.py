@@ -36,14 +36,13 @@ from flwr.server.strategy import FedAvg, Strategy
 from flwr.serverapp import ServerApp
 
 from experiments.benchmarks.codec_measures import GENERATOR_SHAPES
+from experiments.benchmarks.output import add_output, output_file
 from flwr_gan.atomic import write_text
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import CompressedStrategy, compression_mod
 from flwr_gan.flower.engine import run_apps
 from strategies import SparseFedAvg
 
-RESULTS = Path(__file__).parent / "results" / "server.csv"
-SHORT_RESULTS = Path("runs/server_short/server.csv")
 SURVIVORS = 8179  # of the generator that is pruned 17 times
 KINDS: dict[str, tuple[type[FedAvg], str | None]] = {
     "FedAvg, dense": (FedAvg, None),
@@ -242,12 +241,11 @@ def round_table(repeats: int, *, training_s: float) -> pd.DataFrame:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write both tables; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help=f"{SHORT[0]} replies, once")
-    parser.add_argument("--output", type=Path, metavar="FILE")
+    add_output(parser, "server", short=f"{SHORT[0]} replies, once")
     options = parser.parse_args(arguments)
     logging.getLogger("flwr").setLevel(logging.ERROR)
     clients, repeats, training_s = SHORT if options.short else WHOLE
-    output = options.output or (SHORT_RESULTS if options.short else RESULTS)
+    output = output_file(options, "server")
     try:
         for table, path in (
             (aggregation_table(clients, repeats), output),

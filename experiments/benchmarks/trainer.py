@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Protocol
 
@@ -26,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from experiments.benchmarks.output import add_output, output_file
 from flwr_gan.atomic import write_text
 from flwr_gan.config import load_config
 from flwr_gan.errors import FlwrGanError
@@ -41,7 +41,6 @@ from flwr_gan.gan.batched import Training, train_together
 from flwr_gan.gan.config import CRITIC_GRADIENTS
 from flwr_gan.gan.losses import generator_loss, gradient_penalty, wasserstein_estimate
 
-RESULTS = Path(__file__).parent / "results" / "trainer.csv"
 SETTINGS = {
     "paper": ("gan=paper",),
     "paper_157k": ("gan=paper", "gan.channels=[128,64]"),  # parameters of its generator
@@ -62,13 +61,12 @@ class _Trained(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the table; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="fewer settings and repeats")
-    parser.add_argument("--output", type=Path, default=RESULTS, metavar="FILE")
+    add_output(parser, "trainer", short="fewer settings and repeats")
     options = parser.parse_args(arguments)
     try:
         with torch_threads(1):
             table = measure_all(short=options.short)
-        write_text(options.output, table.to_csv(index=False, float_format="%.5g"))
+        write_text(output_file(options, "trainer"), table.to_csv(index=False, float_format="%.5g"))
     except FlwrGanError as error:
         print(error, file=sys.stderr)
         return error.exit_status
