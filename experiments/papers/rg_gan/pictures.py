@@ -25,6 +25,8 @@ _ABLATION_ROWS = {
 }
 _BARS = {"G": "#56b4e9", "D": "#e69f00", "both": "#0072b2"}
 _NETWORKS = {"generator": "G", "critic": "D"}
+_LAYERS = (("#000000", "-"), ("#0072b2", "--"), ("#d55e00", "-."), ("#009e73", ":"),
+           ("#cc79a7", "-"))  # fmt: skip
 _ACROSS = 5
 
 Samples = Mapping[tuple[str, str], NDArray[np.float32]]
@@ -89,9 +91,11 @@ def sparsity_figure(layers: pd.DataFrame, checks: pd.DataFrame) -> Figure:
         part = _whole(layers, family)
         for axes, (network, short) in zip(line[:2], _NETWORKS.items(), strict=True):
             own = part[part["network"] == network]
-            for layer, rows in own.groupby("layer"):
+            for (colour, dash), (layer, rows) in zip(_LAYERS, own.groupby("layer"), strict=False):
                 curve = rows.groupby("update")["sparsity"].mean()
-                axes.plot(curve.index, 100 * curve, lw=1.5, label=f"layer {layer}")
+                axes.plot(
+                    curve.index, 100 * curve, color=colour, ls=dash, lw=1.5, label=f"layer {layer}"
+                )
             axes.set_title(f"{FAMILIES[family].title.split(',')[0]}: {short}", fontsize=10)
             axes.set_ylabel("pruned in sparse phases, %")
             axes.legend(frameon=False, fontsize=8)
@@ -99,7 +103,7 @@ def sparsity_figure(layers: pd.DataFrame, checks: pd.DataFrame) -> Figure:
         run = run[(run["method"] == "rg") & (run["phase"] == "sparse")]
         for network, short in _NETWORKS.items():
             curve = run.groupby("update")[f"{network}_regenerated"].mean()
-            line[2].plot(curve.index, 100 * curve, lw=1.5, label=short)
+            line[2].plot(curve.index, 100 * curve, color=_BARS[short], lw=1.5, label=short)
         line[2].set_title("regenerated between two checks", fontsize=10)
         line[2].set_ylabel("of all weights, %")
         line[2].legend(frameon=False, fontsize=8)
