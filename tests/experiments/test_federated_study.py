@@ -49,6 +49,7 @@ def table(place, name):
     return pd.read_csv(place / "results" / f"{name}.csv")
 
 
+@pytest.mark.slow
 def test_uploads_and_pool_weigh_what_the_run_measured(place):
     (row,) = table(place, "one_shot").to_dict("records")
     (cell,) = place.glob("one_shot-*")
@@ -67,6 +68,7 @@ def test_uploads_and_pool_weigh_what_the_run_measured(place):
     assert row["sparsity"] == pytest.approx(1 - 0.8**2, abs=0.001)
 
 
+@pytest.mark.slow
 def test_the_dense_generators_are_those_that_the_tickets_were_pruned_from(place):
     (cell,) = place.glob("one_shot-*")
     dense, ticket = (
@@ -80,6 +82,7 @@ def test_the_dense_generators_are_those_that_the_tickets_were_pruned_from(place)
     assert any((w == 0).any() for w in pruned)
 
 
+@pytest.mark.slow
 def test_plain_flower_is_scored_by_the_lossless_wire(place):
     rounds = table(place, "many_rounds").query("strategy == 'FedAvg'").set_index("round")
     plain, lossless = (rounds[rounds.wire == wire] for wire in (PLAIN, "sparse"))
@@ -124,6 +127,7 @@ def test_bytes_of_plain_flower_do_not_depend_on_the_weights():
     pd.testing.assert_frame_equal(one, three)
 
 
+@pytest.mark.slow
 def test_pictures_page_and_run_are_written(place):
     results = place / "results"
     for name in ("one_shot.png", "quality_bytes.png"):
@@ -137,6 +141,7 @@ def test_pictures_page_and_run_are_written(place):
     assert str(place) not in json.dumps(run) + page
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_not_run_again_and_a_lost_cell_alone_is(place, monkeypatch, capsys):
     calls = []
     rows = {"rounds": [dict.fromkeys(many_rounds.COLUMNS, 1)]}
@@ -183,6 +188,7 @@ def test_a_damaged_record_is_named(tmp_path):
         study.read_record(tmp_path)
 
 
+@pytest.mark.slow
 def test_results_of_other_settings_are_not_taken_over(place):
     for other in (replace(SHORT, one_shot="data=digits"), replace(SHORT, prunings=3)):
         with pytest.raises(OutputError, match="other settings"):

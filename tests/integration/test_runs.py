@@ -79,6 +79,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(simulate):
     assert not same_run(first, simulate("evaluation=none seed=1", folder="c"))
 
 
+@pytest.mark.slow
 def test_both_engines_give_the_same_bytes_and_metrics(simulate):
     pytest.importorskip("ray")
     script = "evaluation=server federation.fraction=0.67 federation.num_clients=3"
