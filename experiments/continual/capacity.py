@@ -1,9 +1,11 @@
 """What became of the weights that were free when new data came.
 
 A weight is *freed* if a client's mask had pruned it when the last stage began, and *regained* if it
-is in use at the end. What regained weights carry is measured by taking them away: the fall of the
-share of recognised samples, on what came last and on what came before. As many weights that were
-in use all along are taken away for comparison, drawn layer by layer.
+is in use at the end. What regained weights carry is measured by taking them away: how many times
+further the samples are from the real ones, of what came last and of what came before. As many
+weights that were in use all along are taken away for comparison, drawn layer by layer. Weights of a
+single class, the first layer's columns behind the latent vector, are left alone: they serve their
+class whatever is pruned.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +16,7 @@ import numpy as np
 from flwr.app import Context, RecordDict
 from numpy.typing import NDArray
 
+from flwr_gan.data import Samples
 from flwr_gan.flower.continual_client import CONTINUAL, Memory
 from flwr_gan.flower.records import record_to_arrays
 from flwr_gan.flower.state import load_state
@@ -50,30 +53,44 @@ def capacity_rows(federation: Federation, run: Path) -> Iterator[dict[str, Any]]
         masks.load_state_arrays(memory.masks)
         arrays = masks.arrays()
         rng = numpy_rng(config.seed, "capacity", partition=partition)
-        yield {"client": partition} | _measured(arrays, memory.teacher, score, rng)
+        shared = _shared(arrays, config.gan.latent_dim)
+        yield {"client": partition} | _measured(arrays, memory.teacher, shared, score, rng)
 
 
 def _measured(
     arrays: Arrays,
     before: Arrays,
+    shared: Mapping[str, NDArray[np.bool_]],
     score: Callable[[Arrays], dict[str, float]],
     rng: np.random.Generator,
 ) -> dict[str, float]:
     freed = {name: array == 0 for name, array in before.items()}
     regained = {name: freed[name] & (array != 0) for name, array in arrays.items()}
     steady = {name: ~freed[name] & (array != 0) for name, array in arrays.items()}
-    others = {name: _drawn(steady[name], int(regained[name].sum()), rng) for name in arrays}
+    taken_away = {name: regained[name] & shared[name] for name in arrays}
+    others = {
+        name: _drawn(steady[name] & shared[name], int(taken_away[name].sum()), rng)
+        for name in arrays
+    }
     total = sum(array.size for array in arrays.values())
     row = {
         "freed": _count(freed) / total,
         "regained": _count(regained) / total,
+        "regained_shared": _count(taken_away) / total,
         "pruned_at_end": sum(int((array == 0).sum()) for array in arrays.values()) / total,
     }
     whole = score(arrays)
-    for what, taken in (("regained", regained), ("others", others)):
+    for what, taken in (("regained", taken_away), ("others", others)):
         found = score({name: np.where(taken[name], 0, array) for name, array in arrays.items()})
-        row |= {f"{age}_lost_without_{what}": whole[age] - found[age] for age in whole}
-    return row | {f"{age}_accuracy": share for age, share in whole.items()}
+        row |= {f"{age}_without_{what}": found[age] / whole[age] for age in whole}
+    return row | {f"{age}_frechet": distance for age, distance in whole.items()}
+
+
+def _shared(arrays: Arrays, latent_dim: int) -> dict[str, NDArray[np.bool_]]:
+    """Return which weights serve all classes: all but the label columns of the first layer."""
+    masks = {name: np.ones(array.shape, dtype=bool) for name, array in arrays.items()}
+    masks["fc.weight"][:, latent_dim:] = False
+    return masks
 
 
 def _drawn(places: NDArray[np.bool_], count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -87,19 +104,21 @@ def _drawn(places: NDArray[np.bool_], count: int, rng: np.random.Generator) -> N
 def _scorer(
     federation: Federation, judge: SampleJudge, seed: int
 ) -> Callable[[Arrays], dict[str, float]]:
-    """Return a function of weights: share recognised of the old stages' and the last one's."""
+    """Return a function of weights: Frechet distances on the old stages and on the last one."""
     last = federation.stage(federation.planned_rounds)
-    labels = [np.unique(real.y_N) for real in federation.references(last)]
-    asked = {
-        "old": np.repeat(np.unique(np.concatenate(labels[:-1])), SAMPLES_PER_CLASS),
-        "new": np.repeat(labels[-1], SAMPLES_PER_CLASS),
-    }
+    *before, new = federation.references(last)
+    old = Samples(
+        np.concatenate([real.x_NTC for real in before]),
+        np.concatenate([real.y_N for real in before]),
+    )
 
     def score(arrays: Arrays) -> dict[str, float]:
-        return {
-            age: judge.recognised(federation.generate(arrays, labels_N, seed), labels_N)
-            for age, labels_N in asked.items()
-        }
+        found = {}
+        for age, real in (("old", old), ("new", new)):
+            labels_N = np.repeat(np.unique(real.y_N), SAMPLES_PER_CLASS)
+            x_NTC = federation.generate(arrays, labels_N, seed)
+            found[age] = judge.compare(x_NTC, labels_N, real.x_NTC)["frechet_distance"]
+        return found
 
     return score
 

@@ -23,8 +23,8 @@ MEASURED = (
     "frechet_distance", "uploads", "up_bytes", "down_bytes", "cpu_s",
 )  # fmt: skip
 CAPACITY = (
-    "freed", "regained", "pruned_at_end", "new_lost_without_regained", "new_lost_without_others",
-    "old_lost_without_regained", "old_lost_without_others",
+    "freed", "regained", "regained_shared", "pruned_at_end",
+    "new_without_regained", "new_without_others", "old_without_regained", "old_without_others",
 )  # fmt: skip
 # Okabe and Ito; line styles tell the ways apart in grey.
 _STYLES = {
@@ -130,17 +130,16 @@ def differences_table(runs: pd.DataFrame) -> str:
 
 
 def capacity_table(summary: pd.DataFrame) -> str:
-    """Return the table of freed and regained weights, in percent and shares of samples."""
+    """Return the table of freed and regained weights, in percent, and of what they carry."""
     head = (
-        "", "freed, % of weights", "regained, %", "pruned at the end, %",
-        "new lost without them", "... without others", "old lost without them",
-        "... without others",
+        "", "freed, % of weights", "regained, %", "of them shared, %", "pruned at the end, %",
+        "new, without them", "... without others", "old, without them", "... without others",
     )  # fmt: skip
     rows = [
         [
             str(row["way"]),
-            *(_number(row, name, 1, unit=0.01) for name in CAPACITY[:3]),
-            *(_number(row, name, 3) for name in CAPACITY[3:]),
+            *(_number(row, name, 1, unit=0.01) for name in CAPACITY[:4]),
+            *(_number(row, name, 2) for name in CAPACITY[4:]),
         ]
         for _, row in summary.iterrows()
     ]
