@@ -27,7 +27,7 @@ from flwr_gan.config import load_file
 from flwr_gan.errors import CodecError, FlwrGanError, OutputError
 from flwr_gan.flower.engine import run_apps
 from flwr_gan.server_app import app as server_app
-from flwr_gan.server_app import prepare_run_config
+from flwr_gan.server_app import clients_at_once, prepare_run_config
 
 log = getLogger("flwr_gan.experiments")
 
@@ -36,7 +36,13 @@ def train(overrides: list[str]) -> None:
     """Do one run, on the path of ``flower-simulation`` with its inline engine."""
     with _hydra_set_aside():
         run_config, num_clients = prepare_run_config(" ".join(overrides), None)
-        run_apps(server_app, client_app, num_supernodes=num_clients, run_config=run_config)
+        run_apps(
+            server_app,
+            client_app,
+            num_supernodes=num_clients,
+            run_config=run_config,
+            clients_at_once=clients_at_once(run_config),
+        )
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class FlowerApp:
         Run config that its pyproject.toml declares.
     server_module : str
         Name of the module that holds the server app; it may define ``prepare_run_config`` and,
-        beside it, ``nothing_left``.
+        beside it, ``nothing_left`` and ``clients_at_once``.
     """
 
     server_app: ServerApp
@@ -90,9 +90,11 @@ def _simulate(options: argparse.Namespace) -> None:
         if done is not None:
             print(done)
             return
+        at_once = getattr(module, "clients_at_once", lambda _: 1)(run_config)
     else:
         run_config = _foreign_run_config(options.run_config, app.defaults)
         num_supernodes = options.num_supernodes or DEFAULT_NUM_SUPERNODES
+        at_once = 1
     run_apps(
         app.server_app,
         app.client_app,
@@ -101,6 +103,7 @@ def _simulate(options: argparse.Namespace) -> None:
         backend=options.backend,
         backend_config=_backend_config(options.backend_config),
         verbose=options.verbose,
+        clients_at_once=at_once,
     )
 
 

@@ -45,6 +45,7 @@ class FederationConfig:
     fraction: float = 1.0
     holdout: float = 0.2
     threads: int = 1
+    clients_at_once: int = 1
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -54,6 +55,8 @@ class FederationConfig:
         _require(0 < self.fraction <= 1, "federation.fraction", self.fraction, "above 0, up to 1")
         _require(0 < self.holdout < 1, "federation.holdout", self.holdout, "between 0 and 1")
         _require(self.threads >= 1, "federation.threads", self.threads, "1 or more")
+        at_once = self.clients_at_once
+        _require(at_once >= 1, "federation.clients_at_once", at_once, "1 or more")
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,12 @@ def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str
     return {"overrides": " ".join(overrides)}, config.federation.num_clients
 
 
+def clients_at_once(run_config: Mapping[str, object]) -> int:
+    """Return how many clients of the inline engine train in one program."""
+    federation = load_federation(str(run_config.get("overrides", "")))  # loaded before
+    return federation.config.federation.clients_at_once
+
+
 def nothing_left(run_config: Mapping[str, object]) -> str | None:
     """Return a line that says so where the run to resume is finished already, else None."""
     overrides = split_overrides(str(run_config.get("overrides", "")))

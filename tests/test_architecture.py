@@ -32,7 +32,8 @@ LAYERS = {
 }
 LIBRARIES = {
     "torch": {
-        "gan", "lottery", "methods", "metrics", "data", "privacy", "flower/client.py", "wiring.py",
+        "gan", "lottery", "methods", "metrics", "data", "privacy", "flower/client.py",
+        "flower/together.py", "flower/turns.py", "wiring.py",
     },
     "flwr": {
         "flower", "client_app.py", "server_app.py", "cli.py", "strategies",

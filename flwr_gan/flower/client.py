@@ -13,6 +13,7 @@ from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
 
 from flwr_gan.data import Samples
+from flwr_gan.flower import together
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.gan import (
     Critic,
@@ -119,7 +120,8 @@ class GanClient(NumPyClient):
             trained_in = int(remembered.pop(ROUND)[0])
             if trained_in >= int(config.get("restart_from", 0)):
                 trainer.load_state_arrays(remembered)
-        trainer.train(
+        together.train(
+            trainer,
             self._train.x_NTC,
             self._train.y_N,
             iterations=self._config.gan.local_iterations,
@@ -146,7 +148,9 @@ class GanClient(NumPyClient):
             load_generator_arrays(generator, weights)
             trainer.restart()
             label = f"client {self._partition}, pruning {level}"
-            trainer.train(self._train.x_NTC, self._train.y_N, rng=rng, mask=mask, progress=label)
+            together.train(
+                trainer, self._train.x_NTC, self._train.y_N, rng=rng, mask=mask, progress=label
+            )
             return generator_arrays(generator)
 
         *_, ticket = find_ticket(initial, train, config=self._config.lottery)

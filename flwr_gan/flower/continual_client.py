@@ -16,6 +16,7 @@ from flwr_gan.continual.replay import replay_labels, with_replay
 from flwr_gan.continual.upload import UploadRule, sample_distance
 from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
+from flwr_gan.flower import together
 from flwr_gan.flower.client import ROUND, STATE, Config, GanClient
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.gan import Critic, Generator, WganGpTrainer, load_generator_arrays, torch_threads
@@ -170,7 +171,8 @@ class ContinualClient(GanClient):
             remembered = record_to_arrays(self._state[STATE])
             del remembered[ROUND]
             trainer.load_state_arrays(remembered)
-        trainer.train(
+        together.train(
+            trainer,
             data.x_NTC,
             data.y_N,
             iterations=self._config.gan.local_iterations,
@@ -204,8 +206,13 @@ class ContinualClient(GanClient):
         for done in range(0, total, config.gan.local_iterations):
             updates = min(config.gan.local_iterations, total - done)
             label = f"client {self._partition}, update {done}"
-            trainer.train(
-                self._train.x_NTC, self._train.y_N, iterations=updates, rng=rng, progress=label
+            together.train(
+                trainer,
+                self._train.x_NTC,
+                self._train.y_N,
+                iterations=updates,
+                rng=rng,
+                progress=label,
             )
             arrays = masks.arrays()
             if not masks.dense:

@@ -69,6 +69,7 @@ def run_apps(
     backend_config: dict[str, Any] | None = None,
     verbose: bool = False,
     on_reply: Callable[[Message, Message], None] | None = None,
+    clients_at_once: int = 1,
 ) -> None:
     """Run a Flower app to its end.
 
@@ -89,18 +90,25 @@ def run_apps(
         Show Ray's and Flower's debug messages.
     on_reply : callable, optional
         Called with each message and its reply (`inline` only).
+    clients_at_once : int
+        Clients that train in one program (`inline` only).
 
     Raises
     ------
     ConfigError
         When the backend is unknown, its extra is not installed, Ray does not start with these
-        settings or has no room for a client.
+        settings or has no room for a client, or a setting is not for this backend.
     """
     if backend == "inline":
         if backend_config:
             raise ConfigError("--backend-config has no meaning with --backend inline: drop it")
-        _run_inline(server_app, client_app, num_supernodes, run_config, on_reply)
+        _run_inline(server_app, client_app, num_supernodes, run_config, on_reply, clients_at_once)
     elif backend == "ray":
+        if clients_at_once > 1:
+            raise ConfigError(
+                f"federation.clients_at_once={clients_at_once} is for --backend inline, and "
+                "--backend ray has processes for its clients: drop one of them"
+            )
         _run_ray(server_app, client_app, num_supernodes, run_config, backend_config, verbose)
     else:
         raise ConfigError(f"backend={backend}: allowed are {', '.join(BACKENDS)}")
@@ -112,6 +120,7 @@ def _run_inline(
     num_supernodes: int,
     run_config: RunConfig,
     on_reply: Callable[[Message, Message], None] | None,
+    clients_at_once: int,
 ) -> None:
     run = Run.create_empty(run_id=1)
     grid = InlineGrid(
@@ -120,6 +129,7 @@ def _run_inline(
         run_config=run_config,
         run=run,
         on_reply=on_reply,
+        clients_at_once=clients_at_once,
     )
     context = Context(
         run_id=run.run_id,

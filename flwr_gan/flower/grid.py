@@ -1,9 +1,11 @@
-"""An in-process grid: virtual clients without Ray, started at once, one after another."""
+"""An in-process grid: virtual clients without Ray, one after another or a few side by side."""
 
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from itertools import count
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count, islice
 from logging import getLogger
 
 from flwr.app import Context, Message, RecordDict
@@ -15,9 +17,19 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from flwr_gan.errors import FlwrGanError
+from flwr_gan.errors import ConfigError, FlwrGanError
+from flwr_gan.flower.together import run_together
+from flwr_gan.flower.turns import hand_in
 
 log = getLogger(__name__)
+
+
+@dataclass
+class Post:
+    """Messages that are pushed together; their ids come with the delivery."""
+
+    messages: Iterable[Message]
+    message_ids: list[str] = field(default_factory=list)
 
 
 class InlineGrid(Grid):
@@ -25,7 +37,8 @@ class InlineGrid(Grid):
 
     Node ``i + 1`` holds partition ``i``. Each node's context, and with it ``context.state``, is
     made when its first message arrives and lives as long as the grid. An exception in a client
-    becomes an error reply, as in deployment.
+    becomes an error reply, as in deployment. What jobs of ``run_in_turns`` push is handed in there
+    as a ``Post``, for ``deliver``.
 
     Parameters
     ----------
@@ -37,6 +50,13 @@ class InlineGrid(Grid):
         Flower's run config, for the contexts.
     on_reply : callable, optional
         Called with each message and its reply.
+    clients_at_once : int
+        Messages that are delivered side by side, so that their clients train in one program.
+
+    Raises
+    ------
+    ConfigError
+        If ``clients_at_once`` is below 1.
     """
 
     def __init__(
@@ -47,7 +67,10 @@ class InlineGrid(Grid):
         run_config: Mapping[str, bool | float | int | str],
         run: Run,
         on_reply: Callable[[Message, Message], None] | None = None,
+        clients_at_once: int = 1,
     ) -> None:
+        if clients_at_once < 1:
+            raise ConfigError(f"clients_at_once={clients_at_once}: allowed is 1 or more")
         self._client_app = client_app
         self._num_supernodes = num_supernodes
         self._run_config = dict(run_config)
@@ -55,6 +78,7 @@ class InlineGrid(Grid):
         # Flower's messages take their sender and run from here, in deployment and in this process.
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, run.run_id, 1
         self._on_reply = on_reply
+        self.clients_at_once = clients_at_once
         self._contexts: dict[int, Context] = {}
         self._replies: dict[str, Message] = {}
         self._ids = count(1)
@@ -86,14 +110,19 @@ class InlineGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Deliver messages and keep the replies; returns the messages' ids."""
-        message_ids = []
-        for message in messages:
+        post = Post(messages)
+        if not hand_in(post):
+            self.deliver([post])
+        return post.message_ids
+
+    def deliver(self, posts: Iterable[Post]) -> None:
+        """Deliver all messages of some posts, in groups, and keep the replies."""
+        sent = ((post, message) for post in posts for message in post.messages)
+        while group := list(islice(sent, self.clients_at_once)):
             with self._lock:
-                message_id = str(next(self._ids))
-                message.metadata.__dict__["_message_id"] = message_id
-                self._replies[message_id] = self._deliver(message)
-            message_ids.append(message_id)
-        return message_ids
+                message_ids = self._deliver_group([message for _, message in group])
+            for (post, _), message_id in zip(group, message_ids, strict=True):
+                post.message_ids.append(message_id)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Return the replies to these messages, each once."""
@@ -120,6 +149,20 @@ class InlineGrid(Grid):
             )
         return self._contexts[node_id]
 
+    def _deliver_group(self, messages: list[Message]) -> list[str]:
+        """Deliver messages side by side and keep the replies; returns the messages' ids."""
+        ids = [(str(next(self._ids)), str(next(self._ids))) for _ in messages]
+        for message, (message_id, _) in zip(messages, ids, strict=True):
+            message.metadata.__dict__["_message_id"] = message_id
+        jobs = [partial(self._deliver, message) for message in messages]
+        replies = run_together(jobs, at_once=len(jobs))
+        for message, reply, (message_id, reply_id) in zip(messages, replies, ids, strict=True):
+            reply.metadata.__dict__["_message_id"] = reply_id
+            if self._on_reply is not None:
+                self._on_reply(message, reply)
+            self._replies[message_id] = reply
+        return [message_id for message_id, _ in ids]
+
     def _deliver(self, message: Message) -> Message:
         node_id = message.metadata.dst_node_id
         received = Message(metadata=message.metadata, content=_delivered(message.content))  # type: ignore[call-overload]
@@ -136,9 +179,6 @@ class InlineGrid(Grid):
             )
             code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
             reply = Message(Error(code, f"partition {node_id - 1}: {reason}"), reply_to=received)
-        reply.metadata.__dict__["_message_id"] = str(next(self._ids))
-        if self._on_reply is not None:
-            self._on_reply(message, reply)
         return reply
 
 

@@ -1,0 +1,148 @@
+"""Clients that train in one program (N samples, T vectors, C components)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from logging import getLogger
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.flower.turns import hand_in, run_in_turns
+from flwr_gan.gan import WganGpTrainer, torch_threads
+from flwr_gan.gan.batched import Training, alike, train_together
+from flwr_gan.gan.training_log import TrainLog
+
+R = TypeVar("R")
+
+log = getLogger(__name__)
+
+
+def run_together(jobs: Sequence[Callable[[], R]], *, at_once: int) -> list[R]:
+    """Run jobs in groups, inside which what calls ``train`` trains together.
+
+    Parameters
+    ----------
+    jobs : sequence of callable
+        Called without arguments. A group of one is called as it is, without a thread.
+    at_once : int
+        Jobs of a group.
+
+    Returns
+    -------
+    list
+        What the jobs return, in their order. What a job raises is raised when those of its group
+        have ended, the first one's where several raise.
+
+    Raises
+    ------
+    ConfigError
+        If ``at_once`` is below 1.
+    """
+    if at_once < 1:
+        raise ConfigError(f"at_once={at_once} is not allowed: give at least 1")
+    results: list[R] = []
+    for start in range(0, len(jobs), at_once):
+        group = jobs[start : start + at_once]
+        results += run_in_turns(group, serve=_train_all) if len(group) > 1 else [group[0]()]
+    return results
+
+
+def train(
+    trainer: WganGpTrainer,
+    x_NTC: NDArray[np.float32],
+    y_N: NDArray[np.int64],
+    *,
+    iterations: int | None = None,
+    rng: torch.Generator,
+    mask: Mapping[str, NDArray[np.bool_]] | None = None,
+    anchor: Mapping[str, NDArray[np.float32]] | None = None,
+    proximal_mu: float = 0.0,
+    progress: str | None = None,
+) -> TrainLog:
+    """Do ``trainer.train``; in a job, together with the trainings of others that are alike.
+
+    Arguments, result and errors are those of ``WganGpTrainer.train``.
+    """
+    training = Training(
+        trainer=trainer,
+        x_NTC=x_NTC,
+        y_N=y_N,
+        rng=rng,
+        mask=mask,
+        anchor=anchor,
+        proximal_mu=proximal_mu,
+    )
+    iterations = trainer.config.iterations if iterations is None else iterations
+    request = _Request(training, iterations, progress)
+    return request.result() if hand_in(request) else request.train_alone()
+
+
+@dataclass
+class _Request:
+    """A training that a job asks for, and what became of it."""
+
+    training: Training
+    iterations: int
+    progress: str | None
+    threads: int = field(default_factory=torch.get_num_threads)
+    outcome: TrainLog | Exception | None = None
+
+    def train_alone(self) -> TrainLog:
+        of = self.training
+        return of.trainer.train(
+            of.x_NTC,
+            of.y_N,
+            iterations=self.iterations,
+            rng=of.rng,
+            mask=of.mask,
+            anchor=of.anchor,
+            proximal_mu=of.proximal_mu,
+            progress=self.progress,
+        )
+
+    def goes_with(self, other: "_Request") -> bool:
+        a, b = self.training, other.training
+        same = (self.iterations, self.threads) == (other.iterations, other.threads)
+        shared = a.trainer is b.trainer or a.rng is b.rng
+        return same and not shared and alike([a, b])
+
+    def result(self) -> TrainLog:
+        assert self.outcome is not None, "every request is served"
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def _train_all(requests: list[_Request]) -> None:
+    """Train those together that are alike, in groups that follow the order of the jobs."""
+    groups: list[list[_Request]] = []
+    for request in requests:
+        fits = (g for g in groups if all(request.goes_with(other) for other in g))
+        if (group := next(fits, None)) is None:
+            groups.append(group := [])
+        group.append(request)
+    for group in groups:
+        with torch_threads(group[0].threads):
+            if len(group) == 1 or not _trained_together(group):
+                for request in group:
+                    try:
+                        request.outcome = request.train_alone()
+                    except Exception as error:  # it belongs to the job that asked
+                        request.outcome = error
+
+
+def _trained_together(group: list[_Request]) -> bool:
+    """Train a group in one program; return False, with all as before, where that fails."""
+    trainings, first = [request.training for request in group], group[0]
+    label = first.progress and f"{first.progress} and {len(group) - 1} more"
+    try:
+        logs = train_together(trainings, iterations=first.iterations, progress=label)
+    except Exception as error:  # of whom shows when each trains alone
+        log.debug("%d trainings do not share a program: %s", len(group), error)
+        return False
+    for request, found in zip(group, logs, strict=True):
+        request.outcome = found
+    return True

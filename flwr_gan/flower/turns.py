@@ -1,0 +1,125 @@
+"""Jobs in turns: each has a thread, of which one runs at a time, the one that holds the baton.
+
+A job runs until it hands in a request or ends, and the next one follows, in the order of the jobs.
+When all have stopped, the thread that began it all serves the requests and sends the jobs on. So
+nothing is concurrent, no job has to be thread-safe, and how threads are scheduled does not matter.
+"""
+
+import ctypes
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from flwr_gan.gan import torch_threads
+
+T = TypeVar("T")
+
+_here = threading.local()  # `job` is the job that this thread runs, if it runs one
+
+
+def run_in_turns(
+    works: Sequence[Callable[[], T]], *, serve: Callable[[list[Any]], None]
+) -> list[T]:
+    """Run jobs side by side; return what they return, in their order.
+
+    Parameters
+    ----------
+    works : sequence of callable
+        The jobs. What one raises is raised here when all have ended, the first one's where
+        several raise.
+    serve : callable
+        Takes what jobs have handed in, in the order of the jobs. It is called in this thread, once
+        for each time that all living jobs wait.
+    """
+    with torch_threads(torch.get_num_threads()):
+        jobs = [_Job(work) for work in works]
+        try:
+            while living := [job for job in jobs if not job.ended]:
+                for job in living:
+                    job.go_on()
+                serve([job.request for job in living if not job.ended])
+        finally:
+            for job in jobs:
+                job.abandon()
+    return [job.result() for job in jobs]
+
+
+def hand_in(request: object) -> bool:
+    """Wait until a request is served, and return True; False at once outside a job."""
+    job: _Job[Any] | None = getattr(_here, "job", None)
+    if job is None:
+        return False
+    job.wait_for(request)
+    return True
+
+
+class _Abandoned(SystemExit):
+    """Ends a job that nobody waits for any more; a thread that it ends prints nothing."""
+
+
+class _Job(Generic[T]):
+    """A job and its thread."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
+        # The end of the process does not wait for a daemon.
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._threads = torch.get_num_threads()
+        self._running = self._abandoned = self.ended = False
+        self._results: list[T] = []
+        self._failure: BaseException | None = None
+        self.request: object = None
+
+    def go_on(self) -> None:
+        """Hand the job the baton; get it back when the job hands in a request or ends."""
+        self._running = True
+        if self._thread.ident is None:
+            self._thread.start()
+        self._go.release()
+        self._stopped.acquire()
+        self._running = False
+        if self._failure is not None and not isinstance(self._failure, Exception):
+            raise self._failure
+
+    def wait_for(self, request: object) -> None:
+        """Hand in a request, in the job's own thread, and wait for the baton."""
+        threads = torch.get_num_threads()
+        self.request = request
+        self._stopped.release()
+        self._go.acquire()
+        self.request = None
+        if self._abandoned:
+            raise _Abandoned
+        torch.set_num_threads(threads)  # other jobs have set their own meanwhile
+
+    def result(self) -> T:
+        """Return what the job returned, or raise what it raised."""
+        if self._failure is not None:
+            raise self._failure
+        return self._results[0]
+
+    def abandon(self) -> None:
+        """End the job if it has not ended; one that runs is interrupted as by Ctrl-C."""
+        if self.ended or self._thread.ident is None:
+            return
+        self._abandoned = True
+        if self._running:
+            ident, error = ctypes.c_ulong(self._thread.ident), ctypes.py_object(_Abandoned)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, error)
+        self._go.release()
+        self._thread.join()
+
+    def _run(self) -> None:
+        self._go.acquire()
+        try:
+            _here.job = self
+            torch.set_num_threads(self._threads)
+            self._results.append(self._work())
+        except BaseException as error:  # it belongs to the thread that waits
+            self._failure = error
+        finally:
+            self.ended = True
+            self._stopped.release()
