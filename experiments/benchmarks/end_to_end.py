@@ -22,9 +22,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.benchmarks.output import add_output, output_file
+from experiments.benchmarks.output import add_output, output_file, write_measured
 from experiments.runner import train
-from flwr_gan.atomic import write_text
+from experiments.study_command import called
 from flwr_gan.errors import ConfigError, FlwrGanError
 from flwr_gan.overrides import split_overrides
 
@@ -55,9 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     rows.append({"codec": codec, "seed": seed} | until(target, place))
                     print(f"seed {seed}, {codec}: {rows[-1]}", flush=True)
         table = over_links(pd.DataFrame(rows), target=target)
-        write_text(
-            output_file(options, "end_to_end"), table.to_csv(index=False, float_format="%.6g")
-        )
+        command = called("python -m experiments.benchmarks.end_to_end", arguments)
+        write_measured(table, output_file(options, "end_to_end"), command=command)
     except FlwrGanError as error:
         print(f"experiments.benchmarks.end_to_end: {error}", file=sys.stderr)
         return error.exit_status

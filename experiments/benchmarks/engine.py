@@ -24,7 +24,8 @@ import pandas as pd
 
 from experiments.benchmarks.engine_commands import measure_commands
 from experiments.benchmarks.engine_tasks import TASKS, measure, write_images
-from experiments.benchmarks.output import add_output, output_file
+from experiments.benchmarks.output import add_output, output_file, write_measured
+from experiments.study_command import called
 from flwr_gan.atomic import write_text
 from flwr_gan.errors import FlwrGanError, TrainingError
 from flwr_gan.flower.engine import BACKENDS
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         repeats = options.repeats or (1 if options.short else 3)
         table = summarise(_cells(repeats, short=options.short))
-        write_text(output, table.to_csv(index=False, float_format="%.5g"))
+        command = called("python -m experiments.benchmarks.engine", arguments)
+        write_measured(table, output, command=command)
         print(table.to_string(index=False, float_format="{:.4g}".format), flush=True)
         commands = measure_commands(repeats, short=options.short)
         path = output.with_name(f"{output.stem}_commands.csv")

@@ -36,7 +36,8 @@ from flwr.server.strategy import FedAvg, Strategy
 from flwr.serverapp import ServerApp
 
 from experiments.benchmarks.codec_measures import GENERATOR_SHAPES
-from experiments.benchmarks.output import add_output, output_file
+from experiments.benchmarks.output import add_output, output_file, write_measured
+from experiments.study_command import called
 from flwr_gan.atomic import write_text
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import CompressedStrategy, compression_mod
@@ -246,16 +247,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("flwr").setLevel(logging.ERROR)
     clients, repeats, training_s = SHORT if options.short else WHOLE
     output = output_file(options, "server")
+    command = called("python -m experiments.benchmarks.server", arguments)
     try:
-        for table, path in (
-            (aggregation_table(clients, repeats), output),
-            (
-                round_table(repeats, training_s=training_s),
-                output.with_stem(f"{output.stem}_round"),
-            ),
-        ):
-            write_text(path, table.to_csv(index=False, float_format="%.5g"))
-            print(table.to_string(index=False, float_format="{:.4g}".format), end="\n\n")
+        table = aggregation_table(clients, repeats)
+        write_measured(table, output, command=command)
+        print(table.to_string(index=False, float_format="{:.4g}".format), end="\n\n")
+        rounds = round_table(repeats, training_s=training_s)
+        path = output.with_stem(f"{output.stem}_round")
+        write_text(path, rounds.to_csv(index=False, float_format="%.5g"))
+        print(rounds.to_string(index=False, float_format="{:.4g}".format))
     except FlwrGanError as error:
         print(error, file=sys.stderr)
         return error.exit_status

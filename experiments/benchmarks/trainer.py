@@ -25,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.benchmarks.output import add_output, output_file
-from flwr_gan.atomic import write_text
+from experiments.benchmarks.output import add_output, output_file, write_measured
+from experiments.study_command import called
 from flwr_gan.config import load_config
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.gan import (
@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with torch_threads(1):
             table = measure_all(short=options.short)
-        write_text(output_file(options, "trainer"), table.to_csv(index=False, float_format="%.5g"))
+        command = called("python -m experiments.benchmarks.trainer", arguments)
+        write_measured(table, output_file(options, "trainer"), command=command)
     except FlwrGanError as error:
         print(error, file=sys.stderr)
         return error.exit_status
