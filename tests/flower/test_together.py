@@ -238,8 +238,12 @@ def test_at_once_is_checked():
 
 
 INTERRUPTED = """
+import signal
 import time
 from flwr_gan.flower import together
+
+# what a shell has started in the background ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def work():
     try:
@@ -257,11 +261,15 @@ except KeyboardInterrupt:
 
 
 def test_an_interrupt_ends_the_job_that_runs():
-    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=-1, stderr=-1, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
-    process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=60)
+    command = [sys.executable, "-c", INTERRUPTED]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "running\n"
+            process.send_signal(signal.SIGINT)
+            said, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert said.split() == ["left", "interrupted"]
     assert (errors, process.returncode) == ("", 0)
 
