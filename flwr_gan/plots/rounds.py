@@ -1,5 +1,7 @@
 """Quality and sparsity against what has travelled, round by round."""
 
+from collections.abc import Callable, Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,30 +19,51 @@ def rounds_figure(rounds: pd.DataFrame) -> Figure:
     Parameters
     ----------
     rounds : pandas.DataFrame
-        Columns of ``rounds.csv``; measures that are missing are left out.
+        Columns of ``rounds.csv``; measures that are missing are left out, with their panel where
+        it would be empty.
     """
-    figure = Figure(figsize=(7.2, 6.4), layout="constrained")
-    top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1))
     kilobytes = (rounds["up_bytes"] + rounds["down_bytes"]).cumsum() / 1000
-    for column, label, colour, marker in ACCURACIES:
-        if column in rounds:
-            _line(top, kilobytes, rounds[column], label, colour, marker)
-    top.set_ylabel("accuracy")
-    top.set_ylim(0, 1.02)
+    accuracies = [accuracy for accuracy in ACCURACIES if accuracy[0] in rounds]
+    draws: list[tuple[int, Callable[[Axes], None]]] = []
+    if accuracies:
+        draws.append((3, lambda axes: _accuracies(axes, kilobytes, rounds, accuracies)))
     if "frechet_distance" in rounds:
-        _line(middle, kilobytes, rounds["frechet_distance"], "", BLUE, "o")
-    middle.set_ylabel("Fréchet distance\n(classifier features)")
-    middle.set_ylim(bottom=0)
-    _line(bottom, kilobytes, 100 * rounds["sparsity"], "", GREEN, "o")
-    bottom.set_ylabel("sparsity (%)")
-    bottom.set_ylim(-5, 105)
-    bottom.set_xlabel("bytes carried so far, both directions (kB)")
-    for axes in (top, middle, bottom):
+        draws.append((2, lambda axes: _distance(axes, kilobytes, rounds["frechet_distance"])))
+    draws.append((1, lambda axes: _sparsity(axes, kilobytes, rounds["sparsity"])))
+    heights = [height for height, _ in draws]
+    figure = Figure(figsize=(7.2, 6.4 if len(draws) > 1 else 2.4), layout="constrained")
+    grid = figure.subplots(len(draws), 1, sharex=True, squeeze=False, height_ratios=heights)
+    for axes, (_, draw) in zip(grid[:, 0], draws, strict=True):
+        draw(axes)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    if top.get_legend_handles_labels()[0]:
-        top.legend(loc="lower right", frameon=False)
     return figure
+
+
+def _accuracies(
+    axes: Axes,
+    x: "pd.Series[float]",
+    rounds: pd.DataFrame,
+    accuracies: Sequence[tuple[str, str, str, str]],
+) -> None:
+    for column, label, colour, marker in accuracies:
+        _line(axes, x, rounds[column], label, colour, marker)
+    axes.set_ylabel("accuracy")
+    axes.set_ylim(0, 1.02)
+    axes.legend(loc="lower right", frameon=False)
+
+
+def _distance(axes: Axes, x: "pd.Series[float]", distance: "pd.Series[float]") -> None:
+    _line(axes, x, distance, "", BLUE, "o")
+    axes.set_ylabel("Fréchet distance\n(classifier features)")
+    axes.set_ylim(bottom=0)
+
+
+def _sparsity(axes: Axes, x: "pd.Series[float]", sparsity: "pd.Series[float]") -> None:
+    _line(axes, x, 100 * sparsity, "", GREEN, "o")
+    axes.set_ylabel("sparsity (%)")
+    axes.set_ylim(-5, 105)
+    axes.set_xlabel("bytes carried so far, both directions (kB)")
 
 
 def _line(
