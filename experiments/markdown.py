@@ -1,8 +1,10 @@
 """Tables in Markdown, and pages whose tables are written anew from results."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from flwr_gan.atomic import write_text
 from flwr_gan.errors import OutputError
@@ -12,6 +14,17 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table of cells that are text already."""
     lines = [list(head), ["---"] * len(head), *map(list, rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def plus_minus(mean: float, half_width: float, digits: int, *, sign: str = "") -> str:
+    """Return a mean and half of its interval, which is left out where it is NaN."""
+    width = "" if math.isnan(half_width) else f" ± {half_width:.{digits}f}"
+    return f"{mean:{sign}.{digits}f}{width}"
+
+
+def averaged(row: Mapping[Any, Any], name: str, digits: int, *, unit: float = 1) -> str:
+    """Return a measure of a row of ``statistics.average``, in some unit."""
+    return plus_minus(row[name] / unit, row[f"{name}_half_width"] / unit, digits)
 
 
 def fill_page(page: Path, parts: Mapping[str, str], *, output: Path | None = None) -> None:

@@ -79,3 +79,12 @@ def machine() -> str:
         return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0]}, {len(names)} cores" if names else platform.machine()
+
+
+def description(run: dict[str, Any]) -> str:
+    """Return one line of what was run, from what is told in ``run.json``."""
+    missing = f"; {len(run['missing'])} runs are missing" if run["missing"] else ""
+    return (
+        f"`{run['command']}`, {run['date']}: {run['runs']} runs, seeds "
+        f"{', '.join(map(str, run['seeds']))}, {run['core_minutes']} core-minutes{missing}."
+    )

@@ -21,6 +21,7 @@ from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes
 from flwr_gan.wire import decode_payload, encode_payload
 from strategies.masked_fedavg import MaskedFedAvg, masked_mean
+from strategies.order import with_order
 
 Generate = Callable[[Mapping[str, NDArray[Any]], NDArray[np.int64], int], NDArray[np.float32]]
 
@@ -97,10 +98,7 @@ class ContinualFedAvg(MaskedFedAvg):
             "replay": self.replay,
         }
         instructions = super().configure_fit(server_round, parameters, client_manager)
-        return [
-            (client, FitIns(ins.parameters, {**ins.config, **order}))
-            for client, ins in instructions
-        ]
+        return with_order(instructions, order)
 
     def aggregate_fit(
         self,

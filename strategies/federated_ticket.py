@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.lottery import LotteryPruner
+from strategies.order import with_order
 
 log = getLogger(__name__)
 
@@ -145,10 +146,7 @@ class FederatedTicket(FedAvg):
         if self.proximal_mu:
             config["proximal_mu"] = self.proximal_mu
         instructions = super().configure_fit(server_round, parameters, client_manager)
-        return [
-            (client, FitIns(ins.parameters, {**ins.config, **config}))
-            for client, ins in instructions
-        ]
+        return with_order(instructions, config)
 
     def aggregate_fit(
         self,

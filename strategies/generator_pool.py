@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes
 from flwr_gan.wire import Template, decode_payload
+from strategies.order import with_order
 
 Generate = Callable[[Mapping[str, NDArray[Any]], NDArray[np.int64], int], NDArray[np.float32]]
 
@@ -68,10 +69,7 @@ class GeneratorPool(FedAvg):
         """Order a ticket from each sampled client."""
         instructions = super().configure_fit(server_round, parameters, client_manager)
         order: dict[str, Scalar] = {"round": server_round, "task": "ticket"}
-        return [
-            (client, FitIns(ins.parameters, {**ins.config, **order}))
-            for client, ins in instructions
-        ]
+        return with_order(instructions, order)
 
     def aggregate_fit(
         self,

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.continual.study import WAYS, Case, is_finished, read_result
-from experiments.markdown import markdown_table
+from experiments.markdown import averaged, markdown_table, plus_minus
 from experiments.statistics import average, matched, t_interval
-from experiments.study_files import machine, today, versions, write_parts, write_tables
+from experiments.study_files import description, machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 from flwr_gan.plots import save_figure
 
@@ -101,8 +100,8 @@ def ways_table(summary: pd.DataFrame) -> str:
     rows = [
         [
             str(row["way"]), str(row["seeds"]),
-            *(_number(row, name, places) for name, places in digits),
-            *(_number(row, name, 0, unit=1000) for name in ("up_bytes", "down_bytes")),
+            *(averaged(row, name, places) for name, places in digits),
+            *(averaged(row, name, 0, unit=1000) for name in ("up_bytes", "down_bytes")),
         ]
         for _, row in summary.iterrows()
     ]  # fmt: skip
@@ -122,9 +121,7 @@ def differences_table(runs: pd.DataFrame) -> str:
             ("old_accuracy", 3, 1), ("new_accuracy", 3, 1), ("up_bytes", 0, 1000),
         ):  # fmt: skip
             mean, half = t_interval((own[name] - base[name]) / unit)
-            cells.append(
-                f"{mean:+.{places}f}" + ("" if np.isnan(half) else f" ± {half:.{places}f}")
-            )
+            cells.append(plus_minus(mean, half, places, sign="+"))
         rows.append([str(way), str(len(own)), *cells])
     return markdown_table(head, rows)
 
@@ -138,8 +135,8 @@ def capacity_table(summary: pd.DataFrame) -> str:
     rows = [
         [
             str(row["way"]),
-            *(_number(row, name, 1, unit=0.01) for name in CAPACITY[:4]),
-            *(_number(row, name, 2) for name in CAPACITY[4:]),
+            *(averaged(row, name, 1, unit=0.01) for name in CAPACITY[:4]),
+            *(averaged(row, name, 2) for name in CAPACITY[4:]),
         ]
         for _, row in summary.iterrows()
     ]
@@ -175,20 +172,5 @@ def course_figure(rounds: pd.DataFrame) -> Figure:
     return figure
 
 
-def description(run: dict[str, Any]) -> str:
-    """Return one line of what was run."""
-    missing = f"; {len(run['missing'])} runs are missing" if run["missing"] else ""
-    return (
-        f"`{run['command']}`, {run['date']}: {run['runs']} runs, seeds "
-        f"{', '.join(map(str, run['seeds']))}, {run['core_minutes']} core-minutes{missing}."
-    )
-
-
 def _place(case: Case) -> dict[str, Any]:
     return {"way": case.way, "seed": case.seed}
-
-
-def _number(row: "pd.Series[Any]", name: str, digits: int, *, unit: float = 1) -> str:
-    half = row[f"{name}_half_width"] / unit
-    width = "" if pd.isna(half) else f" ± {half:.{digits}f}"
-    return f"{row[name] / unit:.{digits}f}{width}"

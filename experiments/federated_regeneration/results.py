@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from experiments.federated_regeneration.study import QUALITY, WAYS, comparison
-from experiments.markdown import markdown_table
+from experiments.markdown import averaged, markdown_table, plus_minus
 from experiments.statistics import average, matched, t_interval
 from experiments.study_files import machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
@@ -63,8 +62,9 @@ def ways_table(summary: pd.DataFrame) -> str:
     rows = [
         [
             str(row["regeneration"]), str(row["way"]), str(row["seeds"]),
-            _number(row, "sparsity", 1, unit=0.01), _number(row, "payload_up_bytes", 0, unit=1000),
-            *(_number(row, name, 3) for name in QUALITY),
+            averaged(row, "sparsity", 1, unit=0.01),
+            averaged(row, "payload_up_bytes", 0, unit=1000),
+            *(averaged(row, name, 3) for name in QUALITY),
         ]
         for _, row in summary.iterrows()
     ]  # fmt: skip
@@ -85,13 +85,6 @@ def differences_table(runs: pd.DataFrame) -> str:
             )  # fmt: skip
             mean, half = t_interval(difference)
             digits = 1 if ratio else 3
-            width = "" if np.isnan(half) else f" ± {half:.{digits}f}"
-            cells.append(f"{mean:+.{digits}f}{width}")
+            cells.append(plus_minus(mean, half, digits, sign="+"))
         rows.append([str(name), str(len(own)), *cells])
     return markdown_table(("regeneration", "pairs", "uploads, %", *_HEAD), rows)
-
-
-def _number(row: "pd.Series[Any]", name: str, digits: int, *, unit: float = 1) -> str:
-    half = row[f"{name}_half_width"] / unit
-    width = "" if pd.isna(half) else f" ± {half:.{digits}f}"
-    return f"{row[name] / unit:.{digits}f}{width}"

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.markdown import markdown_table
+from experiments.markdown import averaged, markdown_table
 from experiments.privacy.setting import LONGER, PLAIN, Case
 from experiments.privacy.study import SCORES, is_finished, read_result
 from experiments.statistics import average
-from experiments.study_files import machine, today, versions, write_parts, write_tables
+from experiments.study_files import description, machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 from flwr_gan.metrics.membership import ATTACKS
 from flwr_gan.plots import save_figure
@@ -102,10 +102,10 @@ def budget_table(summary: pd.DataFrame) -> str:
         [
             str(row["data"]), _TITLES.get(str(row["budget"]), str(row["budget"])),
             f"{row['epsilon']:.2f}".replace("inf", "∞"), f"{row['noise_multiplier']:.2f}",
-            str(row["seeds"]), _number(row, "frechet_distance", 2), _number(row, "coverage", 2),
-            _number(row, "conditional_accuracy", 3), _number(row, "synthetic_accuracy", 3),
-            _number(row, "payload_bytes", 0), _number(row, "nearest", 3),
-            _number(row, "monte_carlo", 3),
+            str(row["seeds"]), averaged(row, "frechet_distance", 2), averaged(row, "coverage", 2),
+            averaged(row, "conditional_accuracy", 3), averaged(row, "synthetic_accuracy", 3),
+            averaged(row, "payload_bytes", 0), averaged(row, "nearest", 3),
+            averaged(row, "monte_carlo", 3),
         ]
         for _, row in summary.iterrows()
     ]  # fmt: skip
@@ -141,20 +141,5 @@ def budget_figure(summary: pd.DataFrame) -> Figure:
     return figure
 
 
-def description(run: dict[str, Any]) -> str:
-    """Return one line of what was run."""
-    missing = f"; {len(run['missing'])} runs are missing" if run["missing"] else ""
-    return (
-        f"`{run['command']}`, {run['date']}: {run['runs']} runs, seeds "
-        f"{', '.join(map(str, run['seeds']))}, {run['core_minutes']} core-minutes{missing}."
-    )
-
-
 def _place(case: Case) -> dict[str, Any]:
     return {"data": case.data, "budget": case.budget, "seed": case.seed}
-
-
-def _number(row: "pd.Series[Any]", name: str, digits: int) -> str:
-    half = row[f"{name}_half_width"]
-    width = "" if pd.isna(half) else f" ± {half:.{digits}f}"
-    return f"{row[name]:.{digits}f}{width}"

@@ -17,6 +17,7 @@ from flwr_gan.flower.memory import Remembered, ServerMemory, name_of
 from flwr_gan.flower.notes import ReplyNote, put_note, reply_order, take_note
 from flwr_gan.flower.records import Arrays, copy_content, payload_record
 from flwr_gan.flower.reply import CodedReply
+from flwr_gan.flower.reply_encoding import base_for, encode_reply
 from flwr_gan.flower.transport import message_bytes
 from flwr_gan.wire import (
     Base,
@@ -28,8 +29,6 @@ from flwr_gan.wire import (
     encode_with_feedback,
 )
 from flwr_gan.wire.ledger import Direction, Kind, Ledger, MessageRow
-
-Held = TypeVar("Held")
 
 INIT_MAX_BYTES = 1 << 30  # bound on initial parameters, the only arrays that no template announces
 
@@ -348,38 +347,6 @@ class Exchange:
                 if name == record or not record:
                     changed.array_records[name] = payload_record(payload)
             row.message_bytes = message_bytes(changed)
-
-
-def base_for(held: Mapping[str, Held], record: str) -> Held | None:
-    """Return what a reply's record may refer to: its namesake, or the only record there was."""
-    if record in held:
-        return held[record]
-    return next(iter(held.values())) if len(held) == 1 else None
-
-
-def encode_reply(arrays: Arrays, *, codec: str, base: Arrays | None) -> bytes:
-    """Return the payload of a reply to a broadcast of `base`.
-
-    Arrays with the base's names, shapes and dtypes travel with the hash of their template alone;
-    others carry their template, and the server decides whether it expects them.
-    """
-    base = _usable(base, arrays)
-    return encode_payload(arrays, codec=codec, base=base, self_contained=base is None)
-
-
-def encode_reply_with_feedback(
-    arrays: Arrays, residual: Arrays | None, *, codec: str, base: Arrays | None
-) -> tuple[bytes, Arrays]:
-    """Return the payload of a reply with what the last one lost, and what this one loses."""
-    base = _usable(base, arrays)
-    return encode_with_feedback(
-        arrays, residual, codec=codec, base=base, self_contained=base is None
-    )
-
-
-def _usable(base: Arrays | None, arrays: Arrays) -> Arrays | None:
-    same = base and Template.of(arrays).hash == Template.of(base).hash
-    return base if same else None
 
 
 Result = TypeVar("Result")

@@ -18,6 +18,7 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from flwr_gan.errors import ConfigError, FlwrGanError
+from flwr_gan.flower.records import copy_content
 from flwr_gan.flower.together import run_together
 from flwr_gan.flower.turns import hand_in
 
@@ -165,7 +166,7 @@ class InlineGrid(Grid):
 
     def _deliver(self, message: Message) -> Message:
         node_id = message.metadata.dst_node_id
-        received = Message(metadata=message.metadata, content=_delivered(message.content))  # type: ignore[call-overload]
+        received = Message(metadata=message.metadata, content=copy_content(message.content))  # type: ignore[call-overload]
         try:
             if node_id not in self.get_node_ids():
                 raise ValueError(f"there is no node {node_id}")
@@ -180,11 +181,3 @@ class InlineGrid(Grid):
             code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
             reply = Message(Error(code, f"partition {node_id - 1}: {reason}"), reply_to=received)
         return reply
-
-
-def _delivered(content: RecordDict) -> RecordDict:
-    """Return new records around the same values; those were checked when they were put in."""
-    delivered = content.copy()
-    for name, record in content.items():
-        delivered[name] = record.copy()
-    return delivered

@@ -11,7 +11,6 @@ from flwr.compat.common.recorddict_compat import getpropertiesres_to_recorddict
 
 from flwr_gan.codecs import get_codec
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.exchange import base_for, encode_reply, encode_reply_with_feedback
 from flwr_gan.flower.memory import ClientMemory
 from flwr_gan.flower.notes import QUERY, ReplyNote, put_note, read_order, take_note
 from flwr_gan.flower.records import (
@@ -21,6 +20,11 @@ from flwr_gan.flower.records import (
     payload_of,
     payload_record,
     view_arrays,
+)
+from flwr_gan.flower.reply_encoding import (
+    base_for,
+    encode_reply,
+    encode_reply_with_feedback,
 )
 
 

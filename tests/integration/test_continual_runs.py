@@ -14,7 +14,7 @@ from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import mods
 from flwr_gan.flower.continual_client import ContinualClient, Memory, begin_stage, client_fn
 from flwr_gan.flower.engine import run_apps
-from flwr_gan.flower.exchange import encode_reply
+from flwr_gan.flower.reply_encoding import encode_reply
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.run import Run
 from flwr_gan.server_app import app as server_app

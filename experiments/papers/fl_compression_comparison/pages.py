@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import markdown_table
+from experiments.markdown import averaged, markdown_table
 from experiments.papers.fl_compression_comparison.setting import BY_NAME, PARTITIONS
 
 ALGORITHM_NAMES = {"fedavg": "FedAvg", "fedprox": "FedProx"}
@@ -204,5 +204,4 @@ def _percent(row: Any, measure: str, sign: str = "") -> str:
 
 
 def _number(row: Any, measure: str) -> str:
-    half = row[f"{measure}_half_width"]
-    return f"{row[measure]:.3f}" + ("" if pd.isna(half) else f" ± {half:.3f}")
+    return averaged(row, measure, 3)
