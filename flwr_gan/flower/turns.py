@@ -42,7 +42,7 @@ def run_in_turns(
                 serve([job.request for job in living if not job.ended])
         finally:
             for job in jobs:
-                job.abandon()
+                job.leave()
     return [job.result() for job in jobs]
 
 
@@ -101,15 +101,16 @@ class _Job(Generic[T]):
             raise self._failure
         return self._results[0]
 
-    def abandon(self) -> None:
-        """End the job if it has not ended; one that runs is interrupted as by Ctrl-C."""
-        if self.ended or self._thread.ident is None:
+    def leave(self) -> None:
+        """Wait for the job's thread; a job that has not ended is interrupted as by Ctrl-C."""
+        if self._thread.ident is None:
             return
-        self._abandoned = True
-        if self._running:
-            ident, error = ctypes.c_ulong(self._thread.ident), ctypes.py_object(_Abandoned)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, error)
-        self._go.release()
+        if not self.ended:
+            self._abandoned = True
+            if self._running:
+                ident, error = ctypes.c_ulong(self._thread.ident), ctypes.py_object(_Abandoned)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, error)
+            self._go.release()
         self._thread.join()
 
     def _run(self) -> None:
