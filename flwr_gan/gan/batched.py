@@ -18,7 +18,7 @@ from flwr_gan.errors import ConfigError
 from flwr_gan.gan.adam_state import MOMENTS, new_adam_over
 from flwr_gan.gan.batches import FAKES_AT_A_TIME, check_data, draw_latent
 from flwr_gan.gan.critic_gradients import has_closed_form, stacked_gradients
-from flwr_gan.gan.frozen_generator import VALUES_AT_A_TIME, is_plain
+from flwr_gan.gan.frozen_generator import FrozenGenerator, is_plain
 from flwr_gan.gan.networks import NEGATIVE_SLOPE
 from flwr_gan.gan.trainer import WganGpTrainer, check_weights, take_step
 from flwr_gan.gan.training_log import LossRecorder, TrainLog
@@ -189,12 +189,13 @@ class _Together:
             parts = (real_JPBD, fake_JPBD, y_JPB, mix_JPB)
             yield from zip(*(part.unbind(1) for part in parts), strict=True)
 
-    @torch.no_grad()
     def _fakes(self, y_JB: Tensor) -> Tensor:
-        z_JBL = self._latent(y_JB.shape[1])
-        rows = max(self._config.batch_size, VALUES_AT_A_TIME // self._generator[0][..., 0].numel())
-        parts = zip(torch.split(z_JBL, rows, dim=1), torch.split(y_JB, rows, dim=1), strict=True)
-        return torch.cat([self._generate(z, y) for z, y in parts], dim=1)
+        """Let each generator make its samples: there are many, so that stacking gains nothing."""
+        made = []
+        for j, (training, y_B) in enumerate(zip(self._trainings, y_JB, strict=True)):
+            frozen = FrozenGenerator(self._shape, [weight[j] for weight in self._generator])
+            made.append(frozen(draw_latent(self._shape, len(y_B), training.rng), y_B))
+        return torch.stack(made).flatten(2)
 
     def _generator_step(self, y_JB: Tensor) -> Tensor:
         """Update all generators once; return their losses."""

@@ -136,31 +136,33 @@ def stacked_gradients(
     """
     w1, b1, w2, b2, w3, b3 = weights
     B, D = real_BD.shape[-2:]
-    x = torch.cat([torch.cat([real_BD, label_BK], -1), torch.cat([fake_BD, label_BK], -1)], -2)
-    a1 = _affine(x, w1, b1)
-    between = torch.lerp(a1[..., :B, :], a1[..., B:, :], mix_B.unsqueeze(-1))
-    h1 = nn.functional.leaky_relu(torch.cat([a1, between], -2), NEGATIVE_SLOPE)
-    h2 = nn.functional.leaky_relu(_affine(h1, w2, b2), NEGATIVE_SLOPE)
+    w1_x, w1_y = w1[..., :D], w1[..., D:]
+    of_label_BH = _add_product(b1.unsqueeze(-2), label_BK, w1_y)  # real and fake share labels
+    real_BH = _add_product(of_label_BH, real_BD, w1_x)
+    fake_BH = _add_product(of_label_BH, fake_BD, w1_x)
+    between_BH = torch.lerp(real_BH, fake_BH, mix_B.unsqueeze(-1))
+    h1 = _activate(torch.cat([real_BH, fake_BH, between_BH], -2))
+    h2 = _activate(_add_product(b2.unsqueeze(-2), h1, w2))
     seed = _seeds(B, h2.dtype, h2.device)
     to_w3 = seed[: 2 * B].T @ h2[..., : 2 * B, :]
     estimate = -(to_w3 * w3).sum((-2, -1))
 
     g2 = _through(seed * w3, h2)
     g1 = _through(g2 @ w2, h1)
-    slope_BD = g1[..., 2 * B :, :] @ w1[..., :D]
+    slope_BD = g1[..., 2 * B :, :] @ w1_x
     norm_B1 = torch.linalg.vector_norm(slope_BD, dim=-1, keepdim=True)
     slope_penalty = (norm_B1 - 1).square().mean((-2, -1))
 
     u_BD = slope_BD * ((norm_B1 - 1) * (2 * penalty / B) / norm_B1.clamp_min(_SMALLEST_NORM))
-    v1 = _through(u_BD @ w1[..., :D].mT, h1[..., 2 * B :, :])
+    v1 = _through(u_BD @ w1_x.mT, h1[..., 2 * B :, :])
     v2 = _through(v1 @ w2.mT, h2[..., 2 * B :, :])
     # in the rows of the points between, the cotangents take the place of the samples
     h1[..., 2 * B :, :] = v1
-    to_w1 = g1[..., : 2 * B, :].mT @ x
-    to_w1[..., :D] += g1[..., 2 * B :, :].mT @ u_BD
+    to_w1_x = g1.mT @ torch.cat([real_BD, fake_BD, u_BD], -2)
+    of_both_BH = g1[..., :B, :] + g1[..., B : 2 * B, :]
     gradients = [
-        to_w1,
-        g1[..., : 2 * B, :].sum(-2),
+        torch.cat([to_w1_x, of_both_BH.mT @ label_BK], -1),
+        of_both_BH.sum(-2),
         g2.mT @ h1,
         g2[..., : 2 * B, :].sum(-2),
         to_w3 + v2.sum(-2, keepdim=True),
@@ -170,10 +172,15 @@ def stacked_gradients(
     return torch.stack([loss, estimate, slope_penalty], -1), gradients
 
 
-def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    if x.ndim == 2:
-        return torch.addmm(bias, x, weight.T)
-    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
+def _add_product(term: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Return ``term + x @ weight.mT``."""
+    add = torch.addmm if x.ndim == 2 else torch.baddbmm
+    return add(term, x, weight.mT)
+
+
+def _activate(values: Tensor) -> Tensor:
+    """Apply the activation, in place."""
+    return nn.functional.leaky_relu_(values, NEGATIVE_SLOPE)
 
 
 @lru_cache(maxsize=8)
@@ -184,6 +191,11 @@ def _seeds(B: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 def _through(cotangent: Tensor, outputs: Tensor) -> Tensor:
-    """Multiply by the slope of the activation that gave these outputs: their sign tells it."""
-    through: Tensor = torch.ops.aten.leaky_relu_backward(cotangent, outputs, NEGATIVE_SLOPE, True)
-    return through
+    """Multiply, in place, by the slope of the activation that gave these outputs.
+
+    Their sign tells it.
+    """
+    torch.ops.aten.leaky_relu_backward.grad_input(
+        cotangent, outputs, NEGATIVE_SLOPE, True, grad_input=cotangent
+    )
+    return cotangent
