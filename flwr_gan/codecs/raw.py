@@ -3,22 +3,19 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.base import BaseUse, Body
-from flwr_gan.codecs.general import Decompressor, GeneralCodec
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array, ArraySpec, check_encodable, dense_bytes
+from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base
 from flwr_gan.errors import PayloadError
 
 
-class RawCodec(GeneralCodec):
+class RawCodec(Codec):
     """Copies bytes and touches none of them, not even the sign of a zero. Lossless."""
 
     name: ClassVar[str] = "raw"
     wire_id: ClassVar[int] = 0
     spec = "raw"
-
-    def compress(self, data: bytes) -> bytes:
-        """Return ``data``."""
-        return data
 
     def encode_bundle(
         self,
@@ -29,26 +26,24 @@ class RawCodec(GeneralCodec):
         base_use: BaseUse = "auto",
     ) -> Body:
         """Join the bytes of all arrays; zeros keep their sign whether ``strict`` or not."""
-        return super().encode_bundle(arrays, strict=True, base=base, base_use=base_use)
+        refuse_base(base_use, self.spec)
+        parts = [check_encodable(array).reshape(-1).view(np.uint8).data for array in arrays]
+        return Body(b"", parts[0] if len(parts) == 1 else b"".join(parts))
 
-    def decompressor(self, data: bytes | memoryview, size: int) -> Decompressor:
-        """Read ``data`` piece by piece."""
-        return _Slices(data)
-
-
-class _Slices:
-    def __init__(self, data: bytes | memoryview) -> None:
-        self._data = memoryview(data)
-        self._at = 0
-
-    def read(self, size: int) -> memoryview:
-        piece = self._data[self._at : self._at + size]
-        self._at += len(piece)
-        return piece
-
-    def finish(self) -> None:
-        if self._at != len(self._data):
-            raise PayloadError(f"raw stream has {len(self._data) - self._at} bytes too many")
+    def decode_bundle(
+        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
+    ) -> list[Array]:
+        """Return views of the body, without a copy."""
+        total, found = dense_bytes(specs), len(body.values)
+        if body.mask:
+            raise PayloadError("raw payload has a mask, which raw never writes")
+        if found != total:
+            raise PayloadError(f"raw stream has {found} bytes where the arrays have {total}")
+        arrays, at = [], 0
+        for spec in specs:
+            arrays.append(np.ndarray(spec.shape, spec.dtype, body.values, at))
+            at += spec.nbytes
+        return arrays
 
 
 def from_spec(arguments: tuple[str, ...]) -> RawCodec:

@@ -125,6 +125,8 @@ class ClientMemory:
     def decode(self, payload: bytes, record: str) -> Arrays:
         """Decode a broadcast, which may lean on the last one, and remember it.
 
+        The arrays are not to be written to.
+
         Raises
         ------
         PayloadError
@@ -138,7 +140,7 @@ class ClientMemory:
             template = self._template(record) if held is None else Template.of(held)
         if template is None or (held is None and info.base_need != "none"):
             raise PayloadError(f"{UNKNOWN_BASE}: this node holds no earlier broadcast")
-        arrays = decode_payload(info, template=template, base=held)
+        arrays = decode_payload(info, template=template, base=held, writable=False)
         if self.values:
             self._save("held", record, arrays)
         else:

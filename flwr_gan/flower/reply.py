@@ -64,15 +64,22 @@ class CodedReply:
 
     def arrays(self) -> Arrays:
         """Return the decoded arrays, or raise ``PayloadError``."""
+        return self._decoded(writable=True)
+
+    def _decoded(self, *, writable: bool) -> Arrays:
         return decode_payload(
-            self.info, template=self.expected, base=self.base, max_bytes=self.max_bytes
+            self.info,
+            template=self.expected,
+            base=self.base,
+            max_bytes=self.max_bytes,
+            writable=writable,
         )
 
     def parameters(self) -> Parameters:
         """Return the decoded arrays as Flower's legacy parameters, or raise ``PayloadError``."""
         survivors = self.survivors()
         if survivors is None or self.base is None:
-            return arrays_to_parameters(self.arrays().values())
+            return arrays_to_parameters(self._decoded(writable=False).values())
         return scattered_parameters(self.base, survivors)
 
     @cached_property
@@ -115,7 +122,7 @@ class CodedReply:
             # Looking for what is not zero in bools is several times faster than in floats.
             nonzero = int(np.count_nonzero(survivors != 0))
             return self.base.template.parameters, nonzero, survivors
-        named = self.arrays()
+        named = self._decoded(writable=False)
         _refuse_not_finite(named)
         parameters = sum(array.size for array in named.values())
         nonzero = sum(int(np.count_nonzero(array != 0)) for array in named.values())

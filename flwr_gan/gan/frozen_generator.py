@@ -36,9 +36,7 @@ class FrozenGenerator:
         To be used in the place of those of a plain generator, in its order.
     """
 
-    def __init__(
-        self, generator: SampleGenerator, weights: Sequence[Tensor] | None = None
-    ) -> None:
+    def __init__(self, generator: SampleGenerator, weights: Sequence[Tensor] | None = None) -> None:
         self._generator = generator
         self._plain = is_plain(generator)
         if self._plain:

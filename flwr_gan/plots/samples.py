@@ -27,7 +27,7 @@ _MAX_ROWS = 21
 _CHARACTER_WIDTH = 0.21
 _MARGIN = 0.35
 _DRAWING_SIDE = 0.78
-_IMAGE_SIDE = 0.92
+_IMAGE_GAP = 0.09  # of an image's width
 
 
 def sample_grid(x_KnTC: npt.NDArray[np.floating], class_names: Sequence[str], kind: Kind) -> Figure:
@@ -120,16 +120,20 @@ def _add_drawings(
 def _add_images(
     axes: Axes, x_KnTC: npt.NDArray[np.floating], centre_Kn2: npt.NDArray[np.float64]
 ) -> None:
-    half = _IMAGE_SIDE / 2
-    for x_TC, (x, y) in zip(
-        x_KnTC.reshape(-1, *x_KnTC.shape[2:]), centre_Kn2.reshape(-1, 2), strict=True
-    ):
+    """Draw the images of a class as one, which takes a tenth of the time of many."""
+    num_classes, per_class, T, C = x_KnTC.shape
+    gap = max(1, round(C * _IMAGE_GAP))
+    half = C / (C + gap) / 2
+    row_KTnC = np.full((num_classes, T, per_class, C + gap), np.nan)  # what is NaN is not drawn
+    row_KTnC[..., :C] = x_KnTC.transpose(0, 2, 1, 3)
+    for row_TnC, centre_n2 in zip(row_KTnC, centre_Kn2, strict=True):
+        (left, y), (right, _) = centre_n2[0], centre_n2[-1]
         axes.imshow(
-            x_TC,
+            row_TnC.reshape(T, -1)[:, :-gap],
             cmap="gray_r",
             vmin=-1,
             vmax=1,
             interpolation="nearest",
-            extent=(x - half, x + half, y + half, y - half),
+            extent=(left - half, right + half, y + half, y - half),
             aspect="auto",
         )

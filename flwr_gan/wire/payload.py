@@ -89,8 +89,9 @@ def decode_payload(
     template: Template | None = None,
     base: Base | Mapping[str, Array] | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
+    writable: bool = True,
 ) -> dict[str, Array]:
-    """Decode a payload to named arrays, in order, writable, of the template's shapes and dtypes.
+    """Decode a payload to named arrays, in order, of the template's shapes and dtypes.
 
     Parameters
     ----------
@@ -103,6 +104,9 @@ def decode_payload(
         The arrays that the payload may lean on; as a ``Base`` where many payloads do.
     max_bytes : int
         Most bytes that the arrays may have together.
+    writable : bool, default=True
+        Return arrays that may be changed. Otherwise they may be views of the payload, which save
+        a copy where it holds the arrays' bytes as they are.
 
     Raises
     ------
@@ -125,6 +129,8 @@ def decode_payload(
     for name, array in zip(known.names, decoded, strict=True):
         if array.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
             raise PayloadError(f"array {name} of bool has a byte that is neither 0 nor 1")
+    if writable:
+        decoded = [array if array.flags.writeable else array.copy() for array in decoded]
     return dict(zip(known.names, decoded, strict=True))
 
 

@@ -57,7 +57,23 @@ def test_cells_are_squares() -> None:
     assert width / abs(np.ptp(axes.get_xlim())) == pytest.approx(
         height / abs(np.ptp(axes.get_ylim()))
     )
-    assert len(axes.images) == 15
+    assert len(axes.images) == 3
+
+
+def test_the_images_of_a_class_are_side_by_side() -> None:
+    x_KnTC = np.linspace(-1, 1, 2 * 3 * 6 * 8).reshape(2, 3, 6, 8)
+    (axes,) = sample_grid(x_KnTC, ("a", "b"), "image").axes
+    centres = [text.get_position()[1] for text in axes.texts]
+    for k, image in enumerate(axes.images):
+        shown = image.get_array()
+        assert shown is not None
+        kept = ~np.ma.getmaskarray(shown).all(axis=0)
+        parts = np.split(shown[:, kept], 3, axis=1)
+        assert np.allclose(np.stack(parts), x_KnTC[k])
+        assert kept.sum() == 24 < len(kept)  # gaps between them
+        left, right, bottom, top = image.get_extent()
+        assert (bottom + top) / 2 == centres[k]
+        assert (right - left) / len(kept) == pytest.approx((bottom - top) / 8)
 
 
 def test_samples_without_a_stroke_or_with_a_huge_one_are_drawn(tmp_path: Path) -> None:
