@@ -89,6 +89,11 @@ def canonical_zeros(array: Array) -> Array:
     return cleaned.view(array.dtype)
 
 
+def own_copy(array: Array) -> Array:
+    """Return an array that may be changed: itself, or a copy if it is a view of something else."""
+    return array if array.flags.writeable else array.copy()
+
+
 def dense_bytes(specs: Iterable[ArraySpec]) -> int:
     """Return the length in bytes of all decoded arrays together."""
     return sum(spec.nbytes for spec in specs)

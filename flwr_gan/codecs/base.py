@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from flwr_gan.codecs.arrays import Array, ArraySpec, canonical_zeros, check_encodable
+from flwr_gan.codecs.arrays import Array, ArraySpec, canonical_zeros, check_encodable, own_copy
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -106,6 +106,8 @@ class Codec(ABC):
     ) -> list[Array]:
         """Decode what ``encode_bundle`` returned; ``specs`` must have been checked for size.
 
+        The arrays may be views of the body, which cannot be changed.
+
         Raises
         ------
         PayloadError
@@ -163,7 +165,7 @@ class Codec(ABC):
             raise PayloadError(f"array of {spec.nbytes} bytes exceeds max_bytes={max_bytes}")
         reader = ByteReader(blob, what="coded array")
         mask = b"" if self.general else bytes(reader.take(reader.varint(limit=reader.left)))
-        return self.decode_bundle(Body(mask, bytes(reader.rest())), [spec])[0]
+        return own_copy(self.decode_bundle(Body(mask, bytes(reader.rest())), [spec])[0])
 
     @property
     def general(self) -> bool:

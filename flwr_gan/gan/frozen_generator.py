@@ -41,7 +41,8 @@ class FrozenGenerator:
         self._plain = is_plain(generator)
         if self._plain:
             fc, *convolutions = [w.detach() for w in weights or generator.parameters()]
-            fc = fc.unflatten(0, (-1, generator.num_vectors)).transpose(0, 1).flatten(0, 1)
+            fc_HTL = fc.view(-1, generator.num_vectors, fc.shape[1])
+            fc = fc_HTL.transpose(0, 1).flatten(0, 1)  # vector by vector
             self._fc, self._label_KH = fc[:, : generator.latent_dim], fc[:, generator.latent_dim :]
             self._label_KH = self._label_KH.T.contiguous()
             # a convolution of images one pixel high: only images can have their channels last

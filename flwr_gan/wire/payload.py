@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array, check_encodable
+from flwr_gan.codecs.arrays import Array, check_encodable, own_copy
 from flwr_gan.codecs.base import DEFAULT_MAX_BYTES, BaseUse, Codec
 from flwr_gan.codecs.registry import get_codec
 from flwr_gan.codecs.sparse.codec import SparseCodec
@@ -130,7 +130,7 @@ def decode_payload(
         if array.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
             raise PayloadError(f"array {name} of bool has a byte that is neither 0 nor 1")
     if writable:
-        decoded = [array if array.flags.writeable else array.copy() for array in decoded]
+        decoded = [own_copy(array) for array in decoded]
     return dict(zip(known.names, decoded, strict=True))
 
 
