@@ -19,6 +19,8 @@ from flwr_gan.wire import (
     has_base_mask,
 )
 
+_BLOCK = 1 << 16
+
 
 @dataclass(frozen=True)
 class CodedReply:
@@ -118,18 +120,26 @@ class CodedReply:
         if survivors is not None and self.base is not None:
             if not np.isfinite(survivors).all():
                 parts = self.base.split(survivors)
-                _refuse_not_finite(dict(zip(self.base.template.names, parts, strict=True)))
+                for name, part in zip(self.base.template.names, parts, strict=True):
+                    _nonzero(name, part)
             # Looking for what is not zero in bools is several times faster than in floats.
             nonzero = int(np.count_nonzero(survivors != 0))
             return self.base.template.parameters, nonzero, survivors
         named = self._decoded(writable=False)
-        _refuse_not_finite(named)
         parameters = sum(array.size for array in named.values())
-        nonzero = sum(int(np.count_nonzero(array != 0)) for array in named.values())
-        return parameters, nonzero, None
+        return parameters, sum(_nonzero(name, array) for name, array in named.items()), None
 
 
-def _refuse_not_finite(named: Arrays) -> None:
-    for name, array in named.items():
-        if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
+def _nonzero(name: str, array: Array) -> int:
+    """Return how many values are not zero, or raise ``PayloadError`` if one is not finite.
+
+    Block by block, so that what numpy answers for a block stays in the cache.
+    """
+    may_be_infinite = np.issubdtype(array.dtype, np.inexact)
+    flat, nonzero = array.reshape(-1), 0
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK]
+        if may_be_infinite and not np.isfinite(block).all():
             raise PayloadError(f"array {name} holds values that are not finite")
+        nonzero += int(np.count_nonzero(block != 0))
+    return nonzero
