@@ -1,6 +1,12 @@
 """The in-process grid."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import numpy as np
+import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.supercore.run import Run
@@ -107,3 +113,34 @@ def test_replies_can_be_pulled_once():
     ids = list(grid.push_messages([order(1)]))
     assert len(list(grid.pull_messages(ids))) == 1
     assert list(grid.pull_messages(ids)) == []
+
+
+FAULTS = """
+import resource
+import numpy as np
+from flwr_gan.flower.engine import keep_freed_memory
+
+def faults():
+    def count():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    before = count()
+    for _ in range(20):
+        arrays = [np.ones(1_000_000, np.float32) for _ in range(4)]
+        del arrays
+    return count() - before
+
+first = faults()
+keep_freed_memory()
+faults()
+print(first, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator")
+def test_freed_memory_is_kept_for_the_next_message():
+    """Pages are fetched from the system once, and not again for each message."""
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    command = [sys.executable, "-c", FAULTS]
+    done = subprocess.run(command, env=plain, stdout=-1, text=True, check=True, timeout=120)
+    before, after = map(int, done.stdout.split())
+    assert after < before / 10
