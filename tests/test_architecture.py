@@ -101,6 +101,14 @@ def test_codecs_and_wire_import_without_torch_flwr_or_hydra():
     assert result.stdout.strip() == "[]"
 
 
+def test_the_command_and_its_engine_import_without_torch():
+    code = "import sys, flwr_gan.cli; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
 def test_nothing_is_unpickled():
     for path in modules():
         text = (ROOT / path).read_text()

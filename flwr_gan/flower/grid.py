@@ -2,7 +2,7 @@
 
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice
@@ -18,9 +18,8 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from flwr_gan.errors import ConfigError, FlwrGanError
+from flwr_gan.flower.handing_in import hand_in
 from flwr_gan.flower.records import copy_content
-from flwr_gan.flower.together import run_together
-from flwr_gan.flower.turns import hand_in
 
 log = getLogger(__name__)
 
@@ -156,7 +155,7 @@ class InlineGrid(Grid):
         for message, (message_id, _) in zip(messages, ids, strict=True):
             message.metadata.__dict__["_message_id"] = message_id
         jobs = [partial(self._deliver, message) for message in messages]
-        replies = run_together(jobs, at_once=len(jobs))
+        replies = [jobs[0]()] if len(jobs) == 1 else _run_together(jobs)
         for message, reply, (message_id, reply_id) in zip(messages, replies, ids, strict=True):
             reply.metadata.__dict__["_message_id"] = reply_id
             if self._on_reply is not None:
@@ -181,3 +180,9 @@ class InlineGrid(Grid):
             code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
             reply = Message(Error(code, f"partition {node_id - 1}: {reason}"), reply_to=received)
         return reply
+
+
+def _run_together(jobs: Sequence[Callable[[], Message]]) -> list[Message]:
+    from flwr_gan.flower.together import run_together  # torch, which not every app needs
+
+    return run_together(jobs, at_once=len(jobs))

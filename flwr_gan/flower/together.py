@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower.turns import hand_in, run_in_turns
+from flwr_gan.flower.handing_in import hand_in
+from flwr_gan.flower.turns import run_in_turns
 from flwr_gan.gan import WganGpTrainer, torch_threads
 from flwr_gan.gan.batched import Training, alike, train_together
 from flwr_gan.gan.training_log import TrainLog

@@ -12,11 +12,10 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from flwr_gan.flower.handing_in import here
 from flwr_gan.gan import torch_threads
 
 T = TypeVar("T")
-
-_here = threading.local()  # `job` is the job that this thread runs, if it runs one
 
 
 def run_in_turns(
@@ -44,15 +43,6 @@ def run_in_turns(
             for job in jobs:
                 job.leave()
     return [job.result() for job in jobs]
-
-
-def hand_in(request: object) -> bool:
-    """Wait until a request is served, and return True; False at once outside a job."""
-    job: _Job[Any] | None = getattr(_here, "job", None)
-    if job is None:
-        return False
-    job.wait_for(request)
-    return True
 
 
 class _Abandoned(SystemExit):
@@ -116,7 +106,7 @@ class _Job(Generic[T]):
     def _run(self) -> None:
         self._go.acquire()
         try:
-            _here.job = self
+            here.job = self
             torch.set_num_threads(self._threads)
             self._results.append(self._work())
         except BaseException as error:  # it belongs to the thread that waits
