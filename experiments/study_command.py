@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Sequence, Sized
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
 from flwr_gan.errors import ConfigError, FlwrGanError
 
 Parts = TypeVar("Parts", bound=Sized)
@@ -128,6 +126,8 @@ def whole_numbers(option: str, given: Sequence[str]) -> tuple[int, ...]:
 
 def check_device(name: str) -> None:
     """Raise a ConfigError when PyTorch cannot compute there."""
+    import torch  # only here: a command that does without begins sooner
+
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
