@@ -120,7 +120,7 @@ def _add_drawings(
 def _add_images(
     axes: Axes, x_KnTC: npt.NDArray[np.floating], centre_Kn2: npt.NDArray[np.float64]
 ) -> None:
-    """Draw the images of a class as one, which takes a tenth of the time of many."""
+    """Draw the images of a class as one, which is much faster than many."""
     num_classes, per_class, T, C = x_KnTC.shape
     gap = max(1, round(C * _IMAGE_GAP))
     half = C / (C + gap) / 2

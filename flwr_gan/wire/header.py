@@ -12,7 +12,7 @@ from flwr_gan.wire.base_hash import BASE_HASH_BYTES
 from flwr_gan.wire.template import HASH_BYTES, Template
 
 try:
-    from isal.isal_zlib import crc32  # the same number, ten times as fast
+    from isal.isal_zlib import crc32  # the same number, sooner
 except ImportError:  # the extra `fast` is not installed
     from zlib import crc32
 
