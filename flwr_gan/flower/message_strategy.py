@@ -182,7 +182,7 @@ class CompressedMessageStrategy(Strategy):
             for name, record in content.array_records.items():
                 coded = self.exchange.reply(node, payload_of(record), record=name)
                 self.exchange.check(entry, coded, record=name)
-                content.array_records[name] = arrays_to_record(coded.arrays())
+                content.array_records[name] = arrays_to_record(coded.arrays(writable=False))
         except PayloadError as error:
             return _refusal(reply, str(error))
         reply.content = content

@@ -64,11 +64,8 @@ class CodedReply:
             return self
         return replace(self, expected=announced, max_bytes=announced.nbytes)
 
-    def arrays(self) -> Arrays:
-        """Return the decoded arrays, or raise ``PayloadError``."""
-        return self._decoded(writable=True)
-
-    def _decoded(self, *, writable: bool) -> Arrays:
+    def arrays(self, *, writable: bool = True) -> Arrays:
+        """Return the decoded arrays, as ``decode_payload`` does, or raise ``PayloadError``."""
         return decode_payload(
             self.info,
             template=self.expected,
@@ -81,7 +78,7 @@ class CodedReply:
         """Return the decoded arrays as Flower's legacy parameters, or raise ``PayloadError``."""
         survivors = self.survivors()
         if survivors is None or self.base is None:
-            return arrays_to_parameters(self._decoded(writable=False).values())
+            return arrays_to_parameters(self.arrays(writable=False).values())
         return scattered_parameters(self.base, survivors)
 
     @cached_property
@@ -125,7 +122,7 @@ class CodedReply:
             # Looking for what is not zero in bools is several times faster than in floats.
             nonzero = int(np.count_nonzero(survivors != 0))
             return self.base.template.parameters, nonzero, survivors
-        named = self._decoded(writable=False)
+        named = self.arrays(writable=False)
         parameters = sum(array.size for array in named.values())
         return parameters, sum(_nonzero(name, array) for name, array in named.items()), None
 
