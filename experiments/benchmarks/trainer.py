@@ -176,7 +176,7 @@ class _Clients:
             train_together(self._trainings, iterations=iterations)
         else:
             for each in self._trainings:
-                each.trainer.train(each.x_NTC, each.y_N, iterations=iterations, rng=each.rng)
+                each.train_alone(iterations=iterations)
         return time.perf_counter() - started
 
 

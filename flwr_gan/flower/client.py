@@ -23,6 +23,7 @@ from flwr_gan.gan import (
     load_generator_arrays,
     torch_threads,
 )
+from flwr_gan.gan.batched import Training
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.lottery import find_ticket
@@ -120,15 +121,18 @@ class GanClient(NumPyClient):
             trained_in = int(remembered.pop(ROUND)[0])
             if trained_in >= int(config.get("restart_from", 0)):
                 trainer.load_state_arrays(remembered)
-        together.train(
-            trainer,
-            self._train.x_NTC,
-            self._train.y_N,
-            iterations=self._config.gan.local_iterations,
+        training = Training(
+            trainer=trainer,
+            x_NTC=self._train.x_NTC,
+            y_N=self._train.y_N,
             rng=self._rng("train", server_round),
             mask={n: a != 0 for n, a in arrays.items()} if config.get("masked") else None,
             anchor=arrays,
             proximal_mu=float(config.get("proximal_mu", 0.0)),
+        )
+        together.train(
+            training,
+            iterations=self._config.gan.local_iterations,
             progress=f"round {server_round}, client {self._partition}",
         )
         now = {ROUND: np.array([server_round])}
@@ -148,9 +152,9 @@ class GanClient(NumPyClient):
             load_generator_arrays(generator, weights)
             trainer.restart()
             label = f"client {self._partition}, pruning {level}"
-            together.train(
-                trainer, self._train.x_NTC, self._train.y_N, rng=rng, mask=mask, progress=label
-            )
+            x_NTC, y_N = self._train.x_NTC, self._train.y_N
+            training = Training(trainer=trainer, x_NTC=x_NTC, y_N=y_N, rng=rng, mask=mask)
+            together.train(training, progress=label)
             return generator_arrays(generator)
 
         *_, ticket = find_ticket(initial, train, config=self._config.lottery)

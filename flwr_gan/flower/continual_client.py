@@ -20,6 +20,7 @@ from flwr_gan.flower import together
 from flwr_gan.flower.client import ROUND, STATE, Config, GanClient
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.gan import Critic, Generator, WganGpTrainer, load_generator_arrays, torch_threads
+from flwr_gan.gan.batched import Training
 from flwr_gan.gan.regenerating import RegeneratingGenerator
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics import frechet_distance
@@ -171,13 +172,16 @@ class ContinualClient(GanClient):
             remembered = record_to_arrays(self._state[STATE])
             del remembered[ROUND]
             trainer.load_state_arrays(remembered)
-        together.train(
-            trainer,
-            data.x_NTC,
-            data.y_N,
-            iterations=self._config.gan.local_iterations,
+        training = Training(
+            trainer=trainer,
+            x_NTC=data.x_NTC,
+            y_N=data.y_N,
             rng=self._rng("train", server_round),
             proximal_mu=float(config.get("proximal_mu", 0.0)),
+        )
+        together.train(
+            training,
+            iterations=self._config.gan.local_iterations,
             progress=f"round {server_round}, client {self._partition}",
         )
         now = {ROUND: np.array([server_round])}
@@ -200,20 +204,18 @@ class ContinualClient(GanClient):
         masks = self._masked(generator)
         assert masks is not None
         trainer = self._regularised(generator, critic, masks)
-        rng = self._rng("train", server_round)
+        training = Training(
+            trainer=trainer,
+            x_NTC=self._train.x_NTC,
+            y_N=self._train.y_N,
+            rng=self._rng("train", server_round),
+        )
         total = (lottery.iterations + lottery.train_final) * config.gan.iterations
         ticket = masks.arrays()
         for done in range(0, total, config.gan.local_iterations):
             updates = min(config.gan.local_iterations, total - done)
             label = f"client {self._partition}, update {done}"
-            together.train(
-                trainer,
-                self._train.x_NTC,
-                self._train.y_N,
-                iterations=updates,
-                rng=rng,
-                progress=label,
-            )
+            together.train(training, iterations=updates, progress=label)
             arrays = masks.arrays()
             if not masks.dense:
                 ticket = arrays

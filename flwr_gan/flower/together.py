@@ -1,18 +1,16 @@
-"""Clients that train in one program (N samples, T vectors, C components)."""
+"""Clients that train in one program."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
 from typing import TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower.handing_in import hand_in
 from flwr_gan.flower.turns import run_in_turns
-from flwr_gan.gan import WganGpTrainer, torch_threads
+from flwr_gan.gan import torch_threads
 from flwr_gan.gan.batched import Training, alike, train_together
 from flwr_gan.gan.training_log import TrainLog
 
@@ -52,31 +50,13 @@ def run_together(jobs: Sequence[Callable[[], R]], *, at_once: int) -> list[R]:
 
 
 def train(
-    trainer: WganGpTrainer,
-    x_NTC: NDArray[np.float32],
-    y_N: NDArray[np.int64],
-    *,
-    iterations: int | None = None,
-    rng: torch.Generator,
-    mask: Mapping[str, NDArray[np.bool_]] | None = None,
-    anchor: Mapping[str, NDArray[np.float32]] | None = None,
-    proximal_mu: float = 0.0,
-    progress: str | None = None,
+    training: Training, *, iterations: int | None = None, progress: str | None = None
 ) -> TrainLog:
-    """Do ``trainer.train``; in a job, together with the trainings of others that are alike.
+    """Do ``training.train_alone``; in a job, together with the trainings of others that are alike.
 
     Arguments, result and errors are those of ``WganGpTrainer.train``.
     """
-    training = Training(
-        trainer=trainer,
-        x_NTC=x_NTC,
-        y_N=y_N,
-        rng=rng,
-        mask=mask,
-        anchor=anchor,
-        proximal_mu=proximal_mu,
-    )
-    iterations = trainer.config.iterations if iterations is None else iterations
+    iterations = training.trainer.config.iterations if iterations is None else iterations
     request = _Request(training, iterations, progress)
     return request.result() if hand_in(request) else request.train_alone()
 
@@ -92,17 +72,7 @@ class _Request:
     outcome: TrainLog | Exception | None = None
 
     def train_alone(self) -> TrainLog:
-        of = self.training
-        return of.trainer.train(
-            of.x_NTC,
-            of.y_N,
-            iterations=self.iterations,
-            rng=of.rng,
-            mask=of.mask,
-            anchor=of.anchor,
-            proximal_mu=of.proximal_mu,
-            progress=self.progress,
-        )
+        return self.training.train_alone(iterations=self.iterations, progress=self.progress)
 
     def goes_with(self, other: "_Request") -> bool:
         a, b = self.training, other.training

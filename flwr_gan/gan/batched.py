@@ -48,6 +48,21 @@ class Training:
     anchor: Mapping[str, NDArray[np.float32]] | None = None
     proximal_mu: float = 0.0
 
+    def train_alone(
+        self, *, iterations: int | None = None, progress: str | None = None
+    ) -> TrainLog:
+        """Do ``trainer.train`` with these settings."""
+        return self.trainer.train(
+            self.x_NTC,
+            self.y_N,
+            iterations=iterations,
+            rng=self.rng,
+            mask=self.mask,
+            anchor=self.anchor,
+            proximal_mu=self.proximal_mu,
+            progress=progress,
+        )
+
 
 def alike(trainings: Sequence[Training]) -> bool:
     """Return whether ``train_together`` takes these trainings.

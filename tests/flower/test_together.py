@@ -18,6 +18,7 @@ from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.flower import together
 from flwr_gan.flower.engine import run_apps
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, generator_arrays, torch_threads
+from flwr_gan.gan.batched import Training
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import clients_at_once, prepare_run_config
 from flwr_gan.wire import load
@@ -66,9 +67,8 @@ class Job:
 
     def __call__(self):
         for _ in range(self.calls):
-            log = together.train(
-                self.trainer, self.x_NTC, self.y_N, iterations=self.iterations, rng=self.rng
-            )
+            training = Training(trainer=self.trainer, x_NTC=self.x_NTC, y_N=self.y_N, rng=self.rng)
+            log = together.train(training, iterations=self.iterations)
             self.steps.append(log.iterations)
         return {**generator_arrays(self.trainer.generator), **self.trainer.state_arrays()}
 
