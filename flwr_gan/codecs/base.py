@@ -182,6 +182,12 @@ def prepared(arrays: Sequence[Array], *, strict: bool) -> list[Array]:
     return checked if strict else [canonical_zeros(array) for array in checked]
 
 
+def refuse_mask(body: Body, name: str) -> None:
+    """Raise ``PayloadError`` if a body has a mask, where the codec of this name has none."""
+    if body.mask:
+        raise PayloadError(f"{name} payload has a mask, which {name} never writes")
+
+
 def refuse_base(base_use: BaseUse, spec: str) -> None:
     """Raise ``CodecError`` if a use of the base is demanded that the codec does not have."""
     if base_use != "auto":

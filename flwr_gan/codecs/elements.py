@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec
-from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared, refuse_base
+from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared, refuse_base, refuse_mask
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
@@ -53,8 +53,7 @@ class ElementCodec(Codec):
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
     ) -> list[Array]:
         """Decode block by block into zeroed arrays."""
-        if body.mask:
-            raise PayloadError(f"{self.name} payload has a mask, which {self.name} never writes")
+        refuse_mask(body, self.name)
         reader = ByteReader(body.values, what=f"{self.name} payload")
         arrays = [self._read(reader, spec) for spec in specs]
         reader.finish()

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec
-from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared, refuse_base
+from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared, refuse_base, refuse_mask
 from flwr_gan.errors import PayloadError
 
 PIECE_BYTES = 1 << 18
@@ -17,7 +17,7 @@ PIECE_BYTES = 1 << 18
 class Decompressor(Protocol):
     """Gives the decoded bytes of a stream piece by piece."""
 
-    def read(self, size: int) -> bytes | memoryview:
+    def read(self, size: int) -> bytes:
         """Return 1 to ``size`` more bytes, or none at the end of the stream."""
 
     def finish(self) -> None:
@@ -53,8 +53,7 @@ class GeneralCodec(Codec):
     ) -> list[Array]:
         """Decode array by array, straight into the memory of the result."""
         total = sum(spec.nbytes for spec in specs)
-        if body.mask:
-            raise PayloadError(f"{self.name} payload has a mask, which {self.name} never writes")
+        refuse_mask(body, self.name)
         if not total:
             if body.values:
                 raise PayloadError(f"{self.name} stream has bytes where no array has any")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec
-from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared, refuse_base
+from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared, refuse_base, refuse_mask
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -54,8 +54,7 @@ class PcodecCodec(Codec):
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
     ) -> list[Array]:
         """Decode each group straight into one buffer, which the arrays of the group share."""
-        if body.mask:
-            raise PayloadError("pcodec payload has a mask, which pcodec never writes")
+        refuse_mask(body, self.name)
         reader = ByteReader(body.values, what="pcodec payload")
         sizes: dict[np.dtype[Any], int] = {}
         for spec in specs:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec, check_encodable, dense_bytes
-from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base
+from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base, refuse_mask
 from flwr_gan.errors import PayloadError
 
 
@@ -34,9 +34,8 @@ class RawCodec(Codec):
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
     ) -> list[Array]:
         """Return views of the body, without a copy."""
+        refuse_mask(body, self.name)
         total, found = dense_bytes(specs), len(body.values)
-        if body.mask:
-            raise PayloadError("raw payload has a mask, which raw never writes")
         if found != total:
             raise PayloadError(f"raw stream has {found} bytes where the arrays have {total}")
         arrays, at = [], 0

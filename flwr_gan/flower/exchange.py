@@ -183,9 +183,8 @@ class Exchange:
         else:
             payload, seconds = _timed(partial(encode, arrays, codec=self.codec))
         template = Template.of(arrays)
-        limit = template.nbytes
         decoded = decode_payload(
-            payload, template=template, base=base, max_bytes=limit, writable=False
+            payload, template=template, base=base, max_bytes=template.nbytes, writable=False
         )
         others = {spec: _timed(partial(encode, arrays, codec=spec)) for spec in self.also_codecs}
         name = name_of(decoded)
