@@ -19,15 +19,13 @@ from flwr.serverapp import ServerApp
 from matplotlib.figure import Figure
 
 from experiments.benchmarks.output import add_output, output_file
+from experiments.runner import train
 from flwr_gan.atomic import write_text
-from flwr_gan.client_app import app as client_app
 from flwr_gan.flower.client import client_fn
 from flwr_gan.flower.engine import run_apps
 from flwr_gan.flower.records import message_bytes
 from flwr_gan.overrides import split_overrides
 from flwr_gan.plots import save_figure
-from flwr_gan.server_app import app as server_app
-from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wiring import build_strategy, load_federation
 
 FOLDER = Path("runs/protocol")
@@ -88,8 +86,7 @@ def run_wire(wire: str, seed: int, folder: Path, settings: str) -> pd.DataFrame:
     else:
         if not (place / "summary.json").exists():
             text = f"resume={place}" if (place / "config.yaml").exists() else f"{overrides} {own}"
-            run_config, nodes = prepare_run_config(text, None)
-            run_apps(server_app, client_app, num_supernodes=nodes, run_config=run_config)
+            train(split_overrides(text))
         rounds = pd.read_csv(place / "rounds.csv")
         rounds["bytes"] = rounds.up_bytes + rounds.down_bytes
         messages = pd.read_csv(place / "messages.csv")

@@ -13,13 +13,11 @@ from tqdm import tqdm
 
 from experiments.privacy.attack import attack_uploads
 from experiments.privacy.setting import Case
+from experiments.runner import train
 from experiments.study_loop import claim_file, run_each
 from flwr_gan.atomic import write_text
-from flwr_gan.client_app import app as client_app
 from flwr_gan.errors import FlwrGanError, OutputError
-from flwr_gan.flower.engine import run_apps
-from flwr_gan.server_app import app as server_app
-from flwr_gan.server_app import prepare_run_config
+from flwr_gan.overrides import split_overrides
 from flwr_gan.wiring import load_federation
 
 RESULT, CASE = "result.json", "case.json"
@@ -76,9 +74,9 @@ def run_case(case: Case, folder: Path) -> dict[str, Any]:
     began, run = time.process_time(), folder / case.name / "run"
     if run.exists():
         shutil.rmtree(run)  # it was interrupted
-    run_config, nodes = prepare_run_config(f"{case.overrides} output_dir={run}", None)
-    run_apps(server_app, client_app, num_supernodes=nodes, run_config=run_config)
-    federation = load_federation(run_config["overrides"])
+    overrides = split_overrides(f"{case.overrides} output_dir={run}")
+    train(overrides)
+    federation = load_federation(" ".join(overrides))
     attacks = list(attack_uploads(federation, run, per_class=case.setting.attacked_per_class))
     result = _measured(run) | {"attacks": attacks, "cpu_s": time.process_time() - began}
     write_text(folder / case.name / RESULT, json.dumps(result, indent=2) + "\n")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import averaged, markdown_table
+from experiments.markdown import averaged, markdown_table, plus_minus
 from experiments.papers.fl_compression_comparison.setting import BY_NAME, PARTITIONS
 
 ALGORITHM_NAMES = {"fedavg": "FedAvg", "fedprox": "FedProx"}
@@ -199,8 +199,7 @@ def _cell(table: pd.DataFrame, method: str, measure: str, sign: str = "") -> str
 
 def _percent(row: Any, measure: str, sign: str = "") -> str:
     half = row[f"{measure}_half_width"]
-    width = "" if pd.isna(half) else f" ± {100 * half:.2f}"
-    return f"{100 * row[measure]:{sign}.2f}{width}"
+    return plus_minus(100 * row[measure], 100 * half, 2, sign=sign)
 
 
 def _number(row: Any, measure: str) -> str:

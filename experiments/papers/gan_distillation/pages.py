@@ -1,11 +1,12 @@
 """The tables of README.md, from the tables of results."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import markdown_table
+from experiments.markdown import markdown_table, plus_minus
 from experiments.papers.gan_distillation.setting import PUBLISHED_TEACHER, ROLES
 
 ORDER = ("mse", "mse_longer", "joint", "regular", "regular_longer")
@@ -160,6 +161,5 @@ def _ordered(summary: pd.DataFrame) -> pd.DataFrame:
 def _number(row: Any, name: str, digits: int, sign: str = "") -> str:
     if name not in row or pd.isna(row[name]):
         return "-"
-    half = row.get(f"{name}_half_width")
-    width = "" if half is None or pd.isna(half) else f" ± {half:.{digits}f}"
-    return f"{row[name]:{sign}.{digits}f}{width}"
+    half = row.get(f"{name}_half_width", math.nan)
+    return plus_minus(row[name], half, digits, sign=sign)

@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-from flwr_gan.client_app import app as client_app
+from experiments.runner import train
 from flwr_gan.config import load_config, load_file
 from flwr_gan.errors import OutputError
-from flwr_gan.flower.engine import run_apps
 from flwr_gan.overrides import split_overrides
-from flwr_gan.server_app import app as server_app
-from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wiring import Federation, load_federation
 
 
@@ -33,8 +30,7 @@ def finish_run(overrides: str, folder: Path) -> Path:
     if not (folder / "summary.json").exists():
         begun = (folder / "config.yaml").exists()
         text = f"resume={folder}" if begun else f"{overrides} output_dir={folder}"
-        run_config, nodes = prepare_run_config(text, None)
-        run_apps(server_app, client_app, num_supernodes=nodes, run_config=run_config)
+        train(split_overrides(text))
     if not (folder / "summary.json").exists():
         raise OutputError(f"the run ended without {folder / 'summary.json'}: remove the folder")
     return folder
