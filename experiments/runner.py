@@ -24,8 +24,8 @@ from experiments.plan import Job, Plan
 from experiments.results_table import write_results
 from flwr_gan.client_app import app as client_app
 from flwr_gan.config import load_file
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import CodecError, FlwrGanError, OutputError
-from flwr_gan.flower.engine import run_apps
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import clients_at_once, prepare_run_config
 

@@ -9,8 +9,8 @@ import numpy as np
 from flwr.common import NDArrays
 from numpy.typing import NDArray
 
+from flwr_gan.app.state import read_arrays, write_arrays
 from flwr_gan.errors import OutputError
-from flwr_gan.flower.state import read_arrays, write_arrays
 from flwr_gan.wire.ledger import Ledger, MessageRow
 
 

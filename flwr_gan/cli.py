@@ -20,8 +20,8 @@ from flwr.common.config import flatten_dict, parse_config_args
 from flwr.serverapp import ServerApp
 
 from flwr_gan import __version__
+from flwr_gan.engine.run_apps import BACKENDS, run_apps
 from flwr_gan.errors import AppError, ConfigError, FlwrGanError
-from flwr_gan.flower.engine import BACKENDS, run_apps
 
 DEFAULT_NUM_SUPERNODES = 2  # as `flwr run`
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")

@@ -4,10 +4,10 @@ from flwr.app import Context
 from flwr.client import Client
 from flwr.clientapp import ClientApp
 
-from flwr_gan.flower.client import state_folder
-from flwr_gan.flower.continual_client import client_fn
+from flwr_gan.app.client import state_folder
+from flwr_gan.app.continual_client import client_fn
+from flwr_gan.app.state import StateMod
 from flwr_gan.flower.mods import compression_mod
-from flwr_gan.flower.state import StateMod
 
 
 def _client_fn(context: Context) -> Client:

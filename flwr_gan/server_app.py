@@ -13,9 +13,9 @@ from flwr.server import ServerAppComponents, ServerConfig
 from flwr.server.strategy import FedAvg, FedProx, Strategy
 from flwr.serverapp import ServerApp
 
+from flwr_gan.app.server import RoundServer
 from flwr_gan.config import RunConfig, load_config
 from flwr_gan.errors import ConfigError, OutputError, PartitionError
-from flwr_gan.flower.server import RoundServer
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.overrides import given, split_overrides
 from flwr_gan.run import Run

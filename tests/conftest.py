@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flwr_gan.client_app import app as client_app
-from flwr_gan.flower.engine import run_apps
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 

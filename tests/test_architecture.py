@@ -32,10 +32,11 @@ LAYERS = {
 }
 LIBRARIES = {
     "torch": {
-        "gan", "lottery", "methods", "metrics", "data", "privacy", "flower/client.py",
-        "flower/together.py", "flower/turns.py", "wiring.py",
+        "gan", "lottery", "methods", "metrics", "data", "privacy", "app",
+        "wiring.py",
     },
     "flwr": {
+        "app", "engine",
         "flower", "client_app.py", "server_app.py", "cli.py", "strategies",
         "wiring.py", "run.py", "checkpoint.py",
     },

@@ -16,8 +16,8 @@ from typing import Any
 
 import pandas as pd
 
+from flwr_gan.engine.run_apps import BACKENDS
 from flwr_gan.errors import TrainingError
-from flwr_gan.flower.engine import BACKENDS
 
 SWEPT_RUNS = 10
 TINY = (
@@ -51,7 +51,7 @@ def measure_commands(repeats: int, *, short: bool) -> pd.DataFrame:
 def sweep(runs: int) -> dict[str, Any]:
     """Do a sweep of tiny runs in this process; return its row."""
     from experiments import sweep as command  # with torch, which other rows do without
-    from flwr_gan.flower.client import GanClient
+    from flwr_gan.app.client import GanClient
 
     rates = ",".join(f"{0.1 + 0.05 * i:.2f}" for i in range(runs))
     trained: list[float] = []

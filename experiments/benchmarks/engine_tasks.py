@@ -25,8 +25,8 @@ from flwr.serverapp import ServerApp
 from numpy.typing import NDArray
 
 from flwr_gan.data.mnist import load_mnist
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import DataError, TrainingError
-from flwr_gan.flower.engine import run_apps
 
 TASKS = ("empty", "lr")
 BATCH_SIZE, LEARNING_RATE, SAMPLED = 10, 0.03, 10

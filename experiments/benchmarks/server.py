@@ -39,9 +39,9 @@ from experiments.benchmarks.codec_measures import GENERATOR_SHAPES
 from experiments.benchmarks.output import add_output, output_file, write_measured
 from experiments.study_command import called
 from flwr_gan.atomic import write_text
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import CompressedStrategy, compression_mod
-from flwr_gan.flower.engine import run_apps
 from strategies import SparseFedAvg
 
 SURVIVORS = 8179  # of the generator that is pruned 17 times

@@ -16,10 +16,10 @@ import numpy as np
 from flwr.app import Context, RecordDict
 from numpy.typing import NDArray
 
+from flwr_gan.app.continual_client import CONTINUAL, Memory
+from flwr_gan.app.state import load_state
 from flwr_gan.data import Samples
-from flwr_gan.flower.continual_client import CONTINUAL, Memory
 from flwr_gan.flower.records import record_to_arrays
-from flwr_gan.flower.state import load_state
 from flwr_gan.gan.regenerating import RegeneratingGenerator
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.seeding import derive_seed, numpy_rng

@@ -28,11 +28,11 @@ from experiments.papers.compressibility_wgan.federated.stored import (
     int8_bytes,
     zstd_bytes,
 )
+from flwr_gan.app.client import client_fn
 from flwr_gan.data import Samples
 from flwr_gan.data.digits import load_digits
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import OutputError, TrainingError
-from flwr_gan.flower.client import client_fn
-from flwr_gan.flower.engine import run_apps
 from flwr_gan.wire import load
 from flwr_gan.wiring import build_strategy, load_federation
 

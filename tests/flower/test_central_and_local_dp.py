@@ -15,6 +15,8 @@ from flwr.serverapp import ServerApp
 from flwr.serverapp import strategy as message_strategies
 from flwr.supercore.differential_privacy import get_norm
 
+from flwr_gan.engine.inline_grid import InlineGrid
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower import (
     CompressedMessageStrategy,
     CompressedStrategy,
@@ -23,8 +25,6 @@ from flwr_gan.flower import (
     compression_mod,
     keep_pruned_mod,
 )
-from flwr_gan.flower.engine import run_apps
-from flwr_gan.flower.grid import InlineGrid
 from flwr_gan.flower.records import arrays_to_record, message_bytes, record_to_arrays
 from tests.flower.foreign import legacy, messages
 from tests.flower.foreign.task import get_weights, make_model

@@ -5,8 +5,8 @@ import pytest
 from flwr.common import parameters_to_ndarrays
 from flwr.server.strategy import FedAvg
 
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower import CompressedStrategy, compression_mod
-from flwr_gan.flower.engine import run_apps
 from flwr_gan.flower.records import payload_of, payload_record
 from tests.flower.foreign import legacy
 

@@ -7,10 +7,10 @@ from flwr.common import Parameters, parameters_to_ndarrays
 from flwr.server.strategy import FedAvg, Krum
 from flwr.serverapp.strategy import FedAvg as MessageFedAvg
 
+from flwr_gan.engine.inline_grid import InlineGrid
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import CodecError
 from flwr_gan.flower import CompressedStrategy, compression_mod
-from flwr_gan.flower.engine import run_apps
-from flwr_gan.flower.grid import InlineGrid
 from flwr_gan.flower.records import message_bytes
 from tests.flower.foreign import legacy
 

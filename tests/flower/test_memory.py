@@ -5,9 +5,9 @@ import pytest
 from flwr.app import RecordDict
 from flwr.server.strategy import FedAvg
 
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower import CompressedMessageStrategy, CompressedStrategy, compression_mod
-from flwr_gan.flower.engine import run_apps
 from flwr_gan.flower.memory import KEPT_BROADCASTS, ClientMemory, Remembered, ServerMemory
 from flwr_gan.wire import Template, encode_payload
 from tests.flower.foreign import legacy, messages

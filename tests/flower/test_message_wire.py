@@ -6,9 +6,9 @@ from flwr.app import Message
 from flwr.server.strategy import FedAvg as LegacyFedAvg
 from flwr.serverapp.strategy import FedAdam, FedAvg
 
+from flwr_gan.engine.inline_grid import InlineGrid
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower import CompressedMessageStrategy, compression_mod
-from flwr_gan.flower.engine import run_apps
-from flwr_gan.flower.grid import InlineGrid
 from flwr_gan.flower.records import message_bytes, record_to_arrays
 from tests.flower.foreign import messages
 

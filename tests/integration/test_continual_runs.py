@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
 
+from flwr_gan.app.continual_client import ContinualClient, Memory, begin_stage, client_fn
 from flwr_gan.client_app import app as client_app
 from flwr_gan.codecs.sparse.masks import CHANGED
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import mods
-from flwr_gan.flower.continual_client import ContinualClient, Memory, begin_stage, client_fn
-from flwr_gan.flower.engine import run_apps
 from flwr_gan.flower.reply_encoding import encode_reply
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.run import Run

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
 
+from flwr_gan.app.client import client_fn
 from flwr_gan.client_app import app as client_app
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower.client import client_fn
-from flwr_gan.flower.engine import run_apps
 from flwr_gan.overrides import config_dir
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config

@@ -14,8 +14,8 @@ import pytest
 
 from flwr_gan.cli import main
 from flwr_gan.client_app import app as client_app
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError, OutputError, TrainingError
-from flwr_gan.flower.engine import run_apps
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.overrides import config_dir
 from flwr_gan.server_app import app as server_app

@@ -10,8 +10,8 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from flwr_gan.client_app import app as client_app
 from flwr_gan.config import load_config
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError, OutputError
-from flwr_gan.flower.engine import run_apps
 from flwr_gan.loggers import check_logger, logger_names, open_logger
 from flwr_gan.run import Run
 from flwr_gan.server_app import app as server_app

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from experiments.papers.gan_distillation.setting import LATENT_DIM, Case, teacher_case
 from experiments.study_loop import claim_file
+from flwr_gan.app.state import read_arrays, write_arrays
 from flwr_gan.atomic import write_text
-from flwr_gan.flower.state import read_arrays, write_arrays
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.dcgan import DepthCritic, DepthGenerator, build_depth_networks
 from flwr_gan.gan.weights import load_network_arrays, network_arrays

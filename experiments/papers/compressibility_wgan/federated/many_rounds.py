@@ -21,8 +21,8 @@ from experiments.papers.compressibility_wgan.federated.plan import (
     Plan,
     RoundsCell,
 )
-from flwr_gan.flower.client import client_fn
-from flwr_gan.flower.engine import run_apps
+from flwr_gan.app.client import client_fn
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower.records import message_bytes
 from flwr_gan.overrides import split_overrides
 from flwr_gan.wiring import build_strategy, num_rounds

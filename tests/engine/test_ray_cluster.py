@@ -8,9 +8,9 @@ import pytest
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
+from flwr_gan.engine.ray_cluster import ray_settings
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower.engine import run_apps
-from flwr_gan.flower.ray_cluster import ray_settings
 
 pytest.importorskip("ray")
 
@@ -55,7 +55,7 @@ def test_settings_that_are_not_allowed_are_named_before_anything_starts(given, p
 
 @pytest.mark.slow
 def test_clients_run_on_both_nodes_of_a_cluster_that_is_named_by_its_address():
-    command = [sys.executable, "-m", "tests.flower.two_ray_nodes"]
+    command = [sys.executable, "-m", "tests.engine.two_ray_nodes"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=240)
     told = json.loads(done.stdout.splitlines()[-1])
     assert len(told["nodes"]) == 4

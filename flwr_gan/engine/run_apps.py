@@ -10,9 +10,9 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
 
+from flwr_gan.engine.inline_grid import InlineGrid
+from flwr_gan.engine.ray_cluster import ray_cluster, ray_settings
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower.grid import InlineGrid
-from flwr_gan.flower.ray_cluster import ray_cluster, ray_settings
 
 BACKENDS = ("inline", "ray")
 _LARGEST_KEPT = 31 << 20
@@ -87,7 +87,7 @@ def run_apps(
         Where the clients run.
     backend_config : dict, optional
         Settings of Flower's Ray backend: resources of a client, address of a cluster; see
-        ``flwr_gan.flower.ray_cluster``.
+        ``flwr_gan.engine.ray_cluster``.
     verbose : bool
         Show Ray's and Flower's debug messages.
     on_reply : callable, optional

@@ -12,8 +12,8 @@ from flwr.client import NumPyClient
 from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
 
+from flwr_gan.app import together
 from flwr_gan.data import Samples
-from flwr_gan.flower import together
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.gan import (
     Critic,

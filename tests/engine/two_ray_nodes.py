@@ -13,8 +13,8 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from ray.cluster_utils import Cluster
 
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower.engine import run_apps
 
 CLIENTS = 4
 

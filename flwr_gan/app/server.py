@@ -12,10 +12,10 @@ from flwr.server.compat.grid_client_proxy import GridClientProxy
 from flwr.server.history import History
 from flwr.server.server import FitResultsAndFailures, Server
 
+from flwr_gan.app.turns import run_in_turns
+from flwr_gan.engine.inline_grid import InlineGrid
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower.grid import InlineGrid
 from flwr_gan.flower.strategy import CompressedStrategy
-from flwr_gan.flower.turns import run_in_turns
 
 PATIENCE_S = 60.0
 

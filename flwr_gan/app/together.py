@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import torch
 
+from flwr_gan.app.turns import run_in_turns
+from flwr_gan.engine.jobs import hand_in
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower.handing_in import hand_in
-from flwr_gan.flower.turns import run_in_turns
 from flwr_gan.gan import torch_threads
 from flwr_gan.gan.batched import Training, alike, train_together
 from flwr_gan.gan.training_log import TrainLog

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 import torch
 
+from flwr_gan.app import together
 from flwr_gan.cli import main
 from flwr_gan.client_app import app as client_app
 from flwr_gan.config import load_config
+from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError, DataError
-from flwr_gan.flower import together
-from flwr_gan.flower.engine import run_apps
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, generator_arrays, torch_threads
 from flwr_gan.gan.batched import Training
 from flwr_gan.server_app import app as server_app
@@ -240,7 +240,7 @@ def test_at_once_is_checked():
 INTERRUPTED = """
 import signal
 import time
-from flwr_gan.flower import together
+from flwr_gan.app import together
 
 # what a shell has started in the background ignores it
 signal.signal(signal.SIGINT, signal.default_int_handler)

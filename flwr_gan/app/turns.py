@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from flwr_gan.flower.handing_in import here
+from flwr_gan.engine.jobs import here
 from flwr_gan.gan import torch_threads
 
 T = TypeVar("T")

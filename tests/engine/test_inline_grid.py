@@ -11,7 +11,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.clientapp import ClientApp
 from flwr.supercore.run import Run
 
-from flwr_gan.flower.grid import InlineGrid
+from flwr_gan.engine.inline_grid import InlineGrid
 
 
 def make_grid(app: ClientApp, **settings) -> InlineGrid:
@@ -118,7 +118,7 @@ def test_replies_can_be_pulled_once():
 FAULTS = """
 import resource
 import numpy as np
-from flwr_gan.flower.engine import keep_freed_memory
+from flwr_gan.engine.run_apps import keep_freed_memory
 
 def faults():
     def count():

@@ -17,8 +17,8 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from flwr_gan.engine.jobs import hand_in
 from flwr_gan.errors import ConfigError, FlwrGanError
-from flwr_gan.flower.handing_in import hand_in
 from flwr_gan.flower.records import copy_content
 
 log = getLogger(__name__)
@@ -183,6 +183,6 @@ class InlineGrid(Grid):
 
 
 def _run_together(jobs: Sequence[Callable[[], Message]]) -> list[Message]:
-    from flwr_gan.flower.together import run_together  # torch, which not every app needs
+    from flwr_gan.app.together import run_together  # torch, which not every app needs
 
     return run_together(jobs, at_once=len(jobs))

@@ -12,12 +12,12 @@ from flwr.app import Context
 from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
 
+from flwr_gan.app import together
+from flwr_gan.app.client import ROUND, STATE, Config, GanClient
 from flwr_gan.continual.replay import replay_labels, with_replay
 from flwr_gan.continual.upload import UploadRule, sample_distance
 from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
-from flwr_gan.flower import together
-from flwr_gan.flower.client import ROUND, STATE, Config, GanClient
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.gan import Critic, Generator, WganGpTrainer, load_generator_arrays, torch_threads
 from flwr_gan.gan.batched import Training
