@@ -1,9 +1,12 @@
 """The ledger: one row for each message, with bytes that were measured, never estimated."""
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
+from flwr_gan.errors import OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Direction = Literal["up", "down"]
 Kind = Literal["train", "unchanged", "evaluate", "init"]
@@ -17,8 +20,8 @@ class MessageRow:
     ----------
     round : int
         Federated round, 0 before the first.
-    client : int
-        Partition of the client, -1 while it is not known.
+    client : int or str
+        Label of the client, such as the number of its partition; -1 while it is not known.
     direction : {"up", "down"}
         ``up`` is from client to server.
     kind : {"train", "unchanged", "evaluate", "init"}
@@ -28,18 +31,21 @@ class MessageRow:
     parameters, nonzero : int
         Values in the payload, and those that are not zero.
     dense_bytes : int
-        Four bytes for each parameter.
+        Real size of the arrays: their elements in their own dtypes, 2 bytes a float16 parameter.
     payload_bytes, mask_bytes, value_bytes : int
         Length of the coded blob, and of its mask and value streams.
     message_bytes : int
         What Flower's transport stores for the message.
+    arrived_share : float
+        Share of a lossy change that arrived, ``1 - |lost|^2 / |change|^2``; NaN where nothing was
+        lossy.
     encode_s, decode_s : float
         Seconds; NaN where nothing was measured. A broadcast is encoded once: its seconds stand
         in the row of the first client, 0 in the rest.
     """
 
     round: int
-    client: int
+    client: int | str
     direction: Direction
     kind: Kind
     codec: str
@@ -50,6 +56,7 @@ class MessageRow:
     mask_bytes: int = 0
     value_bytes: int = 0
     message_bytes: int = 0
+    arrived_share: float = float("nan")
     encode_s: float = float("nan")
     decode_s: float = float("nan")
 
@@ -76,10 +83,31 @@ class Ledger:
             if row.direction == direction and round in (None, row.round)
         )
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return the ledger as a table, one row a message, sorted so that no engine shows."""
-        order = {"init": 0, "train": 1, "unchanged": 2, "evaluate": 3}
-        rows = sorted(
-            self.rows, key=lambda row: (row.round, order[row.kind], row.direction, row.client)
-        )
+    def to_frame(self) -> "pd.DataFrame":
+        """Return the ledger as a table, one row per message, sorted so that no engine shows.
+
+        Numbers of clients come in their order, then labels in theirs.
+
+        Raises
+        ------
+        OutputError
+            When pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ModuleNotFoundError as error:
+            raise OutputError(
+                "the ledger as a table needs pandas: pip install pandas, or read Ledger.rows"
+            ) from error
+        rows = sorted(self.rows, key=_place)
         return pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
+
+
+_KIND_ORDER: dict[Kind, int] = {"init": 0, "train": 1, "unchanged": 2, "evaluate": 3}
+
+
+def _place(row: MessageRow) -> tuple[int, int, Direction, bool, int, str]:
+    """Return what rows are sorted by; labels that are words come after those that are numbers."""
+    is_word = isinstance(row.client, str)
+    number, word = (0, str(row.client)) if is_word else (int(row.client), "")
+    return row.round, _KIND_ORDER[row.kind], row.direction, is_word, number, word
