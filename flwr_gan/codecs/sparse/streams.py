@@ -4,6 +4,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from flwr_gan.codecs.sparse.bits import Bytes
 from flwr_gan.codecs.sparse.huffman import coded_bits, huffman_deflate, total_counts
 from flwr_gan.codecs.varint import ByteReader, write_varint
@@ -33,6 +35,14 @@ def write_stream(sections: Sequence[Bytes]) -> bytes:
         if len(coded) < count:
             return write_varint(len(coded) << 2 | HUFFMAN) + coded
     return write_varint(count << 2 | STORED) + b"".join(part.tobytes() for part in sections)
+
+
+def read_stream(reader: ByteReader, count: int) -> Bytes:
+    """Take a stream of ``count`` (1 or more) bytes off ``reader``, all of it."""
+    stream = open_stream(reader)
+    data = stream.read(count)
+    stream.finish()
+    return np.frombuffer(data, np.uint8)
 
 
 class Stream(Protocol):
