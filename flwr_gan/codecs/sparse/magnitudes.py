@@ -1,0 +1,59 @@
+"""Magnitude bins: whole numbers of 32 bits, small ones exact, large ones by length and raw bits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.codecs.sparse.bits import pack_bits, unpack_bits
+from flwr_gan.codecs.sparse.streams import read_stream, write_stream
+from flwr_gan.codecs.varint import ByteReader
+from flwr_gan.errors import PayloadError
+
+Numbers = np.ndarray[Any, np.dtype[Any]]
+
+_FINE_BITS = 3
+
+
+def write_magnitudes(parts: Sequence[Numbers]) -> bytes:
+    """Code uint32 numbers, joined, as one block: a symbol each, then the raw bits of all."""
+    numbers = np.concatenate(parts)
+    raw = _raw_bits(numbers)
+    offset = np.where(raw, (raw + 1) << _FINE_BITS, 0)
+    leading = (np.uint32(1) << _FINE_BITS) - 1
+    symbols = np.where(raw, (numbers >> raw) & leading, numbers) + offset
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    coded = write_stream(np.split(symbols.astype(np.uint8), ends))
+    rest = numbers.astype(np.uint64) & ((np.uint64(1) << raw.astype(np.uint64)) - np.uint64(1))
+    packed = pack_bits(rest, raw.astype(np.int64))
+    return coded + packed
+
+
+def _raw_bits(numbers: Numbers) -> Numbers:
+    length = np.frexp(numbers.astype(np.float64))[1]
+    raw: Numbers = np.maximum(length - 1 - _FINE_BITS, 0).astype(np.uint32)
+    return raw
+
+
+def read_magnitudes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Numbers:
+    """Read a block of ``count`` numbers, or raise ``PayloadError``."""
+    symbols = read_stream(reader, count).astype(np.intp)
+    if int(symbols.max()) >= len(_TOPS):
+        raise PayloadError("values have a symbol that is too large")
+    widths = _WIDTHS.take(symbols)
+    packed = bytes(reader.take((int(widths.sum()) + 7) // 8))
+    numbers: Numbers = _TOPS.take(symbols)
+    numbers |= unpack_bits(packed, widths).astype(np.uint32)
+    return numbers.astype(dtype, copy=False)
+
+
+def _tables() -> tuple[Numbers, Numbers]:
+    """Return for each symbol how many raw bits follow, and the number without them."""
+    symbols = np.arange((33 - _FINE_BITS) << _FINE_BITS)
+    widths = np.maximum(symbols >> _FINE_BITS, 1) - 1
+    size = 1 << _FINE_BITS
+    tops = np.where(widths, symbols % size + size, symbols) << widths
+    return widths, tops.astype(np.uint32)
+
+
+_WIDTHS, _TOPS = _tables()

@@ -1,0 +1,84 @@
+"""A palette: the distinct keys of a block once, and of each key its place among them.
+
+Weights on a grid, as of networks that were trained with 8 bits or with three values, take few
+values. Finding that out is cheap: where a small sample has next to no value twice, a block has too
+many for a palette to pay.
+
+D distinct keys.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
+from flwr_gan.codecs.sparse.radix import read_digits, write_digits
+from flwr_gan.codecs.varint import ByteReader, write_varint
+from flwr_gan.errors import PayloadError
+
+Keys = np.ndarray[Any, np.dtype[Any]]
+
+MOST_DIGITS = 256
+"""Up to so many keys, their places are coded as digits; beyond that, as keys of 16 bits."""
+
+_SAMPLE = 512
+_LEAST_PAIRS = 2
+_LEAST_USES = 2
+
+
+def distinct_keys(keys: Keys) -> Keys | None:
+    """Return the distinct keys, ascending; None if they are so many that no palette can pay.
+
+    Parameters
+    ----------
+    keys : numpy.ndarray of uint32 or uint16, shape (k,)
+        Keys of one block.
+    """
+    sample = np.sort(keys[:: max(1, len(keys) // _SAMPLE)])
+    if np.count_nonzero(sample[1:] == sample[:-1]) < _LEAST_PAIRS:
+        return None
+    ordered = np.sort(keys)
+    first = np.empty(len(ordered), bool)
+    first[0] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    palette = ordered[first]
+    few = _LEAST_USES * len(palette) <= len(keys) and len(palette) <= 1 << 16
+    return palette if few else None
+
+
+def write_palette(palette: Keys) -> bytes:
+    """Code D - 1, the first key, and how far each of the others lies behind the one before it."""
+    first = int(palette[0])
+    coded = write_varint(len(palette) - 1) + write_varint(first)
+    if len(palette) == 1:
+        return coded
+    steps = (palette[1:] - palette[:-1] - 1).astype(np.uint32)
+    return coded + write_magnitudes([steps])
+
+
+def read_palette(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Keys:
+    """Read the palette of a block of ``count`` keys, or raise ``PayloadError``."""
+    size = reader.varint(limit=min(count, 1 << 16) - 1) + 1
+    highest = (1 << 8 * dtype.itemsize) - 1
+    keys = np.empty(size, np.int64)
+    keys[0] = reader.varint(limit=highest)
+    if size > 1:
+        steps = read_magnitudes(reader, size - 1, np.dtype("<u4"))
+        np.cumsum(steps.astype(np.int64) + 1, out=keys[1:])
+        keys[1:] += keys[0]
+    if keys[-1] > highest:
+        raise PayloadError("a palette has a key that is too large")
+    return keys.astype(dtype)
+
+
+def write_places(palette: Keys, parts: list[Keys]) -> bytes:
+    """Code the places of at most 256 distinct keys as digits to the base D."""
+    places = [np.searchsorted(palette, part).astype(np.uint8) for part in parts]
+    return write_digits(places, size=len(palette)) if len(palette) > 1 else b""
+
+
+def read_places(reader: ByteReader, size: int, count: int) -> Keys:
+    """Read what ``write_places`` wrote of ``count`` keys."""
+    if size == 1:
+        return np.zeros(count, np.uint8)
+    return read_digits(reader, size=size, count=count)
