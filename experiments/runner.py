@@ -27,7 +27,7 @@ from flwr_gan.config import load_file
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import CodecError, FlwrGanError, OutputError
 from flwr_gan.server_app import app as server_app
-from flwr_gan.server_app import clients_at_once, prepare_run_config
+from flwr_gan.server_app import clients_at_once, prepare_run_config, run_together
 
 log = getLogger("flwr_gan.experiments")
 
@@ -42,6 +42,7 @@ def train(overrides: list[str]) -> None:
             num_supernodes=num_clients,
             run_config=run_config,
             clients_at_once=clients_at_once(run_config),
+            run_together=run_together,
         )
 
 

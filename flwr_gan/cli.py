@@ -20,6 +20,7 @@ from flwr.common.config import flatten_dict, parse_config_args
 from flwr.serverapp import ServerApp
 
 from flwr_gan import __version__
+from flwr_gan.engine.inline_grid import one_by_one
 from flwr_gan.engine.run_apps import BACKENDS, run_apps
 from flwr_gan.errors import AppError, ConfigError, FlwrGanError
 
@@ -39,7 +40,7 @@ class FlowerApp:
         Run config that its pyproject.toml declares.
     server_module : str
         Name of the module that holds the server app; it may define ``prepare_run_config`` and,
-        beside it, ``nothing_left`` and ``clients_at_once``.
+        beside it, ``nothing_left``, ``clients_at_once`` and ``run_together``.
     """
 
     server_app: ServerApp
@@ -91,10 +92,11 @@ def _simulate(options: argparse.Namespace) -> None:
             print(done)
             return
         at_once = getattr(module, "clients_at_once", lambda _: 1)(run_config)
+        together = getattr(module, "run_together", one_by_one)
     else:
         run_config = _foreign_run_config(options.run_config, app.defaults)
         num_supernodes = options.num_supernodes or DEFAULT_NUM_SUPERNODES
-        at_once = 1
+        at_once, together = 1, one_by_one
     run_apps(
         app.server_app,
         app.client_app,
@@ -104,6 +106,7 @@ def _simulate(options: argparse.Namespace) -> None:
         backend_config=_backend_config(options.backend_config),
         verbose=options.verbose,
         clients_at_once=at_once,
+        run_together=together,
     )
 
 

@@ -14,6 +14,7 @@ from flwr.server.strategy import FedAvg, FedProx, Strategy
 from flwr.serverapp import ServerApp
 
 from flwr_gan.app.server import RoundServer
+from flwr_gan.app.together import run_together as run_together
 from flwr_gan.config import RunConfig, load_config
 from flwr_gan.errors import ConfigError, OutputError, PartitionError
 from flwr_gan.flower.strategy import CompressedStrategy

@@ -2,26 +2,41 @@
 
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count, islice
+from itertools import count
 from logging import getLogger
+from typing import Any, Protocol
 
-from flwr.app import Context, Message, RecordDict
-from flwr.app.error import Error
-from flwr.app.user_config import UserConfig
+from flwr.app import ArrayRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
-from flwr.supercore.run import Run
-from flwr.supercore.task_identity import TaskIdentity
 
 from flwr_gan.engine.jobs import hand_in
 from flwr_gan.errors import ConfigError, FlwrGanError
+from flwr_gan.flower.flwr_private import (
+    FIRST_NODE_ID,
+    ErrorCode,
+    Run,
+    set_message_id,
+    take_task_identity,
+)
 from flwr_gan.flower.records import copy_content
 
 log = getLogger(__name__)
+
+
+class RunTogether(Protocol):
+    """Runs clients side by side, such as ``flwr_gan.app.together.run_together``."""
+
+    def __call__(self, jobs: Sequence[Callable[[], Message]], *, at_once: int) -> list[Message]:
+        """Call all jobs, so many of them at once, and return what they return, in their order."""
+
+
+def one_by_one(jobs: Sequence[Callable[[], Message]], *, at_once: int) -> list[Message]:
+    """Call all jobs one after the other and return what they return."""
+    return [job() for job in jobs]
 
 
 @dataclass
@@ -35,10 +50,11 @@ class Post:
 class InlineGrid(Grid):
     """Deliver messages by calling the client app in this process.
 
-    Node ``i + 1`` holds partition ``i``. Each node's context, and with it ``context.state``, is
-    made when its first message arrives and lives as long as the grid. An exception in a client
-    becomes an error reply, as in deployment. What jobs of ``run_in_turns`` push is handed in there
-    as a ``Post``, for ``deliver``.
+    Nodes have the ids 2, 3, ..., in the order of their partitions, as Flower keeps 1 for its
+    SuperLink. A node's ``context.state`` is empty at its first message and lives as long as the
+    grid. An exception in a client becomes an error reply and leaves the state as it was before the
+    message, as in deployment. What jobs push is handed in to whoever runs them as a ``Post``, for
+    ``deliver``; see ``flwr_gan.engine.jobs``.
 
     Parameters
     ----------
@@ -51,7 +67,9 @@ class InlineGrid(Grid):
     on_reply : callable, optional
         Called with each message and its reply.
     clients_at_once : int
-        Messages that are delivered side by side, so that their clients train in one program.
+        Messages that are delivered side by side, none of them to the same node.
+    run_together : RunTogether
+        Runs the clients of these messages; one after the other by default.
 
     Raises
     ------
@@ -68,18 +86,19 @@ class InlineGrid(Grid):
         run: Run,
         on_reply: Callable[[Message, Message], None] | None = None,
         clients_at_once: int = 1,
+        run_together: RunTogether = one_by_one,
     ) -> None:
         if clients_at_once < 1:
             raise ConfigError(f"clients_at_once={clients_at_once}: allowed is 1 or more")
         self._client_app = client_app
-        self._num_supernodes = num_supernodes
         self._run_config = dict(run_config)
         self._run = run
-        # Flower's messages take their sender and run from here, in deployment and in this process.
-        TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, run.run_id, 1
+        self._node_ids = range(FIRST_NODE_ID, FIRST_NODE_ID + num_supernodes)
+        take_task_identity(run.run_id)
         self._on_reply = on_reply
         self.clients_at_once = clients_at_once
-        self._contexts: dict[int, Context] = {}
+        self._run_together = run_together
+        self._states: dict[int, RecordDict] = {}
         self._replies: dict[str, Message] = {}
         self._ids = count(1)
         self._lock = threading.RLock()
@@ -106,7 +125,7 @@ class InlineGrid(Grid):
 
     def get_node_ids(self) -> Iterable[int]:
         """Return the ids of all nodes."""
-        return range(1, self._num_supernodes + 1)
+        return self._node_ids
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Deliver messages and keep the replies; returns the messages' ids."""
@@ -117,12 +136,26 @@ class InlineGrid(Grid):
 
     def deliver(self, posts: Iterable[Post]) -> None:
         """Deliver all messages of some posts, in groups, and keep the replies."""
-        sent = ((post, message) for post in posts for message in post.messages)
-        while group := list(islice(sent, self.clients_at_once)):
+        sent = [(post, message) for post in posts for message in post.messages]
+        for group in self._groups(sent):
             with self._lock:
                 message_ids = self._deliver_group([message for _, message in group])
             for (post, _), message_id in zip(group, message_ids, strict=True):
                 post.message_ids.append(message_id)
+
+    def _groups(self, sent: list[tuple[Post, Message]]) -> Iterator[list[tuple[Post, Message]]]:
+        """Yield messages in groups of ``clients_at_once``; a node's second begins a new one."""
+        group: list[tuple[Post, Message]] = []
+        nodes: set[int] = set()
+        for post, message in sent:
+            node_id = message.metadata.dst_node_id
+            if len(group) == self.clients_at_once or node_id in nodes:
+                yield group
+                group, nodes = [], set()
+            group.append((post, message))
+            nodes.add(node_id)
+        if group:
+            yield group
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Return the replies to these messages, each once."""
@@ -134,30 +167,15 @@ class InlineGrid(Grid):
         """Deliver messages and return the replies; `timeout` has no meaning in one process."""
         return self.pull_messages(self.push_messages(messages))
 
-    def _context(self, node_id: int) -> Context:
-        if node_id not in self._contexts:
-            node_config: UserConfig = {
-                "partition-id": node_id - 1,
-                "num-partitions": self._num_supernodes,
-            }
-            self._contexts[node_id] = Context(
-                run_id=self._run.run_id,
-                node_id=node_id,
-                node_config=node_config,
-                state=RecordDict(),
-                run_config=dict(self._run_config),
-            )
-        return self._contexts[node_id]
-
     def _deliver_group(self, messages: list[Message]) -> list[str]:
         """Deliver messages side by side and keep the replies; returns the messages' ids."""
         ids = [(str(next(self._ids)), str(next(self._ids))) for _ in messages]
         for message, (message_id, _) in zip(messages, ids, strict=True):
-            message.metadata.__dict__["_message_id"] = message_id
+            set_message_id(message, message_id)
         jobs = [partial(self._deliver, message) for message in messages]
-        replies = [jobs[0]()] if len(jobs) == 1 else _run_together(jobs)
+        replies = self._run_together(jobs, at_once=len(jobs))
         for message, reply, (message_id, reply_id) in zip(messages, replies, ids, strict=True):
-            reply.metadata.__dict__["_message_id"] = reply_id
+            set_message_id(reply, reply_id)
             if self._on_reply is not None:
                 self._on_reply(message, reply)
             self._replies[message_id] = reply
@@ -165,11 +183,13 @@ class InlineGrid(Grid):
 
     def _deliver(self, message: Message) -> Message:
         node_id = message.metadata.dst_node_id
-        received = Message(metadata=message.metadata, content=copy_content(message.content))  # type: ignore[call-overload]
+        partition = node_id - FIRST_NODE_ID
+        received = Message(metadata=message.metadata, content=_copied(message.content))  # type: ignore[call-overload]
         try:
-            if node_id not in self.get_node_ids():
+            if node_id not in self._node_ids:
                 raise ValueError(f"there is no node {node_id}")
-            reply = self._client_app(received, self._context(node_id))
+            context = self._context(node_id, partition)
+            reply = self._client_app(received, context)
         except Exception as error:
             log.debug("node %d failed:\n%s", node_id, traceback.format_exc())
             reason = (
@@ -178,11 +198,26 @@ class InlineGrid(Grid):
                 else f"{type(error).__name__}: {error}"
             )
             code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
-            reply = Message(Error(code, f"partition {node_id - 1}: {reason}"), reply_to=received)
+            return Message(Error(code, f"partition {partition}: {reason}"), reply_to=received)
+        self._states[node_id] = context.state
         return reply
 
+    def _context(self, node_id: int, partition: int) -> Context:
+        """Return a node's context for one call; its state is dropped unless the call returns."""
+        return Context(
+            run_id=self._run.run_id,
+            node_id=node_id,
+            node_config={"partition-id": partition, "num-partitions": len(self._node_ids)},
+            state=_copied(self._states.get(node_id, RecordDict())),
+            run_config=dict(self._run_config),
+        )
 
-def _run_together(jobs: Sequence[Callable[[], Message]]) -> list[Message]:
-    from flwr_gan.app.together import run_together  # torch, which not every app needs
 
-    return run_together(jobs, at_once=len(jobs))
+def _copied(content: RecordDict) -> RecordDict:
+    """Return new records around the same values; of these, lists alone can be changed in place."""
+    copied = copy_content(content)
+    for record in copied.values():
+        if not isinstance(record, ArrayRecord):
+            values: MutableMapping[str, Any] = record
+            values.update({k: v.copy() for k, v in record.items() if isinstance(v, list)})
+    return copied

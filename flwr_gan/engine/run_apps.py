@@ -8,11 +8,11 @@ import numpy as np
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
-from flwr.supercore.run import Run
 
-from flwr_gan.engine.inline_grid import InlineGrid
+from flwr_gan.engine.inline_grid import InlineGrid, RunTogether, one_by_one
 from flwr_gan.engine.ray_cluster import ray_cluster, ray_settings
 from flwr_gan.errors import ConfigError
+from flwr_gan.flower.flwr_private import Run, node_ids_in_order
 
 BACKENDS = ("inline", "ray")
 _LARGEST_KEPT = 31 << 20
@@ -29,7 +29,10 @@ class ConfiguredClientApp(ClientApp):
 
     def __call__(self, message: Message, context: Context) -> Message:
         """Execute the app."""
-        return self._app(message, _with_run_config(context, self._run_config))
+        configured = _with_run_config(context, self._run_config)
+        reply = self._app(message, configured)
+        context.state = configured.state  # which the app may have replaced
+        return reply
 
 
 class ConfiguredServerApp(ServerApp):
@@ -72,6 +75,7 @@ def run_apps(
     verbose: bool = False,
     on_reply: Callable[[Message, Message], None] | None = None,
     clients_at_once: int = 1,
+    run_together: RunTogether = one_by_one,
 ) -> None:
     """Run a Flower app to its end.
 
@@ -93,7 +97,9 @@ def run_apps(
     on_reply : callable, optional
         Called with each message and its reply (`inline` only).
     clients_at_once : int
-        Clients that train in one program (`inline` only).
+        Clients that train in one program (`inline` only), if ``run_together`` lets them.
+    run_together : callable, optional
+        Runs so many clients side by side; see ``InlineGrid``.
 
     Raises
     ------
@@ -104,7 +110,18 @@ def run_apps(
     if backend == "inline":
         if backend_config:
             raise ConfigError("--backend-config has no meaning with --backend inline: drop it")
-        _run_inline(server_app, client_app, num_supernodes, run_config, on_reply, clients_at_once)
+        keep_freed_memory()
+        run = Run.create_empty(run_id=1)
+        grid = InlineGrid(
+            client_app,
+            num_supernodes=num_supernodes,
+            run_config=run_config,
+            run=run,
+            on_reply=on_reply,
+            clients_at_once=clients_at_once,
+            run_together=run_together,
+        )
+        server_app(grid, _server_context(run, run_config))
     elif backend == "ray":
         if clients_at_once > 1:
             raise ConfigError(
@@ -126,32 +143,14 @@ def keep_freed_memory() -> None:
     np.empty(_LARGEST_KEPT, np.uint8)
 
 
-def _run_inline(
-    server_app: ServerApp,
-    client_app: ClientApp,
-    num_supernodes: int,
-    run_config: RunConfig,
-    on_reply: Callable[[Message, Message], None] | None,
-    clients_at_once: int,
-) -> None:
-    keep_freed_memory()
-    run = Run.create_empty(run_id=1)
-    grid = InlineGrid(
-        client_app,
-        num_supernodes=num_supernodes,
-        run_config=run_config,
-        run=run,
-        on_reply=on_reply,
-        clients_at_once=clients_at_once,
-    )
-    context = Context(
+def _server_context(run: Run, run_config: RunConfig) -> Context:
+    return Context(
         run_id=run.run_id,
         node_id=0,
         node_config={},
         state=RecordDict(),
         run_config=dict(run_config),
     )
-    server_app(grid, context)
 
 
 def _run_ray(
@@ -167,7 +166,7 @@ def _run_ray(
 
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     server = ConfiguredServerApp(server_app, run_config)
-    with ray_cluster(settings, verbose=verbose):
+    with ray_cluster(settings, verbose=verbose), node_ids_in_order():
         try:
             run_simulation(
                 server,

@@ -4,8 +4,15 @@
 other file of the package imports a private name of flwr.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import count
+from typing import Any
+
+from flwr.app import Message
 from flwr.clientapp.typing import ClientAppCallable
-from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE, ErrorCode
+from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE, SUPERLINK_NODE_ID, ErrorCode
 from flwr.compat.common.recorddict_compat import (
     fitins_to_recorddict,
     fitres_to_recorddict,
@@ -19,6 +26,7 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 __all__ = [
+    "FIRST_NODE_ID",
     "FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE",
     "HEAD_BODY_DIVIDER",
     "HEAD_VALUE_DIVIDER",
@@ -31,5 +39,46 @@ __all__ = [
     "fitres_to_recorddict",
     "getparametersins_to_recorddict",
     "getparametersres_to_recorddict",
+    "node_ids_in_order",
     "recorddict_to_fitres",
+    "set_message_id",
+    "take_task_identity",
 ]
+
+# The engine's: ids and identities that Flower's own runtime hands out.
+
+FIRST_NODE_ID = SUPERLINK_NODE_ID + 1
+"""The smallest id that a node can have; Flower refuses replies of a node with a smaller one."""
+
+
+def take_task_identity(run_id: int) -> None:
+    """Let this process be the server of a run; messages take their sender and run from there."""
+    TaskIdentity.task_id, TaskIdentity.run_id = 1, run_id
+    TaskIdentity.node_id = SUPERLINK_NODE_ID
+
+
+def set_message_id(message: Message, message_id: str) -> None:
+    """Give a message its id, as Flower's grids do when a message is pushed."""
+    message.metadata.__dict__["_message_id"] = message_id
+
+
+@contextmanager
+def node_ids_in_order() -> Iterator[None]:
+    """Give the nodes of Flower's simulation the ids 2, 3, ... in the order of their partitions.
+
+    Flower draws them at random and seeds nothing, so that sampling by node id would differ from
+    run to run. Other ids are drawn as ever.
+    """
+    linkstate: Any = import_module("flwr.server.superlink.linkstate.in_memory_linkstate")
+    draw = linkstate.generate_rand_int_from_bytes
+    node_ids = count(FIRST_NODE_ID)
+
+    def next_or_drawn(num_bytes: int, exclude: set[int] | None = None) -> int:
+        of_a_node = exclude == {SUPERLINK_NODE_ID, 0}
+        return next(node_ids) if of_a_node else int(draw(num_bytes, exclude))
+
+    linkstate.generate_rand_int_from_bytes = next_or_drawn
+    try:
+        yield
+    finally:
+        linkstate.generate_rand_int_from_bytes = draw

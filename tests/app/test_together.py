@@ -20,7 +20,7 @@ from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, generator_arrays, torch_threads
 from flwr_gan.gan.batched import Training
 from flwr_gan.server_app import app as server_app
-from flwr_gan.server_app import clients_at_once, prepare_run_config
+from flwr_gan.server_app import clients_at_once, prepare_run_config, run_together
 from flwr_gan.wire import load
 from tests.conftest import TINY
 
@@ -284,6 +284,7 @@ def federated(tmp_path, overrides, *, at_once=1, folder=None):
         num_supernodes=nodes,
         run_config=run_config,
         clients_at_once=clients_at_once(run_config),
+        run_together=run_together,
     )
     return folder
 

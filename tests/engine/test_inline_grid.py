@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.supercore.run import Run
 
-from flwr_gan.engine.inline_grid import InlineGrid
+from flwr_gan.engine.inline_grid import InlineGrid, Post
+from flwr_gan.flower.flwr_private import Run
 
 
 def make_grid(app: ClientApp, **settings) -> InlineGrid:
@@ -59,7 +59,7 @@ def test_each_node_keeps_its_own_state_and_partition():
 def test_a_client_cannot_change_the_message_of_another():
     grid = make_grid(counting_app())
     content = RecordDict({"note": ConfigRecord({"x": 1}), "arrays": ArrayRecord()})
-    list(grid.send_and_receive([Message(content, node, "train") for node in (1, 2)]))
+    list(grid.send_and_receive([Message(content, node, "train") for node in (2, 3)]))
     assert dict(content["note"]) == {"x": 1}
 
 
@@ -76,7 +76,7 @@ def test_what_a_client_does_to_any_of_its_records_stays_with_it():
     arrays = ArrayRecord([np.ones(3)])
     arrays["a"] = arrays.pop("0")
     content = RecordDict({"arrays": arrays, "metrics": MetricRecord({"m": 1.0})})
-    (reply,) = make_grid(app).send_and_receive([Message(content, 1, "train")])
+    (reply,) = make_grid(app).send_and_receive([Message(content, 2, "train")])
     assert list(reply.content) == ["arrays", "metrics", "more"]
     assert list(content) == ["arrays", "metrics"]
     assert list(content["arrays"]) == ["a"]
@@ -90,27 +90,102 @@ def test_an_exception_becomes_an_error_reply():
     def train(message, context):
         raise ValueError("no data today")
 
-    (reply,) = make_grid(app).send_and_receive([order(2)])
+    (reply,) = make_grid(app).send_and_receive([order(3)])
     assert reply.has_error()
     assert reply.error.reason == "partition 1: ValueError: no data today"
-    assert reply.metadata.src_node_id == 2
+    assert reply.metadata.src_node_id == 3
 
 
-def test_an_unknown_node_is_an_error_reply():
-    (reply,) = make_grid(counting_app()).send_and_receive([order(9)])
-    assert "there is no node 9" in reply.error.reason
+@pytest.mark.parametrize("node", [1, 5])
+def test_an_unknown_node_is_an_error_reply(node):
+    (reply,) = make_grid(counting_app()).send_and_receive([order(node)])
+    assert f"there is no node {node}" in reply.error.reason
+
+
+def stubborn_app(*, copies: bool) -> ClientApp:
+    """Return an app that writes to its state in every way, and raises in every second call."""
+    app = ClientApp()
+
+    @app.train()
+    def train(message, context):
+        if copies:
+            context.state = context.state.copy()
+        records = context.state
+        arrays = records.array_records.setdefault("arrays", ArrayRecord())
+        seen = records.config_records.setdefault("seen", ConfigRecord({"list": [], "calls": 0}))
+        reply = ConfigRecord({"list": list(seen["list"]), "arrays": list(arrays)})
+        seen["list"].append(len(arrays))
+        seen["calls"] += 1
+        arrays[str(len(arrays))] = ArrayRecord([np.ones(2)])["0"]
+        context.node_config["partition-id"] = 99
+        if message.content["note"]["fails"]:
+            raise ValueError("no data today")
+        return Message(RecordDict({"out": reply}), reply_to=message)
+
+    return app
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_what_a_call_that_raises_did_to_its_state_is_dropped(copies):
+    """As on Ray, where the state of a call that raised never comes back."""
+    grid = make_grid(stubborn_app(copies=copies))
+    found = []
+    for fails in (True, False, True, True, False, False):
+        note = RecordDict({"note": ConfigRecord({"fails": fails})})
+        (reply,) = grid.send_and_receive([Message(note, 2, "train")])
+        found.append(reply.error.reason if reply.has_error() else dict(reply.content["out"]))
+    raised = "partition 0: ValueError: no data today"
+    assert found == [
+        raised,
+        {"list": [], "arrays": []},
+        raised,
+        raised,
+        {"list": [0], "arrays": ["0"]},
+        {"list": [0, 1], "arrays": ["0", "1"]},
+    ]
+
+
+def test_large_arrays_of_a_state_are_not_copied():
+    app, seen = ClientApp(), []
+
+    @app.train()
+    def train(message, context):
+        arrays = context.state.array_records.setdefault("a", ArrayRecord([np.ones(1000)]))
+        seen.append(arrays["0"].data)
+        return Message(RecordDict(), reply_to=message)
+
+    grid = make_grid(app)
+    for _ in range(2):
+        list(grid.send_and_receive([order(2)]))
+    assert seen[0] is seen[1]
+
+
+def test_messages_are_delivered_in_groups_without_a_node_twice():
+    groups = []
+
+    def run_together(jobs, *, at_once):
+        groups.append((len(jobs), at_once))
+        return [job() for job in jobs]
+
+    grid = make_grid(counting_app(), clients_at_once=2, run_together=run_together)
+    posts = [Post([order(2), order(3), order(4)]), Post([order(4), order(2)])]
+    grid.deliver(posts)
+    assert groups == [(2, 2), (1, 1), (2, 2)]
+    assert [len(post.message_ids) for post in posts] == [3, 2]
+    replies = list(grid.pull_messages(posts[1].message_ids))
+    assert [reply.content["out"]["count"] for reply in replies] == [2, 2]
 
 
 def test_progress_is_reported_for_every_answer():
     ticks = []
     grid = make_grid(counting_app(), on_reply=lambda sent, reply: ticks.append((sent, reply)))
-    list(grid.send_and_receive([order(1), order(3)]))
-    assert [reply.metadata.src_node_id for _, reply in ticks] == [1, 3]
+    list(grid.send_and_receive([order(2), order(4)]))
+    assert [reply.metadata.src_node_id for _, reply in ticks] == [2, 4]
 
 
 def test_replies_can_be_pulled_once():
     grid = make_grid(counting_app())
-    ids = list(grid.push_messages([order(1)]))
+    ids = list(grid.push_messages([order(2)]))
     assert len(list(grid.pull_messages(ids))) == 1
     assert list(grid.pull_messages(ids)) == []
 
