@@ -13,7 +13,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _WHOLE = ("|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8")
 DTYPES = (*_WHOLE, "<f2", "<f4", "<f8", "<c8", "<c16")
-"""Element types that can be coded, little-endian; a type's place is its number on the wire."""
+"""Element types that a codec can code, little-endian."""
+
+BFLOAT16 = np.dtype("V2")
+"""How bfloat16, the upper half of a float32, stands in arrays here: numpy has no such type."""
+
+WIRE_TYPES = (*DTYPES, BFLOAT16.str)
+"""Element types that a payload can hold; a type's place is its number on the wire."""
 
 MAX_DIMS = 32
 MAX_ELEMENTS = (1 << 32) - 1
@@ -28,7 +34,7 @@ class ArraySpec:
     shape : tuple of int
         Lengths of the axes.
     dtype : numpy.dtype
-        One of ``DTYPES``, in either byte order.
+        One of ``WIRE_TYPES``, in either byte order.
 
     Raises
     ------
@@ -40,8 +46,8 @@ class ArraySpec:
     dtype: np.dtype[Any]
 
     def __post_init__(self) -> None:
-        if self.dtype.newbyteorder("<").str not in DTYPES:
-            raise PayloadError(f"dtype {self.dtype} cannot be decoded; allowed: {_allowed()}")
+        if self.dtype.newbyteorder("<").str not in WIRE_TYPES or self.dtype.fields is not None:
+            raise PayloadError(f"dtype {self.dtype} cannot be decoded; allowed: {allowed_types()}")
         if len(self.shape) > MAX_DIMS or any(length < 0 for length in self.shape):
             raise PayloadError(f"shape {self.shape} cannot be decoded; at most {MAX_DIMS} axes")
         if math.prod(length or 1 for length in self.shape) > MAX_ELEMENTS:
@@ -61,13 +67,26 @@ class ArraySpec:
 def check_encodable(array: Array, name: str = "array") -> Array:
     """Return ``array`` as C-contiguous, or raise ``CodecError`` if its dtype cannot be coded."""
     if array.dtype.newbyteorder("<").str not in DTYPES:
-        raise CodecError(f"{name}: dtype {array.dtype} cannot be coded; allowed: {_allowed()}")
+        raise refused_type(array, name)
+    check_dimensions(array, name)
+    # np.ascontiguousarray would turn a 0-d array into one of one axis.
+    return np.asarray(array, order="C")
+
+
+def refused_type(array: Array, name: str) -> CodecError:
+    """Return the error for an array whose dtype cannot be coded."""
+    return CodecError(
+        f"{name}: dtype {array.dtype} cannot be coded; allowed: {allowed_types()}; "
+        "convert the array or leave it out"
+    )
+
+
+def check_dimensions(array: Array, name: str) -> None:
+    """Raise ``CodecError`` if an array has more axes or elements than can be coded."""
     if array.ndim > MAX_DIMS:
         raise CodecError(f"{name}: {array.ndim} axes cannot be coded; at most {MAX_DIMS}")
     if math.prod(length or 1 for length in array.shape) > MAX_ELEMENTS:
         raise CodecError(f"{name}: {array.size} elements cannot be coded; at most {MAX_ELEMENTS}")
-    # np.ascontiguousarray would turn a 0-d array into one of one axis.
-    return np.asarray(array, order="C")
 
 
 def canonical_zeros(array: Array) -> Array:
@@ -99,5 +118,11 @@ def dense_bytes(specs: Iterable[ArraySpec]) -> int:
     return sum(spec.nbytes for spec in specs)
 
 
-def _allowed() -> str:
-    return ", ".join(np.dtype(code).name for code in DTYPES)
+def allowed_types() -> str:
+    """Return the names of all types that a payload can hold."""
+    return ", ".join(type_name(np.dtype(code)) for code in WIRE_TYPES)
+
+
+def type_name(dtype: np.dtype[Any]) -> str:
+    """Return a type's name, such as ``float32``."""
+    return "bfloat16" if dtype == BFLOAT16 else dtype.name

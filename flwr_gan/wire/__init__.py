@@ -2,7 +2,6 @@
 
 from flwr_gan.codecs.base import DEFAULT_MAX_BYTES
 from flwr_gan.wire.base import Base
-from flwr_gan.wire.feedback import encode_with_feedback
 from flwr_gan.wire.file import load, save
 from flwr_gan.wire.header import PayloadInfo, PayloadSizes, describe_payload
 from flwr_gan.wire.payload import (
@@ -12,6 +11,7 @@ from flwr_gan.wire.payload import (
     has_base_mask,
     payload_sizes,
 )
+from flwr_gan.wire.sent import Sent, encode_to_send
 from flwr_gan.wire.template import Template
 
 __all__ = [
@@ -19,12 +19,13 @@ __all__ = [
     "Base",
     "PayloadInfo",
     "PayloadSizes",
+    "Sent",
     "Template",
     "decode_payload",
     "decode_survivors",
     "describe_payload",
     "encode_payload",
-    "encode_with_feedback",
+    "encode_to_send",
     "has_base_mask",
     "load",
     "payload_sizes",

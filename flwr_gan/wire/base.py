@@ -1,38 +1,94 @@
-"""A base: the arrays that a receiver holds, and payloads may lean on."""
+"""A base: the arrays that a receiver holds, and payloads may be coded relative to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.arrays import Array, ArraySpec
 from flwr_gan.codecs.base import BaseNeed
 from flwr_gan.codecs.sparse.parts import KnownBase
+from flwr_gan.errors import CodecError
 from flwr_gan.wire.base_hash import base_hash
-from flwr_gan.wire.template import Template
+from flwr_gan.wire.floats import is_float, nearest_float32
+from flwr_gan.wire.inputs import as_array
+from flwr_gan.wire.template import Template, check_name
+
+_NOTHING = np.empty(0, np.uint8)
 
 
 class Base:
-    """A base that many payloads lean on: its hashes and its survivors are looked for once.
+    """A base that many payloads are relative to: its hashes and survivors are looked for once.
 
-    The arrays must not be changed while it is in use.
+    Each float array of a payload uses the float array of the same name and shape, as the nearest
+    float32; whatever else a base holds is not used.
 
     Parameters
     ----------
-    arrays : mapping of str to numpy.ndarray
-        What the receiver holds.
+    arrays : mapping of str to numpy.ndarray, torch.Tensor or array_like
+        What the receiver holds. The arrays must not be changed while the base is in use. What no
+        payload can hold is left out.
     """
 
-    def __init__(self, arrays: Mapping[str, Array]) -> None:
-        self.template = Template.of(arrays)
-        self.arrays = KnownBase(arrays.values())
-        self._names: dict[BaseNeed, bytes] = {}
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        self._held: dict[str, Array] = {}
+        for name, value in arrays.items():
+            try:
+                check_name(name)
+                self._held[name] = as_array(value, name)
+            except CodecError:
+                continue
+        specs = [ArraySpec(array.shape, array.dtype) for array in self._held.values()]
+        self.template = Template(tuple(self._held), tuple(specs))
+        self._known: dict[tuple[str | None, ...], KnownBase] = {}
+        self._names: dict[tuple[BaseNeed, tuple[str, ...] | None], bytes] = {}
+
+    @cached_property
+    def arrays(self) -> KnownBase:
+        """All arrays, those of float types as float32."""
+        return KnownBase(map(self._coded, self._held))
+
+    def has(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Return True if there is a float array of this name and shape."""
+        array = self._held.get(name)
+        return array is not None and array.shape == shape and is_float(array.dtype)
+
+    def of(self, names: Sequence[str | None]) -> KnownBase:
+        """Return the arrays of these names as float32, in order; an empty one for None."""
+        key = tuple(names)
+        if key not in self._known:
+            all_of_it = key == self.template.names and all(map(_is_float_spec, self.template.specs))
+            arrays = [_NOTHING if name is None else self._coded(name) for name in key]
+            self._known[key] = self.arrays if all_of_it else KnownBase(arrays)
+        return self._known[key]
 
     def split(self, values: Array) -> list[Array]:
         """Return each array's part of one value for each survivor, array after array."""
         return np.split(values, self.arrays.ends[:-1]) if self.arrays.ends else []
 
-    def name(self, need: BaseNeed) -> bytes:
-        """Return the hash that names the base in a payload which needs so much of it."""
-        if need not in self._names:
-            self._names[need] = base_hash(self.template, self.arrays, need)
-        return self._names[need]
+    def name(self, need: BaseNeed, used: Sequence[str] | None = None) -> bytes:
+        """Return the hash that names the base in a payload which needs so much of it.
+
+        Parameters
+        ----------
+        need : {"mask", "values"}
+            What is needed.
+        used : sequence of str, optional
+            Of which arrays; by default of all of them.
+        """
+        key = need, None if used is None else tuple(used)
+        if key not in self._names:
+            names = self.template.names if key[1] is None else key[1]
+            specs = dict(zip(self.template.names, self.template.specs, strict=True))
+            template = Template(names, tuple(specs[name] for name in names))
+            self._names[key] = base_hash(template, [self._coded(name) for name in names], need)
+        return self._names[key]
+
+    def _coded(self, name: str) -> Array:
+        array = self._held[name]
+        return nearest_float32(array) if is_float(array.dtype) else array
+
+
+def _is_float_spec(spec: ArraySpec) -> bool:
+    return is_float(spec.dtype)

@@ -1,5 +1,7 @@
-"""The header of a payload: what it says of the codec, the template and the base."""
+"""The header of a payload: what it says of the codec, the template, the base and the arrays."""
 
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -17,15 +19,24 @@ except ImportError:  # the extra `fast` is not installed
     from zlib import crc32
 
 MAGIC = b"FGN"
-VERSION = 1
+VERSION = 2
 
-_SELF_CONTAINED = 0x01
+MAX_TEMPLATE_BYTES = 1 << 22
+"""Longest serialised template that is read unless the caller says otherwise."""
+
+BY_HASH, IN_FULL, DEFLATED, OF_BASE = 0, 1, 2, 3
+"""How a payload tells its template, bits 0 and 1 of the flags (permanent)."""
+
+_TEMPLATE = 0x03
 _BASE_NEEDS: tuple[BaseNeed, ...] = ("none", "mask", "values")
-_BASE_SHIFT = 1
-_STRICT = 0x08
-_KNOWN_FLAGS = 0x0F
+_BASE_SHIFT = 2
+_STRICT, _TABLE = 0x10, 0x20
+_KNOWN_FLAGS = 0x3F
 _STAGES_SHIFT = 5
 _CRC_BYTES = 4
+_MAX_BODIES = 5
+_DEFLATED_FROM = 512
+"""Shorter templates are never deflated, so that small payloads are the same with every zlib."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class PayloadInfo:
     template : Template or None
         The template, if it travels in full.
     template_hash : bytes or None
-        Its 8-byte hash; None if only the name of the base tells, which covers the template.
+        Its 8-byte hash; None if it is that of the base, whose name covers it.
     base_need : {"none", "mask", "values"}
         What of a base is needed to decode.
     base_hash : bytes or None
@@ -57,6 +68,11 @@ class PayloadInfo:
         True if zeros kept their sign.
     sizes : PayloadSizes
         Where the bytes are.
+    table : bytes
+        The array table, empty if there is none; see ``flwr_gan.wire.table``.
+    bodies : tuple of Body
+        What the codec wrote: one body, or with a table one for each bundle of arrays, and one of
+        corrections.
     """
 
     codec: Codec
@@ -66,8 +82,15 @@ class PayloadInfo:
     base_hash: bytes | None
     strict: bool
     sizes: PayloadSizes
-    body: Body = field(repr=False)
+    table: bytes = field(repr=False)
+    bodies: tuple[Body, ...] = field(repr=False)
     template_at: int = field(repr=False)
+    template_end: int = field(repr=False)
+
+    @property
+    def body(self) -> Body:
+        """The first of the bodies."""
+        return self.bodies[0]
 
     @property
     def codec_label(self) -> str:
@@ -79,48 +102,69 @@ class PayloadInfo:
 def write_payload(
     codec: Codec,
     template: Template,
-    body: Body,
+    bodies: Sequence[Body],
     *,
+    table: bytes,
+    base_need: BaseNeed,
     base_name: bytes,
+    template_of_base: bool,
     self_contained: bool,
     strict: bool,
 ) -> bytes:
-    """Join header, mask, values and checksum to a payload.
+    """Join header, masks, values and checksum to a payload.
 
     Parameters
     ----------
     codec : Codec
-        What coded the body.
+        What coded the bodies.
     template : Template
         Of the arrays.
-    body : Body
-        The coded arrays.
+    bodies : sequence of Body
+        The coded arrays; more than one only with a table.
+    table : bytes
+        The array table, or nothing.
+    base_need : {"none", "mask", "values"}
+        What of the base the receiver needs.
     base_name : bytes
-        Hash of the base that the body leans on; empty if it leans on none.
+        Hash of that base; empty if none is needed.
+    template_of_base : bool
+        The template is that of the base, so that it need not travel.
     self_contained : bool
-        Write the template in full, not its hash alone.
+        Write any other template in full, not its hash alone.
     strict : bool
         Zeros kept their sign.
     """
     codec_id, stages = wire_numbers(codec)
-    flags = _BASE_NEEDS.index(body.base_need) << _BASE_SHIFT
-    flags |= _SELF_CONTAINED if self_contained else 0
-    flags |= _STRICT if strict else 0
+    kind, written = BY_HASH, template.hash
+    if template_of_base:
+        kind, written = OF_BASE, b""
+    elif self_contained:
+        kind, written = _template_field(template)
+    flags = kind | _BASE_NEEDS.index(base_need) << _BASE_SHIFT
+    flags |= (_STRICT if strict else 0) | (_TABLE if table else 0)
     coded = bytearray(MAGIC)
     coded += bytes([VERSION, flags, codec_id | len(stages) << _STAGES_SHIFT])
     for stage in stages:
         coded += bytes([stage.wire_id]) + write_varint(stage.parameter)
-    if self_contained:
-        coded += _template_field(template)
-    elif not base_name:
-        coded += template.hash
-    coded += base_name + write_varint(len(body.mask))
-    return seal(bytes(coded), body.mask, body.values)
+    coded += written + base_name
+    if table:
+        coded += write_varint(len(table)) + table + write_varint(len(bodies))
+        for body in bodies[:-1]:
+            coded += write_varint(len(body.mask)) + write_varint(len(body.values))
+    coded += write_varint(len(bodies[-1].mask))
+    masks, values = [body.mask for body in bodies], [body.values for body in bodies]
+    return seal(bytes(coded), *masks, *values)
 
 
-def _template_field(template: Template) -> bytes:
+def _template_field(template: Template) -> tuple[int, bytes]:
     full = template.to_bytes()
-    return write_varint(len(full)) + full
+    plain = write_varint(len(full)) + full
+    if len(full) < _DEFLATED_FROM:
+        return IN_FULL, plain
+    squeezer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = squeezer.compress(full) + squeezer.flush()
+    deflated = write_varint(len(full)) + write_varint(len(data)) + data
+    return (DEFLATED, deflated) if len(deflated) < len(plain) else (IN_FULL, plain)
 
 
 def embed_template(payload: bytes, template: Template | None) -> bytes:
@@ -137,13 +181,12 @@ def embed_template(payload: bytes, template: Template | None) -> bytes:
     if info.template is not None:
         return payload
     if template is None:
-        raise PayloadError("payload has the hash of its template alone; pass template=")
-    start = info.template_at
+        raise PayloadError("payload does not hold its template; pass template=")
+    kind, written = _template_field(template)
     flags_at = len(MAGIC) + 1
-    front = bytearray(payload[:start])
-    front[flags_at] |= _SELF_CONTAINED
-    rest = payload[start + len(info.template_hash or b"") : -_CRC_BYTES]
-    return seal(bytes(front) + _template_field(template) + rest)
+    front = bytearray(payload[: info.template_at])
+    front[flags_at] = front[flags_at] & ~_TEMPLATE | kind
+    return seal(bytes(front) + written + payload[info.template_end : -_CRC_BYTES])
 
 
 def seal(*parts: bytes | memoryview) -> bytes:
@@ -154,50 +197,52 @@ def seal(*parts: bytes | memoryview) -> bytes:
     return b"".join((*parts, checksum.to_bytes(_CRC_BYTES, "little")))
 
 
-def describe_payload(payload: bytes) -> PayloadInfo:
+def describe_payload(
+    payload: bytes, *, max_template_bytes: int = MAX_TEMPLATE_BYTES
+) -> PayloadInfo:
     """Read the header of a payload, check its checksum, and decode no array.
+
+    Parameters
+    ----------
+    payload : bytes
+        What ``encode_payload`` returned, or anything else: nothing in it is trusted.
+    max_template_bytes : int
+        Longest serialised template to read; a template takes some ten times that in memory.
 
     Raises
     ------
     PayloadError
-        If this is no payload, it is damaged, or it comes from a newer version.
+        If this is no payload, it is damaged, or it is of another version.
     """
     payload = bytes(payload)
-    if payload[: len(MAGIC)] != MAGIC[: len(payload)] or not payload:
-        raise PayloadError("these bytes are no flwr_gan payload: they do not begin with FGN")
-    if len(payload) < len(MAGIC) + 1 + _CRC_BYTES:
-        raise PayloadError(f"payload is truncated: it has {len(payload)} bytes")
-    version = payload[len(MAGIC)]
-    if version != VERSION:
-        raise PayloadError(
-            f"payload is of format version {version}; this version of flwr_gan reads version "
-            f"{VERSION}: upgrade flwr_gan"
-        )
-    data, checksum = memoryview(payload)[:-_CRC_BYTES], payload[-_CRC_BYTES:]
-    if crc32(data).to_bytes(_CRC_BYTES, "little") != checksum:
-        raise PayloadError("payload is truncated or damaged: its checksum does not match")
-    reader = ByteReader(data, what="payload")
+    reader = ByteReader(_checked(payload), what="payload")
     reader.take(len(MAGIC) + 1)
     flags = reader.byte()
-    need_number = flags >> _BASE_SHIFT & 3
-    if flags & ~_KNOWN_FLAGS or need_number >= len(_BASE_NEEDS):
+    kind, need_number = flags & _TEMPLATE, flags >> _BASE_SHIFT & 3
+    known = not flags & ~_KNOWN_FLAGS and need_number < len(_BASE_NEEDS)
+    if not known or (kind == OF_BASE and not need_number):
         raise PayloadError(f"payload has flags {flags:#04x}, which this version does not know")
+    need = _BASE_NEEDS[need_number]
     coding = reader.byte()
     count = coding >> _STAGES_SHIFT
     stages = tuple((reader.byte(), reader.varint(limit=MAX_PARAMETER)) for _ in range(count))
     codec = _codec(coding & ((1 << _STAGES_SHIFT) - 1), stages)
-    template_at = len(data) - reader.left
-    need = _BASE_NEEDS[need_number]
+    end = len(payload) - _CRC_BYTES
+    template_at = end - reader.left
     template = template_hash = None
-    if flags & _SELF_CONTAINED:
-        template = Template.from_bytes(reader.take(reader.varint(limit=reader.left)))
-        template_hash = template.hash
-    elif need == "none":
+    if kind == BY_HASH:
         template_hash = bytes(reader.take(HASH_BYTES))
+    elif kind != OF_BASE:
+        template = _read_template(reader, kind, max_template_bytes)
+        template_hash = template.hash
+    template_end = end - reader.left
     base_name = None if need == "none" else bytes(reader.take(BASE_HASH_BYTES))
-    mask = bytes(reader.take(reader.varint(limit=reader.left)))
-    values = reader.rest()  # not a copy: what is read of a payload may be kept beside it
-    header = len(payload) - len(mask) - len(values)
+    table, lengths = _read_table_field(reader) if flags & _TABLE else (b"", [])
+    last_mask = reader.varint(limit=reader.left)
+    masks = [bytes(reader.take(mask)) for mask, _ in lengths] + [bytes(reader.take(last_mask))]
+    # Not copies: what is read of a payload may be kept beside it.
+    values = [reader.take(length) for _, length in lengths] + [reader.rest()]
+    mask_bytes, value_bytes = sum(map(len, masks)), sum(map(len, values))
     return PayloadInfo(
         codec=codec,
         template=template,
@@ -205,10 +250,62 @@ def describe_payload(payload: bytes) -> PayloadInfo:
         base_need=need,
         base_hash=base_name,
         strict=bool(flags & _STRICT),
-        sizes=PayloadSizes(header, len(mask), len(values)),
-        body=Body(mask, values, need),
+        sizes=PayloadSizes(len(payload) - mask_bytes - value_bytes, mask_bytes, value_bytes),
+        table=table,
+        bodies=tuple(Body(*both, need) for both in zip(masks, values, strict=True)),
         template_at=template_at,
+        template_end=template_end,
     )
+
+
+def _checked(payload: bytes) -> memoryview:
+    """Return what stands before the checksum, if that agrees and the version is this one."""
+    if payload[: len(MAGIC)] != MAGIC[: len(payload)] or not payload:
+        raise PayloadError("these bytes are no flwr_gan payload: they do not begin with FGN")
+    if len(payload) < len(MAGIC) + 1 + _CRC_BYTES:
+        raise PayloadError(f"payload is truncated: it has {len(payload)} bytes")
+    version = payload[len(MAGIC)]
+    if version != VERSION:
+        remedy = "upgrade flwr_gan" if version > VERSION else "encode the arrays again"
+        raise PayloadError(
+            f"payload is of format version {version}; this version of flwr_gan reads version "
+            f"{VERSION}: {remedy}"
+        )
+    data, checksum = memoryview(payload)[:-_CRC_BYTES], payload[-_CRC_BYTES:]
+    if crc32(data).to_bytes(_CRC_BYTES, "little") != checksum:
+        raise PayloadError("payload is truncated or damaged: its checksum does not match")
+    return data
+
+
+def _read_template(reader: ByteReader, kind: int, limit: int) -> Template:
+    length = reader.varint(limit=1 << 62)
+    if length > limit:
+        raise PayloadError(f"template has {length} bytes; max_template_bytes={limit}")
+    if kind == IN_FULL:
+        return Template.from_bytes(reader.take(length))
+    inflater = zlib.decompressobj(-15)
+    data = bytes(reader.take(reader.varint(limit=reader.left)))
+    try:
+        full = inflater.decompress(data, length + 1)
+    except zlib.error as error:
+        raise PayloadError(f"template is damaged: {error}") from error
+    if len(full) != length or not inflater.eof or inflater.unused_data:
+        raise PayloadError(f"template does not inflate to exactly {length} bytes")
+    return Template.from_bytes(full)
+
+
+def _read_table_field(reader: ByteReader) -> tuple[bytes, list[tuple[int, int]]]:
+    """Return the array table and the lengths of mask and values of all bodies but the last."""
+    table = bytes(reader.take(reader.varint(limit=reader.left)))
+    if not table:
+        raise PayloadError("payload has an array table of no bytes")
+    count = reader.varint(limit=_MAX_BODIES)
+    if not count:
+        raise PayloadError("payload has no coded arrays")
+    pairs = range(count - 1)
+    return table, [
+        (reader.varint(limit=reader.left), reader.varint(limit=reader.left)) for _ in pairs
+    ]
 
 
 @lru_cache(maxsize=64)

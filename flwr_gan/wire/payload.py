@@ -1,49 +1,57 @@
 """One message, one payload: named arrays to bytes and back. FORMAT.md has every byte."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any, get_args
 
-import numpy as np
-
-from flwr_gan.codecs.arrays import Array, check_encodable, own_copy
+from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.base import DEFAULT_MAX_BYTES, BaseUse, Codec
 from flwr_gan.codecs.registry import get_codec
 from flwr_gan.codecs.sparse.codec import SparseCodec
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.base import Base
-from flwr_gan.wire.base_hash import base_hash
-from flwr_gan.wire.header import PayloadInfo, PayloadSizes, describe_payload, write_payload
-from flwr_gan.wire.template import Template
-
-_BASE_USES = ("auto", "mask", "values", "derive")
+from flwr_gan.wire.decoding import checked_base, decode_arrays, read_entries, within_limits
+from flwr_gan.wire.encoding import encode_arrays
+from flwr_gan.wire.header import PayloadInfo, PayloadSizes, describe_payload
+from flwr_gan.wire.inputs import as_array
+from flwr_gan.wire.served import Lossy, check_lossy
+from flwr_gan.wire.template import Template, check_name
 
 
 def encode_payload(
-    arrays: Mapping[str, Array],
+    arrays: Mapping[str, Any],
     *,
     codec: str | Codec = "sparse",
-    base: Mapping[str, Array] | None = None,
+    base: Base | Mapping[str, Any] | None = None,
     base_use: BaseUse = "auto",
     self_contained: bool = True,
     strict: bool = False,
+    lossy: Lossy = "default",
 ) -> bytes:
     """Code named arrays as one payload; the same arrays and settings give the same bytes.
 
     Parameters
     ----------
-    arrays : mapping of str to numpy.ndarray
-        Arrays of any shape and any dtype among bool, integers, floats and complex numbers.
+    arrays : mapping of str to numpy.ndarray, torch.Tensor or array_like
+        Arrays of any shape and any dtype among bool, integers, floats (bfloat16 too: of
+        ``ml_dtypes``, of torch, or ``V2``) and complex numbers. Tensors are converted where that
+        is exact. Arrays that are equal bit for bit travel once.
     codec : str or Codec, default="sparse"
         A codec spec, such as ``"zlib:9"``, ``"sparse:int8"``, or ``"auto"``, which chooses one:
         ``describe_payload(payload).codec_label`` tells which.
-    base : mapping of str to numpy.ndarray, optional
-        Arrays of the same template that the receiver holds, bit for bit.
+    base : Base or mapping of str to numpy.ndarray, optional
+        Arrays that the receiver holds, bit for bit. Each float array may be coded relative to the
+        float array of the same name and shape, of any float type.
     base_use : {"auto", "mask", "values", "derive"}, default="auto"
-        What the payload may lean on: the base's zero pattern, differences to its values, the mask
-        that pruning by its magnitudes gives, or whatever makes the payload smallest.
+        What of the base to use: its zero pattern, differences to its values, the mask that pruning
+        by its magnitudes gives, or whatever makes the payload smallest.
     self_contained : bool, default=True
-        Put the template in the payload; otherwise its hash alone, and the receiver needs it.
+        Put the template in the payload; otherwise its hash alone, and the receiver needs it. Where
+        a base is needed that has the same template, neither travels.
     strict : bool, default=False
         Keep -0.0, which otherwise becomes +0.0.
+    lossy : {"default", "all"}, default="default"
+        Which arrays a lossy codec codes with loss: those that it serves, see
+        ``flwr_gan.wire.served``, or every float array without infinities and NaN.
 
     Raises
     ------
@@ -51,25 +59,28 @@ def encode_payload(
         If the codec is unknown, the arrays cannot be coded by it, or the base does not fit.
     """
     chosen = get_codec(codec) if isinstance(codec, str) else codec
-    if base_use not in _BASE_USES:
-        raise CodecError(f"base_use={base_use!r} is unknown; allowed: {', '.join(_BASE_USES)}")
-    template = Template.of(arrays)
-    ordered = [check_encodable(np.asarray(array)) for array in arrays.values()]
-    held = None
-    if base is not None:
-        held = template.arrays_in_order(base)
-        if held is None:
-            raise CodecError("base does not have the names, shapes and dtypes of the arrays")
-    if held is None and base_use != "auto":
-        raise CodecError(f"base_use={base_use!r} needs a base")
-    chosen = chosen.select(ordered, strict=strict, base=held, base_use=base_use)
-    body = chosen.encode_bundle(ordered, strict=strict, base=held, base_use=base_use)
-    name = b""
-    if held is not None and body.base_need != "none":
-        name = base_hash(template, held, body.base_need)
-    return write_payload(
-        chosen, template, body, base_name=name, self_contained=self_contained, strict=strict
-    )
+    if base_use not in get_args(BaseUse):
+        allowed = ", ".join(get_args(BaseUse))
+        raise CodecError(f"base_use={base_use!r} is unknown; allowed: {allowed}")
+    check_lossy(lossy)
+    return encode_arrays(
+        as_arrays(arrays),
+        codec=chosen,
+        base=_as_base(base),
+        base_use=base_use,
+        self_contained=self_contained,
+        strict=strict,
+        lossy=lossy,
+    ).payload
+
+
+def as_arrays(arrays: Mapping[str, Any]) -> dict[str, Array]:
+    """Return named values as arrays that a payload can hold, or raise ``CodecError``."""
+    found = {}
+    for name, value in arrays.items():
+        check_name(name)
+        found[name] = as_array(value, name)
+    return found
 
 
 def payload_sizes(payload: bytes) -> PayloadSizes:
@@ -78,7 +89,7 @@ def payload_sizes(payload: bytes) -> PayloadSizes:
     Raises
     ------
     PayloadError
-        If this is no payload, it is damaged, or it comes from a newer version.
+        If this is no payload, it is damaged, or it comes from another version.
     """
     return describe_payload(payload).sizes
 
@@ -87,8 +98,8 @@ def decode_payload(
     payload: bytes | PayloadInfo,
     *,
     template: Template | None = None,
-    base: Base | Mapping[str, Array] | None = None,
-    max_bytes: int = DEFAULT_MAX_BYTES,
+    base: Base | Mapping[str, Any] | None = None,
+    max_bytes: int | None = DEFAULT_MAX_BYTES,
     writable: bool = True,
 ) -> dict[str, Array]:
     """Decode a payload to named arrays, in order, of the template's shapes and dtypes.
@@ -99,46 +110,43 @@ def decode_payload(
         What ``encode_payload`` returned, or anything else: nothing in it is trusted. Who looks at
         it several times hands in what ``describe_payload`` has read of it.
     template : Template, optional
-        What the arrays must be; needed where the payload has its hash alone.
+        What the arrays must be; needed where the payload has its hash alone and the base has
+        another template.
     base : Base or mapping of str to numpy.ndarray, optional
-        The arrays that the payload may lean on; as a ``Base`` where many payloads do.
-    max_bytes : int
-        Most bytes that the arrays may have together.
+        The arrays that the payload may be relative to; as a ``Base`` where many payloads are.
+    max_bytes : int or None
+        Most bytes that the arrays may have together. None: whatever the template says, for a
+        template that is given, or a payload that is trusted.
     writable : bool, default=True
-        Return arrays that may be changed. Otherwise they may be views of the payload, which save
-        a copy where it holds the arrays' bytes as they are.
+        Return arrays that may be changed. Otherwise they may be views of the payload, or of each
+        other, which saves copies.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        The arrays; those of bfloat16 with the dtype of ``ml_dtypes``, or ``V2`` where that is not
+        installed.
 
     Raises
     ------
     PayloadError
-        If the payload cannot be decoded, whatever the reason. Where it leans on a base that was
-        not given, or on another one, the message has the word ``unknown_base``.
+        If the payload cannot be decoded, whatever the reason. Where it needs a base that was not
+        given, or another one, the message has the word ``unknown_base``.
     """
     info = _described(payload)
-    if template and info.template_hash and template.hash != info.template_hash:
-        raise PayloadError("payload is of arrays with other names, shapes or dtypes than expected")
-    known = template or info.template
-    if known is None:
-        raise PayloadError("payload has the hash of its template alone; pass template=")
-    if known.nbytes > max_bytes:
+    held = _as_base(base) if info.base_need != "none" or template is None else None
+    known = _template(info, template, held)
+    if max_bytes is not None and known.nbytes > max_bytes:
         raise PayloadError(f"payload has arrays of {known.nbytes} bytes; max_bytes={max_bytes}")
-    held: Sequence[Array] | None = None
-    if info.base_need != "none":
-        held = _checked_base(info, known, base)
-    decoded = info.codec.decode_bundle(info.body, known.specs, base=held)
-    for name, array in zip(known.names, decoded, strict=True):
-        if array.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
-            raise PayloadError(f"array {name} of bool has a byte that is neither 0 nor 1")
-    if writable:
-        decoded = [own_copy(array) for array in decoded]
-    return dict(zip(known.names, decoded, strict=True))
+    arrays = decode_arrays(info, known, held, writable=writable)
+    return dict(zip(known.names, arrays, strict=True))
 
 
 def has_base_mask(payload: bytes | PayloadInfo, *, base: Base) -> bool:
     """Return True if a payload is the values of a base's survivors and nothing else.
 
     So it is with the codec ``sparse``, a stage of single weights before it or not, where all
-    arrays are float32 and the mask did not change.
+    arrays are float32, travel alike, and the mask did not change.
 
     Raises
     ------
@@ -159,43 +167,50 @@ def decode_survivors(payload: bytes | PayloadInfo, *, base: Base) -> Array | Non
     Raises
     ------
     PayloadError
-        If the payload is damaged or leans on another base.
+        If the payload is damaged or needs another base.
     """
     info = _described(payload)
     codec = _survivor_codec(info, base)
     if codec is None:
         return None
-    _checked_base(info, base.template, base)
-    return codec.decode_survivors(info.body, base.template.specs, base=base.arrays)
+    template = base.template
+    if info.template_hash not in (None, template.hash):
+        raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
+    checked_base(info, template, read_entries(info, template), base)
+    found = codec.decode_survivors(info.body, template.specs, base=base.arrays)
+    return found if codec.lossless else within_limits(found)
 
 
 def _described(payload: bytes | PayloadInfo) -> PayloadInfo:
     return payload if isinstance(payload, PayloadInfo) else describe_payload(payload)
 
 
+def _as_base(base: Base | Mapping[str, Any] | None) -> Base | None:
+    return base if base is None or isinstance(base, Base) else Base(base)
+
+
+def _template(info: PayloadInfo, given: Template | None, base: Base | None) -> Template:
+    """Return the template that a payload is decoded with, or raise ``PayloadError``."""
+    if given is not None and info.template_hash not in (None, given.hash):
+        raise PayloadError("payload is of arrays with other names, shapes or dtypes than expected")
+    if info.template_hash is None:
+        if base is None:
+            raise PayloadError(
+                f"unknown_base: payload needs the {info.base_need} of a base, none given"
+            )
+        if given is not None and given.hash != base.template.hash:
+            raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
+        return base.template
+    known = given or info.template
+    if known is None and base is not None and base.template.hash == info.template_hash:
+        known = base.template
+    if known is None:
+        raise PayloadError("payload has the hash of its template alone; pass template=")
+    return known
+
+
 def _survivor_codec(info: PayloadInfo, base: Base) -> SparseCodec | None:
     codec = info.codec
-    if info.base_need == "none" or not isinstance(codec, SparseCodec):
+    if info.base_need == "none" or info.table or not isinstance(codec, SparseCodec):
         return None
     return codec if codec.survivors_are_all(info.body, base.template.specs) else None
-
-
-def _checked_base(
-    info: PayloadInfo, template: Template, base: Base | Mapping[str, Array] | None
-) -> Sequence[Array]:
-    if base is None:
-        raise PayloadError(
-            f"unknown_base: payload needs the {info.base_need} of a base, none given"
-        )
-    known = base if isinstance(base, Base) else _base_of(template, base)
-    if (
-        known is None
-        or known.template.hash != template.hash
-        or known.name(info.base_need) != info.base_hash
-    ):
-        raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
-    return known.arrays
-
-
-def _base_of(template: Template, arrays: Mapping[str, Array]) -> Base | None:
-    return None if template.arrays_in_order(arrays) is None else Base(arrays)

@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from flwr_gan.codecs.arrays import DTYPES, MAX_DIMS, MAX_ELEMENTS, Array, ArraySpec, check_encodable
+from flwr_gan.codecs.arrays import MAX_DIMS, MAX_ELEMENTS, WIRE_TYPES, ArraySpec
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.inputs import as_array
 
 HASH_BYTES = 8
 MAX_ARRAYS = 1 << 20
@@ -35,25 +36,23 @@ class Template:
     specs: tuple[ArraySpec, ...]
 
     @classmethod
-    def of(cls, arrays: Mapping[str, npt.ArrayLike]) -> "Template":
+    def of(cls, arrays: Mapping[str, Any]) -> "Template":
         """Return the template of named arrays.
+
+        Parameters
+        ----------
+        arrays : mapping of str to numpy.ndarray, torch.Tensor or array_like
+            What ``flwr_gan.wire.encode_payload`` takes.
 
         Raises
         ------
         CodecError
-            If a name is not a string, or an array has a dtype that cannot be coded.
+            If a name is not a string, or a value is no array that can be coded.
         """
         specs = []
         for name, value in arrays.items():
-            if not isinstance(name, str):
-                raise CodecError(f"array name {name!r} is not a string")
-            try:
-                length = len(name.encode())
-            except UnicodeEncodeError as error:
-                raise CodecError(f"array name {name!r} is not valid Unicode") from error
-            if length > MAX_NAME_BYTES:
-                raise CodecError(f"array name of {length} bytes; at most {MAX_NAME_BYTES}")
-            array = check_encodable(np.asarray(value), name)
+            check_name(name)
+            array = as_array(value, name)
             specs.append(ArraySpec(array.shape, array.dtype))
         return cls(tuple(arrays), tuple(specs))
 
@@ -80,7 +79,7 @@ class Template:
             little = spec.dtype.newbyteorder("<")
             is_big = spec.dtype != little
             coded += write_varint(len(encoded)) + encoded
-            coded.append(DTYPES.index(little.str) | (_BIG_ENDIAN if is_big else 0))
+            coded.append(WIRE_TYPES.index(little.str) | (_BIG_ENDIAN if is_big else 0))
             coded.append(len(spec.shape))
             coded += b"".join(map(write_varint, spec.shape))
         return bytes(coded)
@@ -91,22 +90,25 @@ class Template:
         reader = ByteReader(data, what="template")
         # An array takes three bytes at least, which bounds the count before anything is built.
         count = reader.varint(limit=min(MAX_ARRAYS, len(data)))
-        names: list[str] = []
+        names: dict[str, None] = {}
         specs = []
         for _ in range(count):
             raw_name = bytes(reader.take(reader.varint(limit=MAX_NAME_BYTES)))
             try:
-                names.append(raw_name.decode())
+                name = raw_name.decode()
             except UnicodeDecodeError as error:
                 raise PayloadError("template has a name that is not UTF-8") from error
+            if name in names:
+                raise PayloadError("template has two arrays of the same name")
+            names[name] = None
             code = reader.byte()
             number = code & ~_BIG_ENDIAN
-            if number >= len(DTYPES):
+            if number >= len(WIRE_TYPES):
                 raise PayloadError(f"template has dtype number {number}, which is unknown")
-            dtype = np.dtype(DTYPES[number])
+            dtype = np.dtype(WIRE_TYPES[number])
             if code & _BIG_ENDIAN:
-                if dtype.itemsize == 1:
-                    raise PayloadError("template has a byte order for a type of one byte")
+                if dtype.newbyteorder(">") == dtype:
+                    raise PayloadError("template has a byte order for a type without one")
                 dtype = dtype.newbyteorder(">")
             dims = reader.byte()
             if dims > MAX_DIMS:
@@ -114,16 +116,16 @@ class Template:
             shape = tuple(reader.varint(limit=MAX_ELEMENTS) for _ in range(dims))
             specs.append(ArraySpec(shape, dtype))
         reader.finish()
-        if len(set(names)) != len(names):
-            raise PayloadError("template has two arrays of the same name")
         return cls(tuple(names), tuple(specs))
 
-    def arrays_in_order(self, arrays: Mapping[str, Array]) -> list[Array] | None:
-        """Return the arrays of a mapping that has this very template, else None."""
-        if tuple(arrays) != self.names:
-            return None
-        ordered = [np.asarray(array) for array in arrays.values()]
-        for array, spec in zip(ordered, self.specs, strict=True):
-            if array.shape != spec.shape or array.dtype != spec.dtype:
-                return None
-        return ordered
+
+def check_name(name: Any) -> None:
+    """Raise ``CodecError`` if this cannot be the name of an array."""
+    if not isinstance(name, str):
+        raise CodecError(f"array name {name!r} is not a string")
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError as error:
+        raise CodecError(f"array name {name!r} is not valid Unicode") from error
+    if length > MAX_NAME_BYTES:
+        raise CodecError(f"array name of {length} bytes; at most {MAX_NAME_BYTES}")

@@ -1,0 +1,124 @@
+"""From a payload's bodies back to its arrays, once template and base are settled."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import BFLOAT16, Array, own_copy
+from flwr_gan.codecs.sparse.parts import is_weight
+from flwr_gan.errors import PayloadError
+from flwr_gan.wire.base import Base
+from flwr_gan.wire.bundles import base_users, decode_bundles
+from flwr_gan.wire.forms import restored
+from flwr_gan.wire.header import PayloadInfo
+from flwr_gan.wire.table import Entry, read_table
+from flwr_gan.wire.template import Template
+
+_LARGEST = np.finfo(np.float32).max
+_SMALLEST = np.finfo(np.float32).smallest_subnormal
+
+
+def decode_arrays(
+    info: PayloadInfo, template: Template, base: Base | None, *, writable: bool
+) -> list[Array]:
+    """Decode a payload's arrays, in order; the template must have been checked for size.
+
+    Raises
+    ------
+    PayloadError
+        If the payload cannot be decoded, or needs another base.
+    """
+    entries = read_entries(info, template)
+    held = checked_base(info, template, entries, base)
+    found, corrections = decode_bundles(info.bodies, template, entries, codec=info.codec, base=held)
+    arrays: list[Array] = []
+    for at, (spec, entry) in enumerate(zip(template.specs, entries, strict=True)):
+        if entry.same_as is not None:
+            first = arrays[entry.same_as]
+            arrays.append(first.copy() if writable else first)
+            continue
+        array = found.pop(at)
+        if not (info.codec.lossless or entry.exact) and is_weight(array.dtype):
+            array = within_limits(array, non_negative=entry.non_negative)
+        array = as_users_know_it(restored(array, corrections.pop(at, None), spec))
+        if array.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
+            raise PayloadError(
+                f"array {template.names[at]} of bool has a byte that is neither 0 nor 1"
+            )
+        arrays.append(own_copy(array) if writable else array)
+    return arrays
+
+
+def read_entries(info: PayloadInfo, template: Template) -> list[Entry]:
+    """Return how each array travels, or raise ``PayloadError``."""
+    lossy, has_base = not info.codec.lossless, info.base_need != "none"
+    return read_table(info.table, template, lossy=lossy, has_base=has_base)
+
+
+def checked_base(
+    info: PayloadInfo, template: Template, entries: Sequence[Entry], base: Base | None
+) -> Base | None:
+    """Return the base if the payload needs one and it is the right one.
+
+    Raises
+    ------
+    PayloadError
+        ``unknown_base``, if it is missing or another.
+    """
+    if info.base_need == "none":
+        return None
+    if base is None:
+        raise PayloadError(
+            f"unknown_base: payload needs the {info.base_need} of a base, none given"
+        )
+    used = None
+    if base.template.hash != template.hash:
+        used = [name for name in base_users(template, entries) if name is not None]
+        shapes = {
+            name: spec.shape for name, spec in zip(template.names, template.specs, strict=True)
+        }
+        if not all(base.has(name, shapes[name]) for name in used):
+            used = None
+    if (used is None and base.template.hash != template.hash) or (
+        base.name(info.base_need, used) != info.base_hash
+    ):
+        raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
+    return base
+
+
+def within_limits(values: Array, *, non_negative: bool = False) -> Array:
+    """Return weights that a stage decoded as the arrays it served can have been.
+
+    These were finite: what lies beyond float32 becomes the largest number. Below zero there is
+    nothing in an array that had nothing there, and what was not zero is not.
+
+    Raises
+    ------
+    PayloadError
+        If a weight is NaN.
+    """
+    if not values.size:
+        return values
+    lowest, highest = values.min(), values.max()
+    if np.isnan(lowest):
+        raise PayloadError("a stage decodes to NaN, which it was never given")
+    if np.isinf(lowest) or np.isinf(highest):
+        values = values.clip(-_LARGEST, _LARGEST)
+    if non_negative and lowest < 0:
+        values = np.where(values < 0, _SMALLEST, values)
+    return values
+
+
+def as_users_know_it(array: Array) -> Array:
+    """Return a bfloat16 array as one of ``ml_dtypes``, if that is installed; others as they are."""
+    bfloat16 = _bfloat16() if array.dtype == BFLOAT16 else None
+    return array if bfloat16 is None else array.view(bfloat16)
+
+
+def _bfloat16() -> Any:
+    try:
+        import ml_dtypes
+    except ImportError:
+        return None
+    return ml_dtypes.bfloat16

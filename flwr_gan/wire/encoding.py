@@ -1,0 +1,262 @@
+"""From named arrays to a payload: what each array's entry in the array table says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.base import BaseNeed, BaseUse, Body, Codec, refuse_base
+from flwr_gan.codecs.raw import RawCodec
+from flwr_gan.codecs.sparse.parts import is_weight
+from flwr_gan.errors import CodecError
+from flwr_gan.wire.base import Base
+from flwr_gan.wire.bundles import (
+    base_users,
+    bundle_base,
+    encode_bundles,
+    encode_corrections,
+    without_stages,
+)
+from flwr_gan.wire.floats import is_float, surviving_float32
+from flwr_gan.wire.forms import Formed, exact_form
+from flwr_gan.wire.header import write_payload
+from flwr_gan.wire.served import Lossy, is_served
+from flwr_gan.wire.table import AS_FLOAT32, PLAIN, SAME, Entry, bundles_of, coded_spec, write_table
+from flwr_gan.wire.template import Template
+from flwr_gan.wire.tied import find_tied
+
+_NEEDS: tuple[BaseNeed, ...] = ("none", "mask", "values")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A payload, and the names of the arrays that stages may have changed."""
+
+    payload: bytes
+    lossy: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be coded, and how."""
+
+    template: Template
+    arrays: tuple[Array, ...]
+    tied: tuple[int | None, ...]
+    codec: Codec
+    base: Base | None
+    base_use: BaseUse
+    strict: bool
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """Arrays in their forms, their entries, and the bodies that they became."""
+
+    entries: list[Entry]
+    formed: list[Formed]
+    bodies: list[Body]
+
+    @property
+    def base_need(self) -> BaseNeed:
+        return max((body.base_need for body in self.bodies), key=_NEEDS.index)
+
+
+def encode_arrays(
+    arrays: Mapping[str, Array],
+    *,
+    codec: Codec,
+    base: Base | None = None,
+    base_use: BaseUse = "auto",
+    self_contained: bool = True,
+    strict: bool = False,
+    lossy: Lossy = "default",
+    wanted: Mapping[str, Array] | None = None,
+) -> Encoded:
+    """Code arrays of the types that a payload can hold.
+
+    Parameters
+    ----------
+    arrays : mapping of str to numpy.ndarray
+        C-contiguous arrays, as ``flwr_gan.wire.inputs.as_array`` returns them.
+    codec, base, base_use, self_contained, strict, lossy
+        As for ``flwr_gan.wire.encode_payload``.
+    wanted : mapping of str to numpy.ndarray of float32, optional
+        What to code in the place of arrays that are served by a stage, if not their nearest
+        float32.
+
+    Raises
+    ------
+    CodecError
+        If the arrays cannot be coded by the codec, or the base cannot be used as asked.
+    """
+    if base_use != "auto" and base is None:
+        raise CodecError(f"base_use={base_use!r} needs a base")
+    if codec.general:
+        refuse_base(base_use, codec.spec)
+        base = None
+    listed = tuple(arrays.values())
+    tied = tuple(find_tied(listed, zeros=isinstance(codec, RawCodec)))
+    task = _Task(Template.of(arrays), listed, tied, codec, base, base_use, strict)
+    served = {} if codec.lossless else _served(task, lossy, wanted or {})
+    task, draft = _drafted(task, served)
+    lossy_names = [
+        name
+        for at, (name, first) in enumerate(zip(task.template.names, tied, strict=True))
+        if (at if first is None else first) in served
+    ]
+    return Encoded(_payload(task, draft, self_contained), tuple(lossy_names))
+
+
+def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int, Array]:
+    """Return the float32 weights of all arrays that go through the stages, by their place."""
+    found = {}
+    for at, (name, array) in enumerate(zip(task.template.names, task.arrays, strict=True)):
+        if task.tied[at] is None and is_float(array.dtype):
+            single = wanted.get(name)
+            single = surviving_float32(array) if single is None else single
+            if is_served(single, lossy=lossy):
+                found[at] = single
+    return found
+
+
+def _drafted(task: _Task, served: dict[int, Array]) -> tuple[_Task, _Draft]:
+    """Code all arrays; take what the stages refuse, and what loses nothing, off ``served``."""
+    while any(single.any() for single in served.values()):
+        try:
+            draft = _draft(task, served)
+        except CodecError:
+            refused = [at for at, single in served.items() if _is_refused(single, task.codec)]
+            if not refused:
+                raise
+            for at in refused:
+                del served[at]
+        else:
+            return task, _non_negative(task, draft, served)
+    served.clear()
+    task = replace(task, codec=without_stages(task.codec))
+    chosen = _selected(task)
+    if chosen is not task.codec:
+        base = None if chosen.general else task.base
+        task = replace(task, codec=chosen, base=base)
+    return task, _draft(task, {})
+
+
+def _is_refused(single: Array, codec: Codec) -> bool:
+    try:
+        codec.encode_bundle([single])
+    except CodecError:
+        return True
+    return False
+
+
+def _selected(task: _Task) -> Codec:
+    """Return the codec, or what it chooses for the arrays, of several bundles for the largest."""
+    entries, formed = _entries(task, {})
+    sizes = [sum(formed[at].array.nbytes for at in bundle) for bundle in bundles_of(entries)]
+    bundle = bundles_of(entries)[sizes.index(max(sizes))]
+    users = base_users(task.template, entries)
+    held = bundle_base(task.base, [users[at] for at in bundle])
+    return task.codec.select(
+        [formed[at].array for at in bundle],
+        strict=task.strict,
+        base=held,
+        base_use="auto" if held is None else task.base_use,
+    )
+
+
+def _draft(task: _Task, served: Mapping[int, Array]) -> _Draft:
+    entries, formed = _entries(task, served)
+    users = base_users(task.template, entries)
+    if task.base_use != "auto" and not any(name is not None for name in users):
+        raise CodecError(
+            f"base_use={task.base_use!r} needs a base that has a float array of the same name and "
+            "shape as one of the arrays"
+        )
+    bodies = encode_bundles(
+        [one.array for one in formed],
+        task.template,
+        entries,
+        codec=task.codec,
+        base=task.base,
+        base_use=task.base_use,
+        strict=task.strict,
+    )
+    draft = _Draft(entries, formed, bodies)
+    if draft.base_need == "none" and any(entry.no_base for entry in entries):
+        # The base saves nothing, so that there is no reason to divide the arrays for it.
+        return _draft(replace(task, base=None, base_use="auto"), served)
+    return draft
+
+
+def _entries(task: _Task, served: Mapping[int, Array]) -> tuple[list[Entry], list[Formed]]:
+    """Return how each array travels, and what the codec is given of it."""
+    plain = without_stages(task.codec)
+    entries, formed = [], []
+    for at, (array, first) in enumerate(zip(task.arrays, task.tied, strict=True)):
+        if first is not None:
+            entry, one = Entry(SAME, same_as=first), Formed(SAME, array)
+        elif at in served:
+            form = PLAIN if is_weight(array.dtype) else AS_FLOAT32
+            one = Formed(form, served[at])
+            entry = Entry(form)
+        else:
+            one = exact_form(array, codec=plain, strict=task.strict)
+            entry = Entry(one.form, exact=bool(served) and is_float(array.dtype))
+        entries.append(entry)
+        formed.append(one)
+    return _with_base(task, entries), formed
+
+
+def _with_base(task: _Task, entries: list[Entry]) -> list[Entry]:
+    """Return the entries, with those noted that the base has nothing for."""
+    if task.base is None:
+        return entries
+    users = base_users(task.template, entries)
+    lacks = [
+        name is not None and not task.base.has(name, spec.shape)
+        for name, spec in zip(users, task.template.specs, strict=True)
+    ]
+    return [replace(entry, no_base=lack) for entry, lack in zip(entries, lacks, strict=True)]
+
+
+def _non_negative(task: _Task, draft: _Draft, served: Mapping[int, Array]) -> _Draft:
+    """Return the draft with a mark on each array that decodes to a negative number and has none."""
+    wanted = {at for at, single in served.items() if single.size and single.min() >= 0}
+    wanted = {at for at in wanted if served[at].any()}
+    entries = list(draft.entries)
+    base = None if draft.base_need == "none" else task.base
+    users = base_users(task.template, entries)
+    for bundle, body in zip(bundles_of(entries), draft.bodies, strict=True):
+        if wanted.isdisjoint(bundle):
+            continue
+        specs = [coded_spec(task.template.specs[at], entries[at]) for at in bundle]
+        held = bundle_base(base, [users[at] for at in bundle])
+        decoded = task.codec.decode_bundle(body, specs, base=held)
+        for at, array in zip(bundle, decoded, strict=True):
+            if at in wanted and array.min() < 0:
+                entries[at] = replace(entries[at], non_negative=True)
+    return replace(draft, entries=entries)
+
+
+def _payload(task: _Task, draft: _Draft, self_contained: bool) -> bytes:
+    need, base, template = draft.base_need, task.base, task.template
+    name, of_base = b"", False
+    if need != "none" and base is not None:
+        of_base = base.template.hash == template.hash
+        used = [user for user in base_users(template, draft.entries) if user is not None]
+        name = base.name(need, None if of_base else used)
+    bodies = list(draft.bodies)
+    corrections = [one.corrections for one in draft.formed if one.corrections is not None]
+    if corrections:
+        bodies.append(encode_corrections(corrections, codec=task.codec))
+    return write_payload(
+        task.codec,
+        template,
+        bodies,
+        table=write_table(draft.entries),
+        base_need=need,
+        base_name=name,
+        template_of_base=of_base,
+        self_contained=self_contained,
+        strict=task.strict,
+    )

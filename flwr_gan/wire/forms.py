@@ -1,0 +1,90 @@
+"""In which form an array is given to the codec, and how it is had back from that."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import BFLOAT16, Array, ArraySpec, canonical_zeros
+from flwr_gan.codecs.base import Codec
+from flwr_gan.codecs.raw import RawCodec
+from flwr_gan.codecs.sparse.parts import is_weight
+from flwr_gan.wire.floats import (
+    DOUBLE,
+    apply_corrections,
+    corrected_float32,
+    exact_float32,
+    from_float32,
+    is_float,
+)
+from flwr_gan.wire.table import AS_FLOAT32, CORRECTED, PLAIN
+
+_LEAST_CORRECTED = 8
+"""Float64 arrays of fewer numbers are shorter as they are."""
+
+_NEGATIVE_ZERO = 0x8000
+
+
+@dataclass(frozen=True)
+class Formed:
+    """An array as a codec is given it.
+
+    Parameters
+    ----------
+    form : int
+        Its form in the array table: plain, as float32, or float32 and corrections.
+    array : numpy.ndarray
+        What the codec is given.
+    corrections : numpy.ndarray of int32, shape (k,), optional
+        What float32 lacks of each number that is not zero.
+    """
+
+    form: int
+    array: Array
+    corrections: Array | None = None
+
+
+def exact_form(array: Array, *, codec: Codec, strict: bool) -> Formed:
+    """Return the form in which an array keeps every value, for a lossless codec.
+
+    Codecs that know weights (``sparse``) are given all float types as float32; those that know
+    bytes alone, only float64 that is float32 in truth; ``raw`` is given everything as it is.
+    """
+    raw = isinstance(codec, RawCodec)
+    if is_float(array.dtype) and not is_weight(array.dtype) and not raw:
+        double = array.dtype.newbyteorder("<") == DOUBLE
+        if double or not codec.general:
+            single = exact_float32(array)
+            if single is not None:
+                return Formed(AS_FLOAT32, single)
+        if double and not codec.general and array.size >= _LEAST_CORRECTED:
+            pair = corrected_float32(array)
+            if pair is not None:
+                return Formed(CORRECTED, *pair)
+    if array.dtype == BFLOAT16:
+        words = array.view("<u2")
+        if not (raw or strict):
+            words = np.where(words == _NEGATIVE_ZERO, np.uint16(0), words)
+        return Formed(PLAIN, words)
+    return Formed(PLAIN, array)
+
+
+def restored(array: Array, corrections: Array | None, spec: ArraySpec) -> Array:
+    """Return an array of its own type from what the codec decoded."""
+    if corrections is not None:
+        return apply_corrections(array, corrections).astype(spec.dtype, copy=False)
+    if array.dtype == spec.dtype:
+        return array
+    if spec.dtype == BFLOAT16 and array.dtype.kind == "u":
+        return array.view(BFLOAT16)
+    return from_float32(array, spec.dtype)
+
+
+def delivered(array: Array, *, strict: bool) -> Array:
+    """Return what decoding gives of an array that a codec other than ``raw`` codes exactly."""
+    if strict:
+        return array
+    if array.dtype == BFLOAT16:
+        words = array.view("<u2")
+        negative = words == _NEGATIVE_ZERO
+        return np.where(negative, np.uint16(0), words).view(BFLOAT16) if negative.any() else array
+    return canonical_zeros(array)

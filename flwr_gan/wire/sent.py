@@ -1,0 +1,147 @@
+"""Error feedback over whole payloads: what a lossy codec leaves over is sent the next time."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.base import Codec
+from flwr_gan.codecs.raw import RawCodec
+from flwr_gan.codecs.registry import get_codec
+from flwr_gan.compress.stage import lost
+from flwr_gan.wire.base import Base
+from flwr_gan.wire.bundles import without_stages
+from flwr_gan.wire.decoding import as_users_know_it
+from flwr_gan.wire.encoding import encode_arrays
+from flwr_gan.wire.floats import DOUBLE, from_float32, is_float, surviving_float32
+from flwr_gan.wire.forms import delivered
+from flwr_gan.wire.payload import as_arrays, decode_payload
+from flwr_gan.wire.template import Template
+
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A payload, and what its sender knows about it.
+
+    Parameters
+    ----------
+    payload : bytes
+        What travels.
+    decoded : dict of str to numpy.ndarray
+        What the receiver will hold: exactly what ``decode_payload`` gives. Not to be written to;
+        under a lossless codec these may be views of the arrays that were handed in.
+    residual : dict of str to numpy.ndarray of float32
+        Of each array that was coded with loss, what was wanted less what was decoded, zero where a
+        weight is pruned. The next call takes it. Empty where nothing was lost.
+    arrived_share : float
+        ``1 - |lost|^2 / |change|^2`` over the arrays that were coded with loss, where ``lost`` is
+        what was wanted less what was decoded, and ``change`` what was wanted less what the base
+        holds, or all of it where the base does not have the array. NaN if nothing was coded with
+        loss, or nothing was to change.
+    """
+
+    payload: bytes
+    decoded: dict[str, Array]
+    residual: dict[str, Array]
+    arrived_share: float
+
+
+def encode_to_send(
+    arrays: Mapping[str, Any],
+    *,
+    codec: str | Codec = "sparse",
+    base: Base | Mapping[str, Any] | None = None,
+    residual: Mapping[str, Array] | None = None,
+    self_contained: bool = True,
+) -> Sent:
+    """Code arrays plus what the payload before left over, and return what this one leaves.
+
+    Wanted is each array plus its residual, but for weights that the sum would prune, make negative
+    in an array without negative values, or make infinite: these are wanted as they are. Pruned
+    weights stay pruned. An array that travels exactly although it has a residual delivers the
+    residual in full, so that over all rounds the receiver is sent what there was to send.
+
+    Parameters
+    ----------
+    arrays : mapping of str to numpy.ndarray, torch.Tensor or array_like
+        What the receiver should have.
+    codec, base, self_contained
+        As for ``encode_payload``.
+    residual : mapping of str to numpy.ndarray of float32, optional
+        ``Sent.residual`` of the call before. What belongs to no float array of that name and shape
+        is ignored.
+
+    Raises
+    ------
+    CodecError
+        As ``encode_payload`` does.
+    """
+    chosen = get_codec(codec) if isinstance(codec, str) else codec
+    held = base if base is None or isinstance(base, Base) else Base(base)
+    named = as_arrays(arrays)
+    wanted: dict[str, Array] = {}
+    for name, left in (residual or {}).items():
+        array = named.get(name)
+        if array is not None and is_float(array.dtype) and array.shape == np.shape(left):
+            named[name], wanted[name] = _with_residual(array, np.asarray(left))
+    encoded = encode_arrays(
+        named, codec=chosen, base=held, self_contained=self_contained, wanted=wanted
+    )
+    if not encoded.lossy:
+        decoded = {name: _as_delivered(array, chosen) for name, array in named.items()}
+        return Sent(encoded.payload, decoded, {}, math.nan)
+    template = Template.of(named)
+    decoded = decode_payload(
+        encoded.payload, template=template, base=held, max_bytes=None, writable=False
+    )
+    for array in decoded.values():
+        array.flags.writeable = False
+    received = as_arrays(decoded)
+    change, missing = 0.0, 0.0
+    leftover = {}
+    for name in encoded.lossy:
+        aim = wanted[name] if name in wanted else surviving_float32(named[name])
+        error = lost(aim, surviving_float32(received[name]))
+        missing += _squares(error)
+        known = held is not None and held.has(name, aim.shape)
+        change += _squares(lost(aim, held.of([name])[0]) if known and held is not None else aim)
+        leftover[name] = np.where(aim != 0, error, np.float32(0))
+    share = 1 - missing / change if change else math.nan
+    return Sent(encoded.payload, decoded, leftover, share)
+
+
+def _with_residual(array: Array, left: Array) -> tuple[Array, Array]:
+    """Return what is wanted, as the array's own type and as float32."""
+    double = array.dtype.newbyteorder("<") == DOUBLE
+    single = array.astype(DOUBLE, copy=False) if double else surviving_float32(array)
+    with np.errstate(invalid="ignore", over="ignore"):
+        moved = single + left
+    keeps = (single == 0) | (moved == 0) | ~np.isfinite(moved)
+    if array.size and single.min() >= 0:
+        keeps |= moved < 0
+    moved = np.where(keeps, single, moved).astype(single.dtype, copy=False)
+    if double:
+        return moved.astype(array.dtype, copy=False), surviving_float32(moved)
+    return from_float32(moved, array.dtype), moved
+
+
+def _as_delivered(array: Array, codec: Codec) -> Array:
+    raw = isinstance(without_stages(codec), RawCodec)
+    view = as_users_know_it(delivered(array, strict=raw)).view()
+    view.flags.writeable = False
+    return view
+
+
+def _squares(values: Array) -> float:
+    """Return the sum of the squares, in double precision."""
+    flat = values.reshape(-1)
+    total = 0.0
+    for start in range(0, len(flat), _BLOCK):
+        block = flat[start : start + _BLOCK].astype(DOUBLE)
+        total += float(block @ block)
+    return total

@@ -1,0 +1,71 @@
+"""Which arrays a lossy codec serves, that is, may change.
+
+All others travel exactly, by the same codec without its stages:
+
+- integers, bools and complex numbers;
+- arrays of fewer than 2 axes, such as biases, and the means and variances of normalisation;
+- arrays of fewer than 64 values;
+- arrays with a value that is not finite, such as a causal mask of ``-inf``;
+- arrays of at most 16 different values besides zero, each there 4 times on average or more: codes,
+  switches, weights on a coarse grid;
+- arrays that a stage refuses, such as those with values beyond float16 for ``cast:fp16``.
+
+``lossy="all"`` serves every float array that is finite and not refused, for experiments. An array
+of zeros alone counts as served, whatever its shape, for no stage changes it.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.errors import CodecError
+
+Lossy = Literal["default", "all"]
+
+LEAST_AXES = 2
+LEAST_VALUES = 64
+MOST_DISTINCT = 16
+LEAST_REPEATS = 4
+
+_SAMPLE = 1 << 10
+
+
+def check_lossy(lossy: str) -> None:
+    """Raise ``CodecError`` if a rule is asked for that there is not."""
+    if lossy not in get_args(Lossy):
+        raise CodecError(f"lossy={lossy!r} is unknown; allowed: {', '.join(get_args(Lossy))}")
+
+
+def is_served(single: Array, *, lossy: Lossy) -> bool:
+    """Return True if a lossy codec may change these weights.
+
+    Parameters
+    ----------
+    single : numpy.ndarray of float32
+        The weights of one array of any float type.
+    lossy : {"default", "all"}
+        Whether the rule holds, or every finite array is served.
+    """
+    if not single.size:
+        return True
+    lowest, highest = single.min(), single.max()
+    if lowest == highest == 0:
+        return True
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        return False
+    if lossy == "all":
+        return True
+    wide_enough = single.ndim >= LEAST_AXES and single.size >= LEAST_VALUES
+    return wide_enough and not has_few_values(single)
+
+
+def has_few_values(single: Array) -> bool:
+    """Return True if few values besides zero are there again and again."""
+    flat = single.reshape(-1)
+    sample = flat[:: max(1, len(flat) // _SAMPLE)]
+    if len(np.unique(sample[sample != 0])) > MOST_DISTINCT:
+        return False
+    survivors = flat[flat != 0]
+    distinct = len(np.unique(survivors))
+    return distinct <= MOST_DISTINCT and len(survivors) >= LEAST_REPEATS * distinct
