@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import importlib.metadata
 import json
 import logging
 import operator
@@ -16,10 +17,11 @@ from typing import Any
 
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")  # telemetry needs the network
 from flwr.clientapp import ClientApp
-from flwr.common.config import flatten_dict, parse_config_args
 from flwr.serverapp import ServerApp
+from packaging.requirements import Requirement
 
 from flwr_gan import __version__
+from flwr_gan.engine.app_config import declared_config, given_config
 from flwr_gan.engine.inline_grid import one_by_one
 from flwr_gan.engine.run_apps import BACKENDS, run_apps
 from flwr_gan.errors import AppError, ConfigError, FlwrGanError
@@ -94,7 +96,7 @@ def _simulate(options: argparse.Namespace) -> None:
         at_once = getattr(module, "clients_at_once", lambda _: 1)(run_config)
         together = getattr(module, "run_together", one_by_one)
     else:
-        run_config = _foreign_run_config(options.run_config, app.defaults)
+        run_config = given_config(options.run_config, app.defaults)
         num_supernodes = options.num_supernodes or DEFAULT_NUM_SUPERNODES
         at_once, together = 1, one_by_one
     run_apps(
@@ -161,18 +163,6 @@ def _backend_config(text: str) -> dict[str, Any]:
     return settings
 
 
-def _foreign_run_config(items: str, defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return the run config of an app that reads TOML values, checked against its own keys."""
-    try:
-        given = parse_config_args([items] if items else None)
-    except Exception as error:  # flwr raises typer exits and TOML errors alike
-        raise ConfigError(f"--run-config: cannot read {items!r} as TOML key=value pairs") from error
-    unknown = sorted(set(given).difference(defaults))
-    if defaults and unknown:
-        raise ConfigError(f"unknown key {unknown[0]}: allowed are {', '.join(sorted(defaults))}")
-    return defaults | given
-
-
 def _from_folder(folder: Path) -> FlowerApp:
     path = folder / "pyproject.toml"
     try:
@@ -187,13 +177,10 @@ def _from_folder(folder: Path) -> FlowerApp:
         ) from None
     except (OSError, ValueError) as error:
         raise AppError(f"--app {folder}: cannot read {path}: {error}") from error
-    config = settings.get("config", {})
-    if not isinstance(config, dict):
-        raise AppError(f"--app {folder}: config in {path} is no table: [tool.flwr.app.config]")
     try:
-        defaults = flatten_dict(config)
-    except ValueError as error:
-        raise AppError(f"--app {folder}: [tool.flwr.app.config] in {path}: {error}") from error
+        defaults = declared_config(settings.get("config", {}))
+    except ConfigError as error:
+        raise AppError(f"--app {folder}: {path}: {error}") from error
     sys.path.insert(0, str(folder.resolve()))
     return _load(str(folder), server, client, defaults)
 
@@ -227,11 +214,39 @@ def _why_not(error: BaseException, module_name: str, reference: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         if f"{module_name}.".startswith(f"{error.name}."):
             return f"there is no {reference}; give a Flower app's folder or package"
-        return f"{module_name} needs {error.name}: install it"
+        return _what_is_missing(module_name.split(".")[0]) or (
+            f"{module_name} needs {error.name}: install it"
+        )
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {error.msg}; mend the file"
     reason = " ".join(str(error).split())
     return f"{module_name} cannot be imported: {type(error).__name__}: {reason}; mend the app"
+
+
+def _what_is_missing(package: str) -> str | None:
+    """Return which libraries of a package's distribution are not installed; None if unknown."""
+    try:
+        name = importlib.metadata.metadata(package)["Name"]
+        required = map(Requirement, importlib.metadata.requires(package) or [])
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    missing = [
+        requirement.name
+        for requirement in required
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if not _is_installed(requirement.name)
+    ]
+    if not missing:
+        return None
+    return f"{package} needs {', '.join(missing)}, not installed here: pip install {name}"
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _configure_logging(*, verbose: bool) -> None:

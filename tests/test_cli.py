@@ -217,7 +217,7 @@ def test_folders_that_are_no_flower_app(tmp_path, capsys):
         ('"broken-app:app"', "", "'broken-app:app' is no component"),
         ('["broken_app:app"]', "", "['broken_app:app'] is no component"),
         ("3", "", "3 is no component"),
-        ('"broken_app:app"', "[tool.flwr.app]\nconfig = 3", "config in"),
+        ('"broken_app:app"', "[tool.flwr.app]\nconfig = 3", "config is no table"),
         ('"broken_app:app"', "[tool.flwr.app.config]\na = [1]", "key a needs to be"),
         ('"broken_app.absent:app"', "", "there is no broken_app.absent:app"),
         ('"broken_app:absent"', "", "broken_app has no absent"),
@@ -253,6 +253,33 @@ def test_components_that_cannot_be_used(server, extra, part, tmp_path, capsys, m
         for name in [name for name in sys.modules if name.startswith("broken_app")]:
             del sys.modules[name]
     assert part in error_of(capsys)
+
+
+def test_all_libraries_that_a_package_lacks_are_named_with_the_way_to_get_them(
+    tmp_path, capsys, monkeypatch
+):
+    files = {
+        "lacking_app/__init__.py": "",
+        "lacking_app/server_app.py": "import no_such_library\n",
+        "lacking_app-1.0.dist-info/METADATA": """Metadata-Version: 2.1
+Name: lacking-app
+Version: 1.0
+Requires-Dist: numpy>=1
+Requires-Dist: no-such-library>=2,<3
+Requires-Dist: another-one
+Requires-Dist: rare; extra == "all"
+Requires-Dist: elsewhere; python_version < "3"
+""",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert main(["--app", "lacking_app"]) == 2
+    assert error_of(capsys) == (
+        "flower-simulation: --app lacking_app: lacking_app needs no-such-library, another-one, "
+        "not installed here: pip install lacking-app\n"
+    )
 
 
 FOREIGN = {
@@ -308,14 +335,20 @@ def test_a_foreign_app_runs_from_its_folder_with_its_own_run_config(foreign):
     assert lines == [str({"rounds": 3, "note.text": "a b", "partition": p}) for p in range(2)]
 
 
-def test_an_unknown_key_of_a_foreign_app_is_named(foreign):
-    command = [sys.executable, "-m", "flwr_gan.cli", "--app", str(foreign)]
-    done = subprocess.run(
-        [*command, "--run-config", "round=3"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "unknown key round" in done.stderr
-    assert "rounds" in done.stderr
+@pytest.mark.parametrize(
+    ("items", "parts"),
+    [
+        ("round=3", ["unknown key round: allowed are note.text, rounds (nearest: rounds)"]),
+        ("rounds = 3", ["'rounds = 3' is no key=value: write rounds=3"]),
+        ("rounds=2.5", ["rounds=2.5", "declares rounds=1, so give a whole number"]),
+    ],
+)
+def test_run_config_of_a_foreign_app_is_checked(items, parts, foreign, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(cli, "run_apps", lambda *_, **__: pytest.fail("an engine was started"))
+    assert main(["--app", str(foreign), "--run-config", items]) == 2
+    text = error_of(capsys)
+    assert all(part in text for part in parts)
 
 
 def test_backend_settings_are_checked(capsys):
