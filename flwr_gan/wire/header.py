@@ -11,12 +11,8 @@ from flwr_gan.compress.pipeline import from_wire, wire_numbers
 from flwr_gan.compress.registry import MAX_PARAMETER
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.base_hash import BASE_HASH_BYTES
+from flwr_gan.wire.checksum import crc32
 from flwr_gan.wire.template import HASH_BYTES, Template
-
-try:
-    from isal.isal_zlib import crc32  # the same number, sooner
-except ImportError:  # the extra `fast` is not installed
-    from zlib import crc32
 
 MAGIC = b"FGN"
 VERSION = 2

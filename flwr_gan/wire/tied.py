@@ -1,11 +1,11 @@
 """Arrays that are equal bit for bit, such as tied weights: they travel once."""
 
 from collections.abc import Sequence
-from zlib import crc32
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
+from flwr_gan.wire.checksum import crc32
 
 LEAST_BYTES = 65
 """Shorter arrays are not looked at: to name them costs what they do."""

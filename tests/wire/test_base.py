@@ -10,7 +10,7 @@ from flwr_gan.wire import (
     decode_survivors,
     describe_payload,
     encode_payload,
-    encode_with_feedback,
+    encode_to_send,
     has_base_mask,
 )
 from flwr_gan.wire.header import seal
@@ -18,7 +18,7 @@ from flwr_gan.wire.header import seal
 
 def arrays(seed: int = 0, *, kept: float = 0.2) -> dict[str, np.ndarray]:
     mask_rng, rng = np.random.default_rng(99), np.random.default_rng(seed)
-    shapes = {"a": (40, 30), "b": (7, 5, 3), "empty": (0, 4), "c": (11,)}
+    shapes = {"a": (40, 30), "b": (7, 5, 3), "empty": (0, 4), "c": (11, 8)}
     made = {}
     for name, shape in shapes.items():
         mask = mask_rng.random(shape) < kept
@@ -73,7 +73,7 @@ def test_no_survivors_alone_where_there_is_more_or_less():
     other_mask = arrays(2, kept=0.1)
     for payload in (
         encode_payload(other_mask, base=held),
-        encode_payload(arrays(2)),  # leans on nothing
+        encode_payload(arrays(2)),  # is relative to nothing
         encode_payload(arrays(2), codec="zlib:6", base=held),
     ):
         assert not has_base_mask(payload, base=base)
@@ -98,7 +98,7 @@ def test_another_base_is_refused():
 
 def test_differences_with_feedback_have_survivors_too():
     held = arrays(1)
-    payload, _ = encode_with_feedback(arrays(2), None, codec="sparse:int8", base=held)
+    payload = encode_to_send(arrays(2), codec="sparse:int8", base=held).payload
     base = Base(held)
     whole = decode_payload(payload, base=base)
     survivors = base.split(decode_survivors(payload, base=base))

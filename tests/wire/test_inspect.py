@@ -17,7 +17,7 @@ def test_report(tmp_path, capsys, ticket, spec):
     save(path, ticket, codec=spec)
     assert main([str(path)]) == 0
     printed = capsys.readouterr().out
-    for word in ("version   1", "fc", "24x16", "<f4", "ratio", "header"):
+    for word in ("version   2", "fc", "24x16", "<f4", "ratio", "header"):
         assert word in printed
     if spec == "sparse":
         assert "sparse (lossless)" in printed

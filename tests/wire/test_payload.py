@@ -16,7 +16,6 @@ from flwr_gan.wire import (
     decode_payload,
     describe_payload,
     encode_payload,
-    encode_with_feedback,
     payload_sizes,
 )
 from flwr_gan.wire.header import embed_template, seal
@@ -98,7 +97,8 @@ def test_a_base_shortens_the_payload(ticket, spec):
             assert np.allclose(decoded[name], expected[name], rtol=0, atol=0.7)
         assert describe_payload(payload).base_need == ("mask" if use == "mask" else "values")
         sizes[use] = len(payload)
-    assert sizes["auto"] == min(sizes.values())
+    if describe_payload(alone).codec.lossless:  # a stage serves changes best, whatever the bytes
+        assert sizes["auto"] == min(sizes.values())
     assert sizes["auto"] < len(alone)
 
 
@@ -174,8 +174,10 @@ def test_bad_calls_are_explained(ticket):
         encode_payload(ticket, base=ticket, base_use="best")
     with pytest.raises(CodecError, match="needs a base"):
         encode_payload(ticket, base_use="mask")
-    with pytest.raises(CodecError, match="names, shapes and dtypes"):
-        encode_payload(ticket, base={"fc": ticket["fc"]})
+    with pytest.raises(CodecError, match="a float array of the same name and shape"):
+        encode_payload(ticket, base={"fc": ticket["fc"].T}, base_use="mask")
+    with pytest.raises(CodecError, match="lossy='some' is unknown; allowed: default, all"):
+        encode_payload(ticket, lossy="some")
     with pytest.raises(CodecError, match="needs the codec sparse"):
         encode_payload(ticket, codec="zlib", base=ticket, base_use="mask")
     assert encode_payload(ticket, codec="zlib", base=ticket) == encode_payload(ticket, codec="zlib")
@@ -204,15 +206,23 @@ def test_max_bytes_counts_the_decoded_arrays(ticket):
         (b"", "no flwr_gan payload"),
         (b"PK\x03\x04 and so on", "no flwr_gan payload"),
         (b"FG", "truncated"),
-        (b"FGN\x01\x00", "truncated"),
-        (b"FGN\x02 anything at all", "version 2; this version of flwr_gan reads version 1"),
-        (b"FGN\x01 anything at all", "checksum"),
-        (seal(b"FGN\x01\xf0\x00"), "flags"),
-        (seal(b"FGN\x01\x06\x00"), "flags"),
-        (seal(b"FGN\x01\x00\x1f"), "codec number 31"),
-        (seal(b"FGN\x01\x00\x20\x63\x00"), "stage number 99"),
-        (seal(b"FGN\x01\x00\x40\x01\x08\x01\x08"), "2 stages"),
-        (seal(b"FGN\x01\x01\x00\x01\x09\x00"), "template"),
+        (b"FGN\x02\x00", "truncated"),
+        (b"FGN\x03 anything at all", "version 3; this version .* reads version 2: upgrade"),
+        (b"FGN\x01 anything at all", "version 1; this version .* reads version 2: encode"),
+        (b"FGN\x02 anything at all", "checksum"),
+        (seal(b"FGN\x02\xc0\x00"), "flags"),
+        (seal(b"FGN\x02\x0c\x00"), "flags"),
+        (seal(b"FGN\x02\x03\x00"), "flags"),
+        (seal(b"FGN\x02\x00\x1f"), "codec number 31"),
+        (seal(b"FGN\x02\x00\x20\x63\x00"), "stage number 99"),
+        (seal(b"FGN\x02\x00\x40\x01\x08\x01\x08"), "2 stages"),
+        (seal(b"FGN\x02\x01\x00\x01\x09\x00"), "template"),
+        (seal(b"FGN\x02\x01\x00\xff\xff\xff\x7f"), "max_template_bytes"),
+        (seal(b"FGN\x02\x02\x00\x05\x02\x03\x00"), "inflate to exactly 5 bytes"),
+        (seal(b"FGN\x02\x02\x00\x05\x02\xff\xff"), "template is damaged"),
+        (seal(b"FGN\x02\x20\x00" + bytes(8) + b"\x00"), "array table of no bytes"),
+        (seal(b"FGN\x02\x20\x00" + bytes(8) + b"\x01\x05\x00"), "no coded arrays"),
+        (seal(b"FGN\x02\x20\x00" + bytes(8) + b"\x01\x05\x06"), "at most 5"),
     ],
 )
 def test_foreign_and_damaged_bytes_are_named(data, said):
@@ -230,18 +240,3 @@ def test_the_template_can_be_put_in_later(ticket):
             embed_template(bare, None)
         with pytest.raises(PayloadError, match="not the payload's"):
             embed_template(full, Template.of({"x": ticket["fc"]}))
-
-
-def test_feedback_sends_later_what_was_lost(ticket):
-    residuals, total = None, 0
-    rounds = 32
-    for _ in range(rounds):
-        payload, residuals = encode_with_feedback(ticket, residuals, codec="sparse:int4")
-        decoded = decode_payload(payload)
-        assert np.array_equal(decoded["fc"] != 0, ticket["fc"] != 0)
-        total = total + decoded["fc"]
-    once = np.abs(decode_payload(encode_payload(ticket, codec="sparse:int4"))["fc"] - ticket["fc"])
-    assert np.abs(total / rounds - ticket["fc"]).max() < 3 * once.max() / rounds
-    assert set(residuals) == {"fc", "conv", "bias"}
-    _, nothing = encode_with_feedback(ticket, None, codec="sparse")
-    assert not any(left.any() for left in nothing.values())

@@ -11,6 +11,7 @@ ARRAYS = {
     "a": np.zeros((2, 3), np.float32),
     "größe": np.zeros((), ">i8"),
     "": np.zeros((0, 5), bool),
+    "short": np.zeros(3, "V2"),
 }
 
 
@@ -20,8 +21,8 @@ def test_bytes_and_back():
     assert again == template
     assert again.hash == template.hash
     assert len(template.hash) == 8
-    assert template.parameters == 7
-    assert template.nbytes == 32
+    assert template.parameters == 10
+    assert template.nbytes == 38
 
 
 @pytest.mark.parametrize(
@@ -56,8 +57,9 @@ def entry(name=b"a", dtype=10, shape=(2, 3)):
         (b"\x01" + entry() + b"x", "too many"),
         (b"\x02" + entry() + entry(), "same name"),
         (b"\x01" + entry(name=b"\xff"), "not UTF-8"),
-        (b"\x01" + entry(dtype=14), "dtype number 14"),
+        (b"\x01" + entry(dtype=15), "dtype number 15"),
         (b"\x01" + entry(dtype=0x80), "byte order"),
+        (b"\x01" + entry(dtype=0x8E), "byte order"),
         (b"\x01" + entry(shape=(1,) * 33), "33 axes"),
         (b"\x01" + entry(shape=(1 << 20, 1 << 20)), "too large"),
         (b"\x01" + entry(shape=(0, 1 << 20, 1 << 20)), "too large"),
