@@ -29,9 +29,7 @@ class Checkpoint:
     rounds : list of dict
         A row for each finished round.
     memory : dict of str to ndarray
-        What the wire knows each node to hold.
-    partitions : dict of int to int
-        Partition of each node that is known, so that nobody is asked twice.
+        What the wire knows each node to hold, and what lossy codecs have lost.
     seconds : float
         Wall time so far.
     """
@@ -41,7 +39,6 @@ class Checkpoint:
     ledger: Ledger
     rounds: list[dict[str, Any]]
     memory: dict[str, NDArray[Any]]
-    partitions: dict[int, int]
     seconds: float
 
     def write(self, folder: Path) -> None:
@@ -52,7 +49,6 @@ class Checkpoint:
         arrays |= {f"memory/{name}": array for name, array in self.memory.items()}
         arrays["ledger"] = _to_bytes([asdict(row) for row in self.ledger.rows])
         arrays["rounds"] = _to_bytes(self.rounds)
-        arrays["partitions"] = _to_bytes([{"node": n, "is": p} for n, p in self.partitions.items()])
         write_arrays(_path(folder), arrays)
 
     @classmethod
@@ -74,7 +70,6 @@ class Checkpoint:
                 memory=_under("memory/", arrays),
                 ledger=Ledger([MessageRow(**row) for row in _from_bytes(arrays["ledger"])]),
                 rounds=_from_bytes(arrays["rounds"]),
-                partitions={row["node"]: row["is"] for row in _from_bytes(arrays["partitions"])},
                 seconds=float(arrays["seconds"][0]),
             )
         except (KeyError, ValueError, TypeError) as error:

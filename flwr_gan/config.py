@@ -71,6 +71,8 @@ class RunConfig:
     name: str
     seed: int
     codec: str
+    codec_up: str | None
+    codec_down: str | None
     memory: bool
     feedback: bool
     also_codecs: tuple[str, ...]
@@ -109,8 +111,9 @@ class RunConfig:
         _require(
             len(set(codecs)) == len(codecs), "also_codecs", self.also_codecs, "each codec once"
         )
-        for spec in codecs:
-            get_codec(spec)
+        for spec in (*codecs, self.codec_up, self.codec_down):
+            if spec is not None:
+                get_codec(spec)
         check_logger(self.logger)
         updates = self.method_iterations
         allowed = "1 or more, or null"
@@ -300,6 +303,10 @@ def _count_or_null(node: DictConfig, key: str) -> int | None:
     return value
 
 
+def _word_or_null(node: DictConfig, key: str) -> str | None:
+    return None if node.get(key) is None else _scalar(node, key, str)
+
+
 def _words(node: DictConfig, key: str) -> tuple[str, ...]:
     value = node.get(key, ListConfig([]))
     if not isinstance(value, ListConfig) or not all(isinstance(item, str) for item in value):
@@ -341,6 +348,8 @@ def _validate(node: DictConfig) -> RunConfig:
             name=_scalar(node, "name", str),
             seed=_scalar(node, "seed", int),
             codec=_scalar(node, "codec", str),
+            codec_up=_word_or_null(node, "codec_up"),
+            codec_down=_word_or_null(node, "codec_down"),
             memory=_scalar(node, "memory", bool),
             feedback=_scalar(node, "feedback", bool),
             also_codecs=_words(node, "also_codecs"),

@@ -93,9 +93,8 @@ class Run:
         self.rounds = checkpoint.rounds
         if self.config.privacy is not None:
             self.spending = self._earlier_spending()
-        self.strategy.exchange.partitions = checkpoint.partitions
-        self.strategy.exchange.known.load_state_arrays(checkpoint.memory)
-        split_ledger(checkpoint.ledger, self.strategy.exchange)
+        self.strategy.exchange.load_state_arrays(checkpoint.memory)
+        split_ledger(checkpoint.ledger, self.strategy)
         self.earlier_s = checkpoint.seconds
         if checkpoint.strategy:
             self.strategy.inner.load_state_arrays(checkpoint.strategy)  # type: ignore[attr-defined]
@@ -138,7 +137,7 @@ class Run:
         row |= self.scorer.score(server_round, weights, self.rounds)
         row["wall_s"] = seconds + time.perf_counter() - begun
         self.rounds.append(row)
-        told = [spending_row(server_round, r.partition, r.metrics) for r in self.strategy.latest]
+        told = [spending_row(server_round, int(r.label), r.metrics) for r in self.strategy.latest]
         self.spending += [spent for spent in told if spent is not None]
         last = server_round == self.num_rounds
         if last:
@@ -225,7 +224,7 @@ class Run:
         if student:
             save(folder / "student.fgan", student)  # it never travels, so it is coded without loss
         for upload in self.strategy.latest:
-            path = folder / f"client-{upload.partition:05d}.fgan"
+            path = folder / f"client-{int(upload.label):05d}.fgan"
             arrays = upload.arrays()
             if describe_payload(upload.payload).base_need == "none":
                 save(path, upload.payload, Template.of(arrays))
@@ -238,10 +237,9 @@ class Run:
         checkpoint = Checkpoint(
             parameters=weights,
             strategy=state,
-            ledger=joined_ledger(self.strategy.exchange),
+            ledger=joined_ledger(self.strategy),
             rounds=self.rounds,
-            partitions=self.strategy.exchange.partitions,
-            memory=self.strategy.exchange.known.state_arrays(),
+            memory=self.strategy.exchange.state_arrays(),
             seconds=self.seconds,
         )
         rounds = pd.DataFrame(self.rounds).to_csv(index=False)

@@ -17,7 +17,7 @@ from flwr_gan.app.server import RoundServer
 from flwr_gan.app.together import run_together as run_together
 from flwr_gan.config import RunConfig, load_config
 from flwr_gan.errors import ConfigError, OutputError, PartitionError
-from flwr_gan.flower.strategy import CompressedStrategy
+from flwr_gan.flower import CompressedStrategy, TakesCodedReplies
 from flwr_gan.overrides import given, split_overrides
 from flwr_gan.run import Run
 from flwr_gan.wiring import Federation, build_strategy, federation_from, load_federation, num_rounds
@@ -44,6 +44,8 @@ def build_run(federation: Federation) -> Run:
         strategy = CompressedStrategy(
             inner,
             codec=config.codec,
+            codec_up=config.codec_up,
+            codec_down=config.codec_down,
             seed=config.seed,
             also_codecs=config.also_codecs,
             memory=config.memory,
@@ -184,9 +186,9 @@ def _check_adaptive(federation: Federation, strategy: Strategy) -> None:
             )
     if config.regeneration is not None and getattr(strategy, "proximal_mu", None):
         raise ConfigError("strategy.proximal_mu beside regeneration: thresholds have no anchor")
-    if getattr(strategy, "accepts_unchanged", False) and (config.feedback or config.privacy):
-        key = "feedback" if config.feedback else "privacy"
-        raise ConfigError(f"{key} does not go with {name}, whose clients may be silent: drop it")
+    silent = isinstance(strategy, TakesCodedReplies) and strategy.reply_rules().may_be_empty
+    if silent and config.privacy:
+        raise ConfigError(f"privacy does not go with {name}, whose clients may be silent: drop it")
     if federation.drift is not None:  # fails here where the clients' data do not allow it
         for client in range(len(federation.split)):
             federation.samples_in(0, federation.samples_of(client), client)

@@ -1,12 +1,12 @@
 """Twins of a run: the same training with other lossless codecs on the wire.
 
 What a lossless codec gives does not change what is trained, so one training stands for many runs:
-each message was coded with each codec when it was sent (`Exchange.also_ledgers`), and each twin
+each message was coded with each codec when it was sent (`CodecComparison`), and each twin
 gets the files of a run of its own, in ``output_dir/also/<codec>``. All bytes in them are measured.
 Seconds of training are those of the run that trained; it is named in the summary.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy, deepcopy
 from dataclasses import replace
 from logging import getLogger
@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from flwr_gan.config import RunConfig
-from flwr_gan.flower.exchange import Exchange
-from flwr_gan.flower.strategy import CodedFitRes, CompressedStrategy
+from flwr_gan.flower import CodecComparison, CodedFitRes, CompressedStrategy
 from flwr_gan.summary import measured
 from flwr_gan.wire import decode_payload, encode_payload
 from flwr_gan.wire.ledger import Ledger
@@ -46,25 +45,26 @@ def write_twins(run: "Run", weights: list[NDArray[Any]]) -> None:
         log.info("%s: %s bytes up, %s down; %s", twin.config.codec, up, down, twin.folder)
 
 
-def joined_ledger(exchange: Exchange) -> Ledger:
+def joined_ledger(strategy: CompressedStrategy) -> Ledger:
     """Return the rows of a run and its twins as one ledger; their codecs tell them apart."""
-    ledgers = [exchange.ledger, *exchange.also_ledgers.values()]
+    ledgers = [strategy.ledger, *strategy.comparison.ledgers.values()]
     return Ledger([row for ledger in ledgers for row in ledger.rows])
 
 
-def split_ledger(joined: Ledger, exchange: Exchange) -> None:
-    """Give the rows of ``joined_ledger`` back to the ledgers of an exchange."""
-    exchange.ledger = _rows_of(joined, exchange.codec)
-    for codec in exchange.also_ledgers:
-        exchange.also_ledgers[codec] = _rows_of(joined, codec)
+def split_ledger(joined: Ledger, strategy: CompressedStrategy) -> None:
+    """Give the rows of ``joined_ledger`` back to the ledgers of a strategy."""
+    others = strategy.comparison.ledgers
+    strategy.exchange.books.ledger = _rows_of(joined, lambda codec: codec not in others)
+    for other, ledger in others.items():
+        ledger.rows[:] = _rows_of(joined, other.__eq__).rows
 
 
-def _rows_of(joined: Ledger, codec: str) -> Ledger:
-    return Ledger([row for row in joined.rows if row.codec.split(" > ")[0] == codec])
+def _rows_of(joined: Ledger, wanted: Callable[[str], bool]) -> Ledger:
+    return Ledger([row for row in joined.rows if wanted(row.codec.split(" > ")[0])])
 
 
 def _twins(run: "Run") -> Iterator["Run"]:
-    for codec, ledger in run.strategy.exchange.also_ledgers.items():
+    for codec, ledger in run.strategy.comparison.ledgers.items():
         config = _config(run.config, codec)
         twin = replace(
             run,
@@ -98,12 +98,14 @@ def _strategy(strategy: CompressedStrategy, codec: str, ledger: Ledger) -> Compr
     """Return the strategy with the books of another codec; payloads that it keeps are recoded."""
     twin = copy(strategy)
     twin.exchange = copy(strategy.exchange)
-    twin.exchange.codec, twin.exchange.ledger = codec, ledger
-    twin.exchange.also_ledgers = {}
+    twin.exchange.settings = replace(strategy.exchange.settings, codec=codec)
+    twin.exchange.books = copy(strategy.exchange.books)
+    twin.exchange.books.ledger = ledger
+    twin.comparison = CodecComparison([], beside=twin.exchange.settings)
     twin.latest = [_recoded(upload, codec) for upload in strategy.latest]
     payloads: list[bytes] | None = getattr(strategy.inner, "payloads", None)
     if payloads is not None:
-        template = strategy.inner.reply_template()  # type: ignore[attr-defined]
+        template = strategy.inner.reply_rules().template  # type: ignore[attr-defined]
         twin.inner = copy(strategy.inner)
         twin.inner.payloads = [  # type: ignore[attr-defined]
             encode_payload(decode_payload(payload, template=template), codec=codec)
@@ -114,7 +116,5 @@ def _strategy(strategy: CompressedStrategy, codec: str, ledger: Ledger) -> Compr
 
 def _recoded(upload: CodedFitRes, codec: str) -> CodedFitRes:
     """Return an upload as it would have travelled with another codec and no base."""
-    twin = copy(upload)
     payload = encode_payload(upload.arrays(), codec=codec)
-    twin.coded = replace(upload.coded, payload=payload, base=None)
-    return twin
+    return upload.recoded(replace(upload.coded, payload=payload, base=None))

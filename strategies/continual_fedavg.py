@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.continual.upload import UploadRule
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower import CodedFitRes
+from flwr_gan.flower import CodedFitRes, ReplyRules
 from flwr_gan.wire import decode_payload, encode_payload
 from strategies.masked_fedavg import MaskedFedAvg, masked_mean
 from strategies.order import with_order
@@ -59,8 +59,6 @@ class ContinualFedAvg(MaskedFedAvg):
         When a setting is out of range.
     """
 
-    accepts_unchanged = True
-
     def __init__(
         self,
         *,
@@ -85,6 +83,10 @@ class ContinualFedAvg(MaskedFedAvg):
         self._broadcast: Parameters | None = None
         self._payloads: dict[int, bytes] = {}
         self._classes: dict[int, tuple[int, ...]] = {}
+
+    def reply_rules(self) -> ReplyRules:
+        """Return that a client may have nothing to say."""
+        return ReplyRules(may_be_empty=True, finite=True)
 
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
@@ -178,8 +180,9 @@ class ContinualFedAvg(MaskedFedAvg):
             raise TypeError("ContinualFedAvg keeps uploads: wrap it in CompressedStrategy")
         arrays = dict(zip(self._names, upload.arrays().values(), strict=True))
         # Coded anew, because an upload leans on a broadcast that will be forgotten.
-        self._payloads[upload.partition] = encode_payload(arrays)
+        client = int(upload.label)
+        self._payloads[client] = encode_payload(arrays)
         words = str(upload.metrics.get("classes", "")).split(",")
         labels = (int(word) for word in words if word.isascii() and word.isdecimal())
         known = tuple(label for label in labels if label < self._num_classes)
-        self._classes[upload.partition] = known
+        self._classes[client] = known

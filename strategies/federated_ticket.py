@@ -20,6 +20,7 @@ from flwr.server.strategy import FedAvg
 from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
+from flwr_gan.flower import CodedReplies
 from flwr_gan.lottery import LotteryPruner
 from strategies.order import with_order
 
@@ -28,7 +29,7 @@ log = getLogger(__name__)
 REWINDS = ("init", "early", "none")
 
 
-class FederatedTicket(FedAvg):
+class FederatedTicket(CodedReplies, FedAvg):
     """Federated averaging under one shared mask, which the server shrinks level by level.
 
     A level is `rounds_per_level` rounds of averaging. Between two levels the server prunes the

@@ -11,14 +11,14 @@ from flwr.server.strategy import FedAvg
 from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower import CodedFitRes
+from flwr_gan.flower import CodedFitRes, CodedReplies, ReplyRules
 from flwr_gan.wire import Template, decode_payload
 from strategies.order import with_order
 
 Generate = Callable[[Mapping[str, NDArray[Any]], NDArray[np.int64], int], NDArray[np.float32]]
 
 
-class GeneratorPool(FedAvg):
+class GeneratorPool(CodedReplies, FedAvg):
     """Keep the clients' generators as coded payloads and draw samples from them on the fly.
 
     Nothing but a short order goes down; what comes up is a ticket and the number of samples that
@@ -55,9 +55,9 @@ class GeneratorPool(FedAvg):
     def __repr__(self) -> str:
         return f"GeneratorPool({len(self.payloads)} generators)"
 
-    def reply_template(self) -> Template:
+    def reply_rules(self) -> ReplyRules:
         """Return what an upload must hold: the generator's arrays, then the class counts."""
-        return self._upload
+        return ReplyRules(template=self._upload, finite=True)
 
     def initialize_parameters(self, client_manager: ClientManager) -> Parameters:
         """Return no parameters: each client starts from its own initial weights."""

@@ -10,11 +10,12 @@ from flwr.server.strategy import FedAvg
 from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
+from flwr_gan.flower import CodedReplies
 
 Weights = list[NDArray[np.float32]]
 
 
-class MaskedFedAvg(FedAvg):
+class MaskedFedAvg(CodedReplies, FedAvg):
     """FedAvg for clients that prune by themselves, so that their masks differ.
 
     A weight that is exactly zero is one that the client does not keep. The average of a weight is

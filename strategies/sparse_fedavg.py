@@ -1,6 +1,6 @@
 """Federated averaging of the weights that survive, for clients that share the mask."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,15 +11,16 @@ from flwr.server.strategy import FedAvg
 from numpy.typing import NDArray
 
 from flwr_gan.codecs.arrays import Array
+from flwr_gan.flower import CodedFitRes, CodedReplies
+from flwr_gan.flower.protocol import TakeReply
 from flwr_gan.flower.records import scattered_parameters
 from flwr_gan.flower.reply import CodedReply
-from flwr_gan.flower.strategy import CodedFitRes
 from flwr_gan.wire import Base
 
 Results = list[tuple[ClientProxy, FitRes]]
 
 
-class SparseFedAvg(FedAvg):
+class SparseFedAvg(CodedReplies, FedAvg):
     """FedAvg that averages the surviving values alone where every reply has the broadcast's mask.
 
     The same numbers as FedAvg, bit for bit: what is pruned everywhere is zero in the average too,
@@ -35,7 +36,7 @@ class SparseFedAvg(FedAvg):
         """Return the name and Flower's settings."""
         return f"Sparse{super().__repr__()}"
 
-    def watch_replies(self, num_examples: int) -> Callable[[CodedReply, Array | None, int], None]:
+    def begin_replies(self, num_examples: int) -> TakeReply:
         """Begin an average over so many samples; return what takes each reply in turn."""
         self._running = _RunningMean(num_examples)
         return self._running.add

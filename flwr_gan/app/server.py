@@ -8,14 +8,14 @@ from typing import Any
 from flwr.common import Code, FitIns, FitRes, Parameters, Scalar
 from flwr.server.client_manager import SimpleClientManager
 from flwr.server.client_proxy import ClientProxy
-from flwr.server.compat.grid_client_proxy import GridClientProxy
 from flwr.server.history import History
 from flwr.server.server import FitResultsAndFailures, Server
 
 from flwr_gan.app.turns import run_in_turns
 from flwr_gan.engine.inline_grid import InlineGrid
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower.strategy import CompressedStrategy
+from flwr_gan.flower import CompressedStrategy
+from flwr_gan.flower.flwr_private import GridClientProxy
 
 PATIENCE_S = 60.0
 

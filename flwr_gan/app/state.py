@@ -8,13 +8,14 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Context, Message
-from flwr.clientapp.typing import ClientAppCallable
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message
 from numpy.typing import NDArray
 
 from flwr_gan.atomic import replacing
 from flwr_gan.errors import OutputError
+from flwr_gan.flower.flwr_private import ClientAppCallable
 
+CONFIG = "config"  # in the place of a serialisation: bytes of a config record
 KEPT_ROUNDS = 2  # a run may be killed while some clients are one round ahead of the server
 
 
@@ -23,8 +24,8 @@ class StateMod:
 
     It is saved after each answered message, and loaded where a node starts with an empty one.
 
-    It goes before the other mods, so that what they remember is kept too. Only array records are
-    kept, and the round is the message's group id, as Flower's server sets it.
+    It goes before the other mods, so that what they remember is kept too. Array records are kept
+    and bytes in config records; the round is the message's group id, as Flower's server sets it.
 
     Parameters
     ----------
@@ -39,21 +40,25 @@ class StateMod:
         """Handle a message."""
         server_round = int(message.metadata.group_id or 0)
         folder = self._folder_of(context)
-        if not context.state.array_records:
+        if not context.state:
             load_state(folder, context, before=server_round)
         reply = call_next(message, context)
-        if reply.has_content() and context.state.array_records:
+        if reply.has_content() and context.state:
             save_state(folder, context, server_round)
         return reply
 
 
 def save_state(folder: Path, context: Context, server_round: int) -> None:
-    """Write the array records of a state as those of a round; the oldest files make room."""
+    """Write the records of a state as those of a round; the oldest files make room."""
     arrays: dict[str, NDArray[Any]] = {}
     for record, array_record in context.state.array_records.items():
         for key, array in array_record.items():
             name = f"{record}|{array.stype}|{key}"
             arrays[name] = np.frombuffer(array.data, dtype=np.uint8)
+    for record, config_record in context.state.config_records.items():
+        for key, value in config_record.items():
+            if isinstance(value, bytes):
+                arrays[f"{record}|{CONFIG}|{key}"] = np.frombuffer(value, dtype=np.uint8)
     write_arrays(_path(folder, server_round), arrays)
     for old in sorted(_rounds(folder))[:-KEPT_ROUNDS]:
         _path(folder, old).unlink(missing_ok=True)
@@ -73,6 +78,11 @@ def load_state(folder: Path, context: Context, *, before: int) -> None:
     records: dict[str, dict[str, Array]] = {}
     for name, data in read_arrays(_path(folder, max(rounds))).items():
         record, stype, key = name.split("|", 2)
+        if stype == CONFIG:
+            config = context.state.config_records.get(record, ConfigRecord())
+            config[key] = data.tobytes()
+            context.state.config_records[record] = config
+            continue
         array = Array(dtype="", shape=(), stype=stype, data=data.tobytes())
         records.setdefault(record, {})[key] = array
     for record, array_dict in records.items():

@@ -1,16 +1,26 @@
-"""Flower's side: the client, the mod, the strategy wrappers and the in-process grid."""
+"""The wire for any Flower app: the client's mod, the server's grid, and two strategy wrappers."""
 
+from flwr_gan.flower.comparison import CodecComparison
+from flwr_gan.flower.compressed_grid import CompressedGrid
 from flwr_gan.flower.message_strategy import CompressedMessageStrategy
-from flwr_gan.flower.mods import compression_mod
+from flwr_gan.flower.mods import CompressionMod, compression_mod
+from flwr_gan.flower.protocol import CodedReplies, Listener, ReplyRules, TakesCodedReplies
 from flwr_gan.flower.pruned import KeepPruned, KeepPrunedMessages, keep_pruned_mod
 from flwr_gan.flower.strategy import CodedFitRes, CompressedStrategy
 
 __all__ = [
+    "CodecComparison",
     "CodedFitRes",
+    "CodedReplies",
+    "CompressedGrid",
     "CompressedMessageStrategy",
     "CompressedStrategy",
+    "CompressionMod",
     "KeepPruned",
     "KeepPrunedMessages",
+    "Listener",
+    "ReplyRules",
+    "TakesCodedReplies",
     "compression_mod",
     "keep_pruned_mod",
 ]

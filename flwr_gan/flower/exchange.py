@@ -1,378 +1,387 @@
-"""The server's half of the wire, whatever strategy API is in use: encode, decode, count."""
+"""The messages of one server: who was sent what, who answered, and what it weighed."""
 
-import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from flwr.app import RecordDict
+from flwr.app import Message, RecordDict
 
-from flwr_gan.codecs import get_codec
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.flower.memory import Remembered, ServerMemory, name_of
-from flwr_gan.flower.notes import ReplyNote, put_note, reply_order, take_note
-from flwr_gan.flower.records import Arrays, copy_content, payload_record
-from flwr_gan.flower.reply import CodedReply
-from flwr_gan.flower.reply_encoding import base_for, encode_reply
-from flwr_gan.flower.transport import message_bytes
-from flwr_gan.wire import (
-    Base,
-    PayloadInfo,
-    Template,
-    decode_payload,
-    describe_payload,
-    encode_payload,
-    encode_with_feedback,
+from flwr_gan.errors import PayloadError
+from flwr_gan.flower.bookkeeping import Books, count, least
+from flwr_gan.flower.broadcasts import Broadcast, Broadcaster
+from flwr_gan.flower.mods import base_for
+from flwr_gan.flower.notes import (
+    Label,
+    Order,
+    ReplyNote,
+    keep_word,
+    put_note,
+    take_note,
 )
-from flwr_gan.wire.ledger import Direction, Kind, Ledger, MessageRow
+from flwr_gan.flower.protocol import Carried, Listener, ReplyRules
+from flwr_gan.flower.records import (
+    PAYLOAD_STYPE,
+    Arrays,
+    copy_content,
+    is_payload,
+    payload_of,
+    payload_record,
+    write_record,
+)
+from flwr_gan.flower.reply import CodedReply
+from flwr_gan.flower.settings import WireSettings
+from flwr_gan.wire import PayloadInfo, Template, describe_payload
+from flwr_gan.wire.ledger import Kind, Ledger, MessageRow
 
-INIT_MAX_BYTES = 1 << 30  # bound on initial parameters, the only arrays that no template announces
-
-
-@dataclass(frozen=True)
-class Broadcast:
-    """One payload for many clients, and what they hold once they have decoded it."""
-
-    name: bytes
-    payload: bytes
-    base: Arrays
-    template: Template
-    encode_s: float
-    others: Mapping[str, tuple[bytes, float]]
-
-    @cached_property
-    def known_base(self) -> Base:
-        """The base, taken apart once for all replies that lean on it."""
-        return Base(self.base)
-
-    @cached_property
-    def info(self) -> PayloadInfo:
-        """What the payload's header says."""
-        return describe_payload(self.payload)
-
-    @cached_property
-    def counts(self) -> tuple[int, int]:
-        """The number of parameters and of those that are not zero."""
-        return _counts(self.base)
+LEAST_REPLY_BYTES = 64 << 20
+INITIAL_MAX_BYTES = 4 << 30  # bound on arrays that a client is asked for before it was sent any
+NO_NOTE = "the reply did not pass the wire"
+MODS = "list compression_mod first in the client's mods, before arrays_size_mod, LocalDpMod, others"
+_KINDS: dict[str, Kind] = {"train": "train", "evaluate": "evaluate"}
 
 
 @dataclass
-class Entry:
-    """A message in the ledger, and its twins in the ledgers of the codecs that are compared."""
+class Dispatch:
+    """A message on its way to a node, and the broadcasts in it."""
 
     node: int
     row: MessageRow
-    twins: dict[str, MessageRow]
-    content: RecordDict | None = None
-
-    def set_client(self, partition: int) -> None:
-        """Name the client, once it is known."""
-        for row in (self.row, *self.twins.values()):
-            row.client = partition
-
-    def set_kind(self, kind: Kind) -> None:
-        """Say what the message was for, once it is known."""
-        for row in (self.row, *self.twins.values()):
-            row.kind = kind
+    broadcasts: dict[str, Broadcast]
+    message: Message | None = None
 
 
 @dataclass
-class Exchange:
-    """The messages of one server: who was sent what, who answered, and what it weighed.
+class Received:
+    """A reply whose payloads are not decoded yet.
 
     Parameters
     ----------
-    codec : str
-        Codec spec of both directions.
-    ledger : Ledger
-        Takes a row for each message.
-    also_codecs : sequence of str
-        Lossless codecs that every message is coded with as well, for comparison. What they give
-        is measured, entered into `also_ledgers`, and thrown away.
-    memory : bool
-        Payloads may lean on what their receiver is known to hold. Without, every broadcast stands
-        alone, and replies lean on nothing but the broadcast that they answer.
-    feedback : bool
-        What a lossy codec loses is added to what its sender sends next.
-
-    Raises
-    ------
-    CodecError
-        When a codec is unknown or not installed, or when a lossy one is to be compared.
+    message : Message
+        As it came.
+    row : MessageRow
+        Its row in the ledger.
+    content : RecordDict
+        Its records without the note; those of arrays still coded.
+    dispatch : Dispatch or None
+        What it answers.
+    replies : dict
+        Of each coded record the payload, with what its receiver expects and holds.
     """
 
-    codec: str
-    ledger: Ledger = field(default_factory=Ledger)
-    also_codecs: Sequence[str] = ()
-    memory: bool = True
-    feedback: bool = False
-    partitions: dict[int, int] = field(default_factory=dict)
-    round: int = 0
-    kind: Kind = "init"
-
-    def __post_init__(self) -> None:
-        get_codec(self.codec)  # a bad spec fails here, before anything is sent
-        for spec in self.also_codecs:
-            if not (get_codec(spec).lossless and get_codec(self.codec).lossless):
-                raise CodecError(
-                    f"also_codecs={spec} beside codec={self.codec}: only lossless codecs can be "
-                    "compared on one training; run the lossy one by itself"
-                )
-        self.also_ledgers = {spec: Ledger() for spec in self.also_codecs}
-        self.known = ServerMemory()
-        self._broadcasts: dict[tuple[int, bytes | None], tuple[object, Broadcast]] = {}
-        self._answered: set[int] = set()
-        self._sent: dict[int, tuple[Entry, dict[str, Broadcast]]] = {}
-
-    def begin(self, server_round: int, kind: Kind) -> None:
-        """Start an exchange of messages; what the last one remembered is dropped."""
-        for node in set(self._sent) - self._answered:
-            self.known.forget(self.holder(node))
-        self._answered.clear()
-        self.round, self.kind = server_round, kind
-        self._broadcasts.clear()
-        self._sent.clear()
-
-    def holder(self, node: int) -> str:
-        """Return the name under which the memory knows a node."""
-        partition = self.partitions.get(node, -1)
-        return f"node {node}" if partition < 0 else f"partition {partition}"
-
-    def strangers(self, nodes: Iterable[int]) -> list[int]:
-        """Return the nodes that may hold something, if only it were known who they are."""
-        return [n for n in nodes if self.known.held and self.partitions.get(n, -1) < 0]
+    message: Message
+    row: MessageRow
+    content: RecordDict
+    dispatch: Dispatch | None
+    replies: dict[str, CodedReply] = field(default_factory=dict)
 
     @property
-    def note(self) -> str:
-        """What the mod of a client is told: the codec of its reply, and whether to feed back."""
-        return reply_order(self.codec, feedback=self.feedback)
+    def label(self) -> Label:
+        """What its sender calls itself."""
+        return self.row.client
 
-    def broadcast(
-        self, source: object, read: Callable[[], Arrays], node: int, record: str
-    ) -> tuple[Broadcast, bool]:
-        """Encode what `read` returns for a node.
+    def base_of(self, record: str) -> Arrays | None:
+        """Return what the sender coded a record relative to."""
+        sent = {} if self.dispatch is None else self.dispatch.broadcasts
+        found = base_for(sent, record)
+        return None if found is None else sent[found].arrays
 
-        Done once for each distinct `source` object of an exchange and each distinct broadcast that
-        its receivers hold, so once where they all hold the same.
 
-        Returns the broadcast and whether it was encoded by this call.
-        """
-        held = self.known.base_of(self.holder(node), record) if self.memory else None
-        key = (id(source), held)
-        if key not in self._broadcasts:
-            # The source is kept alive beside its broadcast, so that its id stays its own.
-            self._broadcasts[key] = (source, self._encode(read(), held))
-            return self._broadcasts[key][1], True
-        return self._broadcasts[key][1], False
+class Exchange:
+    """The server's half of the wire, whatever grid carries it: encode, decode, count.
 
-    def _encode(self, arrays: Arrays, held: bytes | None) -> Broadcast:
-        earlier = None if held is None else self.known.broadcasts[held]
-        if earlier is not None and Template.of(earlier.arrays).hash != Template.of(arrays).hash:
-            earlier = None
-        base = None if earlier is None else earlier.arrays
-        encode = partial(encode_payload, base=base, self_contained=base is None)
-        residual: Arrays = {}
-        if self.feedback:
-            before = None if earlier is None else earlier.residual
-            feed = partial(encode_with_feedback, arrays, before, codec=self.codec, base=base)
-            (payload, residual), seconds = _timed(partial(feed, self_contained=base is None))
-        else:
-            payload, seconds = _timed(partial(encode, arrays, codec=self.codec))
-        template = Template.of(arrays)
-        decoded = decode_payload(
-            payload, template=template, base=base, max_bytes=template.nbytes, writable=False
-        )
-        others = {spec: _timed(partial(encode, arrays, codec=spec)) for spec in self.also_codecs}
-        name = name_of(decoded)
-        if self.memory:
-            self.known.remember(name, Remembered(decoded, residual))
-        return Broadcast(name, payload, decoded, template, seconds, others)
+    Parameters
+    ----------
+    settings : WireSettings
+        Settings of the wire.
+    ledger : Ledger, optional
+        Takes a row for each message; a new one by default.
+    listeners : sequence of Listener
+        Hear of each message.
+    """
 
-    def sent(
-        self, node: int, broadcasts: Mapping[str, tuple[Broadcast, bool]], content: RecordDict
+    def __init__(
+        self,
+        settings: WireSettings,
+        *,
+        ledger: Ledger | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
-        """Enter a message from the server into the ledger.
+        self.settings = settings
+        self.books = Books(settings, Ledger() if ledger is None else ledger)
+        self.listeners = list(listeners)
+        self.broadcaster = Broadcaster(settings)
+        self.rules = ReplyRules()
+        self._expected: dict[str, Template] = {}
+        self._waiting: dict[int, list[Dispatch]] = {}
 
-        `broadcasts` gives, for each record of arrays in `content`, what it carries and whether it
-        was encoded for this message.
+    def begin(self, server_round: int | None, kind: Kind, *, new_call: bool) -> None:
+        """Begin an exchange of messages, unless it is the present one.
+
+        Messages of a round and a kind are one exchange. Where no round is told, as in round loops
+        written by hand, each call is one, and training begins a round.
         """
-        entry = self.carried("down", node, message_bytes(content))
-        for spec, row in {self.codec: entry.row, **entry.twins}.items():
-            row.encode_s = 0.0
-            own = row is entry.row
-            changed = RecordDict() if own else copy_content(content)
-            for name, (broadcast, encoded_now) in broadcasts.items():
-                info, seconds = broadcast.info, broadcast.encode_s
-                if not own:
-                    payload, seconds = broadcast.others[spec]
-                    info = describe_payload(payload)
-                    changed.array_records[name] = payload_record(payload)
-                _count(row, info, *broadcast.counts)
-                row.encode_s += seconds if encoded_now else 0.0
-            if not own:
-                take_note(changed)
-                put_note(changed, reply_order(spec, feedback=self.feedback))
-                row.message_bytes = message_bytes(changed)
-        held = {name: broadcast for name, (broadcast, _) in broadcasts.items()}
-        self._sent[node] = (entry, held)
+        if server_round is None:
+            if not new_call:
+                return
+            server_round = self.books.round + (kind == "train")
+        elif (server_round, kind) == (self.books.round, self.books.kind):
+            return
+        self.books.settle()
+        self.books.round, self.books.kind = server_round, kind
+        self.broadcaster.begin()
 
-    def answered(
-        self, node: int, note: object, weight: int, *, content: RecordDict | None = None
-    ) -> Entry:
-        """Enter a reply into the ledger and learn from its note.
+    def encode(self, message: Message, *, new_call: bool = True) -> tuple[Message, Dispatch]:
+        """Return a message with payloads for its arrays, and what is known of it.
 
-        Parameters
-        ----------
-        node : int
-            The sender.
-        note : object
-            What its mod says.
-        weight : int
-            Bytes of the reply in transport.
-        content : RecordDict, optional
-            What it carries, needed where other codecs are compared.
-
-        Raises
-        ------
-        PayloadError
-            When the note is malformed or missing.
+        The message that was given is left as it is. ``new_call`` is True for the first of the
+        messages that are sent together.
         """
-        entry = self.carried("up", node, weight)
-        entry.content = content
-        if note is None:
-            raise PayloadError("the reply carries no note: list compression_mod in the mods")
-        learnt = ReplyNote.from_bytes(note)
-        self.learn(node, learnt.partition)
-        entry.set_client(learnt.partition)
-        entry.row.encode_s = learnt.encode_s
-        self._answered.add(node)
-        if node in self._sent:
-            down, broadcasts = self._sent[node]
-            down.row.decode_s = learnt.decode_s
-            for record, broadcast in broadcasts.items():
-                self.known.confirm(self.holder(node), record, broadcast.name)
-        return entry
+        kind = _KINDS.get(message.metadata.message_type.split(".")[0], "init")
+        self.begin(_round_of(message), kind, new_call=new_call)
+        node, content = message.metadata.dst_node_id, copy_content(message.content)
+        if self._waiting.get(node):  # nobody knows whether it has decoded what it was sent
+            self.broadcaster.memory.forget(node)
+        found: dict[str, tuple[Broadcast, bool]] = {}
+        for name, record in message.content.array_records.items():
+            if is_payload(record):
+                continue
+            found[name] = self.broadcaster.broadcast(record, node, name, training=kind == "train")
+            content.array_records[name] = payload_record(found[name][0].payload)
+        put_note(content, self._order(found))
+        row = self.books.row("down", node, self.settings.down, content)
+        row.encode_s = 0.0
+        for broadcast, encoded_now in found.values():
+            count(row, broadcast.info, broadcast.counts)
+            row.encode_s += broadcast.encode_s if encoded_now else 0.0
+            row.arrived_share = least(row.arrived_share, broadcast.arrived_share)
+        dispatch = Dispatch(node, row, {name: broadcast for name, (broadcast, _) in found.items()})
+        self._waiting.setdefault(node, []).append(dispatch)
+        self._tell_sent(dispatch, content, any(now for _, now in found.values()))
+        self.books.warn_of_loss(row)
+        coded: Message = Message(metadata=message.metadata, content=content)  # type: ignore[call-overload]
+        dispatch.message = coded
+        return coded, dispatch
 
-    def learn(self, node: int, partition: int) -> None:
-        """Remember the partition of a node, and name it in the row of what it was sent."""
-        self.partitions[node] = partition
-        if node in self._sent:
-            self._sent[node][0].set_client(partition)
-
-    def unanswered(self) -> list[int]:
-        """Return the nodes of this exchange whose partition is still unknown."""
-        return [node for node, (entry, _) in self._sent.items() if entry.row.client < 0]
-
-    def reply(
-        self, node: int, payload: bytes, expected: Template | None = None, *, record: str = ""
-    ) -> CodedReply:
-        """Return a reply's payload with what it must hold and what it may lean on.
-
-        Parameters
-        ----------
-        node : int
-            The sender.
-        payload : bytes
-            Its coded blob.
-        expected : Template or None
-            What the reply must hold; None expects what the broadcast held.
-        record : str
-            Name of the record of arrays, where a message carries several.
-        """
-        held = self._held(node, record)
-        base = held.known_base if held is not None and held.base else None
-        if expected is not None:
-            return CodedReply(payload, expected, base, expected.nbytes)
-        if held is None:
-            return CodedReply(payload, None, base, INIT_MAX_BYTES)
-        return CodedReply(payload, held.template, base, held.template.nbytes).with_float_types()
-
-    def check(self, entry: Entry, reply: CodedReply, *, record: str = "") -> Array | None:
-        """Decode a reply once, fill in its row, and refuse what must not be aggregated.
-
-        Returns its survivors where they are all that it holds, see ``CodedReply.survivors``.
-
-        Raises
-        ------
-        PayloadError
-            When the payload is corrupt, of another shape, or holds a value that is not finite.
-        """
-        row = entry.row
-        try:
-            (*counts, survivors), seconds = _timed(reply.check)
-        except PayloadError:
-            row.payload_bytes += len(reply.payload)  # these bytes travelled; nothing else counts
-            raise
-        row.decode_s = seconds if math.isnan(row.decode_s) else row.decode_s + seconds
-        _count(row, reply.info, *counts)
-        if entry.twins:
-            self._compare(entry, reply.arrays(), record)
-        return survivors
-
-    def carried(
-        self, direction: Direction, node: int, weight: int, *, kind: Kind | None = None
-    ) -> Entry:
-        """Enter a message into the ledger with its bytes in transport, and return its entry."""
-        row = MessageRow(
-            round=self.round,
-            client=self.partitions.get(node, -1),
-            direction=direction,
-            kind=self.kind if kind is None else kind,
-            codec=self.codec,
-            message_bytes=weight,
+    def _order(self, found: Mapping[str, tuple[Broadcast, bool]]) -> Order:
+        settings = self.settings
+        template = self._expected.get(next(iter(found), ""))
+        known = {broadcast.template.hash for broadcast, _ in found.values()}
+        told = template is not None and template.hash not in known
+        return Order(
+            codec=settings.up,
+            feedback=settings.feedback,
+            keep=keep_word(settings.down, memory=settings.memory),
+            include=settings.include,
+            exclude=settings.exclude,
+            template=template.hash if told and template is not None else b"",
+            opaque={name: broadcast.source.opaque for name, (broadcast, _) in found.items()},
         )
-        twins = {
-            spec: ledger.add(replace(row, codec=spec)) for spec, ledger in self.also_ledgers.items()
+
+    def receive(self, reply: Message) -> Received:
+        """Enter a reply into the ledger, learn from its note, and read its payloads' headers.
+
+        Raises
+        ------
+        PayloadError
+            When it is an error, has not passed the wire, or a header is damaged.
+        """
+        node = reply.metadata.src_node_id
+        dispatch = self._dispatch_of(reply)
+        if not reply.has_content():
+            raise PayloadError(self._explained(node, str(reply.error.reason)))
+        content = copy_content(reply.content)
+        row = self.books.row("up", node, self.settings.up, reply.content)
+        received = Received(reply, row, content, dispatch)
+        note_record = take_note(content)
+        if note_record is None:
+            raise PayloadError(f"{NO_NOTE}: {MODS}")
+        note = ReplyNote.from_record(note_record)
+        self._learn(node, note, row, dispatch)
+        for name, record in content.array_records.items():
+            if not is_payload(record):
+                raise PayloadError(f"record {name} of {NO_NOTE}: {MODS}")
+            payload = payload_of(record)
+            row.payload_bytes += len(payload)  # these bytes travelled, whatever is in them
+            received.replies[name] = self._reply(payload, name, dispatch, note)
+        return received
+
+    def _learn(
+        self, node: int, note: ReplyNote, row: MessageRow, dispatch: Dispatch | None
+    ) -> None:
+        self.books.labels[node] = row.client = note.label
+        row.encode_s, row.arrived_share = note.encode_s, note.arrived_share
+        if dispatch is not None:
+            dispatch.row.client, dispatch.row.decode_s = note.label, note.decode_s
+            for record, broadcast in dispatch.broadcasts.items():
+                self.broadcaster.memory.confirm(node, record, broadcast.name)
+        self.books.warn_of_loss(row)
+
+    def _reply(
+        self, payload: bytes, name: str, dispatch: Dispatch | None, note: ReplyNote
+    ) -> CodedReply:
+        """Return a payload with what it must hold and what it may be relative to."""
+        sent = {} if dispatch is None else dispatch.broadcasts
+        found = base_for(sent, name)
+        held = None if found is None else sent[found]
+        own: Arrays = {}
+        if held is not None and not self.settings.selection.takes_all:
+            own = self.settings.selection.left_out(held.source.arrays)
+        limit = self.settings.max_reply_bytes
+        if limit is None:
+            limit = max(LEAST_REPLY_BYTES, 4 * (held.counts[2] if held else 0))
+            limit = INITIAL_MAX_BYTES if self.books.kind == "init" else limit
+        info = describe_payload(payload)
+        coded = CodedReply(
+            payload,
+            self._template_of(info, name, held),
+            held.base if held is not None and held.arrays else None,
+            limit,
+            opaque=note.opaque.get(name, {}),
+            own=own,
+            order=held.source.arrays if held is not None and own else {},
+            finite=self.rules.finite,
+        )
+        coded.__dict__["info"] = info  # not to be read again
+        if info.template is not None:
+            self._expected[name] = info.template
+        return coded
+
+    def _template_of(self, info: PayloadInfo, name: str, held: Broadcast | None) -> Template | None:
+        """Return the template of a reply's arrays, or raise ``PayloadError``."""
+        known = [t for t in (held.template if held else None, self._expected.get(name)) if t]
+        template = info.template
+        if template is None and info.template_hash is not None:
+            template = next((t for t in known if t.hash == info.template_hash), None)
+            if template is None:
+                raise PayloadError("the reply names a template that this server does not know")
+        elif template is None and held is not None:
+            template = held.template
+        wanted = self.rules.template
+        if self.books.kind != "train" or template is None:
+            return template
+        if not template.names and self.rules.may_be_empty:
+            return template
+        if wanted is None and self.rules.finite and held is not None and held.arrays:
+            wanted = held.template
+        if wanted is not None and not _alike(template, wanted):
+            raise PayloadError(
+                "the reply has arrays of other names, shapes or dtypes than expected"
+            )
+        return template
+
+    def check(self, received: Received, *, decode: bool) -> dict[str, Arrays | Array | None]:
+        """Decode each payload of a reply once, fill in its row and accept it.
+
+        Parameters
+        ----------
+        received : Received
+            The reply.
+        decode : bool
+            Return the arrays of each record; otherwise its survivors where they are all that it
+            holds, see ``CodedReply.survivors``.
+
+        Raises
+        ------
+        PayloadError
+            When a payload is corrupt or too large.
+        """
+        row = received.row
+        found: dict[str, Arrays | Array | None] = {}
+        row.payload_bytes = 0
+        seconds = 0.0
+        for name, reply in received.replies.items():
+            started = time.perf_counter()
+            try:
+                if decode:
+                    arrays = reply.arrays(writable=False)
+                    counts, found[name] = reply.count(arrays), arrays
+                else:
+                    counts, found[name] = reply.check()
+            except PayloadError:
+                row.payload_bytes += len(reply.payload)
+                raise
+            seconds += time.perf_counter() - started
+            count(row, reply.info, counts)
+        if received.replies:
+            row.decode_s = seconds
+        if self.books.kind == "train" and self.rules.may_be_empty and not row.parameters:
+            row.kind = "unchanged"
+        self._tell_received(received)
+        self.books.accepted()
+        return found
+
+    def plain_content(self, received: Received, arrays: Mapping[str, Any]) -> RecordDict:
+        """Return a reply's content with plain arrays."""
+        content = received.content
+        for name, found in arrays.items():
+            opaque = received.replies[name].opaque
+            content.array_records[name] = write_record(found, opaque, name=name)
+        return content
+
+    def forget(self, dispatch: Dispatch) -> None:
+        """Note that no reply to a message will come: nobody knows what its node holds."""
+        waiting = self._waiting.get(dispatch.node, [])
+        if dispatch in waiting:
+            waiting.remove(dispatch)
+            self.broadcaster.memory.forget(dispatch.node)
+
+    def _dispatch_of(self, reply: Message) -> Dispatch | None:
+        """Return what a reply answers, and wait for it no longer."""
+        node, answered = reply.metadata.src_node_id, reply.metadata.reply_to_message_id
+        waiting = self._waiting.get(node, [])
+        for dispatch in waiting:
+            sent = dispatch.message
+            if len(waiting) == 1 or (sent is not None and sent.metadata.message_id == answered):
+                waiting.remove(dispatch)
+                if not reply.has_content():
+                    self.broadcaster.memory.forget(node)
+                return dispatch
+        return None
+
+    def _explained(self, node: int, reason: str) -> str:
+        """Return why a client failed, with a remedy where it could not read its payload."""
+        unreadable = PAYLOAD_STYPE in reason or "pickled" in reason
+        return f"{reason}; the client could not read a payload: {MODS}" if unreadable else reason
+
+    def _tell_sent(self, dispatch: Dispatch, content: RecordDict, encoded_now: bool) -> None:
+        parts = {n: (b.arrays, b.before) for n, b in dispatch.broadcasts.items()}
+        for listener in self.listeners:
+            listener.sent(Carried(dispatch.row, content, parts, encoded_now))
+
+    def _tell_received(self, received: Received) -> None:
+        if not self.listeners:
+            return
+        parts = {
+            name: (reply.travelled(), received.base_of(name))
+            for name, reply in received.replies.items()
         }
-        return Entry(node, self.ledger.add(row), twins)
+        for listener in self.listeners:
+            listener.received(Carried(received.row, received.message.content, parts))
 
-    def _held(self, node: int, record: str) -> Broadcast | None:
-        return base_for(self._sent[node][1], record) if node in self._sent else None
+    def state_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return what a checkpoint needs."""
+        return self.broadcaster.state_arrays()
 
-    def _compare(self, entry: Entry, arrays: Arrays, record: str) -> None:
-        """Code a reply's arrays with the other codecs and enter what that weighs."""
-        held = self._held(entry.node, record)
-        base = None if held is None else held.base
-        template = Template.of(arrays)
-        for spec, row in entry.twins.items():
-            encode = partial(encode_reply, arrays, codec=spec, base=base)
-            payload, row.encode_s = _timed(encode)
-            decode = partial(decode_payload, payload, template=template, base=base)
-            _, row.decode_s = _timed(decode)
-            _count(row, describe_payload(payload), *_counts(arrays))
-            changed = copy_content(entry.content or RecordDict())
-            for name in changed.array_records:
-                if name == record or not record:
-                    changed.array_records[name] = payload_record(payload)
-            row.message_bytes = message_bytes(changed)
+    def load_state_arrays(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Take over what ``state_arrays`` gave."""
+        self.broadcaster.load_state_arrays(state)
 
 
-Result = TypeVar("Result")
+def _round_of(message: Message) -> int | None:
+    """Return the round that a message says it is of, None if it does not."""
+    told = [config.get("server-round") for config in message.content.config_records.values()]
+    for word in (*told, message.metadata.group_id):
+        if str(word if word is not None else "").isdecimal():
+            return int(str(word))
+    return None
 
 
-def _timed(call: Callable[[], Result]) -> tuple[Result, float]:
-    started = time.perf_counter()
-    result = call()
-    return result, time.perf_counter() - started
-
-
-def _counts(arrays: Arrays) -> tuple[int, int]:
-    """Return the number of parameters and of those that are not zero."""
-    nonzero = sum(int(np.count_nonzero(array != 0)) for array in arrays.values())
-    return sum(array.size for array in arrays.values()), nonzero
-
-
-def _count(row: MessageRow, info: PayloadInfo, parameters: int, nonzero: int) -> None:
-    sizes = info.sizes
-    if row.codec.startswith("auto") and info.codec_label not in row.codec:
-        row.codec = f"{row.codec} > {info.codec_label}"  # what was chosen
-    row.parameters += parameters
-    row.nonzero += nonzero
-    row.dense_bytes += 4 * parameters
-    row.payload_bytes += sizes.header_bytes + sizes.mask_bytes + sizes.value_bytes
-    row.mask_bytes += sizes.mask_bytes
-    row.value_bytes += sizes.value_bytes
+def _alike(template: Template, wanted: Template) -> bool:
+    """Tell whether two templates are the same but for the width of their float types."""
+    if template.names != wanted.names:
+        return False
+    pairs = zip(template.specs, wanted.specs, strict=True)
+    return all(a.shape == b.shape and a.dtype.kind == b.dtype.kind for a, b in pairs)

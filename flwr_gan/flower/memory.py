@@ -1,8 +1,8 @@
-"""What a sender knows the receiver to hold: the memory behind masks and differences on the wire.
+"""What a sender knows its receiver to hold, so that payloads can be coded relative to it.
 
 The server remembers its last broadcasts and which of them each node has confirmed by answering; a
-client remembers the last broadcast that it decoded. A payload may lean on what is remembered on
-both sides. Whoever lost its memory says ``unknown_base`` and is sent the next payload in full.
+node remembers the last broadcast that it decoded. Whoever lost its memory answers ``unknown_base``
+and is sent the next payload in full.
 """
 
 import json
@@ -12,17 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from flwr.app import Context
+from flwr.app import ConfigRecord, Context
 from numpy.typing import NDArray
 
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.records import Arrays, payload_of, payload_record
+from flwr_gan.flower.records import Arrays
 from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
 from flwr_gan.wire.base_hash import base_hash
 
 KEPT_BROADCASTS = 4  # older ones are forgotten: who missed that many rounds is sent everything
 CLIENT_RECORD = "flwr_gan.wire"
 UNKNOWN_BASE = "unknown_base"
+STATE_CODEC = "zstd:1"  # of what a node keeps: quick, and short where weights are pruned
 
 # A training message and an evaluation message of the legacy API carry the same model.
 _LEGACY_MODEL = ("fitins.parameters", "evaluateins.parameters", "fitres.parameters")
@@ -40,26 +41,33 @@ def name_of(arrays: Arrays) -> bytes:
 
 @dataclass(frozen=True)
 class Remembered:
-    """A broadcast as the receivers decoded it, and what the codec lost of it."""
+    """A broadcast as its receivers decoded it.
+
+    Parameters
+    ----------
+    arrays : mapping
+        What they hold.
+    residual : mapping
+        What the codec lost of what was to be sent.
+    source : bytes
+        Name of what the strategy wanted to send.
+    """
 
     arrays: Arrays
     residual: Arrays
+    source: bytes
 
 
 @dataclass
 class ServerMemory:
-    """The last broadcasts, and who holds which.
-
-    A holder is named by its partition, which outlives its node's id, or by the id where a node
-    tells no partition.
-    """
+    """The last broadcasts, and which node holds which."""
 
     broadcasts: "OrderedDict[bytes, Remembered]" = field(default_factory=OrderedDict)
-    held: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    held: dict[tuple[int, str], bytes] = field(default_factory=dict)
 
-    def base_of(self, holder: str, record: str) -> bytes | None:
-        """Return the name of what a holder has, None when the server does not have it any more."""
-        name = self.held.get((holder, slot(record)))
+    def base_of(self, node: int, record: str) -> bytes | None:
+        """Return the name of what a node has, None when the server does not have it any more."""
+        name = self.held.get((node, slot(record)))
         if name is None or name not in self.broadcasts:
             return None
         self.broadcasts.move_to_end(name)
@@ -72,105 +80,164 @@ class ServerMemory:
         while len(self.broadcasts) > KEPT_BROADCASTS:
             self.broadcasts.popitem(last=False)
 
-    def confirm(self, holder: str, record: str, name: bytes) -> None:
-        """Note that a holder has decoded a broadcast."""
-        self.held[holder, slot(record)] = name
+    def confirm(self, node: int, record: str, name: bytes) -> None:
+        """Note that a node has decoded a broadcast."""
+        self.held[node, slot(record)] = name
 
-    def forget(self, holder: str) -> None:
-        """Note that nobody knows what a holder has."""
-        for key in [key for key in self.held if key[0] == holder]:
+    def forget(self, node: int) -> None:
+        """Note that nobody knows what a node has."""
+        for key in [key for key in self.held if key[0] == node]:
             del self.held[key]
 
     def state_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the memory as arrays, for a checkpoint."""
-        holders = [[who, record, name.hex()] for (who, record), name in self.held.items()]
+        holders = [[node, record, name.hex()] for (node, record), name in self.held.items()]
         state: dict[str, NDArray[Any]] = {
             "holders": np.frombuffer(json.dumps(holders).encode(), dtype=np.uint8)
         }
         for i, (name, broadcast) in enumerate(self.broadcasts.items()):
+            prefix = f"{i:02d}/{name.hex()}/{broadcast.source.hex()}"
             for part, arrays in (("arrays", broadcast.arrays), ("residual", broadcast.residual)):
-                payload = encode_payload(arrays, strict=True)
-                state[f"{i:02d}/{name.hex()}/{part}"] = np.frombuffer(payload, dtype=np.uint8)
+                state[f"{prefix}/{part}"] = _packed(arrays)
         return state
 
     def load_state_arrays(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what ``state_arrays`` gave."""
         holders = json.loads(state["holders"].tobytes())
-        self.held = {(who, record): bytes.fromhex(name) for who, record, name in holders}
+        self.held = {(int(node), record): bytes.fromhex(name) for node, record, name in holders}
         self.broadcasts = OrderedDict()
         for key in sorted(key for key in state if key.endswith("/arrays")):
             residual = key.removesuffix("arrays") + "residual"
-            name = bytes.fromhex(key.split("/")[1])
-            self.broadcasts[name] = Remembered(
-                decode_payload(state[key].tobytes()), decode_payload(state[residual].tobytes())
+            _, name, source, _ = key.split("/")
+            self.broadcasts[bytes.fromhex(name)] = Remembered(
+                unpacked(state[key]), unpacked(state[residual]), bytes.fromhex(source)
             )
+
+
+def packed_bytes(arrays: Arrays) -> bytes:
+    """Return arrays as bytes, bit for bit."""
+    return encode_payload(arrays, codec=STATE_CODEC, strict=True)
+
+
+def _packed(arrays: Arrays) -> NDArray[Any]:
+    return np.frombuffer(packed_bytes(arrays), dtype=np.uint8)
+
+
+def unpacked(data: NDArray[Any] | bytes) -> Arrays:
+    """Undo ``packed_bytes``; no bound, for what this side has written itself."""
+    payload = data if isinstance(data, bytes) else data.tobytes()
+    return decode_payload(payload, max_bytes=None, writable=False)
 
 
 @dataclass(frozen=True)
 class ClientMemory:
-    """The last broadcast and the last residual of a node, in its ``context.state``.
+    """The last broadcast, the last residual and the arrays left out, in ``context.state``.
+
+    They stand as bytes in one config record, where a client that loops over its array records does
+    not meet them.
 
     Parameters
     ----------
     context : Context
         The node's.
-    values : bool
-        Keep what the broadcast held; otherwise its template alone, which is all that a payload of
-        a codec without masks can lean on.
     """
 
     context: Context
-    values: bool = True
 
-    def decode(self, payload: bytes, record: str) -> Arrays:
-        """Decode a broadcast, which may lean on the last one, and remember it.
+    def decode(self, payload: bytes, record: str, *, keep: str, max_bytes: int) -> Arrays:
+        """Decode a broadcast, which may be coded relative to the last one, and remember it.
 
         The arrays are not to be written to.
+
+        Parameters
+        ----------
+        payload : bytes
+            As it arrived.
+        record : str
+            Name of the record of arrays that carried it.
+        keep : {"", "template", "values"}
+            What to remember: nothing, names and shapes, or the arrays.
+        max_bytes : int
+            Most bytes that the arrays may have together.
 
         Raises
         ------
         PayloadError
             When the payload cannot be decoded; the message has the word ``unknown_base`` when it
-            leans on something that this node does not hold.
+            is relative to something that this node does not hold.
         """
         info = describe_payload(payload)
         template, held = info.template, None
         if template is None or info.base_need != "none":
-            held = self._load("held", record)
+            held = self._arrays("held", record)
+        if template is None:
             template = self._template(record) if held is None else Template.of(held)
         if template is None or (held is None and info.base_need != "none"):
             raise PayloadError(f"{UNKNOWN_BASE}: this node holds no earlier broadcast")
-        arrays = decode_payload(info, template=template, base=held, writable=False)
-        if self.values:
-            self._save("held", record, arrays)
-        else:
-            state = self.context.state.array_records
-            state.pop(self._key("held", record), None)
-            own = Template.of(arrays).to_bytes()
-            state[self._key("template", record)] = payload_record(own)
+        arrays = decode_payload(
+            info, template=template, base=held, max_bytes=max_bytes, writable=False
+        )
+        if keep == "values":
+            whole = info.base_need == "none" and info.template is not None
+            self._put("held", record, payload if whole else packed_bytes(arrays))
+        elif keep == "template":
+            self._put("template", record, Template.of(arrays).to_bytes())
+            self._drop("held", record)
         return arrays
 
     def residual(self, record: str) -> Arrays | None:
         """Return what the last upload lost, None when there was none."""
-        return self._load("residual", record)
+        return self._arrays("residual", record)
 
     def save_residual(self, record: str, residual: Arrays) -> None:
         """Remember what an upload lost."""
-        self._save("residual", record, residual)
+        if residual:
+            self._put("residual", record, packed_bytes(residual))
+        else:
+            self._drop("residual", record)
+
+    def own(self, record: str) -> Arrays:
+        """Return this node's own arrays of those that do not travel; none before its first."""
+        return self._arrays("own", record) or {}
+
+    def save_own(self, record: str, arrays: Arrays) -> None:
+        """Remember this node's own arrays of those that do not travel."""
+        if arrays:
+            self._put("own", record, packed_bytes(arrays))
+
+    def order(self, record: str) -> list[str]:
+        """Return the names of all arrays of a record, in order, as the first broadcast had them."""
+        kept = self._get("order", record)
+        return [] if kept is None else json.loads(kept)
+
+    def save_order(self, record: str, names: list[str]) -> None:
+        """Remember the names of all arrays of a record, in order."""
+        self._put("order", record, json.dumps(names).encode())
 
     def _template(self, record: str) -> Template | None:
-        stored = self.context.state.array_records.get(self._key("template", record))
-        return None if stored is None else Template.from_bytes(payload_of(stored))
+        kept = self._get("template", record)
+        return None if kept is None else Template.from_bytes(kept)
 
-    def _load(self, what: str, record: str) -> Arrays | None:
-        stored = self.context.state.array_records.get(self._key(what, record))
-        return None if stored is None else decode_payload(payload_of(stored))
+    def _arrays(self, what: str, record: str) -> Arrays | None:
+        kept = self._get(what, record)
+        return None if kept is None else unpacked(kept)
 
-    def _save(self, what: str, record: str, arrays: Arrays) -> None:
-        # Coded, because a node's state may be kept or carried for each of many clients.
-        stored = payload_record(encode_payload(arrays, strict=True))
-        self.context.state.array_records[self._key(what, record)] = stored
+    def _get(self, what: str, record: str) -> bytes | None:
+        kept = self._record().get(_key(what, record))
+        return kept if isinstance(kept, bytes) else None
 
-    @staticmethod
-    def _key(what: str, record: str) -> str:
-        return f"{CLIENT_RECORD}.{what}.{slot(record)}"
+    def _record(self) -> ConfigRecord:
+        return self.context.state.config_records.get(CLIENT_RECORD, ConfigRecord())
+
+    def _put(self, what: str, record: str, data: bytes) -> None:
+        records = self.context.state.config_records
+        if CLIENT_RECORD not in records:
+            records[CLIENT_RECORD] = ConfigRecord()
+        records[CLIENT_RECORD][_key(what, record)] = data
+
+    def _drop(self, what: str, record: str) -> None:
+        self._record().pop(_key(what, record), None)
+
+
+def _key(what: str, record: str) -> str:
+    return f"{what}/{slot(record)}"

@@ -1,98 +1,169 @@
 """The client's half of the wire: a mod that decodes what comes in and codes what goes out."""
 
 import time
+from collections.abc import Mapping
+from typing import TypeVar
 
-from flwr.app import Context, Message, RecordDict
-from flwr.app.error import Error
-from flwr.clientapp.typing import ClientAppCallable
-from flwr.common import Code, GetPropertiesRes, Status
-from flwr.common.constant import ErrorCode
-from flwr.compat.common.recorddict_compat import getpropertiesres_to_recorddict
+import numpy as np
+from flwr.app import Context, Error, Message, RecordDict
 
 from flwr_gan.codecs import get_codec
-from flwr_gan.errors import PayloadError
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.flower.flwr_private import ClientAppCallable, ErrorCode
 from flwr_gan.flower.memory import ClientMemory
-from flwr_gan.flower.notes import QUERY, ReplyNote, put_note, read_order, take_note
+from flwr_gan.flower.notes import Label, Order, ReplyNote, label_of, put_note, take_note
 from flwr_gan.flower.records import (
     Arrays,
-    arrays_to_record,
+    Opaque,
     copy_content,
+    is_payload,
     payload_of,
     payload_record,
-    view_arrays,
+    read_record,
+    write_record,
 )
-from flwr_gan.flower.reply_encoding import (
-    base_for,
-    encode_reply,
-    encode_reply_with_feedback,
-)
+from flwr_gan.flower.selection import Selection, completed
+from flwr_gan.wire import Template, encode_to_send
+
+CLIENT_MAX_BYTES = 4 << 30
+Held = TypeVar("Held")
 
 
-def compression_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-    """Decode the arrays of a message for the client, and encode those of its reply.
+class CompressionMod:
+    """Decode the arrays of a message for the client, and code those of its reply.
 
-    The server names the codec in the message, so the mod has no settings; a message from a server
-    without the wrapper passes through untouched. The arrays that came in serve as the base that a
-    reply may refer to: both sides hold them; they are remembered in ``context.state``, so that the
-    next broadcast may refer to them too. A broadcast that refers to something else is answered
+    The server names the codec in the message, so the mod needs no settings; a message from a server
+    without the wire passes through untouched. Replies are coded relative to the arrays that came
+    in, which both sides hold; these are remembered in ``context.state``, so that the next broadcast
+    may be coded relative to them too. A broadcast that is relative to something else is answered
     with the error ``unknown_base``, and the server sends the next one in full. Works with the
     legacy API and the message API::
 
         app = ClientApp(client_fn, mods=[compression_mod])
 
+    Mods that look at arrays (differential privacy, clipping, SecAgg+) go behind it in the list.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Most bytes that the arrays of a message may have together, 4 GiB by default.
+
     Raises
     ------
-    PayloadError
-        When the server's note is malformed; a payload that cannot be decoded becomes an error
-        reply.
+    CodecError
+        When `max_bytes` is not a whole number of at least 1.
     """
-    content = copy_content(message.content)
-    note = take_note(content)
-    if note is None:
-        return call_next(message, context)
-    codec, feedback = read_order(note)
-    partition = int(str(context.node_config.get("partition-id", -1)))
-    if codec == QUERY:
-        return Message(_introduction(content, partition), reply_to=message)
 
-    memory = ClientMemory(context, values=not get_codec(codec).general)
-    started = time.perf_counter()
-    held: dict[str, Arrays] = {}
-    for name, record in content.array_records.items():
+    def __init__(self, *, max_bytes: int = CLIENT_MAX_BYTES) -> None:
+        if not isinstance(max_bytes, int) or max_bytes < 1:
+            raise CodecError(f"max_bytes={max_bytes!r}: give a whole number of bytes, at least 1")
+        self.max_bytes = max_bytes
+
+    def __call__(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        """Handle a message.
+
+        What cannot be decoded becomes an error reply.
+        """
+        content = copy_content(message.content)
+        note = take_note(content)
+        if note is None:
+            return call_next(message, context)
+        label = label_of(context.node_config.get("partition-id"))
+        memory = ClientMemory(context)
+        started = time.perf_counter()
+        held: dict[str, Arrays] = {}
         try:
-            held[name] = memory.decode(payload_of(record), name)
-        except PayloadError as error:
+            order = Order.from_record(note)
+            for name, record in content.array_records.items():
+                if is_payload(record):
+                    held[name] = memory.decode(
+                        payload_of(record), name, keep=order.keep, max_bytes=self.max_bytes
+                    )
+                    whole = _with_own(held[name], memory, name, order)
+                    content.array_records[name] = write_record(
+                        whole, order.opaque.get(name), name=name
+                    )
+        except (PayloadError, CodecError) as error:
             refusal = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error))
             return Message(refusal, reply_to=message)
-        content.array_records[name] = arrays_to_record(held[name])
-    decode_s = time.perf_counter() - started
-    message.content = content
+        decode_s = time.perf_counter() - started
+        message.content = content
 
-    reply = call_next(message, context)
-    if not reply.has_content():
+        reply = call_next(message, context)
+        if reply.has_content():
+            reply.content = _coded(reply.content, memory, order, held, label, decode_s)
         return reply
+
+
+compression_mod = CompressionMod()
+"""The mod with its default bound."""
+
+
+def base_for(held: Mapping[str, Held], record: str) -> str | None:
+    """Return which record a reply's record is coded relative to.
+
+    Its namesake, or the only record there was; None where there is neither.
+    """
+    if record in held:
+        return record
+    return next(iter(held)) if len(held) == 1 else None
+
+
+def _with_own(arrays: Arrays, memory: ClientMemory, record: str, order: Order) -> Arrays:
+    """Return a broadcast with this node's own arrays for those that do not travel."""
+    chosen = Selection(order.include, order.exclude)
+    if chosen.takes_all:
+        return arrays
+    own, names = memory.own(record), memory.order(record)
+    if not names:
+        memory.save_order(record, list(arrays))
+    travelled = {n: a for n, a in arrays.items() if chosen.takes(n) or n not in own}
+    return completed(travelled, own, dict.fromkeys(names or arrays))
+
+
+def _coded(
+    content: RecordDict,
+    memory: ClientMemory,
+    order: Order,
+    held: Mapping[str, Arrays],
+    label: Label,
+    decode_s: float,
+) -> RecordDict:
+    """Return a reply's content with payloads for its arrays, and a note."""
     started = time.perf_counter()
-    answer = copy_content(reply.content)
+    answer = copy_content(content)
+    chosen = Selection(order.include, order.exclude)
+    opaque: dict[str, Opaque] = {}
+    shares: list[float] = []
+    feedback = order.feedback and get_codec(order.codec).contractive
     for name, record in answer.array_records.items():
-        arrays, base = view_arrays(record), base_for(held, name)
-        if feedback:
-            before = memory.residual(name)
-            payload, residual = encode_reply_with_feedback(arrays, before, codec=codec, base=base)
-            memory.save_residual(name, residual)
-        else:
-            payload = encode_reply(arrays, codec=codec, base=base)
-        answer.array_records[name] = payload_record(payload)
-    encode_s = time.perf_counter() - started
-    put_note(answer, ReplyNote(partition, encode_s, decode_s).to_bytes())
-    reply.content = answer
-    return reply
-
-
-def _introduction(query: RecordDict, partition: int) -> RecordDict:
-    """Return the answer to a query for the partition, in the API in which it was asked."""
-    if "getpropertiesins.config" in query.config_records:
-        status = Status(Code.OK, "")
-        return getpropertiesres_to_recorddict(GetPropertiesRes(status, {"partition-id": partition}))
-    answer = RecordDict()
-    put_note(answer, ReplyNote(partition).to_bytes())
+        found = read_record(record)
+        base_name = base_for(held, name)
+        base = None if base_name is None else held[base_name]
+        if base_name is not None and not chosen.takes_all:
+            memory.save_own(base_name, chosen.left_out(found.arrays))
+        arrays = chosen.of(found.arrays)
+        template = Template.of(arrays).hash
+        expected = {order.template} if base is None else {order.template, Template.of(base).hash}
+        sent = encode_to_send(
+            arrays,
+            codec=order.codec,
+            base=base,
+            residual=memory.residual(name) if feedback else None,
+            self_contained=template not in expected,
+        )
+        if feedback and arrays:  # who has nothing to say still has what the last reply lost
+            memory.save_residual(name, sent.residual)
+        answer.array_records[name] = payload_record(sent.payload)
+        opaque[name] = {key: found.opaque[key] for key in arrays if key in found.opaque}
+        shares.append(sent.arrived_share)
+    known = [share for share in shares if not np.isnan(share)]
+    note = ReplyNote(
+        label=label,
+        encode_s=time.perf_counter() - started,
+        decode_s=decode_s,
+        arrived_share=min(known) if known else float("nan"),
+        opaque=opaque,
+    )
+    put_note(answer, note)
     return answer

@@ -1,114 +1,193 @@
-"""What the strategy wrapper and the client mod say to each other beside the payload.
+"""What the grid and the client's mod say to each other beside the payloads.
 
-With the message API a note is a config record of its own. The legacy API drops records that it
-does not know, so there the note is one key of the config (down) or metrics (up) dictionary. Either
-way it is taken out before the client or the inner strategy sees the message, and its length does
-not depend on measured times, so that equal runs weigh the same.
+A note is one config record of a message, taken out before the client or the strategy sees the
+message. Its length does not depend on measured times, so that equal runs weigh the same.
 """
 
+import json
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flwr.app import ConfigRecord, RecordDict
 
+from flwr_gan.codecs import get_codec
 from flwr_gan.errors import PayloadError
+from flwr_gan.flower.records import Opaque
 
 NOTE = "flwr_gan.wire"
-QUERY = "?"  # asks a node for its partition; answered by the mod, never seen by the client
+Label = int | str
+"""What a node calls itself, its ``partition-id``: any word. A label and no identity."""
 
-_LEGACY_RECORDS = (
-    "fitins.config",
-    "evaluateins.config",
-    "getparametersins.config",
-    "getpropertiesins.config",
-    "fitres.metrics",
-    "evaluateres.metrics",
-)
-_LEGACY_REPLIES_WITHOUT_METRICS = ("getparametersres.parameters",)
-_REPLY = struct.Struct("<iff")
+UNKNOWN: Label = -1
+_MEASURED = struct.Struct("<fff")
 
 
-@dataclass(frozen=True)
-class ReplyNote:
-    """What the mod tells the server: its partition (-1 if it has none) and seconds spent coding."""
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the grid tells the mod.
 
-    partition: int
-    encode_s: float = math.nan
-    decode_s: float = math.nan
+    Parameters
+    ----------
+    codec : str
+        Codec spec of the reply.
+    feedback : bool
+        What a lossy codec loses of a reply is added to the next one.
+    keep : {"", "template", "values"}
+        What of the broadcast the node is to remember, for the next one may be coded relative to it.
+    include, exclude : tuple of str
+        Patterns of array names, see ``Selection``.
+    template : bytes
+        Hash of the template that the server expects of a reply, if it is not the broadcast's.
+    opaque : mapping
+        Opaque entries of each record.
+    """
 
-    def to_bytes(self) -> bytes:
-        """Return the note in twelve bytes."""
-        return _REPLY.pack(self.partition, self.encode_s, self.decode_s)
+    codec: str
+    feedback: bool = True
+    keep: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    template: bytes = b""
+    opaque: dict[str, Opaque] = field(default_factory=dict)
+
+    def to_record(self) -> ConfigRecord:
+        """Return the order as a config record: its codec, and of the rest what is not usual."""
+        words = {
+            "feedback": "" if self.feedback else "no",
+            "keep": self.keep,
+            "include": "\n".join(self.include),
+            "exclude": "\n".join(self.exclude),
+            "template": self.template.hex(),
+            "opaque": _opaque_text(self.opaque),
+        }
+        return ConfigRecord({"codec": self.codec, **{k: word for k, word in words.items() if word}})
 
     @classmethod
-    def from_bytes(cls, data: object) -> "ReplyNote":
-        """Read a note.
+    def from_record(cls, record: ConfigRecord) -> "Order":
+        """Read an order, or raise ``PayloadError``."""
+        words = {key: str(value) for key, value in record.items()}
+        if not words.get("codec"):
+            raise PayloadError("the message carries a malformed note: it names no codec")
+        try:
+            template = bytes.fromhex(words.get("template", ""))
+        except ValueError as error:
+            raise PayloadError(f"the message carries a malformed note: {error}") from error
+        return cls(
+            codec=words["codec"],
+            feedback=words.get("feedback") != "no",
+            keep=words.get("keep", ""),
+            include=tuple(words.get("include", "").split("\n")) if "include" in words else (),
+            exclude=tuple(words.get("exclude", "").split("\n")) if "exclude" in words else (),
+            template=template,
+            opaque=_opaque_of(words.get("opaque", "")),
+        )
 
-        Raises
-        ------
-        PayloadError
-            When `data` is no note.
-        """
-        if not isinstance(data, bytes) or len(data) != _REPLY.size:
-            raise PayloadError("the reply carries a malformed note")
-        return cls(*_REPLY.unpack(data))
 
+@dataclass(frozen=True, kw_only=True)
+class ReplyNote:
+    """What the mod tells the grid.
 
-def reply_order(codec: str, *, feedback: bool) -> str:
-    """Return the note that orders a reply: its codec, and whether losses are fed back."""
-    return f"{codec} feedback" if feedback else codec
-
-
-def read_order(note: object) -> tuple[str, bool]:
-    """Return codec and feedback of a note that orders a reply.
-
-    Raises
-    ------
-    PayloadError
-        When `note` is no such note.
+    Parameters
+    ----------
+    label : int or str
+        The node's ``partition-id``, -1 if it has none.
+    encode_s, decode_s : float
+        Seconds spent coding.
+    arrived_share : float
+        Share of a lossy change that the payload holds.
+    opaque : mapping
+        Opaque entries of each record.
     """
-    if not isinstance(note, str):
-        raise PayloadError("the message carries a malformed note")
-    codec, _, rest = note.partition(" ")
-    return codec, rest == "feedback"
+
+    label: Label = UNKNOWN
+    encode_s: float = math.nan
+    decode_s: float = math.nan
+    arrived_share: float = math.nan
+    opaque: dict[str, Opaque] = field(default_factory=dict)
+
+    def to_record(self) -> ConfigRecord:
+        """Return the note as a config record."""
+        measured = _MEASURED.pack(self.encode_s, self.decode_s, self.arrived_share)
+        record = ConfigRecord({"": measured + json.dumps(self.label).encode()})
+        if self.opaque:
+            record["opaque"] = _opaque_text(self.opaque)
+        return record
+
+    @classmethod
+    def from_record(cls, record: ConfigRecord) -> "ReplyNote":
+        """Read a note, or raise ``PayloadError``."""
+        data = record.get("")
+        if not isinstance(data, bytes) or len(data) <= _MEASURED.size:
+            raise PayloadError("the reply carries a malformed note")
+        try:
+            label = json.loads(data[_MEASURED.size :])
+        except ValueError as error:
+            raise PayloadError("the reply carries a malformed note") from error
+        if isinstance(label, bool) or not isinstance(label, int | str):
+            raise PayloadError("the reply carries a malformed note")
+        encode_s, decode_s, share = _MEASURED.unpack(data[: _MEASURED.size])
+        return cls(
+            label=label,
+            encode_s=encode_s,
+            decode_s=decode_s,
+            arrived_share=share,
+            opaque=_opaque_of(str(record.get("opaque", ""))),
+        )
 
 
-def partition_in(note: object) -> int:
-    """Return the partition that a reply's note names, -1 when it names none."""
-    try:
-        return ReplyNote.from_bytes(note).partition
-    except PayloadError:
-        return -1
+def keep_word(codec: str, *, memory: bool) -> str:
+    """Return what of a broadcast nodes are to remember, so that the next can be relative to it.
+
+    Codecs that know no masks and lose nothing have no use for more than names and shapes.
+    """
+    if not memory:
+        return ""
+    found = get_codec(codec)
+    return "template" if found.general and found.lossless else "values"
 
 
-def _holder(content: RecordDict) -> ConfigRecord | None:
-    for name in _LEGACY_RECORDS:
-        if name in content.config_records:
-            return content.config_records[name]
-    return None
+def label_of(value: object) -> Label:
+    """Return the label that a node's config gives it: a whole number stays one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return UNKNOWN if value is None or value == "" else str(value)
 
 
-def take_note(content: RecordDict) -> object | None:
+def take_note(content: RecordDict) -> ConfigRecord | None:
     """Remove the note from a message's content and return it, None when there is none."""
-    if NOTE in content.config_records:
-        return content.config_records.pop(NOTE)[NOTE]
-    holder = _holder(content)
-    return None if holder is None else holder.pop(NOTE, None)
+    return content.config_records.pop(NOTE, None)
 
 
-def peek_note(content: RecordDict) -> object | None:
-    """Return the note of a message's content and leave it there."""
-    if NOTE in content.config_records:
-        return content.config_records[NOTE].get(NOTE)
-    holder = _holder(content)
-    return None if holder is None else holder.get(NOTE)
+def peek_label(content: RecordDict) -> Label:
+    """Return the label that a reply's note gives, -1 where there is none to be read."""
+    record = content.config_records.get(NOTE)
+    try:
+        return UNKNOWN if record is None else ReplyNote.from_record(record).label
+    except PayloadError:
+        return UNKNOWN
 
 
-def put_note(content: RecordDict, note: str | bytes) -> None:
-    """Add a note to a message's content, where the API in use has room for it."""
-    holder = _holder(content)
-    if holder is not None:
-        holder[NOTE] = note
-    elif not any(name in content.array_records for name in _LEGACY_REPLIES_WITHOUT_METRICS):
-        content.config_records[NOTE] = ConfigRecord({NOTE: note})
+def put_note(content: RecordDict, note: Order | ReplyNote) -> None:
+    """Add a note to a message's content."""
+    content.config_records[NOTE] = note.to_record()
+
+
+def _opaque_text(opaque: dict[str, Opaque]) -> str:
+    found = {name: dict(entries) for name, entries in opaque.items() if entries}
+    return json.dumps(found, separators=(",", ":")) if found else ""
+
+
+def _opaque_of(text: str) -> dict[str, Opaque]:
+    """Read ``_opaque_text``, or raise ``PayloadError``."""
+    try:
+        found = json.loads(text or "{}")
+        return {
+            name: {
+                key: (str(dtype), tuple(int(n) for n in shape), str(stype))
+                for key, (dtype, shape, stype) in entries.items()
+            }
+            for name, entries in found.items()
+        }
+    except (ValueError, TypeError, AttributeError) as error:
+        raise PayloadError("the message carries a malformed note of opaque entries") from error

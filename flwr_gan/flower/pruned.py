@@ -11,9 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord
-from flwr.app.error import Error
-from flwr.clientapp.typing import ClientAppCallable
+from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord
 from flwr.common import (
     EvaluateIns,
     EvaluateRes,
@@ -24,7 +22,6 @@ from flwr.common import (
     ndarrays_to_parameters,
     parameters_to_ndarrays,
 )
-from flwr.common.constant import ErrorCode
 from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import Strategy
@@ -32,7 +29,8 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 from numpy.typing import NDArray
 
-from flwr_gan.flower.records import PAYLOAD_STYPE, arrays_to_record, record_to_arrays
+from flwr_gan.flower.flwr_private import ClientAppCallable, ErrorCode
+from flwr_gan.flower.records import arrays_to_record, is_payload, record_to_arrays
 
 Failures = list[tuple[ClientProxy, Any] | BaseException]
 
@@ -58,7 +56,7 @@ def keep_pruned_mod(message: Message, context: Context, call_next: ClientAppCall
     came = {
         name: {key: pruned_places(a) for key, a in record_to_arrays(record).items()}
         for name, record in message.content.array_records.items()
-        if not _is_coded(record)
+        if not is_payload(record)
     }
     if len(came) < len(message.content.array_records):
         reason = "keep_pruned_mod got a payload: list compression_mod before it in the mods"
@@ -74,10 +72,6 @@ def keep_pruned_mod(message: Message, context: Context, call_next: ClientAppCall
             kept = [put_zeros(a, m) for a, m in zip(arrays.values(), masks, strict=True)]
             reply.content[name] = arrays_to_record(dict(zip(arrays, kept, strict=True)))
     return reply
-
-
-def _is_coded(record: ArrayRecord) -> bool:
-    return any(array.stype == PAYLOAD_STYPE for array in record.values())
 
 
 class KeepPruned(Strategy):

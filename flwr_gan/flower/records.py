@@ -1,14 +1,20 @@
-"""Between Flower's records and named numpy arrays."""
+"""Between Flower's records and named numpy arrays.
+
+What a record holds is a numpy array in Flower's own serialisation, or *opaque*: bytes of any other
+kind, such as a booster's JSON in the legacy API. Opaque bytes travel as an array of uint8, and what
+Flower says of them (dtype, shape, serialisation) travels beside it in the note.
+"""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, RecordDict
-from flwr.common import Parameters, bytes_to_ndarray, ndarray_to_bytes
+from flwr.common import Parameters, ndarray_to_bytes
 
 from flwr_gan.codecs.arrays import ArraySpec
 from flwr_gan.errors import PayloadError
@@ -16,14 +22,80 @@ from flwr_gan.flower.transport import message_bytes as message_bytes
 from flwr_gan.wire import Base
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
+Opaque = Mapping[str, tuple[str, tuple[int, ...], str]]
+"""Of each opaque entry: dtype, shape and serialisation as Flower has them."""
 
 PAYLOAD_STYPE = "flwr_gan.payload"
-_NPY_MAGIC = b"\x93NUMPY\x01\x00"
-EMPTY_KEY = "_empty"  # Flower's key of the placeholder in a record without arrays
+NUMPY_STYPE = "numpy.ndarray"
+EMPTY_KEY = "_empty"  # Flower's key of the placeholder in a legacy record without arrays
+_LEGACY_RECORDS = (
+    "fitins.parameters",
+    "evaluateins.parameters",
+    "fitres.parameters",
+    "getparametersres.parameters",
+)
+_NPY_MAGIC = b"\x93NUMPY"
+_CODABLE_KINDS = "biufcV"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a record of arrays holds.
+
+    Parameters
+    ----------
+    arrays : mapping of str to numpy.ndarray
+        All entries, in order; opaque ones as uint8. Not to be written to: views of the record.
+    opaque : mapping
+        Which entries are opaque, and what Flower says of them.
+    """
+
+    arrays: dict[str, np.ndarray[Any, Any]]
+    opaque: dict[str, tuple[str, tuple[int, ...], str]] = field(default_factory=dict)
+
+
+def read_record(record: ArrayRecord) -> Content:
+    """Return what a plain record holds, without a copy where that is possible."""
+    content = Content({})
+    for key, array in record.items():
+        if key == EMPTY_KEY and not array.data:
+            continue
+        found = _codable_view(array)
+        if found is None:
+            content.opaque[key] = (array.dtype, tuple(array.shape), array.stype)
+            found = np.frombuffer(array.data, np.uint8)
+        content.arrays[key] = found
+    return content
+
+
+def write_record(arrays: Arrays, opaque: Opaque | None = None, *, name: str = "") -> ArrayRecord:
+    """Return the plain record of named arrays.
+
+    Parameters
+    ----------
+    arrays : mapping of str to numpy.ndarray
+        The arrays; opaque ones as uint8.
+    opaque : mapping, optional
+        Which entries are opaque.
+    name : str
+        Name of the record; in the legacy API an empty one has Flower's placeholder.
+    """
+    opaque = opaque or {}
+    entries = {}
+    for key, array in arrays.items():
+        if key in opaque:
+            dtype, shape, stype = opaque[key]
+            data = array.tobytes()
+            entries[key] = Array(dtype=dtype, shape=tuple(shape), stype=stype, data=data)
+        else:
+            entries[key] = _array(array)
+    if not entries and name in _LEGACY_RECORDS:
+        entries[EMPTY_KEY] = Array(dtype="", shape=(), stype=NUMPY_STYPE, data=b"")
+    return ArrayRecord(entries)
 
 
 def record_to_arrays(record: ArrayRecord) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the arrays of a plain record, in order.
+    """Return the arrays of a plain record, in order, to be written to.
 
     Raises
     ------
@@ -33,39 +105,58 @@ def record_to_arrays(record: ArrayRecord) -> dict[str, np.ndarray[Any, Any]]:
     return {key: array.numpy() for key, array in record.items() if key != EMPTY_KEY}
 
 
-def view_arrays(record: ArrayRecord) -> dict[str, np.ndarray[Any, Any]]:
-    """Return what ``record_to_arrays`` does, not to be written to: views of the record's bytes."""
-    return {key: _view(array) for key, array in record.items() if key != EMPTY_KEY}
-
-
-def _view(array: Array) -> np.ndarray[Any, Any]:
-    """Return an array as a view of its bytes, as a copy where it must be."""
-    data = array.data
-    if array.stype != "numpy.ndarray" or not data.startswith(_NPY_MAGIC):
-        return array.numpy()
-    start = len(_NPY_MAGIC) + 2 + int.from_bytes(data[8:10], "little")
-    shape, fortran_order, dtype = _read_npy_header(data[:start])
-    size = math.prod(shape) * dtype.itemsize
-    if fortran_order or dtype.hasobject or not size or len(data) != start + size:
-        return array.numpy()
-    return np.frombuffer(data, dtype, offset=start).reshape(shape)
-
-
 def arrays_to_record(arrays: Arrays) -> ArrayRecord:
     """Return the plain record of named arrays; no array gives Flower's placeholder."""
-    if not arrays:
-        return ArrayRecord({EMPTY_KEY: Array(dtype="", shape=(), stype="numpy.ndarray", data=b"")})
-    return ArrayRecord({key: _array(np.ascontiguousarray(a)) for key, a in arrays.items()})
+    return write_record(arrays, name=_LEGACY_RECORDS[0])
+
+
+def _codable_view(array: Array) -> np.ndarray[Any, Any] | None:
+    """Return an array as a view of its bytes, as a copy where it must be, None if it is opaque."""
+    data = array.data
+    if array.stype != NUMPY_STYPE or not data.startswith(_NPY_MAGIC):
+        return None
+    try:
+        if data[len(_NPY_MAGIC)] != 1:
+            return _codable(array.numpy())
+        start = len(_NPY_MAGIC) + 4 + int.from_bytes(data[8:10], "little")
+        shape, fortran_order, dtype = _read_npy_header(data[:start])
+        size = math.prod(shape) * dtype.itemsize
+        if fortran_order or dtype.hasobject or not size or len(data) != start + size:
+            return _codable(array.numpy())
+    except (ValueError, EOFError, OSError, SyntaxError):
+        return None
+    return _codable(np.frombuffer(data, dtype, offset=start).reshape(shape))
+
+
+def _codable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    dtype = array.dtype
+    if dtype.kind not in _CODABLE_KINDS or dtype.names is not None or dtype.subdtype is not None:
+        return None
+    if dtype.itemsize > 16 or (dtype.kind == "f" and dtype.itemsize > 8):
+        return None
+    if dtype.kind == "V" and dtype.itemsize != 2:
+        return None  # two bytes of no type are a bfloat16, as numpy reads it
+    return array
 
 
 def _array(array: np.ndarray[Any, Any]) -> Array:
-    dtype, shape = str(array.dtype), tuple(array.shape)
-    return Array(dtype=dtype, shape=shape, stype="numpy.ndarray", data=npy_bytes(array))
+    dtype = "bfloat16" if array.dtype.kind == "V" else str(array.dtype)
+    shape = tuple(array.shape)
+    return Array(dtype=dtype, shape=shape, stype=NUMPY_STYPE, data=npy_bytes(array))
 
 
 def payload_record(payload: bytes) -> ArrayRecord:
-    """Return the record that carries one payload as an opaque array."""
-    return ArrayRecord({"0": Array(dtype="", shape=(), stype=PAYLOAD_STYPE, data=payload)})
+    """Return the record that carries one payload as an opaque array.
+
+    Its shape says how long the payload is, so that Flower's ``arrays_size_mod`` counts it.
+    """
+    shape = (len(payload),)
+    return ArrayRecord({"0": Array(dtype="", shape=shape, stype=PAYLOAD_STYPE, data=payload)})
+
+
+def is_payload(record: ArrayRecord) -> bool:
+    """Tell whether a record carries a payload."""
+    return any(array.stype == PAYLOAD_STYPE for array in record.values())
 
 
 def payload_of(record: ArrayRecord) -> bytes:
@@ -80,20 +171,26 @@ def payload_of(record: ArrayRecord) -> bytes:
     if len(arrays) != 1 or arrays[0].stype != PAYLOAD_STYPE:
         found = ", ".join(sorted({array.stype for array in arrays})) or "nothing"
         raise PayloadError(
-            f"expected one payload, got {found}: list compression_mod in the client's mods"
+            f"expected one payload, got {found}: list compression_mod first in the client's mods"
         )
     return arrays[0].data
 
 
-def arrays_to_parameters(arrays: Iterable[np.ndarray[Any, Any]]) -> Parameters:
-    """Return Flower's legacy parameters."""
-    return Parameters([npy_bytes(array) for array in arrays], "numpy.ndarray")
+def arrays_to_parameters(arrays: Arrays, opaque: Opaque | None = None) -> Parameters:
+    """Return Flower's legacy parameters, in which opaque bytes stand as they are."""
+    opaque = opaque or {}
+    tensors = [a.tobytes() if key in opaque else npy_bytes(a) for key, a in arrays.items()]
+    # The legacy API has one serialisation for all tensors: that of the first.
+    first = next(iter(arrays), "")
+    return Parameters(tensors, opaque[first][2] if first in opaque else NUMPY_STYPE)
 
 
 def npy_bytes(array: np.ndarray[Any, Any]) -> bytes:
     """Return what ``numpy.save`` writes, with one copy of the array where it makes several."""
     if not array.flags.c_contiguous or array.dtype.hasobject:
         return ndarray_to_bytes(array)
+    if array.dtype.kind == "V":  # bfloat16, which has no buffer; numpy reads and writes its bytes
+        return b"".join((_npy_header("<V2", array.shape), array.tobytes()))
     return b"".join((_npy_header(array.dtype.str, array.shape), array.data))
 
 
@@ -101,7 +198,7 @@ def scattered_parameters(base: Base, survivors: np.ndarray[Any, Any]) -> Paramet
     """Return legacy parameters with values at a base's survivors and zeros elsewhere."""
     parts = base.split(survivors)
     layers = zip(base.template.specs, base.arrays.positions, parts, strict=True)
-    return Parameters([scattered_npy(*layer) for layer in layers], "numpy.ndarray")
+    return Parameters([scattered_npy(*layer) for layer in layers], NUMPY_STYPE)
 
 
 def scattered_npy(
@@ -131,37 +228,11 @@ def _read_npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any
 
 
 @lru_cache(maxsize=256)
-def _npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
+def _npy_header(descr: str, shape: tuple[int, ...]) -> bytes:
     header = BytesIO()
-    fields = {"descr": dtype, "fortran_order": False, "shape": shape}
+    fields = {"descr": descr, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, fields)
     return header.getvalue()
-
-
-def payload_parameters(payload: bytes) -> Parameters:
-    """Return legacy parameters that carry one payload."""
-    return Parameters([payload], PAYLOAD_STYPE)
-
-
-def parameters_payload(parameters: Parameters) -> bytes:
-    """Return the payload that legacy parameters carry.
-
-    Raises
-    ------
-    PayloadError
-        When they carry something else.
-    """
-    if parameters.tensor_type != PAYLOAD_STYPE or len(parameters.tensors) != 1:
-        raise PayloadError(
-            f"expected one payload, got {len(parameters.tensors)} tensors of type "
-            f"{parameters.tensor_type or 'nothing'}: list compression_mod in the client's mods"
-        )
-    return parameters.tensors[0]
-
-
-def named_parameters(parameters: Parameters) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the arrays of plain legacy parameters, named by position as Flower does."""
-    return {str(i): bytes_to_ndarray(tensor) for i, tensor in enumerate(parameters.tensors)}
 
 
 def copy_content(content: RecordDict) -> RecordDict:

@@ -1,6 +1,7 @@
 """A reply on the server: a payload that is decoded when it is looked at, and never kept decoded."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -8,7 +9,13 @@ from flwr.common import Parameters
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.records import Arrays, arrays_to_parameters, scattered_parameters
+from flwr_gan.flower.records import (
+    Arrays,
+    Opaque,
+    arrays_to_parameters,
+    scattered_parameters,
+)
+from flwr_gan.flower.selection import completed
 from flwr_gan.wire import (
     Base,
     PayloadInfo,
@@ -33,39 +40,43 @@ class CodedReply:
     expected : Template or None
         What it must hold; None takes what it announces.
     base : Base or None
-        What it may lean on.
+        What it may be relative to.
     max_bytes : int
         Most bytes that its arrays may have together.
+    opaque : mapping
+        Which entries are opaque, see ``flwr_gan.flower.records``.
+    own : mapping
+        The server's arrays for those that did not travel.
+    order : mapping
+        Names of all arrays, in order, where some did not travel.
+    finite : bool
+        Refuse values that are not finite.
     """
 
     payload: bytes
     expected: Template | None
     base: Base | None
     max_bytes: int
+    opaque: Opaque = field(default_factory=dict)
+    own: Arrays = field(default_factory=dict)
+    order: Mapping[str, object] = field(default_factory=dict)
+    finite: bool = False
 
     @cached_property
     def info(self) -> PayloadInfo:
         """What the header says, read and its checksum compared once; or ``PayloadError``."""
         return describe_payload(self.payload)
 
-    def with_float_types(self) -> "CodedReply":
-        """Return the reply, expecting what it announces where that differs in float types alone.
-
-        Server-side optimisers broadcast float64 and get float32 back.
-        """
-        try:
-            announced, held = self.info.template, self.expected
-        except PayloadError:
-            return self  # decoding says what is wrong
-        if announced is None or held is None or announced.names != held.names:
-            return self
-        pairs = zip(announced.specs, held.specs, strict=True)
-        if not all(a.shape == b.shape and a.dtype.kind == b.dtype.kind for a, b in pairs):
-            return self
-        return replace(self, expected=announced, max_bytes=announced.nbytes)
+    def travelled(self) -> Arrays:
+        """Return the decoded arrays that travelled, not to be written to; or ``PayloadError``."""
+        return self._decoded(writable=False)
 
     def arrays(self, *, writable: bool = True) -> Arrays:
-        """Return the decoded arrays, as ``decode_payload`` does, or raise ``PayloadError``."""
+        """Return all arrays, decoded, or raise ``PayloadError``."""
+        decoded = self._decoded(writable=writable)
+        return completed(decoded, self.own, self.order) if self.own else decoded
+
+    def _decoded(self, *, writable: bool) -> dict[str, Array]:
         return decode_payload(
             self.info,
             template=self.expected,
@@ -78,15 +89,16 @@ class CodedReply:
         """Return the decoded arrays as Flower's legacy parameters, or raise ``PayloadError``."""
         survivors = self.survivors()
         if survivors is None or self.base is None:
-            return arrays_to_parameters(self.arrays(writable=False).values())
+            return arrays_to_parameters(self.arrays(writable=False), self.opaque)
         return scattered_parameters(self.base, survivors)
 
     @cached_property
     def has_base_mask(self) -> bool:
         """True if the reply is new values for the base's survivors and nothing else."""
-        if self.base is None or self.expected is None:
+        if self.base is None or self.own or self.opaque:
             return False
-        same = self.expected.hash == self.base.template.hash
+        expected = self.expected or self.info.template
+        same = expected is None or expected.hash == self.base.template.hash
         return same and has_base_mask(self.info, base=self.base)
 
     def survivors(self) -> Array | None:
@@ -98,41 +110,64 @@ class CodedReply:
             return None
         return decode_survivors(self.info, base=self.base)
 
-    def check(self) -> tuple[int, int, Array | None]:
+    def check(self) -> tuple[tuple[int, int, int], Array | None]:
         """Decode once.
 
         Returns
         -------
-        parameters, nonzero : int
-            How many there are, and how many of them are not zero.
+        counts : tuple of int
+            See ``count``.
         survivors : numpy.ndarray or None
             As of ``survivors``.
 
         Raises
         ------
         PayloadError
-            When the payload cannot be decoded or holds a value that is not finite.
+            When the payload cannot be decoded, or holds a value that is not finite and must not.
         """
         survivors = self.survivors()
-        if survivors is not None and self.base is not None:
-            if not np.isfinite(survivors).all():
-                parts = self.base.split(survivors)
-                for name, part in zip(self.base.template.names, parts, strict=True):
-                    _nonzero(name, part)
-            # Looking for what is not zero in bools is several times faster than in floats.
-            nonzero = int(np.count_nonzero(survivors != 0))
-            return self.base.template.parameters, nonzero, survivors
-        named = self.arrays(writable=False)
-        parameters = sum(array.size for array in named.values())
-        return parameters, sum(_nonzero(name, array) for name, array in named.items()), None
+        if survivors is None or self.base is None:
+            return self.count(self.travelled()), None
+        if self.finite and not np.isfinite(survivors).all():
+            parts = self.base.split(survivors)
+            for name, part in zip(self.base.template.names, parts, strict=True):
+                _nonzero(name, part, finite=True)
+        # Looking for what is not zero in bools is several times faster than in floats.
+        nonzero = int(np.count_nonzero(survivors != 0))
+        template = self.base.template
+        return (template.parameters, nonzero, template.nbytes), survivors
+
+    def count(self, arrays: Arrays) -> tuple[int, int, int]:
+        """Return the parameters of decoded arrays, those that are not zero, and all bytes.
+
+        Raises
+        ------
+        PayloadError
+            When a value is not finite and must be.
+        """
+        nonzero = sum(_nonzero(name, a, finite=self.finite) for name, a in arrays.items())
+        return (
+            sum(array.size for array in arrays.values()),
+            nonzero,
+            sum(array.nbytes for array in arrays.values()),
+        )
 
 
-def _nonzero(name: str, array: Array) -> int:
+def counts_of(arrays: Arrays) -> tuple[int, int, int]:
+    """Return the parameters of arrays, those that are not zero, and the bytes of all."""
+    nonzero = sum(_nonzero(name, array, finite=False) for name, array in arrays.items())
+    sizes = [(array.size, array.nbytes) for array in arrays.values()]
+    return sum(size for size, _ in sizes), nonzero, sum(nbytes for _, nbytes in sizes)
+
+
+def _nonzero(name: str, array: Array, *, finite: bool) -> int:
     """Return how many values are not zero, or raise ``PayloadError`` if one is not finite.
 
     Block by block, so that what numpy answers for a block stays in the cache.
     """
-    may_be_infinite = np.issubdtype(array.dtype, np.inexact)
+    if array.dtype.kind == "V":  # bfloat16, as numpy has it: all but the sign
+        array = array.view(np.uint16) & np.uint16(0x7FFF)
+    may_be_infinite = finite and np.issubdtype(array.dtype, np.inexact)
     flat, nonzero = array.reshape(-1), 0
     for start in range(0, flat.size, _BLOCK):
         block = flat[start : start + _BLOCK]

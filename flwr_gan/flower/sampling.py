@@ -1,21 +1,26 @@
-"""Which clients take part: the same ones on every engine, whatever ids its nodes have."""
+"""Which clients take part: the same ones for the same seed, whoever connects first."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from logging import getLogger
+from typing import Any
 
-from flwr.app import Message
 from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.criterion import Criterion
 from flwr.serverapp import Grid
-from flwr.supercore.run import Run
 
-PartitionOf = Callable[[list[ClientProxy]], dict[str, int]]
+log = getLogger(__name__)
+
+_POLL_S = 0.2
+_LEAST = ("min_available_clients", "min_available_nodes")
+_WRAPPED = ("inner", "strategy")
 
 
 class OrderedClientManager(ClientManager):
-    """A view of a client manager that samples by partition, with a generator of its own.
+    """A view of a client manager that samples by node id, with a generator of its own.
 
     Parameters
     ----------
@@ -23,19 +28,19 @@ class OrderedClientManager(ClientManager):
         The manager of the running server.
     rng : random.Random
         Source of the sample.
-    partition_of : callable
-        Gives the partition of each client (by ``cid``). Asked only when there is a choice.
+    least : int
+        Clients to wait for before anybody is told how many there are. Flower's strategies look at
+        that number first and would sample from those that happened to be there.
     """
 
-    def __init__(
-        self, inner: ClientManager, *, rng: random.Random, partition_of: PartitionOf
-    ) -> None:
+    def __init__(self, inner: ClientManager, *, rng: random.Random, least: int) -> None:
         self._inner = inner
         self._rng = rng
-        self._partition_of = partition_of
+        self._least = least
 
     def num_available(self) -> int:
-        """Return the number of available clients."""
+        """Return the number of available clients, once there are enough to begin."""
+        wait_until(self._inner.num_available, self._least)
         return self._inner.num_available()
 
     def register(self, client: ClientProxy) -> bool:
@@ -61,57 +66,41 @@ class OrderedClientManager(ClientManager):
         criterion: Criterion | None = None,
     ) -> list[ClientProxy]:
         """Return a seeded sample of the available clients, empty when there are too few."""
-        self.num_available()  # Flower registers new nodes in this call, not in wait_for
+        self._inner.num_available()  # Flower registers new nodes in this call, not in wait_for
         self.wait_for(num_clients if min_num_clients is None else min_num_clients)
         clients = [c for c in self.all().values() if criterion is None or criterion.select(c)]
         if num_clients > len(clients):
             return []
-        if num_clients == len(clients):
-            return clients
-        partitions = self._partition_of(clients)
-        clients.sort(key=lambda client: (partitions.get(client.cid, -1), int(client.cid)))
-        return self._rng.sample(clients, num_clients)
+        clients.sort(key=lambda client: int(client.cid))
+        return clients if num_clients == len(clients) else self._rng.sample(clients, num_clients)
 
 
-class OrderedGrid(Grid):
-    """A view of a grid whose node ids come in a given order; everything else is passed on."""
+def wait_for_nodes(grid: Grid, least: int) -> None:
+    """Wait until so many nodes are connected."""
+    wait_until(lambda: len(list(grid.get_node_ids())), least)
 
-    def __init__(self, inner: Grid, node_ids: Iterable[int]) -> None:
-        self._inner = inner
-        self._node_ids = list(node_ids)
 
-    def set_run(self, run: Run) -> None:
-        """Set the run of the inner grid."""
-        self._inner.set_run(run)
+def wait_until(count: Callable[[], int], least: int) -> None:
+    """Wait until a count has come up to `least`; say so once if it has not."""
+    found = count()
+    if found < least:
+        log.info("waiting for nodes: %d of %d are connected", found, least)
+    while found < least:
+        time.sleep(_POLL_S)
+        found = count()
 
-    @property
-    def run(self) -> Run:
-        """The run of the inner grid."""
-        return self._inner.run
 
-    def create_message(self, *args: object, **kwargs: object) -> Message:
-        """Create a message as the inner grid does."""
-        return self._inner.create_message(*args, **kwargs)  # type: ignore[arg-type]
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Return the connected nodes' ids, in the given order; later arrivals last."""
-        connected = set(self._inner.get_node_ids())
-        known = [node_id for node_id in self._node_ids if node_id in connected]
-        return known + sorted(connected.difference(known))
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Push messages through the inner grid."""
-        return self._inner.push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Pull messages through the inner grid."""
-        return self._inner.pull_messages(message_ids)
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        """Send through the inner grid and wait for the replies."""
-        return self._inner.send_and_receive(messages, timeout=timeout)
+def least_available(strategy: Any) -> int:
+    """Return how many clients a strategy, or the one that it wraps, wants to be there; 0 if any."""
+    seen: list[int] = []
+    while strategy is not None and id(strategy) not in seen:
+        seen.append(id(strategy))
+        own = vars(strategy) if hasattr(strategy, "__dict__") else {}
+        for name in _LEAST:
+            if isinstance(own.get(name), int):
+                return int(own[name])
+        strategy = next((own[name] for name in _WRAPPED if name in own), None)
+    return 0
 
 
 @contextmanager

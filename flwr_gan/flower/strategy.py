@@ -1,32 +1,19 @@
-"""The server's half of the wire for Flower's legacy strategies."""
+"""The wire for strategies of Flower's legacy API: a face of the compressed grid."""
 
 import random
-import re
 from collections.abc import Sequence
-from functools import partial
 from logging import getLogger
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numpy as np
+from flwr.app import Message, MessageType
 from flwr.common import (
     EvaluateIns,
     EvaluateRes,
     FitIns,
     FitRes,
     GetParametersIns,
-    GetPropertiesIns,
     Parameters,
     Scalar,
-)
-from flwr.compat.common.recorddict_compat import (
-    evaluateins_to_recorddict,
-    evaluateres_to_recorddict,
-    fitins_to_recorddict,
-    fitres_to_recorddict,
-    getparametersins_to_recorddict,
-    getparametersres_to_recorddict,
-    getpropertiesins_to_recorddict,
-    getpropertiesres_to_recorddict,
 )
 from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
@@ -34,44 +21,67 @@ from flwr.server.strategy import Strategy
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.exchange import Entry, Exchange
-from flwr_gan.flower.notes import NOTE, QUERY, partition_in
-from flwr_gan.flower.records import (
-    PAYLOAD_STYPE,
-    Arrays,
-    named_parameters,
-    parameters_payload,
-    payload_parameters,
+from flwr_gan.flower.comparison import CodecComparison
+from flwr_gan.flower.compressed_grid import CompressedGrid, label_order
+from flwr_gan.flower.exchange import Exchange, Received
+from flwr_gan.flower.flwr_private import (
+    GridClientProxy,
+    fitins_to_recorddict,
+    recorddict_to_fitres,
 )
+from flwr_gan.flower.notes import UNKNOWN, Label
+from flwr_gan.flower.protocol import ReplyRules, TakesCodedReplies
+from flwr_gan.flower.records import Arrays
 from flwr_gan.flower.reply import CodedReply
-from flwr_gan.flower.sampling import OrderedClientManager
-from flwr_gan.flower.transport import fit_reply_bytes, message_bytes
+from flwr_gan.flower.sampling import OrderedClientManager, least_available
+from flwr_gan.flower.settings import WireSettings
+from flwr_gan.flower.wrapping import Wrapper
 from flwr_gan.seeding import derive_seed
-from flwr_gan.wire import Template
 from flwr_gan.wire.ledger import Ledger
 
 log = getLogger(__name__)
 
-HINT = ": the client got a payload and could not read it; list compression_mod in its mods"
-Ins = TypeVar("Ins", FitIns, EvaluateIns)
-_RECORDS = {FitIns: "fitins.parameters", EvaluateIns: "evaluateins.parameters"}
-_NOTHING = Template.of({})
+RECORD = "fitres.parameters"
+PLAIN = (
+    "round %d: %d replies did not pass the wire and are not in the ledger: what SecAgg+ sends is "
+    "masked and cannot be compressed"
+)
 Failures = list[tuple[ClientProxy, Any] | BaseException]
 
 
 class CodedFitRes(FitRes):
     """A reply that keeps its payload and decodes the parameters each time they are read.
 
-    An inner strategy that folds the replies one by one therefore holds one decoded client at a
-    time; one that wants the payload itself finds it in `coded`, and who sent it in `partition`.
+    An inner strategy that adds up the replies one by one therefore holds one decoded client at a
+    time; one that wants the payload itself finds it in `coded`.
+
+    Parameters
+    ----------
+    result : FitRes
+        The reply.
+    coded : CodedReply
+        Its payload.
+    label : int or str
+        What the sender calls itself, its ``partition-id``.
+    received : Received, optional
+        The reply as it came, if it is still to be checked.
     """
 
-    def __init__(self, result: FitRes, coded: CodedReply, partition: int) -> None:
+    def __init__(
+        self, result: FitRes, coded: CodedReply, label: Label, received: Received | None = None
+    ) -> None:
         self.coded = coded
-        self.partition = partition
+        self.label = label
+        self.received = received
         self._replaced: Parameters | None = None
         self.status, self.num_examples = result.status, result.num_examples
         self.metrics = result.metrics
+
+    @classmethod
+    def of(cls, received: Received) -> "CodedFitRes":
+        """Return a reply that came through the compressed grid."""
+        result = recorddict_to_fitres(received.content, keep_input=True)
+        return cls(result, received.replies[RECORD], received.label, received)
 
     @property
     def parameters(self) -> Parameters:
@@ -91,44 +101,72 @@ class CodedFitRes(FitRes):
         """Return the decoded arrays."""
         return self.coded.arrays()
 
+    def recoded(self, coded: CodedReply) -> "CodedFitRes":
+        """Return the same reply with another payload."""
+        return CodedFitRes(self, coded, self.label)
 
-class CompressedStrategy(Strategy):
+
+class CodedClientProxy(GridClientProxy):
+    """A client that is reached through the compressed grid; its replies stay coded."""
+
+    grid: CompressedGrid
+
+    def fit(self, ins: FitIns, timeout: float | None, group_id: int | None) -> FitRes:
+        """Train on the client.
+
+        Raises
+        ------
+        PayloadError
+            When the client fails, or its reply is refused.
+        """
+        message = Message(
+            fitins_to_recorddict(ins, keep_input=True),
+            self.node_id,
+            MessageType.TRAIN,
+            ttl=timeout,
+            group_id=str(group_id) if group_id else "",
+        )
+        replies = self.grid.exchanged([message], CodedFitRes.of)
+        if not replies:
+            raise PayloadError(f"node {self.node_id} did not answer in time")
+        (reply,) = replies
+        if isinstance(reply, Message):
+            raise PayloadError(str(reply.error.reason))
+        return reply
+
+
+class CompressedStrategy(Wrapper, Strategy):
     """Wrap a legacy Flower strategy so that its parameters travel as coded payloads.
 
     The inner strategy sees plain parameters; clients need ``mods=[compression_mod]``. Replies are
-    sorted by partition before the inner strategy sees them, and clients are sampled with a seed,
-    so that a run is the same on every engine. A reply that is corrupt, of another shape or not
-    finite becomes a failure of its round.
+    sorted by node before the inner strategy sees them, clients are sampled with a seed once
+    ``min_available_clients`` are there, so that a run is the same on every engine. Attributes of
+    the inner strategy are reachable through the wrapper.
 
     Parameters
     ----------
     inner : flwr.server.strategy.Strategy
-        The strategy to wrap. When it has a method ``reply_template() -> Template``, replies must
-        match that instead of what was broadcast. Where its ``accepts_unchanged`` is true, a reply
-        with the metric ``unchanged`` holds no arrays. Where it has ``watch_replies(num_examples)``,
-        that is called with the samples of all replies before they are checked, and what it returns
-        with ``(reply, survivors, num_examples)`` of each that is sound, so that it need not decode
-        them a second time.
+        The strategy to wrap. One that is a ``TakesCodedReplies`` says what replies must be and
+        gets them as they travelled; any other gets what plain Flower would give it.
     codec : str
-        Codec spec for both directions.
+        Codec spec of both directions.
     seed : int
         Seed of client sampling.
     ledger : Ledger, optional
         Takes a row for each message; a new one by default.
     also_codecs : sequence of str
         Lossless codecs that every message is coded with as well, for comparison; their ledgers
-        are ``exchange.also_ledgers``.
-    memory : bool
-        Payloads may lean on what their receiver is known to hold: on by default.
-    feedback : bool
-        What a lossy codec loses is added to what its sender sends next: off by default.
+        are ``comparison.ledgers``.
+    **settings
+        See ``WireSettings``: ``codec_up``, ``codec_down``, ``memory``, ``feedback``, ``include``,
+        ``exclude``, ``max_reply_bytes``, ``strict``.
 
     Raises
     ------
     TypeError
         When `inner` is not a legacy strategy.
     CodecError
-        When `codec` is unknown or not installed.
+        When a codec is unknown or not installed, or a lossy one is to be compared.
     """
 
     def __init__(
@@ -139,8 +177,7 @@ class CompressedStrategy(Strategy):
         seed: int = 0,
         ledger: Ledger | None = None,
         also_codecs: Sequence[str] = (),
-        memory: bool = True,
-        feedback: bool = False,
+        **settings: Any,
     ) -> None:
         if isinstance(inner, MessageStrategy):
             raise TypeError(
@@ -149,53 +186,37 @@ class CompressedStrategy(Strategy):
             )
         if not isinstance(inner, Strategy):
             raise TypeError(f"expected a flwr.server strategy, got {type(inner).__name__}")
-        self.inner = inner
+        wire = WireSettings(codec=codec, **settings)
+        self.comparison = CodecComparison(also_codecs, beside=wire)
+        listeners = [self.comparison] if also_codecs else []
+        self.inner: Strategy = inner
         self.seed = seed
-        self.exchange = Exchange(
-            codec,
-            Ledger() if ledger is None else ledger,
-            also_codecs,
-            memory=memory,
-            feedback=feedback,
-        )
-        self.failures: dict[int, list[str]] = {}
+        self.exchange = Exchange(wire, ledger=ledger, listeners=listeners)
         self.latest: list[CodedFitRes] = []
-        self._proxies: dict[int, ClientProxy] = {}
-
-    @property
-    def ledger(self) -> Ledger:
-        """The rows of all messages so far."""
-        return self.exchange.ledger
+        self.grid: CompressedGrid | None = None
 
     def initialize_parameters(self, client_manager: ClientManager) -> Parameters | None:
         """Return the inner strategy's initial parameters, or ask a client for its own, coded."""
-        self.exchange.begin(0, "init")
-        parameters = self.inner.initialize_parameters(client_manager)
+        view = self._view(client_manager, "initial")
+        parameters = self.inner.initialize_parameters(view)
         if parameters is not None:
             return parameters
-        chosen = self._view(client_manager, "initial").sample(1)
+        chosen = view.sample(1)
         if not chosen:
             return None
-        (client,) = chosen
-        node = int(client.cid)
-        self._partitions_of([client])
-        ins = GetParametersIns({NOTE: self.exchange.note})
-        self.exchange.carried("down", node, message_bytes(getparametersins_to_recorddict(ins)))
-        result = client.get_parameters(ins, None, 0)
-        content = getparametersres_to_recorddict(result, keep_input=True)
-        entry = self.exchange.carried("up", node, message_bytes(content))
-        payload = parameters_payload(result.parameters)
-        coded = self.exchange.reply(node, payload)
-        self.exchange.check(entry, coded)
-        return coded.parameters()
+        return self._coded(chosen[0]).get_parameters(GetParametersIns({}), None, 0).parameters
 
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, FitIns]]:
-        """Encode what the inner strategy wants to send, once for each distinct broadcast."""
-        self.exchange.begin(server_round, "train")
+        """Let the inner strategy choose; its clients are reached through the compressed grid."""
         view = self._view(client_manager, "train", server_round)
-        return self._encode(self.inner.configure_fit(server_round, parameters, view))
+        chosen = self.inner.configure_fit(server_round, parameters, view)
+        own = self.inner
+        self.exchange.rules = (
+            own.reply_rules() if isinstance(own, TakesCodedReplies) else ReplyRules()
+        )
+        return [(self._coded(client), ins) for client, ins in chosen]
 
     def aggregate_fit(
         self,
@@ -203,42 +224,48 @@ class CompressedStrategy(Strategy):
         results: list[tuple[ClientProxy, FitRes]],
         failures: Failures,
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Check each reply and hand the good ones, sorted by partition, to the inner strategy."""
+        """Check each reply and hand the good ones, sorted by node, to the inner strategy."""
         good: list[tuple[ClientProxy, FitRes]] = []
         bad: Failures = list(failures)
-        expected = getattr(self.inner, "reply_template", lambda: None)()
-        watch = getattr(self.inner, "watch_replies", None)
-        show = watch and watch(sum(result.num_examples for _, result in results))
+        for failure in failures:
+            if isinstance(failure, tuple):
+                self.exchange.books.refused(str(failure[1].status.message))
+            elif not isinstance(failure, PayloadError):  # these are counted already
+                self.exchange.books.refused(f"{type(failure).__name__}: {failure}")
+        total = sum(result.num_examples for _, result in results)
+        own = self.inner
+        take = own.begin_replies(total) if isinstance(own, TakesCodedReplies) else None
         self.latest = []
-        for client, result in sorted(results, key=_place):
-            node = int(client.cid)
+        plain = 0
+        for client, result in sorted(results, key=self._place):
+            if not isinstance(result, CodedFitRes) or result.received is None:
+                plain += 1
+                good.append((client, result))
+                continue
             try:
-                entry = self._answered(node, result)
-                payload = parameters_payload(result.parameters)
-                silent = self._says_unchanged(result)
-                reply = self.exchange.reply(node, payload, _NOTHING if silent else expected)
-                survivors = self.exchange.check(entry, reply)
+                found = self.exchange.check(result.received, decode=False)
             except PayloadError as error:
-                bad.append(error)
-            else:
-                if show is not None:
-                    show(reply, survivors, result.num_examples)
-                coded = CodedFitRes(result, reply, entry.row.client)
-                good.append((client, coded))
-                if silent:
-                    entry.set_kind("unchanged")
-                else:
-                    self.latest.append(coded)
-        self._settle(server_round, bad)
+                bad.append(PayloadError(self.exchange.books.refused(str(error))))
+                continue
+            survivors = found[RECORD]
+            if take is not None:
+                assert survivors is None or not isinstance(survivors, dict)
+                take(result.coded, survivors, result.num_examples)  # type: ignore[arg-type]
+            good.append((client, result))
+            if result.received.row.kind != "unchanged":
+                self.latest.append(result)
+        if plain:
+            log.warning(PLAIN, server_round, plain)
+        self.exchange.books.settle()
         return self.inner.aggregate_fit(server_round, good, bad)
 
     def configure_evaluate(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, EvaluateIns]]:
-        """Encode what the inner strategy wants evaluated at the clients."""
-        self.exchange.begin(server_round, "evaluate")
+        """Let the inner strategy choose; its clients are reached through the compressed grid."""
         view = self._view(client_manager, "evaluate", server_round)
-        return self._encode(self.inner.configure_evaluate(server_round, parameters, view))
+        chosen = self.inner.configure_evaluate(server_round, parameters, view)
+        return [(self._coded(client), ins) for client, ins in chosen]
 
     def aggregate_evaluate(
         self,
@@ -246,22 +273,10 @@ class CompressedStrategy(Strategy):
         results: list[tuple[ClientProxy, EvaluateRes]],
         failures: Failures,
     ) -> tuple[float | None, dict[str, Scalar]]:
-        """Log the replies and hand them, sorted by partition, to the inner strategy."""
-        good: list[tuple[ClientProxy, EvaluateRes]] = []
-        bad: Failures = list(failures)
-        for client, result in sorted(results, key=_place):
-            content = evaluateres_to_recorddict(result)
-            try:
-                note = result.metrics.pop(NOTE, None)
-                self.exchange.answered(int(client.cid), note, message_bytes(content))
-                if not np.isfinite(result.loss):
-                    raise PayloadError("the reported loss is not finite")
-            except PayloadError as error:
-                bad.append(error)
-            else:
-                good.append((client, result))
-        self._settle(server_round, bad)
-        return self.inner.aggregate_evaluate(server_round, good, bad)
+        """Hand the replies, sorted by node, to the inner strategy."""
+        self.exchange.books.settle()
+        ordered = sorted(results, key=self._place)
+        return self.inner.aggregate_evaluate(server_round, ordered, failures)
 
     def evaluate(
         self, server_round: int, parameters: Parameters
@@ -269,88 +284,20 @@ class CompressedStrategy(Strategy):
         """Evaluate plain parameters as the inner strategy does; nothing travels."""
         return self.inner.evaluate(server_round, parameters)
 
-    def _encode(self, instructions: list[tuple[ClientProxy, Ins]]) -> list[tuple[ClientProxy, Ins]]:
-        coded: list[tuple[ClientProxy, Ins]] = []
-        strangers = set(self.exchange.strangers(int(client.cid) for client, _ in instructions))
-        self._partitions_of([client for client, _ in instructions if int(client.cid) in strangers])
-        self._proxies = {int(client.cid): client for client, _ in instructions}
-        for client, ins in instructions:
-            node, record = int(client.cid), _RECORDS[type(ins)]
-            read = partial(named_parameters, ins.parameters)
-            sent = self.exchange.broadcast(ins.parameters, read, node, record)
-            config = {**ins.config, NOTE: self.exchange.note}
-            out = type(ins)(payload_parameters(sent[0].payload), config)
-            to_content = (
-                fitins_to_recorddict if isinstance(out, FitIns) else evaluateins_to_recorddict
-            )
-            content = to_content(cast(Any, out), keep_input=True)
-            self.exchange.sent(node, {record: sent}, content)
-            coded.append((client, out))
-        return coded
+    def _coded(self, client: ClientProxy) -> CodedClientProxy:
+        """Return a client, reached through the compressed grid."""
+        if not isinstance(client, GridClientProxy):
+            raise TypeError(f"{type(client).__name__}: the wire needs clients of Flower's grid")
+        if self.grid is None or self.grid.inner is not client.grid:
+            self.grid = CompressedGrid(client.grid, exchange=self.exchange)
+        return CodedClientProxy(client.node_id, self.grid, client.run_id)
 
-    def _answered(self, node: int, result: FitRes) -> Entry:
-        """Enter a training reply; its records are made only for codecs to be compared on them."""
-        weight, exchange = fit_reply_bytes(result), self.exchange
-        content = fitres_to_recorddict(result, keep_input=True) if exchange.also_codecs else None
-        return exchange.answered(node, result.metrics.pop(NOTE, None), weight, content=content)
-
-    def _says_unchanged(self, result: FitRes) -> bool:
-        """Tell whether a reply says that there is nothing new, to a strategy that allows it."""
-        allowed = getattr(self.inner, "accepts_unchanged", False)
-        return bool(allowed and result.metrics.get("unchanged", False))
-
-    def _settle(self, server_round: int, failures: Failures) -> None:
-        """Log why clients failed, and find out who they were."""
-        reasons = [_reason(failure) for failure in failures]
-        self.failures.setdefault(server_round, []).extend(reasons)
-        for reason in reasons:
-            log.warning("round %d: a client was dropped: %s", server_round, reason)
-        self._partitions_of([self._proxies[node] for node in self.exchange.unanswered()])
+    def _place(self, reply: tuple[ClientProxy, FitRes | EvaluateRes]) -> Any:
+        node = int(reply[0].cid)
+        return label_order(self.exchange.books.labels.get(node, UNKNOWN), node)
 
     def _view(
         self, client_manager: ClientManager, purpose: str, server_round: int = 0
     ) -> OrderedClientManager:
         rng = random.Random(derive_seed(self.seed, f"sample-{purpose}", round=server_round))
-        return OrderedClientManager(client_manager, rng=rng, partition_of=self._partitions_of)
-
-    def _partitions_of(self, clients: list[ClientProxy]) -> dict[str, int]:
-        """Return the partitions of clients, asking the mods of those that are not known yet."""
-        for client in clients:
-            node = int(client.cid)
-            if self.exchange.partitions.get(node, -1) < 0:
-                self.exchange.learn(node, self._ask(client, node))
-        return {client.cid: self.exchange.partitions[int(client.cid)] for client in clients}
-
-    def _ask(self, client: ClientProxy, node: int) -> int:
-        ins = GetPropertiesIns({NOTE: QUERY})
-        question = getpropertiesins_to_recorddict(ins)
-        asked = self.exchange.carried("down", node, message_bytes(question), kind="init")
-        try:
-            result = client.get_properties(ins, None, self.exchange.round)
-            partition = int(str(result.properties["partition-id"]))
-        except Exception as error:  # whatever a transport raises for a node that is gone
-            log.info("node %d does not tell its partition: %s", node, error)
-            return -1
-        asked.set_client(partition)
-        weight = message_bytes(getpropertiesres_to_recorddict(result))
-        answer = self.exchange.carried("up", node, weight, kind="init")
-        answer.set_client(partition)
-        return partition
-
-
-def _place(reply: tuple[ClientProxy, FitRes | EvaluateRes]) -> tuple[int, int]:
-    client, result = reply
-    return partition_in(result.metrics.get(NOTE)), int(client.cid)
-
-
-def _reason(failure: tuple[ClientProxy, Any] | BaseException) -> str:
-    """Return one line that says why a client failed, without what Flower wraps around it."""
-    if isinstance(failure, BaseException):
-        text = str(failure) or type(failure).__name__
-    else:
-        text = str(failure[1].status.message)
-    wrapped = re.fullmatch(
-        r"Message contains an Error \(reason: (.*)\)\. It originated.*", text, re.S
-    )
-    text = " ".join((wrapped[1] if wrapped else text).split())
-    return text + HINT if PAYLOAD_STYPE in text or "pickled" in text else text
+        return OrderedClientManager(client_manager, rng=rng, least=least_available(self.inner))

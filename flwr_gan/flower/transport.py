@@ -13,9 +13,12 @@ from functools import lru_cache
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
-from flwr.common import FitRes
-from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE
-from flwr.supercore.constant import HEAD_BODY_DIVIDER, HEAD_VALUE_DIVIDER
+
+from flwr_gan.flower.flwr_private import (
+    FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE,
+    HEAD_BODY_DIVIDER,
+    HEAD_VALUE_DIVIDER,
+)
 
 Values = Mapping[str, Any]
 Kind = type[ConfigRecord] | type[MetricRecord]
@@ -41,22 +44,6 @@ def message_bytes(content: RecordDict) -> int:
         else:
             records.append((name, stored.values(type(record), record)))
     return stored.total + _referring_bytes("RecordDict", tuple(records))
-
-
-def fit_reply_bytes(result: FitRes) -> int:
-    """Return ``message_bytes`` of a legacy reply, whose records are not made for it."""
-    stored = _Stored()
-    stype, tensors = result.parameters.tensor_type, result.parameters.tensors
-    named = [(str(i), data) for i, data in enumerate(tensors)] or [("_empty", b"")]
-    arrays = [(name, stored.array("", (), stype, data)) for name, data in named]
-    status = {"code": int(result.status.code.value), "message": result.status.message}
-    records = (
-        ("fitres.metrics", stored.values(ConfigRecord, result.metrics)),
-        ("fitres.num_examples", stored.values(MetricRecord, {"num_examples": result.num_examples})),
-        ("fitres.parameters", stored.arrays(arrays)),
-        ("fitres.status", stored.values(ConfigRecord, status)),
-    )
-    return stored.total + _referring_bytes("RecordDict", records)
 
 
 @dataclass

@@ -124,7 +124,7 @@ def test_other_codecs_are_measured_on_the_same_messages():
     alone = CompressedStrategy(seen(), codec="zlib:9")
     run(alone)
     columns = ["round", "client", "direction", "kind", "codec", "payload_bytes", "message_bytes"]
-    measured = both.exchange.also_ledgers["zlib:9"].to_frame()[columns]
+    measured = both.comparison.ledgers["zlib:9"].to_frame()[columns]
     assert measured.equals(alone.ledger.to_frame()[columns])
 
 

@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
-from flwr.common import Code, FitRes, Parameters, Status, ndarrays_to_parameters
-from flwr.compat.common.recorddict_compat import fitres_to_recorddict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flwr_gan.flower import transport
-from flwr_gan.flower.transport import fit_reply_bytes, message_bytes
+from flwr_gan.flower.transport import message_bytes
 
 names = st.text(max_size=4)
 scalars = (
@@ -71,17 +69,8 @@ def test_long_arrays_are_stored_in_chunks(monkeypatch, size):
     assert message_bytes(content) == stored_by_flower(content)
 
 
-@given(st.dictionaries(names, scalars, max_size=3), st.lists(data, max_size=3), st.text(max_size=5))
-@settings(deadline=None)
-def test_a_legacy_reply_weighs_what_its_records_do(metrics, tensors, message):
-    status = Status(Code.OK, message)
-    result = FitRes(status, Parameters(tensors, "numpy.ndarray"), len(tensors), metrics)
-    content = fitres_to_recorddict(result, keep_input=True)
-    assert fit_reply_bytes(result) == message_bytes(content) == stored_by_flower(content)
-
-
 def test_what_is_carried_is_not_hashed(monkeypatch):
-    result = FitRes(Status(Code.OK, ""), ndarrays_to_parameters([np.ones(9)]), 1, {"note": b"x"})
-    fit_reply_bytes(result)  # the form of its values is known now
+    content = RecordDict({"a": ArrayRecord([np.ones(9)]), "m": MetricRecord({"x": 1.0})})
+    message_bytes(content)  # the form of its values is known now
     monkeypatch.setattr("hashlib.sha256", lambda *_: pytest.fail("hashed"))
-    assert fit_reply_bytes(result) > 9 * 8
+    assert message_bytes(content) > 9 * 8

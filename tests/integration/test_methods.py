@@ -65,7 +65,7 @@ def test_clients_distil_before_they_upload_and_the_server_distils_the_pool(simul
 def test_every_method_gives_an_upload_of_the_form_that_the_server_expects(tiny, name, tmp_path):
     settings = f"{tiny} {POOL} method={name} lottery.iterations=0 output_dir={tmp_path / 'run'}"
     federation = load_federation(settings)
-    expected = build_strategy(federation).reply_template()
+    expected = build_strategy(federation).reply_rules().template
     *uploaded, counts = ticket(settings)
     assert shapes(uploaded) == [spec.shape for spec in expected.specs[:-1]]
     assert all(np.isfinite(array).all() for array in uploaded)

@@ -39,9 +39,9 @@ def replies(codec: str, *, odd: dict[str, np.ndarray] | None = None) -> list:
 def watched(strategy: SparseFedAvg, given: list, *, expected: int | None = None) -> SparseFedAvg:
     """Show the strategy the replies as ``CompressedStrategy`` does while it checks them."""
     samples = sum(result.num_examples for _, result in given)
-    take = strategy.watch_replies(samples if expected is None else expected)
+    take = strategy.begin_replies(samples if expected is None else expected)
     for _, result in given:
-        take(result.coded, result.coded.check()[2], result.num_examples)
+        take(result.coded, result.coded.check()[1], result.num_examples)
     return strategy
 
 

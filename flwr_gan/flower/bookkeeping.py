@@ -1,0 +1,144 @@
+"""The books of an exchange: a row a message, who failed and why, and what came of it all."""
+
+import math
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from logging import getLogger
+
+from flwr.app import RecordDict
+
+from flwr_gan.errors import TrainingError
+from flwr_gan.flower.notes import UNKNOWN, Label
+from flwr_gan.flower.settings import WireSettings
+from flwr_gan.flower.transport import message_bytes
+from flwr_gan.wire import PayloadInfo
+from flwr_gan.wire.ledger import Direction, Kind, Ledger, MessageRow
+
+log = getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """What came of the replies to training messages in a run, for the command that runs it."""
+
+    books: list["Books"] = field(default_factory=list)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why no reply was ever accepted; None if one was, or nobody was asked."""
+        if any(books.trained for books in self.books):
+            return None
+        return next((books.reason for books in self.books if books.reason), None)
+
+
+current_outcome: ContextVar[Outcome | None] = ContextVar("current_outcome", default=None)
+"""Set by a command around a server app; the books that are kept meanwhile enter themselves."""
+
+
+class Books:
+    """What is noted of the messages of a server.
+
+    Parameters
+    ----------
+    settings : WireSettings
+        Settings of the wire.
+    ledger : Ledger
+        Takes a row for each message.
+    """
+
+    def __init__(self, settings: WireSettings, ledger: Ledger) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.labels: dict[int, Label] = {}
+        self.failures: dict[int, list[str]] = {}
+        self.round = 0
+        self.kind: Kind = "init"
+        self.trained = False  # a reply to training was accepted
+        self.reason = ""  # why the first one was refused
+        self._accepted = self._refused = 0  # in this exchange
+        self._warned = False
+        self._enter_outcome()
+
+    def _enter_outcome(self) -> None:
+        outcome = current_outcome.get()
+        if outcome is not None and self not in outcome.books:
+            outcome.books.append(self)
+
+    def row(self, direction: Direction, node: int, codec: str, content: RecordDict) -> MessageRow:
+        """Enter a message into the ledger with its bytes in transport, and return its row."""
+        return self.ledger.add(
+            MessageRow(
+                round=self.round,
+                client=self.labels.get(node, UNKNOWN),
+                direction=direction,
+                kind=self.kind,
+                codec=codec,
+                message_bytes=message_bytes(content),
+            )
+        )
+
+    def accepted(self) -> None:
+        """Count a reply that was accepted."""
+        self._accepted += 1
+        self.trained = self.trained or self.kind == "train"
+
+    def refused(self, reason: str) -> str:
+        """Count a reply that was refused or that never came; return why, in one line."""
+        reason = " ".join(reason.split())
+        self._refused += 1
+        if self.kind == "train":
+            self.reason = self.reason or reason
+        self.failures.setdefault(self.round, []).append(reason)
+        log.warning("round %d: a client was dropped: %s", self.round, reason)
+        return reason
+
+    def settle(self) -> None:
+        """End an exchange: say so if every reply was refused.
+
+        Raises
+        ------
+        TrainingError
+            With ``strict``, if this was a training and no reply has ever been accepted.
+        """
+        self._enter_outcome()
+        self.failures.setdefault(self.round, [])
+        accepted, refused = self._accepted, self._refused
+        self._accepted = self._refused = 0
+        if accepted or not refused:
+            return
+        reason = self.failures[self.round][-1]
+        text = f"round {self.round}: all {refused} replies to {self.kind} were refused: {reason}"
+        if self.settings.strict and self.kind == "train" and not self.trained:
+            raise TrainingError(text)
+        log.warning("%s; the model stays as it was", text)
+
+    def warn_of_loss(self, row: MessageRow) -> None:
+        """Say once that less than half of a change arrives, where nothing makes up for it."""
+        if self._warned or self.settings.feedback or not row.arrived_share < 0.5:
+            return
+        self._warned = True
+        log.warning(
+            "round %d: only %.0f %% of a change arrives with codec %s and without error feedback: "
+            "set feedback=True or take a codec of more bits",
+            row.round,
+            100 * row.arrived_share,
+            row.codec,
+        )
+
+
+def count(row: MessageRow, info: PayloadInfo, counts: tuple[int, int, int]) -> None:
+    """Enter a payload into a row; `counts` are parameters, those not zero, and bytes."""
+    sizes = info.sizes
+    if row.codec.startswith("auto") and info.codec_label not in row.codec:
+        row.codec = f"{row.codec} > {info.codec_label}"  # what was chosen
+    row.parameters += counts[0]
+    row.nonzero += counts[1]
+    row.dense_bytes += counts[2]
+    row.payload_bytes += sizes.header_bytes + sizes.mask_bytes + sizes.value_bytes
+    row.mask_bytes += sizes.mask_bytes
+    row.value_bytes += sizes.value_bytes
+
+
+def least(a: float, b: float) -> float:
+    """Return the smaller of two numbers, of which either may be NaN."""
+    return b if math.isnan(a) else a if math.isnan(b) else min(a, b)

@@ -1,0 +1,223 @@
+"""The server's half of the wire: a grid that codes what goes out and decodes what comes in.
+
+Whatever sends through a grid, a strategy of either API or a round loop written by hand, sees plain
+records; nothing in it knows of codecs.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from flwr.app import Error, Message, RecordDict
+from flwr.serverapp import Grid
+
+from flwr_gan.errors import PayloadError
+from flwr_gan.flower.exchange import Dispatch, Exchange, Received
+from flwr_gan.flower.flwr_private import ErrorCode, Run
+from flwr_gan.flower.notes import Label, peek_label
+from flwr_gan.flower.protocol import Listener
+from flwr_gan.flower.settings import WireSettings
+from flwr_gan.wire.ledger import Ledger
+
+T = TypeVar("T")
+NO_REPLY = "node {} did not answer in time"
+
+
+class CompressedGrid(Grid):
+    """Wrap a grid so that arrays travel as coded payloads; clients need ``compression_mod``.
+
+    One line in any server app::
+
+        @app.main()
+        def main(grid: Grid, context: Context) -> None:
+            strategy.start(CompressedGrid(grid, codec="sparse:int8"), ...)
+
+    Replies come sorted by the labels and ids of their nodes. A reply that is corrupt or too large,
+    or that has not passed the client's mod, comes as an error message. Attributes of the wrapped
+    grid are reachable through this one.
+
+    Parameters
+    ----------
+    grid : flwr.serverapp.Grid
+        The grid to wrap.
+    ledger : Ledger, optional
+        Takes a row for each message; a new one by default.
+    listeners : sequence of Listener
+        Hear of each message, as ``CodecComparison`` does.
+    exchange : Exchange, optional
+        What a wrapper has begun already; settings, ledger and listeners are its own.
+    **settings
+        See ``WireSettings``: ``codec``, ``codec_up``, ``codec_down``, ``memory``, ``feedback``,
+        ``include``, ``exclude``, ``max_reply_bytes``, ``strict``.
+
+    Raises
+    ------
+    CodecError
+        When a setting cannot be used.
+    TypeError
+        When `grid` is not a grid.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        *,
+        ledger: Ledger | None = None,
+        listeners: Sequence[Listener] = (),
+        exchange: Exchange | None = None,
+        **settings: Any,
+    ) -> None:
+        if not isinstance(grid, Grid):
+            raise TypeError(f"expected a flwr.serverapp.Grid, got {type(grid).__name__}")
+        self.inner = grid
+        self.exchange = exchange or Exchange(
+            WireSettings(**settings), ledger=ledger, listeners=listeners
+        )
+        self._pushed: dict[str, Dispatch] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The rows of all messages so far."""
+        return self.exchange.books.ledger
+
+    @property
+    def failures(self) -> dict[int, list[str]]:
+        """Why replies were refused or did not come, by round."""
+        return self.exchange.books.failures
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the wrapped grid."""
+        if name == "inner":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def set_run(self, run: Run) -> None:
+        """Set the run of the wrapped grid."""
+        self.inner.set_run(run)
+
+    @property
+    def run(self) -> Run:
+        """The run of the wrapped grid."""
+        return self.inner.run
+
+    def create_message(self, *args: Any, **kwargs: Any) -> Message:
+        """Create a message as the wrapped grid does."""
+        return self.inner.create_message(*args, **kwargs)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the ids of the connected nodes, ascending."""
+        return sorted(self.inner.get_node_ids())
+
+    def get_nodes(self) -> Iterable[Any]:
+        """Return the connected nodes as the wrapped grid does, by ascending id."""
+        return sorted(self.inner.get_nodes(), key=lambda node: node.node_id)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Code messages and push them; returns their ids."""
+        coded, dispatches = self._encode(messages)
+        ids = list(self.inner.push_messages(coded))
+        with self._lock:
+            self._pushed |= dict(zip(ids, dispatches, strict=True))
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Pull the replies to pushed messages and decode them."""
+        replies = list(self.inner.pull_messages(message_ids))
+        for reply in replies:
+            self._pushed.pop(reply.metadata.reply_to_message_id, None)
+        return self._opened(replies, self._plain)
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Code messages, send them, and return the decoded replies."""
+        return self.exchanged(messages, self._plain, timeout=timeout)
+
+    def exchanged(
+        self,
+        messages: Iterable[Message],
+        take: Callable[[Received], T],
+        *,
+        timeout: float | None = None,
+    ) -> list[Message | T]:
+        """Code messages, send them, and return what `take` makes of each sound reply.
+
+        Parameters
+        ----------
+        messages : iterable of Message
+            Plain messages.
+        take : callable
+            Called with each reply that can be read; what raises ``PayloadError`` is refused.
+        timeout : float, optional
+            Seconds to wait.
+
+        Returns
+        -------
+        list
+            Sorted by node; an error message for each reply that was refused.
+        """
+        coded, dispatches = self._encode(messages)
+        if not coded:
+            return []
+        replies = list(self.inner.send_and_receive(coded, timeout=timeout))
+        opened = self._opened(replies, take)
+        with self._lock:
+            answered = {reply.metadata.src_node_id for reply in replies}
+            for dispatch in dispatches:
+                if dispatch.node not in answered:
+                    self.exchange.forget(dispatch)
+                    self.exchange.books.refused(NO_REPLY.format(dispatch.node))
+            if len(dispatches) > 1:
+                self.exchange.books.settle()
+        return opened
+
+    def _encode(self, messages: Iterable[Message]) -> tuple[list[Message], list[Dispatch]]:
+        given = list(messages)
+        with self._lock:
+            pairs = [self.exchange.encode(m, new_call=at == 0) for at, m in enumerate(given)]
+        return [message for message, _ in pairs], [dispatch for _, dispatch in pairs]
+
+    def _opened(
+        self, replies: Iterable[Message], take: Callable[[Received], T]
+    ) -> list[Message | T]:
+        with self._lock:
+            return [self._opened_one(reply, take) for reply in sorted(replies, key=place)]
+
+    def _opened_one(self, reply: Message, take: Callable[[Received], T]) -> Message | T:
+        try:
+            return take(self.exchange.receive(reply))
+        except PayloadError as problem:
+            reason = self.exchange.books.refused(str(problem))
+            return refusal(reply, reason)
+
+    def _plain(self, received: Received) -> Message:
+        """Return a reply with plain arrays."""
+        arrays = self.exchange.check(received, decode=True)
+        content = self.exchange.plain_content(received, arrays)
+        return with_content(received.message, content)
+
+
+def place(reply: Message) -> tuple[bool, int, str, int]:
+    """Return where a reply stands among others: by label, whole numbers first, then by node."""
+    label = peek_label(reply.content) if reply.has_content() else -1
+    return label_order(label, reply.metadata.src_node_id)
+
+
+def label_order(label: Label, node: int) -> tuple[bool, int, str, int]:
+    """Return the place of a node by its label and id."""
+    whole = isinstance(label, int)
+    return not whole, int(label) if whole else 0, "" if whole else str(label), node
+
+
+def with_content(message: Message, content: RecordDict) -> Message:
+    """Return a message with other content and the same metadata."""
+    changed: Message = Message(metadata=message.metadata, content=content)  # type: ignore[call-overload]
+    return changed
+
+
+def refusal(reply: Message, reason: str) -> Message:
+    """Return a reply with an error in the place of its content."""
+    error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)
+    refused: Message = Message(metadata=reply.metadata, error=error)  # type: ignore[call-overload]
+    return refused

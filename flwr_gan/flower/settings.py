@@ -1,0 +1,81 @@
+"""What can be set of the wire, checked when it is set."""
+
+from dataclasses import dataclass
+
+from flwr_gan.codecs import get_codec
+from flwr_gan.errors import CodecError
+from flwr_gan.flower.selection import Selection, patterns
+
+
+@dataclass(frozen=True, kw_only=True)
+class WireSettings:
+    """Settings of the wire; ``CompressedGrid`` and the strategy wrappers take them by name.
+
+    Parameters
+    ----------
+    codec : str
+        Codec spec of both directions, such as ``"sparse"``, ``"zstd:3"``, ``"sparse:int8"``.
+    codec_up, codec_down : str, optional
+        Codec spec of replies and of broadcasts, where they differ from `codec`.
+    memory : bool
+        Payloads are coded relative to what their receiver holds. Without, every broadcast stands
+        alone, and a reply is relative to the broadcast that it answers and to nothing else.
+    feedback : bool
+        Error feedback: what a lossy codec loses is added to what its sender sends next. It is for
+        codecs that are contractive; lossless ones lose nothing.
+    include, exclude : sequence of str
+        Patterns of names: which arrays travel, see ``Selection``.
+    max_reply_bytes : int, optional
+        Most bytes that the arrays of a reply may have together: four times the broadcast by
+        default, and at least 64 MiB.
+    strict : bool
+        Raise ``TrainingError`` when every reply of a training round was refused and none has ever
+        been accepted. By default that is a warning.
+
+    Raises
+    ------
+    CodecError
+        When a codec is unknown or not installed, or another setting cannot be used.
+    """
+
+    codec: str = "sparse"
+    codec_up: str | None = None
+    codec_down: str | None = None
+    memory: bool = True
+    feedback: bool = True
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    max_reply_bytes: int | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        for spec in (self.codec, self.up, self.down):
+            get_codec(spec)
+        for key in ("include", "exclude"):
+            object.__setattr__(self, key, patterns(getattr(self, key), key=key))
+        Selection(self.include, self.exclude)
+        limit = self.max_reply_bytes
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise CodecError(
+                f"max_reply_bytes={limit!r}: give a whole number of bytes, at least 1, or None"
+            )
+
+    @property
+    def up(self) -> str:
+        """Codec spec of replies."""
+        return self.codec if self.codec_up is None else self.codec_up
+
+    @property
+    def down(self) -> str:
+        """Codec spec of broadcasts."""
+        return self.codec if self.codec_down is None else self.codec_down
+
+    @property
+    def selection(self) -> Selection:
+        """Which arrays travel."""
+        return Selection(self.include, self.exclude)
+
+    @property
+    def label(self) -> str:
+        """The codecs in one word."""
+        return self.up if self.up == self.down else f"{self.up} up, {self.down} down"

@@ -1,0 +1,38 @@
+"""What both strategy wrappers are: faces of an exchange around an inner strategy."""
+
+from typing import Any
+
+from flwr_gan.flower.exchange import Exchange
+from flwr_gan.wire.ledger import Ledger
+
+
+class Wrapper:
+    """A strategy around another one, whose attributes are reachable through it.
+
+    It can be pickled and copied between rounds; the grid is found anew.
+    """
+
+    exchange: Exchange
+
+    @property
+    def ledger(self) -> Ledger:
+        """The rows of all messages so far."""
+        return self.exchange.books.ledger
+
+    @property
+    def failures(self) -> dict[int, list[str]]:
+        """Why replies were refused or did not come, by round."""
+        return self.exchange.books.failures
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the inner strategy."""
+        if name.startswith("__") or "inner" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name}")
+        return getattr(self.__dict__["inner"], name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.__dict__.get('inner')!r}, codec={self.exchange.settings.label!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the grid, which belongs to a process."""
+        return {**self.__dict__, "grid": None}
