@@ -172,6 +172,19 @@ class Codec(ABC):
         """True if the codec knows bytes and not weights, and so has no mask."""
         return True
 
+    @property
+    def takes_base(self) -> bool:
+        """True if weights may be coded relative to a base."""
+        return not self.general
+
+    @property
+    def contractive(self) -> bool:
+        """True if error feedback makes up for what is lost; False if nothing is.
+
+        The norm of what a coding leaves over is then never above that of what it was given.
+        """
+        return False
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec!r})"
 

@@ -1,6 +1,8 @@
 """What a codec needs to know of a lossy stage that works weight by weight.
 
-The stages themselves are in ``flwr_gan.compress``, which builds on this package.
+The stages themselves are in ``flwr_gan.compress``, which builds on this package. Whether a stage is
+handed weights or their differences to a base is the codec's affair: a stage sees numbers, and where
+a base is given, ``from_codes`` adds it.
 """
 
 import math
@@ -11,13 +13,14 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
+from flwr_gan.errors import CodecError
 
 Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the survivors of one array are.
+    """Where the coded weights of one array are.
 
     Parameters
     ----------
@@ -25,38 +28,44 @@ class Places:
         In the flat array.
     shape : tuple of int
         Of the array.
-    base : numpy.ndarray of float32, shape (k,), optional
-        What the receiver holds there, if codes stand for differences to it.
+    first : int
+        How many of the array's coded weights stand before these.
     """
 
     positions: Positions
     shape: tuple[int, ...]
-    base: Array | None = None
+    first: int = 0
 
 
 class ElementStage(Protocol):
-    """Turns surviving weights into short codes, one a weight, and back.
+    """Turns weights, or differences of weights, into short codes, one each, and back.
 
     Where ``shared`` is true, all arrays have their side numbers in common: they are measured once,
-    over an array of one axis that all weights make up together, and written once.
+    over an array of one axis that all weights make up together, and written once. Where
+    ``block_length`` is not 0, an array has one side number, a key of 16 bits, for each so many of
+    its coded weights, one after the other.
     """
 
     wire_id: ClassVar[int]
     spec: str
     parameter: int
+    contractive: bool
     code_dtype: Any
     side_dtype: Any
-    allows_base: bool
     shared: bool
+    block_length: int
+
+    def for_differences(self) -> "ElementStage":
+        """Return the stage that codes differences to a base: this one, or one like it."""
 
     def side_count(self, shape: tuple[int, ...]) -> int:
-        """Return how many numbers are kept for an array of this shape."""
+        """Return how many numbers are kept for an array of this shape that has no zeros."""
 
     def check_side(self, side: Array) -> None:
         """Raise ``PayloadError`` if these numbers cannot have been written."""
 
     def measure(self, values: Array, places: Places) -> Array:
-        """Return the numbers to keep, ``side_dtype``, for the survivors of one array.
+        """Return the numbers to keep, ``side_dtype``, for the coded weights of one array.
 
         Raises
         ------
@@ -65,16 +74,20 @@ class ElementStage(Protocol):
         """
 
     def to_codes(self, values: Array, places: Places, side: Array) -> Array:
-        """Return one code for each survivor.
+        """Return one code for each weight or difference.
 
         Raises
         ------
         CodecError
-            If a value, or its difference to the base, cannot be coded.
+            If one cannot be coded.
         """
 
-    def from_codes(self, codes: Array, places: Places, side: Array) -> Array:
+    def from_codes(
+        self, codes: Array, places: Places, side: Array, near: Array | None = None
+    ) -> Array:
         """Return the weights of these codes, float32 and none of them zero.
+
+        ``near`` is what the receiver holds there, if codes stand for differences to it.
 
         Raises
         ------
@@ -85,10 +98,39 @@ class ElementStage(Protocol):
     def from_joined_codes(
         self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None
     ) -> Array:
-        """Return the weights of several arrays' codes, one array after the other.
+        """Return the weights of several arrays' codes, one array after the other."""
 
-        ``near`` is what the receiver holds at all places, if codes stand for differences to it.
-        """
+
+def differences(values: Array, near: Array) -> Array:
+    """Return ``values - near``, computed in double precision and rounded once to float32.
+
+    Parameters
+    ----------
+    values, near : numpy.ndarray of float32, shape (k,)
+        Weights, and what the receiver holds in their places.
+
+    Raises
+    ------
+    CodecError
+        If a difference is not finite.
+    """
+    with np.errstate(invalid="ignore"):
+        exact = values.astype(np.float64) - near
+    if not np.isfinite(exact).all():
+        raise CodecError(
+            "a weight or its base is NaN or infinite, so that no lossy stage can code the "
+            "difference; use base_use='mask', or a lossless codec"
+        )
+    return as_float32(exact)
+
+
+def as_float32(exact: Array) -> Array:
+    """Return float64 numbers as float32, limited to what is finite."""
+    weights: Array = exact.clip(-_LARGEST, _LARGEST).astype(np.float32)
+    return weights
+
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def side_shapes(stage: ElementStage, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:

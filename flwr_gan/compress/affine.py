@@ -10,7 +10,7 @@ import numpy as np
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.stage import Places, Positions
 from flwr_gan.compress.groups import GRANULARITIES, GroupedStage, group_of, of_each
-from flwr_gan.compress.stage import SMALLEST, Coded, finite_only, survivors
+from flwr_gan.compress.stage import FINE_BITS, SMALLEST, Coded, finite_only
 from flwr_gan.errors import CodecError, PayloadError
 
 _STARTS = (1.0, 0.6, 0.3)
@@ -32,7 +32,7 @@ class AffineStage(GroupedStage):
     not above that of the range; the error of a weight beyond the outer codes is its distance to
     them, that of any other at most ``s / 2``.
 
-    A survivor whose decoded weight would be zero becomes the tiny ``s * 2**-24``. No base is used.
+    A survivor whose decoded weight would be zero becomes the tiny ``s * 2**-24``.
 
     Parameters
     ----------
@@ -53,7 +53,10 @@ class AffineStage(GroupedStage):
         family = 1 if fit == "range" else 2
         form = family * len(GRANULARITIES) + GRANULARITIES.index(granularity)
         self.fit = fit
+        self.fine = bits >= FINE_BITS
         self.largest = (1 << bits) - 1
+        # Two codes at the ends of the range: what is fed back widens it, and so on.
+        self.contractive = fit == "em" or bits > 1
         super().__init__(
             f"{'affine' if fit == 'range' else fit}{bits}",
             granularity=granularity,
@@ -97,10 +100,15 @@ class AffineStage(GroupedStage):
         return (steps + self.lowest).astype(np.int8)
 
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
-        """Return ``z + q * s``, computed in double precision and rounded once."""
+        """Return ``z + q * s`` in double precision."""
         steps = codes.astype(np.int16) - self.lowest
         scales, zeros = _numbers(places, side)
-        return survivors(zeros + steps * scales, scales)
+        exact: Array = zeros + steps * scales
+        return exact
+
+    def scales(self, places: Places, side: Array) -> Array:
+        """Return the scale of each place, or the one that there is."""
+        return _numbers(places, side)[0]
 
     def error_bound(self, coded: Coded) -> Array:
         """Return ``s / 2`` for each survivor, with room for rounding; for ``em``, as measured."""

@@ -10,6 +10,7 @@ from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base
 from flwr_gan.codecs.sparse.parts import FLOAT32, is_weight
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.compress.array_stage import ArrayStage
+from flwr_gan.compress.stage import Stage
 
 
 class ArrayStagedCodec(Codec):
@@ -36,6 +37,20 @@ class ArrayStagedCodec(Codec):
     def general(self) -> bool:
         """True if the codec behind the stage has no mask."""
         return self.codec.general
+
+    @property
+    def takes_base(self) -> bool:
+        """True if the parts have the arrays' shapes, and the codec behind takes a base."""
+        return self.stage.keeps_shapes and self.codec.takes_base
+
+    @property
+    def contractive(self) -> bool:
+        """True if all stages are, and a coding stage of factors is fine besides."""
+        if self.codec.lossless or not self.stage.contractive:
+            return self.stage.contractive
+        behind = getattr(self.codec, "stage", None)
+        kept = self.stage.keeps_shapes or (isinstance(behind, Stage) and behind.fine)
+        return kept and self.codec.contractive
 
     def encode_bundle(
         self,

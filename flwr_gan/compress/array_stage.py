@@ -24,6 +24,9 @@ class ArrayStage(ABC):
         The settings as a number of the payload, below 2**32.
     keeps_shapes : bool
         True if each array has one part, of its own shape, so that a base may be used.
+    contractive : bool
+        True if error feedback makes up for what is lost: the norm of what is left over is never
+        above that of the arrays, and what is left over is sent the sooner, the more it grows.
     """
 
     name: ClassVar[str]
@@ -31,6 +34,7 @@ class ArrayStage(ABC):
     spec: str
     parameter: int
     keeps_shapes: bool
+    contractive: bool = True
 
     @abstractmethod
     def apply(self, arrays: Sequence[Array]) -> tuple[bytes, list[list[Array]]]:

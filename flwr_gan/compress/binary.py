@@ -17,7 +17,7 @@ from flwr_gan.compress.groups import (
     of_each,
     read_granularity,
 )
-from flwr_gan.compress.stage import SMALLEST, finite_only
+from flwr_gan.compress.stage import finite_only
 
 ALLOWED = "allowed: binary, binary:layer, binary:channel, binary:network"
 
@@ -37,6 +37,7 @@ class BinaryStage(GroupedStage):
 
     name: ClassVar[str] = "binary"
     wire_id: ClassVar[int] = 5
+    fine = False
 
     def __init__(self, *, granularity: str = "layer") -> None:
         form = GRANULARITIES.index(granularity)
@@ -57,8 +58,8 @@ class BinaryStage(GroupedStage):
         return -(values < 0).astype(np.int8)
 
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
-        """Return ``s`` or ``-s`` as float32."""
-        scales = np.maximum(of_each(side, places), SMALLEST).astype(np.float32)
+        """Return ``s`` or ``-s``."""
+        scales = of_each(side, places)
         weights: Array = np.where(codes < 0, -scales, scales)
         return weights
 

@@ -12,6 +12,7 @@ from flwr_gan.errors import CodecError
 
 TYPES = ("fp16", "bf16")
 
+_LARGEST_CODE = 0xFFFE
 _MANTISSA_BITS = {"fp16": 10, "bf16": 7}
 
 
@@ -20,8 +21,8 @@ class CastStage(Stage):
 
     The error is at most 2**-11 (fp16) or 2**-8 (bf16) of the magnitude, and below the smallest
     normal number half of the spacing there; NaN and infinity stay. A survivor that rounds to zero
-    becomes the smallest number of its sign, so that it stays in the mask. Codes are the bits of
-    the float as exponent, sign, mantissa.
+    becomes 2**-149, so that it stays in the mask. Codes are the bits of the float as exponent,
+    sign, mantissa.
 
     Parameters
     ----------
@@ -34,7 +35,8 @@ class CastStage(Stage):
     code_dtype = np.dtype("<u2")
 
     def __init__(self, *, to: str = "fp16") -> None:
-        super().__init__(to, parameter=TYPES.index(to), lowest=1, highest=0xFFFF)
+        super().__init__(to, parameter=TYPES.index(to), lowest=0, highest=_LARGEST_CODE)
+        self.zero_code = _LARGEST_CODE + 1
         self.to = to
         self._mantissa = _MANTISSA_BITS[to]
 
@@ -55,10 +57,13 @@ class CastStage(Stage):
         infinite = (bits & 0x7FFF) == (0x7FFF >> self._mantissa << self._mantissa)
         if (infinite & np.isfinite(values)).any():
             raise CodecError(f"{self.spec}: a value is beyond the range; use a lossless codec")
-        bits = np.where(bits & 0x7FFF, bits, bits | 1)
+        bits = np.where(bits & 0x7FFF, bits, np.uint16(0))
         mantissa = self._mantissa
         exponent = (bits & 0x7FFF) >> mantissa << (mantissa + 1)
-        return exponent | bits >> 15 << mantissa | bits & ((1 << mantissa) - 1)
+        codes = exponent | bits >> 15 << mantissa | bits & ((1 << mantissa) - 1)
+        # Of the many NaNs one gives up its code to zeros that must not look pruned.
+        limited: Array = np.minimum(codes, np.uint16(_LARGEST_CODE))
+        return limited
 
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return the short floats as float32, exactly."""

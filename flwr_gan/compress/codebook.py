@@ -11,7 +11,7 @@ import numpy as np
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.stage import Places
 from flwr_gan.compress.settings import one_of, unknown_settings, unreadable, whole_number
-from flwr_gan.compress.stage import SMALLEST, Stage, finite_only
+from flwr_gan.compress.stage import FINE_BITS, SMALLEST, Stage, finite_only
 from flwr_gan.errors import CodecError, PayloadError
 
 LEAST, MOST = 2, 256
@@ -52,6 +52,7 @@ class CodebookStage(Stage):
         # How many centroids an array has is looked at when its codes are decoded.
         super().__init__(str(size), scope, parameter=parameter, lowest=-(size // 2), highest=127)
         self.size = size
+        self.fine = size >= 1 << FINE_BITS
         self.shared = scope == "network"
 
     def side_count(self, shape: tuple[int, ...]) -> int:

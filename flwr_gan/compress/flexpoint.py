@@ -10,7 +10,7 @@ import numpy as np
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.stage import Places
 from flwr_gan.compress.settings import unknown_settings, unreadable
-from flwr_gan.compress.stage import SMALLEST, Coded, Stage, finite_only, survivors
+from flwr_gan.compress.stage import SMALLEST, Coded, Stage, finite_only
 from flwr_gan.errors import CodecError, PayloadError
 
 LARGEST_MANTISSA = (1 << 15) - 1
@@ -24,7 +24,7 @@ class FlexpointStage(Stage):
 
     e is the largest that keeps every ``|m|`` within 32,767. The error is at most ``2**-(e + 1)``:
     for a largest magnitude from 2**-17 to 32,767 at most 2**-15 of that; smaller arrays lose more,
-    larger ones are refused. A survivor with m = 0 stays in the mask, as the tiny ``2**-(e + 24)``.
+    larger ones are refused. A survivor with m = 0 stays in the mask, as the tiny 2**-149.
     """
 
     name: ClassVar[str] = "flexpoint"
@@ -64,13 +64,13 @@ class FlexpointStage(Stage):
 
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return ``m * 2**-e``, exact in float32."""
-        step = _step(side)
-        return survivors((codes.astype(np.int32) - _MIDDLE) * step, step)
+        exact: Array = (codes.astype(np.int32) - _MIDDLE) * _step(side)
+        return exact
 
     def error_bound(self, coded: Coded) -> Array:
-        """Return ``2**-(e + 1)`` for each survivor, and the tiny number for those near zero."""
+        """Return ``2**-(e + 1)`` for each survivor, and room for the tiny number."""
         step = float(_step(coded.side)[0])
-        bound: Array = np.full(len(coded.codes), step * (0.5 + 2.0**-24) + SMALLEST)
+        bound: Array = np.full(len(coded.codes), step / 2 + SMALLEST)
         return bound
 
 

@@ -55,6 +55,7 @@ class HashStage(ArrayStage):
 
     name: ClassVar[str] = "hash"
     wire_id: ClassVar[int] = 10
+    contractive = False
 
     def __init__(self, *, fraction_steps: int, signed: bool = False) -> None:
         self.fraction_steps = fraction_steps

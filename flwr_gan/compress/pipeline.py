@@ -3,11 +3,13 @@
 First come stages that change whole arrays, then at most one that codes weights one by one. Before
 ``sparse`` that one codes the survivors of the mask. Before any other codec its codes stand in an
 array of the weights' shape, in which 0 is pruned; if no code is left over to stand for a survivor's
-0, the bits of the mask travel beside it.
+0, the bits of the mask travel beside it. Where the receiver holds a base, codes stand for the
+differences of the weights to it, in either case.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,8 +18,8 @@ from flwr_gan.codecs.arrays import Array, ArraySpec, canonical_zeros, check_enco
 from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base
 from flwr_gan.codecs.registry import codec_by_id, plain_codec
 from flwr_gan.codecs.sparse.codec import SparseCodec
-from flwr_gan.codecs.sparse.parts import base_layers, is_weight
-from flwr_gan.codecs.stage import Places, measure_all, side_of_each, side_shapes
+from flwr_gan.codecs.sparse.parts import base_layers, flat_layer, is_weight
+from flwr_gan.codecs.stage import Places, differences, measure_all, side_of_each, side_shapes
 from flwr_gan.compress.array_codec import ArrayStagedCodec
 from flwr_gan.compress.array_stage import ArrayStage
 from flwr_gan.compress.registry import get_stage, stage_by_id
@@ -37,6 +39,8 @@ MAX_STAGES = 7
 """As many as the header has room for."""
 
 _BLOCK = 1 << 17
+_RELATIVE = b"\x01"
+"""In the place of a mask: codes stand for differences to a base."""
 
 
 class StagedCodec(Codec):
@@ -59,6 +63,16 @@ class StagedCodec(Codec):
         self.codec = codec
         self.spec = f"{stage.spec}+{codec.spec}"
 
+    @property
+    def takes_base(self) -> bool:
+        """True: codes may stand for differences to a base."""
+        return True
+
+    @property
+    def contractive(self) -> bool:
+        """True if the stage is."""
+        return self.stage.contractive
+
     def encode_bundle(
         self,
         arrays: Sequence[Array],
@@ -67,85 +81,146 @@ class StagedCodec(Codec):
         base: Sequence[Array] | None = None,
         base_use: BaseUse = "auto",
     ) -> Body:
-        """Code the codes in the place of the weights, then the stage's numbers."""
-        refuse_base(base_use, self.spec)
-        checked = [check_encodable(array) for array in arrays]
-        layers = [array for array in checked if is_weight(array.dtype)]
-        shapes = [layer.shape for layer in layers]
-        flats = base_layers([canonical_zeros(layer) for layer in layers])
-        pairs = zip(flats, shapes, strict=True)
-        places = [Places(np.flatnonzero(flat), shape) for flat, shape in pairs]
-        values = [flat[at.positions] for flat, at in zip(flats, places, strict=True)]
-        written = measure_all(self.stage, values, places)
-        sides = side_of_each(self.stage, written, len(layers))
-        coded = (self._dense_codes(*layer) for layer in zip(values, places, sides, strict=True))
-        parts = [next(coded) if is_weight(array.dtype) else array for array in checked]
-        masks = [_packed_mask(flat) for flat in flats] if self.stage.zero_code is None else []
-        return self.codec.encode_bundle([*parts, *written, *masks], strict=strict)
+        """Code the codes in the place of the weights, then the stage's numbers.
 
-    def _dense_codes(self, values: Array, places: Places, side: Array) -> Array:
-        codes = self.stage.to_codes(values, places, side)
-        dense = np.zeros(math.prod(places.shape), self.stage.code_dtype)
-        zero = self.stage.zero_code
-        codes = codes if zero is None else np.where(codes, codes, codes.dtype.type(zero))
-        dense[places.positions] = codes
-        return dense.reshape(places.shape)
+        With a base, codes stand for differences to it; where one is not finite, for the weights
+        unless ``base_use`` is ``"values"``.
+        """
+        if base_use != "values":
+            refuse_base(base_use, self.spec)
+        checked = [check_encodable(array) for array in arrays]
+        weights = [array for array in checked if is_weight(array.dtype)]
+        layers = [_Layer.of(canonical_zeros(array)) for array in weights]
+        stage, mask = self.stage, b""
+        if base is not None:
+            try:
+                layers = [
+                    layer.less(near) for layer, near in zip(layers, base_layers(base), strict=True)
+                ]
+                stage, mask = stage.for_differences(), _RELATIVE
+            except CodecError:
+                if base_use == "values":
+                    raise
+        written = measure_all(stage, [layer.values for layer in layers], [x.places for x in layers])
+        sides = side_of_each(stage, written, len(layers))
+        coded = iter([_dense_codes(stage, *pair) for pair in zip(layers, sides, strict=True)])
+        parts = [next(coded) if is_weight(array.dtype) else array for array in checked]
+        if stage.block_length:
+            written = [_filled_up(*pair, stage) for pair in zip(written, layers, strict=True)]
+        masks = [layer.packed_mask for layer in layers] if stage.zero_code is None else []
+        body = self.codec.encode_bundle([*parts, *written, *masks], strict=strict)
+        return Body(mask, body.values, "values" if mask else "none")
 
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
     ) -> list[Array]:
         """Decode the codes, then the weights from them."""
+        if body.mask not in (b"", _RELATIVE):
+            raise PayloadError(f"{self.spec} payload has a mask, which {self.spec} never writes")
+        if body.mask and base is None:
+            raise PayloadError("unknown_base: the values are differences to a base not given")
+        stage = self.stage.for_differences() if body.mask else self.stage
         weights = [spec for spec in specs if is_weight(spec.dtype)]
         shapes = [spec.shape for spec in weights]
-        code_dtype: np.dtype[Any] = np.dtype(self.stage.code_dtype)
+        code_dtype: np.dtype[Any] = np.dtype(stage.code_dtype)
         part_specs = [
             ArraySpec(spec.shape, code_dtype) if is_weight(spec.dtype) else spec for spec in specs
         ]
-        for shape in side_shapes(self.stage, shapes):
-            count = self.stage.side_count(shape)
+        for shape in side_shapes(stage, shapes):
+            count = stage.side_count(shape)
             if count > 2 * max(math.prod(shape), 1):
-                raise PayloadError(f"{self.stage.spec} does not fit an array of {shape}")
-            part_specs.append(ArraySpec((count,), np.dtype(self.stage.side_dtype)))
+                raise PayloadError(f"{stage.spec} does not fit an array of {shape}")
+            part_specs.append(ArraySpec((count,), np.dtype(stage.side_dtype)))
         sides_end = len(part_specs)
-        if self.stage.zero_code is None:
+        if stage.zero_code is None:
             part_specs += [ArraySpec((-(-w.size // 8),), np.dtype(np.uint8)) for w in weights]
-        decoded = self.codec.decode_bundle(body, part_specs)
+        decoded = self.codec.decode_bundle(Body(b"", body.values), part_specs)
         written = decoded[len(specs) : sides_end]
         for side in written:
-            self.stage.check_side(side)
-        sides = iter(side_of_each(self.stage, written, len(shapes)))
+            stage.check_side(side)
+        sides = iter(side_of_each(stage, written, len(shapes)))
         masks = iter(decoded[sides_end:])
+        nears = iter(base_layers(base) if body.mask and base is not None else [])
         return [
-            self._weights(part, next(sides), next(masks, None), spec)
+            _decoded_weights(stage, part, next(sides), next(masks, None), spec, next(nears, None))
             if is_weight(spec.dtype)
             else part
             for part, spec in zip(decoded, specs, strict=False)
         ]
 
-    def _weights(self, part: Array, side: Array, mask: Array | None, spec: ArraySpec) -> Array:
-        dense = part.reshape(-1)
-        flat = np.zeros(spec.size, np.float32)
-        if mask is not None and spec.size % 8 and mask[-1] >> spec.size % 8:
-            raise PayloadError("a mask has bits behind the end of its layer")
-        for start in range(0, spec.size, _BLOCK):
-            block = dense[start : start + _BLOCK]
-            taken = block
-            if mask is not None:
-                bits = mask[start // 8 : (start + _BLOCK) // 8]
-                taken = np.unpackbits(bits, count=len(block), bitorder="little")
-                if block[taken == 0].any():
-                    raise PayloadError(f"{self.stage.spec}: a pruned weight has a code")
-            inside = np.flatnonzero(taken)
-            codes = block[inside]
-            if self.stage.zero_code:
-                codes = np.where(codes == self.stage.zero_code, codes.dtype.type(0), codes)
-            places = Places(start + inside, spec.shape)
-            flat[places.positions] = self.stage.from_codes(codes, places, side)
-        return flat.reshape(spec.shape).astype(spec.dtype, copy=False)
+
+@dataclass(frozen=True)
+class _Layer:
+    """The survivors of one array: where they are, and what is coded of them."""
+
+    places: Places
+    values: Array
+
+    @classmethod
+    def of(cls, array: Array) -> "_Layer":
+        flat = flat_layer(array)
+        positions = np.flatnonzero(flat)
+        return cls(Places(positions, array.shape), flat[positions])
+
+    def less(self, near: Array) -> "_Layer":
+        return _Layer(self.places, differences(self.values, near[self.places.positions]))
+
+    @property
+    def packed_mask(self) -> Array:
+        mask = np.zeros(math.prod(self.places.shape), bool)
+        mask[self.places.positions] = True
+        return np.packbits(mask, bitorder="little")
 
 
-def _packed_mask(flat: Array) -> Array:
-    return np.packbits(flat != 0, bitorder="little")
+def _dense_codes(stage: Stage, layer: _Layer, side: Array) -> Array:
+    codes = stage.to_codes(layer.values, layer.places, side)
+    dense = np.zeros(math.prod(layer.places.shape), stage.code_dtype)
+    zero = stage.zero_code
+    codes = codes if zero is None else np.where(codes, codes, codes.dtype.type(zero))
+    dense[layer.places.positions] = codes
+    return dense.reshape(layer.places.shape)
+
+
+def _filled_up(side: Array, layer: _Layer, stage: Stage) -> Array:
+    """Return the numbers of blocks with zeros behind, as many as if no weight was pruned."""
+    filled = np.zeros(stage.side_count(layer.places.shape), side.dtype)
+    filled[: len(side)] = side
+    return filled
+
+
+def _decoded_weights(
+    stage: Stage,
+    part: Array,
+    side: Array,
+    mask: Array | None,
+    spec: ArraySpec,
+    near: Array | None,
+) -> Array:
+    dense = part.reshape(-1)
+    flat = np.zeros(spec.size, np.float32)
+    if mask is not None and spec.size % 8 and mask[-1] >> spec.size % 8:
+        raise PayloadError("a mask has bits behind the end of its layer")
+    first = 0
+    for start in range(0, spec.size, _BLOCK):
+        block = dense[start : start + _BLOCK]
+        taken = block
+        if mask is not None:
+            bits = mask[start // 8 : (start + _BLOCK) // 8]
+            taken = np.unpackbits(bits, count=len(block), bitorder="little")
+            if block[taken == 0].any():
+                raise PayloadError(f"{stage.spec}: a pruned weight has a code")
+        inside = np.flatnonzero(taken)
+        codes = block[inside]
+        if stage.zero_code:
+            codes = np.where(codes == stage.zero_code, codes.dtype.type(0), codes)
+        places = Places(start + inside, spec.shape, first)
+        of_block = side[first // stage.block_length :] if stage.block_length else side
+        held = None if near is None else near[places.positions]
+        flat[places.positions] = stage.from_codes(codes, places, of_block, held)
+        first += len(inside)
+    if stage.block_length and side[-(-first // stage.block_length) :].any():
+        raise PayloadError(f"{stage.spec}: there are more scales than blocks of weights")
+    return flat.reshape(spec.shape).astype(spec.dtype, copy=False)
 
 
 def is_staged(spec: str) -> bool:

@@ -11,8 +11,9 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.stage import Places
+from flwr_gan.codecs.stage import Places, as_float32
 from flwr_gan.compress.affine import AffineStage
+from flwr_gan.compress.blocks import BlockQuantizeStage
 from flwr_gan.compress.groups import (
     GRANULARITIES,
     GroupedStage,
@@ -21,8 +22,7 @@ from flwr_gan.compress.groups import (
     read_granularity,
 )
 from flwr_gan.compress.settings import one_of, unknown_settings, unreadable
-from flwr_gan.compress.stage import SMALLEST, Coded, Stage, as_float32, finite_only, survivors
-from flwr_gan.errors import CodecError
+from flwr_gan.compress.stage import FINE_BITS, SMALLEST, Coded, Stage, finite_only, survivors
 
 BITS = (8, 7, 6, 5, 4, 3, 2)
 AFFINE_BITS = (8, 7, 6, 5, 4, 3, 2, 1)
@@ -38,7 +38,8 @@ class QuantizeStage(GroupedStage):
     """``w = q * s`` with integer ``q`` from -L to L. Lossy: the error is at most ``s / 2``.
 
     A survivor that rounds to zero stays in the mask: it is decoded as the tiny ``s * 2**-24``, so
-    that the zeros of the decoded array are the mask. Relative to a base, ``w = base + q * s``.
+    that the zeros of the decoded array are the mask. Differences to a base have a scale for each
+    block of survivors (``BlockQuantizeStage``) where ``granularity`` is ``"layer"``.
 
     Parameters
     ----------
@@ -51,9 +52,10 @@ class QuantizeStage(GroupedStage):
     name: ClassVar[str] = "quantize"
     wire_id: ClassVar[int] = 1
     least_axes: ClassVar[int] = 1
-    allows_base = True
 
     def __init__(self, *, bits: int = 8, granularity: str = "layer") -> None:
+        self.bits = bits
+        self.fine = bits >= FINE_BITS
         self.largest = (1 << (bits - 1)) - 1
         super().__init__(
             f"int{bits}",
@@ -62,6 +64,12 @@ class QuantizeStage(GroupedStage):
             lowest=-self.largest,
             highest=self.largest,
         )
+
+    def for_differences(self) -> Stage:
+        """Return the stage with a scale for each block, in the place of one for a layer."""
+        if self.granularity != GRANULARITIES[0]:
+            return self
+        return BlockQuantizeStage(bits=self.bits, spec=self.spec, parameter=self.parameter)
 
     def measure(self, values: Array, places: Places) -> Array:
         """Return the scales: the largest magnitude by L, rounded up; 0 where nothing survives."""
@@ -78,23 +86,20 @@ class QuantizeStage(GroupedStage):
         return scales
 
     def coded(self, values: Array, places: Places, side: Array) -> Array:
-        """Return ``round((w - base) / s)`` as int8, ties to even."""
-        wanted = values.astype(np.float64)
-        if places.base is not None:
-            wanted = wanted - places.base
+        """Return ``round(w / s)`` as int8, ties to even."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            codes = np.rint(wanted / of_each(side, places))
-        if not (np.abs(codes) <= self.largest).all():
-            raise CodecError(f"{self.spec}: a difference to the base is too large for its codes")
-        return codes.astype(np.int8)
+            codes = np.rint(values.astype(np.float64) / self.scales(places, side))
+        # Only zeros have no scale.
+        return np.nan_to_num(codes, copy=False, nan=0.0).astype(np.int8)
 
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
-        """Return ``base + q * s``, computed in double precision and rounded once."""
-        scales = of_each(side, places)
-        exact = codes * scales
-        if places.base is not None:
-            exact = exact + places.base
-        return survivors(exact, scales)
+        """Return ``q * s`` in double precision."""
+        exact: Array = codes * self.scales(places, side)
+        return exact
+
+    def scales(self, places: Places, side: Array) -> Array:
+        """Return the scale of each place, or the one that there is."""
+        return of_each(side, places)
 
     def from_joined_codes(
         self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None

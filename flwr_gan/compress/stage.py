@@ -3,20 +3,22 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, canonical_zeros
-from flwr_gan.codecs.stage import Places
+from flwr_gan.codecs.stage import Places, as_float32
 from flwr_gan.errors import CodecError, PayloadError
+
+FINE_BITS = 4
+"""Bits of a code from which on a stage is fine."""
 
 SMALLEST = 2.0**-149
 """Smallest float32 number."""
 
 _ZERO_FRACTION = 2.0**-24
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,26 @@ class Coded:
 class Stage(ABC):
     """A lossy coding of weights one by one; pruned weights stay exactly zero, others non-zero.
 
+    Codes stand for weights, or for the differences of weights to what the receiver holds: a stage
+    does not know which. A difference may be zero, and so may what it is decoded to.
+
     Attributes
     ----------
     spec : str
         The stage with its settings, such as ``"quantize:int8:layer"``.
     parameter : int
         The settings as a number of the payload, below 2**32.
-    allows_base : bool
-        True if codes may stand for differences to a base.
+    contractive : bool
+        True if error feedback makes up for what is lost: a norm of what a coding leaves over (the
+        Euclidean or the largest magnitude) is never above that of what it was given.
+    fine : bool
+        True if so little is lost that products of what was coded, as of the factors of a layer,
+        lose little, too.
     shared : bool
         True if all arrays of a payload have their side numbers in common.
+    block_length : int
+        Number of coded weights that share a side number, where that depends on nothing but how
+        many stand before them; else 0.
     code_dtype : numpy.dtype
         Type of the codes, int8 unless the stage says otherwise.
     lowest, highest : int
@@ -74,8 +86,10 @@ class Stage(ABC):
     highest: int
     zero_code: int | None
     side_dtype: Any = np.dtype("<f4")
-    allows_base: bool = False
+    contractive: bool = True
+    fine: bool = True
     shared: bool = False
+    block_length: int = 0
 
     def __init__(self, *words: str, parameter: int, lowest: int, highest: int) -> None:
         self.spec = ":".join((self.name, *words))
@@ -101,18 +115,40 @@ class Stage(ABC):
 
     @abstractmethod
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
-        """Return the float32 weights of these codes, which are from ``lowest`` to ``highest``."""
+        """Return the numbers of these codes, which are from ``lowest`` to ``highest``.
+
+        float64, zeros among them where codes stand for zero; float32 if they need no rounding and
+        may be infinite.
+        """
+
+    def scales(self, places: Places, side: Array) -> Array:
+        """Return the scale of each place, or one for all; 0 if the stage has none."""
+        return np.zeros(1)
+
+    def for_differences(self) -> "Stage":
+        """Return the stage that codes differences to a base: this one, unless there is a better."""
+        return self
 
     def to_codes(self, values: Array, places: Places, side: Array) -> Array:
-        """Return a code for each survivor, or raise ``CodecError``."""
-        if places.base is not None and not self.allows_base:
-            raise CodecError(f"{self.spec} codes no differences; use base_use='mask'")
+        """Return a code for each weight or difference, or raise ``CodecError``."""
         return self.coded(values, places, side)
 
-    def from_codes(self, codes: Array, places: Places, side: Array) -> Array:
-        """Return the float32 weights of these codes, or raise ``PayloadError``."""
+    def from_codes(
+        self, codes: Array, places: Places, side: Array, near: Array | None = None
+    ) -> Array:
+        """Return the float32 weights of these codes, or raise ``PayloadError``.
+
+        ``near`` is what the receiver holds in these places, if codes stand for differences to it.
+        """
         self.check_codes(codes)
-        return self.decoded(codes, places, side)
+        exact = self.decoded(codes, places, side)
+        return self.weights(exact, self.scales(places, side), near)
+
+    def weights(self, exact: Array, scales: Array, near: Array | None) -> Array:
+        """Return what ``decoded`` returned, plus ``near``, as weights, none of them zero."""
+        if near is not None:
+            exact = near + exact.astype(np.float64, copy=False)
+        return survivors(exact, scales)
 
     def check_codes(self, codes: Array) -> None:
         """Raise ``PayloadError`` if ``to_codes`` cannot have returned a code."""
@@ -130,8 +166,8 @@ class Stage(ABC):
         start = 0
         for at, side in zip(places, sides, strict=True):
             part = slice(start, start + len(at.positions))
-            known = at if near is None else replace(at, base=near[part])
-            weights[part] = self.from_codes(codes[part], known, side)
+            held = None if near is None else near[part]
+            weights[part] = self.from_codes(codes[part], at, side, held)
             start = part.stop
         return weights
 
@@ -211,19 +247,13 @@ def check_scales(side: Array, spec: str) -> None:
         raise PayloadError(f"{spec}: a scale is negative or not finite")
 
 
-def as_float32(exact: Array) -> Array:
-    """Return float64 weights as float32, limited to what is finite."""
-    weights: Array = exact.clip(-_LARGEST, _LARGEST).astype(np.float32)
-    return weights
-
-
 def survivors(exact: Array, scales: Array) -> Array:
-    """Return float64 weights as float32, limited to what is finite, and none of them zero.
+    """Return weights as float32, limited to what is finite, and none of them zero.
 
     What would be zero becomes ``2**-24`` of its scale (one for all, or one for each), and at least
-    2**-149, so that it stays in the mask.
+    2**-149, so that it stays in the mask. float32 weights are not limited: they may be infinite.
     """
-    weights = as_float32(exact)
+    weights = exact if exact.dtype == np.float32 else as_float32(exact)
     zero = weights == 0
     if zero.any():
         least = np.maximum((scales * _ZERO_FRACTION).astype(np.float32), np.float32(SMALLEST))

@@ -17,7 +17,7 @@ from flwr_gan.compress.groups import (
     of_each,
     read_granularity,
 )
-from flwr_gan.compress.stage import finite_only, survivors
+from flwr_gan.compress.stage import finite_only
 
 ALLOWED = "allowed: ternary, ternary:layer, ternary:channel, ternary:network"
 
@@ -39,6 +39,7 @@ class TernaryStage(GroupedStage):
 
     name: ClassVar[str] = "ternary"
     wire_id: ClassVar[int] = 4
+    fine = False
 
     def __init__(self, *, granularity: str = "layer") -> None:
         form = GRANULARITIES.index(granularity)
@@ -75,9 +76,13 @@ class TernaryStage(GroupedStage):
         return (np.sign(wide) * large).astype(np.int8)
 
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
-        """Return ``q * s`` as float32, and what would be 0 as tiny."""
-        scales = of_each(side, places)
-        return survivors(codes * scales, scales)
+        """Return ``q * s`` in double precision."""
+        exact: Array = codes * of_each(side, places)
+        return exact
+
+    def scales(self, places: Places, side: Array) -> Array:
+        """Return the scale of each place, or the one that there is."""
+        return of_each(side, places)
 
 
 def from_spec(arguments: tuple[str, ...]) -> TernaryStage:

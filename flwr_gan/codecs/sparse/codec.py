@@ -6,21 +6,13 @@ the code that a stage (``flwr_gan.compress``) turned it into.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec, check_encodable
 from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared
-from flwr_gan.codecs.sparse.bands import Bands, read_bands, write_bands
-from flwr_gan.codecs.sparse.floats import (
-    add_differences,
-    float_keys,
-    float_values,
-    ordered_differences,
-    unzigzag,
-    zigzag,
-)
+from flwr_gan.codecs.sparse.bands import Bands
 from flwr_gan.codecs.sparse.masks import (
     LAYERED,
     SAME,
@@ -30,42 +22,28 @@ from flwr_gan.codecs.sparse.masks import (
     open_mask,
     write_mask,
 )
+from flwr_gan.codecs.sparse.numbers import (
+    BANDED,
+    RELATIVE,
+    full_values,
+    write_differences,
+    write_full,
+)
 from flwr_gan.codecs.sparse.parts import (
     FLOAT32,
     KnownBase,
-    Layout,
     Parts,
     base_layers,
     is_weight,
 )
 from flwr_gan.codecs.sparse.planes import read_planes, write_planes
 from flwr_gan.codecs.sparse.positions import Positions
-from flwr_gan.codecs.sparse.values import (
-    BINS,
-    MAGNITUDE_BINS,
-    PCODEC,
-    RADIX,
-    ValueReader,
-    write_values,
-)
-from flwr_gan.codecs.stage import (
-    ElementStage,
-    Places,
-    measure_all,
-    side_of_each,
-    side_shapes,
-)
-from flwr_gan.codecs.varint import ByteReader, write_varint
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.codecs.sparse.survivors import SurvivorReader
+from flwr_gan.codecs.stage import ElementStage
+from flwr_gan.codecs.varint import ByteReader
+from flwr_gan.errors import CodecError
 
-RELATIVE = 0x80
-"""Bit of the value coding that says that values are differences to the base."""
-
-BANDED = 0x40
-"""Bit of the value coding that says that layers are divided into bands."""
-
-_NUMBER = 0x3F
-_NO_BANDS = "payload has bands beside a base, which do not go together"
+__all__ = ["BANDED", "FORMS", "RELATIVE", "SparseCodec", "from_spec"]
 
 
 class SparseCodec(Codec):
@@ -94,6 +72,11 @@ class SparseCodec(Codec):
         """False: this codec knows weights from their mask."""
         return False
 
+    @property
+    def contractive(self) -> bool:
+        """True if the stage is; without one, nothing is lost."""
+        return self.stage is not None and self.stage.contractive
+
     def encode_bundle(
         self,
         arrays: Sequence[Array],
@@ -117,60 +100,37 @@ class SparseCodec(Codec):
         self, parts: Parts, held: list[Array] | None, base_use: BaseUse, tail: bytes
     ) -> Iterator[Body]:
         """Yield every coding that is allowed; of equals the first is taken."""
-        supports = parts.supports
-        whole = b""
-        if base_use != "values":
-            alone = self._numbers(parts, None)
-            whole = b"" if held is None else _values(*alone) + tail
-        if held is None or base_use == "auto":
-            bits = 26.0 if self.stage is None else 8.0 * np.dtype(self.stage.code_dtype).itemsize
-            layout = parts.layout(bits_each=bits, values_gain=alone[0] != PCODEC)
-            mask = write_mask(layout.supports, base=None)
-            divided = layout.divided or not whole
-            yield _body(mask, _values(*alone, layout=layout) + tail if divided else whole)
+        pcodec = self.numbers == "pcodec"
         if held is None:
+            yield from self._alone(parts, tail)
             return
-        mask = write_mask(supports, base=held, derive=base_use == "derive")
+        changes = None
+        if base_use != "mask":
+            try:
+                nears = parts.at_survivors(held)
+                changes = write_differences(parts, nears, stage=self.stage, pcodec=pcodec)
+            except CodecError:
+                if base_use == "values":
+                    raise
+        mask = write_mask(parts.supports, base=held, derive=base_use == "derive")
         if base_use == "auto" and mask.mode != SAME:
-            mask = derived_mask(supports, held) or mask
-        if base_use != "values":
-            yield _body(mask, whole)
-        if base_use == "mask":
-            return
-        try:
-            changes = self._numbers(parts, parts.at_survivors(held))
-        except CodecError:
-            if base_use == "values":
-                raise
-            return
-        yield _body(mask, _values(*changes, relative=True) + tail, relative=True)
+            mask = derived_mask(parts.supports, held) or mask
+        # What a stage loses of a change is less than what it loses of weights, whatever the bytes.
+        if changes is None or (self.stage is None and base_use != "values"):
+            if base_use == "auto":
+                yield from self._alone(parts, tail)
+            ways = full_values(parts, stage=self.stage, pcodec=pcodec)
+            yield _body(mask, write_full(ways) + tail)
+        if changes is not None:
+            yield _body(mask, changes + tail, relative=True)
 
-    def _numbers(self, parts: Parts, bases: list[Array] | None) -> tuple[int, bytes, list[Array]]:
-        """Return the value coding, the stage's numbers, and what the coding is given."""
-        if self.stage is not None:
-            return _code_coding(self.stage), *self._staged(self.stage, parts, bases)
-        if bases is None:
-            if self.numbers == "pcodec":
-                return PCODEC, b"", parts.values
-            return BINS, b"", [float_keys(values) for values in parts.values]
-        pairs = zip(parts.values, bases, strict=True)
-        differences = [ordered_differences(values, near) for values, near in pairs]
-        if self.numbers == "pcodec":
-            return PCODEC, b"", [unzigzag(part).view(np.int32) for part in differences]
-        return MAGNITUDE_BINS, b"", differences
-
-    def _staged(
-        self, stage: ElementStage, parts: Parts, bases: list[Array] | None
-    ) -> tuple[bytes, list[Array]]:
-        nears: Sequence[Array | None] = bases or [None] * len(parts.shapes)
-        triples = zip(parts.supports, parts.shapes, nears, strict=True)
-        places = [Places(support.positions, shape, near) for support, shape, near in triples]
-        written = measure_all(stage, parts.values, places)
-        sides = side_of_each(stage, written, len(places))
-        coded = zip(parts.values, places, sides, strict=True)
-        codes = [stage.to_codes(*layer) for layer in coded]
-        side = b"".join(part.astype(stage.side_dtype).tobytes() for part in written)
-        return side, codes
+    def _alone(self, parts: Parts, tail: bytes) -> Iterator[Body]:
+        """Yield the coding that needs no base, its layers divided where that saves bytes."""
+        bits = 26.0 if self.stage is None else 8.0 * np.dtype(self.stage.code_dtype).itemsize
+        layout = parts.layout(bits_each=bits, values_gain=self.numbers != "pcodec")
+        ways = full_values(parts, stage=self.stage, pcodec=self.numbers == "pcodec")
+        mask = write_mask(layout.supports, base=None)
+        yield _body(mask, write_full(ways, layout=layout) + tail)
 
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
@@ -192,25 +152,21 @@ class SparseCodec(Codec):
         """Return the float32 values of the survivors alone, in row-major order, array after array.
 
         To be called where ``survivors_are_all`` is true: the positions are the base's, so that
-        nothing but the values is to be read, and those without a stage all at once.
+        nothing but the values is to be read, all at once.
         """
         reader = ByteReader(body.values, what="values")
-        total = reader.varint(limit=len(base.survivors))
-        tag = reader.byte()
-        number, relative = tag & _NUMBER, bool(tag & RELATIVE)
-        if tag & BANDED:
-            raise PayloadError(_NO_BANDS)
-        dtype = self._value_dtype(number, relative)
-        sides = self._read_sides(reader, [spec.shape for spec in specs])
-        source = ValueReader(reader, coding=number, dtype=dtype, total=total)
-        codes = source.read(len(base.survivors))
-        source.finish()
+        values = SurvivorReader(
+            reader,
+            [spec.shape for spec in specs],
+            stage=self.stage,
+            limit=len(base.survivors),
+            has_base=True,
+            may_divide=False,
+        )
+        weights = values.read_all(base)
+        values.finish()
         reader.finish()
-        near = base.survivors if relative else None
-        if self.stage is None:
-            return _plain_weights(codes, number, near)
-        of_each = [side for side in sides if side is not None]
-        return self.stage.from_joined_codes(codes, base.places, of_each, near)
+        return weights
 
     @staticmethod
     def survivors_are_all(body: Body, specs: Sequence[ArraySpec]) -> bool:
@@ -227,101 +183,29 @@ class SparseCodec(Codec):
         """Yield layer, positions and values of block after block."""
         held = None if base is None else base_layers(base)
         lengths = [spec.size for spec in weights]
-        total = reader.varint(limit=sum(lengths))
-        tag = reader.byte()
-        number, relative = tag & _NUMBER, bool(tag & RELATIVE)
-        if relative and held is None:
-            raise PayloadError("unknown_base: the values are differences to a base not given")
-        dtype = self._value_dtype(number, relative)
-        bands: list[Bands | None] = [None] * len(weights)
-        if tag & BANDED:
-            if relative or body.mask[:1] != bytes([LAYERED]):
-                raise PayloadError(_NO_BANDS)
-            bands = read_bands(reader, [spec.shape for spec in weights])
-            lengths = [
-                length
-                for whole, divided in zip(lengths, bands, strict=True)
-                for length in (divided.lengths if divided else [whole])
-            ]
-        side = self._read_sides(reader, [spec.shape for spec in weights])
-        values = ValueReader(reader, coding=number, dtype=dtype, total=total)
-        mask = open_mask(body.mask, lengths, held)
+        values = SurvivorReader(
+            reader,
+            [spec.shape for spec in weights],
+            stage=self.stage,
+            limit=sum(lengths),
+            has_base=held is not None,
+            may_divide=body.mask[:1] == bytes([LAYERED]),
+        )
+        units = [
+            length
+            for whole, divided in zip(lengths, values.bands, strict=True)
+            for length in (divided.lengths if divided else [whole])
+        ]
+        mask = open_mask(body.mask, units, held)
         unit = 0
-        for layer, spec in enumerate(weights):
-            for positions in _blocks(mask, unit, bands[layer]):
-                codes = values.read(len(positions))
-                near = held[layer][positions] if relative and held is not None else None
-                places = Places(positions, spec.shape, near)
-                yield layer, positions, self._weights(codes, number, places, side[layer])
-            divided = bands[layer]
+        for layer, divided in enumerate(values.bands):
+            for positions in _blocks(mask, unit, divided):
+                near = held[layer][positions] if values.relative and held is not None else None
+                yield layer, positions, values.read(positions, near)
+            values.next_layer()
             unit += 1 if divided is None else divided.count
         mask.finish()
         values.finish()
-
-    def _value_dtype(self, number: int, relative: bool) -> np.dtype[Any]:
-        allowed: dict[int, np.dtype[Any]]
-        if self.stage is not None:
-            code = np.dtype(self.stage.code_dtype)
-            allowed = {_code_coding(self.stage): code}
-            if relative and not self.stage.allows_base:
-                allowed = {}
-        elif relative:
-            allowed = {MAGNITUDE_BINS: np.dtype("<u4"), PCODEC: np.dtype("<i4")}
-        else:
-            allowed = {BINS: np.dtype("<u4"), PCODEC: FLOAT32}
-        if number not in allowed:
-            raise PayloadError(f"payload has value coding {number}, which does not belong here")
-        return allowed[number]
-
-    def _read_sides(
-        self, reader: ByteReader, shapes: Sequence[tuple[int, ...]]
-    ) -> list[Array | None]:
-        if self.stage is None:
-            return [None] * len(shapes)
-        dtype = np.dtype(self.stage.side_dtype)
-        written = []
-        for shape in side_shapes(self.stage, shapes):
-            data = reader.take(dtype.itemsize * self.stage.side_count(shape))
-            written.append(np.frombuffer(data, dtype))
-            self.stage.check_side(written[-1])
-        return [*side_of_each(self.stage, written, len(shapes))]
-
-    def _weights(self, codes: Array, number: int, places: Places, side: Array | None) -> Array:
-        if self.stage is not None and side is not None:
-            return self.stage.from_codes(codes, places, side)
-        return _plain_weights(codes, number, places.base)
-
-
-def _plain_weights(codes: Array, number: int, near: Array | None) -> Array:
-    """Return the weights of codes that no stage has made."""
-    if near is None:
-        return codes if number == PCODEC else float_values(codes)
-    if number == PCODEC:
-        codes = zigzag(codes.view(np.uint32))
-    return add_differences(codes, near)
-
-
-def _code_coding(stage: ElementStage) -> int:
-    return RADIX if np.dtype(stage.code_dtype).itemsize == 1 else BINS
-
-
-def _values(
-    coding: int,
-    side: bytes,
-    numbers: list[Array],
-    *,
-    relative: bool = False,
-    layout: Layout | None = None,
-) -> bytes:
-    """Code the survivors' numbers, in the order of the layout if there is one."""
-    count = sum(map(len, numbers))
-    tag = coding | (RELATIVE if relative else 0)
-    bands = b""
-    if layout is not None and layout.divided:
-        tag |= BANDED
-        bands = write_bands(layout.bands)
-        numbers = layout.arranged(numbers)
-    return write_varint(count) + bytes([tag]) + bands + side + write_values(numbers, coding)
 
 
 def _blocks(mask: MaskSource, unit: int, bands: Bands | None) -> Iterator[Positions]:

@@ -1,5 +1,6 @@
 """Bits of float32 weights, turned so that what is alike lies together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,20 +26,44 @@ def float_values(keys: Keys) -> Floats:
     return bits.view(np.float32)
 
 
-def ordered_differences(values: Floats, base: Floats) -> Keys:
+def unused_bits(layers: Sequence[Floats]) -> int:
+    """Return how many low bits, 0 to 31, are zero in all values, as in those of shorter floats."""
+    used = 0
+    for values in layers:
+        if used & 1:
+            break
+        used |= int(np.bitwise_or.reduce(values.view(np.uint32))) if len(values) else 0
+    return (used & -used).bit_length() - 1 if used else 0
+
+
+def ordered_differences(values: Floats, base: Floats, *, shift: int = 0) -> Keys:
     """Return how many float32 numbers lie from ``base`` to ``values``, modulo 2**32, zigzag.
 
     Floats in ascending order are numbered one after the other, so that close values are close
-    numbers. Zigzag numbers 0, -1, 1, -2, 2 as 0, 1, 2, 3, 4.
+    numbers. Zigzag numbers 0, -1, 1, -2, 2 as 0, 1, 2, 3, 4. Where the ``shift`` low bits of all
+    floats are zero, only floats of that kind are counted.
     """
-    return zigzag(_ordered(values) - _ordered(base))
+    return zigzag(_numbered(values, shift) - _numbered(base, shift))
 
 
-def add_differences(differences: Keys, base: Floats) -> Floats:
+def add_differences(differences: Keys, base: Floats, *, shift: int = 0) -> Floats:
     """Undo ``ordered_differences``."""
     ordered = unzigzag(differences)
-    ordered += _ordered(base)
+    ordered += _numbered(base, shift)
+    if shift:
+        ordered <<= np.uint32(shift)
+        # What is left of a negative float's low bits once they are turned.
+        ordered |= (ordered >> 31) * np.uint32((1 << shift) - 1)
     return _ordered(ordered.view(np.float32)).view(np.float32)
+
+
+def _numbered(values: Floats, shift: int) -> Keys:
+    ordered = _ordered(values)
+    if not shift:
+        return ordered
+    # Signed, so that the numbers of negative floats stay negative.
+    shifted: Keys = (ordered.view(np.int32) >> shift).view(np.uint32)
+    return shifted
 
 
 def zigzag(steps: Keys) -> Keys:

@@ -68,6 +68,12 @@ class Parts:
         self.supports = [Support.of(layer != 0) for layer in taken]
         self.values = self.at_survivors(layers)
 
+    @cached_property
+    def places(self) -> list[Places]:
+        """Where the survivors of each layer are."""
+        pairs = zip(self.supports, self.shapes, strict=True)
+        return [Places(support.positions, shape) for support, shape in pairs]
+
     def at_survivors(self, layers: Sequence[Array]) -> list[Array]:
         """Return the values of other layers of the same shapes at the survivors' positions."""
         pairs = zip(layers, self.supports, strict=True)

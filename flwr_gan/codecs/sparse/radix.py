@@ -1,4 +1,4 @@
-"""Radix: numbers of few kinds as digits of larger symbols, because Huffman's take a bit at least."""
+"""Radix: numbers of few kinds as digits of larger symbols, for Huffman takes a bit at least."""
 
 from collections.abc import Sequence
 from functools import lru_cache

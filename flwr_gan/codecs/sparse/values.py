@@ -27,6 +27,7 @@ _PCODEC_LEVEL = 8
 _PCODEC_LEVEL_LONG = 10
 _PCODEC_LONG = 1 << 15
 _SAMPLE = 1 << 9
+_FEW_PAIRS = 2
 
 
 def write_values(layers: Sequence[Values], coding: int) -> bytes:
@@ -77,7 +78,7 @@ def is_continuous(numbers: Values) -> bool:
     """
     sample = numbers[:: max(1, len(numbers) // _SAMPLE)].view(np.uint32)
     low_bits = int(np.bitwise_or.reduce(sample)) & 255
-    return bool(low_bits) and 4 * len(np.unique(sample)) > 3 * len(sample)
+    return bool(low_bits) and len(sample) - len(np.unique(sample)) < _FEW_PAIRS
 
 
 def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:

@@ -1,0 +1,90 @@
+"""Which survivors differ from a base: their numbers alone travel, the others stay as they are."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flwr_gan.codecs.sparse.positions import Mask, PositionReader, Support, write_positions
+from flwr_gan.codecs.varint import ByteReader, write_varint
+from flwr_gan.errors import PayloadError
+
+STRETCH = 1 << 16
+"""Survivors, of all layers one after the other, that have a position set of their own."""
+
+
+def write_changes(changed: Sequence[Mask]) -> bytes:
+    """Code which survivors changed.
+
+    Parameters
+    ----------
+    changed : sequence of numpy.ndarray of bool
+        One for each layer, with a place for each survivor.
+
+    Returns
+    -------
+    bytes
+        How many changed; unless it is none, the length of the position sets and these.
+    """
+    count = sum(int(np.count_nonzero(part)) for part in changed)
+    if not count:
+        return write_varint(0)
+    joined = np.concatenate(changed)
+    sets = [joined[at : at + STRETCH] for at in range(0, len(joined), STRETCH)]
+    coded = write_positions([Support.of(part) for part in sets])
+    return write_varint(count) + write_varint(len(coded)) + coded
+
+
+class ChangeReader:
+    """Reads back what ``write_changes`` wrote.
+
+    Parameters
+    ----------
+    reader : ByteReader
+        Where it begins.
+    total : int
+        How many survivors there are.
+    """
+
+    def __init__(self, reader: ByteReader, *, total: int) -> None:
+        self.count = reader.varint(limit=total)
+        self._left = self.count
+        self._lengths = [min(STRETCH, total - at) for at in range(0, total, STRETCH)]
+        self._stretch = 0
+        self._pending: Mask = np.zeros(0, bool)
+        self._sets: PositionReader | None = None
+        if self.count:
+            coded = bytes(reader.take(reader.varint(limit=reader.left)))
+            self._reader = ByteReader(coded, what="positions of changes")
+            self._sets = PositionReader(self._reader, self._lengths)
+
+    def take(self, count: int) -> Mask:
+        """Return which of the next ``count`` survivors changed, or raise ``PayloadError``."""
+        if self._sets is None:
+            return np.zeros(count, bool)
+        parts = []
+        while count > len(self._pending):
+            parts.append(self._pending)
+            count -= len(self._pending)
+            self._pending = self._next(self._sets)
+        parts.append(self._pending[:count])
+        self._pending = self._pending[count:]
+        changed = np.concatenate(parts)
+        self._left -= int(np.count_nonzero(changed))
+        return changed
+
+    def finish(self) -> None:
+        """Raise ``PayloadError`` unless as many changed as were said to."""
+        if self._left:
+            raise PayloadError("there are more changes than survivors that changed")
+        if self._sets is not None:
+            self._sets.finish()
+            self._reader.finish()
+
+    def _next(self, sets: PositionReader) -> Mask:
+        if self._stretch == len(self._lengths):
+            raise PayloadError("the mask has more survivors than there are values")
+        changed = np.zeros(self._lengths[self._stretch], bool)
+        for positions in sets.blocks(self._stretch):
+            changed[positions] = True
+        self._stretch += 1
+        return changed

@@ -1,0 +1,118 @@
+"""Symmetric quantisation of differences: a scale for each block of a layer's survivors.
+
+L largest code, s scale, k survivors, B block length.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.stage import Places
+from flwr_gan.compress.stage import SMALLEST, Coded, Stage, finite_only
+from flwr_gan.errors import PayloadError
+
+BLOCK_LENGTH = 512
+"""B. Changes of heavy tails (Student's t with 3 degrees of freedom) keep 86 % of their energy at 4
+bits, for 0.3 % of the bytes; with 4,096 they would keep 68 %, at 256 91 % for a fifth more."""
+
+_KEY_SHIFT = 16
+_STEP_BITS = 21
+_LARGEST_KEY = 0x7F60
+
+
+class BlockQuantizeStage(Stage):
+    """``d = q * s`` with integer ``q`` from -L to L and one ``s`` for B survivors. Lossy.
+
+    The stage ``quantize:intB:layer`` where it codes differences to a base, which are as different
+    in size as the layers' gradients are, and of heavier tails than weights. The error is at most
+    ``s / 2``. Scales are floats with two bits after the leading one, rounded up: 1, 1.25, 1.5 or
+    1.75 times a power of two; a key is the upper half of such a float32. A block of zeros has
+    scale 0.
+
+    Parameters
+    ----------
+    bits : int
+        Bits of a code before entropy coding, 2 to 8.
+    spec : str
+        The stage that this one stands for.
+    parameter : int
+        Its settings on the wire.
+    """
+
+    name: ClassVar[str] = "quantize"
+    wire_id: ClassVar[int] = 1
+    side_dtype = np.dtype("<u2")
+    block_length = BLOCK_LENGTH
+
+    def __init__(self, *, bits: int, spec: str, parameter: int) -> None:
+        self.largest = (1 << (bits - 1)) - 1
+        super().__init__(parameter=parameter, lowest=-self.largest, highest=self.largest)
+        self.spec = spec
+
+    def side_count(self, shape: tuple[int, ...]) -> int:
+        """Return the number of blocks of an array of this shape that has no zeros."""
+        return -(-math.prod(shape) // BLOCK_LENGTH)
+
+    def check_side(self, side: Array) -> None:
+        """Raise ``PayloadError`` if a key has bits that none has, or is too large."""
+        if len(side) and (side.max() > _LARGEST_KEY or (side & 0x1F).any()):
+            raise PayloadError(f"{self.spec}: a block has a scale that is none")
+
+    def measure(self, values: Array, places: Places) -> Array:
+        """Return the keys of the scales, which times L reach the largest magnitude of a block."""
+        finite_only(values, self.spec)
+        peaks = _by_block(np.abs(values)).max(axis=1, initial=0).astype(np.float64)
+        scales = (peaks / self.largest).astype(np.float32)
+        short = scales.astype(np.float64) * self.largest < peaks
+        scales[short] = np.nextafter(scales[short], np.float32(np.inf))
+        bits = scales.view(np.uint32).astype(np.uint64)
+        keys = (bits + ((1 << _STEP_BITS) - 1)) >> _STEP_BITS << (_STEP_BITS - _KEY_SHIFT)
+        limited: Array = np.minimum(keys, _LARGEST_KEY).astype(np.uint16)
+        return limited
+
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
+        """Return ``round(d / s)`` as int8, ties to even."""
+        scales = self.scales(places, side)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            codes = np.rint(values / scales)
+        # A block of zeros has no scale; the largest numbers may be beyond the largest scale.
+        limited: Array = np.nan_to_num(codes, nan=0.0).clip(-self.largest, self.largest)
+        return limited.astype(np.int8)
+
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
+        """Return ``q * s`` in double precision."""
+        exact: Array = codes * self.scales(places, side)
+        return exact
+
+    def scales(self, places: Places, side: Array) -> Array:
+        """Return the scale of each place, float64."""
+        of_block = (side.astype(np.uint32) << _KEY_SHIFT).view(np.float32).astype(np.float64)
+        inside, count = places.first % self.block_length, len(places.positions)
+        of_each: Array = np.repeat(of_block, self.block_length)[inside : inside + count]
+        return of_each
+
+    def from_joined_codes(
+        self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None
+    ) -> Array:
+        """Return what ``from_codes`` does array by array, with all arrays in one computation."""
+        self.check_codes(codes)
+        pairs = zip(places, sides, strict=True)
+        parts = [self.scales(of_one, side) for of_one, side in pairs]
+        scales = np.concatenate(parts) if parts else np.empty(0)
+        return self.weights(codes * scales, scales, near)
+
+    def error_bound(self, coded: Coded) -> Array:
+        """Return ``s / 2`` for each survivor, with room for one rounding to float32."""
+        scales = self.scales(coded.places, coded.side)
+        room = np.abs(coded.codes * scales) * 2.0**-23 + SMALLEST
+        bound: Array = scales / 2 + room
+        return bound
+
+
+def _by_block(values: Array) -> Array:
+    padded = np.append(values, np.zeros(-len(values) % BLOCK_LENGTH, values.dtype))
+    blocks: Array = padded.reshape(-1, BLOCK_LENGTH)
+    return blocks
