@@ -1,0 +1,143 @@
+"""The tables of the matrix: their rows, found from flwr where they are strategies, and codecs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import flwr.server.strategy as legacy
+import flwr.serverapp.strategy as messages
+
+from experiments.conformance import networks, unlike
+from experiments.conformance.bfloat16_average import Bfloat16Average, LegacyBfloat16Average
+from experiments.conformance.boosters import Boosters
+from experiments.conformance.loops import mean, nothing
+from experiments.conformance.model import Model
+from experiments.conformance.other_models import Coefficients, NoArrays, RawFloats, TinyArrays
+from experiments.conformance.running import Loop, Row
+from experiments.conformance.strategies import APIS, Api, exported, recipe
+from experiments.conformance.tasks import text
+from experiments.conformance.torch_model import TorchModel
+
+CODECS = ("raw", "zstd:3", "sparse", "sparse:int8", "sparse:int4")
+
+mlp = partial(TorchModel, networks.mlp)
+batchnorm = partial(TorchModel, networks.mlp_with_batchnorm)
+cnn = partial(TorchModel, networks.cnn_with_batchnorm, learning_rate=0.1)
+transformer = partial(
+    TorchModel, networks.Transformer, task=text, optimizer="adam", learning_rate=0.003, batch=25
+)
+adapters = partial(
+    TorchModel, networks.mlp_with_adapters, travels="lora", optimizer="adam", learning_rate=0.01
+)
+
+
+def raw_floats(model: Callable[[], Model]) -> Callable[[], Model]:
+    """Return what makes a model whose tensors travel as bytes of float32."""
+    return lambda: RawFloats(model())
+
+
+NATURAL: dict[str, Callable[[], Model]] = {
+    "mlp": mlp,
+    "boosters": Boosters,
+    "whole_boosters": partial(Boosters, whole=True),
+    "raw_floats": raw_floats(mlp),
+}
+NAMES = {
+    "mlp": "MLP", "boosters": "boosters", "whole_boosters": "boosters", "raw_floats": "MLP as bytes",
+}  # fmt: skip
+FAST_STRATEGIES = {"FedAvg", "FedAdam", "FedMedian", "FedXgbBagging", "FedXgbCyclic", "QFedAvg"}
+FAST_MODELS = {"CNN with BatchNorm", "transformer", "MLP, float16", "boosters", "no arrays"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: a row for each app, a column for each codec."""
+
+    name: str
+    title: str
+    head: str
+    codecs: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def tables() -> list[Table]:
+    """Return all tables."""
+    return [
+        Table(
+            "strategies", "Every strategy that flwr exports", "strategy",
+            ("sparse", "sparse:int8"),
+            tuple(row for api in APIS for row in strategy_rows(api)),
+        ),
+        Table(
+            "models", "FedAvg of every kind of model", "model", CODECS,
+            tuple(row for api in APIS for row in model_rows(api)),
+        ),
+        Table(
+            "replies", "Replies unlike the broadcast, and rounds without a strategy", "app", CODECS,
+            tuple(row for api in APIS for row in unlike_rows(api)),
+        ),
+    ]  # fmt: skip
+
+
+def strategy_rows(api: Api) -> list[Row]:
+    """Return two rows for each strategy: its natural model, and a network with BatchNorm."""
+    rows = []
+    for name, kind in exported(api).items():
+        made = recipe(api, name)
+        needs = "xgboost" if "boosters" in made.model else ""
+        row = partial(Row, name, api, kind, recipe=made, fast=name in FAST_STRATEGIES)
+        with_statistics = raw_floats(batchnorm) if made.model == "raw_floats" else batchnorm
+        rows.append(row(model=NATURAL[made.model], model_label=NAMES[made.model], needs=needs))
+        rows.append(row(model=with_statistics, model_label="with BatchNorm"))
+    return rows
+
+
+def model_rows(api: Api) -> list[Row]:
+    """Return a row for each kind of model."""
+    strategies = APIS[api]
+    networks_by_name: dict[str, Any] = {
+        "MLP": mlp, "CNN with BatchNorm": cnn, "transformer": transformer, "LoRA adapters": adapters,
+    }  # fmt: skip
+    models: dict[str, tuple[Any, Any, str]] = {}
+    for name, make in networks_by_name.items():
+        models[name] = make, strategies.FedAvg, ""
+        models[f"{name}, float16"] = partial(make, dtype="float16"), strategies.FedAvg, ""
+    bfloat16 = partial(mlp, dtype="bfloat16")
+    own_average = LegacyBfloat16Average if api == "legacy" else Bfloat16Average
+    models |= {
+        "MLP, bfloat16": (bfloat16, strategies.FedAvg, "ml_dtypes"),
+        "MLP, bfloat16, averaged as such": (bfloat16, own_average, "ml_dtypes"),
+        "MLP, float64": (partial(mlp, dtype="float64"), strategies.FedAvg, ""),
+        "scikit-learn coefficients, float64": (Coefficients, strategies.FedAvg, ""),
+        "boosters": (Boosters, strategies.FedXgbBagging, "xgboost"),
+        "boosters, FedAvg": (Boosters, strategies.FedAvg, "xgboost"),
+        "many tiny arrays": (TinyArrays, strategies.FedAvg, ""),
+        "no arrays": (NoArrays, strategies.FedAvg, ""),
+    }
+    return [
+        Row(name, api, kind, model, needs=needs, fast=name in FAST_MODELS)
+        for name, (model, kind, needs) in models.items()
+    ]
+
+
+def unlike_rows(api: Api) -> list[Row]:
+    """Return rows whose replies have other arrays than the broadcast."""
+    is_legacy = api == "legacy"
+    average = legacy.FedAvg if is_legacy else messages.FedAvg
+    half = unlike.LegacyFirstHalf if is_legacy else unlike.FirstHalf
+    scatter = unlike.LegacyScatter if is_legacy else unlike.Scatter
+    rows = [
+        Row("first half of the arrays (FedPer)", api, average, unlike.PersonalHead, fast=True),
+        Row("twice the arrays (SCAFFOLD)", api, half, unlike.ControlVariates),
+        Row("places and values", api, scatter, unlike.LargestChanges),
+        Row("one array more each round", api, average, unlike.Growing),
+        Row("nothing down, a histogram up", api, average, unlike.Histogram, fast=True),
+    ]
+    if not is_legacy:
+        by_hand = Loop(mean, "train")
+        rows += [
+            Row("a loop by hand", api, by_hand, batchnorm, fast=True),
+            Row("a loop by hand, queries", api, Loop(nothing, "query"), unlike.Histogram),
+        ]
+    return rows
