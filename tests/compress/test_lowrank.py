@@ -8,9 +8,9 @@ from flwr_gan.codecs.varint import write_varint
 from flwr_gan.compress import get_stage
 from flwr_gan.compress.registry import stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.fgan import main
 from flwr_gan.wire import decode_payload, describe_payload, encode_payload, save
 from flwr_gan.wire.header import seal
-from flwr_gan.wire.inspect import main
 
 RNG = np.random.default_rng(12)
 DENSE = RNG.normal(size=(40, 30)).astype(np.float32)
@@ -123,12 +123,12 @@ def test_the_report_of_a_file(tmp_path, capsys):
     (tmp_path / "bare.fgan").write_bytes(
         encode_payload({"w": LOW}, codec="lowrank:rank:5+sparse", self_contained=False)
     )
-    assert main([str(tmp_path / "g.fgan")]) == 0
+    assert main(["inspect", str(tmp_path / "g.fgan")]) == 0
     printed = capsys.readouterr().out
     assert "lowrank:rank:5+quantize:int8:layer+sparse (lossy)" in printed
     assert "radix, 580 survivors" in printed
     assert "layered" in printed
-    assert main([str(tmp_path / "bare.fgan")]) == 0
+    assert main(["inspect", str(tmp_path / "bare.fgan")]) == 0
     assert "unknown" in capsys.readouterr().out
 
 
