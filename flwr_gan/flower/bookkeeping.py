@@ -77,6 +77,13 @@ class Books:
             )
         )
 
+    def begin(self, server_round: int, kind: Kind) -> None:
+        """Begin an exchange, once the last one has been settled."""
+        self.settle()
+        self.round, self.kind = server_round, kind
+        if kind != "init":
+            self.failures.setdefault(server_round, [])
+
     def accepted(self) -> None:
         """Count a reply that was accepted."""
         self._accepted += 1
@@ -101,7 +108,6 @@ class Books:
             With ``strict``, if this was a training and no reply has ever been accepted.
         """
         self._enter_outcome()
-        self.failures.setdefault(self.round, [])
         accepted, refused = self._accepted, self._refused
         self._accepted = self._refused = 0
         if accepted or not refused:

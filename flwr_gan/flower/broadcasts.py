@@ -130,6 +130,11 @@ class Broadcaster:
         self._sources: OrderedDict[tuple[int, ...], Source] = OrderedDict()
         self._trained: dict[str, dict[int, Source]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state of a copy, which does not know what nodes will hold."""
+        self.begin()
+        return {**self.__dict__, "memory": ServerMemory(), "_sources": OrderedDict()}
+
     def begin(self) -> None:
         """Begin an exchange: what the last training broadcasts have lost is known now."""
         for record, sources in self._trained.items():

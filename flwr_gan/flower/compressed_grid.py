@@ -73,6 +73,7 @@ class CompressedGrid(Grid):
         self.exchange = exchange or Exchange(
             WireSettings(**settings), ledger=ledger, listeners=listeners
         )
+        self.exchange.attach(grid)
         self._pushed: dict[str, Dispatch] = {}
         self._lock = threading.RLock()
 

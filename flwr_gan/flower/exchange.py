@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.errors import PayloadError
@@ -116,6 +117,18 @@ class Exchange:
         self.rules = ReplyRules()
         self._expected: dict[str, Template] = {}
         self._waiting: dict[int, list[Dispatch]] = {}
+        self._grid: Grid | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without what belongs to a run in progress."""
+        return {**self.__dict__, "_waiting": {}, "_grid": None}
+
+    def attach(self, grid: Grid) -> None:
+        """Note which grid carries the messages: the nodes of another one hold nothing yet."""
+        if self._grid is not None and self._grid is not grid:
+            self.broadcaster.memory.held.clear()
+            self._waiting.clear()
+        self._grid = grid
 
     def begin(self, server_round: int | None, kind: Kind, *, new_call: bool) -> None:
         """Begin an exchange of messages, unless it is the present one.
@@ -129,8 +142,7 @@ class Exchange:
             server_round = self.books.round + (kind == "train")
         elif (server_round, kind) == (self.books.round, self.books.kind):
             return
-        self.books.settle()
-        self.books.round, self.books.kind = server_round, kind
+        self.books.begin(server_round, kind)
         self.broadcaster.begin()
 
     def encode(self, message: Message, *, new_call: bool = True) -> tuple[Message, Dispatch]:
@@ -296,8 +308,8 @@ class Exchange:
             started = time.perf_counter()
             try:
                 if decode:
-                    arrays = reply.arrays(writable=False)
-                    counts, found[name] = reply.count(arrays), arrays
+                    arrays = reply.travelled()
+                    counts, found[name] = reply.count(arrays), reply.completed(arrays)
                 else:
                     counts, found[name] = reply.check()
             except PayloadError:

@@ -73,8 +73,11 @@ class CodedReply:
 
     def arrays(self, *, writable: bool = True) -> Arrays:
         """Return all arrays, decoded, or raise ``PayloadError``."""
-        decoded = self._decoded(writable=writable)
-        return completed(decoded, self.own, self.order) if self.own else decoded
+        return self.completed(self._decoded(writable=writable))
+
+    def completed(self, travelled: Arrays) -> Arrays:
+        """Return decoded arrays with the server's own for those that did not travel."""
+        return completed(travelled, self.own, self.order) if self.own else travelled
 
     def _decoded(self, *, writable: bool) -> dict[str, Array]:
         return decode_payload(

@@ -31,7 +31,8 @@ class Wrapper:
         return getattr(self.__dict__["inner"], name)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.__dict__.get('inner')!r}, codec={self.exchange.settings.label!r})"
+        inner, codec = self.__dict__.get("inner"), self.exchange.settings.label
+        return f"{type(self).__name__}({inner!r}, codec={codec!r})"
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the grid, which belongs to a process."""
