@@ -27,12 +27,13 @@ def without_stages(codec: Codec) -> Codec:
     return codec
 
 
-def base_users(template: Template, entries: Sequence[Entry]) -> list[str | None]:
+def base_users(template: Template, entries: Sequence[Entry], *, codec: Codec) -> list[str | None]:
     """Return the names of the arrays that may be relative to a base, None for the others."""
+    takes_base = {False: codec.takes_base, True: without_stages(codec).takes_base}
     users: list[str | None] = []
     for name, spec, entry in zip(template.names, template.specs, entries, strict=True):
-        uses = entry.form != SAME and not entry.no_base and is_weight(coded_spec(spec, entry).dtype)
-        users.append(name if uses else None)
+        may = takes_base[entry.exact] and not entry.no_base and entry.form != SAME
+        users.append(name if may and is_weight(coded_spec(spec, entry).dtype) else None)
     return users
 
 
@@ -68,7 +69,7 @@ def encode_bundles(
     CodecError
         As ``Codec.encode_bundle`` does.
     """
-    users = base_users(template, entries)
+    users = base_users(template, entries, codec=codec)
     plain = without_stages(codec)
     bodies = []
     for bundle in bundles_of(entries):
@@ -125,7 +126,7 @@ def decode_bundles(
     corrected = [at for at, entry in enumerate(entries) if entry.form == CORRECTED]
     if len(bodies) != len(bundles) + bool(corrected):
         raise PayloadError(f"payload has {len(bodies)} bodies; its array table says otherwise")
-    users = base_users(template, entries)
+    users = base_users(template, entries, codec=codec)
     plain = without_stages(codec)
     found: dict[int, Array] = {}
     for body, bundle in zip(bodies, bundles, strict=False):

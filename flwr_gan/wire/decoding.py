@@ -74,7 +74,9 @@ def checked_base(
         )
     used = None
     if base.template.hash != template.hash:
-        used = [name for name in base_users(template, entries) if name is not None]
+        used = [
+            name for name in base_users(template, entries, codec=info.codec) if name is not None
+        ]
         shapes = {
             name: spec.shape for name, spec in zip(template.names, template.specs, strict=True)
         }

@@ -91,7 +91,7 @@ def encode_arrays(
     """
     if base_use != "auto" and base is None:
         raise CodecError(f"base_use={base_use!r} needs a base")
-    if codec.general:
+    if not codec.takes_base:
         refuse_base(base_use, codec.spec)
         base = None
     listed = tuple(arrays.values())
@@ -134,10 +134,10 @@ def _drafted(task: _Task, served: dict[int, Array]) -> tuple[_Task, _Draft]:
             return task, _non_negative(task, draft, served)
     served.clear()
     task = replace(task, codec=without_stages(task.codec))
-    chosen = _selected(task)
-    if chosen is not task.codec:
-        base = None if chosen.general else task.base
-        task = replace(task, codec=chosen, base=base)
+    task = replace(task, codec=_selected(task))
+    if not task.codec.takes_base:
+        refuse_base(task.base_use, task.codec.spec)
+        task = replace(task, base=None)
     return task, _draft(task, {})
 
 
@@ -154,7 +154,7 @@ def _selected(task: _Task) -> Codec:
     entries, formed = _entries(task, {})
     sizes = [sum(formed[at].array.nbytes for at in bundle) for bundle in bundles_of(entries)]
     bundle = bundles_of(entries)[sizes.index(max(sizes))]
-    users = base_users(task.template, entries)
+    users = base_users(task.template, entries, codec=task.codec)
     held = bundle_base(task.base, [users[at] for at in bundle])
     return task.codec.select(
         [formed[at].array for at in bundle],
@@ -166,7 +166,7 @@ def _selected(task: _Task) -> Codec:
 
 def _draft(task: _Task, served: Mapping[int, Array]) -> _Draft:
     entries, formed = _entries(task, served)
-    users = base_users(task.template, entries)
+    users = base_users(task.template, entries, codec=task.codec)
     if task.base_use != "auto" and not any(name is not None for name in users):
         raise CodecError(
             f"base_use={task.base_use!r} needs a base that has a float array of the same name and "
@@ -211,7 +211,7 @@ def _with_base(task: _Task, entries: list[Entry]) -> list[Entry]:
     """Return the entries, with those noted that the base has nothing for."""
     if task.base is None:
         return entries
-    users = base_users(task.template, entries)
+    users = base_users(task.template, entries, codec=task.codec)
     lacks = [
         name is not None and not task.base.has(name, spec.shape)
         for name, spec in zip(users, task.template.specs, strict=True)
@@ -225,7 +225,7 @@ def _non_negative(task: _Task, draft: _Draft, served: Mapping[int, Array]) -> _D
     wanted = {at for at in wanted if served[at].any()}
     entries = list(draft.entries)
     base = None if draft.base_need == "none" else task.base
-    users = base_users(task.template, entries)
+    users = base_users(task.template, entries, codec=task.codec)
     for bundle, body in zip(bundles_of(entries), draft.bodies, strict=True):
         if wanted.isdisjoint(bundle):
             continue
@@ -243,7 +243,11 @@ def _payload(task: _Task, draft: _Draft, self_contained: bool) -> bytes:
     name, of_base = b"", False
     if need != "none" and base is not None:
         of_base = base.template.hash == template.hash
-        used = [user for user in base_users(template, draft.entries) if user is not None]
+        used = [
+            user
+            for user in base_users(template, draft.entries, codec=task.codec)
+            if user is not None
+        ]
         name = base.name(need, None if of_base else used)
     bodies = list(draft.bodies)
     corrections = [one.corrections for one in draft.formed if one.corrections is not None]
