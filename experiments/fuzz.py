@@ -15,7 +15,7 @@ import sys
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from experiments.fuzz_coverage import LineCoverage
 from experiments.fuzz_mutations import mutate, shortened
 from flwr_gan.atomic import write_text
 from flwr_gan.errors import PayloadError
-from flwr_gan.wire import Template, decode_payload
+from flwr_gan.wire import Base, Template, decode_payload, decode_survivors
 from flwr_gan.wire.header import seal
 
 MAX_BYTES = 1 << 20
@@ -96,9 +96,9 @@ class Fuzzer:
         try:
             if self.coverage:
                 self.coverage.start()
-            arrays = decode_payload(
-                payload, template=case.template, base=case.base, max_bytes=MAX_BYTES
-            )
+            held = None if case.base is None else Base(case.base)
+            survivors = None if held is None else _survivors(payload, held)
+            arrays = decode_payload(payload, template=case.template, base=held, max_bytes=MAX_BYTES)
         except PayloadError as error:
             self._note_reason(str(error), case, payload)
             return None
@@ -114,6 +114,8 @@ class Fuzzer:
             return "arrays larger than max_bytes"
         if case.template is not None and Template.of(arrays) != case.template:
             return "arrays that are not the template's"
+        if survivors is not None and not _agree(survivors, arrays, held):
+            return "survivors that are not those of the arrays"
         return None
 
     def _note_reason(self, message: str, case: Case, payload: bytes) -> None:
@@ -135,6 +137,22 @@ class Fuzzer:
         if still(payload[:-4]) and kind != "time":
             payload = seal(shortened(payload[:-4], still))
         self.findings.append({"case": case.name, "kind": wrong, "payload": payload.hex()})
+
+
+def _survivors(payload: bytes, base: Base) -> np.ndarray[Any, np.dtype[Any]] | None:
+    """Return the survivors alone where they are all that a payload has; None if it is refused."""
+    try:
+        return decode_survivors(payload, base=base)
+    except PayloadError:
+        return None
+
+
+def _agree(survivors: Any, arrays: Mapping[str, Any], base: Base | None) -> bool:
+    if base is None:
+        return True
+    places = [np.flatnonzero(array) for array in base.arrays]
+    whole = [array.reshape(-1)[at] for array, at in zip(arrays.values(), places, strict=True)]
+    return bool(np.array_equal(survivors, np.concatenate(whole), equal_nan=True))
 
 
 _VARYING = re.compile(r"[\d#,. ()'-]*\d[\d#,. ()'-]*")

@@ -13,7 +13,7 @@ import zstandard
 from flwr_gan.codecs import codec_names
 from flwr_gan.codecs.varint import write_varint
 from flwr_gan.wire import Template, describe_payload, encode_payload
-from flwr_gan.wire.header import seal
+from flwr_gan.wire.header import DEFLATED, VERSION, embed_template, seal
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HASH_BYTES = 8
@@ -31,8 +31,12 @@ class Parts:
         The serialised template with its length, or its hash, or nothing.
     base_hash : bytes
         Name of the base, or nothing.
+    table : bytes
+        The array table with its length, and the lengths of all bodies but the last; or nothing.
     mask, values : bytes
-        What the codec reads.
+        What the codec reads, of all bodies.
+    earlier : int
+        How much of the mask belongs to bodies before the last.
     mask_length : int or None
         Length that is written before the mask; None for the true one.
     """
@@ -40,30 +44,39 @@ class Parts:
     head: bytes
     template: bytes
     base_hash: bytes
+    table: bytes
     mask: bytes
     values: bytes
+    earlier: int = 0
     mask_length: int | None = None
 
     def body(self) -> bytes:
         """Return the payload without its checksum."""
-        length = len(self.mask) if self.mask_length is None else self.mask_length
-        front = self.head + self.template + self.base_hash
+        length = self.mask_length
+        if length is None:
+            length = max(0, len(self.mask) - self.earlier)
+        front = self.head + self.template + self.base_hash + self.table
         return front + write_varint(length) + self.mask + self.values
 
     @classmethod
     def of(cls, payload: bytes) -> "Parts":
         """Take a sound payload apart."""
         info = describe_payload(payload)
-        head = payload[: info.template_at]
         end = len(payload) - 4
         values_at = end - info.sizes.value_bytes
         mask_at = values_at - info.sizes.mask_bytes
         base_hash = info.base_hash or b""
-        known_at = mask_at - len(write_varint(info.sizes.mask_bytes)) - len(base_hash)
+        table_at = info.template_end + len(base_hash)
+        last = len(info.bodies[-1].mask)
         return cls(
-            head, payload[info.template_at : known_at], base_hash, payload[mask_at:values_at],
-            payload[values_at:end],
-        )  # fmt: skip
+            head=payload[: info.template_at],
+            template=payload[info.template_at : info.template_end],
+            base_hash=base_hash,
+            table=payload[table_at : mask_at - len(write_varint(last))],
+            mask=payload[mask_at:values_at],
+            values=payload[values_at:end],
+            earlier=info.sizes.mask_bytes - last,
+        )
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,35 @@ def _arrays(seed: int, size: int) -> dict[str, Array]:
     }
 
 
+def _mixed(size: int) -> dict[str, Array]:
+    """Return arrays of all float types, some that are equal, and some that no stage serves."""
+    rng = np.random.default_rng(8)
+
+    def steps(shape: tuple[int, ...]) -> Array:
+        return rng.integers(-999, 999, shape) * (rng.random(shape) < 0.5) / 1024
+
+    tied = steps((size, 10)).astype(np.float32)
+    return {
+        "w": tied,
+        "half": steps((8, size)).astype(np.float16),
+        "brain": (steps((9, size)).astype(np.float32).view(np.uint32) >> 16)
+        .astype("<u2")
+        .view("V2"),
+        "head": tied,
+        "wide": steps((size, 8)),
+        "double": steps((size, 9)) / 3,
+        "positive": np.abs(steps((size, 8))).astype(np.float32),
+        "bias": steps((size,)).astype(np.float32),
+        "causal": np.where(np.triu(np.ones((8, 8)), 1), -np.inf, 0.5).astype(np.float32),
+        "count": np.array(7),
+        "nan": np.array([[np.nan, 1.0]] * 5, np.float16),
+    }
+
+
+def _many(count: int) -> dict[str, Array]:
+    return {f"layers.{at}.bias": np.full(2, at + 1, np.float32) for at in range(count)}
+
+
 def _banded() -> dict[str, Array]:
     """Return a layer in which some indices of an axis have more and larger weights than others."""
     rng = np.random.default_rng(6)
@@ -145,7 +187,14 @@ PLAIN = (
     "redundancy:8:conv+sparse", "redundancy:4:transposed+quantize:int8:layer+sparse",
     "hash:0.2+sparse", "hash:0.1:sign+quantize:int8:layer+zlib",
 )  # fmt: skip
-"""Codecs, each of which meets arrays of every kind."""
+"""Codecs, each of which meets arrays of every kind; those with stages serve all of them."""
+
+MIXED = (
+    "raw", "zlib", "pcodec", "sparse", "sparse:int8", "quantize:int4:channel+zlib",
+    "quantize:affine5:layer+sparse", "prune:magnitude:0.5:global+sparse:int4",
+    "lowrank:rank:2+sparse",
+)  # fmt: skip
+"""Codecs that meet all float types, tied arrays, and arrays that stages do not serve."""
 
 
 def cases() -> list[Case]:
@@ -163,9 +212,10 @@ def _all_cases(names: set[str]) -> Iterator[Case]:
     for spec in PLAIN:
         if any(word in spec and word not in names for word in ("pcodec", "paq9a")):
             continue
+        every = {"lossy": "all"}
         for size, arrays in (("small", small), ("large", large)):
             if spec != "paq9a" or size == "small":
-                yield from _pair(f"{spec}, {size}", spec, arrays, {})
+                yield from _pair(f"{spec}, {size}", spec, arrays, every)
         yield from _pair(f"{spec}, strict", spec, {"w": -small["w"]}, {"strict": True})
     yield from _pair("sparse, nothing", "sparse", {}, {})
     rng = np.random.default_rng(5)
@@ -174,8 +224,11 @@ def _all_cases(names: set[str]) -> Iterator[Case]:
         yield from _pair(f"{spec}, many", spec, many, {})
     for spec in ("sparse", "sparse:int8", "sparse:int4", "sparse:bf16"):
         yield from _pair(f"{spec}, bands", spec, _banded(), {})
+    yield from _pair("zlib, names", "zlib", _many(40), {})
     for size, arrays in (("small", small), ("large", large)):
         yield from _based_cases(size, arrays, names)
+    for size, count in (("small", 9), ("large", 200)):
+        yield from _mixed_cases(size, _mixed(count), names)
 
 
 def _based_cases(size: str, arrays: dict[str, Array], names: set[str]) -> Iterator[Case]:
@@ -184,19 +237,39 @@ def _based_cases(size: str, arrays: dict[str, Array], names: set[str]) -> Iterat
         if spec.endswith("pcodec") and "pcodec" not in names:
             continue
         for use in ("mask", "values"):
-            if (spec, use) != ("sparse:bf16", "values"):
-                options = {"base": near, "base_use": use}
-                yield from _pair(f"{spec}, {use}, {size}", spec, arrays, options)
+            options = {"base": near, "base_use": use, "lossy": "all"}
+            yield from _pair(f"{spec}, {use}, {size}", spec, arrays, options)
+    for spec in ("quantize:int8:channel+zlib", "cast:bf16+raw", "ternary:layer+sparse"):
+        options = {"base": near, "base_use": "values", "lossy": "all"}
+        yield from _pair(f"{spec}, values, {size}", spec, arrays, options)
     nested = _pruned(arrays, 0.6)
     yield from _pair(f"nested, {size}", "sparse", nested, {"base": near, "base_use": "mask"})
     changed = {"base": arrays, "base_use": "mask"}
     yield from _pair(f"changed, {size}", "sparse", _regrown(arrays), changed)
+    weights = {name: arrays[name] for name in ("w", "v", "g")}
+    for spec in ("sparse", "sparse:int8", "sparse:bf16", "codebook:16:layer+sparse"):
+        for use in ("mask", "values"):
+            options = {"base": _moved(weights), "base_use": use, "lossy": "all"}
+            yield from _pair(f"{spec}, {use}, weights, {size}", spec, weights, options)
     derived = {"base": _flat(arrays), "base_use": "derive"}
     yield from _pair(f"derived, {size}", "sparse", _flat(_pruned(arrays, 1.0)), derived)
     layered = _flat(_pruned(arrays, 1.0))
     if "v" in layered:
         layered["v"] = arrays["v"]
     yield from _pair(f"derived by layer, {size}", "sparse", layered, derived)
+
+
+def _mixed_cases(size: str, arrays: dict[str, Array], names: set[str]) -> Iterator[Case]:
+    held = {**arrays, "half": arrays["half"] * np.float16(2), "bias": arrays["bias"].astype("f8")}
+    other = {"w": arrays["w"] * np.float32(0.5), "half": held["half"], "double": arrays["wide"]}
+    for spec in MIXED:
+        if spec in ("pcodec",) and spec not in names:
+            continue
+        yield from _pair(f"{spec}, mixed, {size}", spec, arrays, {})
+        if spec in ("raw", "zlib", "pcodec"):
+            continue
+        yield from _pair(f"{spec}, mixed base, {size}", spec, arrays, {"base": held})
+        yield from _pair(f"{spec}, other base, {size}", spec, arrays, {"base": other})
 
 
 def _regrown(arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -218,6 +291,9 @@ def _pair(
     base = options.get("base")
     for known, self_contained in ((None, True), (template, False)):
         payload = encode_payload(arrays, codec=spec, self_contained=self_contained, **options)
+        if self_contained and describe_payload(payload).template is None:
+            # That of the base would do; a file holds it all the same.
+            payload = embed_template(payload, template)
         kind = "whole" if self_contained else "hash"
         yield Case(f"{name}, {kind}", spec, Parts.of(payload), known, base)
 
@@ -247,9 +323,17 @@ def bombs(sizes: tuple[int, ...] = (1 << 12, 1 << 20, 1 << 25)) -> list[Case]:
                 sound = encode_payload(
                     {"w": np.zeros(1000, np.float32)}, codec=spec, self_contained=False
                 )
-                parts = replace(Parts.of(wide), head=Parts.of(sound).head, template=template.hash)
+                head = Parts.of(sound).head
+                parts = replace(Parts.of(wide), head=head, template=template.hash)
                 made.append(Case(f"bomb {spec} {size}", spec, parts, template, None))
                 made.append(Case(f"bomb {spec} {size}, whole", spec, Parts.of(wide), None, None))
+        squeezer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        stream = squeezer.compress(zeros) + squeezer.flush()
+        for length in (size, 1000):
+            names = write_varint(length) + write_varint(len(stream)) + stream
+            head = b"FGN" + bytes([VERSION, DEFLATED, 7])
+            parts = Parts(head, names, b"", b"", b"\0", b"\0\0")
+            made.append(Case(f"bomb of names {size} as {length}", "sparse", parts, None, None))
     return made
 
 

@@ -17,12 +17,16 @@ MODULES = (
     "codecs.sparse.codec", "codecs.sparse.parts", "codecs.sparse.bands",
     "codecs.sparse.masks", "codecs.sparse.positions",
     "codecs.sparse.streams", "codecs.sparse.values", "codecs.sparse.planes",
-    "codecs.sparse.bits", "codecs.sparse.floats",
+    "codecs.sparse.bits", "codecs.sparse.floats", "codecs.sparse.numbers",
+    "codecs.sparse.bins", "codecs.sparse.magnitudes", "codecs.sparse.radix",
+    "codecs.sparse.palette", "codecs.sparse.changes", "codecs.sparse.sides",
+    "codecs.sparse.survivors",
     "compress.pipeline", "compress.array_codec", "compress.registry", "compress.stage",
-    "compress.groups", "compress.quantize", "compress.affine", "compress.cast",
+    "compress.groups", "compress.blocks", "compress.quantize", "compress.affine", "compress.cast",
     "compress.ternary", "compress.binary", "compress.codebook", "compress.flexpoint",
     "compress.prune", "compress.lowrank", "compress.redundancy", "compress.hashed",
-    "wire.header", "wire.payload", "wire.template", "wire.base_hash",
+    "wire.header", "wire.payload", "wire.template", "wire.base", "wire.base_hash",
+    "wire.bundles", "wire.decoding", "wire.floats", "wire.forms", "wire.table",
 )  # fmt: skip
 """Modules of the package that decoding runs through. The inner loops of paq9a are machine code,
 which no line tracing sees."""
@@ -38,7 +42,9 @@ NOT_DECODING = re.compile(
     r"|codec_names|pcodec_module|_model$|zigzag_|choose_bands|by_size|coarse_counts|saving|spread|split|entropy_bits|supports|layout"
     r"|Layout|Parts|apply$|coded$|places$|kept$|drawn$|pruned_count|factors$|rank$|fitted$|nearest"
     r"|squares$|lloyd|limits$|finite_only|fraction|whole_number|one_of|unreadable|read_granularity"
-    r"|is_redundant|no_|written$|packed|select$)"
+    r"|is_redundant|no_|written$|packed|select$|contractive|takes_base|less$|filled_up|exact_form"
+    r"|exact_float32|corrected_float32|surviving_float32|delivered|as_arrays|check_name|_code$"
+    r"|:_ways|_tagged|_Chosen|distinct_keys|:_joined$|:_tables$|:_relative|:_changes$|has_base_mask)"
 )
 """Functions (``:qualified name``) that no decoding calls, or that run before it."""
 

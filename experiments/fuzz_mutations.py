@@ -11,8 +11,10 @@ from flwr_gan.codecs.varint import write_varint
 INTERESTING = (0, 1, 2, 3, 7, 15, 16, 31, 63, 64, 126, 127, 128, 129, 191, 192, 253, 254, 255)
 COUNTS = (0, 1, 2, 127, 128, 1 << 14, 1 << 17, (1 << 17) + 1, (1 << 31) - 1, 1 << 31, 1 << 32)
 HUGE = ((1 << 32) - 1, 1 << 40, (1 << 62) - 1, (1 << 64) - 1)
-FIELDS = ("values", "mask", "template", "head", "base_hash", "mask_length", "codec", "whole")
-FIELD_SHARES = (0.47, 0.27, 0.09, 0.06, 0.01, 0.02, 0.03, 0.05)
+FIELDS = (
+    "values", "mask", "template", "head", "base_hash", "table", "mask_length", "codec", "whole",
+)  # fmt: skip
+FIELD_SHARES = (0.43, 0.25, 0.09, 0.06, 0.01, 0.06, 0.02, 0.03, 0.05)
 
 
 def mutate(case: Case, others: Sequence[Case], rng: np.random.Generator) -> bytes:
@@ -47,6 +49,8 @@ def mutate(case: Case, others: Sequence[Case], rng: np.random.Generator) -> byte
                 parts = replace(parts, **{field: rng.bytes(8)})
         elif field == "template":
             parts = replace(parts, template=_edit_template(parts.template, rng))
+        elif field == "table" and not parts.table:
+            continue  # what would be read as one is the length of the mask
         else:
             mine, theirs = getattr(parts, field), getattr(other, field)
             parts = replace(parts, **{field: _edit(mine, theirs, rng)})
