@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 export FLWR_TELEMETRY_ENABLED := 0
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test slow check full wheel golden bench notebooks clean
+.PHONY: run test slow check full wheel versions golden bench notebooks clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -43,6 +43,9 @@ notebooks: $(STAMP)
 
 wheel: $(STAMP)
 	sh .ci/wheel
+
+versions: $(STAMP)
+	sh .ci/flwr-versions
 
 clean:
 	rm -rf .venv build dist

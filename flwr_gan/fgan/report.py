@@ -8,8 +8,8 @@ import numpy as np
 from flwr_gan.codecs.arrays import BFLOAT16, ArraySpec
 from flwr_gan.codecs.base import DEFAULT_MAX_BYTES, Body, Codec
 from flwr_gan.codecs.sparse.bands import read_bands
-from flwr_gan.codecs.sparse.codec import BANDED, RELATIVE
 from flwr_gan.codecs.sparse.masks import LAYERED, MODE_NAMES
+from flwr_gan.codecs.sparse.numbers import BANDED, CHANGES, CODING, RELATIVE, SHIFTED
 from flwr_gan.codecs.sparse.parts import is_weight
 from flwr_gan.codecs.sparse.positions import FORM_NAMES, read_forms
 from flwr_gan.codecs.sparse.values import CODING_NAMES
@@ -22,8 +22,6 @@ from flwr_gan.wire.payload import decode_payload
 from flwr_gan.wire.table import FORM_NAMES as TRAVEL_NAMES
 from flwr_gan.wire.table import PLAIN, Entry, bundles_of, coded_spec
 from flwr_gan.wire.template import Template
-
-_CODING = 0x0F
 
 
 @dataclass(frozen=True)
@@ -135,9 +133,13 @@ def _value_coding(body: Body) -> str:
     reader = ByteReader(body.values, what="values")
     count = reader.varint(limit=1 << 62)
     tag = reader.byte()
-    number = tag & _CODING
+    number = tag & CODING
     coding = CODING_NAMES[number] if number < len(CODING_NAMES) else f"unknown coding {number}"
     relative = ", differences to the base" if tag & RELATIVE else ""
+    if tag & CHANGES:
+        reader.take(bool(tag & SHIFTED))
+        relative += f" where it changed, {reader.varint(limit=count)} of"
+        return f"{coding}{relative} {count} survivors"
     return f"{coding}{relative}, {count} survivors"
 
 

@@ -1,13 +1,17 @@
 """``fgan inspect``: what it prints of a payload file."""
 
+import contextlib
 import re
 
 import numpy as np
 import pytest
 
+from flwr_gan.errors import PayloadError
 from flwr_gan.fgan import main
+from flwr_gan.fgan.report import report
 from flwr_gan.wire import Template, encode_payload, save
-from tests.golden.cases import banded
+from flwr_gan.wire.header import seal
+from tests.golden.cases import CASES, banded
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def test_report(tmp_path, capsys, ticket, spec):
         assert "bins" in printed
 
 
-def test_report_of_a_payload_that_leans_on_a_base(tmp_path, capsys, ticket):
+def test_report_of_a_payload_that_is_relative_to_a_base(tmp_path, capsys, ticket):
     path = tmp_path / "g.fgan"
     payload = encode_payload(ticket, base=ticket, base_use="values")
     path.write_bytes(payload)
@@ -43,6 +47,17 @@ def test_report_of_a_payload_that_leans_on_a_base(tmp_path, capsys, ticket):
     assert "needs the values of" in printed
     assert "same" in printed
     assert "differences to the base" in printed
+
+
+def test_values_that_did_not_change_are_told(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    held = {"w": rng.normal(size=(100, 100)).astype(np.float32)}
+    new = {"w": held["w"].copy()}
+    new["w"][:2, :5] += 0.5
+    path = tmp_path / "g.fgan"
+    path.write_bytes(encode_payload(new, base=held))
+    assert main(["inspect", str(path)]) == 0
+    assert "differences to the base where it changed, 10 of 10000" in capsys.readouterr().out
 
 
 def test_report_without_a_template(tmp_path, capsys, ticket):
@@ -105,3 +120,16 @@ def test_bands_are_shown(tmp_path, capsys):
     save(tmp_path / "g.fgan", banded(), codec="sparse:int4")
     assert main(["inspect", str(tmp_path / "g.fgan")]) == 0
     assert re.search(r"w +<f4 +1024x8 .* bands, ", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_damaged_payloads_are_described_or_refused(name):
+    """Bytes are changed and the checksum made right, so that the parsers are reached."""
+    arrays, settings = CASES[name]
+    payload = encode_payload(arrays, **settings)
+    rng = np.random.default_rng(5)
+    for _ in range(100):
+        data = bytearray(payload[:-4])
+        data[rng.integers(6, len(data))] = rng.integers(256)
+        with contextlib.suppress(PayloadError):
+            report(seal(bytes(data)), name="x", max_bytes=1 << 20)
