@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flwr_gan.codecs import get_codec
+from flwr_gan.codecs import ArraySpec, get_codec
 from flwr_gan.codecs.auto import COSTS
 from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
 
@@ -31,6 +31,65 @@ def test_by_size_is_never_longer_than_what_was_tried():
         alone = [len(encode_payload(arrays, codec=spec)) for spec in ("sparse", "zstd:19", "raw")]
         assert len(encode_payload(arrays, codec="auto")) == min(alone)
     assert label({"t": text}, "auto") == "zstd"
+
+
+def kinds_of_arrays():
+    rng = np.random.default_rng(4)
+    grid = (np.rint(rng.normal(size=100_000) * 36) / 127).astype(np.float32)
+    row = rng.normal(size=500).astype(np.float32)
+    return {
+        "grid": grid,
+        "three": rng.choice(np.array([-0.03, 0, 0.03], np.float32), 100_000),
+        "repeated": np.tile(row, 300),
+        "half": rng.normal(size=100_000).astype(np.float16).astype(np.float32),
+        "words": np.frombuffer(b"the same words, again and again; " * 20_000, np.uint8),
+        "counts": rng.poisson(3, 100_000),
+        "noise": rng.integers(0, 256, 300_000, dtype=np.uint8),
+    }
+
+
+@pytest.mark.parametrize("kind", kinds_of_arrays())
+@pytest.mark.parametrize("with_base", [False, True])
+def test_no_candidate_is_shorter(kind, with_base):
+    array = kinds_of_arrays()[kind]
+    base = [np.roll(array, 1)] if with_base else None
+    options = {"base": base} if with_base else {}
+    chosen = get_codec("auto").select([array], **options)
+    body = chosen.encode_bundle([array], **options)
+    length = len(body.mask) + len(body.values) + (8 if body.base_need != "none" else 0)
+    for spec in ("sparse", "zstd:9", "raw"):
+        assert length <= 1.02 * len(get_codec(spec).encode(array))
+    if with_base:
+        sparse = get_codec("sparse").encode_bundle([array], base=base)
+        assert length <= 8 + len(sparse.mask) + len(sparse.values)
+    (decoded,) = chosen.decode_bundle(body, [ArraySpec(array.shape, array.dtype)], base=base)
+    assert np.array_equal(decoded, array)
+
+
+def test_what_was_tried_is_not_mistaken_for_other_arrays():
+    first, second = (
+        rng.normal(size=3000).astype(np.float32) for rng in map(np.random.default_rng, (1, 2))
+    )
+    words = np.frombuffer(b"again and again; " * 2000, np.uint8)
+    for tried, other in (([first], [second]), ([words], [words[:100]]), ([first], [first, first])):
+        chosen = get_codec("auto").select(tried)
+        chosen.encode_bundle(tried)
+        specs = [ArraySpec(array.shape, array.dtype) for array in other]
+        for strict in (True, False):
+            body = chosen.encode_bundle(other, strict=strict)
+            decoded = chosen.decode_bundle(body, specs)
+            assert all(np.array_equal(*pair) for pair in zip(decoded, other, strict=True))
+    near = [first + np.float32(0.01)]
+    body = get_codec("auto").select([first]).encode_bundle([first], base=near)
+    assert body.base_need == "values"
+
+
+def test_a_use_of_the_base_that_is_asked_for_is_made():
+    arrays, near = pruned(5000, 0.1), pruned(5000, 0.1)
+    near["w"] = near["w"] * np.float32(1.01)
+    for use in ("mask", "values"):
+        payload = encode_payload(arrays, codec="auto", base=near, base_use=use)
+        assert describe_payload(payload).base_need == use
 
 
 def test_the_link_decides():

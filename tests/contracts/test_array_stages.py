@@ -182,6 +182,28 @@ def test_feedback_sends_later_what_was_lost(spec):
     assert late < 0.2 * np.linalg.norm(once - arrays["w"])
 
 
+def test_error_feedback_is_for_contractive_chains():
+    for spec in SPECS:
+        assert get_codec(f"{spec}+sparse").contractive == (spec not in NOT_FOR_FEEDBACK)
+    contractive = {
+        "sparse": False,  # nothing is lost
+        "zlib:9": False,
+        "sparse:int8": True,
+        "quantize:affine1+sparse": False,
+        "quantize:int2+zlib:9": True,
+        "prune:magnitude:0.9+quantize:int2+sparse": True,
+        "hash:0.1+sparse:int8": False,
+        # What is lost of factors is multiplied.
+        "lowrank:rank:4+sparse:int8": True,
+        "lowrank:rank:4+sparse:int4": True,
+        "lowrank:rank:4+quantize:int2+sparse": False,
+        "lowrank:rank:4+ternary+zlib:9": False,
+        "lowrank:rank:4+prune:magnitude:0.9+sparse:int8": False,
+    }
+    for spec, wanted in contractive.items():
+        assert get_codec(spec).contractive == wanted, spec
+
+
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_base_is_used_or_refused(spec):
     arrays = {name: array for name, array in MODEL.items() if name != "big"}

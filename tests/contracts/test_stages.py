@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flwr_gan.codecs.stage import Places
-from flwr_gan.compress import get_stage, stage_names
+from flwr_gan.codecs.stage import Places, differences, measure_all, side_of_each
+from flwr_gan.compress import Coded, get_stage, stage_names
 from flwr_gan.compress.groups import GRANULARITIES
 from flwr_gan.compress.registry import _STAGES, stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
@@ -161,26 +161,87 @@ def test_scales_are_checked():
             stage.check_side(np.array([bad], np.float32))
 
 
-def test_differences_to_a_base_are_bounded():
-    stage = get_stage("quantize:int4:layer")
-    values, positions = np.array([1.0, 0.5], np.float32), np.array([0, 1])
-    near = Places(positions, (2,), np.array([1.1, 0.4], np.float32))
-    side = stage.measure(values, near)
-    decoded = stage.from_codes(stage.to_codes(values, near, side), near, side)
-    assert (np.abs(decoded - values) <= side / 2 + 1e-6).all()
-    far = Places(positions, (2,), np.array([-50, 0], np.float32))
-    with pytest.raises(CodecError, match="too large"):
-        stage.to_codes(values, far, side)
+@pytest.mark.parametrize("spec", SPECS)
+@settings(max_examples=40, deadline=None)
+@given(array=weights, seed=st.integers(0, 99))
+def test_differences_to_a_base_stay_within_the_stated_bound(spec, array, seed):
+    stage = get_stage(spec).for_differences()
+    assert stage.for_differences() is stage
+    assert stage_by_id(stage.wire_id, stage.parameter).spec == stage.spec == spec
+    flat = array.reshape(-1)
+    places = Places(np.flatnonzero(flat), array.shape)
+    wanted = flat[places.positions]
+    near = np.random.default_rng(seed).normal(size=len(wanted)).astype(np.float32)
+    change = differences(wanted, near)
+    side = stage.measure(change, places)
+    stage.check_side(side)
+    codes = stage.to_codes(change, places, side)
+    decoded = stage.from_codes(codes, places, side, near)
+    assert decoded.dtype == np.float32
+    assert decoded.all()
+    arrived = stage.decoded(codes, places, side)
+    largest = float(np.abs(arrived.astype(np.float64) - change).max(initial=0))
+    bound = stage.error_bound(Coded(codes, places, side, largest))
+    room = 2.0**-23 * (np.abs(wanted) + np.abs(near) + np.abs(arrived)) + 2.0**-149
+    room += 2.0**-24 * stage.scales(places, side)
+    assert (np.abs(decoded.astype(np.float64) - wanted) <= bound + room).all()
+    for at in range(0, len(codes), 3):
+        part = slice(at, at + 3)
+        some = Places(places.positions[part], array.shape, at)
+        held = side[at // stage.block_length :] if stage.block_length else side
+        assert np.array_equal(stage.from_codes(codes[part], some, held, near[part]), decoded[part])
 
 
-@pytest.mark.parametrize("spec", [spec for spec in SPECS if ":int" not in spec])
-def test_differences_to_a_base_are_refused_where_there_are_none(spec):
-    stage = get_stage(spec)
-    values, positions = np.array([1.0, 0.5], np.float32), np.array([0, 1])
-    side = stage.measure(values, Places(positions, (2,)))
-    assert len(stage.to_codes(values, Places(positions, (2,)), side)) == 2
-    with pytest.raises(CodecError, match="no differences"):
-        stage.to_codes(values, Places(positions, (2,), values), side)
+@pytest.mark.parametrize("spec", SPECS)
+def test_joined_arrays_decode_as_each_alone(spec):
+    rng = np.random.default_rng(6)
+    stage = get_stage(spec).for_differences()
+    shapes = [(30, 41), (7,), (2, 3, 4), (0, 2)]
+    values = [(rng.normal(size=shape) / 100).astype(np.float32).reshape(-1) for shape in shapes]
+    places = [
+        Places(np.arange(len(part)), shape) for part, shape in zip(values, shapes, strict=True)
+    ]
+    sides = side_of_each(stage, measure_all(stage, values, places), len(places))
+    triples = list(zip(values, places, sides, strict=True))
+    codes = [stage.to_codes(*triple) for triple in triples]
+    near = rng.normal(size=sum(map(len, values))).astype(np.float32)
+    for held in (None, near):
+        parts = (
+            [None] * 4 if held is None else np.split(held, np.cumsum(list(map(len, values)))[:-1])
+        )
+        apart = [
+            stage.from_codes(code, at, side, part)
+            for code, at, side, part in zip(codes, places, sides, parts, strict=True)
+        ]
+        joined = stage.from_joined_codes(np.concatenate(codes), places, sides, held)
+        assert np.array_equal(joined, np.concatenate(apart))
+
+
+def norms(values):
+    return np.array([np.linalg.norm(values), np.abs(values).max(initial=0)])
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@settings(max_examples=60, deadline=None)
+@given(array=weights, seed=st.integers(0, 99))
+def test_what_a_contractive_stage_leaves_over_is_no_more_than_it_was_given(spec, array, seed):
+    rng = np.random.default_rng(seed)
+    heavy = rng.standard_t(1, size=(20, 30)).clip(-3e4, 3e4).astype(np.float32)
+    for given_ in (array, heavy, heavy * np.float32(1e-9)):
+        for stage in (get_stage(spec), get_stage(spec).for_differences()):
+            if not stage.contractive:
+                continue
+            decoded = stage.decode(stage.encode(given_)[0]).astype(np.float64)
+            size = norms(given_.astype(np.float64).reshape(-1))
+            left = norms((given_ - decoded).reshape(-1))
+            # The tiny number in the place of a zero, and rounding of centroids.
+            room = 1e-6 * size + 2.0**-149 * np.sqrt(array.size + 1)
+            assert (left <= size + room).any()
+
+
+def test_which_stages_are_not_contractive():
+    kept = {spec for spec in SPECS if get_stage(spec).contractive}
+    assert set(SPECS) - kept == NOT_FOR_FEEDBACK
 
 
 @pytest.mark.parametrize("spec", SPECS)
