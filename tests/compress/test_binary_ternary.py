@@ -6,8 +6,9 @@ import pytest
 from flwr_gan.codecs import get_codec
 from flwr_gan.compress import get_stage
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.wire import decode_payload, encode_payload, payload_sizes
+from flwr_gan.wire import decode_payload, payload_sizes
 from flwr_gan.wire.header import seal
+from tests.compress.all_arrays import encode_payload
 
 RNG = np.random.default_rng(6)
 LAYER = RNG.normal(size=(16, 25)).astype(np.float32)

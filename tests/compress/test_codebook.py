@@ -9,8 +9,9 @@ import pytest
 from flwr_gan.codecs import get_codec
 from flwr_gan.compress import get_stage
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.wire import decode_payload, encode_payload, payload_sizes
+from flwr_gan.wire import decode_payload, payload_sizes
 from flwr_gan.wire.header import seal
+from tests.compress.all_arrays import encode_payload
 
 LAYER = np.random.default_rng(7).normal(size=(30, 40)).astype(np.float32)
 

@@ -7,8 +7,9 @@ from flwr_gan.codecs import get_codec
 from flwr_gan.codecs.stage import Places
 from flwr_gan.compress import get_stage
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.wire import decode_payload, encode_payload
+from flwr_gan.wire import decode_payload
 from flwr_gan.wire.header import seal
+from tests.compress.all_arrays import encode_payload
 
 STAGE = get_stage("flexpoint")
 LAYER = np.random.default_rng(9).normal(size=(30, 40)).astype(np.float32)

@@ -5,12 +5,12 @@ import hashlib
 import numpy as np
 import pytest
 
-from flwr_gan.codecs import get_codec
+from flwr_gan.codecs import ArraySpec, Body, get_codec
 from flwr_gan.compress import get_stage
 from flwr_gan.compress.registry import stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.wire import decode_payload, encode_payload
-from flwr_gan.wire.header import seal
+from flwr_gan.wire import decode_payload
+from tests.compress.all_arrays import encode_payload
 
 LAYER = np.random.default_rng(21).normal(size=(60, 50)).astype(np.float32)
 
@@ -107,7 +107,7 @@ def test_numbers_that_are_not_finite_are_refused():
     array = LAYER.copy()
     array[3, 4] = np.nan
     with pytest.raises(CodecError, match=r"hash:0\.1 cannot code NaN or infinity"):
-        encode_payload({"w": array}, codec="hash:0.1+raw")
+        get_codec("hash:0.1+raw").encode_bundle([array])
 
 
 def test_damage_is_refused():
@@ -118,13 +118,12 @@ def test_damage_is_refused():
         ((1, 1), 1, "cannot share"),
         ((0, 3), 1, "cannot share"),
     ):
-        array = np.zeros(shape, np.float32) if 0 in shape else small.reshape(-1)[: np.prod(shape)]
-        payload = encode_payload({"w": array.reshape(shape)}, codec="hash:0.5+raw")
-        values = 6 if shape == (4, 3) else array.size
-        data = bytearray(payload[:-4])
-        data[len(data) - 4 * values - 1] = flag
+        array = small.reshape(-1)[: np.prod(shape)].reshape(shape)
+        codec = get_codec("hash:0.5+raw")
+        values = bytearray(codec.encode_bundle([array]).values)
+        values[0] = flag
         with pytest.raises(PayloadError, match=said):
-            decode_payload(seal(bytes(data)))
+            codec.decode_bundle(Body(b"", bytes(values)), [ArraySpec(shape, array.dtype)])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from flwr_gan.codecs import get_codec
 from flwr_gan.compress import get_stage
 from flwr_gan.compress.registry import stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.wire import decode_payload, encode_payload
+from flwr_gan.wire import decode_payload
+from tests.compress.all_arrays import encode_payload
 
 RNG = np.random.default_rng(3)
 WIDE = RNG.normal(size=(30, 20)).astype(np.float32)

@@ -7,7 +7,8 @@ from flwr_gan.codecs import get_codec
 from flwr_gan.compress import get_stage
 from flwr_gan.compress.registry import stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.wire import decode_payload, encode_payload
+from flwr_gan.wire import decode_payload
+from tests.compress.all_arrays import encode_payload
 
 RNG = np.random.default_rng(13)
 # Depth 8: channels of the layers' inputs, and height times width of these.
@@ -79,7 +80,7 @@ def test_numbers_that_are_not_finite_are_refused_where_they_have_no_sign():
     array = SMALL["conv"].copy()
     array[0, 0, 0] = np.inf
     with pytest.raises(CodecError, match="NaN or infinity"):
-        encode_payload({"w": array}, codec="redundancy:9+sparse")
+        get_codec("redundancy:9+sparse").encode_bundle([array])
     decoded = decode_payload(encode_payload({"w": array}, codec="redundancy:10+sparse"))
     assert np.array_equal(decoded["w"], array)
 

@@ -15,7 +15,7 @@ from flwr_gan.wire import (
     decode_payload,
     describe_payload,
     encode_payload,
-    encode_with_feedback,
+    encode_to_send,
 )
 from flwr_gan.wire.header import seal
 
@@ -175,8 +175,9 @@ def test_feedback_sends_later_what_was_lost(spec):
     arrays = {"w": rng.normal(size=(20, 12)).astype(np.float32)}
     residuals, total, rounds = None, 0, 120
     for _ in range(rounds):
-        payload, residuals = encode_with_feedback(arrays, residuals, codec=f"{spec}+sparse")
-        total = total + decode_payload(payload)["w"].astype(np.float64)
+        sent = encode_to_send(arrays, residual=residuals, codec=f"{spec}+sparse")
+        residuals = sent.residual
+        total = total + decode_payload(sent.payload)["w"].astype(np.float64)
     once = decode_payload(encode_payload(arrays, codec=f"{spec}+sparse"))["w"]
     late = np.linalg.norm(total / rounds - arrays["w"])
     assert late < 0.2 * np.linalg.norm(once - arrays["w"])
