@@ -8,8 +8,12 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.client import Client, NumPyClient
 from flwr.clientapp import ClientApp
 from flwr.common import (
-    Code, EvaluateRes, FitRes, GetParametersRes, Status,
-)  # fmt: skip
+    Code,
+    EvaluateRes,
+    FitRes,
+    GetParametersRes,
+    Status,
+)
 from flwr.server import ServerAppComponents, ServerConfig
 from flwr.serverapp import Grid, ServerApp
 

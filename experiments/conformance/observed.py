@@ -33,14 +33,14 @@ def observed(kind: type, witness: Witness) -> type:
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Seed the global generators that flwr draws from, and put them back."""
-    states = random.getstate(), np.random.get_state()
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 -- flwr draws noise from it
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 -- flwr's noise comes from this one
+    np.random.seed(seed)  # noqa: NPY002
     try:
         yield
     finally:
         random.setstate(states[0])
-        np.random.set_state(states[1])
+        np.random.set_state(states[1])  # noqa: NPY002
 
 
 class _ByNode(ClientManager):

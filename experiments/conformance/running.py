@@ -2,15 +2,19 @@
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
 from experiments.conformance.apps import (
-    App, legacy_client_app, legacy_server_app, message_client_app, message_server_app,
-)  # fmt: skip
+    App,
+    legacy_client_app,
+    legacy_server_app,
+    message_client_app,
+    message_server_app,
+)
 from experiments.conformance.loops import Next, loop_server_app
 from experiments.conformance.model import CLIENTS, Model
 from experiments.conformance.observed import observed
@@ -59,7 +63,7 @@ class Row:
     kind: type | Loop
     model: Callable[[], Model]
     model_label: str = ""
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
     rounds: int = 4
     clients: int = CLIENTS
     fast: bool = False

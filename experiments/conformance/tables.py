@@ -8,7 +8,7 @@ from typing import Any
 import flwr.server.strategy as legacy
 import flwr.serverapp.strategy as messages
 
-from experiments.conformance import networks, unlike
+from experiments.conformance import long_runs, networks, unlike
 from experiments.conformance.bfloat16_average import Bfloat16Average, LegacyBfloat16Average
 from experiments.conformance.boosters import Boosters
 from experiments.conformance.loops import mean, nothing
@@ -44,10 +44,21 @@ NATURAL: dict[str, Callable[[], Model]] = {
     "raw_floats": raw_floats(mlp),
 }
 NAMES = {
-    "mlp": "MLP", "boosters": "boosters", "whole_boosters": "boosters", "raw_floats": "MLP as bytes",
-}  # fmt: skip
+    "mlp": "MLP",
+    "boosters": "boosters",
+    "whole_boosters": "boosters",
+    "raw_floats": "MLP as bytes",
+}
 FAST_STRATEGIES = {"FedAvg", "FedAdam", "FedMedian", "FedXgbBagging", "FedXgbCyclic", "QFedAvg"}
-FAST_MODELS = {"CNN with BatchNorm", "transformer", "MLP, float16", "boosters", "no arrays"}
+FAST_MODELS = {
+    ("legacy", "CNN with BatchNorm"),
+    ("legacy", "MLP, float16"),
+    ("legacy", "boosters"),
+    ("legacy", "no arrays"),
+    ("messages", "LoRA adapters"),
+    ("messages", "transformer"),
+    ("messages", "no arrays"),
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,10 @@ def tables() -> list[Table]:
             "replies", "Replies unlike the broadcast, and rounds without a strategy", "app", CODECS,
             tuple(row for api in APIS for row in unlike_rows(api)),
         ),
+        Table(
+            "long", "Training to the end with 8, 6 and 4 bits", "training", long_runs.CODECS,
+            tuple(row for api in APIS for row in long_runs.long_rows(api)),
+        ),
     ]  # fmt: skip
 
 
@@ -97,8 +112,11 @@ def model_rows(api: Api) -> list[Row]:
     """Return a row for each kind of model."""
     strategies = APIS[api]
     networks_by_name: dict[str, Any] = {
-        "MLP": mlp, "CNN with BatchNorm": cnn, "transformer": transformer, "LoRA adapters": adapters,
-    }  # fmt: skip
+        "MLP": mlp,
+        "CNN with BatchNorm": cnn,
+        "transformer": transformer,
+        "LoRA adapters": adapters,
+    }
     models: dict[str, tuple[Any, Any, str]] = {}
     for name, make in networks_by_name.items():
         models[name] = make, strategies.FedAvg, ""
@@ -116,7 +134,7 @@ def model_rows(api: Api) -> list[Row]:
         "no arrays": (NoArrays, strategies.FedAvg, ""),
     }
     return [
-        Row(name, api, kind, model, needs=needs, fast=name in FAST_MODELS)
+        Row(name, api, kind, model, needs=needs, fast=(api, name) in FAST_MODELS)
         for name, (model, kind, needs) in models.items()
     ]
 
@@ -127,12 +145,14 @@ def unlike_rows(api: Api) -> list[Row]:
     average = legacy.FedAvg if is_legacy else messages.FedAvg
     half = unlike.LegacyFirstHalf if is_legacy else unlike.FirstHalf
     scatter = unlike.LegacyScatter if is_legacy else unlike.Scatter
+    last = unlike.LegacyLast if is_legacy else unlike.Last
     rows = [
         Row("first half of the arrays (FedPer)", api, average, unlike.PersonalHead, fast=True),
         Row("twice the arrays (SCAFFOLD)", api, half, unlike.ControlVariates),
         Row("places and values", api, scatter, unlike.LargestChanges),
         Row("one array more each round", api, average, unlike.Growing),
         Row("nothing down, a histogram up", api, average, unlike.Histogram, fast=True),
+        Row("integers change, weights do not", api, last, unlike.Counters, fast=True),
     ]
     if not is_legacy:
         by_hand = Loop(mean, "train")

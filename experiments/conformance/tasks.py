@@ -1,5 +1,6 @@
 """Data of the matrix: scikit-learn's digits, and text drawn from a Markov chain."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,29 +23,31 @@ class Task:
 
 
 @cache
-def digits() -> Task:
+def digits(clients: int = CLIENTS) -> Task:
     """Return digits as vectors of 64 values from 0 to 1, with their classes."""
     images, classes = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(classes))
     x = torch.tensor(images[order] / 16, dtype=torch.float32)
     y = torch.tensor(classes[order])
-    return _split(x, y, train_examples)
-
-
-def _split(x: torch.Tensor, y: torch.Tensor, sizes) -> Task:
-    train, start = [], 0
-    for partition in range(CLIENTS):
-        part = slice(start, start := start + sizes(partition))
-        train.append((x[part], y[part]))
-    return Task(train, (x[start:], y[start:]))
+    sizes = [train_examples(partition) for partition in range(CLIENTS)]
+    return in_parts(x, y, sizes if clients == CLIENTS else [250] * clients)
 
 
 @cache
 def text() -> Task:
-    """Return text of a Markov chain: windows of symbols, and the symbol that follows each."""
+    """Return text of a Markov chain: windows of symbols, and the symbols that follow."""
     symbols = markov_text(900 * (LENGTH + 1), seed=0)
     windows = torch.tensor(symbols.reshape(-1, LENGTH + 1))
-    return _split(windows[:, :-1], windows[:, 1:], lambda partition: 150 + 50 * partition)
+    return in_parts(windows[:, :-1], windows[:, 1:], [150, 200, 250])
+
+
+def in_parts(x: torch.Tensor, y: torch.Tensor, sizes: Sequence[int]) -> Task:
+    """Give each client the next ``sizes`` examples; what remains is the test set."""
+    train, start = [], 0
+    for size in sizes:
+        train.append((x[start : start + size], y[start : start + size]))
+        start += size
+    return Task(train, (x[start:], y[start:]))
 
 
 def markov_text(length: int, *, seed: int, symbols: int = SYMBOLS) -> np.ndarray:

@@ -142,6 +142,51 @@ class Histogram(Model):
         return Score(float(counts @ np.arange(len(counts))) / 1e6, None, 10)
 
 
+class Counters(Model):
+    """Frozen weights beside integers and switches that change in every round."""
+
+    def initial(self) -> Arrays:
+        """Return ones, zeros and switches that are off."""
+        return {
+            "weights": np.ones((4, 3), np.float32),
+            "steps": np.zeros(2, np.int64),
+            "seen": np.zeros((), np.int32),
+            "on": np.zeros(3, np.bool_),
+        }
+
+    def train(
+        self, arrays: Arrays, *, partition: int, config: Config, state: RecordDict
+    ) -> Trained:
+        """Count, and turn a switch."""
+        steps, seen = arrays["steps"] + 1 + partition, np.asarray(arrays["seen"] + np.int32(5))
+        on = np.arange(3) == config["server-round"] % 3
+        sent = arrays | {"steps": steps, "seen": seen, "on": on}
+        return Trained(sent, 1.0, train_examples(partition))
+
+    def evaluate(self, arrays: Arrays, *, partition: int, state: RecordDict) -> Score:
+        """Return a loss that depends on all arrays."""
+        parts = [np.sum(array * np.arange(1, array.size + 1).reshape(array.shape)) for array in
+                 arrays.values()]  # fmt: skip
+        return Score(float(np.sum(parts)) / 100, None, 10)
+
+
+class LegacyLast(LegacyFedAvg):
+    """Take the reply of the last client as it is."""
+
+    def aggregate_fit(self, server_round: int, results: Any, failures: Any) -> Any:
+        """Return the last reply."""
+        return (results[-1][1].parameters if results else None), {}
+
+
+class Last(FedAvg):
+    """The same on the message API."""
+
+    def aggregate_train(self, server_round: int, replies: Any) -> Any:
+        """Return the last reply."""
+        valid, _ = self._check_and_log_replies(replies, is_train=True)
+        return (next(iter(valid[-1].content.array_records.values())) if valid else None), None
+
+
 def _in_halves(values: list[Any]) -> list[Any]:
     return values[: len(values) // 2]
 

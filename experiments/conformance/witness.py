@@ -42,6 +42,13 @@ class Seen:
             return f"{self.stype or 'untyped'} bytes"
         return f"{self.dtype or self.value.dtype} {self.value.shape}"
 
+    def is_like(self, other: "Seen") -> bool:
+        """Tell whether type and shape are the same; the legacy API does not always say the type."""
+        if self.value is None or other.value is None or (self.dtype and other.dtype):
+            return self.kind == other.kind
+        mine, others = self.value, other.value
+        return (mine.dtype, mine.shape) == (others.dtype, others.shape)
+
 
 class Place(NamedTuple):
     """Where arrays were seen: direction, purpose, round and node."""
@@ -117,3 +124,10 @@ def seen_in_parameters(parameters: Parameters) -> list[Seen]:
     """Return the arrays of the legacy API's parameters, copied."""
     stype = parameters.tensor_type
     return [Seen(str(i), stype, "", bytes(t)) for i, t in enumerate(parameters.tensors)]
+
+
+def floats(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return bfloat16, which arrives as two bytes of no type, as float32; others as they are."""
+    if array.dtype == np.dtype("V2"):
+        return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return array
