@@ -24,6 +24,7 @@ from flwr_gan import __version__
 from flwr_gan.engine.app_config import declared_config, given_config
 from flwr_gan.engine.inline_grid import one_by_one
 from flwr_gan.engine.run_apps import BACKENDS, run_apps
+from flwr_gan.engine.watched_app import WatchedServerApp
 from flwr_gan.errors import AppError, ConfigError, FlwrGanError
 
 DEFAULT_NUM_SUPERNODES = 2  # as `flwr run`
@@ -100,7 +101,7 @@ def _simulate(options: argparse.Namespace) -> None:
         num_supernodes = options.num_supernodes or DEFAULT_NUM_SUPERNODES
         at_once, together = 1, one_by_one
     run_apps(
-        app.server_app,
+        WatchedServerApp(app.server_app),
         app.client_app,
         num_supernodes=num_supernodes,
         run_config=run_config,

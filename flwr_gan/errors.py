@@ -9,7 +9,7 @@
     ├── PartitionError     a split leaves a client without data
     ├── CodecError         a codec is unknown, not installed, or cannot encode this array
     ├── PayloadError       received bytes cannot be decoded
-    ├── TrainingError      training met a loss or weight that is not finite
+    ├── TrainingError      training met a value that is not finite, or no client delivered
     ├── LayerCollapseError pruning would remove every weight of a layer
     └── OutputError        a result cannot be written or read back
 """
@@ -54,7 +54,7 @@ class PayloadError(FlwrGanError):
 
 
 class TrainingError(FlwrGanError):
-    """Training met a loss or a weight that is not finite."""
+    """Training met a value that is not finite, or no client delivered anything."""
 
 
 class LayerCollapseError(FlwrGanError):

@@ -214,7 +214,7 @@ class Run:
     def save_generators(self, weights: NDArrays) -> None:
         """Save the global generator or student and the last uploads, for ``flwr_gan.wire.load``.
 
-        An upload is saved as it travelled; one that leans on what the server had sent before is
+        An upload is saved as it travelled; one that is relative to what the server had sent before is
         coded anew, without loss, because a file has to stand alone.
         """
         folder = self.folder / "generators"

@@ -4,7 +4,7 @@
 1,000 clients that each move the survivors of one generator (363,136 weights, pruned 17 times by
 20 %; from ``FLWR_GAN_WEIGHTS``, else a mask of that density is made up), and writes a row a
 strategy and codec: the median over repeats, in turn, with the ratio to Flower's own FedAvg on the
-dense arrays. What the coded rows count is all of ``aggregate_fit``: ledger, check, decoding and
+dense arrays. What the coded rows count is all of ``aggregate_fit``: header, check, decoding and
 averaging. ``peak_models`` is what that allocates beside the replies, from a run of its own, in
 models of 4 bytes a weight.
 
@@ -20,7 +20,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from experiments.study_command import called
 from flwr_gan.atomic import write_text
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
-from flwr_gan.flower import CompressedStrategy, compression_mod
+from flwr_gan.flower import CodedFitRes, CompressedStrategy, compression_mod
 from strategies import SparseFedAvg
 
 SURVIVORS = 8179  # of the generator that is pruned 17 times
@@ -92,10 +92,7 @@ class Replies:
 
     def aggregate(self) -> float:
         """Aggregate them all; return the seconds that it took."""
-        fresh = [
-            (client, FitRes(r.status, r.parameters, r.num_examples, dict(r.metrics)))
-            for client, r in self.results
-        ]
+        fresh = [(client, _fresh(result)) for client, result in self.results]
         started = time.perf_counter()
         parameters, _ = self.strategy.aggregate_fit(1, fresh, [])
         seconds = time.perf_counter() - started
@@ -114,8 +111,19 @@ class Replies:
     @property
     def bytes_each(self) -> float:
         """Mean length of what a reply carries."""
-        lengths = [sum(map(len, result.parameters.tensors)) for _, result in self.results]
-        return statistics.mean(lengths)
+        return statistics.mean(
+            len(r.payload) if isinstance(r, CodedFitRes) else sum(map(len, r.parameters.tensors))
+            for _, r in self.results
+        )
+
+
+def _fresh(result: FitRes) -> FitRes:
+    """Return a reply as it came, with nothing remembered of looking at it."""
+    if isinstance(result, CodedFitRes) and result.received is not None:
+        received = result.received
+        coded = {name: replace(reply) for name, reply in received.replies.items()}
+        return CodedFitRes.of(replace(received, row=replace(received.row), replies=coded))
+    return FitRes(result.status, result.parameters, result.num_examples, dict(result.metrics))
 
 
 def generator() -> NDArrays:

@@ -110,8 +110,9 @@ class ReplyNote:
         """Return the note as a config record."""
         measured = _MEASURED.pack(self.encode_s, self.decode_s, self.arrived_share)
         record = ConfigRecord({"": measured + json.dumps(self.label).encode()})
-        if self.opaque:
-            record["opaque"] = _opaque_text(self.opaque)
+        opaque = _opaque_text(self.opaque)
+        if opaque:
+            record["opaque"] = opaque
         return record
 
     @classmethod

@@ -14,12 +14,11 @@ from flwr_gan.codecs.sparse.masks import CHANGED
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import mods
-from flwr_gan.flower.reply_encoding import encode_reply
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.run import Run
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
-from flwr_gan.wire import describe_payload, load
+from flwr_gan.wire import describe_payload, encode_to_send, load
 
 CONTINUAL = (
     "experiment=continual federation.num_clients=2 federation.rounds=4 drift.every=2 "
@@ -147,11 +146,11 @@ def test_masks_that_change_both_ways_travel_as_changes(simulate, monkeypatch):
     modes = []
 
     def encode(*arguments, **options):
-        payload = encode_reply(*arguments, **options)
-        modes.append(describe_payload(payload).body.mask[0])
-        return payload
+        sent = encode_to_send(*arguments, **options)
+        modes.append(describe_payload(sent.payload).body.mask[0])
+        return sent
 
-    monkeypatch.setattr(mods, "encode_reply", encode)
+    monkeypatch.setattr(mods, "encode_to_send", encode)
     folder = simulate(
         "strategy=masked_fedavg regeneration=rg federation.rounds=3 evaluation=none "
         "gan.local_iterations=10 gan.channels=[32,32]"

@@ -146,7 +146,7 @@ def run_case(task: Task, case: Case, *, on_round: Callable[[], None] = lambda: N
         "wall_s": time.perf_counter() - started,
         "held": held_classes(task),
     }
-    ledgers = [strategy.ledger, *strategy.exchange.also_ledgers.values()]
+    ledgers = [strategy.ledger, *strategy.comparison.ledgers.values()]
     messages = pd.concat([ledger.to_frame() for ledger in ledgers], ignore_index=True)
     return Outcome(pd.DataFrame(scorer.rows), messages, summary, scorer.network, upload)
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from flwr.common import Code, FitRes, Status
-from flwr.compat.common.recorddict_compat import fitres_to_recorddict
+from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
 
 from flwr_gan.errors import OutputError
-from flwr_gan.flower.notes import NOTE, ReplyNote
-from flwr_gan.flower.records import message_bytes, payload_parameters
+from flwr_gan.flower.flwr_private import fitres_to_recorddict
+from flwr_gan.flower.notes import ReplyNote, put_note
+from flwr_gan.flower.records import message_bytes, payload_record
 from flwr_gan.wire import decode_payload, encode_payload
 from flwr_gan.wiring import Federation, build_strategy
 from strategies import GeneratorPool
@@ -58,10 +58,8 @@ def reply_bytes(payload: bytes, *, client: int, samples: int) -> int:
     The reply is built as the app builds it and weighed, so for the payload that has travelled it
     is the measured ``message_bytes``.
     """
-    result = FitRes(
-        Status(Code.OK, "Success"),
-        payload_parameters(payload),
-        samples,
-        {NOTE: ReplyNote(client).to_bytes()},
-    )
-    return message_bytes(fitres_to_recorddict(result, keep_input=True))
+    result = FitRes(Status(Code.OK, "Success"), ndarrays_to_parameters([]), samples, {})
+    content = fitres_to_recorddict(result, keep_input=True)
+    content.array_records["fitres.parameters"] = payload_record(payload)
+    put_note(content, ReplyNote(label=client))
+    return message_bytes(content)

@@ -1,0 +1,1 @@
+"""A Flower app of the shape that ``flwr new`` writes."""
