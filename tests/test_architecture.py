@@ -18,6 +18,8 @@ LAYERS = {
     "codecs": {"errors"},
     "compress": {"errors", "codecs"},
     "wire": {"errors", "atomic", "codecs", "compress"},
+    "flower": {"errors", "seeding", "codecs", "compress", "wire"},
+    "engine": {"errors", "flower"},
     "data": {"errors", "seeding", "atomic"},
     "gan": {"errors", "seeding"},
     "lottery": {"errors", "seeding"},
@@ -30,6 +32,13 @@ LAYERS = {
     "overrides": {"errors"},
     "config": {"errors", "overrides", "codecs", "gan", "lottery", "loggers", "privacy"},
 }
+# What flwr documents; any other module of it is private to flwr_gan/flower/flwr_private.py.
+PUBLIC_FLWR = {
+    "flwr.app", "flwr.client", "flwr.clientapp", "flwr.clientapp.mod", "flwr.common",
+    "flwr.server", "flwr.server.client_manager", "flwr.server.client_proxy",
+    "flwr.server.criterion", "flwr.server.history", "flwr.server.server", "flwr.server.strategy",
+    "flwr.serverapp", "flwr.serverapp.strategy", "flwr.simulation",
+}  # fmt: skip
 LIBRARIES = {
     "torch": {
         "gan", "lottery", "methods", "metrics", "data", "privacy", "app",
@@ -89,6 +98,13 @@ def test_heavy_libraries_stay_where_they_belong(path):
             assert any(inside == p or inside.startswith(f"{p}/") for p in places), (
                 f"{path} imports {name}"
             )
+
+
+@pytest.mark.parametrize("path", list(modules()), ids=str)
+def test_private_names_of_flwr_are_in_one_file(path):
+    if path.name != "flwr_private.py":
+        private = {name for name in imported(path) if name.split(".")[0] == "flwr"} - PUBLIC_FLWR
+        assert not private, f"{path} imports {sorted(private)}"
 
 
 def test_codecs_and_wire_import_without_torch_flwr_or_hydra():
