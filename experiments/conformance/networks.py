@@ -65,22 +65,3 @@ class Transformer(nn.Module):
         h_BTD = h_BTD + self.mixed(weight_BTT.softmax(-1) @ value)
         h_BTD = h_BTD + self.feed(self.norm2(h_BTD))
         return self.head(h_BTD)
-
-
-class LowRankLayer(nn.Module):
-    """A frozen layer and a change of low rank to it (LoRA)."""
-
-    def __init__(self, inputs: int, outputs: int, rank: int = 4) -> None:
-        super().__init__()
-        self.frozen = nn.Linear(inputs, outputs).requires_grad_(False)
-        self.lora_a = nn.Parameter(torch.randn(rank, inputs) / math.sqrt(inputs))
-        self.lora_b = nn.Parameter(torch.zeros(outputs, rank))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the frozen layer's output and that of the change."""
-        return self.frozen(x) + x @ self.lora_a.T @ self.lora_b.T
-
-
-def mlp_with_adapters() -> nn.Module:
-    """Return a frozen network of two layers with adapters; only the adapters travel."""
-    return nn.Sequential(LowRankLayer(64, 64), nn.ReLU(), LowRankLayer(64, 10))
