@@ -16,6 +16,7 @@ from flwr_gan.codecs.sparse.floats import (
 )
 from flwr_gan.codecs.sparse.numbers import CHANGES, RELATIVE, SHIFTED
 from flwr_gan.codecs.sparse.parts import KnownBase
+from flwr_gan.codecs.sparse.positions import PositionReader, Support, write_positions
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import PayloadError
 
@@ -263,3 +264,14 @@ def test_damage_is_refused_or_harmless(spec):
         assert outcomes[0] == outcomes[1]
         refused += outcomes[0] is None
     assert refused > len(damaged) // 4
+
+
+def test_positions_beyond_two_billion():
+    length = (1 << 32) - 1
+    drawn = np.random.default_rng(8).choice(length, 500)
+    positions = np.unique(np.append(drawn, [0, 1 << 31, length - 1]))
+    reader = ByteReader(write_positions([Support(length, positions)]), what="positions")
+    source = PositionReader(reader, [length])
+    assert np.array_equal(np.concatenate(list(source.blocks(0))), positions)
+    source.finish()
+    reader.finish()
