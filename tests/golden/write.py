@@ -7,17 +7,22 @@ import hashlib
 import json
 import sys
 
-from flwr_gan.wire import decode_payload, encode_payload
+from flwr_gan.wire import Template, decode_payload, encode_payload
 from tests.golden.cases import CASES, FOLDER
 
 
 def digest(arrays):
     """Return a hash of the arrays' names, types, shapes and bytes."""
-    state = hashlib.sha256()
-    for name, array in arrays.items():
-        state.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+    state = hashlib.sha256(Template.of(arrays).to_bytes())
+    for array in arrays.values():
         state.update(array.tobytes())
     return state.hexdigest()
+
+
+def decoded(payload, name):
+    """Return the arrays of a case's payload, by what its receiver has."""
+    arrays, options = CASES[name]
+    return decode_payload(payload, base=options.get("base"), template=Template.of(arrays))
 
 
 def main():
@@ -30,7 +35,7 @@ def main():
             continue
         payload = encode_payload(arrays, **options)
         path.write_bytes(payload)
-        index[name] = digest(decode_payload(payload, base=options.get("base")))
+        index[name] = digest(decoded(payload, name))
         sys.stdout.write(f"{path.name}: {len(payload)} bytes\n")
     index_path.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flwr_gan.errors import PayloadError
-from flwr_gan.wire import Template, decode_payload, encode_payload
+from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
 from flwr_gan.wire.header import seal
 
 RNG = np.random.default_rng(3)
@@ -58,6 +58,24 @@ CASES = {
     "changed": {"codec": "sparse", "base": WAS, "base_use": "mask"},
     "derived": {"codec": "sparse", "base": SMALL, "base_use": "derive"},
     "derived by layer": {"codec": "sparse", "base": SMALL, "base_use": "derive"},
+    "int8 of all": {"codec": "sparse:int8", "lossy": "all"},
+    "affine of all": {"codec": "quantize:affine8:layer+zlib", "lossy": "all"},
+    "types": {"codec": "sparse"},
+    "types int8": {"codec": "sparse:int8"},
+    "types zlib": {"codec": "quantize:int4:channel+zlib"},
+    "types raw": {"codec": "raw"},
+    "types, base": {"codec": "sparse", "base": {**BASE, "d": np.ones((9, 8))}},
+    "types int8, base": {"codec": "sparse:int8", "base": {**BASE, "d": np.ones((9, 8))}},
+}
+
+TYPES = {
+    "w": SMALL["w"],
+    "h": SMALL["w"].astype(np.float16) * np.float16(3),
+    "b16": (SMALL["w"].view(np.uint32) >> 16).astype("<u2").view("V2"),
+    "d": SMALL["w"].astype(np.float64) / 3,
+    "tied": SMALL["w"],
+    "v": SMALL["v"],
+    "positive": np.abs(SMALL["w"]) + np.float32(0.125),
 }
 
 
@@ -70,7 +88,7 @@ def derived_target():
 
 
 def payload_of(case, self_contained):
-    arrays = SMALL
+    arrays = TYPES if case.startswith("types") else SMALL
     if case == "nested":
         arrays = PRUNED
     elif case == "derived":
@@ -79,8 +97,8 @@ def payload_of(case, self_contained):
         arrays = {**derived_target(), "v": SMALL["v"]}
     payload = encode_payload(arrays, self_contained=self_contained, **CASES[case])
     base = CASES[case].get("base")
-    expected = decode_payload(payload, template=Template.of(SMALL), base=base)
-    return payload, expected, base
+    template = Template.of(arrays)
+    return payload, decode_payload(payload, template=template, base=base), base, template
 
 
 def attempt(payload, base, template=None):
@@ -99,8 +117,7 @@ def assert_same(decoded, expected):
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_truncation_and_every_flipped_bit_is_noticed(case):
-    payload, expected, base = payload_of(case, self_contained=False)
-    template = Template.of(SMALL)
+    payload, expected, base, template = payload_of(case, self_contained=False)
     for end in range(len(payload)):
         assert attempt(payload[:end], base, template) is None
     for bit in range(8 * len(payload)):
@@ -109,11 +126,18 @@ def test_every_truncation_and_every_flipped_bit_is_noticed(case):
         assert_same(attempt(bytes(damaged), base, template), expected)
 
 
-@pytest.mark.parametrize("self_contained", [True, False])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "self_contained"),
+    [
+        (case, self_contained)
+        for case in CASES
+        for self_contained in (True, False)
+        if self_contained or not case.startswith("types")
+    ],
+)
 def test_resealed_mutations_raise_payload_error_alone(case, self_contained):
-    payload, _, base = payload_of(case, self_contained)
-    template = None if self_contained else Template.of(SMALL)
+    payload, _, base, template = payload_of(case, self_contained)
+    template = None if self_contained else template
     body = payload[:-4]
     for end in range(len(body)):
         attempt(seal(body[:end]), base, template)
@@ -146,21 +170,25 @@ def mutated(body, rng):
 BOMB = 32 << 20
 
 
+@pytest.mark.parametrize("kind", ["f4", "f2", "f8"])
 @pytest.mark.parametrize("spec", ["zlib", "lzma", "bz2", "zstd", "pcodec", "sparse", "sparse:int8"])
-def test_bombs_cost_no_memory(spec):
-    bomb = encode_payload({"w": np.zeros(BOMB // 4, np.float32)}, codec=spec)
-    small = Template.of({"w": np.zeros(1000, np.float32)})
+def test_bombs_cost_no_memory(spec, kind):
+    def arrays(size):
+        made = np.zeros((size // 1000, 250), kind)
+        made[0, :9] = np.arange(9)  # or there would be nothing to lose
+        return {"w": made}
+
+    bomb, sound = (encode_payload(arrays(size), codec=spec) for size in (BOMB, 10_000))
+    small = Template.of(arrays(10_000))
     # The bomb under its own template is over the limit; under a small one it is too long.
-    head = encode_payload({"w": np.zeros(1000, np.float32)}, codec=spec, self_contained=False)
-    start = 6 + 2 * (spec == "sparse:int8") + 8
-    full = Template.of({"w": np.zeros(BOMB // 4, np.float32)}).to_bytes()
-    forged = seal(head[:start] + bomb[start - 8 + 1 + len(full) : -4])
+    head, tail = describe_payload(sound).template_at, describe_payload(bomb).template_end
+    forged = seal(sound[:4] + bytes([sound[4] & ~3]) + sound[5:head] + small.hash + bomb[tail:-4])
     tracemalloc.start()
     try:
         with pytest.raises(PayloadError, match="max_bytes"):
             decode_payload(bomb, max_bytes=1 << 20)
         if "sparse" in spec:  # no survivors are no survivors, however many weights there are
-            assert not decode_payload(forged, template=small, max_bytes=1 << 20)["w"].any()
+            assert_same(attempt(forged, None, small), decode_payload(sound))
         else:
             with pytest.raises(PayloadError):
                 decode_payload(forged, template=small, max_bytes=1 << 20)
@@ -191,7 +219,7 @@ def test_memory_stays_near_the_decoded_size(spec, density):
     rng = np.random.default_rng(0)
     count = 2_000_000
     weights = (rng.random(count) < density) * rng.random(count)
-    arrays = {"w": weights.astype(np.float32)}
+    arrays = {"w": weights.astype(np.float32).reshape(1000, 2000)}
     payload = encode_payload(arrays, codec=spec)
     tracemalloc.start()
     try:
@@ -200,3 +228,21 @@ def test_memory_stays_near_the_decoded_size(spec, density):
     finally:
         tracemalloc.stop()
     assert peak - len(payload) < 4 * count + (12 << 20)
+
+
+@pytest.mark.parametrize("kind", ["f2", "V2", "f8", "f8 corrected"])
+@pytest.mark.parametrize("spec", ["sparse", "sparse:int8"])
+def test_memory_of_other_types_is_that_of_float32_besides(spec, kind):
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(1000, 1000)).astype(np.float32)
+    array = weights.astype("f8") / 3 if "corrected" in kind else weights
+    array = (weights.view("u4") >> 16).astype("u2").view("V2") if kind == "V2" else array
+    array = array.astype(kind[:2]) if kind[0] == "f" else array
+    payload = encode_payload({"w": array}, codec=spec)
+    tracemalloc.start()
+    try:
+        decode_payload(payload, max_bytes=array.nbytes)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - len(payload) < array.nbytes + 8 * array.size + (12 << 20)
