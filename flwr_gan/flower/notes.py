@@ -140,12 +140,11 @@ class ReplyNote:
 def keep_word(codec: str, *, memory: bool) -> str:
     """Return what of a broadcast nodes are to remember, so that the next can be relative to it.
 
-    Codecs that know no masks and lose nothing have no use for more than names and shapes.
+    Codecs that code nothing relative to a base have no use for more than names and shapes.
     """
     if not memory:
         return ""
-    found = get_codec(codec)
-    return "template" if found.general and found.lossless else "values"
+    return "values" if get_codec(codec).takes_base else "template"
 
 
 def label_of(value: object) -> Label:
