@@ -55,7 +55,7 @@ NAMES = {
     "whole_boosters": "boosters",
     "raw_floats": "MLP as bytes",
 }
-FAST_STRATEGIES = {"FedAvg", "FedAdam", "FedMedian", "FedXgbBagging", "FedXgbCyclic", "QFedAvg"}
+FAST_STRATEGIES = {"FedAvg", "FedAdam", "FedXgbBagging", "FedXgbCyclic"}
 FAST_MODELS = {
     ("legacy", "CNN with BatchNorm"),
     ("legacy", "MLP, float16"),
