@@ -211,7 +211,8 @@ class Broadcaster:
         lost = earlier.residual if earlier is not None and again else sent.residual
         name = name_of(sent.decoded)
         if self._settings.memory:
-            self.memory.remember(name, Remembered(sent.decoded, lost, source.name))
+            wanted_name = name if self._codec.lossless else source.name
+            self.memory.remember(name, Remembered(sent.decoded, lost, wanted_name))
         seconds = time.perf_counter() - started
         return Broadcast(
             name, sent.payload, sent.decoded, lost, source, base, seconds, sent.arrived_share

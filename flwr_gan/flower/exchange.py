@@ -1,6 +1,7 @@
 """The messages of one server: who was sent what, who answered, and what it weighed."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,7 @@ from flwr_gan.wire import PayloadInfo, Template, describe_payload
 from flwr_gan.wire.ledger import Kind, Ledger, MessageRow
 
 LEAST_REPLY_BYTES = 64 << 20
+KEPT_TEMPLATES = 64  # of replies; nodes name the last one by its hash
 INITIAL_MAX_BYTES = 4 << 30  # bound on arrays that a client is asked for before it was sent any
 NO_NOTE = "the reply did not pass the wire"
 MODS = "list compression_mod first in the client's mods, before arrays_size_mod, LocalDpMod, others"
@@ -115,7 +117,8 @@ class Exchange:
         self.listeners = list(listeners)
         self.broadcaster = Broadcaster(settings)
         self.rules = ReplyRules()
-        self._expected: dict[str, Template] = {}
+        self._expected: dict[str, bytes] = {}
+        self._templates: OrderedDict[bytes, Template] = OrderedDict()
         self._waiting: dict[int, list[Dispatch]] = {}
         self._grid: Grid | None = None
 
@@ -179,16 +182,18 @@ class Exchange:
 
     def _order(self, found: Mapping[str, tuple[Broadcast, bool]]) -> Order:
         settings = self.settings
-        template = self._expected.get(next(iter(found), ""))
-        known = {broadcast.template.hash for broadcast, _ in found.values()}
-        told = template is not None and template.hash not in known
+        expected = self._expected.get(next(iter(found), ""), b"")
+        if expected in {broadcast.template.hash for broadcast, _ in found.values()}:
+            expected = b""
+        if expected:
+            self._templates.move_to_end(expected)
         return Order(
             codec=settings.up,
             feedback=settings.feedback,
             keep=keep_word(settings.down, memory=settings.memory),
             include=settings.include,
             exclude=settings.exclude,
-            template=template.hash if told and template is not None else b"",
+            template=expected,
             opaque={name: broadcast.source.opaque for name, (broadcast, _) in found.items()},
         )
 
@@ -248,7 +253,7 @@ class Exchange:
         info = describe_payload(payload)
         coded = CodedReply(
             payload,
-            self._template_of(info, name, held),
+            self._template_of(info, held),
             held.base if held is not None and held.arrays else None,
             limit,
             opaque=note.opaque.get(name, {}),
@@ -258,15 +263,23 @@ class Exchange:
         )
         coded.__dict__["info"] = info  # not to be read again
         if info.template is not None:
-            self._expected[name] = info.template
+            self._know(info.template, name)
         return coded
 
-    def _template_of(self, info: PayloadInfo, name: str, held: Broadcast | None) -> Template | None:
+    def _know(self, template: Template, record: str) -> None:
+        """Keep the template of a reply, so that nodes may name it by its hash."""
+        self._expected[record] = template.hash
+        self._templates[template.hash] = template
+        self._templates.move_to_end(template.hash)
+        while len(self._templates) > KEPT_TEMPLATES:
+            self._templates.popitem(last=False)
+
+    def _template_of(self, info: PayloadInfo, held: Broadcast | None) -> Template | None:
         """Return the template of a reply's arrays, or raise ``PayloadError``."""
-        known = [t for t in (held.template if held else None, self._expected.get(name)) if t]
         template = info.template
         if template is None and info.template_hash is not None:
-            template = next((t for t in known if t.hash == info.template_hash), None)
+            own = held is not None and held.template.hash == info.template_hash
+            template = held.template if own and held else self._templates.get(info.template_hash)
             if template is None:
                 raise PayloadError("the reply names a template that this server does not know")
         elif template is None and held is not None:

@@ -5,6 +5,7 @@ node remembers the last broadcast that it decoded. Whoever lost its memory answe
 and is sent the next payload in full.
 """
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.records import Arrays
 from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
-from flwr_gan.wire.base_hash import base_hash
 
 KEPT_BROADCASTS = 4  # older ones are forgotten: who missed that many rounds is sent everything
 CLIENT_RECORD = "flwr_gan.wire"
@@ -35,8 +35,11 @@ def slot(record: str) -> str:
 
 
 def name_of(arrays: Arrays) -> bytes:
-    """Return the eight bytes that name arrays by template, mask and values."""
-    return base_hash(Template.of(arrays), list(arrays.values()), "values")
+    """Return the eight bytes that name arrays by template and every byte of their values."""
+    digest = hashlib.sha256(Template.of(arrays).hash)
+    for array in arrays.values():
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.digest()[:8]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 What a record holds is a numpy array in Flower's own serialisation, or *opaque*: bytes of any other
 kind, such as a booster's JSON in the legacy API. Opaque bytes travel as an array of uint8, and what
-Flower says of them (dtype, shape, serialisation) travels beside it in the note.
+Flower says of them (dtype, shape, serialisation) travels beside it in the note. So does the mark of
+an array in Fortran's order, whose sums differ in their last bit from those in C's.
 """
 
 import math
@@ -27,6 +28,7 @@ Opaque = Mapping[str, tuple[str, tuple[int, ...], str]]
 
 PAYLOAD_STYPE = "flwr_gan.payload"
 NUMPY_STYPE = "numpy.ndarray"
+FORTRAN = "fortran"  # in the place of a serialisation: a numpy array in Fortran's order
 EMPTY_KEY = "_empty"  # Flower's key of the placeholder in a legacy record without arrays
 _LEGACY_RECORDS = (
     "fitins.parameters",
@@ -47,7 +49,7 @@ class Content:
     arrays : mapping of str to numpy.ndarray
         All entries, in order; opaque ones as uint8. Not to be written to: views of the record.
     opaque : mapping
-        Which entries are opaque, and what Flower says of them.
+        Which entries are opaque or in Fortran's order, and what Flower says of them.
     """
 
     arrays: dict[str, np.ndarray[Any, Any]]
@@ -64,6 +66,8 @@ def read_record(record: ArrayRecord) -> Content:
         if found is None:
             content.opaque[key] = (array.dtype, tuple(array.shape), array.stype)
             found = np.frombuffer(array.data, np.uint8)
+        elif not found.flags.c_contiguous:
+            content.opaque[key] = ("", (), FORTRAN)
         content.arrays[key] = found
     return content
 
@@ -83,12 +87,14 @@ def write_record(arrays: Arrays, opaque: Opaque | None = None, *, name: str = ""
     opaque = opaque or {}
     entries = {}
     for key, array in arrays.items():
-        if key in opaque:
-            dtype, shape, stype = opaque[key]
+        dtype, shape, stype = opaque.get(key, ("", (), ""))
+        if key not in opaque:
+            entries[key] = _array(array)
+        elif stype == FORTRAN:
+            entries[key] = _array(np.asfortranarray(array))
+        else:
             data = array.tobytes()
             entries[key] = Array(dtype=dtype, shape=tuple(shape), stype=stype, data=data)
-        else:
-            entries[key] = _array(array)
     if not entries and name in _LEGACY_RECORDS:
         entries[EMPTY_KEY] = Array(dtype="", shape=(), stype=NUMPY_STYPE, data=b"")
     return ArrayRecord(entries)
@@ -178,11 +184,10 @@ def payload_of(record: ArrayRecord) -> bytes:
 
 def arrays_to_parameters(arrays: Arrays, opaque: Opaque | None = None) -> Parameters:
     """Return Flower's legacy parameters, in which opaque bytes stand as they are."""
-    opaque = opaque or {}
-    tensors = [a.tobytes() if key in opaque else npy_bytes(a) for key, a in arrays.items()]
+    entries = write_record(arrays, opaque)
     # The legacy API has one serialisation for all tensors: that of the first.
-    first = next(iter(arrays), "")
-    return Parameters(tensors, opaque[first][2] if first in opaque else NUMPY_STYPE)
+    stypes = [array.stype for array in entries.values()]
+    return Parameters([array.data for array in entries.values()], *stypes[:1] or [NUMPY_STYPE])
 
 
 def npy_bytes(array: np.ndarray[Any, Any]) -> bytes:

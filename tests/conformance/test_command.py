@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments.conformance.__main__ import OUTPUT, main
-from experiments.conformance.cells import cells
+from tests.conformance.__main__ import OUTPUT, main
+from tests.conformance.cells import cells
 
 
 def test_writes_a_page_of_what_it_ran(tmp_path, capsys):
@@ -13,7 +13,7 @@ def test_writes_a_page_of_what_it_ran(tmp_path, capsys):
     text = page.read_text()
     assert "| no arrays | loss 0.000 | = | = | = | = | = |" in text
     assert "flwr 1." in text
-    assert "python -m experiments.conformance" in text
+    assert "python -m tests.conformance" in text
 
 
 def test_a_name_that_no_cell_has_is_refused(tmp_path, capsys):
@@ -25,4 +25,4 @@ def test_a_name_that_no_cell_has_is_refused(tmp_path, capsys):
 def test_the_page_of_the_docs_has_every_row():
     text = OUTPUT.read_text(encoding="utf-8")
     missing = {cell.row.label for cell in cells() if f"| {cell.row.label} |" not in text}
-    assert not missing, "run python -m experiments.conformance"
+    assert not missing, "run python -m tests.conformance"

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from experiments.conformance.cells import PLAIN_FAILS, cells
+from tests.conformance.cells import PLAIN_FAILS, cells
 
 CELLS = [
     pytest.param(cell, id=str(cell), marks=[] if cell.row.fast else pytest.mark.slow)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from experiments.conformance.strategies import APIS, exported, recipe
-from experiments.conformance.tables import strategy_rows
 from flwr_gan.errors import ConfigError
+from tests.conformance.strategies import APIS, exported, recipe
+from tests.conformance.tables import strategy_rows
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from experiments.conformance.running import Run
-from experiments.conformance.verdict import is_lossless, judge
-from experiments.conformance.witness import NUMPY, Place, Seen, Witness
+from tests.conformance.running import Run
+from tests.conformance.verdict import is_lossless, judge
+from tests.conformance.witness import NUMPY, Place, Seen, Witness
 
 PLACE = Place("up", "train", 1, 1)
 

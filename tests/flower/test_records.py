@@ -8,6 +8,7 @@ from flwr.app import Array, ArrayRecord
 from flwr.common import ndarray_to_bytes, ndarrays_to_parameters, parameters_to_ndarrays
 
 from flwr_gan.flower.records import (
+    arrays_to_parameters,
     arrays_to_record,
     npy_bytes,
     read_record,
@@ -71,6 +72,15 @@ def test_what_is_no_codable_array_passes_as_bytes(name):
     assert content.arrays["o"].dtype == np.uint8
     back = write_record(content.arrays, content.opaque)
     assert back["o"] == OPAQUE[name]
+
+
+def test_the_order_of_an_array_is_kept():
+    flowers = Array(ARRAYS["columns first"])
+    content = read_record(ArrayRecord({"a": flowers}))
+    travelled = {"a": np.ascontiguousarray(content.arrays["a"])}
+    assert write_record(travelled, content.opaque)["a"] == flowers
+    tensors = arrays_to_parameters(travelled, content.opaque)
+    assert (tensors.tensors, tensors.tensor_type) == ([flowers.data], "numpy.ndarray")
 
 
 def test_an_empty_record_stays_empty():

@@ -17,8 +17,8 @@ from flwr.common import (
 from flwr.server import ServerAppComponents, ServerConfig
 from flwr.serverapp import Grid, ServerApp
 
-from experiments.conformance.model import Arrays, Model
-from experiments.conformance.wire import behind_wire, client_mods
+from tests.conformance.model import Arrays, Model
+from tests.conformance.wire import behind_wire, client_mods
 
 OK = Status(Code.OK, "")
 

@@ -4,15 +4,15 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from experiments.conformance.cells import Cell, plain_run, plain_text
-from experiments.conformance.running import Row
-from experiments.conformance.strategies import APIS
-from experiments.conformance.tables import Table, tables
-from experiments.conformance.verdict import TOLERANCE
 from experiments.markdown import markdown_table
+from tests.conformance.cells import Cell, plain_run, plain_text
+from tests.conformance.running import Row
+from tests.conformance.strategies import APIS
+from tests.conformance.tables import Table, tables
+from tests.conformance.verdict import TOLERANCE
 
 LIBRARIES = ("flwr", "torch", "numpy", "scikit-learn", "xgboost-cpu", "ml_dtypes")
-COMMAND = "python -m experiments.conformance"
+COMMAND = "python -m tests.conformance"
 TITLES = {"legacy": "`flwr.server.strategy` and `NumPyClient`", "messages": "the message API"}
 
 INTRODUCTION = f"""# What plain Flower carries, the wire carries

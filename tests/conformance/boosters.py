@@ -6,9 +6,9 @@ import numpy as np
 from flwr.app import RecordDict
 from flwr.common import Parameters
 
-from experiments.conformance.model import Arrays, Config, Model, Score, Trained
-from experiments.conformance.other_models import client_digits, test_digits
 from flwr_gan.errors import ConfigError
+from tests.conformance.model import Arrays, Config, Model, Score, Trained
+from tests.conformance.other_models import client_digits, test_digits
 
 SETTINGS = {
     "objective": "binary:logistic", "max_depth": 2, "eta": 0.5, "nthread": 1, "verbosity": 0,

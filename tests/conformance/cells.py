@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 
-from experiments.conformance.running import Row, Run, run
-from experiments.conformance.tables import Table, tables
-from experiments.conformance.verdict import Verdict, final_score, judge
+from tests.conformance.running import Row, Run, run
+from tests.conformance.tables import Table, tables
+from tests.conformance.verdict import Verdict, final_score, judge
 
 PLAIN_FAILS = {
     "legacy-FedXgbBagging-with BatchNorm",

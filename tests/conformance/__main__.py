@@ -1,6 +1,6 @@
 """Run every cell of the matrix and write the tables.
 
-``python -m experiments.conformance [--output docs/conformance.md] [--only TEXT]`` takes some
+``python -m tests.conformance [--output docs/conformance.md] [--only TEXT]`` takes some
 minutes. Its exit status is 1 when a cell is not like plain Flower.
 """
 
@@ -13,16 +13,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments.conformance.cells import Cell, cells
-from experiments.conformance.page import page
 from flwr_gan.atomic import write_text
+from tests.conformance.cells import Cell, cells
+from tests.conformance.page import page
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "conformance.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.conformance", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the page to write")
     parser.add_argument("--only", default="", help="run only the cells whose names contain this")
     options = parser.parse_args(arguments)

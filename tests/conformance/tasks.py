@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from experiments.conformance.model import CLIENTS, train_examples
+from tests.conformance.model import CLIENTS, train_examples
 
 SYMBOLS = 12
 LENGTH = 16

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.conformance.running import Run
-from experiments.conformance.witness import Seen, Witness, floats
+from tests.conformance.running import Run
+from tests.conformance.witness import Seen, Witness, floats
 
 TOLERANCE = 0.01
 LOSSLESS = ("raw", "zstd", "sparse")

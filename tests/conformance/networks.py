@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from experiments.conformance.tasks import LENGTH, SYMBOLS
+from tests.conformance.tasks import LENGTH, SYMBOLS
 
 
 def mlp() -> nn.Module:

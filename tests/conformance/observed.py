@@ -16,7 +16,7 @@ from flwr.server.client_manager import ClientManager
 from flwr.server.strategy import Strategy as LegacyStrategy
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 
-from experiments.conformance.witness import Witness, seen_in_parameters, seen_in_record
+from tests.conformance.witness import Witness, seen_in_parameters, seen_in_record
 
 
 def observed(kind: type, witness: Witness) -> type:

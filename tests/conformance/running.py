@@ -8,20 +8,20 @@ from typing import Any
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 
-from experiments.conformance.apps import (
+from flwr_gan.engine import run_apps
+from tests.conformance.apps import (
     App,
     legacy_client_app,
     legacy_server_app,
     message_client_app,
     message_server_app,
 )
-from experiments.conformance.loops import Next, loop_server_app
-from experiments.conformance.model import CLIENTS, Model
-from experiments.conformance.observed import observed
-from experiments.conformance.strategies import Api, Recipe, make_strategy
-from experiments.conformance.torch_model import one_thread
-from experiments.conformance.witness import Witness
-from flwr_gan.engine import run_apps
+from tests.conformance.loops import Next, loop_server_app
+from tests.conformance.model import CLIENTS, Model
+from tests.conformance.observed import observed
+from tests.conformance.strategies import Api, Recipe, make_strategy
+from tests.conformance.torch_model import one_thread
+from tests.conformance.witness import Witness
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from flwr.client import mod as legacy_mods
 from flwr.clientapp import mod as message_mods
 from flwr.compat.client.dpfedavg_numpy_client import DPFedAvgNumPyClient
 
-from experiments.conformance.model import CLIENTS, Model
 from flwr_gan.errors import ConfigError
+from tests.conformance.model import CLIENTS, Model
 
 Api = Literal["legacy", "messages"]
 APIS: dict[Api, ModuleType] = {"legacy": legacy, "messages": messages}
@@ -141,7 +141,7 @@ def recipe(api: Api, name: str) -> Recipe:
     except KeyError:
         raise ConfigError(
             f"{APIS[api].__name__} exports {name}, which has no recipe: add one to RECIPES in "
-            "experiments/conformance/strategies.py"
+            "tests/conformance/strategies.py"
         ) from None
 
 

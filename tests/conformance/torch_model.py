@@ -10,8 +10,8 @@ from flwr.app import RecordDict
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from experiments.conformance.model import Arrays, Config, Model, Score, Trained
-from experiments.conformance.tasks import Task, digits
+from tests.conformance.model import Arrays, Config, Model, Score, Trained
+from tests.conformance.tasks import Task, digits
 
 
 class TorchModel(Model):

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from experiments.conformance import networks
-from experiments.conformance.model import CLIENTS
-from experiments.conformance.running import Row
-from experiments.conformance.strategies import APIS, Api
-from experiments.conformance.tasks import LENGTH, Task, digits, in_parts, markov_text
-from experiments.conformance.torch_model import TorchModel
+from tests.conformance import networks
+from tests.conformance.model import CLIENTS
+from tests.conformance.running import Row
+from tests.conformance.strategies import APIS, Api
+from tests.conformance.tasks import LENGTH, Task, digits, in_parts, markov_text
+from tests.conformance.torch_model import TorchModel
 
 CODECS = ("sparse:int8", "sparse:int6", "sparse:int4")
 SYMBOLS, WIDTH = 24, 96

@@ -9,8 +9,8 @@ from flwr.common import Parameters
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from experiments.conformance.model import Arrays, Config, Model, Score, Trained, train_examples
-from experiments.conformance.tasks import digits
+from tests.conformance.model import Arrays, Config, Model, Score, Trained, train_examples
+from tests.conformance.tasks import digits
 
 
 def client_digits(partition: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -7,9 +7,9 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid, ServerApp
 
-from experiments.conformance.model import Model
-from experiments.conformance.wire import grid_behind_wire
-from experiments.conformance.witness import Witness, seen_in_record
+from tests.conformance.model import Model
+from tests.conformance.wire import grid_behind_wire
+from tests.conformance.witness import Witness, seen_in_record
 
 Next = Callable[[ArrayRecord, list[ArrayRecord]], ArrayRecord]
 """Makes the arrays of the next round from those sent and those received."""

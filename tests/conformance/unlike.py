@@ -8,10 +8,10 @@ from flwr.common import ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.strategy import FedAvg as LegacyFedAvg
 from flwr.serverapp.strategy import FedAvg
 
-from experiments.conformance.model import Arrays, Config, Model, Score, Trained, train_examples
-from experiments.conformance.networks import mlp
-from experiments.conformance.other_models import client_digits, softmax_score, test_digits
-from experiments.conformance.torch_model import TorchModel
+from tests.conformance.model import Arrays, Config, Model, Score, Trained, train_examples
+from tests.conformance.networks import mlp
+from tests.conformance.other_models import client_digits, softmax_score, test_digits
+from tests.conformance.torch_model import TorchModel
 
 BODY = 2
 """Arrays of the two-layer network that are no head."""

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from experiments.conformance.model import CLIENTS
-from experiments.conformance.tasks import Task, digits, in_parts
+from tests.conformance.model import CLIENTS
+from tests.conformance.tasks import Task, digits, in_parts
 
 
 class LowRankLayer(nn.Module):

@@ -8,16 +8,16 @@ from typing import Any
 import flwr.server.strategy as legacy
 import flwr.serverapp.strategy as messages
 
-from experiments.conformance import adapters, long_runs, networks, unlike
-from experiments.conformance.bfloat16_average import Bfloat16Average, LegacyBfloat16Average
-from experiments.conformance.boosters import Boosters
-from experiments.conformance.loops import mean, nothing
-from experiments.conformance.model import Model
-from experiments.conformance.other_models import Coefficients, NoArrays, RawFloats, TinyArrays
-from experiments.conformance.running import Loop, Row
-from experiments.conformance.strategies import APIS, Api, exported, recipe
-from experiments.conformance.tasks import text
-from experiments.conformance.torch_model import TorchModel
+from tests.conformance import adapters, long_runs, networks, unlike
+from tests.conformance.bfloat16_average import Bfloat16Average, LegacyBfloat16Average
+from tests.conformance.boosters import Boosters
+from tests.conformance.loops import mean, nothing
+from tests.conformance.model import Model
+from tests.conformance.other_models import Coefficients, NoArrays, RawFloats, TinyArrays
+from tests.conformance.running import Loop, Row
+from tests.conformance.strategies import APIS, Api, exported, recipe
+from tests.conformance.tasks import text
+from tests.conformance.torch_model import TorchModel
 
 CODECS = ("raw", "zstd:3", "sparse", "sparse:int8", "sparse:int4")
 
