@@ -214,8 +214,8 @@ class Run:
     def save_generators(self, weights: NDArrays) -> None:
         """Save the global generator or student and the last uploads, for ``flwr_gan.wire.load``.
 
-        An upload is saved as it travelled; one that is relative to what the server had sent before is
-        coded anew, without loss, because a file has to stand alone.
+        An upload is saved as it travelled; one that is relative to an earlier broadcast is coded
+        anew, without loss, because a file has to stand alone.
         """
         folder = self.folder / "generators"
         if weights:

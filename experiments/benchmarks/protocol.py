@@ -1,8 +1,8 @@
 """What each step of the wire saves in a federated ticket run, round by round, and what it costs.
 
 ``python -m experiments.benchmarks.protocol [--short] [--output FILE]`` runs the quickstart under
-plain Flower, zlib, sparse without and with memory between rounds, and int8 differences, with three
-seeds, and writes a row a round, and beside it a summary (``_summary.csv``) and a picture
+plain Flower, zlib, sparse without and with memory between rounds, and differences of 8, 6 and 4 bits,
+with three seeds, and writes a row a round, and beside it a summary (``_summary.csv``) and a picture
 (``.png``). Finished runs are kept in ``--folder`` and not repeated.
 """
 
@@ -38,12 +38,15 @@ WIRES = {
     "zlib:9": "codec=zlib:9 memory=false",
     "sparse, each alone": "codec=sparse memory=false",
     "sparse": "codec=sparse",
+    "sparse:int8, no feedback": "codec=sparse:int8 feedback=false",
     "sparse:int8": "codec=sparse:int8",
-    "sparse:int8, feedback": "codec=sparse:int8 feedback=true",
-    "sparse:int6, feedback": "codec=sparse:int6 feedback=true",
+    "sparse:int6": "codec=sparse:int6",
+    "sparse:int4": "codec=sparse:int4",
 }
-COLOURS = ("#000000", "#e69f00", "#56b4e9", "#0072b2", "#009e73", "#cc79a7", "#d55e00")
-DASHES = ("-", "--", "-.", "-", "--", "-.", ":")
+COLOURS = (
+    "#000000", "#e69f00", "#56b4e9", "#0072b2", "#f0e442", "#009e73", "#cc79a7", "#d55e00",
+)  # fmt: skip
+DASHES = ("-", "--", "-.", "-", "--", "-", "-.", ":")
 
 
 def plain_bytes(overrides: str) -> pd.DataFrame:

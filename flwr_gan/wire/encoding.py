@@ -1,7 +1,7 @@
 """From named arrays to a payload: what each array's entry in the array table says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.base import BaseNeed, BaseUse, Body, Codec, refuse_base
@@ -46,6 +46,15 @@ class _Task:
     base: Base | None
     base_use: BaseUse
     strict: bool
+    forms: dict[tuple[int, bool, bool], Formed] = field(default_factory=dict)
+    """What was found for an array, by whether the codec knows weights, and whether it is raw."""
+
+    def exact_form(self, at: int, codec: Codec) -> Formed:
+        """Return the form in which a lossless codec is given an array."""
+        key = at, codec.general, isinstance(codec, RawCodec)
+        if key not in self.forms:
+            self.forms[key] = exact_form(self.arrays[at], codec=codec, strict=self.strict)
+        return self.forms[key]
 
 
 @dataclass(frozen=True)
@@ -99,10 +108,11 @@ def encode_arrays(
     task = _Task(Template.of(arrays), listed, tied, codec, base, base_use, strict)
     served = {} if codec.lossless else _served(task, lossy, wanted or {})
     task, draft = _drafted(task, served)
+    changed = {at for at, single in served.items() if single.any()}
     lossy_names = [
         name
         for at, (name, first) in enumerate(zip(task.template.names, tied, strict=True))
-        if (at if first is None else first) in served
+        if (at if first is None else first) in changed
     ]
     return Encoded(_payload(task, draft, self_contained), tuple(lossy_names))
 
@@ -200,7 +210,7 @@ def _entries(task: _Task, served: Mapping[int, Array]) -> tuple[list[Entry], lis
             one = Formed(form, served[at])
             entry = Entry(form)
         else:
-            one = exact_form(array, codec=plain, strict=task.strict)
+            one = task.exact_form(at, plain)
             entry = Entry(one.form, exact=bool(served) and is_float(array.dtype))
         entries.append(entry)
         formed.append(one)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flwr_gan.atomic import write_bytes
 from flwr_gan.codecs.arrays import Array
@@ -15,7 +16,7 @@ from flwr_gan.wire.template import Template
 
 def save(
     path: str | os.PathLike[str],
-    content: bytes | Mapping[str, Array],
+    content: bytes | Mapping[str, Any],
     template: Template | None = None,
     *,
     codec: str = "sparse",
@@ -29,14 +30,16 @@ def save(
     content : bytes or mapping of str to numpy.ndarray
         A payload as it travelled, or arrays to code.
     template : Template, optional
-        Template of the payload; needed if the payload has only its hash.
+        Template of the payload; needed if that does not hold it.
     codec : str, default="sparse"
         How to code arrays; a payload stays as it is.
 
     Raises
     ------
     CodecError
-        If the arrays cannot be coded, or the template is missing or another.
+        If the arrays cannot be coded.
+    PayloadError
+        If the payload is damaged, or its template is missing or another.
     OutputError
         If the file cannot be written.
     """
@@ -50,8 +53,8 @@ def save(
 def load(
     path: str | os.PathLike[str],
     *,
-    base: Mapping[str, Array] | None = None,
-    max_bytes: int = DEFAULT_MAX_BYTES,
+    base: Mapping[str, Any] | None = None,
+    max_bytes: int | None = DEFAULT_MAX_BYTES,
 ) -> dict[str, Array]:
     """Read a ``.fgan`` file and return its arrays.
 
@@ -60,14 +63,14 @@ def load(
     path : path-like
         Which file.
     base : mapping of str to numpy.ndarray, optional
-        Arrays that the payload leans on, if it travelled so.
-    max_bytes : int
-        Most bytes that the arrays may have together.
+        Arrays that the payload is coded relative to, if it travelled so.
+    max_bytes : int or None
+        Most bytes that the arrays may have together; None for a file that is trusted.
 
     Raises
     ------
     PayloadError
-        If the file is no payload, is truncated, damaged, or from a newer version.
+        If the file is no payload, is truncated, damaged, or of another version.
     OutputError
         If the file cannot be read.
     """

@@ -61,10 +61,9 @@ def exact_form(array: Array, *, codec: Codec, strict: bool) -> Formed:
             if pair is not None:
                 return Formed(CORRECTED, *pair)
     if array.dtype == BFLOAT16:
-        words = array.view("<u2")
-        if not (raw or strict):
-            words = np.where(words == _NEGATIVE_ZERO, np.uint16(0), words)
-        return Formed(PLAIN, words)
+        # The raw codec that `auto` chooses is another one: it does not keep the sign of zeros.
+        kept = array if type(codec) is RawCodec else delivered(array, strict=strict)
+        return Formed(PLAIN, kept.view("<u2"))
     return Formed(PLAIN, array)
 
 

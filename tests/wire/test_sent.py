@@ -32,6 +32,11 @@ def arrays(seed=0, dtype=np.float32):
     }
 
 
+def test_nothing_is_left_of_arrays_of_zeros():
+    sent = {"w": arrays()["w"], "zero": np.zeros((9, 9), np.float32)}
+    assert set(encode_to_send(sent, codec="sparse:int8").residual) == {"w"}
+
+
 def bits(named):
     return {
         name: (a.dtype, a.shape, np.ascontiguousarray(a).tobytes()) for name, a in named.items()
@@ -61,8 +66,9 @@ def test_decoded_is_what_the_receiver_decodes(spec, dtype):
 def test_bfloat16_and_tensors_are_decoded_as_the_receiver_has_them():
     torch = pytest.importorskip("torch")
     weights = torch.randn(20, 20, generator=torch.Generator().manual_seed(0))
-    for spec in ("raw", "sparse", "sparse:int8"):
+    for spec in ("raw", "zlib", "sparse", "auto", "auto:1e6", "sparse:int8"):
         for tensor in (weights, weights.bfloat16(), weights.bfloat16().requires_grad_()):
+            tensor = torch.where(tensor.detach() < 0, -0.0, tensor)
             made = encode_to_send({"w": tensor}, codec=spec)
             assert bits(made.decoded) == bits(decode_payload(made.payload))
 
