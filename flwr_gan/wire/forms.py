@@ -18,8 +18,8 @@ from flwr_gan.wire.floats import (
 )
 from flwr_gan.wire.table import AS_FLOAT32, CORRECTED, PLAIN
 
-_LEAST_CORRECTED = 8
-"""Float64 arrays of fewer numbers are shorter as they are."""
+_LEAST_VALUES = 16
+"""Arrays of fewer values are shorter as they are."""
 
 _NEGATIVE_ZERO = 0x8000
 
@@ -47,16 +47,18 @@ def exact_form(array: Array, *, codec: Codec, strict: bool) -> Formed:
     """Return the form in which an array keeps every value, for a lossless codec.
 
     Codecs that know weights (``sparse``) are given all float types as float32; those that know
-    bytes alone, only float64 that is float32 in truth; ``raw`` is given everything as it is.
+    bytes alone, only float64 that is float32 in truth; ``raw`` is given everything as it is, and so
+    is every codec what has few values.
     """
     raw = isinstance(codec, RawCodec)
-    if is_float(array.dtype) and not is_weight(array.dtype) and not raw:
+    convertible = is_float(array.dtype) and not is_weight(array.dtype)
+    if convertible and not raw and array.size >= _LEAST_VALUES:
         double = array.dtype.newbyteorder("<") == DOUBLE
         if double or not codec.general:
             single = exact_float32(array)
             if single is not None:
                 return Formed(AS_FLOAT32, single)
-        if double and not codec.general and array.size >= _LEAST_CORRECTED:
+        if double and not codec.general:
             pair = corrected_float32(array)
             if pair is not None:
                 return Formed(CORRECTED, *pair)

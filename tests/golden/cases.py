@@ -53,6 +53,23 @@ def regrown():
     return {"w": np.where(at % 101 == 1, numbers(2048, 10).reshape(64, 32), w)}
 
 
+def on_a_grid(steps):
+    """Return weights that are few different numbers."""
+    return {"w": np.floor(numbers(2048, 15) * steps).reshape(64, 32) / np.float32(512)}
+
+
+def few_changed():
+    """Return the layer with every 97th weight another."""
+    w = wide()["w"]
+    other = np.arange(2048).reshape(64, 32) % 97 == 0
+    return {"w": np.where(other & (w != 0), w * np.float32(1.25), w)}
+
+
+def as_half(arrays):
+    """Return weights as float16."""
+    return {name: array.astype(np.float16) for name, array in arrays.items()}
+
+
 def banded():
     """Return a layer of which every third column has larger weights, as one-hot inputs give it."""
     w = numbers(8192, 5).reshape(1024, 8)
@@ -198,6 +215,49 @@ CASES = {
     "derived_by_layer": (
         {**MOST, "conv": HALF["conv"]},
         {"base": HALF, "base_use": "derive"},
+    ),
+    "palette": (on_a_grid(9), {}),
+    "palette_long": (on_a_grid(400), {}),
+    "unchanged": (HALF, {"base": HALF}),
+    "changes": (few_changed(), {"base": wide()}),
+    "changes_pcodec": (few_changed(), {"base": wide(), "codec": "sparse:pcodec"}),
+    "changes_int8": (few_changed(), {"base": wide(), "codec": "sparse:int8"}),
+    "difference_float16": (as_half(few_changed()), {"base": as_half(wide()), "base_use": "values"}),
+    "difference_block_zlib": (
+        moved(HALF),
+        {"base": HALF, "codec": "quantize:int8:layer+zlib", **EVERY},
+    ),
+    "difference_channel": (
+        moved(HALF),
+        {"base": HALF, "codec": "quantize:int6:channel+sparse", **EVERY},
+    ),
+    "difference_channel_zlib": (
+        moved(HALF),
+        {"base": HALF, "codec": "quantize:int4:channel+zlib", **EVERY},
+    ),
+    "difference_affine": (
+        moved(HALF),
+        {"base": HALF, "codec": "quantize:affine5:layer+sparse", **EVERY},
+    ),
+    "difference_affine8_raw": (
+        moved(HALF),
+        {"base": HALF, "codec": "quantize:affine8:network+raw", **EVERY},
+    ),
+    "difference_bf16": (moved(HALF), {"base": HALF, "codec": "cast:bf16+sparse", **EVERY}),
+    "difference_fp16_zlib": (moved(HALF), {"base": HALF, "codec": "cast:fp16+zlib", **EVERY}),
+    "difference_ternary": (moved(HALF), {"base": HALF, "codec": "ternary:layer+sparse", **EVERY}),
+    "difference_binary_zlib": (
+        moved(HALF),
+        {"base": HALF, "codec": "binary:channel+zlib", **EVERY},
+    ),
+    "difference_codebook": (
+        moved(HALF),
+        {"base": HALF, "codec": "codebook:16:layer+sparse", **EVERY},
+    ),
+    "difference_flexpoint": (moved(HALF), {"base": HALF, "codec": "flexpoint+sparse", **EVERY}),
+    "difference_pruned_int4": (
+        moved(HALF),
+        {"base": HALF, "codec": "prune:magnitude:0.5+sparse:int4", **EVERY},
     ),
     "nothing": ({}, {}),
     "tied": (tied(), {}),
