@@ -29,7 +29,7 @@ log = getLogger(__name__)
 REWINDS = ("init", "early", "none")
 
 
-class FederatedTicket(CodedReplies, FedAvg):
+class FederatedTicket(FedAvg, CodedReplies):
     """Federated averaging under one shared mask, which the server shrinks level by level.
 
     A level is `rounds_per_level` rounds of averaging. Between two levels the server prunes the

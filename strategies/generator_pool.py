@@ -18,7 +18,7 @@ from strategies.order import with_order
 Generate = Callable[[Mapping[str, NDArray[Any]], NDArray[np.int64], int], NDArray[np.float32]]
 
 
-class GeneratorPool(CodedReplies, FedAvg):
+class GeneratorPool(FedAvg, CodedReplies):
     """Keep the clients' generators as coded payloads and draw samples from them on the fly.
 
     Nothing but a short order goes down; what comes up is a ticket and the number of samples that

@@ -15,7 +15,7 @@ from flwr_gan.flower import CodedReplies
 Weights = list[NDArray[np.float32]]
 
 
-class MaskedFedAvg(CodedReplies, FedAvg):
+class MaskedFedAvg(FedAvg, CodedReplies):
     """FedAvg for clients that prune by themselves, so that their masks differ.
 
     A weight that is exactly zero is one that the client does not keep. The average of a weight is

@@ -20,7 +20,7 @@ from flwr_gan.wire import Base
 Results = list[tuple[ClientProxy, FitRes]]
 
 
-class SparseFedAvg(CodedReplies, FedAvg):
+class SparseFedAvg(FedAvg, CodedReplies):
     """FedAvg that averages the surviving values alone where every reply has the broadcast's mask.
 
     The same numbers as FedAvg, bit for bit: what is pruned everywhere is zero in the average too,

@@ -62,3 +62,8 @@ def test_one_that_draws_samples_itself_has_none_before_training(strategy):
         assert strategy.held_classes == []
         with pytest.raises(ConfigError, match="empty"):
             strategy.sample(np.array([0]), 0)
+
+
+def test_it_takes_what_the_config_says_of_clients(strategy, federation):
+    assert strategy.min_available_clients == federation.config.federation.num_clients
+    assert strategy.fraction_evaluate == 0.0  # they are scored on the server

@@ -13,7 +13,7 @@ from tests.flower.foreign import legacy
 BAD = 2  # the partition that misbehaves
 
 
-class Counting(CodedReplies, FedAvg):
+class Counting(FedAvg, CodedReplies):
     """A strategy that wants finite replies, shaped like what was broadcast."""
 
     def __init__(self) -> None:
