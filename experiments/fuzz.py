@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 import tracemalloc
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -231,6 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--results", type=Path, metavar="FILE.json", help="append the summary here")
     options = parser.parse_args(arguments)
+    warnings.simplefilter("error")  # a warning that a decoder gives is an exception to somebody
     known = cases()
     by_name = {case.name: case for case in [*known, *bombs()]}
     fuzzer = Fuzzer(coverage=LineCoverage.of_decoders() if options.coverage else None)

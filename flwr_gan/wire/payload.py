@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
+import numpy as np
+
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.base import DEFAULT_MAX_BYTES, BaseUse, Codec
 from flwr_gan.codecs.registry import get_codec
@@ -138,7 +140,8 @@ def decode_payload(
     known = _template(info, template, held)
     if max_bytes is not None and known.nbytes > max_bytes:
         raise PayloadError(f"payload has arrays of {known.nbytes} bytes; max_bytes={max_bytes}")
-    arrays = decode_arrays(info, known, held, writable=writable)
+    with np.errstate(all="ignore"):  # forged numbers may overflow; what comes of it is checked
+        arrays = decode_arrays(info, known, held, writable=writable)
     return dict(zip(known.names, arrays, strict=True))
 
 
@@ -177,7 +180,8 @@ def decode_survivors(payload: bytes | PayloadInfo, *, base: Base) -> Array | Non
     if info.template_hash not in (None, template.hash):
         raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
     checked_base(info, template, read_entries(info, template), base)
-    found = codec.decode_survivors(info.body, template.specs, base=base.arrays)
+    with np.errstate(all="ignore"):
+        found = codec.decode_survivors(info.body, template.specs, base=base.arrays)
     return found if codec.lossless else within_limits(found)
 
 
