@@ -1,8 +1,8 @@
 """What each step of the wire saves in a federated ticket run, round by round, and what it costs.
 
 ``python -m experiments.benchmarks.protocol [--short] [--output FILE]`` runs the quickstart under
-plain Flower, zlib, sparse without and with memory between rounds, and differences of 8, 6 and 4 bits,
-with three seeds, and writes a row a round, and beside it a summary (``_summary.csv``) and a picture
+plain Flower, zlib, sparse without and with memory between rounds, and differences of 8, 6 and 4
+bits, with three seeds, and writes a row a round, and beside it a summary (``_summary.csv``) and a picture
 (``.png``). Finished runs are kept in ``--folder`` and not repeated.
 """
 

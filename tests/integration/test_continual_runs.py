@@ -229,7 +229,6 @@ def test_a_client_trains_on_the_stage_and_replays_its_share(tiny, tmp_path, monk
         ("regeneration=rg method=factored strategy=generator_pool", "beside regeneration"),
         ("regeneration=rg strategy=fedprox federation.rounds=1", "proximal_mu beside"),
         ("drift=style strategy=fedavg evaluation=clients", "evaluation=clients beside drift"),
-        ("strategy=continual feedback=true federation.rounds=1", "feedback does not go with"),
         ("drift=new_writers strategy=continual federation.rounds=1", "data with writers"),
         ("drift=new_classes drift.stages=11 strategy=continual federation.rounds=1",
          "drift.stages=11"),
@@ -240,3 +239,13 @@ def test_a_client_trains_on_the_stage_and_replays_its_share(tiny, tmp_path, monk
 def test_what_does_not_go_together_is_said_before_training(tiny, tmp_path, overrides, message):
     with pytest.raises(FlwrGanError, match=message):
         prepare_run_config(f"{tiny} {overrides} output_dir={tmp_path / 'run'}", None)
+
+
+def test_clients_may_be_silent_under_a_lossy_codec_with_feedback(simulate):
+    folder = simulate(
+        "strategy=continual strategy.threshold=0.02 strategy.every=2 federation.rounds=3 "
+        "codec=sparse:int8 evaluation=none"
+    )
+    messages, rounds = tables(folder)
+    assert rounds.failures.sum() == 0
+    assert "unchanged" in set(messages.kind)
