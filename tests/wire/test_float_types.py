@@ -64,8 +64,10 @@ def bits(array):
     return np.ascontiguousarray(array).tobytes()
 
 
-@pytest.mark.parametrize("spec", LOSSLESS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [(spec, kind) for spec in LOSSLESS for kind in KINDS if spec != "paq9a" or kind == "V2"],
+)
 def test_lossless_codecs_keep_every_bit(spec, kind):
     if spec == "paq9a":
         arrays = {"w": of_type(kind, weights(200))}
@@ -90,7 +92,7 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize("spec", LOSSLESS)
+@pytest.mark.parametrize("spec", [spec for spec in LOSSLESS if spec != "paq9a"])
 @pytest.mark.parametrize("name", SPECIAL)
 def test_special_numbers_keep_every_bit(spec, name):
     array = SPECIAL[name]
