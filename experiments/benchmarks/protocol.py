@@ -2,8 +2,8 @@
 
 ``python -m experiments.benchmarks.protocol [--short] [--output FILE]`` runs the quickstart under
 plain Flower, zlib, sparse without and with memory between rounds, and differences of 8, 6 and 4
-bits, with three seeds, and writes a row a round, and beside it a summary (``_summary.csv``) and a picture
-(``.png``). Finished runs are kept in ``--folder`` and not repeated.
+bits, with three seeds, and writes a row a round, and beside it a summary (``_summary.csv``) and a
+picture (``.png``). Finished runs are kept in ``--folder`` and not repeated.
 """
 
 import argparse
