@@ -92,7 +92,7 @@ class Replies:
 
     def aggregate(self) -> float:
         """Aggregate them all; return the seconds that it took."""
-        fresh = [(client, _fresh(result)) for client, result in self.results]
+        fresh = [(client, as_it_came(result)) for client, result in self.results]
         started = time.perf_counter()
         parameters, _ = self.strategy.aggregate_fit(1, fresh, [])
         seconds = time.perf_counter() - started
@@ -117,7 +117,7 @@ class Replies:
         )
 
 
-def _fresh(result: FitRes) -> FitRes:
+def as_it_came(result: FitRes) -> FitRes:
     """Return a reply as it came, with nothing remembered of looking at it."""
     if isinstance(result, CodedFitRes) and result.received is not None:
         received = result.received

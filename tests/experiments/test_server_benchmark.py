@@ -1,9 +1,11 @@
 """The server's benchmark aggregates the same replies by every way and writes two tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from flwr.common import FitRes, parameters_to_ndarrays
+from flwr.common import parameters_to_ndarrays
 
 from experiments.benchmarks import server
 from flwr_gan.errors import FlwrGanError
@@ -16,8 +18,8 @@ def made_up_weights(monkeypatch):
 
 def averaged(made: server.Replies) -> list[np.ndarray]:
     results = [
-        (client, FitRes(r.status, r.parameters, r.num_examples, dict(r.metrics)))
-        for client, r in sorted(made.results, key=lambda pair: int(pair[0].cid))
+        (client, server.as_it_came(result))
+        for client, result in sorted(made.results, key=lambda pair: int(pair[0].cid))
     ]
     return parameters_to_ndarrays(made.strategy.aggregate_fit(1, results, [])[0])
 
@@ -59,6 +61,7 @@ def test_tables(monkeypatch, tmp_path, capsys):
 def test_refused_replies_are_not_measured():
     made = server.replies("FedAvg, sparse", server.generator(), clients=2)
     for _, result in made.results:
-        result.parameters.tensors = [b"damaged"]
+        coded = result.received.replies
+        result.received.replies = {n: replace(c, payload=b"damaged") for n, c in coded.items()}
     with pytest.raises(FlwrGanError, match="refused"):
         made.aggregate()
