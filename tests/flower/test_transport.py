@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.common import Code, FitIns, FitRes, Status, ndarrays_to_parameters
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flwr_gan.flower import transport
+from flwr_gan.flower.flwr_private import fitins_to_recorddict, fitres_to_recorddict
+from flwr_gan.flower.notes import Order, ReplyNote, put_note
+from flwr_gan.flower.records import payload_record
 from flwr_gan.flower.transport import message_bytes
 
 names = st.text(max_size=4)
@@ -74,3 +78,20 @@ def test_what_is_carried_is_not_hashed(monkeypatch):
     message_bytes(content)  # the form of its values is known now
     monkeypatch.setattr("hashlib.sha256", lambda *_: pytest.fail("hashed"))
     assert message_bytes(content) > 9 * 8
+
+
+def test_what_the_notes_add_to_a_message():
+    """The figures of the README."""
+    payload = bytes(range(250)) * 12
+    nothing = ndarrays_to_parameters([])
+    result = FitRes(Status(Code.OK, "Success"), nothing, 100, {})
+    up = fitres_to_recorddict(result, keep_input=True)
+    up.array_records["fitres.parameters"] = payload_record(payload)
+    down = fitins_to_recorddict(FitIns(nothing, {"round": 3, "masked": True}), keep_input=True)
+    down.array_records["fitins.parameters"] = payload_record(payload)
+    bare = [message_bytes(content) - len(payload) for content in (up, down)]
+    put_note(up, ReplyNote(label=3))
+    put_note(down, Order(codec="sparse", keep="values"))
+    noted = [message_bytes(content) - len(payload) for content in (up, down)]
+    assert bare == [1057, 689]
+    assert [a - b for a, b in zip(noted, bare, strict=True)] == [186, 204]
