@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from flwr_gan.codecs.arrays import Array
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array, ArraySpec
 from flwr_gan.codecs.base import BaseNeed, BaseUse, Body, Codec, refuse_base
 from flwr_gan.codecs.raw import RawCodec
+from flwr_gan.codecs.sparse.codec import SparseCodec
 from flwr_gan.codecs.sparse.parts import is_weight
+from flwr_gan.compress.pipeline import StagedCodec
 from flwr_gan.errors import CodecError
 from flwr_gan.wire.base import Base
 from flwr_gan.wire.bundles import (
@@ -124,9 +129,25 @@ def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int,
         if task.tied[at] is None and is_float(array.dtype):
             single = wanted.get(name)
             single = surviving_float32(array) if single is None else single
-            if is_served(single, lossy=lossy):
+            if is_served(single, lossy=lossy, is_kept=partial(_is_kept, task)):
                 found[at] = single
     return found
+
+
+def _is_kept(task: _Task, single: Array) -> bool:
+    """Return True if the stage changes nothing of an array, whatever stands beside it."""
+    codec = task.codec
+    by_itself = isinstance(codec, StagedCodec | SparseCodec) and not (
+        codec.stage is None or codec.stage.shared
+    )
+    if not by_itself or task.base is not None:
+        return False
+    try:
+        body = codec.encode_bundle([single])
+    except CodecError:
+        return False
+    (decoded,) = codec.decode_bundle(body, [ArraySpec(single.shape, single.dtype)])
+    return bool(np.array_equal(decoded, single))
 
 
 def _drafted(task: _Task, served: dict[int, Array]) -> tuple[_Task, _Draft]:

@@ -7,13 +7,15 @@ All others travel exactly, by the same codec without its stages:
 - arrays of fewer than 64 values;
 - arrays with a value that is not finite, such as a causal mask of ``-inf``;
 - arrays of at most 16 different values besides zero, each there 4 times on average or more: codes,
-  switches, weights on a coarse grid;
+  switches, weights on a coarse grid. But for those that the stage would not change either, such as
+  ternary weights for ``ternary``: these are served, for they are shorter so;
 - arrays that a stage refuses, such as those with values beyond float16 for ``cast:fp16``.
 
 ``lossy="all"`` serves every float array that is finite and not refused, for experiments. An array
 of zeros alone counts as served, whatever its shape, for no stage changes it.
 """
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -37,7 +39,7 @@ def check_lossy(lossy: str) -> None:
         raise CodecError(f"lossy={lossy!r} is unknown; allowed: {', '.join(get_args(Lossy))}")
 
 
-def is_served(single: Array, *, lossy: Lossy) -> bool:
+def is_served(single: Array, *, lossy: Lossy, is_kept: Callable[[Array], bool]) -> bool:
     """Return True if a lossy codec may change these weights.
 
     Parameters
@@ -46,6 +48,8 @@ def is_served(single: Array, *, lossy: Lossy) -> bool:
         The weights of one array of any float type.
     lossy : {"default", "all"}
         Whether the rule holds, or every finite array is served.
+    is_kept : callable
+        Returns True if the stage changes none of these weights; asked of few arrays.
     """
     if not single.size:
         return True
@@ -57,7 +61,7 @@ def is_served(single: Array, *, lossy: Lossy) -> bool:
     if lossy == "all":
         return True
     wide_enough = single.ndim >= LEAST_AXES and single.size >= LEAST_VALUES
-    return wide_enough and not has_few_values(single)
+    return wide_enough and (not has_few_values(single) or is_kept(single))
 
 
 def has_few_values(single: Array) -> bool:

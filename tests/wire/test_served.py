@@ -178,7 +178,22 @@ def test_few_values():
     survivors = np.zeros((100, 100), np.float32)
     survivors[::10, 3] = rng.normal(size=10)
     assert not has_few_values(survivors)
-    assert is_served(survivors, lossy="default")
+    assert is_served(survivors, lossy="default", is_kept=lambda single: False)
+
+
+@pytest.mark.parametrize("codec", ["zlib", "sparse"])
+def test_few_values_that_the_stage_keeps_are_served(codec):
+    rng = np.random.default_rng(0)
+    ternary = {"w": rng.choice(np.float32([-0.03, 0, 0.03]), (60, 70)), "v": WEIGHTS}
+    payload = encode_payload(ternary, codec=f"ternary:layer+{codec}")
+    assert not describe_payload(payload).table
+    assert np.array_equal(decode_payload(payload)["w"], ternary["w"])
+    for spec in ("ternary:network", "quantize:affine5:layer", "prune:random:0.5+ternary:layer"):
+        decoded = decode_payload(encode_payload(ternary, codec=f"{spec}+{codec}"))
+        assert np.array_equal(decoded["w"], ternary["w"])
+    moved = {name: array * np.float32(1.5) for name, array in ternary.items()}
+    payload = encode_payload(moved, codec=f"ternary:layer+{codec}", base=ternary)
+    assert np.array_equal(decode_payload(payload, base=ternary)["w"], moved["w"])
 
 
 def test_a_decoder_keeps_to_what_was_served():
