@@ -19,13 +19,23 @@ def text():
     return resources.files("flwr_gan.wire").joinpath("FORMAT.md").read_text(encoding="utf-8")
 
 
+HALF = np.zeros((4, 4), np.float16)
+HALF[0, 0], HALF[2, 1] = 1, 2.5
+
+
+def examples():
+    blocks = re.findall(r"```text\n(.*?)```", text(), re.DOTALL)
+    parts = [[line.split("  ")[0] for line in block.splitlines()] for block in blocks]
+    return [bytes.fromhex("".join(lines)) for lines in parts]
+
+
 def example():
-    block = re.search(r"```text\n(.*?)```", text(), re.DOTALL).group(1)
-    return bytes.fromhex("".join(line.split("  ")[0] for line in block.splitlines()))
+    return examples()[0]
 
 
-def test_the_example_is_what_the_encoder_writes():
-    assert encode_payload(ARRAYS) == example()
+def test_the_examples_are_what_the_encoder_writes():
+    assert [encode_payload(ARRAYS), encode_payload({"h": HALF})] == examples()
+    assert np.array_equal(decode_payload(examples()[1])["h"], HALF)
 
 
 def test_the_example_decodes():
