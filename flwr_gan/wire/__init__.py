@@ -11,7 +11,7 @@ from flwr_gan.wire.payload import (
     has_base_mask,
     payload_sizes,
 )
-from flwr_gan.wire.sent import Sent, encode_to_send
+from flwr_gan.wire.sent import Sent, encode_to_send, encode_with_feedback
 from flwr_gan.wire.template import Template
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "describe_payload",
     "encode_payload",
     "encode_to_send",
+    "encode_with_feedback",
     "has_base_mask",
     "load",
     "payload_sizes",

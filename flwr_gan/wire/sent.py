@@ -115,6 +115,21 @@ def encode_to_send(
     return Sent(encoded.payload, decoded, leftover, share)
 
 
+def encode_with_feedback(
+    arrays: Mapping[str, Any],
+    residual: Mapping[str, Array] | None,
+    *,
+    codec: str | Codec = "sparse",
+    base: Base | Mapping[str, Any] | None = None,
+    self_contained: bool = True,
+) -> tuple[bytes, dict[str, Array]]:
+    """Return payload and residual of ``encode_to_send``, which tells more."""
+    sent = encode_to_send(
+        arrays, codec=codec, base=base, residual=residual, self_contained=self_contained
+    )
+    return sent.payload, sent.residual
+
+
 def _with_residual(array: Array, left: Array) -> tuple[Array, Array]:
     """Return what is wanted, as the array's own type and as float32."""
     double = array.dtype.newbyteorder("<") == DOUBLE

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, Context, Message, MessageType, RecordDict
-from flwr.common.constant import ErrorCode
+from flwr.server.strategy import FedAvg as LegacyFedAvg
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
@@ -15,11 +15,13 @@ from flwr_gan.errors import CodecError, TrainingError
 from flwr_gan.flower import (
     CompressedGrid,
     CompressedMessageStrategy,
+    CompressedStrategy,
     CompressionMod,
     compression_mod,
 )
 from flwr_gan.flower.flwr_private import Run
 from flwr_gan.flower.records import record_to_arrays
+from tests.flower.foreign import legacy
 from tests.flower.numbers_app import alike, client_app, run
 
 RNG = np.random.default_rng(0)
@@ -340,6 +342,40 @@ def test_a_wait_for_enough_nodes_comes_before_sampling(monkeypatch):
     assert len([row for row in strategy.ledger.rows if row.direction == "up"]) == 5
 
 
+def test_a_loss_that_is_not_a_number_is_what_plain_flower_makes_of_it():
+    def train(arrays, context):
+        bad = np.float32(np.nan if context.node_config["partition-id"] == 1 else 1)
+        return {k: a * bad for k, a in arrays.items()}
+
+    coded, result = run(CompressedMessageStrategy(FedAvg()), MODEL, train, rounds=1)
+    assert np.isnan(coded["w"]).all()
+    assert np.isnan(result.evaluate_metrics_clientapp[1]["loss"])
+
+
+def test_a_loss_of_the_legacy_api_that_is_not_a_number_is_passed_on_too(monkeypatch):
+    def not_a_number(self, parameters, config):
+        return float("nan"), 10, {}
+
+    monkeypatch.setattr(legacy.ClassifierClient, "evaluate", not_a_number)
+    losses = []
+
+    class Losses(LegacyFedAvg):
+        def aggregate_evaluate(self, server_round, results, failures):
+            losses.append((len(failures), *(result.loss for _, result in results)))
+            return super().aggregate_evaluate(server_round, results, failures)
+
+    inner = Losses(initial_parameters=legacy.make_fedavg().initial_parameters)
+    run_apps(
+        legacy.server_app(CompressedStrategy(inner), num_rounds=1),
+        legacy.client_app([compression_mod]),
+        num_supernodes=2,
+        run_config={},
+    )
+    assert losses[0][0] == 0
+    assert np.isnan(losses[0][1:]).all()
+    assert len(losses[0]) == 3
+
+
 def test_an_error_of_a_client_keeps_its_reason():
     def fails(arrays, context):
         if context.node_id == 2:
@@ -350,4 +386,3 @@ def test_an_error_of_a_client_keeps_its_reason():
     run(strategy, MODEL, fails, rounds=1)
     (reason,) = strategy.failures[1]
     assert "out of battery" in reason
-    assert ErrorCode.CLIENT_APP_RAISED_EXCEPTION

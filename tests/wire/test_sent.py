@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from flwr_gan import wire
 from flwr_gan.wire import (
     Base,
     decode_payload,
@@ -169,3 +170,13 @@ def test_nothing_to_send():
     for spec in ("raw", "sparse", "sparse:int8"):
         made = encode_to_send({}, codec=spec)
         assert made.decoded == made.residual == decode_payload(made.payload) == {}
+
+
+def test_feedback_is_the_short_form_of_what_is_sent():
+    arrays = {"w": np.random.default_rng(0).normal(size=(30, 40)).astype(np.float32)}
+    sent = wire.encode_to_send(arrays, codec="sparse:int4")
+    payload, residual = wire.encode_with_feedback(arrays, None, codec="sparse:int4")
+    assert payload == sent.payload
+    assert all(np.array_equal(residual[name], sent.residual[name]) for name in sent.residual)
+    again, _ = wire.encode_with_feedback(arrays, residual, codec="sparse:int4")
+    assert again != payload
