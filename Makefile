@@ -17,7 +17,7 @@ run: $(STAMP)
 	$(BIN)/flower-simulation --app flwr_gan
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow and not matrix'
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 -m slow

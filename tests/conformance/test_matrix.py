@@ -8,7 +8,7 @@ import pytest
 from tests.conformance.cells import PLAIN_FAILS, cells
 
 CELLS = [
-    pytest.param(cell, id=str(cell), marks=[] if cell.row.fast else pytest.mark.slow)
+    pytest.param(cell, id=str(cell), marks=[] if cell.row.fast else pytest.mark.matrix)
     for cell in cells()
 ]
 
