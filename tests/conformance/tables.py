@@ -55,13 +55,12 @@ NAMES = {
     "whole_boosters": "boosters",
     "raw_floats": "MLP as bytes",
 }
-FAST_STRATEGIES = {"FedAvg", "FedAdam", "FedXgbBagging", "FedXgbCyclic"}
+FAST_STRATEGIES = {"FedAvg", "FedAdam", "FedXgbBagging"}
 FAST_MODELS = {
     ("legacy", "CNN with BatchNorm"),
     ("legacy", "MLP, float16"),
     ("legacy", "boosters"),
     ("legacy", "no arrays"),
-    ("messages", "LoRA adapters"),
     ("messages", "transformer"),
     ("messages", "no arrays"),
 }

@@ -233,9 +233,8 @@ def test_clients_restart_with_the_level_even_if_they_join_it_late(simulate):
     assert found == {r: sorted(flags) for r, flags in expected.items()}
 
 
-@pytest.mark.parametrize(
-    "strategy", ["federated_ticket", pytest.param("fedavg", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["federated_ticket", "fedavg"])
 def test_a_killed_run_resumes_to_the_same_payloads_and_metrics(simulate, tmp_path, tiny, strategy):
     """SIGKILL in the middle of a round; what was finished is kept and the rest is the same."""
     own = (
