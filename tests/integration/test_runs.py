@@ -89,7 +89,7 @@ def test_both_engines_give_the_same_bytes_and_metrics(simulate):
     text = (inline / "config.yaml").read_text()
     ray.mkdir()
     (ray / "config.yaml").write_text(text)
-    subprocess.run([*command, "--run-config", f"resume={ray}"], check=True, timeout=200)
+    subprocess.run([*command, "--run-config", f"resume={ray}"], check=True, timeout=600)
     assert same_run(inline, ray)
 
 
@@ -263,7 +263,7 @@ def test_a_killed_run_resumes_to_the_same_payloads_and_metrics(simulate, tmp_pat
     process.wait()
     assert not (killed / "summary.json").exists()
     assert len(pd.read_csv(killed / "rounds.csv")) < 6
-    subprocess.run([*command, f"resume={killed}"], env=environment, check=True, timeout=200)
+    subprocess.run([*command, f"resume={killed}"], env=environment, check=True, timeout=600)
     assert same_run(whole, killed)
     generators = [load(f / "generators" / "global.fgan") for f in (whole, killed)]
     assert all(np.array_equal(generators[0][n], generators[1][n]) for n in generators[0])
