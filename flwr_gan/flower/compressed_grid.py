@@ -12,8 +12,9 @@ from flwr.app import Error, Message, RecordDict
 from flwr.serverapp import Grid
 
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.exchange import Dispatch, Exchange, Received
+from flwr_gan.flower.exchange import Exchange
 from flwr_gan.flower.flwr_private import ErrorCode, Run
+from flwr_gan.flower.in_flight import Dispatch, Received
 from flwr_gan.flower.notes import Label, peek_label
 from flwr_gan.flower.protocol import Listener
 from flwr_gan.flower.settings import WireSettings

@@ -3,7 +3,6 @@
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from flwr_gan.codecs.arrays import Array
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.bookkeeping import Books, count, least
 from flwr_gan.flower.broadcasts import Broadcast, Broadcaster
+from flwr_gan.flower.in_flight import Dispatch, Received
 from flwr_gan.flower.mods import base_for
 from flwr_gan.flower.notes import (
-    Label,
     Order,
     ReplyNote,
     keep_word,
@@ -44,52 +43,6 @@ INITIAL_MAX_BYTES = 4 << 30  # bound on arrays that a client is asked for before
 NO_NOTE = "the reply did not pass the wire"
 MODS = "list compression_mod first in the client's mods, before arrays_size_mod, LocalDpMod, others"
 _KINDS: dict[str, Kind] = {"train": "train", "evaluate": "evaluate"}
-
-
-@dataclass
-class Dispatch:
-    """A message on its way to a node, and the broadcasts in it."""
-
-    node: int
-    row: MessageRow
-    broadcasts: dict[str, Broadcast]
-    message: Message | None = None
-
-
-@dataclass
-class Received:
-    """A reply whose payloads are not decoded yet.
-
-    Parameters
-    ----------
-    message : Message
-        As it came.
-    row : MessageRow
-        Its row in the ledger.
-    content : RecordDict
-        Its records without the note; those of arrays still coded.
-    dispatch : Dispatch or None
-        What it answers.
-    replies : dict
-        Of each coded record the payload, with what its receiver expects and holds.
-    """
-
-    message: Message
-    row: MessageRow
-    content: RecordDict
-    dispatch: Dispatch | None
-    replies: dict[str, CodedReply] = field(default_factory=dict)
-
-    @property
-    def label(self) -> Label:
-        """What its sender calls itself."""
-        return self.row.client
-
-    def base_of(self, record: str) -> Arrays | None:
-        """Return what the sender coded a record relative to."""
-        sent = {} if self.dispatch is None else self.dispatch.broadcasts
-        found = base_for(sent, record)
-        return None if found is None else sent[found].arrays
 
 
 class Exchange:

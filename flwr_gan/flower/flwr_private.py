@@ -17,7 +17,6 @@ from flwr.compat.common.recorddict_compat import (
     fitins_to_recorddict,
     fitres_to_recorddict,
     getparametersins_to_recorddict,
-    getparametersres_to_recorddict,
     recorddict_to_fitres,
 )
 from flwr.server.compat.grid_client_proxy import GridClientProxy
@@ -38,7 +37,6 @@ __all__ = [
     "fitins_to_recorddict",
     "fitres_to_recorddict",
     "getparametersins_to_recorddict",
-    "getparametersres_to_recorddict",
     "node_ids_in_order",
     "recorddict_to_fitres",
     "set_message_id",

@@ -23,12 +23,13 @@ from flwr.serverapp.strategy import Strategy as MessageStrategy
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.comparison import CodecComparison
 from flwr_gan.flower.compressed_grid import CompressedGrid, label_order
-from flwr_gan.flower.exchange import Exchange, Received
+from flwr_gan.flower.exchange import Exchange
 from flwr_gan.flower.flwr_private import (
     GridClientProxy,
     fitins_to_recorddict,
     recorddict_to_fitres,
 )
+from flwr_gan.flower.in_flight import Received
 from flwr_gan.flower.notes import UNKNOWN, Label
 from flwr_gan.flower.protocol import ReplyRules, TakesCodedReplies
 from flwr_gan.flower.records import Arrays

@@ -1,0 +1,58 @@
+"""Messages on their way: what was sent to a node, and a reply that is not decoded yet."""
+
+from dataclasses import dataclass, field
+
+from flwr.app import Message, RecordDict
+
+from flwr_gan.flower.broadcasts import Broadcast
+from flwr_gan.flower.mods import base_for
+from flwr_gan.flower.notes import Label
+from flwr_gan.flower.records import Arrays
+from flwr_gan.flower.reply import CodedReply
+from flwr_gan.wire.ledger import MessageRow
+
+
+@dataclass
+class Dispatch:
+    """A message on its way to a node, and the broadcasts in it."""
+
+    node: int
+    row: MessageRow
+    broadcasts: dict[str, Broadcast]
+    message: Message | None = None
+
+
+@dataclass
+class Received:
+    """A reply whose payloads are not decoded yet.
+
+    Parameters
+    ----------
+    message : Message
+        As it came.
+    row : MessageRow
+        Its row in the ledger.
+    content : RecordDict
+        Its records without the note; those of arrays still coded.
+    dispatch : Dispatch or None
+        What it answers.
+    replies : dict
+        Of each coded record the payload, with what its receiver expects and holds.
+    """
+
+    message: Message
+    row: MessageRow
+    content: RecordDict
+    dispatch: Dispatch | None
+    replies: dict[str, CodedReply] = field(default_factory=dict)
+
+    @property
+    def label(self) -> Label:
+        """What its sender calls itself."""
+        return self.row.client
+
+    def base_of(self, record: str) -> Arrays | None:
+        """Return what the sender coded a record relative to."""
+        sent = {} if self.dispatch is None else self.dispatch.broadcasts
+        found = base_for(sent, record)
+        return None if found is None else sent[found].arrays
