@@ -4,7 +4,7 @@ B batch, T vectors, C components, D = T * C, K classes, H1 and H2 hidden units.
 
 The critic is piecewise linear: almost everywhere the second derivative of its activation is zero,
 so the gradient of the penalty needs no second backpropagation through the activations. What is
-left are ten products with the matrix of the second layer, where autograd takes more products and
+left are nine products with the matrix of the second layer, where autograd takes more products and
 several hundred small steps. Leading axes (``...``) are critics of one shape, each with its batch.
 """
 
@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from flwr_gan.gan.batches import Batch
 from flwr_gan.gan.losses import gradient_penalty, hinge_loss, wasserstein_estimate
@@ -118,8 +119,10 @@ def stacked_gradients(
     rows; the first layer is linear, so its values at the points between lie between its values.
     With s_1, s_2 the slopes of the activations, the slope of the score is
     g_x = W_1^T (s_1 * W_2^T (s_2 * w_3)); the penalty reaches the weights through these three
-    products alone, so its gradients are outer products of g_1, g_2 with the slopes' cotangents
-    u, v_1, v_2, which run forward through the layers as a sample would.
+    products alone, so its gradients are outer products of the slopes with their cotangents
+    u, v_1, v_2, which run forward through the layers as a sample would. Scores are linear in w_3,
+    and an activation is its slope times what goes in, so that M = s_2^T h_1 gives the gradients of
+    both layers: w_3 * M is that of W_2, and the row sums of W_2 * M, with the biases' share, w_3's.
 
     Parameters
     ----------
@@ -136,36 +139,44 @@ def stacked_gradients(
     """
     w1, b1, w2, b2, w3, b3 = weights
     B, D = real_BD.shape[-2:]
-    w1_x, w1_y = w1[..., :D], w1[..., D:]
-    of_label_BH = _add_product(b1.unsqueeze(-2), label_BK, w1_y)  # real and fake share labels
-    real_BH = _add_product(of_label_BH, real_BD, w1_x)
-    fake_BH = _add_product(of_label_BH, fake_BD, w1_x)
-    between_BH = torch.lerp(real_BH, fake_BH, mix_B.unsqueeze(-1))
-    h1 = _activate(torch.cat([real_BH, fake_BH, between_BH], -2))
-    h2 = _activate(_add_product(b2.unsqueeze(-2), h1, w2))
+    known, between = slice(2 * B), slice(2 * B, None)
+    label_B1K = torch.cat([label_BK, torch.ones_like(label_BK[..., :1])], -1)  # 1 for the bias
+    x = torch.cat(
+        [
+            torch.cat([real_BD, fake_BD, fake_BD], -2),
+            torch.cat([label_B1K, label_B1K, torch.zeros_like(label_B1K)], -2),
+        ],
+        -1,
+    )
+    h1 = x.new_empty(*x.shape[:-1], w2.shape[-1])
+    torch.matmul(x[..., known, :], torch.cat([w1, b1.unsqueeze(-1)], -1).mT, out=h1[..., known, :])
+    real_BH, fake_BH, between_BH = h1.split(B, -2)
+    torch.lerp(real_BH, fake_BH, mix_B.unsqueeze(-1), out=between_BH)
+    functional.leaky_relu_(h1, NEGATIVE_SLOPE)
+    h2 = functional.leaky_relu_(_add_product(b2.unsqueeze(-2), h1, w2), NEGATIVE_SLOPE)
     seed = _seeds(B, h2.dtype, h2.device)
-    to_w3 = seed[: 2 * B].T @ h2[..., : 2 * B, :]
-    estimate = -(to_w3 * w3).sum((-2, -1))
+    estimate = -((seed[known].T @ h2[..., known, :]) * w3).sum((-2, -1))
 
-    g2 = _through(seed * w3, h2)
-    g1 = _through(g2 @ w2, h1)
-    slope_BD = g1[..., 2 * B :, :] @ w1_x
+    s2 = _through(seed.expand_as(h2), h2, out=h2)
+    g1 = s2 @ (w3.mT * w2)
+    g1 = _through(g1, h1, out=g1)
+    w1_x = w1[..., :D]
+    slope_BD = g1[..., between, :] @ w1_x
     norm_B1 = torch.linalg.vector_norm(slope_BD, dim=-1, keepdim=True)
     slope_penalty = (norm_B1 - 1).square().mean((-2, -1))
 
-    u_BD = slope_BD * ((norm_B1 - 1) * (2 * penalty / B) / norm_B1.clamp_min(_SMALLEST_NORM))
-    v1 = _through(u_BD @ w1_x.mT, h1[..., 2 * B :, :])
-    v2 = _through(v1 @ w2.mT, h2[..., 2 * B :, :])
     # in the rows of the points between, the cotangents take the place of the samples
-    h1[..., 2 * B :, :] = v1
-    to_w1_x = g1.mT @ torch.cat([real_BD, fake_BD, u_BD], -2)
-    of_both_BH = g1[..., :B, :] + g1[..., B : 2 * B, :]
+    to_norm_B1 = (norm_B1 - 1) * (2 * penalty / B) / norm_B1.clamp_min(_SMALLEST_NORM)
+    u_BD = torch.mul(slope_BD, to_norm_B1, out=x[..., between, :D])
+    _through(u_BD @ w1_x.mT, between_BH, out=between_BH)
+    to_w1, to_s2 = g1.mT @ x, s2.mT @ h1
+    s2_sum = s2[..., known, :].sum(-2)
     gradients = [
-        torch.cat([to_w1_x, of_both_BH.mT @ label_BK], -1),
-        of_both_BH.sum(-2),
-        g2.mT @ h1,
-        g2[..., : 2 * B, :].sum(-2),
-        to_w3 + v2.sum(-2, keepdim=True),
+        to_w1[..., :-1],
+        to_w1[..., -1],
+        w3.mT * to_s2,
+        w3.squeeze(-2) * s2_sum,
+        ((w2 * to_s2).sum(-1) + b2 * s2_sum).unsqueeze(-2),
         torch.zeros_like(b3),  # a constant added to all scores changes nothing
     ]
     loss = penalty * slope_penalty - estimate
@@ -178,11 +189,6 @@ def _add_product(term: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     return add(term, x, weight.mT)
 
 
-def _activate(values: Tensor) -> Tensor:
-    """Apply the activation, in place."""
-    return nn.functional.leaky_relu_(values, NEGATIVE_SLOPE)
-
-
 @lru_cache(maxsize=8)
 def _seeds(B: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return d loss / d score of real and fake rows; 1 for those between, whose slope is wanted."""
@@ -190,12 +196,12 @@ def _seeds(B: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     return one.repeat_interleave(B).unsqueeze(1).to(device)
 
 
-def _through(cotangent: Tensor, outputs: Tensor) -> Tensor:
-    """Multiply, in place, by the slope of the activation that gave these outputs.
+def _through(cotangent: Tensor, outputs: Tensor, *, out: Tensor) -> Tensor:
+    """Multiply by the slope of the activation that gave these outputs: their sign tells it.
 
-    Their sign tells it.
+    ``out`` takes the result and may be either of both.
     """
     torch.ops.aten.leaky_relu_backward.grad_input(
-        cotangent, outputs, NEGATIVE_SLOPE, True, grad_input=cotangent
+        cotangent, outputs, NEGATIVE_SLOPE, True, grad_input=out
     )
-    return cotangent
+    return out
