@@ -5,12 +5,15 @@ together, B batch, L latent, K classes, T vectors, C components, D = T * C, H ch
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 from tqdm import trange
 
@@ -19,7 +22,8 @@ from flwr_gan.gan.adam_state import MOMENTS, new_adam_over
 from flwr_gan.gan.batches import FAKES_AT_A_TIME, check_data, draw_latent
 from flwr_gan.gan.critic_gradients import has_closed_form, stacked_gradients
 from flwr_gan.gan.frozen_generator import FrozenGenerator, is_plain
-from flwr_gan.gan.networks import NEGATIVE_SLOPE
+from flwr_gan.gan.networks import NEGATIVE_SLOPE, SampleGenerator
+from flwr_gan.gan.sparse_layers import has_sparse_layers, sparse_layers
 from flwr_gan.gan.trainer import WganGpTrainer, check_weights, take_step
 from flwr_gan.gan.training_log import LossRecorder, TrainLog
 
@@ -109,7 +113,7 @@ def train_together(
     recorders = [LossRecorder(iterations) for _ in trainings]
     try:
         steps = trange(iterations, desc=progress, disable=None if progress else True, leave=False)
-        with steps:
+        with steps, together.sparse_layers():
             for _ in steps:
                 losses = together.iterate().unbind()
                 for recorder, loss in zip(recorders, losses, strict=True):
@@ -152,6 +156,17 @@ class _Together:
             for stacked, lr in zip((self._generator, self._critic), rates, strict=True)
         ]
         self._move_moments(into_stack=True)
+        self._copies = [self._copy(j) for j in range(len(trainings))]
+
+    @contextmanager
+    def sparse_layers(self) -> Iterator[None]:
+        """Compute with sparse layers inside the block, where masks are sparse enough for it."""
+        with ExitStack() as stack:
+            for j, copy in enumerate(self._copies if self._pruned else []):
+                names = [name for name, _ in copy.named_parameters()]
+                pruned = [of_all[j] for of_all in self._pruned or []]
+                stack.enter_context(sparse_layers(copy, dict(zip(names, pruned, strict=True))))
+            yield
 
     def iterate(self) -> Tensor:
         """Do one generator iteration of all; return their losses, shape (J, 4)."""
@@ -208,9 +223,16 @@ class _Together:
         """Let each generator make its samples: there are many, so that stacking gains nothing."""
         made = []
         for j, (training, y_B) in enumerate(zip(self._trainings, y_JB, strict=True)):
-            frozen = FrozenGenerator(self._shape, [weight[j] for weight in self._generator])
-            made.append(frozen(draw_latent(self._shape, len(y_B), training.rng), y_B))
+            z_BL = draw_latent(self._shape, len(y_B), training.rng)
+            made.append(FrozenGenerator(self._copies[j])(z_BL, y_B))
         return torch.stack(made).flatten(2)
+
+    def _copy(self, j: int) -> SampleGenerator:
+        """Return a generator that shares the memory of one training's stacked weights."""
+        generator = deepcopy(self._shape)
+        for own, stacked in zip(generator.parameters(), self._generator, strict=True):
+            own.data = stacked.data[j]
+        return generator
 
     def _generator_step(self, y_JB: Tensor) -> Tensor:
         """Update all generators once; return their losses."""
@@ -229,7 +251,9 @@ class _Together:
         return loss_J.detach()
 
     def _generate(self, z_JBL: Tensor, y_JB: Tensor) -> Tensor:
-        """Generate ``x_JBD``; the convolutions of all generators are the groups of one."""
+        """Generate ``x_JBD``; dense convolutions of all generators are the groups of one."""
+        if any(has_sparse_layers(copy) for copy in self._copies):
+            return self._generate_one_by_one(z_JBL, y_JB)
         fc, conv1, conv2 = self._generator
         J, B = y_JB.shape
         h = torch.bmm(torch.cat([z_JBL, self._onehot_KK[y_JB]], dim=2), fc.mT)
@@ -240,6 +264,14 @@ class _Together:
             h = torch.tanh(h) if last else functional.relu(h)
         x_BJCT = h.view(B, J, -1, self._shape.num_vectors)
         return x_BJCT.permute(1, 0, 3, 2).flatten(2)
+
+    def _generate_one_by_one(self, z_JBL: Tensor, y_JB: Tensor) -> Tensor:
+        made = []
+        for j, copy in enumerate(self._copies):
+            names = [name for name, _ in copy.named_parameters()]
+            weights = dict(zip(names, (of_all[j] for of_all in self._generator), strict=True))
+            made.append(functional_call(copy, weights, (z_JBL[j], y_JB[j])))
+        return torch.stack(made).flatten(2)
 
     def _latent(self, count: int) -> Tensor:
         return torch.stack([draw_latent(self._shape, count, t.rng) for t in self._trainings])

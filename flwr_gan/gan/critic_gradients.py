@@ -150,7 +150,7 @@ def stacked_gradients(
     )
     h1 = x.new_empty(*x.shape[:-1], w2.shape[-1])
     torch.matmul(x[..., known, :], torch.cat([w1, b1.unsqueeze(-1)], -1).mT, out=h1[..., known, :])
-    real_BH, fake_BH, between_BH = h1.split(B, -2)
+    real_BH, fake_BH, between_BH = h1.chunk(3, -2)
     torch.lerp(real_BH, fake_BH, mix_B.unsqueeze(-1), out=between_BH)
     functional.leaky_relu_(h1, NEGATIVE_SLOPE)
     h2 = functional.leaky_relu_(_add_product(b2.unsqueeze(-2), h1, w2), NEGATIVE_SLOPE)

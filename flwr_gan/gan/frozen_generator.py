@@ -3,15 +3,16 @@
 B samples, L latent, K classes, T vectors, C components, H channels.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from flwr_gan.gan.heap import keep_freed_memory
 from flwr_gan.gan.networks import Generator, SampleGenerator
+from flwr_gan.gan.sparse_layers import frozen_weights, has_sparse_layers
 
 VALUES_AT_A_TIME = 2**19  # of the first layer's output: 2 MiB stay in the cache and are reused
+SAMPLES_AT_A_TIME = 256  # columns that a sparse product is about as fast with as it gets
 _PARAMETERS = ["fc.weight", "conv1.weight", "conv2.weight"]
 
 
@@ -26,21 +27,22 @@ class FrozenGenerator:
 
     A plain ``Generator`` looks the labels up in the columns of its first layer instead of
     multiplying one-hot rows, keeps the channels of a vector side by side, which convolutions are
-    fastest at, and overwrites what it does not need again; any other is just called.
+    fastest at, and overwrites what it does not need again. One with sparse layers is called with
+    some samples at a time, any other is just called.
 
     Parameters
     ----------
     generator : SampleGenerator
         Not changed.
-    weights : sequence of Tensor, optional
-        To be used in the place of those of a plain generator, in its order.
     """
 
-    def __init__(self, generator: SampleGenerator, weights: Sequence[Tensor] | None = None) -> None:
+    def __init__(self, generator: SampleGenerator) -> None:
+        keep_freed_memory()
         self._generator = generator
-        self._plain = is_plain(generator)
+        self._sparse = has_sparse_layers(generator)
+        self._plain = is_plain(generator) and not self._sparse
         if self._plain:
-            fc, *convolutions = [w.detach() for w in weights or generator.parameters()]
+            fc, *convolutions = [w.detach() for w in generator.parameters()]
             fc_HTL = fc.view(-1, generator.num_vectors, fc.shape[1])
             fc = fc_HTL.transpose(0, 1).flatten(0, 1)  # vector by vector
             self._fc, self._label_KH = fc[:, : generator.latent_dim], fc[:, generator.latent_dim :]
@@ -50,15 +52,15 @@ class FrozenGenerator:
                 w.unsqueeze(2).contiguous(memory_format=torch.channels_last) for w in convolutions
             ]
 
-    @torch.no_grad()
     def __call__(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
         """Generate ``x_BTC`` from latent vectors and int64 class labels."""
-        if not self._plain:
-            x_BTC: Tensor = self._generator(z_BL, y_B)
-            return x_BTC.contiguous()
-        rows = max(1, VALUES_AT_A_TIME // len(self._fc))
+        if self._plain:
+            rows, make = max(1, VALUES_AT_A_TIME // len(self._fc)), self._part
+        else:
+            rows, make = SAMPLES_AT_A_TIME if self._sparse else len(z_BL), self._generator
         parts = zip(torch.split(z_BL, rows), torch.split(y_B, rows), strict=True)
-        return torch.cat([self._part(z, y) for z, y in parts])
+        with frozen_weights(self._generator):
+            return torch.cat([make(z, y) for z, y in parts])
 
     def _part(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
         # index_select copies whole rows, several times faster than indexing does

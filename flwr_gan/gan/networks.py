@@ -88,8 +88,8 @@ class Generator(SampleGenerator):
 
     def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
         """Generate ``x_BTC`` from latent vectors and int64 class labels."""
-        h = F.relu(self.fc(torch.cat([z_BL, self.get_buffer("onehot_KK")[y_B]], dim=1)))
-        h_BHT = F.relu(self.conv1(h.view(len(h), -1, self.num_vectors)))
+        h = self.fc(torch.cat([z_BL, self.get_buffer("onehot_KK")[y_B]], dim=1)).relu_()
+        h_BHT = self.conv1(h.view(len(h), -1, self.num_vectors)).relu_()
         return torch.tanh(self.conv2(h_BHT)).transpose(1, 2)
 
 

@@ -5,7 +5,9 @@ import torch
 from numpy.typing import NDArray
 
 from flwr_gan.errors import DataError
+from flwr_gan.gan.frozen_generator import FrozenGenerator
 from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.gan.sparse_layers import sparse_layers, zero_weights
 
 
 def sample(
@@ -43,10 +45,11 @@ def sample(
     z_NL = torch.randn(len(labels_N), generator.latent_dim, generator=rng, device=rng.device)
     shape = (len(labels_N), generator.num_vectors, generator.num_components)
     x_NTC = np.empty(shape, dtype=np.float32)
-    with torch.no_grad():
+    with sparse_layers(generator, zero_weights(generator)):
+        frozen = FrozenGenerator(generator)
         for start in range(0, len(labels_N), batch_size):
             part = slice(start, start + batch_size)
-            x_BTC = generator(z_NL[part].to(device), labels_N[part].to(device))
+            x_BTC = frozen(z_NL[part].to(device), labels_N[part].to(device))
             x_NTC[part] = x_BTC.cpu().numpy()
     return x_NTC
 

@@ -33,6 +33,7 @@ from flwr_gan.gan.critic_gradients import (
 )
 from flwr_gan.gan.losses import generator_loss, proximal_term
 from flwr_gan.gan.networks import Critic, SampleGenerator
+from flwr_gan.gan.sparse_layers import sparse_layers
 from flwr_gan.gan.training_log import LossRecorder, TrainLog
 from flwr_gan.gan.weights import (
     as_tensor,
@@ -173,7 +174,7 @@ class WganGpTrainer:
         anchors = self.anchors(anchor, mask) if proximal_mu else []
         recorder = LossRecorder(iterations)
         steps = trange(iterations, desc=progress, disable=None if progress else True, leave=False)
-        with steps:
+        with steps, sparse_layers(self.generator, pruned or {}):
             for _ in steps:
                 losses = []
                 for batch in self._batches(real_NTC, label_N, rng):

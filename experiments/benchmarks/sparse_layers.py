@@ -1,0 +1,134 @@
+"""Sparse against dense products, layer by layer, and the densities at which they break even.
+
+``python -m experiments.benchmarks.sparse_layers [--short] [--output FILE]`` measures one core.
+``samples`` is a forward pass that nothing learns from, ``learning`` one with the gradients of input
+and weight. All ways take turns, weights survive at random, a row holds medians of processor time.
+Where nothing learns the dense convolution may have its channels last, if it is faster so.
+``chosen`` is what ``flwr_gan.gan.sparse_layers`` does: its constants come from this table.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from statistics import median
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from experiments.benchmarks.output import add_output, output_file, write_measured
+from experiments.study_command import called
+from flwr_gan.errors import FlwrGanError
+from flwr_gan.gan import torch_threads
+from flwr_gan.gan.sparse_layers import frozen_weights, largest_density, sparse_layers
+
+LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "paper fc": (nn.Linear(103, 2560, bias=False), (103,)),
+    "paper conv1": (nn.Conv1d(256, 128, 3, padding=1, bias=False), (256, 10)),
+    "paper conv2": (nn.Conv1d(128, 3, 3, padding=1, bias=False), (128, 10)),
+    "small fc": (nn.Linear(42, 512, bias=False), (42,)),
+    "small conv1": (nn.Conv1d(64, 32, 3, padding=1, bias=False), (64, 8)),
+    "small conv2": (nn.Conv1d(32, 8, 3, padding=1, bias=False), (32, 8)),
+    "dcgan 1": (nn.ConvTranspose2d(110, 128, 4), (110, 1, 1)),
+    "dcgan 3": (nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1), (64, 8, 8)),
+    "dcgan 5": (nn.ConvTranspose2d(16, 1, 4, stride=2, padding=1), (16, 32, 32)),
+}
+SHORT = ("paper fc", "paper conv1", "paper conv2")
+DENSITIES = (0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.03)
+BATCH_SIZES = (64, 256)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write the table; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_output(parser, "sparse_layers", short="the paper's layers, one batch size, fewer repeats")
+    options = parser.parse_args(arguments)
+    names, sizes, repeats = (SHORT, (256,), 3) if options.short else (LAYERS, BATCH_SIZES, 11)
+    cells = [(name, size, density) for name in names for size in sizes for density in DENSITIES]
+    try:
+        with torch_threads(1):
+            found = [measure(*cell, repeats=repeats) for cell in cells]
+        table = pd.DataFrame([row for rows in found for row in rows])
+        command = called("python -m experiments.benchmarks.sparse_layers", arguments)
+        write_measured(table, output_file(options, "sparse_layers"), command=command)
+    except FlwrGanError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    print(table.to_string(index=False, float_format="{:.3g}".format))
+    return 0
+
+
+def measure(name: str, batch_size: int, density: float, *, repeats: int) -> list[dict[str, object]]:
+    """Return the rows ``samples`` and ``learning`` of a layer.
+
+    Parameters
+    ----------
+    name : str
+        One of ``LAYERS``.
+    batch_size : int
+        Samples at a time.
+    density : float
+        Share of weights that survive.
+    repeats : int
+        How often each way is measured.
+    """
+    layer, shape = LAYERS[name]
+    rng = torch.Generator().manual_seed(0)
+    weight = layer.get_parameter("weight")
+    pruned = {"weight": torch.rand(weight.shape, generator=rng) >= density}
+    with torch.no_grad():
+        weight.normal_(generator=rng).masked_fill_(pruned["weight"], 0)
+    sparse = deepcopy(layer)
+    x = torch.randn((batch_size, *shape), generator=rng)
+    columns = x.flatten(1).T.contiguous().T.view_as(x)  # as the sparse layer before gives them
+    rows = []
+    with sparse_layers(sparse, pruned, choose=_all), frozen_weights(sparse):
+        ways = {"dense": lambda: layer(x), "sparse": lambda: sparse(columns)}
+        if isinstance(layer, nn.Conv1d):
+            ways["channels_last"] = _channels_last(layer, x)
+        rows.append({"pass": "samples", **_times(ways, repeats)})
+    with sparse_layers(sparse, pruned, choose=_all):
+        ways = {"dense": lambda: _learn(layer, x), "sparse": lambda: _learn(sparse, columns)}
+        rows.append({"pass": "learning", **_times(ways, repeats)})
+    kept = {"layer": name, "batch_size": batch_size, "density": density}
+    return [kept | row | {"chosen": density <= largest_density(layer)} for row in rows]
+
+
+def _all(layers: Mapping[str, nn.Module], pruned: Mapping[str, Tensor]) -> set[str]:
+    return set(layers) & set(pruned)
+
+
+def _learn(layer: nn.Module, x: Tensor) -> None:
+    with torch.enable_grad():
+        out = layer(x.requires_grad_())
+        torch.autograd.grad(out, [x, layer.get_parameter("weight")], torch.ones_like(out))
+
+
+def _channels_last(layer: nn.Conv1d, x_BCT: Tensor) -> Callable[[], Tensor]:
+    """Return the convolution of images one pixel high, as ``FrozenGenerator`` computes it."""
+    last = torch.channels_last
+    images = x_BCT.unsqueeze(2).contiguous(memory_format=last)
+    weight = layer.weight.detach().unsqueeze(2).contiguous(memory_format=last)
+    return lambda: functional.conv2d(images, weight, padding=(0, layer.kernel_size[0] // 2))
+
+
+def _times(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return milliseconds of the faster dense way and of the sparse one, and their ratio."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for repeat in range(-1, repeats):  # the first warms up
+        for name, way in ways.items():
+            started = time.process_time()
+            with torch.no_grad():
+                way()
+            if repeat >= 0:
+                seconds[name].append(time.process_time() - started)
+    sparse_ms = 1000 * median(seconds.pop("sparse"))
+    dense_ms = 1000 * min(median(measured) for measured in seconds.values())
+    return {"dense_ms": dense_ms, "sparse_ms": sparse_ms, "ratio": dense_ms / sparse_ms}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
