@@ -97,7 +97,7 @@ def closed_form_gradients(
         lambda, strength of the gradient penalty.
     """
     real_BTC, fake_BTC, y_B, mix_B = batch
-    label_BK = critic.get_buffer("onehot_KK")[y_B]
+    label_BK = critic.get_buffer("onehot_KK").index_select(0, y_B)
     weights = list(critic.parameters())
     return stacked_gradients(
         weights, real_BTC.flatten(1), fake_BTC.flatten(1), label_BK, mix_B, penalty

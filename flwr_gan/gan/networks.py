@@ -88,7 +88,8 @@ class Generator(SampleGenerator):
 
     def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
         """Generate ``x_BTC`` from latent vectors and int64 class labels."""
-        h = self.fc(torch.cat([z_BL, self.get_buffer("onehot_KK")[y_B]], dim=1)).relu_()
+        label_KB = self.get_buffer("onehot_KK").index_select(1, y_B)  # columns, for sparse layers
+        h = self.fc(torch.cat([z_BL.T, label_KB]).T).relu_()
         h_BHT = self.conv1(h.view(len(h), -1, self.num_vectors)).relu_()
         return torch.tanh(self.conv2(h_BHT)).transpose(1, 2)
 

@@ -161,7 +161,7 @@ def difference(generator, teacher):
 
 
 @pytest.mark.parametrize(
-    ("stage", "factor"), [("quantize:int4", 1.3), ("quantize:int3:channel", 2), ("ternary", 4)]
+    ("stage", "factor"), [("quantize:int4", 2), ("quantize:int3:channel", 2), ("ternary", 4)]
 )
 def test_training_under_a_stage_beats_coding_after_training(strokes, stage, factor):
     # The float weights already are the best there are, so any gain is the stage's own.
@@ -169,10 +169,13 @@ def test_training_under_a_stage_beats_coding_after_training(strokes, stage, fact
     after = loaded(teacher, received(network_arrays(teacher), stage))
     seen = DecodedGenerator(teacher, StageChain(stage))
     adam = torch.optim.Adam(seen.parameters(), lr=1e-3)
+    # at a constant rate weights cross the limits of their steps until the end, and luck decides
+    falling = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 0.0, total_iters=150)
     for _ in range(150):
         adam.zero_grad()
         difference(seen, teacher).backward()
         adam.step()
+        falling.step()
     arrays = {name: weight.numpy() for name, weight in seen.decoded().items()}
     during = loaded(teacher, arrays)
     assert difference(after, teacher) > factor * difference(during, teacher)
