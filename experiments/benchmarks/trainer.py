@@ -9,6 +9,10 @@ one critic, with its share of the generator's work.
 backpropagation, ``torch.optim.Adam`` as it comes. ``autograd`` and ``closed_form`` are the
 trainer's, with ``gan.critic_gradients``; their ratio is to ``plain``. With several clients
 ``together`` is ``train_together``, and its ratio to ``one_after_another``, each by closed form.
+
+A second table, ``trainer_tickets.csv``, has the paper's networks after P prunings: a generator
+iteration with its critic steps, 4,096 samples, and the search for a ticket. ``dense`` is this build
+without sparse products; ``--before FOLDER`` compares with another checkout in the same run.
 """
 
 import argparse
@@ -16,8 +20,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -26,6 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.benchmarks.output import add_output, output_file, write_measured
+from experiments.benchmarks.trainer_tickets import measure_tickets
 from experiments.study_command import called
 from flwr_gan.config import load_config
 from flwr_gan.errors import FlwrGanError
@@ -47,6 +53,14 @@ SETTINGS = {
     "small": ("gan=small",),
 }
 SHORT = ("paper_157k", "small")
+TICKETS: dict[str, Any] = {
+    "repeats": 7,
+    "critic_iterations": {"iteration": 256, "sampling": 1, "search": 64},
+}
+SHORT_TICKETS: dict[str, Any] = {
+    "repeats": 3,
+    "critic_iterations": {"iteration": 16, "sampling": 1, "search": 2},
+}
 CLIENTS = (8, 32)
 CLIENT_PATHS = ("one_after_another", "together")
 NUM_VECTORS, NUM_COMPONENTS, NUM_CLASSES, NUM_SAMPLES = 10, 3, 39, 3314
@@ -62,16 +76,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the table; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_output(parser, "trainer", short="fewer settings and repeats")
+    parser.add_argument(
+        "--before", type=Path, metavar="FOLDER", help="checkout to compare tickets with as well"
+    )
+    parser.add_argument("--tickets", action="store_true", help="the second table alone")
     options = parser.parse_args(arguments)
+    command = called("python -m experiments.benchmarks.trainer", arguments)
+    file = output_file(options, "trainer")
+    tables = {}
     try:
-        with torch_threads(1):
-            table = measure_all(short=options.short)
-        command = called("python -m experiments.benchmarks.trainer", arguments)
-        write_measured(table, output_file(options, "trainer"), command=command)
+        if not options.tickets:
+            with torch_threads(1):
+                tables[file] = measure_all(short=options.short)
+        tables[file.with_stem(f"{file.stem}_tickets")] = pd.DataFrame(
+            measure_tickets(before=options.before, **(SHORT_TICKETS if options.short else TICKETS))
+        )
+        for path, table in tables.items():
+            write_measured(table, path, command=command)
     except FlwrGanError as error:
         print(error, file=sys.stderr)
         return error.exit_status
-    print(table.to_string(index=False, float_format="{:.2f}".format))
+    for table in tables.values():
+        print(table.to_string(index=False, float_format="{:.2f}".format))
     return 0
 
 
