@@ -18,6 +18,7 @@ import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec
 from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.raw import RawCodec
 from flwr_gan.codecs.registry import codec_by_id, plain_codec
 from flwr_gan.codecs.sparse.codec import SparseCodec
@@ -132,16 +133,17 @@ class AutoCodec(Codec):
         options = {"strict": strict, "base": base, "base_use": base_use}
         chosen = self.select(arrays, **options)  # type: ignore[arg-type]
         body = chosen.encode_bundle(arrays, **options)  # type: ignore[arg-type]
-        return Body(body.mask, bytes([chosen.wire_id]) + body.values, body.base_need)
+        return Body(body.mask, Pieces([bytes([chosen.wire_id]), body.values]), body.base_need)
 
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
     ) -> list[Array]:
         """Decode with the codec that the number in front names."""
-        if not body.values:
+        values = body.joined
+        if not values:
             raise PayloadError("auto stream is truncated: it does not name its codec")
-        rest = Body(body.mask, body.values[1:], body.base_need)
-        return codec_by_id(body.values[0]).decode_bundle(rest, specs, base=base)
+        rest = Body(body.mask, values[1:], body.base_need)
+        return codec_by_id(values[0]).decode_bundle(rest, specs, base=base)
 
     @property
     def general(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flwr_gan.codecs.arrays import Array, ArraySpec, canonical_zeros, check_encodable, own_copy
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -27,15 +28,20 @@ class Body:
     ----------
     mask : bytes
         Which weights are there; empty where the codec does not keep that apart.
-    values : bytes or memoryview
-        Everything else.
+    values : bytes, memoryview or Pieces
+        Everything else; pieces as it is written, one byte string as it is read.
     base_need : {"none", "mask", "values"}
         What of the base the decoder needs: nothing, its zero pattern, or all of it.
     """
 
     mask: bytes
-    values: bytes | memoryview
+    values: bytes | memoryview | Pieces
     base_need: BaseNeed = "none"
+
+    @property
+    def joined(self) -> bytes | memoryview:
+        """The values as one byte string."""
+        return bytes(self.values) if isinstance(self.values, Pieces) else self.values
 
 
 class Codec(ABC):
@@ -132,7 +138,7 @@ class Codec(ABC):
         body = self.encode_bundle([check_encodable(np.asarray(array))], strict=strict)
         if self.general:
             return bytes(body.values)
-        return write_varint(len(body.mask)) + body.mask + body.values
+        return write_varint(len(body.mask)) + body.mask + bytes(body.values)
 
     def decode(
         self,

@@ -58,7 +58,7 @@ class GeneralCodec(Codec):
             if body.values:
                 raise PayloadError(f"{self.name} stream has bytes where no array has any")
             return [np.empty(spec.shape, spec.dtype) for spec in specs]
-        stream = self.decompressor(body.values, total)
+        stream = self.decompressor(body.joined, total)
         arrays = []
         for spec in specs:
             array = np.empty(spec.shape, spec.dtype)

@@ -40,7 +40,7 @@ class RawCodec(Codec):
             raise PayloadError(f"raw stream has {found} bytes where the arrays have {total}")
         arrays, at = [], 0
         for spec in specs:
-            arrays.append(np.ndarray(spec.shape, spec.dtype, body.values, at))
+            arrays.append(np.ndarray(spec.shape, spec.dtype, body.joined, at))
             at += spec.nbytes
         return arrays
 

@@ -18,13 +18,25 @@ from flwr_gan.errors import CodecError
 Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
+class Taken(Protocol):
+    """Some places of a flat array."""
+
+    @property
+    def count(self) -> int:
+        """How many."""
+
+    @property
+    def positions(self) -> Positions | range:
+        """Which, ascending."""
+
+
 @dataclass(frozen=True)
 class Places:
     """Where the coded weights of one array are.
 
     Parameters
     ----------
-    positions : numpy.ndarray of int64, shape (k,)
+    where : Taken, numpy.ndarray of int64 or range, k of them
         In the flat array.
     shape : tuple of int
         Of the array.
@@ -32,9 +44,45 @@ class Places:
         How many of the array's coded weights stand before these.
     """
 
-    positions: Positions
+    where: Taken | Positions | range
     shape: tuple[int, ...]
     first: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many there are, k."""
+        return len(self.where) if isinstance(self.where, np.ndarray | range) else self.where.count
+
+    @property
+    def positions(self) -> Positions:
+        """Where they are, int64, shape (k,)."""
+        where = self.where
+        return np.asarray(where if isinstance(where, np.ndarray | range) else where.positions)
+
+    def part(self, first: int, last: int) -> "Places":
+        """Return those from the one numbered ``first`` to the one before ``last``."""
+        return Places(_Part(self, first, last), self.shape, self.first + first)
+
+
+@dataclass(frozen=True)
+class _Part:
+    whole: Places
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first
+
+    @property
+    def positions(self) -> Positions:
+        return self.whole.positions[self.first : self.last]
+
+
+class Sliceable(Protocol):
+    """Numbers of one array, of which parts can be had."""
+
+    def __getitem__(self, part: slice, /) -> Array: ...
 
 
 class ElementStage(Protocol):
@@ -102,7 +150,7 @@ class ElementStage(Protocol):
 
 
 def differences(values: Array, near: Array) -> Array:
-    """Return ``values - near``, computed in double precision and rounded once to float32.
+    """Return ``values - near``, rounded once to float32 and limited to what is finite.
 
     Parameters
     ----------
@@ -112,16 +160,18 @@ def differences(values: Array, near: Array) -> Array:
     Raises
     ------
     CodecError
-        If a difference is not finite.
+        If a weight or what is held is not finite.
     """
-    with np.errstate(invalid="ignore"):
-        exact = values.astype(np.float64) - near
-    if not np.isfinite(exact).all():
-        raise CodecError(
-            "a weight or its base is NaN or infinite, so that no lossy stage can code the "
-            "difference; use base_use='mask', or a lossless codec"
-        )
-    return as_float32(exact)
+    with np.errstate(invalid="ignore", over="ignore"):
+        found: Array = values - near
+    if not np.isfinite(found).all():
+        if not (np.isfinite(values).all() and np.isfinite(near).all()):
+            raise CodecError(
+                "a weight or its base is NaN or infinite, so that no lossy stage can code the "
+                "difference; use base_use='mask', or a lossless codec"
+            )
+        found = found.clip(-_LARGEST, _LARGEST)
+    return found
 
 
 def as_float32(exact: Array) -> Array:
@@ -141,14 +191,14 @@ def side_shapes(stage: ElementStage, shapes: Sequence[tuple[int, ...]]) -> list[
 
 
 def measure_all(
-    stage: ElementStage, values: Sequence[Array], places: Sequence[Places]
+    stage: ElementStage, values: Sequence[Sliceable], places: Sequence[Places]
 ) -> list[Array]:
     """Return the side numbers to write: of each array, or the ones that all have in common."""
     if not (stage.shared and places):
-        return [stage.measure(*pair) for pair in zip(values, places, strict=True)]
-    joined = np.concatenate(values)
+        return [stage.measure(part[:], at) for part, at in zip(values, places, strict=True)]
+    joined = np.concatenate([part[:] for part in values])
     (shape,) = side_shapes(stage, [of_one.shape for of_one in places])
-    return [stage.measure(joined, Places(np.arange(len(joined)), shape))]
+    return [stage.measure(joined, Places(range(len(joined)), shape))]
 
 
 def side_of_each(stage: ElementStage, sides: Sequence[Array], count: int) -> list[Array]:

@@ -1,5 +1,6 @@
 """Whole numbers of any size in as few bytes as they need: unsigned LEB128."""
 
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.errors import PayloadError
 
 
@@ -18,14 +19,14 @@ class ByteReader:
 
     Parameters
     ----------
-    data : bytes
+    data : bytes, memoryview or Pieces
         What to read from.
     what : str
         Name of the data for error messages.
     """
 
-    def __init__(self, data: bytes | memoryview, *, what: str) -> None:
-        self._data = memoryview(data)
+    def __init__(self, data: bytes | memoryview | Pieces, *, what: str) -> None:
+        self._data = memoryview(bytes(data) if isinstance(data, Pieces) else data)
         self._at = 0
         self._what = what
 

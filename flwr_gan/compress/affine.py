@@ -10,7 +10,8 @@ import numpy as np
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.stage import Places, Positions
 from flwr_gan.compress.groups import GRANULARITIES, GroupedStage, group_of, of_each
-from flwr_gan.compress.stage import FINE_BITS, SMALLEST, Coded, finite_only
+from flwr_gan.compress.scaling import SMALLEST
+from flwr_gan.compress.stage import FINE_BITS, Coded, finite_only
 from flwr_gan.errors import CodecError, PayloadError
 
 _STARTS = (1.0, 0.6, 0.3)

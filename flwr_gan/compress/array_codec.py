@@ -7,6 +7,7 @@ import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec, check_encodable
 from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.parts import FLOAT32, is_weight
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.compress.array_stage import ArrayStage
@@ -75,7 +76,7 @@ class ArrayStagedCodec(Codec):
             else:
                 inner.append(array)
         body = self.codec.encode_bundle(inner, strict=strict, base=base, base_use=base_use)
-        return Body(body.mask, head + body.values, body.base_need)
+        return Body(body.mask, Pieces([head, body.values]), body.base_need)
 
     def opened(self, body: Body, specs: Sequence[ArraySpec]) -> tuple[Body, list[list[ArraySpec]]]:
         """Return the body that the codec behind the stage wrote, and each array's parts.

@@ -4,14 +4,14 @@ L largest code, s scale, k survivors, B block length.
 """
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.stage import Places
-from flwr_gan.compress.stage import SMALLEST, Coded, Stage, finite_only
+from flwr_gan.compress.scaling import SMALLEST, dequantised, quantised
+from flwr_gan.compress.stage import Coded, Stage, finite_only
 from flwr_gan.errors import PayloadError
 
 BLOCK_LENGTH = 512
@@ -74,13 +74,18 @@ class BlockQuantizeStage(Stage):
         return limited
 
     def coded(self, values: Array, places: Places, side: Array) -> Array:
-        """Return ``round(d / s)`` as int8, ties to even."""
-        scales = self.scales(places, side)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            codes = np.rint(values / scales)
-        # A block of zeros has no scale; the largest numbers may be beyond the largest scale.
-        limited: Array = np.nan_to_num(codes, nan=0.0).clip(-self.largest, self.largest)
-        return limited.astype(np.int8)
+        """Return ``round(d / s)`` as int8, ties to even, limited to L."""
+        inside = places.first % BLOCK_LENGTH
+        scales = _scales(side)
+        return quantised(values, scales, largest=self.largest, block=BLOCK_LENGTH, first=inside)
+
+    def from_codes(
+        self, codes: Array, places: Places, side: Array, near: Array | None = None
+    ) -> Array:
+        """Return the float32 weights of these codes, or raise ``PayloadError``."""
+        self.check_codes(codes)
+        inside = places.first % BLOCK_LENGTH
+        return dequantised(codes, _scales(side), near, block=BLOCK_LENGTH, first=inside)
 
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return ``q * s`` in double precision."""
@@ -89,20 +94,9 @@ class BlockQuantizeStage(Stage):
 
     def scales(self, places: Places, side: Array) -> Array:
         """Return the scale of each place, float64."""
-        of_block = (side.astype(np.uint32) << _KEY_SHIFT).view(np.float32).astype(np.float64)
-        inside, count = places.first % self.block_length, len(places.positions)
-        of_each: Array = np.repeat(of_block, self.block_length)[inside : inside + count]
+        inside, count = places.first % BLOCK_LENGTH, places.count
+        of_each: Array = np.repeat(_scales(side), BLOCK_LENGTH)[inside : inside + count]
         return of_each
-
-    def from_joined_codes(
-        self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None
-    ) -> Array:
-        """Return what ``from_codes`` does array by array, with all arrays in one computation."""
-        self.check_codes(codes)
-        pairs = zip(places, sides, strict=True)
-        parts = [self.scales(of_one, side) for of_one, side in pairs]
-        scales = np.concatenate(parts) if parts else np.empty(0)
-        return self.weights(codes * scales, scales, near)
 
     def error_bound(self, coded: Coded) -> Array:
         """Return ``s / 2`` for each survivor, with room for one rounding to float32."""
@@ -112,7 +106,13 @@ class BlockQuantizeStage(Stage):
         return bound
 
 
+def _scales(side: Array) -> Array:
+    """Return the scales of these keys, float64."""
+    return (side.astype(np.uint32) << _KEY_SHIFT).view(np.float32).astype(np.float64)
+
+
 def _by_block(values: Array) -> Array:
-    padded = np.append(values, np.zeros(-len(values) % BLOCK_LENGTH, values.dtype))
+    missing = -len(values) % BLOCK_LENGTH
+    padded = np.append(values, np.zeros(missing, values.dtype)) if missing else values
     blocks: Array = padded.reshape(-1, BLOCK_LENGTH)
     return blocks

@@ -10,8 +10,9 @@ import numpy as np
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.stage import Places
+from flwr_gan.compress.scaling import SMALLEST
 from flwr_gan.compress.settings import one_of, unknown_settings, unreadable, whole_number
-from flwr_gan.compress.stage import FINE_BITS, SMALLEST, Stage, finite_only
+from flwr_gan.compress.stage import FINE_BITS, Stage, finite_only
 from flwr_gan.errors import CodecError, PayloadError
 
 LEAST, MOST = 2, 256

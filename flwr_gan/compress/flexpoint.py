@@ -9,8 +9,9 @@ import numpy as np
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.stage import Places
+from flwr_gan.compress.scaling import SMALLEST
 from flwr_gan.compress.settings import unknown_settings, unreadable
-from flwr_gan.compress.stage import SMALLEST, Coded, Stage, finite_only
+from flwr_gan.compress.stage import Coded, Stage, finite_only
 from flwr_gan.errors import CodecError, PayloadError
 
 LARGEST_MANTISSA = (1 << 15) - 1

@@ -62,7 +62,7 @@ class GroupedStage(Stage):
 def group_of(places: Places, count: int) -> Positions:
     """Return the group of each place in an array that has so many groups."""
     if count == 1:
-        return np.zeros(len(places.positions), np.int64)
+        return np.zeros(places.count, np.int64)
     groups: Positions = places.positions // max(math.prod(places.shape[1:]), 1)
     return groups
 

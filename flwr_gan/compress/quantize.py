@@ -5,13 +5,12 @@ in the place of the printed 2**bits - 1, whose codes take a bit more for the sig
 prints for k bits is ``int(k + 1)`` here.
 """
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.stage import Places, as_float32
+from flwr_gan.codecs.stage import Places
 from flwr_gan.compress.affine import AffineStage
 from flwr_gan.compress.blocks import BlockQuantizeStage
 from flwr_gan.compress.groups import (
@@ -21,8 +20,9 @@ from flwr_gan.compress.groups import (
     of_each,
     read_granularity,
 )
+from flwr_gan.compress.scaling import SMALLEST, dequantised, quantised
 from flwr_gan.compress.settings import one_of, unknown_settings, unreadable
-from flwr_gan.compress.stage import FINE_BITS, SMALLEST, Coded, Stage, finite_only, survivors
+from flwr_gan.compress.stage import FINE_BITS, Coded, Stage, finite_only
 
 BITS = (8, 7, 6, 5, 4, 3, 2)
 AFFINE_BITS = (8, 7, 6, 5, 4, 3, 2, 1)
@@ -87,10 +87,21 @@ class QuantizeStage(GroupedStage):
 
     def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return ``round(w / s)`` as int8, ties to even."""
+        if len(side) == 1:
+            return quantised(values, side.astype(np.float64), largest=self.largest)
         with np.errstate(divide="ignore", invalid="ignore"):
             codes = np.rint(values.astype(np.float64) / self.scales(places, side))
         # Only zeros have no scale.
         return np.nan_to_num(codes, copy=False, nan=0.0).astype(np.int8)
+
+    def from_codes(
+        self, codes: Array, places: Places, side: Array, near: Array | None = None
+    ) -> Array:
+        """Return the float32 weights of these codes, or raise ``PayloadError``."""
+        if len(side) != 1:
+            return super().from_codes(codes, places, side, near)
+        self.check_codes(codes)
+        return dequantised(codes, side.astype(np.float64), near)
 
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return ``q * s`` in double precision."""
@@ -100,27 +111,6 @@ class QuantizeStage(GroupedStage):
     def scales(self, places: Places, side: Array) -> Array:
         """Return the scale of each place, or the one that there is."""
         return of_each(side, places)
-
-    def from_joined_codes(
-        self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None
-    ) -> Array:
-        """Return what ``from_codes`` does array by array, with all arrays in one computation."""
-        if any(len(side) != 1 for side in sides):
-            return super().from_joined_codes(codes, places, sides, near)
-        self.check_codes(codes)
-        exact = codes.astype(np.float64)
-        start = 0
-        for at, side in zip(places, sides, strict=True):
-            part = exact[start : start + len(at.positions)]
-            part *= np.float64(side[0])
-            start += len(part)
-        if near is not None:
-            exact += near
-        weights = as_float32(exact)
-        if weights.all():
-            return weights
-        counts = [len(at.positions) for at in places]
-        return survivors(exact, np.repeat(np.concatenate(sides).astype(np.float64), counts))
 
     def error_bound(self, coded: Coded) -> Array:
         """Return ``s / 2`` for each survivor, with room for one rounding to float32."""

@@ -10,15 +10,11 @@ import numpy as np
 
 from flwr_gan.codecs.arrays import Array, canonical_zeros
 from flwr_gan.codecs.stage import Places, as_float32
+from flwr_gan.compress.scaling import without_zeros
 from flwr_gan.errors import CodecError, PayloadError
 
 FINE_BITS = 4
 """Bits of a code from which on a stage is fine."""
-
-SMALLEST = 2.0**-149
-"""Smallest float32 number."""
-
-_ZERO_FRACTION = 2.0**-24
 
 
 @dataclass(frozen=True)
@@ -165,7 +161,7 @@ class Stage(ABC):
         weights = np.empty(len(codes), np.float32)
         start = 0
         for at, side in zip(places, sides, strict=True):
-            part = slice(start, start + len(at.positions))
+            part = slice(start, start + at.count)
             held = None if near is None else near[part]
             weights[part] = self.from_codes(codes[part], at, side, held)
             start = part.stop
@@ -236,7 +232,8 @@ def lost(wanted: Array, got: Array) -> Array:
 
 def finite_only(values: Array, spec: str) -> None:
     """Raise ``CodecError`` if a value is NaN or infinite."""
-    if not np.isfinite(values).all():
+    # The least and the largest of numbers are NaN if one of them is.
+    if len(values) and not np.isfinite([values.min(), values.max()]).all():
         raise CodecError(f"{spec} cannot code NaN or infinity; use a lossless codec")
 
 
@@ -253,9 +250,4 @@ def survivors(exact: Array, scales: Array) -> Array:
     What would be zero becomes ``2**-24`` of its scale (one for all, or one for each), and at least
     2**-149, so that it stays in the mask. float32 weights are not limited: they may be infinite.
     """
-    weights = exact if exact.dtype == np.float32 else as_float32(exact)
-    zero = weights == 0
-    if zero.any():
-        least = np.maximum((scales * _ZERO_FRACTION).astype(np.float32), np.float32(SMALLEST))
-        weights = np.where(zero, least, weights)
-    return weights
+    return without_zeros(exact if exact.dtype == np.float32 else as_float32(exact), scales)

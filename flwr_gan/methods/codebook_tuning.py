@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from flwr_gan.compress.codebook import LEAST, MOST, SCOPES
-from flwr_gan.compress.stage import SMALLEST
+from flwr_gan.compress.scaling import SMALLEST
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
 from flwr_gan.methods.base import Method, TrainedGan, train_further

@@ -13,7 +13,7 @@ from torch import nn
 
 from flwr_gan.compress import ArrayStage, get_stage
 from flwr_gan.compress.lowrank import MOST_RANK
-from flwr_gan.compress.stage import SMALLEST
+from flwr_gan.compress.scaling import SMALLEST
 from flwr_gan.errors import CodecError, ConfigError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -58,8 +58,27 @@ class _Task:
         """Return the form in which a lossless codec is given an array."""
         key = at, codec.general, isinstance(codec, RawCodec)
         if key not in self.forms:
-            self.forms[key] = exact_form(self.arrays[at], codec=codec, strict=self.strict)
+            self.forms[key] = exact_form(
+                self.arrays[at], codec=codec, strict=self.strict, has_base=self.base is not None
+            )
         return self.forms[key]
+
+
+@dataclass(frozen=True)
+class _Served:
+    """The float32 weights of an array that goes through the stages."""
+
+    single: Array
+
+    @cached_property
+    def non_negative(self) -> bool:
+        """True if it has values, none of them below zero."""
+        return bool(self.single.size and self.single.min() >= 0)
+
+    @cached_property
+    def has_weights(self) -> bool:
+        """True if a value is not zero."""
+        return bool(self.single.size) and not (self.non_negative and self.single.max() == 0)
 
 
 @dataclass(frozen=True)
@@ -113,7 +132,7 @@ def encode_arrays(
     task = _Task(Template.of(arrays), listed, tied, codec, base, base_use, strict)
     served = {} if codec.lossless else _served(task, lossy, wanted or {})
     task, draft = _drafted(task, served)
-    changed = {at for at, single in served.items() if single.any()}
+    changed = {at for at, one in served.items() if one.has_weights}
     lossy_names = [
         name
         for at, (name, first) in enumerate(zip(task.template.names, tied, strict=True))
@@ -122,7 +141,7 @@ def encode_arrays(
     return Encoded(_payload(task, draft, self_contained), tuple(lossy_names))
 
 
-def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int, Array]:
+def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int, _Served]:
     """Return the float32 weights of all arrays that go through the stages, by their place."""
     found = {}
     for at, (name, array) in enumerate(zip(task.template.names, task.arrays, strict=True)):
@@ -130,7 +149,7 @@ def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int,
             single = wanted.get(name)
             single = surviving_float32(array) if single is None else single
             if is_served(single, lossy=lossy, is_kept=partial(_is_kept, task)):
-                found[at] = single
+                found[at] = _Served(single)
     return found
 
 
@@ -150,13 +169,13 @@ def _is_kept(task: _Task, single: Array) -> bool:
     return bool(np.array_equal(decoded, single))
 
 
-def _drafted(task: _Task, served: dict[int, Array]) -> tuple[_Task, _Draft]:
+def _drafted(task: _Task, served: dict[int, _Served]) -> tuple[_Task, _Draft]:
     """Code all arrays; take what the stages refuse, and what loses nothing, off ``served``."""
-    while any(single.any() for single in served.values()):
+    while any(one.has_weights for one in served.values()):
         try:
             draft = _draft(task, served)
         except CodecError:
-            refused = [at for at, single in served.items() if _is_refused(single, task.codec)]
+            refused = [at for at, one in served.items() if _is_refused(one.single, task.codec)]
             if not refused:
                 raise
             for at in refused:
@@ -195,7 +214,7 @@ def _selected(task: _Task) -> Codec:
     )
 
 
-def _draft(task: _Task, served: Mapping[int, Array]) -> _Draft:
+def _draft(task: _Task, served: Mapping[int, _Served]) -> _Draft:
     entries, formed = _entries(task, served)
     users = base_users(task.template, entries, codec=task.codec)
     if task.base_use != "auto" and not any(name is not None for name in users):
@@ -219,7 +238,7 @@ def _draft(task: _Task, served: Mapping[int, Array]) -> _Draft:
     return draft
 
 
-def _entries(task: _Task, served: Mapping[int, Array]) -> tuple[list[Entry], list[Formed]]:
+def _entries(task: _Task, served: Mapping[int, _Served]) -> tuple[list[Entry], list[Formed]]:
     """Return how each array travels, and what the codec is given of it."""
     plain = without_stages(task.codec)
     entries, formed = [], []
@@ -228,7 +247,7 @@ def _entries(task: _Task, served: Mapping[int, Array]) -> tuple[list[Entry], lis
             entry, one = Entry(SAME, same_as=first), Formed(SAME, array)
         elif at in served:
             form = PLAIN if is_weight(array.dtype) else AS_FLOAT32
-            one = Formed(form, served[at])
+            one = Formed(form, served[at].single)
             entry = Entry(form)
         else:
             one = task.exact_form(at, plain)
@@ -250,10 +269,9 @@ def _with_base(task: _Task, entries: list[Entry]) -> list[Entry]:
     return [replace(entry, no_base=lack) for entry, lack in zip(entries, lacks, strict=True)]
 
 
-def _non_negative(task: _Task, draft: _Draft, served: Mapping[int, Array]) -> _Draft:
+def _non_negative(task: _Task, draft: _Draft, served: Mapping[int, _Served]) -> _Draft:
     """Return the draft with a mark on each array that decodes to a negative number and has none."""
-    wanted = {at for at, single in served.items() if single.size and single.min() >= 0}
-    wanted = {at for at in wanted if served[at].any()}
+    wanted = {at for at, one in served.items() if one.non_negative and one.has_weights}
     entries = list(draft.entries)
     base = None if draft.base_need == "none" else task.base
     users = base_users(task.template, entries, codec=task.codec)

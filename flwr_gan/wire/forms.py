@@ -21,6 +21,9 @@ from flwr_gan.wire.table import AS_FLOAT32, CORRECTED, PLAIN
 _LEAST_VALUES = 16
 """Arrays of fewer values are shorter as they are."""
 
+_MANY_VALUES = 1 << 12
+_FEW_ZEROS = 1 / 64
+_BLOCK = 1 << 15
 _NEGATIVE_ZERO = 0x8000
 
 
@@ -43,18 +46,20 @@ class Formed:
     corrections: Array | None = None
 
 
-def exact_form(array: Array, *, codec: Codec, strict: bool) -> Formed:
+def exact_form(array: Array, *, codec: Codec, strict: bool, has_base: bool = False) -> Formed:
     """Return the form in which an array keeps every value, for a lossless codec.
 
-    Codecs that know weights (``sparse``) are given all float types as float32; those that know
-    bytes alone, only float64 that is float32 in truth; ``raw`` is given everything as it is, and so
-    is every codec what has few values.
+    Codecs that know weights (``sparse``) are given all float types as float32; but, where there is
+    no base, long arrays of 16 bits a number with few zeros as they are. Those that know bytes
+    alone are given only float64 that is float32 in truth as float32. ``raw`` is given everything
+    as it is, and so is every codec what has few values.
     """
     raw = isinstance(codec, RawCodec)
     convertible = is_float(array.dtype) and not is_weight(array.dtype)
     if convertible and not raw and array.size >= _LEAST_VALUES:
         double = array.dtype.newbyteorder("<") == DOUBLE
-        if double or not codec.general:
+        dense = not (double or has_base) and array.size >= _MANY_VALUES and _is_dense(array)
+        if double or not (codec.general or dense):
             single = exact_float32(array)
             if single is not None:
                 return Formed(AS_FLOAT32, single)
@@ -67,6 +72,14 @@ def exact_form(array: Array, *, codec: Codec, strict: bool) -> Formed:
         kept = array if type(codec) is RawCodec else delivered(array, strict=strict)
         return Formed(PLAIN, kept.view("<u2"))
     return Formed(PLAIN, array)
+
+
+def _is_dense(array: Array) -> bool:
+    """Return True if so few values of 16 bits are zero that a mask would not pay."""
+    words = array.reshape(-1).view("u2")
+    parts = range(0, len(words), _BLOCK)
+    survivors = sum(int(np.count_nonzero(words[at : at + _BLOCK] << 1)) for at in parts)
+    return len(words) - survivors <= _FEW_ZEROS * len(words)
 
 
 def restored(array: Array, corrections: Array | None, spec: ArraySpec) -> Array:

@@ -4,8 +4,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import BytesIO
 
 from flwr_gan.codecs.base import BaseNeed, Body, Codec
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.compress.pipeline import from_wire, wire_numbers
 from flwr_gan.compress.registry import MAX_PARAMETER
@@ -148,8 +150,7 @@ def write_payload(
         for body in bodies[:-1]:
             coded += write_varint(len(body.mask)) + write_varint(len(body.values))
     coded += write_varint(len(bodies[-1].mask))
-    masks, values = [body.mask for body in bodies], [body.values for body in bodies]
-    return seal(bytes(coded), *masks, *values)
+    return seal(bytes(coded), *(b.mask for b in bodies), *(b.values for b in bodies))
 
 
 def _template_field(template: Template) -> tuple[int, bytes]:
@@ -182,15 +183,25 @@ def embed_template(payload: bytes, template: Template | None) -> bytes:
     flags_at = len(MAGIC) + 1
     front = bytearray(payload[: info.template_at])
     front[flags_at] = front[flags_at] & ~_TEMPLATE | kind
-    return seal(bytes(front) + written + payload[info.template_end : -_CRC_BYTES])
+    return seal(bytes(front), written, payload[info.template_end : -_CRC_BYTES])
 
 
-def seal(*parts: bytes | memoryview) -> bytes:
-    """Return the parts, joined, with their CRC-32 behind them, 4 bytes, little-endian."""
-    checksum = 0
-    for part in parts:
-        checksum = crc32(part, checksum)
-    return b"".join((*parts, checksum.to_bytes(_CRC_BYTES, "little")))
+def seal(*parts: bytes | memoryview | Pieces) -> bytes:
+    """Return the parts, joined, with their CRC-32 behind them, 4 bytes, little-endian.
+
+    Pieces are used up, one after the other, so that their bytes are never there twice.
+    """
+    checksum, at = 0, 0
+    joined = BytesIO(bytes(sum(map(len, parts)) + _CRC_BYTES))
+    # Nobody else holds these bytes, so that the buffer hands out themselves and no copy.
+    with joined.getbuffer() as view:
+        for part in parts:
+            for piece in part.taken() if isinstance(part, Pieces) else (part,):
+                checksum = crc32(piece, checksum)
+                view[at : at + len(piece)] = piece
+                at += len(piece)
+        view[at:] = checksum.to_bytes(_CRC_BYTES, "little")
+    return joined.getvalue()
 
 
 def describe_payload(

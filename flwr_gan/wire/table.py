@@ -7,7 +7,7 @@ import numpy as np
 
 from flwr_gan.codecs.arrays import BFLOAT16, ArraySpec
 from flwr_gan.codecs.sparse.parts import FLOAT32, is_weight
-from flwr_gan.codecs.sparse.streams import open_stream, write_stream
+from flwr_gan.codecs.sparse.streams import read_stream, write_stream
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.floats import DOUBLE, is_float
@@ -77,7 +77,9 @@ def write_table(entries: Sequence[Entry]) -> bytes:
     if not any(codes):
         return b""
     indices = [entry.same_as for entry in entries if entry.same_as is not None]
-    return write_stream([np.frombuffer(codes, np.uint8)]) + b"".join(map(write_varint, indices))
+    return bytes(write_stream([np.frombuffer(codes, np.uint8)])) + b"".join(
+        map(write_varint, indices)
+    )
 
 
 def _code(entry: Entry) -> int:
@@ -109,9 +111,7 @@ def read_table(
     if not table:
         return [Entry()] * len(template.specs)
     reader = ByteReader(table, what="array table")
-    stream = open_stream(reader, empty=not template.specs)
-    codes = stream.read(len(template.specs))
-    stream.finish()
+    codes = read_stream(reader, len(template.specs)).tolist()
     if not any(codes):
         raise PayloadError("payload has an array table that says nothing")
     entries: list[Entry] = []

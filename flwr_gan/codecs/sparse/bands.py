@@ -2,7 +2,7 @@
 
 Weights that belong to the same input (or output) of a layer are alike: some inputs keep many large
 weights, others few small ones. A band collects the weights of some indices of one axis, in the
-order of the layer; mask and values of each band then have their own Huffman codes.
+order of the layer; mask and values of each band then have their own frequencies.
 
 C length of the axis, m indices in a band, k survivors.
 """
@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.codecs.arrays import MAX_DIMS
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.positions import Positions, Support
-from flwr_gan.codecs.sparse.streams import open_stream, write_stream
+from flwr_gan.codecs.sparse.streams import read_stream, write_stream
+from flwr_gan.codecs.sparse.support import Positions, Support
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import PayloadError
 
@@ -29,6 +30,7 @@ MIN_WEIGHTS_AN_INDEX = 16
 
 _COUNTS = (2, 4, 8)
 _LEAST_SURVIVORS = 4096
+_MOST_SURVIVORS = 1 << 16
 _SAMPLE = 1 << 14
 _LONGEST_TRIED = 1024
 _WEIGHTS_TRIED = 64
@@ -104,7 +106,9 @@ class Bands:
         """Return, band by band, which positions it has, and its support."""
         parts = self.split(positions)
         pairs = zip(self.lengths, parts, strict=True)
-        return [chosen for chosen, _ in parts], [Support(length, at) for length, (_, at) in pairs]
+        return [chosen for chosen, _ in parts], [
+            Support.at(length, at) for length, (_, at) in pairs
+        ]
 
 
 def _divide(positions: Positions, by: int) -> tuple[Positions, Positions]:
@@ -114,10 +118,10 @@ def _divide(positions: Positions, by: int) -> tuple[Positions, Positions]:
     return quotient, positions - quotient * by
 
 
-def write_bands(layers: Sequence[Bands | None]) -> bytes:
+def write_bands(layers: Sequence[Bands | None]) -> Pieces:
     """Code the divisions of all layers: a byte each, then the bands of the indices."""
     head = bytes(0 if bands is None else bands.axis << 3 | bands.count - 1 for bands in layers)
-    return head + write_stream([bands.of_index for bands in layers if bands is not None])
+    return Pieces([head, write_stream([bands.of_index for bands in layers if bands is not None])])
 
 
 def read_bands(reader: ByteReader, shapes: Sequence[tuple[int, ...]]) -> list[Bands | None]:
@@ -131,19 +135,24 @@ def read_bands(reader: ByteReader, shapes: Sequence[tuple[int, ...]]) -> list[Ba
             raise PayloadError(f"a layer of shape {shape} cannot have bands {code}")
         if math.prod(shape) < MIN_WEIGHTS_AN_INDEX * shape[axis]:
             raise PayloadError(f"a layer of shape {shape} is too small for bands of axis {axis}")
-    stream = open_stream(reader, empty=not any(codes))
+    pairs = zip(codes, shapes, strict=True)
+    joined = read_stream(reader, sum(shape[code >> 3] for code, shape in pairs if code))
     found: list[Bands | None] = []
     for code, shape in zip(codes, shapes, strict=True):
         axis, count = code >> 3, (code & 7) + 1
         if not code:
             found.append(None)
             continue
-        of_index = np.frombuffer(stream.read(shape[axis]), np.uint8)
+        of_index, joined = joined[: shape[axis]], joined[shape[axis] :]
         if of_index.max() >= count:
             raise PayloadError("a layer has more bands than it says")
         found.append(Bands(shape, axis, count, of_index))
-    stream.finish()
     return found
+
+
+def may_have_bands(support: Support) -> bool:
+    """Return False for layers whose bands would cost more time than they can save bytes."""
+    return support.count <= _MOST_SURVIVORS
 
 
 def choose_bands(

@@ -1,19 +1,15 @@
-"""Bins: keys of 32 or 16 bits, each a symbol that is Huffman-coded and raw bits; or a palette."""
+"""Bins: keys of 32 or 16 bits, each a symbol and raw bits; or a palette."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from flwr_gan.codecs import compiled
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
-from flwr_gan.codecs.sparse.palette import (
-    MOST_DIGITS,
-    distinct_keys,
-    read_palette,
-    read_places,
-    write_palette,
-    write_places,
-)
+from flwr_gan.codecs.sparse.floats import float_keys, float_values
+from flwr_gan.codecs.sparse.palette import MOST_BYTES, distinct_keys, read_palette, write_palette
 from flwr_gan.codecs.sparse.streams import read_stream, write_stream
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
@@ -23,49 +19,103 @@ Keys = np.ndarray[Any, np.dtype[Any]]
 PALETTE = 0xFF
 """In the place of the number of raw bits: a palette follows."""
 
+_MANY = 1 << 16
+"""So many keys are taken apart byte by byte, which is fast; fewer where it saves most."""
 
-def write_bins(parts: Sequence[Keys]) -> bytes:
-    """Code uint32 or uint16 keys, joined, as one block, by bins or a palette if that is shorter."""
-    keys = np.concatenate(parts)
+
+def write_bins(parts: Sequence[Keys]) -> Pieces:
+    """Code keys, joined, as one block: by bins, or by a palette if that is shorter.
+
+    Parameters
+    ----------
+    parts : sequence of numpy.ndarray of uint32, uint16 or float32, 1-D
+        Keys, divided where their statistics may change; of floats, their ``float_keys``.
+    """
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
     ends = np.cumsum([len(part) for part in parts])[:-1]
+    floats = joined.dtype == np.float32
+    palette = distinct_keys(joined.view(np.uint32) if floats else joined)
+    if palette is None and floats and len(joined) >= _MANY:
+        return _write_floats(joined.view(np.uint32), ends)
+    keys = float_keys(joined) if floats else joined
     coded = _write_binned(keys, ends)
-    palette = distinct_keys(keys)
     if palette is None:
         return coded
-    lead = bytes([PALETTE]) + write_palette(palette)
-    if len(palette) <= MOST_DIGITS:
-        places = write_places(palette, list(parts))
-    else:
-        places = _write_binned(np.searchsorted(palette, keys).astype(np.uint16), ends)
-    return min(coded, lead + places, key=len)
+    palette = np.sort(float_keys(palette.view(np.float32))) if floats else palette
+    places = np.searchsorted(palette, keys)
+    lead = Pieces([bytes([PALETTE]), write_palette(palette)])
+    if len(palette) > MOST_BYTES:
+        lead += _write_binned(places.astype(np.uint16), ends)
+    elif len(palette) > 1:
+        lead += write_stream(np.split(places.astype(np.uint8), ends))
+    return min(coded, lead, key=len)
+
+
+def read_floats(reader: ByteReader, count: int) -> Keys:
+    """Read a block of ``count`` float32 numbers, or raise ``PayloadError``."""
+    loops = compiled.kernels()
+    raw = reader.byte()
+    if raw != 24 or loops is None:
+        return float_values(_read_bins(reader, raw, count, np.dtype("<u4")))
+    lowest = reader.varint(limit=255)
+    symbols = _read_symbols(reader, count, lowest, 8)
+    bits = np.empty(count, np.uint32)
+    planes = [read_stream(reader, count) for _ in range(3)]
+    loops.join_floats(symbols + np.uint8(lowest) if lowest else symbols, *planes, bits)
+    return bits.view(np.float32)
 
 
 def read_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Keys:
     """Read a block of ``count`` keys, or raise ``PayloadError``."""
-    raw = reader.byte()
+    if dtype.kind == "f":
+        return read_floats(reader, count)
+    return _read_bins(reader, reader.byte(), count, dtype)
+
+
+def _read_bins(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -> Keys:
     if raw != PALETTE:
         return _read_binned(reader, raw, count, dtype)
     palette = read_palette(reader, count, dtype)
-    if len(palette) <= MOST_DIGITS:
-        return palette[read_places(reader, len(palette), count)]
-    places = _read_binned(reader, reader.byte(), count, np.dtype("<u2"))
+    if len(palette) == 1:
+        return np.full(count, palette[0])
+    places = (
+        read_stream(reader, count)
+        if len(palette) <= MOST_BYTES
+        else _read_binned(reader, reader.byte(), count, np.dtype("<u2"))
+    )
     if int(places.max()) >= len(palette):
         raise PayloadError("values have a place that their palette does not have")
     return palette[places]
 
 
-def _write_binned(keys: Keys, ends: Any) -> bytes:
+def _write_floats(bits: Keys, ends: Any) -> Pieces:
+    """Code the keys of many floats with 24 raw bits; the symbols are their exponents."""
+    planes = np.empty((4, len(bits)), np.uint8)
+    loops = compiled.kernels()
+    if loops is not None:
+        loops.split_floats(bits, planes)
+    else:
+        planes[0] = bits >> 23
+        planes[1] = bits >> 24 & 0x80 | bits >> 16 & 0x7F
+        planes[2] = bits >> 8
+        planes[3] = bits
+    coded = Pieces([bytes([24, 0]), write_stream(np.split(planes[0], ends))])
+    for plane in planes[1:]:
+        coded += write_stream([plane])
+    return coded
+
+
+def _write_binned(keys: Keys, ends: Any) -> Pieces:
     bits = 8 * keys.dtype.itemsize
-    raw = _raw_bits(keys, bits)
+    raw = bits - 8 if len(keys) >= _MANY else _raw_bits(keys, bits)
     tops = keys >> raw
     lowest = int(tops.min())
     symbols = (tops - lowest).astype(np.uint8)
-    coded = bytes([raw]) + write_varint(lowest) + write_stream(np.split(symbols, ends))
+    coded = Pieces([bytes([raw]), write_varint(lowest), write_stream(np.split(symbols, ends))])
     if raw % 8:
         coded += _write_packed((keys >> (raw - raw % 8)).astype(np.uint8), raw % 8)
-    planes = keys.view(np.uint8).reshape(len(keys), -1)
     for plane in range(raw // 8 - 1, -1, -1):
-        coded += write_stream([np.ascontiguousarray(planes[:, plane])])
+        coded += write_stream([(keys >> 8 * plane).astype(np.uint8)])
     return coded
 
 
@@ -78,12 +128,19 @@ def _raw_bits(keys: Keys, bits: int) -> int:
         used = np.flatnonzero(histogram)
         if used[-1] - used[0] < 256:
             counts = histogram[used]
-            symbol_bits = np.maximum(np.log2(len(keys) / counts), 1)
-            cost = round(float((counts * symbol_bits).sum())) + raw * len(keys) + 5 * len(used)
+            symbol_bits = float(counts @ np.log2(len(keys) / counts))
+            cost = round(symbol_bits) + raw * len(keys) + 7 * len(used)
             if cost < best_bits:
                 best, best_bits = raw, cost
         histogram = histogram.reshape(-1, 2).sum(axis=1)
     return best
+
+
+def _read_symbols(reader: ByteReader, count: int, lowest: int, bits: int) -> Bytes:
+    symbols = read_stream(reader, count)
+    if lowest + int(symbols.max()) >> bits:
+        raise PayloadError("values have a symbol that is too large")
+    return symbols
 
 
 def _read_binned(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -> Keys:
@@ -91,9 +148,7 @@ def _read_binned(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any])
     if not bits - 14 <= raw <= bits - 8:
         raise PayloadError(f"values have {raw} raw bits of {bits}")
     lowest = reader.varint(limit=(1 << (bits - raw)) - 1)
-    symbols = read_stream(reader, count)
-    if lowest + int(symbols.max()) >> (bits - raw):
-        raise PayloadError("values have a symbol that is too large")
+    symbols = _read_symbols(reader, count, lowest, bits - raw)
     keys: Keys = (symbols.astype(dtype) + dtype.type(lowest)) << raw
     if raw % 8:
         packed = read_stream(reader, -(-count * (raw % 8) // 8)).tobytes()
@@ -105,5 +160,5 @@ def _read_binned(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any])
     return keys
 
 
-def _write_packed(values: Bytes, width: int) -> bytes:
+def _write_packed(values: Bytes, width: int) -> Pieces:
     return write_stream([np.frombuffer(pack_fixed(values, width), np.uint8)])

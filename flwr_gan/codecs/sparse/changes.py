@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.positions import Mask, PositionReader, Support, write_positions
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
-STRETCH = 1 << 16
+STRETCH = 1 << 20
 """Survivors, of all layers one after the other, that have a position set of their own."""
 
 
-def write_changes(changed: Sequence[Mask]) -> bytes:
+def write_changes(changed: Sequence[Mask]) -> Pieces:
     """Code which survivors changed.
 
     Parameters
@@ -22,16 +23,16 @@ def write_changes(changed: Sequence[Mask]) -> bytes:
 
     Returns
     -------
-    bytes
+    Pieces
         How many changed; unless it is none, the length of the position sets and these.
     """
     count = sum(int(np.count_nonzero(part)) for part in changed)
     if not count:
-        return write_varint(0)
+        return Pieces([write_varint(0)])
     joined = np.concatenate(changed)
     sets = [joined[at : at + STRETCH] for at in range(0, len(joined), STRETCH)]
     coded = write_positions([Support.of(part) for part in sets])
-    return write_varint(count) + write_varint(len(coded)) + coded
+    return Pieces([write_varint(count), write_varint(len(coded)), coded])
 
 
 class ChangeReader:
@@ -84,7 +85,7 @@ class ChangeReader:
         if self._stretch == len(self._lengths):
             raise PayloadError("the mask has more survivors than there are values")
         changed = np.zeros(self._lengths[self._stretch], bool)
-        for positions in sets.blocks(self._stretch):
-            changed[positions] = True
+        for block in sets.blocks(self._stretch):
+            changed[np.asarray(block.positions)] = True
         self._stretch += 1
         return changed

@@ -12,6 +12,7 @@ import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec, check_encodable
 from flwr_gan.codecs.base import BaseUse, Body, Codec, prepared
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bands import Bands
 from flwr_gan.codecs.sparse.masks import (
     LAYERED,
@@ -37,7 +38,7 @@ from flwr_gan.codecs.sparse.parts import (
     is_weight,
 )
 from flwr_gan.codecs.sparse.planes import read_planes, write_planes
-from flwr_gan.codecs.sparse.positions import Positions
+from flwr_gan.codecs.sparse.support import Block
 from flwr_gan.codecs.sparse.survivors import SurvivorReader
 from flwr_gan.codecs.stage import ElementStage
 from flwr_gan.codecs.varint import ByteReader
@@ -97,7 +98,7 @@ class SparseCodec(Codec):
         return min(self._candidates(parts, held, base_use, tail), key=_cost)
 
     def _candidates(
-        self, parts: Parts, held: list[Array] | None, base_use: BaseUse, tail: bytes
+        self, parts: Parts, held: list[Array] | None, base_use: BaseUse, tail: Pieces
     ) -> Iterator[Body]:
         """Yield every coding that is allowed; of equals the first is taken."""
         pcodec = self.numbers == "pcodec"
@@ -120,17 +121,17 @@ class SparseCodec(Codec):
             if base_use == "auto":
                 yield from self._alone(parts, tail)
             ways = full_values(parts, stage=self.stage, pcodec=pcodec)
-            yield _body(mask, write_full(ways) + tail)
+            yield _body(mask, Pieces([write_full(ways), tail]))
         if changes is not None:
-            yield _body(mask, changes + tail, relative=True)
+            yield _body(mask, Pieces([changes, tail]), relative=True)
 
-    def _alone(self, parts: Parts, tail: bytes) -> Iterator[Body]:
+    def _alone(self, parts: Parts, tail: Pieces) -> Iterator[Body]:
         """Yield the coding that needs no base, its layers divided where that saves bytes."""
         bits = 26.0 if self.stage is None else 8.0 * np.dtype(self.stage.code_dtype).itemsize
         layout = parts.layout(bits_each=bits, values_gain=self.numbers != "pcodec")
         ways = full_values(parts, stage=self.stage, pcodec=self.numbers == "pcodec")
         mask = write_mask(layout.supports, base=None)
-        yield _body(mask, write_full(ways, layout=layout) + tail)
+        yield _body(mask, Pieces([write_full(ways, layout=layout), tail]))
 
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
@@ -139,9 +140,9 @@ class SparseCodec(Codec):
         weights = [spec for spec in specs if is_weight(spec.dtype)]
         reader = ByteReader(body.values, what="values")
         flats = [np.zeros(spec.size, FLOAT32) for spec in weights]
-        for layer, positions, values in self._survivors(body, reader, weights, base):
-            flats[layer][positions] = values
-            del positions, values  # before the next block is decoded
+        for layer, block, values in self._survivors(body, reader, weights, base):
+            block.put(flats[layer], values)
+            del block, values  # before the next block is decoded
         others = read_planes(reader, [spec for spec in specs if not is_weight(spec.dtype)])
         reader.finish()
         weight = map(_shaped, flats, weights)
@@ -179,8 +180,8 @@ class SparseCodec(Codec):
         reader: ByteReader,
         weights: Sequence[ArraySpec],
         base: Sequence[Array] | None,
-    ) -> Iterator[tuple[int, Positions, Array]]:
-        """Yield layer, positions and values of block after block."""
+    ) -> Iterator[tuple[int, Block, Array]]:
+        """Yield layer, places and values of block after block."""
         held = None if base is None else base_layers(base)
         lengths = [spec.size for spec in weights]
         values = SurvivorReader(
@@ -199,30 +200,30 @@ class SparseCodec(Codec):
         mask = open_mask(body.mask, units, held)
         unit = 0
         for layer, divided in enumerate(values.bands):
-            for positions in _blocks(mask, unit, divided):
-                near = held[layer][positions] if values.relative and held is not None else None
-                yield layer, positions, values.read(positions, near)
+            for block in _blocks(mask, unit, divided):
+                near = block.of(held[layer]) if values.relative and held is not None else None
+                yield layer, block, values.read(block, near)
             values.next_layer()
             unit += 1 if divided is None else divided.count
         mask.finish()
         values.finish()
 
 
-def _blocks(mask: MaskSource, unit: int, bands: Bands | None) -> Iterator[Positions]:
+def _blocks(mask: MaskSource, unit: int, bands: Bands | None) -> Iterator[Block]:
     """Yield where the survivors of a layer are, band by band if it is divided."""
     if bands is None:
         yield from mask.blocks(unit)
         return
     for band in range(bands.count):
         for inside in mask.blocks(unit + band):
-            yield bands.in_layer(band, inside)
+            yield Block.of_positions(bands.in_layer(band, np.asarray(inside.positions)))
 
 
 def _shaped(flat: Array, spec: ArraySpec) -> Array:
     return flat.reshape(spec.shape).astype(spec.dtype, copy=False)
 
 
-def _body(mask: CodedMask, values: bytes, *, relative: bool = False) -> Body:
+def _body(mask: CodedMask, values: Pieces, *, relative: bool = False) -> Body:
     return Body(mask.data, values, "values" if relative else mask.base_need)
 
 

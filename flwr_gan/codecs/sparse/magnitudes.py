@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from flwr_gan.codecs.sparse.bits import pack_bits, unpack_bits
+from flwr_gan.codecs import compiled
+from flwr_gan.codecs.pieces import Pieces
+from flwr_gan.codecs.sparse.bits import Bytes, pack_bits, unpack_bits
 from flwr_gan.codecs.sparse.streams import read_stream, write_stream
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import PayloadError
@@ -15,18 +17,28 @@ Numbers = np.ndarray[Any, np.dtype[Any]]
 _FINE_BITS = 3
 
 
-def write_magnitudes(parts: Sequence[Numbers]) -> bytes:
+def write_magnitudes(parts: Sequence[Numbers]) -> Pieces:
     """Code uint32 numbers, joined, as one block: a symbol each, then the raw bits of all."""
-    numbers = np.concatenate(parts)
-    raw = _raw_bits(numbers)
-    offset = np.where(raw, (raw + 1) << _FINE_BITS, 0)
-    leading = (np.uint32(1) << _FINE_BITS) - 1
-    symbols = np.where(raw, (numbers >> raw) & leading, numbers) + offset
+    symbols, packed = _split(parts[0] if len(parts) == 1 else np.concatenate(parts))
     ends = np.cumsum([len(part) for part in parts])[:-1]
-    coded = write_stream(np.split(symbols.astype(np.uint8), ends))
-    rest = numbers.astype(np.uint64) & ((np.uint64(1) << raw.astype(np.uint64)) - np.uint64(1))
-    packed = pack_bits(rest, raw.astype(np.int64))
-    return coded + packed
+    return Pieces([write_stream(np.split(symbols, ends)), packed])
+
+
+def _split(numbers: Numbers) -> tuple[Bytes, bytes]:
+    loops = compiled.kernels()
+    if loops is not None:
+        symbols = np.empty(len(numbers), np.uint8)
+        buffer = np.empty(4 * len(numbers) + 8, np.uint8)
+        bits = loops.split_magnitudes(np.ascontiguousarray(numbers, np.uint32), symbols, buffer)
+        return symbols, buffer[: (bits + 7) // 8].tobytes()
+    with compiled.slow_part():
+        raw = _raw_bits(numbers)
+        offset = np.where(raw, (raw + 1) << _FINE_BITS, 0)
+        leading = (np.uint32(1) << _FINE_BITS) - 1
+        wide = np.where(raw, (numbers >> raw) & leading, numbers) + offset
+        ones = (np.uint64(1) << raw.astype(np.uint64)) - np.uint64(1)
+        rest = numbers.astype(np.uint64) & ones
+        return wide.astype(np.uint8), pack_bits(rest, raw.astype(np.int64))
 
 
 def _raw_bits(numbers: Numbers) -> Numbers:
@@ -37,13 +49,19 @@ def _raw_bits(numbers: Numbers) -> Numbers:
 
 def read_magnitudes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Numbers:
     """Read a block of ``count`` numbers, or raise ``PayloadError``."""
-    symbols = read_stream(reader, count).astype(np.intp)
+    symbols = read_stream(reader, count)
     if int(symbols.max()) >= len(_TOPS):
         raise PayloadError("values have a symbol that is too large")
     widths = _WIDTHS.take(symbols)
-    packed = bytes(reader.take((int(widths.sum()) + 7) // 8))
-    numbers: Numbers = _TOPS.take(symbols)
-    numbers |= unpack_bits(packed, widths).astype(np.uint32)
+    packed = reader.take((int(widths.sum()) + 7) // 8)
+    loops = compiled.kernels()
+    if loops is not None:
+        numbers = np.empty(count, np.uint32)
+        loops.join_magnitudes(symbols, np.frombuffer(packed, np.uint8), numbers)
+    else:
+        with compiled.slow_part():
+            numbers = _TOPS.take(symbols)
+            numbers |= unpack_bits(bytes(packed), widths).astype(np.uint32)
     return numbers.astype(dtype, copy=False)
 
 

@@ -19,13 +19,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from flwr_gan.codecs.sparse.parts import BaseLayers
-from flwr_gan.codecs.sparse.positions import (
-    Mask,
-    PositionReader,
-    Positions,
-    Support,
-    write_positions,
-)
+from flwr_gan.codecs.sparse.positions import PositionReader, write_positions
+from flwr_gan.codecs.sparse.support import BLOCK, Block, Mask, Support
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -35,7 +30,6 @@ LAYERED, SAME, NESTED, DERIVED_GLOBAL, DERIVED_LOCAL, CHANGED = 0, 1, 2, 3, 4, 5
 MODE_NAMES = ("layered", "same", "nested", "derived", "derived by layer", "changed")
 
 _HASH_BYTES = 8
-_BLOCK = 1 << 16
 
 Layer = np.ndarray[Any, np.dtype[Any]]
 
@@ -85,27 +79,33 @@ def write_mask(
     if base is not None:
         held = [Support.of(layer != 0) for layer in base]
         pairs = list(zip(supports, held, strict=True))
-        if all(np.array_equal(new.positions, old.positions) for new, old in pairs):
+        if all(_are_equal(*pair) for pair in pairs):
             return CodedMask(bytes([SAME]), SAME)
-        dropped = [Support.of(~new.mask[old.positions]) for new, old in pairs]
+        dropped = [Support.of(~new.mask[old.mask]) for new, old in pairs]
         added = [Support.of(new.mask[~old.mask]) for new, old in pairs]
-        if any(len(support.positions) for support in added):
+        if any(support.count for support in added):
             mode, sets = CHANGED, [one for both in zip(dropped, added, strict=True) for one in both]
         else:
             mode, sets = NESTED, dropped
-        changed = CodedMask(bytes([mode]) + write_positions(sets), mode)
+        changed = CodedMask(bytes([mode]) + bytes(write_positions(sets)), mode)
         layered = _layered(supports)
         return layered if len(layered.data) <= len(changed.data) else changed
     return _layered(supports)
 
 
+def _are_equal(new: Support, old: Support) -> bool:
+    if new.bits is None or old.bits is None:
+        return new.bits is old.bits
+    return np.array_equal(new.bits, old.bits)
+
+
 def _layered(supports: Sequence[Support]) -> CodedMask:
-    return CodedMask(bytes([LAYERED]) + write_positions(supports), LAYERED)
+    return CodedMask(bytes([LAYERED]) + bytes(write_positions(supports)), LAYERED)
 
 
 def derived_mask(supports: Sequence[Support], base: Sequence[Layer]) -> CodedMask | None:
     """Return the mask as what pruning the base gives, over all or by layer; None if it is not."""
-    kept = [len(support.positions) for support in supports]
+    kept = [support.count for support in supports]
     masks = [support.mask for support in supports]
     pairs = list(zip(base, kept, strict=True))
     by_layer = [largest([layer], keep=keep)[0] for layer, keep in pairs]
@@ -151,7 +151,7 @@ class MaskSource(Protocol):
 
     mode: int
 
-    def blocks(self, layer: int) -> Iterator[Positions]:
+    def blocks(self, layer: int) -> Iterator[Block]:
         """Yield the survivors' positions in ascending order; layers must be taken in order."""
 
     def finish(self) -> None:
@@ -193,7 +193,7 @@ class _Layered:
         self._reader = reader
         self.positions = PositionReader(reader, lengths)
 
-    def blocks(self, layer: int) -> Iterator[Positions]:
+    def blocks(self, layer: int) -> Iterator[Block]:
         return self.positions.blocks(layer)
 
     def finish(self) -> None:
@@ -208,7 +208,7 @@ class _Same:
         reader.finish()
         self._base = base
 
-    def blocks(self, layer: int) -> Iterator[Positions]:
+    def blocks(self, layer: int) -> Iterator[Block]:
         return self._base.survivors(layer)
 
     def finish(self) -> None:
@@ -224,14 +224,15 @@ class _Nested:
         self._held = [int(np.count_nonzero(layer)) for layer in base]
         self._dropped = PositionReader(reader, self._held)
 
-    def blocks(self, layer: int) -> Iterator[Positions]:
+    def blocks(self, layer: int) -> Iterator[Block]:
         kept = np.ones(self._held[layer], bool)
         for dropped in self._dropped.blocks(layer):
-            kept[dropped] = False
+            kept[np.asarray(dropped.positions)] = False
         seen = 0
         for held in self._base.survivors(layer):
-            yield held[kept[seen : seen + len(held)]]
-            seen += len(held)
+            positions = np.asarray(held.positions)
+            yield Block.of_positions(positions[kept[seen : seen + held.count]])
+            seen += held.count
 
     def finish(self) -> None:
         self._dropped.finish()
@@ -252,19 +253,19 @@ class _Changed:
         ]
         self._changes = PositionReader(reader, self._lengths)
 
-    def blocks(self, layer: int) -> Iterator[Positions]:
+    def blocks(self, layer: int) -> Iterator[Block]:
         kept = ~self._changed(2 * layer)
         added = self._changed(2 * layer + 1)
         weights = self._base[layer]
         held = 0
-        for start in range(0, len(weights), _BLOCK):
-            mask = weights[start : start + _BLOCK] != 0
+        for start in range(0, len(weights), BLOCK):
+            mask = weights[start : start + BLOCK] != 0
             count, zeros = int(np.count_nonzero(mask)), start - held
             now = np.empty(len(mask), bool)
             now[mask] = kept[held : held + count]
             now[~mask] = added[zeros : zeros + len(mask) - count]
             held += count
-            yield start + np.flatnonzero(now)
+            yield Block.of_mask(start, now)
 
     def finish(self) -> None:
         self._changes.finish()
@@ -272,8 +273,8 @@ class _Changed:
 
     def _changed(self, part: int) -> Mask:
         changed = np.zeros(self._lengths[part], bool)
-        for positions in self._changes.blocks(part):
-            changed[positions] = True
+        for block in self._changes.blocks(part):
+            changed[np.asarray(block.positions)] = True
         return changed
 
 
@@ -292,10 +293,10 @@ class _Derived:
             raise PayloadError("unknown_base: the mask derived from the base is not the sender's")
         reader.finish()
 
-    def blocks(self, layer: int) -> Iterator[Positions]:
+    def blocks(self, layer: int) -> Iterator[Block]:
         mask = self._masks[layer]
-        for start in range(0, len(mask), _BLOCK):
-            yield start + np.flatnonzero(mask[start : start + _BLOCK])
+        for start in range(0, len(mask), BLOCK):
+            yield Block.of_mask(start, mask[start : start + BLOCK])
 
     def finish(self) -> None:
         pass

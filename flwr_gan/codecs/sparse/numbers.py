@@ -3,28 +3,30 @@
 k survivors of a layer; c of them that changed.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bands import write_bands
 from flwr_gan.codecs.sparse.changes import write_changes
 from flwr_gan.codecs.sparse.floats import (
-    float_keys,
     ordered_differences,
     unused_bits,
     unzigzag,
 )
 from flwr_gan.codecs.sparse.parts import Layout, Parts
-from flwr_gan.codecs.sparse.positions import Mask
 from flwr_gan.codecs.sparse.sides import write_sides
+from flwr_gan.codecs.sparse.support import Mask
 from flwr_gan.codecs.sparse.values import (
     BINS,
+    BYTES,
     MAGNITUDE_BINS,
     PCODEC,
-    RADIX,
+    Computed,
+    Numbers,
     is_continuous,
     write_values,
 )
@@ -46,69 +48,69 @@ SHIFTED = 0x10
 CODING = 0x0F
 """Bits of the value coding that name the coding of numbers."""
 
-_LEAST_BITS = {MAGNITUDE_BINS: 1.0, RADIX: 1 / 8, PCODEC: 0.0, BINS: 1.0}
-"""Bits that a coding takes at least for each of many numbers."""
+_LEAST_BITS = {MAGNITUDE_BINS: 1 / 8, BYTES: 1 / 8, PCODEC: 0.0, BINS: 1 / 8}
+"""Bits that a coding takes about at least for each of many numbers."""
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Way:
     """One way to write the survivors' numbers.
 
     Parameters
     ----------
     coding : int
         One of the value codings.
-    numbers : list of numpy.ndarray
+    numbers : list of numpy.ndarray or Computed
         What the coding is given, layer by layer.
-    side : bytes
+    side : Pieces
         The stage's side numbers.
     shift : int
         How many low bits of all floats are zero and were left out.
     """
 
     coding: int
-    numbers: list[Array]
-    side: bytes = b""
+    numbers: Sequence[Numbers]
+    side: Pieces = field(default_factory=Pieces)
     shift: int = 0
 
 
 def code_coding(stage: ElementStage) -> int:
     """Return the value coding of a stage's codes."""
-    return RADIX if np.dtype(stage.code_dtype).itemsize == 1 else BINS
+    return BYTES if np.dtype(stage.code_dtype).itemsize == 1 else BINS
 
 
-def full_values(parts: Parts, *, stage: ElementStage | None, pcodec: bool) -> list[Numbers]:
+def full_values(parts: Parts, *, stage: ElementStage | None, pcodec: bool) -> list[Way]:
     """Return the ways to write the survivors without a base, of which the shortest is best."""
     if stage is not None:
         return [_staged(stage, parts.values, parts.places)]
     if not pcodec:
-        return [_float_numbers(parts.values)]
-    ways = [Numbers(PCODEC, parts.values)]
+        return [Way(BINS, parts.values)]
+    ways = [Way(PCODEC, parts.values)]
     # pcodec looks for grids and common factors; a palette is another way to use them.
     if not all(is_continuous(values) for values in parts.values if len(values)):
-        ways.append(_float_numbers(parts.values))
+        ways.append(Way(BINS, parts.values))
     return ways
 
 
-def write_full(ways: Sequence[Numbers], *, layout: Layout | None = None) -> bytes:
+def write_full(ways: Sequence[Way], *, layout: Layout | None = None) -> Pieces:
     """Write the survivors, in the order of the layout if there is one, in the shortest way."""
     return min((_full(way, layout) for way in ways), key=len)
 
 
-def _full(way: Numbers, layout: Layout | None) -> bytes:
+def _full(way: Way, layout: Layout | None) -> Pieces:
     count, numbers = sum(map(len, way.numbers)), way.numbers
-    tag, bands = way.coding, b""
+    tag, bands = way.coding, Pieces()
     if layout is not None and layout.divided:
         tag |= BANDED
         bands = write_bands(layout.bands)
         numbers = layout.arranged(numbers)
-    head = write_varint(count) + bytes([tag]) + bands + way.side
-    return head + write_values(numbers, way.coding)
+    head = write_varint(count) + bytes([tag])
+    return Pieces([head, bands, way.side, write_values(numbers, way.coding)])
 
 
 def write_differences(
     parts: Parts, nears: list[Array], *, stage: ElementStage | None, pcodec: bool
-) -> bytes:
+) -> Pieces:
     """Write the differences of the survivors to what the receiver holds in their places.
 
     Those that did not change are left out where that is shorter.
@@ -120,34 +122,31 @@ def write_differences(
     """
     if stage is not None:
         stage = stage.for_differences()
-        pairs = zip(parts.values, nears, strict=True)
-        values = [differences(*pair) for pair in pairs]
-        changed = [part != 0 for part in values]
+        changed = [part != near for part, near in zip(parts.values, nears, strict=True)]
     else:
-        values = parts.values
-        pairs = zip(values, nears, strict=True)
+        pairs = zip(parts.values, nears, strict=True)
         changed = [part.view(np.uint32) != near.view(np.uint32) for part, near in pairs]
-    count = sum(map(len, values))
+    count = sum(map(len, changed))
     same = count - sum(int(np.count_nonzero(part)) for part in changed)
     coding = MAGNITUDE_BINS if stage is None else code_coding(stage)
     if pcodec:
         coding = PCODEC
     written = []
-    sets = write_changes(changed) if same else b""
+    sets = write_changes(changed) if same else Pieces()
     if same and 8 * len(sets) < same:
-        chosen = _Chosen(values, nears, parts.places).where(changed)
+        chosen = _Chosen(parts.values, nears, parts.places).where(changed)
         head = write_varint(count)
         for way in _ways(chosen, stage, coding, in_full=True):
-            written.append(head + _changes(way, sets))
+            written.append(Pieces([head, _changes(way, sets)]))
     if not written or 8 * len(sets) >= _LEAST_BITS[coding] * same:
-        every = _Chosen(values, nears, parts.places)
+        every = _Chosen(parts.values, nears, parts.places)
         written += [_relative(way, count) for way in _ways(every, stage, coding, in_full=False)]
     return min(written, key=len)
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """Survivors whose numbers travel: values or differences, what is held, where they are."""
+    """Survivors whose numbers travel: their values, what is held, where they are."""
 
     values: list[Array]
     nears: list[Array]
@@ -161,48 +160,63 @@ class _Chosen:
             [Places(of_one.positions[mask], of_one.shape) for of_one, mask in places],
         )
 
+    def computed(self, compute: Callable[[Array, Array], Array]) -> list[Computed]:
+        """Return what is computed of values and what is held, a part at a time."""
+
+        def of_layer(values: Array, near: Array) -> Computed:
+            return Computed(
+                len(values), lambda first, last: compute(values[first:last], near[first:last])
+            )
+
+        return [of_layer(*pair) for pair in zip(self.values, self.nears, strict=True)]
+
 
 def _ways(
     chosen: _Chosen, stage: ElementStage | None, coding: int, *, in_full: bool
-) -> Iterator[Numbers]:
+) -> Iterator[Way]:
     if stage is not None:
-        yield _staged(stage, chosen.values, chosen.places)
+        yield _staged(stage, chosen.computed(differences), chosen.places)
         return
     shift = unused_bits([*chosen.values, *chosen.nears])
-    pairs = zip(chosen.values, chosen.nears, strict=True)
-    steps = [ordered_differences(*pair, shift=shift) for pair in pairs]
-    if coding == PCODEC:
-        steps = [unzigzag(part).view(np.int32) for part in steps]
-    yield Numbers(coding, steps, shift=shift)
+
+    def steps(values: Array, near: Array) -> Array:
+        found = ordered_differences(values, near, shift=shift)
+        return unzigzag(found).view(np.int32) if coding == PCODEC else found
+
+    yield Way(coding, chosen.computed(steps), shift=shift)
     if in_full:
-        yield _float_numbers(chosen.values)
+        yield Way(BINS, chosen.values)
 
 
-def _float_numbers(values: list[Array]) -> Numbers:
-    return Numbers(BINS, [float_keys(part) for part in values])
-
-
-def _staged(stage: ElementStage, values: list[Array], places: list[Places]) -> Numbers:
+def _staged(stage: ElementStage, values: Sequence[Numbers], places: list[Places]) -> Way:
     written = measure_all(stage, values, places)
     sides = side_of_each(stage, written, len(places))
     coded = zip(values, places, sides, strict=True)
-    codes = [stage.to_codes(*layer) for layer in coded]
-    return Numbers(code_coding(stage), codes, write_sides(stage, written))
+    codes = [_codes(stage, *layer) for layer in coded]
+    return Way(code_coding(stage), codes, write_sides(stage, written))
 
 
-def _relative(way: Numbers, count: int) -> bytes:
-    return write_varint(count) + _tagged(way, RELATIVE) + _coded(way)
+def _codes(stage: ElementStage, values: Numbers, places: Places, side: Array) -> Computed:
+    def of_part(first: int, last: int) -> Array:
+        skipped = first // stage.block_length if stage.block_length else 0
+        return stage.to_codes(values[first:last], places.part(first, last), side[skipped:])
+
+    return Computed(len(values), of_part)
 
 
-def _changes(way: Numbers, sets: bytes) -> bytes:
+def _relative(way: Way, count: int) -> Pieces:
+    return Pieces([write_varint(count), _tagged(way, RELATIVE), _coded(way)])
+
+
+def _changes(way: Way, sets: Pieces) -> Pieces:
     nothing = not any(map(len, way.numbers))
-    return _tagged(way, RELATIVE | CHANGES) + sets + (b"" if nothing else _coded(way))
+    return Pieces([_tagged(way, RELATIVE | CHANGES), sets, Pieces() if nothing else _coded(way)])
 
 
-def _tagged(way: Numbers, flags: int) -> bytes:
+def _tagged(way: Way, flags: int) -> bytes:
     flags |= way.coding
     return bytes([flags | SHIFTED, way.shift]) if way.shift else bytes([flags])
 
 
-def _coded(way: Numbers) -> bytes:
-    return way.side + write_values(way.numbers, way.coding)
+def _coded(way: Way) -> Pieces:
+    return Pieces([way.side, write_values(way.numbers, way.coding)])

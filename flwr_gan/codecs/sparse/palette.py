@@ -11,18 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
-from flwr_gan.codecs.sparse.radix import read_digits, write_digits
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
 Keys = np.ndarray[Any, np.dtype[Any]]
 
-MOST_DIGITS = 256
-"""Up to so many keys, their places are coded as digits; beyond that, as keys of 16 bits."""
+MOST_BYTES = 256
+"""Up to so many keys, their places are bytes; beyond that, keys of 16 bits."""
 
 _SAMPLE = 512
 _LEAST_PAIRS = 2
+_MANY = 1 << 16
+"""Of so many keys all are sorted only if a palette is all but certain."""
+
 _LEAST_USES = 2
 
 
@@ -35,7 +38,8 @@ def distinct_keys(keys: Keys) -> Keys | None:
         Keys of one block.
     """
     sample = np.sort(keys[:: max(1, len(keys) // _SAMPLE)])
-    if np.count_nonzero(sample[1:] == sample[:-1]) < _LEAST_PAIRS:
+    pairs = np.count_nonzero(sample[1:] == sample[:-1])
+    if pairs < (_LEAST_PAIRS if len(keys) < _MANY else len(sample) // 4):
         return None
     ordered = np.sort(keys)
     first = np.empty(len(ordered), bool)
@@ -46,14 +50,13 @@ def distinct_keys(keys: Keys) -> Keys | None:
     return palette if few else None
 
 
-def write_palette(palette: Keys) -> bytes:
+def write_palette(palette: Keys) -> Pieces:
     """Code D - 1, the first key, and how far each of the others lies behind the one before it."""
     first = int(palette[0])
-    coded = write_varint(len(palette) - 1) + write_varint(first)
-    if len(palette) == 1:
-        return coded
-    steps = (palette[1:] - palette[:-1] - 1).astype(np.uint32)
-    return coded + write_magnitudes([steps])
+    coded = Pieces([write_varint(len(palette) - 1), write_varint(first)])
+    if len(palette) > 1:
+        coded += write_magnitudes([(palette[1:] - palette[:-1] - 1).astype(np.uint32)])
+    return coded
 
 
 def read_palette(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Keys:
@@ -69,16 +72,3 @@ def read_palette(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Keys:
     if keys[-1] > highest:
         raise PayloadError("a palette has a key that is too large")
     return keys.astype(dtype)
-
-
-def write_places(palette: Keys, parts: list[Keys]) -> bytes:
-    """Code the places of at most 256 distinct keys as digits to the base D."""
-    places = [np.searchsorted(palette, part).astype(np.uint8) for part in parts]
-    return write_digits(places, size=len(palette)) if len(palette) > 1 else b""
-
-
-def read_places(reader: ByteReader, size: int, count: int) -> Keys:
-    """Read what ``write_places`` wrote of ``count`` keys."""
-    if size == 1:
-        return np.zeros(count, np.uint8)
-    return read_digits(reader, size=size, count=count)

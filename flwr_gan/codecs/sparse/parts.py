@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.sparse.bands import Bands, choose_bands
-from flwr_gan.codecs.sparse.positions import Positions, Support
+from flwr_gan.codecs.sparse.bands import Bands, choose_bands, may_have_bands
+from flwr_gan.codecs.sparse.support import (
+    BLOCK,
+    Block,
+    Positions,
+    Support,
+    taken_apart,
+)
+from flwr_gan.codecs.sparse.values import Numbers
 from flwr_gan.codecs.stage import Places
 
 FLOAT32 = np.dtype("<f4")
-
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,11 @@ class Layout:
         """True if any layer has bands."""
         return any(bands is not None for bands in self.bands)
 
-    def arranged(self, numbers: Sequence[Array]) -> list[Array]:
+    def arranged(self, numbers: Sequence[Numbers]) -> list[Numbers]:
         """Return the numbers of each layer, one a survivor, as those of each layer or band."""
-        sections: list[Array] = []
+        sections: list[Numbers] = []
         for part, orders in zip(numbers, self.orders, strict=True):
-            sections += [part[chosen] for chosen in orders] if orders else [part]
+            sections += [part[:][chosen] for chosen in orders] if orders else [part]
         return sections
 
 
@@ -61,26 +66,21 @@ class Parts:
     """
 
     def __init__(self, arrays: Sequence[Array], *, strict: bool) -> None:
-        layers = [flat_layer(array) for array in arrays]
         self.shapes = [array.shape for array in arrays]
-        taken = [layer.view(np.uint32) if strict else layer for layer in layers]
-        # Looking for what is not zero in bools is several times faster than in floats.
-        self.supports = [Support.of(layer != 0) for layer in taken]
-        self.values = self.at_survivors(layers)
+        pairs = [taken_apart(flat_layer(array), strict=strict) for array in arrays]
+        self.supports = [support for support, _ in pairs]
+        self.values = [values for _, values in pairs]
 
     @cached_property
     def places(self) -> list[Places]:
         """Where the survivors of each layer are."""
         pairs = zip(self.supports, self.shapes, strict=True)
-        return [Places(support.positions, shape) for support, shape in pairs]
+        return [Places(support, shape) for support, shape in pairs]
 
     def at_survivors(self, layers: Sequence[Array]) -> list[Array]:
         """Return the values of other layers of the same shapes at the survivors' positions."""
         pairs = zip(layers, self.supports, strict=True)
-        return [
-            layer if len(support.positions) == support.length else layer[support.positions]
-            for layer, support in pairs
-        ]
+        return [support.of_layer(layer) for layer, support in pairs]
 
     def layout(self, *, bits_each: float, values_gain: bool) -> Layout:
         """Divide the layers into bands where that saves bytes; see ``choose_bands``."""
@@ -88,15 +88,18 @@ class Parts:
         supports: list[Support] = []
         orders: list[list[Positions]] = []
         for values, support, shape in zip(self.values, self.supports, self.shapes, strict=True):
-            chosen = choose_bands(
-                values, support.positions, shape, bits_each=bits_each, values_gain=values_gain
-            )
+            chosen = None
+            if may_have_bands(support):
+                positions = np.asarray(support.positions)
+                chosen = choose_bands(
+                    values, positions, shape, bits_each=bits_each, values_gain=values_gain
+                )
             bands.append(chosen)
             if chosen is None:
                 orders.append([])
                 supports.append(support)
             else:
-                of_band, in_band = chosen.supports(support.positions)
+                of_band, in_band = chosen.supports(np.asarray(support.positions))
                 orders.append(of_band)
                 supports += in_band
         return Layout(bands, supports, orders)
@@ -120,19 +123,26 @@ class BaseLayers(list[Array]):
 
     def __init__(self, base: Sequence[Array], *, remember: bool = False) -> None:
         super().__init__(flat_layer(array) for array in base if is_weight(array.dtype))
-        self._positions: list[Positions | None] | None = [None] * len(self) if remember else None
+        self._supports: list[Support | None] | None = [None] * len(self) if remember else None
 
-    def survivors(self, layer: int) -> Iterator[Positions]:
-        """Yield the positions of weights that are not zero, in ascending order, in blocks."""
+    def survivors(self, layer: int) -> Iterator[Block]:
+        """Yield where the weights are that are not zero, in ascending order, in blocks."""
         weights = self[layer]
-        if self._positions is None:
-            for start in range(0, len(weights), _BLOCK):
-                yield start + np.flatnonzero(weights[start : start + _BLOCK])
-            return
-        known = self._positions[layer]
+        if self._supports is None:
+            for start in range(0, len(weights), BLOCK):
+                yield Block.of_mask(start, weights[start : start + BLOCK] != 0)
+        else:
+            known = self.support(layer)
+            yield Block(0, known.length, known.count, known.bits)
+
+    def support(self, layer: int) -> Support:
+        """Return where all of them are."""
+        known = None if self._supports is None else self._supports[layer]
         if known is None:
-            known = self._positions[layer] = np.flatnonzero(weights != 0)
-        yield known
+            known = Support.of(self[layer] != 0)
+            if self._supports is not None:
+                self._supports[layer] = known
+        return known
 
 
 class KnownBase(tuple[Array, ...]):
@@ -144,26 +154,26 @@ class KnownBase(tuple[Array, ...]):
         return BaseLayers(self, remember=True)
 
     @cached_property
-    def positions(self) -> list[Positions]:
+    def supports(self) -> list[Support]:
         """Where the survivors of each float32 array are."""
-        return [next(self.layers.survivors(layer)) for layer in range(len(self.layers))]
+        return [self.layers.support(layer) for layer in range(len(self.layers))]
 
     @cached_property
     def ends(self) -> list[int]:
         """Where the survivors of each float32 array end among the survivors of all."""
-        return list(accumulate(map(len, self.positions)))
+        return list(accumulate(support.count for support in self.supports))
 
     @cached_property
     def places(self) -> list[Places]:
         """Where the survivors of each float32 array are, without what they are."""
         shapes = [array.shape for array in self if is_weight(array.dtype)]
-        return [Places(*pair) for pair in zip(self.positions, shapes, strict=True)]
+        return [Places(*pair) for pair in zip(self.supports, shapes, strict=True)]
 
     @cached_property
     def survivors(self) -> Array:
         """The survivors of all float32 arrays, one after the other."""
-        pairs = zip(self.layers, self.positions, strict=True)
-        parts = [layer[positions] for layer, positions in pairs]
+        pairs = zip(self.layers, self.supports, strict=True)
+        parts = [support.of_layer(layer) for layer, support in pairs]
         return np.concatenate(parts) if parts else np.empty(0, FLOAT32)
 
 

@@ -1,27 +1,111 @@
 """Arrays that are not float32: their bytes by significance, each plane a stream."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import Array, ArraySpec
-from flwr_gan.codecs.sparse.streams import open_stream, write_stream
+from flwr_gan.codecs.pieces import Pieces
+from flwr_gan.codecs.sparse.bits import Bytes
+from flwr_gan.codecs.sparse.streams import byte_counts, read_stream, write_stream
+from flwr_gan.codecs.threads import in_order
 from flwr_gan.codecs.varint import ByteReader
+from flwr_gan.errors import PayloadError
 
-_BLOCK = 1 << 17
+_BLOCK = 1 << 20
+_SAMPLE = 1 << 12
+_TURNED = (2, 4, 8)
+"""Bytes of elements whose bits may be rotated, so that the exponent of a float is by itself."""
 
 
-def write_planes(arrays: Sequence[Array]) -> bytes:
+def write_planes(arrays: Sequence[Array]) -> Pieces:
     """Code arrays of any dtype: those of one element size together, small sizes first."""
-    coded = b""
+    coded = Pieces()
     for itemsize in sorted({array.dtype.itemsize for array in arrays}):
-        members = [array.tobytes() for array in arrays if array.dtype.itemsize == itemsize]
-        rows = np.frombuffer(b"".join(members), np.uint8).reshape(-1, itemsize)
-        for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
-            for plane in range(itemsize):
-                coded += write_stream([np.ascontiguousarray(block[:, plane])])
+        members = [_words(array) for array in arrays if array.dtype.itemsize == itemsize]
+        turned = itemsize in _TURNED and _is_better_turned(members)
+        if itemsize in _TURNED:
+            coded += bytes([turned])
+        for block in in_order(partial(_written, turned=turned), _blocks(members)):
+            coded += block
+    return coded
+
+
+def _words(array: Array) -> Array:
+    """Return the elements as unsigned words, or as rows of two where they have 16 bytes."""
+    itemsize = array.dtype.itemsize
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if itemsize in (1, *_TURNED):
+        return flat.view(f"<u{itemsize}")
+    return flat.view("<u8").reshape(-1, itemsize // 8)
+
+
+def _blocks(members: Sequence[Array]) -> Iterator[Array]:
+    """Yield the words of all members, joined, in blocks."""
+    block: list[Array] = []
+    space = _BLOCK
+    for words in members:
+        at = 0
+        while at < len(words):
+            block.append(words[at : at + space])
+            space -= len(block[-1])
+            at += len(block[-1])
+            if not space:
+                yield block[0] if len(block) == 1 else np.concatenate(block)
+                block, space = [], _BLOCK
+    if block:
+        yield block[0] if len(block) == 1 else np.concatenate(block)
+
+
+def _is_better_turned(members: Sequence[Array]) -> bool:
+    """Return True if a sample has less entropy, byte by byte, with the sign bit at the end."""
+    sample = np.concatenate([words[:: max(1, len(words) // _SAMPLE)] for words in members])
+    return _entropy_bits(_turned(sample)) < _entropy_bits(sample)
+
+
+def _entropy_bits(words: Array) -> float:
+    bits = 0.0
+    for plane in _planes(words):
+        counts = byte_counts(plane)
+        used = counts[counts > 0]
+        bits += float(used @ np.log2(len(plane) / used))
+    return bits
+
+
+def _turned(words: Array) -> Array:
+    """Return words with their bits rotated left by one: exponent first, sign last."""
+    turned: Array = words << 1
+    turned |= words >> (8 * words.dtype.itemsize - 1)
+    return turned
+
+
+def _turned_back(words: Array) -> None:
+    last = words << (8 * words.dtype.itemsize - 1)
+    words >>= 1
+    words |= last
+
+
+def _planes(words: Array) -> Iterator[Bytes]:
+    """Yield the bytes of elements by significance, lowest first."""
+    for word in words.reshape(len(words), -1).T:
+        for byte in range(words.dtype.itemsize):
+            yield (word >> 8 * byte).astype(np.uint8)
+
+
+def _written(words: Array, *, turned: bool) -> Pieces:
+    coded = Pieces()
+    loops = compiled.kernels()
+    planes: Iterable[Bytes]
+    if loops is not None and words.dtype.itemsize == 2:
+        planes = np.empty((2, len(words)), np.uint8)
+        loops.split_words(words, int(turned), *planes)
+    else:
+        planes = _planes(_turned(words) if turned else words)
+    for plane in planes:
+        coded += write_stream([plane])
     return coded
 
 
@@ -32,12 +116,11 @@ def read_planes(reader: ByteReader, specs: Sequence[ArraySpec]) -> list[Array]:
         members = [at for at, spec in enumerate(specs) if spec.dtype.itemsize == itemsize]
         total = sum(specs[at].size for at in members)
         rows: np.ndarray[Any, np.dtype[np.uint8]] = np.empty((total, itemsize), np.uint8)
+        turned = reader.byte() if itemsize in _TURNED else 0
+        if turned > 1:
+            raise PayloadError(f"bytes of {itemsize} are turned by {turned}; 0 or 1 is possible")
         for start in range(0, total, _BLOCK):
-            block = rows[start : start + _BLOCK]
-            for plane in range(itemsize):
-                stream = open_stream(reader)
-                block[:, plane] = np.frombuffer(stream.read(len(block)), np.uint8)
-                stream.finish()
+            _read_block(reader, rows[start : start + _BLOCK], turned)
         row = 0
         for at in members:
             spec = specs[at]
@@ -45,3 +128,17 @@ def read_planes(reader: ByteReader, specs: Sequence[ArraySpec]) -> list[Array]:
             arrays[at] = flat.view(spec.dtype).reshape(spec.shape)
             row += spec.size
     return [arrays[at] for at in range(len(specs))]
+
+
+def _read_block(reader: ByteReader, block: Array, turned: int) -> None:
+    """Read the bytes of elements, uint8, shape (n, bytes of an element)."""
+    count, itemsize = block.shape
+    planes = [read_stream(reader, count) for _ in range(itemsize)]
+    loops = compiled.kernels()
+    if loops is not None and itemsize == 2:
+        loops.join_words(*planes, turned, block.reshape(-1).view("<u2"))
+        return
+    for byte, plane in enumerate(planes):
+        block[:, byte] = plane
+    if turned:
+        _turned_back(block.reshape(-1).view(f"<u{itemsize}"))

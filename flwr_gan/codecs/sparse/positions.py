@@ -1,62 +1,38 @@
 """Sets of positions inside ranges of known length, such as the surviving weights of each layer."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.huffman import coded_bits
-from flwr_gan.codecs.sparse.streams import open_stream, write_stream
-from flwr_gan.codecs.sparse.values import MAGNITUDE_BINS, ValueReader, Values, write_values
+from flwr_gan.codecs.sparse.streams import byte_counts
+from flwr_gan.codecs.sparse.support import BLOCK, Block, Mask, Positions, Support
+from flwr_gan.codecs.sparse.values import (
+    MAGNITUDE_BINS,
+    MASKS,
+    ValueReader,
+    Values,
+    write_values,
+)
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
-Positions = np.ndarray[Any, np.dtype[np.int64]]
-
-
-@dataclass(frozen=True)
-class Support:
-    """Which of ``length`` places are taken.
-
-    Parameters
-    ----------
-    length : int
-        Number of places.
-    positions : numpy.ndarray of int64, shape (k,)
-        Those taken, ascending.
-    """
-
-    length: int
-    positions: Positions
-
-    @classmethod
-    def of(cls, mask: Mask) -> "Support":
-        """Return the support of a bool array."""
-        return cls(len(mask), np.flatnonzero(mask))
-
-    @cached_property
-    def mask(self) -> Mask:
-        """The support as a bool array."""
-        mask = np.zeros(self.length, bool)
-        mask[self.positions] = True
-        return mask
-
+__all__ = ["Mask", "PositionReader", "Positions", "Support", "read_forms", "write_positions"]
 
 NONE, ALL, GAPS, BITMAP = 0, 1, 2, 3
 """Forms of a set, two bits each on the wire (permanent)."""
 
 FORM_NAMES = ("none", "all", "gaps", "bitmap")
 
-_BLOCK = 1 << 16
 _BITMAP_DENSITY = 1 / 24
-"""Below this, gaps are always the shorter form."""
+"""Below this, gaps are always the form."""
+
+_MANY = 1 << 16
+"""Where there are so many positions, bits take less time, and hardly more bytes, than gaps."""
 
 
-def write_positions(supports: Sequence[Support]) -> bytes:
+def write_positions(supports: Sequence[Support]) -> Pieces:
     """Code which positions are taken.
 
     Parameters
@@ -66,8 +42,8 @@ def write_positions(supports: Sequence[Support]) -> bytes:
 
     Returns
     -------
-    bytes
-        The forms, the sizes of sets in the form of gaps, a stream of bitmaps, the gaps.
+    Pieces
+        The forms, the sizes of sets in the form of gaps, the bitmaps, the gaps.
     """
     forms: list[int] = []
     sizes = b""
@@ -81,8 +57,8 @@ def write_positions(supports: Sequence[Support]) -> bytes:
             gaps.append(coded)
         elif form == BITMAP:
             bitmaps.append(coded)
-    packed = _pack_forms(forms)
-    return packed + sizes + write_stream(bitmaps) + write_values(gaps, MAGNITUDE_BINS)
+    head = Pieces([_pack_forms(forms), sizes])
+    return Pieces([head, write_values(bitmaps, MASKS), write_values(gaps, MAGNITUDE_BINS)])
 
 
 def _pack_forms(forms: Sequence[int]) -> bytes:
@@ -94,19 +70,27 @@ def _pack_forms(forms: Sequence[int]) -> bytes:
 
 def _best_form(support: Support) -> tuple[int, Values]:
     nothing = np.empty(0, np.uint8)
-    positions = support.positions
-    if not len(positions):
+    if not support.count:
         return NONE, nothing
-    if len(positions) == support.length:
+    if support.bits is None:
         return ALL, nothing
-    gaps = np.empty(len(positions), np.uint32)
+    dense = support.count >= _BITMAP_DENSITY * support.length
+    if dense and support.count >= _MANY:
+        return BITMAP, support.bits
+    positions = np.asarray(support.positions)
+    gaps = np.empty(support.count, np.uint32)
     gaps[0] = positions[0]
     np.subtract(positions[1:], positions[:-1] + 1, out=gaps[1:], casting="unsafe")
-    if len(positions) < _BITMAP_DENSITY * support.length:
+    if not dense:
         return GAPS, gaps
-    bitmap = np.packbits(support.mask, bitorder="little")
-    gap_bits = coded_bits(np.bincount(np.minimum(gaps, 255)))
-    return (GAPS, gaps) if gap_bits <= coded_bits(np.bincount(bitmap)) else (BITMAP, bitmap)
+    gap_bits = _entropy_bits(byte_counts(np.minimum(gaps, 255).astype(np.uint8)))
+    shorter = gap_bits <= _entropy_bits(byte_counts(support.bits))
+    return (GAPS, gaps) if shorter else (BITMAP, support.bits)
+
+
+def _entropy_bits(counts: Values) -> float:
+    used = counts[counts > 0]
+    return float(used @ np.log2(used.sum() / used))
 
 
 def read_forms(reader: ByteReader, layers: int) -> list[int]:
@@ -124,7 +108,7 @@ class PositionReader:
     Parameters
     ----------
     reader : ByteReader
-        Where the coded sets begin.
+        Where the coded sets begin; they are all read when this one is made.
     lengths : sequence of int
         Length of each layer.
     """
@@ -136,44 +120,47 @@ class PositionReader:
             reader.varint(limit=length) if form == GAPS else 0
             for form, length in zip(self.forms, lengths, strict=True)
         ]
-        # A stream without bytes is not written at all.
-        bits = [n for form, n in zip(self.forms, lengths, strict=True) if form == BITMAP]
-        self._bitmaps = open_stream(reader, empty=not any(bits))
-        self._gaps = ValueReader(
-            reader, coding=MAGNITUDE_BINS, dtype=np.dtype("<u4"), total=sum(self._sizes)
-        )
+        octets = [
+            (length + 7) // 8 if form == BITMAP else 0
+            for form, length in zip(self.forms, lengths, strict=True)
+        ]
+        byte, number = np.dtype(np.uint8), np.dtype("<u4")
+        self._bitmaps = ValueReader(reader, coding=MASKS, dtype=byte, total=sum(octets))
+        total = sum(self._sizes)
+        self._gaps = ValueReader(reader, coding=MAGNITUDE_BINS, dtype=number, total=total)
 
-    def blocks(self, layer: int) -> Iterator[Positions]:
+    def blocks(self, layer: int) -> Iterator[Block]:
         """Yield the positions of a layer in ascending order; layers must be taken in order."""
         length = self._lengths[layer]
         if self.forms[layer] == ALL:
-            for start in range(0, length, _BLOCK):
-                yield np.arange(start, min(start + _BLOCK, length))
+            for start in range(0, length, BLOCK):
+                stop = min(start + BLOCK, length)
+                yield Block(start, stop, stop - start)
         elif self.forms[layer] == GAPS:
             yield from self._gap_blocks(length, self._sizes[layer])
         elif self.forms[layer] == BITMAP:
-            for start in range(0, length, _BLOCK):
-                yield start + self._bitmap_block(min(_BLOCK, length - start))
+            for start in range(0, length, BLOCK):
+                yield self._bitmap_block(start, min(start + BLOCK, length))
 
     def finish(self) -> None:
-        """Raise ``PayloadError`` if a stream holds more than the layers needed."""
+        """Raise ``PayloadError`` if there are more than the layers needed."""
         self._gaps.finish()
         self._bitmaps.finish()
 
-    def _gap_blocks(self, length: int, left: int) -> Iterator[Positions]:
+    def _gap_blocks(self, length: int, left: int) -> Iterator[Block]:
         last = -1
         while left:
-            gaps = self._gaps.read(min(left, _BLOCK))
+            gaps = self._gaps.read(min(left, BLOCK))
             found = np.cumsum(gaps, dtype=np.int64)
             found += np.arange(last + 1, last + 1 + len(gaps))
             last = int(found[-1])
             if last >= length:
                 raise PayloadError(f"mask has a position {last} in a layer of {length} weights")
             left -= len(found)
-            yield found
+            yield Block.of_positions(found)
 
-    def _bitmap_block(self, bits: int) -> Positions:
-        coded = np.frombuffer(self._bitmaps.read(-(-bits // 8)), np.uint8)
-        if bits % 8 and coded[-1] >> bits % 8:
+    def _bitmap_block(self, start: int, stop: int) -> Block:
+        bits = self._bitmaps.read((stop - start + 7) // 8)
+        if stop % 8 and bits[-1] >> stop % 8:
             raise PayloadError("mask has bits behind the end of a layer")
-        return np.flatnonzero(np.unpackbits(coded, count=bits, bitorder="little"))
+        return Block.of_bits(start, stop, bits)

@@ -5,17 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.values import BINS, ValueReader, write_values
 from flwr_gan.codecs.stage import ElementStage, side_of_each, side_shapes
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
 
-def write_sides(stage: ElementStage, written: Sequence[Array]) -> bytes:
+def write_sides(stage: ElementStage, written: Sequence[Array]) -> Pieces:
     """Code side numbers: as they are, or those of blocks as keys in bins behind their number."""
     if not stage.block_length:
-        return b"".join(part.astype(stage.side_dtype).tobytes() for part in written)
-    return write_varint(sum(map(len, written))) + write_values(written, BINS)
+        return Pieces([part.astype(stage.side_dtype).tobytes() for part in written])
+    return Pieces([write_varint(sum(map(len, written))), write_values(written, BINS)])
 
 
 class SideReader:

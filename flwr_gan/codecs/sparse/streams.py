@@ -1,124 +1,218 @@
-"""Byte streams of known length: stored, constant or Huffman-coded, whichever is shortest."""
+"""Byte streams of known length: stored, constant or coded by rANS, whichever is shortest."""
 
-import zlib
+import math
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from flwr_gan.codecs import compiled
+from flwr_gan.codecs.pieces import Pieces
+from flwr_gan.codecs.sparse import rans
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.huffman import coded_bits, huffman_deflate, total_counts
+from flwr_gan.codecs.sparse.pairs import paired, unpaired, window
+from flwr_gan.codecs.sparse.tables import Counts, Table, counted_table, mask_table, read_table
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
-STORED, CONSTANT, HUFFMAN = 0, 1, 2
+STORED, CONSTANT, RANS, PAIRS = 0, 1, 2, 3
 """Ways of coding a stream; the two low bits of its leading number (permanent)."""
 
+_SAMPLE = 1 << 12
+_LEAST_SAVING_BITS = 0.2
+"""A bit in forty, of each byte of a sample, is not worth the time."""
 
-def write_stream(sections: Sequence[Bytes]) -> bytes:
+_LONG = 1 << 16
+_MANY = 15
+_TABLE_BITS, _SYMBOL_BITS, _MASK_TABLE_BITS = 32, 7, 40
+"""About what a table takes, with the number of its symbols."""
+
+
+def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False) -> Pieces:
     """Return the sections, joined, as one stream; nothing at all if they are empty.
 
     Parameters
     ----------
     sections : sequence of numpy.ndarray of uint8
         The bytes, divided where their statistics may change.
+    are_masks : bool, default=False
+        The bytes are eight bits of a mask each.
     """
-    sections = [section for section in sections if len(section)]
+    sections = [part for part in sections if len(part)]
     if not sections:
-        return b""
+        return Pieces()
     count = sum(map(len, sections))
-    counts = total_counts(sections)
-    if counts.max() == count:
-        return write_varint(1 << 2 | CONSTANT) + bytes([int(counts.argmax())])
-    if coded_bits(counts) < 8 * count or len(sections) > 1:
-        coded = huffman_deflate(sections)
-        if len(coded) < count:
-            return write_varint(len(coded) << 2 | HUFFMAN) + coded
-    return write_varint(count << 2 | STORED) + b"".join(part.tobytes() for part in sections)
+    joined = sections[0] if len(sections) == 1 else np.concatenate(sections)
+    if count < 2 * _SAMPLE:
+        return _shortest(joined, sections, are_masks)
+    sample = byte_counts(np.ascontiguousarray(joined[:: count // _SAMPLE]))
+    if _is_noise(sample):
+        return _stored(joined)
+    low = None if are_masks or count < _LONG else window(sample)
+    if low is None or sample.max() == sample.sum():
+        return _shortest(joined, sections, are_masks)
+    pairs, escapes = paired(joined, low)
+    data = Pieces([bytes([low]), write_varint(len(escapes))])
+    for part in (escapes, pairs):
+        data += _shortest(part, [part], False) if len(part) else b""
+    return Pieces([write_varint(len(data) << 2 | PAIRS), data])
+
+
+def _stored(data: Bytes) -> Pieces:
+    return Pieces([write_varint(len(data) << 2 | STORED), np.ascontiguousarray(data).data])
+
+
+def _shortest(joined: Bytes, sections: Sequence[Bytes], are_masks: bool) -> Pieces:
+    """Return the stream of the sections, joined, without pairs."""
+    counts = [byte_counts(part) for part in sections]
+    total = np.sum(counts, axis=0)
+    if total.max() == len(joined):
+        return Pieces([write_varint(1 << 2 | CONSTANT), bytes([int(total.argmax())])])
+    coded = _coded(joined, counts, are_masks)
+    if coded is None or len(coded) >= len(joined):
+        return _stored(joined)
+    return Pieces([write_varint(len(coded) << 2 | RANS), coded])
+
+
+def _is_noise(sample: Counts) -> bool:
+    """Return True if the counts of a sample say that next to nothing can be saved."""
+    used = sample[sample > 0]
+    total = int(used.sum())
+    bits = float(used @ np.log2(total / used)) / total
+    # A sample of so many bytes seems to be more regular than it is, by about this much.
+    return bits + len(used) / (2 * total * math.log(2)) > 8 - _LEAST_SAVING_BITS
+
+
+def _coded(joined: Bytes, counts: Sequence[Counts], are_masks: bool) -> Pieces | None:
+    """Return the stream's head, tables and symbols; None if it would be longer than the data."""
+    parts = _merged([_Part(int(part.sum()), part, are_masks) for part in counts])
+    tables = [part.table() for part in parts]
+    size = sum(table.bits(part.counts) for table, part in zip(tables, parts, strict=True)) / 8
+    if size >= len(joined):
+        return None
+    lanes = rans.lane_bits(size, len(joined))
+    lengths = [part.length for part in parts]
+    coded = Pieces([bytes([lanes | min(len(parts) - 1, _MANY) << 4])])
+    if len(parts) > _MANY:
+        coded += write_varint(len(parts))
+    for length in lengths[:-1]:
+        coded += write_varint(length)
+    for table in tables:
+        coded += table.coded
+    for piece in rans.encode(joined, np.cumsum(lengths).tolist(), tables, 1 << lanes):
+        coded += piece
+    return coded
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Symbols that share a table: how many, how often each occurs, whether they are of masks."""
+
+    length: int
+    counts: Counts
+    are_masks: bool
+
+    @cached_property
+    def bits(self) -> float:
+        """About how many bits they take, with their table."""
+        used = self.counts[self.counts > 0]
+        table = _MASK_TABLE_BITS if self.are_masks else _TABLE_BITS + _SYMBOL_BITS * len(used)
+        return float(used @ np.log2(self.length / used)) + table
+
+    def table(self) -> Table:
+        """Return the table with which they are shortest."""
+        table = counted_table(self.counts)
+        if self.are_masks:
+            of_mask = mask_table(self.counts)
+            if of_mask.bits(self.counts) < table.bits(self.counts):
+                return of_mask
+        return table
+
+
+def _merged(parts: Sequence[_Part]) -> list[_Part]:
+    """Put neighbours together where that is shorter."""
+    merged = [parts[0]]
+    for part in parts[1:]:
+        last = merged[-1]
+        counts = last.counts + part.counts
+        both = _Part(last.length + part.length, counts, part.are_masks)
+        if both.bits <= last.bits + part.bits:
+            merged[-1] = both
+        else:
+            merged.append(part)
+    return merged
+
+
+def byte_counts(data: Bytes) -> Counts:
+    """Return how often each byte occurs."""
+    if len(data) < _LONG:
+        return np.bincount(data, minlength=256)
+    loops = compiled.kernels()
+    if loops is not None:
+        counts = np.zeros(256, np.int64)
+        loops.count_bytes(data, counts)
+        return counts
+    pairs = np.ascontiguousarray(data[: len(data) & ~1]).view("<u2")
+    by_pair = np.bincount(pairs, minlength=1 << 16).reshape(256, 256)
+    both: Counts = by_pair.sum(axis=0) + by_pair.sum(axis=1)
+    return both + np.bincount(data[len(data) & ~1 :], minlength=256)
 
 
 def read_stream(reader: ByteReader, count: int) -> Bytes:
-    """Take a stream of ``count`` (1 or more) bytes off ``reader``, all of it."""
-    stream = open_stream(reader)
-    data = stream.read(count)
-    stream.finish()
-    return np.frombuffer(data, np.uint8)
+    """Take a stream of ``count`` bytes off ``reader``; the array may not be writable.
+
+    Raises
+    ------
+    PayloadError
+        If the stream does not hold exactly so many bytes.
+    """
+    return _read(reader, count, may_pair=True)
 
 
-class Stream(Protocol):
-    """Gives the bytes of a stream in order."""
-
-    def read(self, count: int) -> bytes:
-        """Return the next ``count`` bytes, or raise ``PayloadError`` if there are fewer."""
-
-    def finish(self) -> None:
-        """Raise ``PayloadError`` if bytes are left."""
-
-
-def open_stream(reader: ByteReader, *, empty: bool = False) -> Stream:
-    """Take a stream off ``reader``; ``empty`` says that it has no bytes and was not written."""
-    if empty:
-        return _Stored(b"")
+def _read(reader: ByteReader, count: int, *, may_pair: bool) -> Bytes:
+    if not count:
+        return np.empty(0, np.uint8)
     lead = reader.varint(limit=reader.left << 2 | 3)
-    data = bytes(reader.take(lead >> 2))
-    if lead & 3 == STORED:
-        return _Stored(data)
-    if lead & 3 == CONSTANT:
-        return _Constant(data)
-    if lead & 3 == HUFFMAN:
-        return _Huffman(data)
-    raise PayloadError("a stream is coded in a way that this version does not know")
-
-
-class _Stored:
-    def __init__(self, data: bytes) -> None:
-        self._reader = ByteReader(data, what="stored stream")
-
-    def read(self, count: int) -> bytes:
-        return bytes(self._reader.take(count))
-
-    def finish(self) -> None:
-        self._reader.finish()
-
-
-class _Constant:
-    def __init__(self, data: bytes) -> None:
+    data, method = reader.take(lead >> 2), lead & 3
+    if method == STORED:
+        if len(data) != count:
+            raise PayloadError(f"a stored stream has {len(data)} bytes in the place of {count}")
+        return np.frombuffer(data, np.uint8)
+    if method == CONSTANT:
         if len(data) != 1:
             raise PayloadError("a constant stream must hold exactly one byte")
-        self._byte = data
+        return np.full(count, data[0], np.uint8)
+    inner = ByteReader(data, what="a stream")
+    if method == RANS:
+        return _decoded(inner, count)
+    if not may_pair:
+        raise PayloadError("a stream has pairs of pairs, which cannot be")
+    return _unpaired(inner, count)
 
-    def read(self, count: int) -> bytes:
-        return self._byte * count
 
-    def finish(self) -> None:
-        pass
+def _unpaired(reader: ByteReader, count: int) -> Bytes:
+    low, escaped = reader.byte(), reader.varint(limit=count)
+    escapes = _read(reader, escaped, may_pair=False)
+    pairs = _read(reader, (count + 1) // 2, may_pair=False)
+    reader.finish()
+    data = unpaired(pairs, low, escapes, count)
+    if data is None or (count % 2 and pairs[-1] >> 4):
+        raise PayloadError("a stream has pairs that do not fit its other symbols")
+    return data
 
 
-class _Huffman:
-    def __init__(self, data: bytes) -> None:
-        self._object = zlib.decompressobj(wbits=-15)
-        self._pending = data
-
-    def read(self, count: int) -> bytes:
-        if not count:
-            return b""
-        piece = self._inflate(count)
-        if len(piece) != count:
-            raise PayloadError("a Huffman stream ends early")
-        return piece
-
-    def finish(self) -> None:
-        if self._inflate(1):
-            raise PayloadError("a Huffman stream holds more bytes than there should be")
-        if not self._object.eof:
-            raise PayloadError("a Huffman stream is truncated")
-        if self._object.unused_data:
-            raise PayloadError("a Huffman stream has bytes behind its end")
-
-    def _inflate(self, count: int) -> bytes:
-        try:
-            piece = self._object.decompress(self._pending, count)
-        except zlib.error as error:
-            raise PayloadError(f"a Huffman stream is damaged: {error}") from error
-        self._pending = self._object.unconsumed_tail
-        return piece
+def _decoded(reader: ByteReader, count: int) -> Bytes:
+    head = reader.byte()
+    lanes, parts = head & 15, (head >> 4) + 1
+    if parts > _MANY:
+        parts = reader.varint(limit=count)
+    if lanes > rans.MAX_LANE_BITS or not parts:
+        raise PayloadError("a stream has more lanes than there can be, or no tables")
+    ends, left = [], count
+    for _ in range(parts - 1):
+        left -= reader.varint(limit=left)
+        ends.append(count - left)
+    # A table takes 4 bytes at least, so that there cannot be many.
+    tables = [read_table(reader) for _ in range(parts)]
+    return rans.decode(reader.rest(), count, [*ends, count], tables, 1 << lanes)

@@ -8,7 +8,7 @@ import numpy as np
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.sparse.bands import Bands, read_bands
 from flwr_gan.codecs.sparse.changes import ChangeReader
-from flwr_gan.codecs.sparse.floats import add_differences, float_values, zigzag
+from flwr_gan.codecs.sparse.floats import add_differences, zigzag
 from flwr_gan.codecs.sparse.numbers import (
     BANDED,
     CHANGES,
@@ -18,8 +18,8 @@ from flwr_gan.codecs.sparse.numbers import (
     code_coding,
 )
 from flwr_gan.codecs.sparse.parts import FLOAT32, KnownBase
-from flwr_gan.codecs.sparse.positions import Positions
 from flwr_gan.codecs.sparse.sides import SideReader
+from flwr_gan.codecs.sparse.support import Block
 from flwr_gan.codecs.sparse.values import BINS, MAGNITUDE_BINS, PCODEC, ValueReader
 from flwr_gan.codecs.stage import ElementStage, Places
 from flwr_gan.codecs.varint import ByteReader
@@ -86,22 +86,23 @@ class SurvivorReader:
         self._shapes = shapes
         self._layer = 0
 
-    def read(self, positions: Positions, near: Array | None) -> Array:
-        """Return the weights of the layer's next survivors, float32.
+    def read(self, block: Block, near: Array | None) -> Array:
+        """Return the weights of the layer's next k survivors, float32.
 
         Parameters
         ----------
-        positions : numpy.ndarray of int64, shape (k,)
+        block : Block
             Where they are.
         near : numpy.ndarray of float32, shape (k,), optional
             What the receiver holds there; needed where ``relative`` is true.
         """
-        self._count_down(len(positions))
+        self._count_down(block.count)
         if self._changes is None or near is None:
-            return self._decoded(positions, near)
-        changed = np.flatnonzero(self._changes.take(len(positions)))
+            return self._decoded(block, block.count, near)
+        changed = np.flatnonzero(self._changes.take(block.count))
         weights = near.copy()
-        weights[changed] = self._decoded(positions[changed], near[changed])
+        found = np.asarray(block.positions)[changed]
+        weights[changed] = self._decoded(found, len(found), near[changed])
         return weights
 
     def next_layer(self) -> None:
@@ -140,32 +141,30 @@ class SurvivorReader:
             raise PayloadError("the mask has more survivors than there are values")
         self._left -= count
 
-    def _decoded(self, positions: Positions, near: Array | None) -> Array:
-        codes = self._numbers.read(len(positions))
+    def _decoded(self, where: Block | Array, count: int, near: Array | None) -> Array:
+        codes = self._numbers.read(count)
         if self._stage is None:
             return self._unstaged(codes, near)
         if self._sides is None or not len(codes):
             return np.empty(0, FLOAT32)
         first, side = self._sides.take(self._layer, len(codes))
-        places = Places(positions, self._shapes[self._layer], first)
+        places = Places(where, self._shapes[self._layer], first)
         return self._stage.from_codes(codes, places, side, near)
 
     def _all_decoded(self, places: Sequence[Places], near: Array | None) -> Array:
-        codes = self._numbers.read(sum(len(of_one.positions) for of_one in places))
+        codes = self._numbers.read(sum(of_one.count for of_one in places))
         if self._stage is None:
             return self._unstaged(codes, near)
         if self._sides is None:
             return np.empty(0, FLOAT32)
         sides = []
         for layer, of_one in enumerate(places):
-            sides.append(self._sides.take(layer, len(of_one.positions))[1])
+            sides.append(self._sides.take(layer, of_one.count)[1])
             self._sides.next_layer()
         return self._stage.from_joined_codes(codes, places, sides, near)
 
     def _unstaged(self, codes: Array, near: Array | None) -> Array:
-        if self._coding == BINS:
-            return float_values(codes)
-        if near is None:
+        if near is None or self._coding == BINS:
             return codes
         if self._coding == PCODEC:
             codes = zigzag(codes.view(np.uint32))
@@ -178,9 +177,9 @@ class SurvivorReader:
         elif self.relative:
             allowed = {MAGNITUDE_BINS: np.dtype("<u4"), PCODEC: np.dtype("<i4")}
             if changes:
-                allowed[BINS] = np.dtype("<u4")
+                allowed[BINS] = FLOAT32
         else:
-            allowed = {BINS: np.dtype("<u4"), PCODEC: FLOAT32}
+            allowed = {BINS: FLOAT32, PCODEC: FLOAT32}
         if self._coding not in allowed:
             number = self._coding
             raise PayloadError(f"payload has value coding {number}, which does not belong here")

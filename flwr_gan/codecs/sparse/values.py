@@ -1,74 +1,121 @@
-"""Numbers in blocks: by bins, by pcodec, by magnitude bins or by radix.
+"""Numbers in blocks: by bins, by pcodec, by magnitude bins, as bytes, or as bits of masks.
 
-All codings work on blocks of at most ``BLOCK`` numbers, so a decoder's memory stays small.
+All codings work on blocks of at most ``BLOCK`` numbers, so that little memory is needed, and
+several blocks can be coded side by side.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from flwr_gan.codecs.pcodec_codec import compress_numbers, decompress_numbers, pcodec_module
+from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bins import read_bins, write_bins
 from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
-from flwr_gan.codecs.sparse.radix import read_radix, write_radix
+from flwr_gan.codecs.sparse.streams import read_stream, write_stream
+from flwr_gan.codecs.threads import in_order
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
 
 Values = np.ndarray[Any, np.dtype[Any]]
 
-BINS, PCODEC, MAGNITUDE_BINS, RADIX = 0, 1, 2, 3
-"""Value codings on the wire (permanent)."""
+BINS, PCODEC, MAGNITUDE_BINS, BYTES, MASKS = 0, 1, 2, 3, 4
+"""Value codings; the first four on the wire (permanent)."""
 
-CODING_NAMES = ("bins", "pcodec", "magnitude bins", "radix")
+CODING_NAMES = ("bins", "pcodec", "magnitude bins", "bytes")
 
-BLOCK = 1 << 17
+BLOCK = 1 << 20
 _PCODEC_LEVEL = 8
 _PCODEC_LEVEL_LONG = 10
 _PCODEC_LONG = 1 << 15
 _SAMPLE = 1 << 9
 _FEW_PAIRS = 2
+_SIGN = np.uint8(0x80)
 
 
-def write_values(layers: Sequence[Values], coding: int) -> bytes:
-    """Code the survivors of all layers, in order.
+class Numbers(Protocol):
+    """What is coded of a layer: an array, or what computes parts of one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Values: ...
+
+
+class Computed:
+    """Numbers that are computed a part at a time, when they are coded.
 
     Parameters
     ----------
-    layers : sequence of numpy.ndarray, 1-D, of one dtype
-        uint32 or uint16 keys for bins (floats with their bits turned, see ``float_keys``), int32
-        or float32 for pcodec, uint32 for magnitude bins, int8 for radix.
+    count : int
+        How many there are.
+    compute : callable
+        Given a first and a last index, returns the numbers between them.
+    """
+
+    def __init__(self, count: int, compute: Callable[[int, int], Values]) -> None:
+        self._count = count
+        self._compute = compute
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, part: slice, /) -> Values:
+        first, last, _ = part.indices(self._count)
+        return self._compute(first, last)
+
+
+def write_values(layers: Sequence[Numbers], coding: int) -> Pieces:
+    """Code the numbers of all layers, in order; every block but the last behind its length.
+
+    Parameters
+    ----------
+    layers : sequence of numpy.ndarray, 1-D, of one dtype, or of Computed
+        float32, uint32 or uint16 for bins, int32 or float32 for pcodec, uint32 for magnitude bins,
+        int8 for bytes, uint8 for masks.
     coding : int
         One of the value codings.
     """
     if coding == PCODEC:
         pcodec_module()
-    return b"".join(_WRITERS[coding](block) for block in _blocks(layers))
+    left = sum(map(len, layers))
+    coded = Pieces()
+
+    def written(block: list[tuple[Numbers, int, int]]) -> Pieces:
+        return _WRITERS[coding]([layer[first:last] for layer, first, last in block])
+
+    for block in in_order(written, _blocks(layers)):
+        left -= BLOCK
+        if left > 0:
+            coded += write_varint(len(block))
+        coded += block
+    return coded
 
 
-def _blocks(layers: Sequence[Values]) -> list[list[Values]]:
-    """Divide the layers' values into blocks; a block is a list of parts, one a layer."""
-    blocks: list[list[Values]] = []
-    space = 0
+def _blocks(layers: Sequence[Numbers]) -> Iterator[list[tuple[Numbers, int, int]]]:
+    """Yield the parts of layers that make up each block."""
+    block: list[tuple[Numbers, int, int]] = []
+    space = BLOCK
     for layer in layers:
-        at = 0
-        while at < len(layer):
+        at, length = 0, len(layer)
+        while at < length:
+            last = min(at + space, length)
+            block.append((layer, at, last))
+            space -= last - at
+            at = last
             if not space:
-                blocks.append([])
-                space = BLOCK
-            part = layer[at : at + space]
-            blocks[-1].append(part)
-            at += len(part)
-            space -= len(part)
-    return blocks
+                yield block
+                block, space = [], BLOCK
+    if block:
+        yield block
 
 
-def _write_pcodec(parts: list[Values]) -> bytes:
+def _write_pcodec(parts: list[Values]) -> Pieces:
     numbers = np.concatenate(parts)
     # Where there are many numbers, finer bins pay for the table that describes them.
     level = _PCODEC_LEVEL if len(numbers) < _PCODEC_LONG else _PCODEC_LEVEL_LONG
     blob = compress_numbers(numbers, level=level, plain=is_continuous(numbers))
-    return write_varint(len(blob)) + blob
+    return Pieces([write_varint(len(blob)), blob])
 
 
 def is_continuous(numbers: Values) -> bool:
@@ -92,17 +139,36 @@ def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values
     return numbers
 
 
+def _write_bytes(parts: list[Values]) -> Pieces:
+    # Codes are about zero: as bytes, they are to be neighbours.
+    return write_stream([part.view(np.uint8) ^ _SIGN for part in parts])
+
+
+def _read_bytes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+    return (read_stream(reader, count) ^ _SIGN).view(dtype)
+
+
+def _write_masks(parts: list[Values]) -> Pieces:
+    return write_stream(parts, are_masks=True)
+
+
+def _read_masks(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+    return read_stream(reader, count)
+
+
 _WRITERS = {
     BINS: write_bins,
     PCODEC: _write_pcodec,
     MAGNITUDE_BINS: write_magnitudes,
-    RADIX: write_radix,
+    BYTES: _write_bytes,
+    MASKS: _write_masks,
 }
 _READERS = {
     BINS: read_bins,
     PCODEC: _read_pcodec,
     MAGNITUDE_BINS: read_magnitudes,
-    RADIX: read_radix,
+    BYTES: _read_bytes,
+    MASKS: _read_masks,
 }
 
 
@@ -112,34 +178,52 @@ class ValueReader:
     Parameters
     ----------
     reader : ByteReader
-        Where the coded values begin.
+        Where the coded values begin; they are all read when this one is made.
     coding : int
         One of the value codings.
     dtype : numpy.dtype
         Type of the values.
     total : int
         How many there are.
+
+    Raises
+    ------
+    PayloadError
+        If they are truncated.
     """
 
     def __init__(
         self, reader: ByteReader, *, coding: int, dtype: np.dtype[Any], total: int
     ) -> None:
-        self._reader = reader
-        self._read_block = _READERS[coding]
-        self._dtype = dtype
         self._left = total
         self._block: Values = np.empty(0, dtype)
+        read_block = _READERS[coding]
+        sizes = [BLOCK] * (max(total - 1, 0) // BLOCK)
+        slices = [reader.take(reader.varint(limit=reader.left)) for _ in sizes]
+        jobs = [
+            (ByteReader(data, what="values"), size)
+            for data, size in zip(slices, sizes, strict=True)
+        ]
+
+        def decoded(job: tuple[ByteReader, int]) -> Values:
+            block = read_block(*job, dtype)
+            job[0].finish()
+            return block
+
+        self._blocks = in_order(decoded, jobs)
+        # Only what is behind the last block says where that ends.
+        last = total - BLOCK * len(sizes)
+        self._last = read_block(reader, last, dtype) if total else self._block
 
     def read(self, count: int) -> Values:
         """Return the next ``count`` values, or raise ``PayloadError`` if there are fewer."""
-        if count > self._left + len(self._block):
+        if count > self._left:
             raise PayloadError("the mask has more survivors than there are values")
+        self._left -= count
         parts = []
         while count:
             if not len(self._block):
-                size = min(self._left, BLOCK)
-                self._block = self._read_block(self._reader, size, self._dtype)
-                self._left -= size
+                self._block = next(self._blocks, self._last)
             parts.append(self._block[:count])
             self._block = self._block[count:]
             count -= len(parts[-1])
@@ -147,5 +231,5 @@ class ValueReader:
 
     def finish(self) -> None:
         """Raise ``PayloadError`` if values are left."""
-        if self._left or len(self._block):
+        if self._left:
             raise PayloadError("there are more values than the mask has survivors")

@@ -1,0 +1,320 @@
+"""The inner loops of coding, compiled by numba. Import it through ``flwr_gan.codecs.compiled``.
+
+Every loop here has its equal in numpy, and gives the same numbers to the last bit.
+
+n symbols, L lanes, S tables.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit, uint8, uint16, uint32
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_ONE, _SIXTEEN, _ROOM, _BITS = np.uint32(1), np.uint32(16), np.uint32(18), np.uint32(14)
+_SLOTS = np.uint32(1 << 14)
+_LOW = np.uint32((1 << 14) - 1)
+_LEAST = np.uint32(1 << 16)
+
+
+@njit(nogil=True, cache=True)
+def rans_encode(
+    symbols: Array, ends: Array, freqs: Array, starts: Array, states: Array, words: Array
+) -> int:
+    """Code symbols from the last to the first; return where in ``words`` the first word is.
+
+    ``symbols`` uint8 (n,); ``ends`` int64 (S,), where the symbols of each table end; ``freqs`` and
+    ``starts`` uint32 (S, 256); ``states`` uint32 (L,), changed; ``words`` uint16 (n + 1,), filled
+    from its end.
+    """
+    at = len(words)
+    lanes = np.uint64(len(states) - 1)
+    inverse = np.zeros(256)
+    for part in range(len(ends) - 1, -1, -1):
+        freq, start = freqs[part], starts[part]
+        for symbol in range(256):
+            if freq[symbol]:
+                # A little more than 1 / freq: rounded down, products are then exact quotients.
+                inverse[symbol] = (1.0 + 2.0**-50) / freq[symbol]
+        for i in range(ends[part] - 1, ends[part - 1] - 1 if part else -1, -1):
+            symbol, lane = symbols[i], np.uint64(i) & lanes
+            often, state = freq[symbol], states[lane]
+            over = uint32(state >> _ROOM >= often)
+            words[at - 1] = uint16(state)
+            at -= int(over)
+            state = state >> (over * _SIXTEEN)
+            quotient = uint32(np.float64(state) * inverse[symbol])
+            states[lane] = uint32(state + start[symbol] + quotient * uint32(_SLOTS - often))
+    return at
+
+
+@njit(nogil=True, cache=True)
+def rans_decode(
+    states: Array,
+    words: Array,
+    ends: Array,
+    looks: Array,
+    freqs: Array,
+    starts: Array,
+    symbols: Array,
+) -> int:
+    """Decode into ``symbols`` (n,); return how many words were used, at most one too many.
+
+    ``looks`` uint8 (S, 2**14): the symbol of each slot; ``words`` has one word more than there are.
+    """
+    at, last = 0, len(words) - 1
+    lanes = np.uint64(len(states) - 1)
+    first = 0
+    for part in range(len(ends)):
+        look, freq, start = looks[part], freqs[part], starts[part]
+        for i in range(first, ends[part]):
+            lane = np.uint64(i) & lanes
+            state = states[lane]
+            slot = state & _LOW
+            symbol = look[slot]
+            state = uint32(freq[symbol] * (state >> _BITS) + slot - start[symbol])
+            low = state < _LEAST
+            refilled = uint32(state << _SIXTEEN | words[min(at, last)])
+            states[lane] = refilled if low else state
+            at += int(low)
+            symbols[i] = symbol
+        first = ends[part]
+    return at
+
+
+@njit(nogil=True, cache=True)
+def count_bytes(data: Array, counts: Array) -> None:
+    """Add how often each byte occurs to ``counts`` int64 (256,)."""
+    tables = np.zeros((4, 256), np.uint32)
+    whole = len(data) & ~3
+    for i in range(0, whole, 4):
+        tables[0, data[i]] += _ONE
+        tables[1, data[i + 1]] += _ONE
+        tables[2, data[i + 2]] += _ONE
+        tables[3, data[i + 3]] += _ONE
+    for i in range(whole, len(data)):
+        tables[0, data[i]] += _ONE
+    for symbol in range(256):
+        for table in range(4):
+            counts[symbol] += tables[table, symbol]
+
+
+@njit(nogil=True, cache=True)
+def pair_up(data: Array, low: int, pairs: Array, escapes: Array) -> int:
+    """Write two symbols to each of ``pairs``, and those not from ``low`` to ``low + 14`` apart.
+
+    ``data`` uint8 (n,), ``pairs`` uint8 (ceil(n / 2),), ``escapes`` uint8 (n + 1,). Returns how
+    many escapes there are.
+    """
+    found = 0
+    lowest = uint8(low)
+    for i in range(len(data) >> 1):
+        one, other = data[2 * i], data[2 * i + 1]
+        first, second = min(uint8(one - lowest), uint8(15)), min(uint8(other - lowest), uint8(15))
+        escapes[found] = one
+        found += int(first == 15)
+        escapes[found] = other
+        found += int(second == 15)
+        pairs[i] = first | second << 4
+    if len(data) & 1:
+        first = min(uint8(data[-1] - lowest), uint8(15))
+        escapes[found] = data[-1]
+        found += int(first == 15)
+        pairs[-1] = first
+    return found
+
+
+@njit(nogil=True, cache=True)
+def take_apart(pairs: Array, low: int, escapes: Array, data: Array) -> int:
+    """Undo ``pair_up``; return how many escapes were used, at most one too many."""
+    found, last = 0, len(escapes) - 1
+    lowest = uint8(low)
+    for i in range(len(data)):
+        symbol = pairs[i >> 1] >> uint8((i & 1) << 2) & uint8(15)
+        if symbol == 15:
+            data[i] = escapes[min(found, last)]
+            found += 1
+        else:
+            data[i] = symbol + lowest
+    return found
+
+
+@njit(nogil=True, cache=True)
+def split_floats(bits: Array, planes: Array) -> None:
+    """Write the keys of float32 ``bits`` (uint32, (n,)) byte by byte to uint8 (4, n).
+
+    The highest byte first.
+    See ``flwr_gan.codecs.sparse.floats.float_keys``.
+    """
+    first, second, third, fourth = planes[0], planes[1], planes[2], planes[3]
+    for i in range(len(bits)):
+        one = bits[i]
+        first[i] = one >> np.uint32(23)
+        second[i] = one >> np.uint32(24) & np.uint32(128) | one >> np.uint32(16) & np.uint32(127)
+        third[i] = one >> np.uint32(8)
+        fourth[i] = one
+
+
+@njit(nogil=True, cache=True)
+def join_floats(first: Array, second: Array, third: Array, fourth: Array, bits: Array) -> None:
+    """Undo ``split_floats``."""
+    for i in range(len(bits)):
+        upper = uint32(second[i])
+        bits[i] = (
+            upper >> np.uint32(7) << np.uint32(31)
+            | uint32(first[i]) << np.uint32(23)
+            | (upper & np.uint32(127)) << np.uint32(16)
+            | uint32(third[i]) << np.uint32(8)
+            | uint32(fourth[i])
+        )
+
+
+@njit(nogil=True, cache=True)
+def split_words(words: Array, turned: int, low: Array, high: Array) -> None:
+    """Write both bytes of uint16 ``words`` (n,), rotated left by ``turned``, 0 or 1."""
+    left, right = uint16(turned), uint16(16 - turned)
+    for i in range(len(words)):
+        word = uint16(words[i] << left | words[i] >> right)
+        low[i] = word
+        high[i] = word >> uint16(8)
+
+
+@njit(nogil=True, cache=True)
+def join_words(low: Array, high: Array, turned: int, words: Array) -> None:
+    """Undo ``split_words``."""
+    left, right = uint16(turned), uint16(16 - turned)
+    for i in range(len(words)):
+        word = uint16(high[i]) << uint16(8) | uint16(low[i])
+        words[i] = uint16(word >> left | word << right)
+
+
+@njit(nogil=True, cache=True)
+def scatter(bits: Array, survivors: Array, weights: Array) -> None:
+    """Write ``survivors`` where bits are set and 0 elsewhere; there is one survivor too many."""
+    found, at = 0, 0
+    whole = len(weights) >> 3
+    for octet in range(whole):
+        taken = uint32(bits[octet])
+        for bit in range(8):
+            survives = taken >> uint32(bit) & _ONE
+            weights[at] = survivors[found] * survives
+            found += int(survives)
+            at += 1
+    for bit in range(len(weights) - at):
+        survives = uint32(bits[whole]) >> uint32(bit) & _ONE
+        weights[at + bit] = survivors[found] * survives
+        found += int(survives)
+
+
+@njit(nogil=True, cache=True)
+def pick(bits: Array, places: Array, counts: Array, weights: Array, picked: Array) -> None:
+    """Write the ``weights`` (uint32, (n,)) whose bits are set to ``picked``.
+
+    ``places`` uint8 (256, 8) and ``counts`` uint8 (256,): which bits each byte has, and how many.
+    """
+    found, at = 0, 0
+    for octet in range(len(bits)):
+        taken = bits[octet]
+        count = counts[taken]
+        for one in range(count):
+            picked[found + one] = weights[at + places[taken, one]]
+        found += count
+        at += 8
+
+
+@njit(nogil=True, cache=True)
+def split_magnitudes(numbers: Array, symbols: Array, packed: Array) -> int:
+    """Write symbols (uint8, (n,)) and raw bits of uint32 numbers; return how many bits.
+
+    See ``flwr_gan.codecs.sparse.magnitudes``; ``packed`` has four bytes for each number, and eight.
+    """
+    pending, filled, at = np.uint64(0), 0, 0
+    for i in range(len(numbers)):
+        number = numbers[i]
+        rest, width = number, 0
+        while rest > uint32(15):
+            rest >>= _ONE
+            width += 1
+        symbols[i] = rest if width == 0 else uint32((width + 1) << 3) | rest & uint32(7)
+        raw = np.uint64(number) & ((np.uint64(1) << np.uint64(width)) - np.uint64(1))
+        pending |= raw << np.uint64(filled)
+        filled += width
+        while filled >= 8:
+            packed[at] = pending & np.uint64(255)
+            at += 1
+            pending >>= np.uint64(8)
+            filled -= 8
+    packed[at] = pending & np.uint64(255)
+    return 8 * at + filled
+
+
+@njit(nogil=True, cache=True)
+def join_magnitudes(symbols: Array, packed: Array, numbers: Array) -> None:
+    """Undo ``split_magnitudes``; ``packed`` has all the bits that the symbols ask for."""
+    pending, filled, at = np.uint64(0), 0, 0
+    for i in range(len(symbols)):
+        symbol = int(symbols[i])
+        if symbol < 16:
+            numbers[i] = symbol
+            continue
+        width = (symbol >> 3) - 1
+        while filled < width:
+            pending |= np.uint64(packed[at]) << np.uint64(filled)
+            at += 1
+            filled += 8
+        raw = pending & ((np.uint64(1) << np.uint64(width)) - np.uint64(1))
+        numbers[i] = np.uint64(8 + (symbol & 7)) << np.uint64(width) | raw
+        pending >>= np.uint64(width)
+        filled -= width
+
+
+@njit(nogil=True, cache=True)
+def quantise(
+    values: Array, scales: Array, block: int, first: int, largest: int, codes: Array
+) -> None:
+    """Write ``round(value / scale)``, ties to even, from -largest to largest, to int8 ``codes``.
+
+    ``scales`` float64: one for each ``block`` values, of which ``first`` stand before these. A
+    scale of 0 gives 0.
+    """
+    at = 0
+    for number in range(len(scales)):
+        scale = scales[number]
+        last = min((number + 1) * block - first, len(values))
+        if scale == 0.0:
+            codes[at:last] = 0
+        else:
+            for i in range(at, last):
+                code = np.rint(values[i] / scale)
+                codes[i] = min(max(code, -largest), largest)
+        at = last
+
+
+@njit(nogil=True, cache=True)
+def dequantise(
+    codes: Array, scales: Array, block: int, first: int, near: Array, weights: Array
+) -> None:
+    """Write ``near + code * scale`` as float32, limited to what is finite, and never 0.
+
+    ``near`` is empty, or has a float32 for each code. See ``flwr_gan.compress.scaling``.
+    """
+    highest = np.float64(np.finfo(np.float32).max)
+    relative = len(near) > 0
+    at = 0
+    for number in range(len(scales)):
+        scale = scales[number]
+        least = max(np.float32(scale * 2.0**-24), np.float32(2.0**-149))
+        last = min((number + 1) * block - first, len(codes))
+        for i in range(at, last):
+            exact = codes[i] * scale
+            if relative:
+                exact += near[i]
+            # Not min and max, which would make a number of NaN.
+            if exact > highest:
+                exact = highest
+            elif exact < -highest:
+                exact = -highest
+            weight = np.float32(exact)
+            weights[i] = least if weight == 0 else weight
+        at = last

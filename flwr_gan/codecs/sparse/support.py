@@ -1,0 +1,172 @@
+"""Which places of a layer are taken: as bits, with what stands there.
+
+n places, k of them taken.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.codecs import compiled
+from flwr_gan.codecs.sparse.bits import Bytes
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Positions = np.ndarray[Any, np.dtype[np.int64]]
+
+BLOCK = 1 << 20
+"""Places that are dealt with at a time; a multiple of 8."""
+
+_BITS_SET = np.array([symbol.bit_count() for symbol in range(256)], np.uint8)
+_BITS_AT = np.argsort(
+    ~np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").astype(bool),
+    axis=1,
+    kind="stable",
+).astype(np.uint8)
+"""Which bits each byte has set, those first."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """Which of ``length`` places are taken.
+
+    Parameters
+    ----------
+    length : int
+        Number of places.
+    count : int
+        How many are taken.
+    bits : numpy.ndarray of uint8, shape (ceil(n / 8),), or None
+        Those taken, lowest bit first; None if all are.
+    """
+
+    length: int
+    count: int
+    bits: Bytes | None
+
+    @classmethod
+    def of(cls, mask: Mask) -> "Support":
+        """Return the support of a bool array."""
+        count = int(np.count_nonzero(mask))
+        bits = None if count == len(mask) else np.packbits(mask, bitorder="little")
+        return cls(len(mask), count, bits)
+
+    @classmethod
+    def at(cls, length: int, positions: Positions) -> "Support":
+        """Return the support of ascending positions."""
+        mask = np.zeros(length, bool)
+        mask[positions] = True
+        return cls.of(mask)
+
+    @cached_property
+    def positions(self) -> Positions | range:
+        """The places taken, ascending."""
+        return range(self.length) if self.bits is None else np.flatnonzero(self.mask)
+
+    @property
+    def mask(self) -> Mask:
+        """The support as a bool array, shape (n,)."""
+        if self.bits is None:
+            return np.ones(self.length, bool)
+        return np.unpackbits(self.bits, count=self.length, bitorder="little").view(bool)
+
+    @cached_property
+    def packed(self) -> Bytes:
+        """The bits, even if all are set."""
+        return np.packbits(self.mask, bitorder="little") if self.bits is None else self.bits
+
+    def of_layer(self, layer: Array) -> Array:
+        """Return what stands at the places taken of an array of shape (n,); a view if all are."""
+        return layer if self.bits is None else picked(self.bits, layer, self.count)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Which of the places from ``start`` to ``stop`` of a layer are taken.
+
+    All of them, unless there are bits, or positions (in the whole layer).
+    """
+
+    start: int
+    stop: int
+    count: int
+    bits: Bytes | None = None
+    found: Positions | None = None
+
+    @classmethod
+    def of_mask(cls, start: int, mask: Mask) -> "Block":
+        """Return the block of a bool array that begins at ``start``."""
+        support = Support.of(mask)
+        return cls(start, start + support.length, support.count, support.bits)
+
+    @classmethod
+    def of_bits(cls, start: int, stop: int, bits: Bytes) -> "Block":
+        """Return the block of packed bits, whose unused bits are zero."""
+        return cls(start, stop, int(_BITS_SET[bits].sum(dtype=np.int64)), bits)
+
+    @classmethod
+    def of_positions(cls, found: Positions) -> "Block":
+        """Return the block of ascending positions."""
+        ends = (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)
+        return cls(*ends, len(found), None, found)
+
+    @property
+    def positions(self) -> Positions | range:
+        """The places taken, ascending."""
+        if self.found is not None:
+            return self.found
+        if self.bits is None:
+            return range(self.start, self.stop)
+        mask = np.unpackbits(self.bits, count=self.stop - self.start, bitorder="little")
+        return self.start + np.flatnonzero(mask)
+
+    def of(self, layer: Array) -> Array:
+        """Return what stands at the places taken."""
+        if self.found is not None:
+            return layer[self.found]
+        inside = layer[self.start : self.stop]
+        return inside if self.bits is None else picked(self.bits, inside, self.count)
+
+    def put(self, layer: Array, values: Array) -> None:
+        """Write float32 values to the places taken of a layer, whose other places are zero."""
+        if self.found is not None:
+            layer[self.found] = values
+            return
+        inside = layer[self.start : self.stop]
+        if self.bits is None:
+            inside[:] = values
+            return
+        loops = compiled.kernels()
+        if loops is not None:
+            padded = np.append(values.view(np.uint32), np.uint32(0))
+            loops.scatter(self.bits, padded, inside.view(np.uint32))
+        else:
+            mask = np.unpackbits(self.bits, count=len(inside), bitorder="little")
+            inside[mask.view(bool)] = values
+
+
+def picked(bits: Bytes, layer: Array, count: int) -> Array:
+    """Return those of a layer's numbers of 32 bits whose bits are set; there are ``count``."""
+    loops = compiled.kernels()
+    if loops is None or layer.dtype.itemsize != 4:
+        found: Array = layer[np.unpackbits(bits, count=len(layer), bitorder="little").view(bool)]
+        return found
+    picked_out = np.empty(count, np.uint32)
+    loops.pick(bits, _BITS_AT, _BITS_SET, layer.view(np.uint32), picked_out)
+    return picked_out.view(layer.dtype)
+
+
+def taken_apart(layer: Array, *, strict: bool) -> tuple[Support, Array]:
+    """Return which weights of a float32 layer survive, and these; a view if all do.
+
+    -0.0 survives if ``strict``.
+    """
+    values = layer.view(np.uint32) if strict else layer
+    parts = [values[at : at + BLOCK] != 0 for at in range(0, len(layer), BLOCK)]
+    if all(part.all() for part in parts):
+        return Support(len(layer), len(layer), None), layer
+    bits = np.concatenate([np.packbits(part, bitorder="little") for part in parts])
+    count = sum(int(np.count_nonzero(part)) for part in parts)
+    return Support(len(layer), count, bits), picked(bits, layer, count)

@@ -1,0 +1,169 @@
+"""Frequencies of symbols for rANS, and how they travel.
+
+Counts travel as short floating point numbers; sender and receiver make the same frequencies of
+them, in whole numbers. The bits of masks need but one number: how many of them are set.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
+from flwr_gan.codecs.varint import ByteReader
+from flwr_gan.errors import PayloadError
+
+SCALE_BITS = 14
+SCALE = 1 << SCALE_BITS
+"""What the frequencies of a table add up to."""
+
+BITS, PLAIN = 0xFF, 0xFE
+"""In the place of the number of mantissa bits: the symbols are eight bits of a mask each; and
+frequencies travel as they are."""
+
+_MOST_MANTISSA = 7
+_PARTS = 1 << 16
+_MANY = 1 << 16
+"""So many symbols are worth a table of exact frequencies."""
+
+_BITS_SET = np.array([symbol.bit_count() for symbol in range(256)])
+
+Counts = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Frequencies of the 256 symbols.
+
+    Parameters
+    ----------
+    freqs : tuple of int, length 256
+        They add up to 2**14; 0 for a symbol that cannot occur.
+    coded : bytes
+        How the table travels.
+    """
+
+    freqs: tuple[int, ...]
+    coded: bytes
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """The sum of the frequencies of all symbols before each."""
+        freqs = np.array(self.freqs)
+        return tuple((np.cumsum(freqs) - freqs).tolist())
+
+    @cached_property
+    def look(self) -> Bytes:
+        """The symbol of each of the 2**14 slots."""
+        return np.repeat(np.arange(256, dtype=np.uint8), np.array(self.freqs))
+
+    def bits(self, counts: Counts) -> float:
+        """Return how many bits symbols take that occur so often, the table included."""
+        used = np.flatnonzero(counts)
+        freqs = np.array(self.freqs)[used]
+        return float(counts[used] @ (SCALE_BITS - np.log2(freqs))) + 8 * len(self.coded)
+
+
+def counted_table(counts: Counts) -> Table:
+    """Return the table for symbols that occur so often, precise enough for so many of them."""
+    total = int(counts.sum())
+    used = np.flatnonzero(counts)
+    # What a rounded frequency costs falls with the square of its precision.
+    mantissa = min(max((total // len(used)).bit_length() // 2 - 2, 0), _MOST_MANTISSA)
+    low, high = int(used[0]), int(used[-1])
+    shown = counts[low : high + 1]
+    if total >= _MANY:
+        freqs = _shared_out(low, shown)
+        plain = np.array(freqs[low : high + 1], "<u2")
+        return Table(freqs, bytes([PLAIN, low, high - low]) + plain.tobytes())
+    wanted = np.where(shown, np.maximum((shown * SCALE + total // 2) // total, 1), 0)
+    drop = np.maximum(_lengths(wanted) - 1 - mantissa, 0)
+    wanted = wanted + (1 << drop >> 1) >> drop << drop
+    exponents = _lengths(wanted)
+    mantissas = (wanted << mantissa >> np.maximum(exponents - 1, 0) & (1 << mantissa) - 1)[
+        shown > 0
+    ]
+    coded = bytes([mantissa, low, high - low]) + _nibbles(exponents)
+    if mantissa:
+        coded += pack_fixed(mantissas.astype(np.uint8), mantissa)
+    return Table(_shared_out(low, wanted), coded)
+
+
+def mask_table(counts: Counts) -> Table:
+    """Return the table for bytes that occur so often and stand for eight independent bits each."""
+    of_count = np.bincount(_BITS_SET, counts, minlength=9)
+    bits_set, places = int(of_count @ np.arange(9)), 8 * int(counts.sum())
+    share = min(max((bits_set * _PARTS + places // 2) // places, 1), _PARTS - 1)
+    return _mask_table(share, int(np.flatnonzero(of_count)[-1]))
+
+
+def read_table(reader: ByteReader) -> Table:
+    """Read a table, or raise ``PayloadError``."""
+    mantissa = reader.byte()
+    if mantissa == BITS:
+        most, share = reader.byte(), int.from_bytes(reader.take(2), "little")
+        if most > 8 or not share:
+            raise PayloadError(f"a table of bits has {most} of 8 set, and a share of {share}")
+        return _mask_table(share, most)
+    if mantissa > _MOST_MANTISSA and mantissa != PLAIN:
+        raise PayloadError(f"a table has {mantissa} mantissa bits; at most {_MOST_MANTISSA}")
+    low, span = reader.byte(), reader.byte() + 1
+    if low + span > 256:
+        raise PayloadError("a table has symbols beyond 255")
+    if mantissa == PLAIN:
+        plain = np.frombuffer(reader.take(2 * span), "<u2").tolist()
+        if sum(plain) != SCALE:
+            raise PayloadError("a table has frequencies that do not add up")
+        return Table((0,) * low + tuple(plain) + (0,) * (256 - low - span), b"")
+    packed = np.frombuffer(reader.take((span + 1) // 2), np.uint8)
+    exponents = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)[:span].astype(np.int64)
+    used = np.flatnonzero(exponents)
+    if not len(used):
+        raise PayloadError("a table has no symbols")
+    mantissas = np.zeros(span, np.int64)
+    if mantissa:
+        more = bytes(reader.take((len(used) * mantissa + 7) // 8))
+        mantissas[used] = unpack_fixed(more, mantissa, len(used))
+    wanted = (1 << mantissa | mantissas) << np.maximum(exponents - 1, 0) >> mantissa
+    return Table(_shared_out(low, np.where(exponents, wanted, 0)), b"")
+
+
+def _lengths(numbers: Counts) -> Counts:
+    """Return how many bits whole numbers below 2**53 have."""
+    return np.frexp(numbers.astype(np.float64))[1].astype(np.int64)
+
+
+def _nibbles(numbers: Counts) -> bytes:
+    """Return numbers below 16, two in a byte, the first in the lower half."""
+    padded = np.append(numbers, np.zeros(len(numbers) % 2, np.int64))
+    return (padded[0::2] | padded[1::2] << 4).astype(np.uint8).tobytes()
+
+
+def _shared_out(low: int, wanted: Counts) -> tuple[int, ...]:
+    """Return frequencies in proportion to numbers, those of the symbols from ``low`` on."""
+    freqs = np.where(wanted, np.maximum(wanted * SCALE // int(wanted.sum()), 1), 0)
+    spare = SCALE - int(freqs.sum())
+    while spare:
+        most = int(freqs.argmax())
+        step = max(spare, -int(freqs[most] // 2))
+        freqs[most] += step
+        spare -= step
+    return (0,) * low + tuple(freqs.tolist()) + (0,) * (256 - low - len(freqs))
+
+
+@lru_cache(maxsize=256)
+def _mask_table(share: int, most: int) -> Table:
+    """Return the table of bytes with at most ``most`` bits set.
+
+    Bits are independent, and each is set with a probability of ``share / 2**16``. Every such byte
+    has a slot; the others are shared out by probability.
+    """
+    of_count = [share**bits * (_PARTS - share) ** (8 - bits) for bits in range(most + 1)]
+    shown = sum(math.comb(8, bits) for bits in range(most + 1))
+    total = sum(math.comb(8, bits) * weight for bits, weight in enumerate(of_count))
+    slots = [1 + (SCALE - shown) * weight // total for weight in of_count] + [0] * (8 - most)
+    freqs = np.array(slots)[_BITS_SET]
+    freqs[freqs.argmax()] += SCALE - int(freqs.sum())
+    return Table(tuple(freqs.tolist()), bytes([BITS, most]) + share.to_bytes(2, "little"))

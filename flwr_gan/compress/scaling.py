@@ -1,0 +1,121 @@
+"""Whole multiples of scales: weights to codes and back, by numba's loops or numpy's.
+
+k weights; a scale for each block of them, or one for all.
+"""
+
+import numpy as np
+
+from flwr_gan.codecs import compiled
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.stage import as_float32
+
+SMALLEST = 2.0**-149
+"""Smallest float32 number."""
+
+ZERO_FRACTION = 2.0**-24
+"""What of its scale a survivor becomes that would be zero."""
+
+_CODES = np.arange(256, dtype=np.uint8).view(np.int8)
+_PART = 1 << 15
+_WHOLE = 1 << 62
+
+
+def quantised(
+    values: Array, scales: Array, *, largest: int, block: int = _WHOLE, first: int = 0
+) -> Array:
+    """Return ``round(value / scale)``, ties to even, from -largest to largest.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of float32, shape (k,)
+        What to divide, finite.
+    scales : numpy.ndarray of float64
+        One for each ``block`` values, from the block on in which the first value is; where one is
+        0, so is the code.
+    largest : int
+        Largest code, at most 127.
+    block : int
+        Values that share a scale; by default all.
+    first : int
+        How many values of its block stand before the first.
+
+    Returns
+    -------
+    numpy.ndarray of int8, shape (k,)
+    """
+    codes = np.empty(len(values), np.int8)
+    loops = compiled.kernels()
+    if loops is not None:
+        loops.quantise(values, scales, block, first, largest, codes)
+        return codes
+    with compiled.slow_part(), np.errstate(divide="ignore", invalid="ignore"):
+        for part in _parts(len(values)):
+            exact = values[part] / _of_each(scales, block, first, part)
+            np.rint(exact, out=exact)
+            # 0 / 0 is no number, and no code.
+            codes[part] = np.nan_to_num(exact, copy=False, nan=0.0).clip(-largest, largest)
+    return codes
+
+
+def dequantised(
+    codes: Array, scales: Array, near: Array | None, *, block: int = _WHOLE, first: int = 0
+) -> Array:
+    """Return ``near + code * scale`` in double precision, rounded once to float32.
+
+    It is limited to what is finite. A weight that would be zero becomes ``2**-24`` of its scale,
+    at least 2**-149, so that it stays in the mask.
+
+    Parameters
+    ----------
+    codes : numpy.ndarray of int8, shape (k,)
+        Codes.
+    scales, block, first
+        As for ``quantised``.
+    near : numpy.ndarray of float32, shape (k,), or None
+        What is added.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (k,)
+    """
+    if near is None and len(scales) == 1:
+        every = without_zeros(as_float32(_CODES * scales), scales)
+        return every.take(codes.view(np.uint8))
+    weights = np.empty(len(codes), np.float32)
+    loops = compiled.kernels()
+    if loops is not None:
+        held = np.empty(0, np.float32) if near is None else np.ascontiguousarray(near)
+        loops.dequantise(codes, scales, block, first, held, weights)
+        return weights
+    with compiled.slow_part():
+        for part in _parts(len(codes)):
+            scale = _of_each(scales, block, first, part)
+            exact = codes[part] * scale
+            if near is not None:
+                exact += near[part]
+            weights[part] = without_zeros(as_float32(exact), scale)
+    return weights
+
+
+def without_zeros(weights: Array, scales: Array) -> Array:
+    """Return float32 weights with ``2**-24`` of their scale (one, or one each) for zeros."""
+    zero = weights == 0
+    if zero.any():
+        least = np.maximum((scales * ZERO_FRACTION).astype(np.float32), np.float32(SMALLEST))
+        weights = np.where(zero, least, weights)
+    return weights
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(at, min(at + _PART, count)) for at in range(0, count, _PART)]
+
+
+def _of_each(scales: Array, block: int, first: int, part: slice) -> Array:
+    """Return the scale of each value of a part, or the one that there is."""
+    if len(scales) == 1:
+        return scales
+    before = first + part.start
+    chosen = scales[before // block : -(-(first + part.stop) // block)]
+    count = part.stop - part.start
+    each: Array = np.repeat(chosen, block)[before % block : before % block + count]
+    return each
