@@ -43,7 +43,7 @@ class FlowerApp:
         Run config that its pyproject.toml declares.
     server_module : str
         Name of the module that holds the server app; it may define ``prepare_run_config`` and,
-        beside it, ``nothing_left``, ``clients_at_once`` and ``run_together``.
+        beside it, ``nothing_left``, ``clients_at_once``, ``run_together`` and ``in_one_process``.
     """
 
     server_app: ServerApp
@@ -96,10 +96,11 @@ def _simulate(options: argparse.Namespace) -> None:
             return
         at_once = getattr(module, "clients_at_once", lambda _: 1)(run_config)
         together = getattr(module, "run_together", one_by_one)
+        in_one_process = getattr(module, "in_one_process", lambda _: None)(run_config)
     else:
         run_config = given_config(options.run_config, app.defaults)
         num_supernodes = options.num_supernodes or DEFAULT_NUM_SUPERNODES
-        at_once, together = 1, one_by_one
+        at_once, together, in_one_process = 1, one_by_one, None
     run_apps(
         WatchedServerApp(app.server_app),
         app.client_app,
@@ -110,6 +111,7 @@ def _simulate(options: argparse.Namespace) -> None:
         verbose=options.verbose,
         clients_at_once=at_once,
         run_together=together,
+        in_one_process=in_one_process,
     )
 
 
@@ -133,12 +135,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="'K=V K=V'",
         help="settings of the app; for flwr_gan Hydra overrides such as 'codec=lzma seed=3'",
     )
-    parser.add_argument("--backend", default="inline", choices=BACKENDS, help="where clients run")
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        choices=("auto", *BACKENDS),
+        help="where clients run: one after the other in this process (inline), side by side in "
+        "processes of this machine (processes), on Ray (ray); auto, the default, is processes "
+        "where there are two cores and two clients or more, and otherwise inline",
+    )
     parser.add_argument(
         "--backend-config",
         default="",
         metavar="JSON",
-        help="settings of Ray: client_resources says what a client takes, "
+        help="settings of the backend. inline and processes: state_memory_mb, the most megabytes "
+        "of the clients' states in memory, '{\"state_memory_mb\": 200}'. processes: workers, how "
+        "many clients run at once. ray: client_resources says what a client takes, "
         '\'{"client_resources": {"num_cpus": 2, "num_gpus": 0.25}}\'; init_args goes to ray.init, '
         "and its address joins a cluster of several machines that `ray start` has made, "
         '\'{"init_args": {"address": "10.0.0.1:6379"}}\'',

@@ -151,6 +151,15 @@ def clients_at_once(run_config: Mapping[str, object]) -> int:
     return federation.config.federation.clients_at_once
 
 
+def in_one_process(run_config: Mapping[str, object]) -> str | None:
+    """Return the setting that keeps the clients in one process, None where there is none."""
+    settings = load_federation(str(run_config.get("overrides", ""))).config.federation
+    for name, ordinary in (("clients_at_once", 1), ("threads", 1), ("device", "cpu")):
+        if getattr(settings, name) != ordinary:
+            return f"federation.{name}={getattr(settings, name)}"
+    return None
+
+
 def nothing_left(run_config: Mapping[str, object]) -> str | None:
     """Return a line that says so where the run to resume is finished already, else None."""
     overrides = split_overrides(str(run_config.get("overrides", "")))

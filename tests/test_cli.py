@@ -354,8 +354,10 @@ def test_run_config_of_a_foreign_app_is_checked(items, parts, foreign, capsys, m
 def test_backend_settings_are_checked(capsys):
     assert run("--backend-config", "{") == 2
     assert "no JSON" in error_of(capsys)
-    assert run("--run-config", FAST, "--backend-config", '{"client_resources": {}}') == 2
-    assert "inline" in error_of(capsys)
+    settings = ("--run-config", FAST, "--backend-config", '{"client_resources": {}}')
+    for backend in ("inline", "processes"):
+        assert run(*settings, "--backend", backend) == 2
+        assert f"of --backend {backend}: unknown key client_resources" in error_of(capsys)
 
 
 def test_settings_are_composed_once_where_the_output_folder_is_known(tmp_path, monkeypatch):

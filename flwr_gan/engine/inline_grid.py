@@ -3,28 +3,34 @@
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from logging import getLogger
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from flwr.app import ArrayRecord, Context, Error, Message, RecordDict
-from flwr.clientapp import ClientApp
+from flwr.app import Array, Context, Error, Message, RecordDict
 from flwr.serverapp import Grid
 
 from flwr_gan.engine.jobs import hand_in
+from flwr_gan.engine.node_states import NodeStates
 from flwr_gan.errors import ConfigError, FlwrGanError
 from flwr_gan.flower.flwr_private import (
     FIRST_NODE_ID,
+    ClientAppCallable,
     ErrorCode,
     Run,
+    own_message,
     set_message_id,
     take_task_identity,
 )
 from flwr_gan.flower.records import copy_content
 
 log = getLogger(__name__)
+
+R = TypeVar("R")
+STATE_MEMORY_MB = 1024
 
 
 class RunTogether(Protocol):
@@ -51,15 +57,15 @@ class InlineGrid(Grid):
     """Deliver messages by calling the client app in this process.
 
     Nodes have the ids 2, 3, ..., in the order of their partitions, as Flower keeps 1 for its
-    SuperLink. A node's ``context.state`` is empty at its first message and lives as long as the
-    grid. An exception in a client becomes an error reply and leaves the state as it was before the
+    SuperLink. A node's ``context.state`` is empty at its first message and lives until ``close``.
+    An exception in a client becomes an error reply and leaves the state as it was before the
     message, as in deployment. What jobs push is handed in to whoever runs them as a ``Post``, for
     ``deliver``; see ``flwr_gan.engine.jobs``.
 
     Parameters
     ----------
-    client_app : flwr.clientapp.ClientApp
-        The app of every client.
+    client_app : callable
+        The ``ClientApp`` of every client.
     num_supernodes : int
         Number of virtual clients.
     run_config : mapping
@@ -70,6 +76,8 @@ class InlineGrid(Grid):
         Messages that are delivered side by side, none of them to the same node.
     run_together : RunTogether
         Runs the clients of these messages; one after the other by default.
+    state_memory_mb : float
+        Most megabytes of states in memory, the rest is on disk; see ``NodeStates``.
 
     Raises
     ------
@@ -79,7 +87,7 @@ class InlineGrid(Grid):
 
     def __init__(
         self,
-        client_app: ClientApp,
+        client_app: ClientAppCallable,
         *,
         num_supernodes: int,
         run_config: Mapping[str, bool | float | int | str],
@@ -87,6 +95,7 @@ class InlineGrid(Grid):
         on_reply: Callable[[Message, Message], None] | None = None,
         clients_at_once: int = 1,
         run_together: RunTogether = one_by_one,
+        state_memory_mb: float = STATE_MEMORY_MB,
     ) -> None:
         if clients_at_once < 1:
             raise ConfigError(f"clients_at_once={clients_at_once}: allowed is 1 or more")
@@ -98,10 +107,12 @@ class InlineGrid(Grid):
         self._on_reply = on_reply
         self.clients_at_once = clients_at_once
         self._run_together = run_together
-        self._states: dict[int, RecordDict] = {}
+        self.states = NodeStates(memory_bytes=int(state_memory_mb * 2**20))
         self._replies: dict[str, Message] = {}
         self._ids = count(1)
         self._lock = threading.RLock()
+        self._turn: AbstractContextManager[object] = self._lock  # of one group after another
+        self._largest_group = clients_at_once
 
     def set_run(self, run: Run) -> None:
         """Set the run."""
@@ -138,18 +149,18 @@ class InlineGrid(Grid):
         """Deliver all messages of some posts, in groups, and keep the replies."""
         sent = [(post, message) for post in posts for message in post.messages]
         for group in self._groups(sent):
-            with self._lock:
+            with self._turn:
                 message_ids = self._deliver_group([message for _, message in group])
             for (post, _), message_id in zip(group, message_ids, strict=True):
                 post.message_ids.append(message_id)
 
     def _groups(self, sent: list[tuple[Post, Message]]) -> Iterator[list[tuple[Post, Message]]]:
-        """Yield messages in groups of ``clients_at_once``; a node's second begins a new one."""
+        """Yield messages in groups of a largest size; a node's second begins a new one."""
         group: list[tuple[Post, Message]] = []
         nodes: set[int] = set()
         for post, message in sent:
             node_id = message.metadata.dst_node_id
-            if len(group) == self.clients_at_once or node_id in nodes:
+            if len(group) == self._largest_group or node_id in nodes:
                 yield group
                 group, nodes = [], set()
             group.append((post, message))
@@ -167,6 +178,14 @@ class InlineGrid(Grid):
         """Deliver messages and return the replies; `timeout` has no meaning in one process."""
         return self.pull_messages(self.push_messages(messages))
 
+    def run_jobs(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
+        """Call jobs that each deliver to one client; return what they return, in their order."""
+        return [job() for job in jobs]
+
+    def close(self) -> None:
+        """Forget the states of all nodes."""
+        self.states.close()
+
     def _deliver_group(self, messages: list[Message]) -> list[str]:
         """Deliver messages side by side and keep the replies; returns the messages' ids."""
         ids = [(str(next(self._ids)), str(next(self._ids))) for _ in messages]
@@ -177,29 +196,24 @@ class InlineGrid(Grid):
         for message, reply, (message_id, reply_id) in zip(messages, replies, ids, strict=True):
             set_message_id(reply, reply_id)
             if self._on_reply is not None:
-                self._on_reply(message, reply)
+                with self._lock:
+                    self._on_reply(message, reply)
             self._replies[message_id] = reply
         return [message_id for message_id, _ in ids]
 
     def _deliver(self, message: Message) -> Message:
         node_id = message.metadata.dst_node_id
         partition = node_id - FIRST_NODE_ID
-        received = Message(metadata=message.metadata, content=_copied(message.content))  # type: ignore[call-overload]
+        received = own_message(message, _copied(message.content))
         try:
             if node_id not in self._node_ids:
                 raise ValueError(f"there is no node {node_id}")
             context = self._context(node_id, partition)
             reply = self._client_app(received, context)
-        except Exception as error:
-            log.debug("node %d failed:\n%s", node_id, traceback.format_exc())
-            reason = (
-                str(error)
-                if isinstance(error, FlwrGanError)
-                else f"{type(error).__name__}: {error}"
-            )
-            code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
-            return Message(Error(code, f"partition {partition}: {reason}"), reply_to=received)
-        self._states[node_id] = context.state
+            self.states[node_id] = context.state
+        except (Exception, SystemExit) as error:
+            reason = f"partition {partition}: {failure_reason(error, node_id)}"
+            return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=received)
         return reply
 
     def _context(self, node_id: int, partition: int) -> Context:
@@ -208,16 +222,32 @@ class InlineGrid(Grid):
             run_id=self._run.run_id,
             node_id=node_id,
             node_config={"partition-id": partition, "num-partitions": len(self._node_ids)},
-            state=_copied(self._states.get(node_id, RecordDict())),
+            state=_copied(self.states[node_id]),
             run_config=dict(self._run_config),
         )
 
 
+def failure_reason(error: BaseException, node_id: int) -> str:
+    """Return why a client failed, in the words of its error reply; log the way there."""
+    log.debug("node %d failed:\n%s", node_id, "".join(traceback.format_exception(error)))
+    return str(error) if isinstance(error, FlwrGanError) else f"{type(error).__name__}: {error}"
+
+
 def _copied(content: RecordDict) -> RecordDict:
-    """Return new records around the same values; of these, lists alone can be changed in place."""
+    """Return new records around the same bytes and numbers, which nobody can change in place."""
     copied = copy_content(content)
     for record in copied.values():
-        if not isinstance(record, ArrayRecord):
-            values: MutableMapping[str, Any] = record
-            values.update({k: v.copy() for k, v in record.items() if isinstance(v, list)})
+        values: MutableMapping[str, Any] = record
+        for key, value in record.items():
+            if isinstance(value, Array):
+                values[key] = _own_array(value)
+            elif isinstance(value, list):
+                values[key] = value.copy()
     return copied
+
+
+def _own_array(array: Array) -> Array:
+    """Return another array around the same bytes."""
+    own = Array.__new__(type(array))
+    vars(own).update(vars(array))
+    return own

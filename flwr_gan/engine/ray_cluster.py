@@ -44,12 +44,12 @@ def ray_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
     if find_spec("ray") is None:
         raise ConfigError("--backend ray needs Ray: pip install 'flwr-gan[ray]', or use inline")
     settings = _underscored(given or {})
-    _check_keys(settings, _SETTINGS, OPTION)
+    check_keys(settings, _SETTINGS, OPTION)
     for key, value in settings.items():
         if not isinstance(value, dict):
             raise ConfigError(f"{OPTION}: {key}={value!r} is not allowed: give a JSON object")
     resources = {"num_cpus": 1, "num_gpus": 0.0} | settings.get("client_resources", {})
-    _check_keys(resources, _RESOURCES, f"{OPTION}: client_resources")
+    check_keys(resources, _RESOURCES, f"{OPTION}: client_resources")
     for key, value in resources.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or value < 0 or (key == "num_cpus" and value == 0):
@@ -128,7 +128,8 @@ def _check_room(resources: Mapping[str, float]) -> None:
     )
 
 
-def _check_keys(given: Mapping[str, Any], allowed: tuple[str, ...], place: str) -> None:
+def check_keys(given: Mapping[str, Any], allowed: tuple[str, ...], place: str) -> None:
+    """Raise ConfigError at a key that is not allowed."""
     unknown = sorted(set(given).difference(allowed))
     if unknown:
         raise ConfigError(f"{place}: unknown key {unknown[0]}: allowed are {', '.join(allowed)}")

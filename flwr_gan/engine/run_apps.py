@@ -1,7 +1,14 @@
-"""Two engines under one call: `inline` runs the clients in this process, `ray` in Flower's own."""
+"""Three engines under one call.
+
+`inline` runs the clients in this process, `processes` in processes of this machine, and `ray` in
+Flower's own simulation.
+"""
 
 import os
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from logging import getLogger
 from typing import Any
 
 import numpy as np
@@ -9,12 +16,17 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-from flwr_gan.engine.inline_grid import InlineGrid, RunTogether, one_by_one
-from flwr_gan.engine.ray_cluster import ray_cluster, ray_settings
+from flwr_gan.engine.inline_grid import STATE_MEMORY_MB, InlineGrid, RunTogether, one_by_one
+from flwr_gan.engine.processes_grid import ProcessesGrid
+from flwr_gan.engine.quick_flower import quick_flower
+from flwr_gan.engine.ray_cluster import OPTION, check_keys, ray_cluster, ray_settings
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower.flwr_private import Run, node_ids_in_order
 
-BACKENDS = ("inline", "ray")
+log = getLogger(__name__)
+
+BACKENDS = ("inline", "processes", "ray")
+WORKERS_PER_CORE = 3  # the system shares the cores out, so that uneven clients keep all busy
 _LARGEST_KEPT = 31 << 20
 RunConfig = Mapping[str, bool | float | int | str]
 
@@ -76,6 +88,7 @@ def run_apps(
     on_reply: Callable[[Message, Message], None] | None = None,
     clients_at_once: int = 1,
     run_together: RunTogether = one_by_one,
+    in_one_process: str | None = None,
 ) -> None:
     """Run a Flower app to its end.
 
@@ -87,19 +100,23 @@ def run_apps(
         Number of virtual clients.
     run_config : mapping
         Flower's run config: scalars by name.
-    backend : {"inline", "ray"}
-        Where the clients run.
+    backend : {"inline", "processes", "ray", "auto"}
+        Where the clients run; ``auto`` is `processes` where there are two cores and two clients or
+        more and nothing keeps the clients in this process, and otherwise `inline`.
     backend_config : dict, optional
-        Settings of Flower's Ray backend: resources of a client, address of a cluster; see
-        ``flwr_gan.engine.ray_cluster``.
+        Of `inline` and `processes`: ``state_memory_mb``, the most megabytes of ``context.state``
+        of all clients in memory, 1024 by default; more is kept on disk. Of `processes`:
+        ``workers``, how many clients run at once. Of `ray`: see ``flwr_gan.engine.ray_cluster``.
     verbose : bool
         Show Ray's and Flower's debug messages.
     on_reply : callable, optional
-        Called with each message and its reply (`inline` only).
+        Called with each message and its reply (not with `ray`).
     clients_at_once : int
         Clients that train in one program (`inline` only), if ``run_together`` lets them.
     run_together : callable, optional
         Runs so many clients side by side; see ``InlineGrid``.
+    in_one_process : str, optional
+        Setting that keeps the clients in this process, such as ``"federation.threads=2"``.
 
     Raises
     ------
@@ -107,30 +124,78 @@ def run_apps(
         When the backend is unknown, its extra is not installed, Ray does not start with these
         settings or has no room for a client, or a setting is not for this backend.
     """
-    if backend == "inline":
-        if backend_config:
-            raise ConfigError("--backend-config has no meaning with --backend inline: drop it")
-        keep_freed_memory()
-        run = Run.create_empty(run_id=1)
-        grid = InlineGrid(
-            client_app,
-            num_supernodes=num_supernodes,
-            run_config=run_config,
-            run=run,
-            on_reply=on_reply,
-            clients_at_once=clients_at_once,
-            run_together=run_together,
+    if backend == "auto":
+        backend = _chosen_backend(num_supernodes, in_one_process)
+    if backend not in BACKENDS:
+        raise ConfigError(f"backend={backend}: allowed are auto, {', '.join(BACKENDS)}")
+    if clients_at_once > 1 and backend != "inline":
+        raise ConfigError(
+            f"federation.clients_at_once={clients_at_once} is for --backend inline, and "
+            f"--backend {backend} has processes for its clients: drop one of them"
         )
-        server_app(grid, _server_context(run, run_config))
-    elif backend == "ray":
-        if clients_at_once > 1:
-            raise ConfigError(
-                f"federation.clients_at_once={clients_at_once} is for --backend inline, and "
-                "--backend ray has processes for its clients: drop one of them"
-            )
+    if backend == "ray":
         _run_ray(server_app, client_app, num_supernodes, run_config, backend_config, verbose)
-    else:
-        raise ConfigError(f"backend={backend}: allowed are {', '.join(BACKENDS)}")
+        return
+    if backend == "processes" and in_one_process is not None:
+        raise ConfigError(
+            f"{in_one_process} is not for --backend processes, whose workers have one thread each: "
+            "drop one of them, or take another backend"
+        )
+    keep_freed_memory()
+    run = Run.create_empty(run_id=1)
+    settings: dict[str, Any] = {
+        "num_supernodes": num_supernodes,
+        "run_config": run_config,
+        "run": run,
+        "on_reply": on_reply,
+        **_local_settings(backend, backend_config or {}, num_supernodes),
+    }
+    grid: InlineGrid
+    with quick_flower(lambda jobs: grid.run_jobs(jobs)):  # workers inherit what is quick
+        grid = (
+            ProcessesGrid(client_app, **settings)
+            if backend == "processes"
+            else InlineGrid(
+                client_app, clients_at_once=clients_at_once, run_together=run_together, **settings
+            )
+        )
+        with closing(grid):
+            server_app(grid, _server_context(run, run_config))
+
+
+def _chosen_backend(num_supernodes: int, in_one_process: str | None) -> str:
+    """Return what ``auto`` stands for here, and log it."""
+    reason = in_one_process
+    if reason is None and sys.platform != "linux":
+        reason = "processes needs Linux"
+    if reason is None and min(cores(), num_supernodes) == 1:
+        reason = f"cores: {cores()}, clients: {num_supernodes}"
+    if reason is None:
+        log.info("backend: processes, on %d cores", cores())
+        return "processes"
+    log.info("backend: inline (%s)", reason)
+    return "inline"
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _local_settings(
+    backend: str, given: Mapping[str, Any], num_supernodes: int
+) -> dict[str, float | int]:
+    """Return the settings of ``--backend-config`` for `inline` or `processes`, checked."""
+    default: dict[str, float | int] = {"state_memory_mb": STATE_MEMORY_MB}
+    if backend == "processes":
+        default["workers"] = min(num_supernodes, WORKERS_PER_CORE * cores())
+    check_keys(given, tuple(default), f"{OPTION} of --backend {backend}")
+    for key, value in given.items():
+        kinds = int if key == "workers" else int | float
+        if not isinstance(value, kinds) or isinstance(value, bool) or value < (key == "workers"):
+            least = "whole number from 1" if key == "workers" else "number from 0"
+            raise ConfigError(f"{OPTION}: {key}={value!r} is not allowed: give a {least} up")
+    return default | dict(given)
 
 
 def keep_freed_memory() -> None:

@@ -10,15 +10,20 @@ from importlib import import_module
 from itertools import count
 from typing import Any
 
-from flwr.app import Message
+from flwr.app import Message, RecordDict
+from flwr.app.message import recorddict as recorddict_module
+from flwr.app.message.typeddict import TypedDict
 from flwr.clientapp.typing import ClientAppCallable
 from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE, SUPERLINK_NODE_ID, ErrorCode
+from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
+from flwr.compat.common import parameter as parameter_module
 from flwr.compat.common.recorddict_compat import (
     fitins_to_recorddict,
     fitres_to_recorddict,
     getparametersins_to_recorddict,
     recorddict_to_fitres,
 )
+from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
 from flwr.server.compat.grid_client_proxy import GridClientProxy
 from flwr.supercore.constant import HEAD_BODY_DIVIDER, HEAD_VALUE_DIVIDER
 from flwr.supercore.run import Run
@@ -32,13 +37,20 @@ __all__ = [
     "ClientAppCallable",
     "ErrorCode",
     "GridClientProxy",
+    "ProtoRecordDict",
     "Run",
     "TaskIdentity",
+    "TypedDict",
     "fitins_to_recorddict",
     "fitres_to_recorddict",
     "getparametersins_to_recorddict",
     "node_ids_in_order",
+    "own_message",
+    "parameter_module",
+    "recorddict_from_proto",
+    "recorddict_module",
     "recorddict_to_fitres",
+    "recorddict_to_proto",
     "set_message_id",
     "take_task_identity",
 ]
@@ -58,6 +70,13 @@ def take_task_identity(run_id: int) -> None:
 def set_message_id(message: Message, message_id: str) -> None:
     """Give a message its id, as Flower's grids do when a message is pushed."""
     message.metadata.__dict__["_message_id"] = message_id
+
+
+def own_message(message: Message, content: RecordDict) -> Message:
+    """Return a message with the same metadata, which need no check, and other content."""
+    own = Message.__new__(Message)
+    vars(own).update(_metadata=message.metadata, _content=content, _error=None)
+    return own
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def _codable_view(array: Array) -> np.ndarray[Any, Any] | None:
         if data[len(_NPY_MAGIC)] != 1:
             return _codable(array.numpy())
         start = len(_NPY_MAGIC) + 4 + int.from_bytes(data[8:10], "little")
-        shape, fortran_order, dtype = _read_npy_header(data[:start])
+        shape, fortran_order, dtype = read_npy_header(data[:start])
         size = math.prod(shape) * dtype.itemsize
         if fortran_order or dtype.hasobject or not size or len(data) != start + size:
             return _codable(array.numpy())
@@ -226,7 +226,8 @@ def scattered_npy(
 
 
 @lru_cache(maxsize=256)
-def _read_npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def read_npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether the order is Fortran's, and dtype that an npy header of 1.0 gives."""
     reader = BytesIO(header)
     np.lib.format.read_magic(reader)
     return np.lib.format.read_array_header_1_0(reader)

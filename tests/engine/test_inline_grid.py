@@ -83,6 +83,29 @@ def test_what_a_client_does_to_any_of_its_records_stays_with_it():
     assert content["metrics"]["m"] == 1.0
 
 
+def test_what_a_client_does_to_an_array_stays_with_it():
+    app, seen = ClientApp(), []
+
+    @app.train()
+    def train(message, context):
+        array = message.content["arrays"]["0"]
+        seen.append(array.numpy().tolist())
+        values = array.numpy()
+        values += 1
+        array.data = ArrayRecord([values])["0"].data
+        message.content["config"]["list"].append(context.node_id)
+        seen.append(list(message.content["config"]["list"]))
+        return Message(message.content, reply_to=message)
+
+    arrays, config = ArrayRecord([np.ones(2)]), ConfigRecord({"list": [0]})
+    content = RecordDict({"arrays": arrays, "config": config})  # one content for all, as in a round
+    replies = make_grid(app).send_and_receive([Message(content, n, "train") for n in (2, 3, 4)])
+    assert seen == [[1, 1], [0, 2], [1, 1], [0, 3], [1, 1], [0, 4]]
+    assert content["arrays"]["0"].numpy().tolist() == [1, 1]
+    assert content["config"]["list"] == [0]
+    assert [r.content["arrays"]["0"].numpy().tolist() for r in replies] == [[2, 2]] * 3
+
+
 def test_an_exception_becomes_an_error_reply():
     app = ClientApp()
 
