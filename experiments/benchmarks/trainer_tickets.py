@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flwr_gan.errors import ConfigError
 from flwr_gan.gan import (
     GanConfig,
     WganGpTrainer,
@@ -163,7 +164,10 @@ class _Process:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{part} {prunings}\n")
         self._process.stdin.flush()
-        return float(self._process.stdout.readline())
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise ConfigError("a process that measures has ended: its error is above")
+        return float(answer)
 
     def end(self) -> None:
         self._process.communicate()
@@ -188,13 +192,20 @@ def measure_tickets(
         A checkout of another version, to be compared with as well.
     rows : mapping from str to ints
         Numbers of prunings by part.
+
+    Raises
+    ------
+    ConfigError
+        If ``before`` is no checkout, or a process fails.
     """
     here = Path(__file__).parents[2]
+    if before and not (before / "flwr_gan").is_dir():
+        raise ConfigError(f"--before={before} is no checkout: give a folder that holds flwr_gan")
     found = []
     for part, numbers in rows.items():
         ways = {"now": (here, "as_it_is"), "dense": (here, "dense")}
         if before:
-            ways["before"] = (before, "as_it_is")
+            ways["before"] = (before.resolve(), "as_it_is")
         R = critic_iterations[part]
         processes = {way: _Process(*how, R) for way, how in ways.items()}
         try:
@@ -212,14 +223,19 @@ def _compared(
     seconds: dict[str, list[float]] = {way: [] for way in processes}
     for repeat in range(-1, repeats):  # the first warms up
         for way, process in processes.items():
-            measured = process.seconds(part, P)
+            taken = process.seconds(part, P)
             if repeat >= 0:
-                seconds[way].append(measured)
+                seconds[way].append(taken)
     now = seconds.pop("now")
     rows: list[dict[str, object]] = []
     for way, measured in seconds.items():
         ratios = [a / b for a, b in zip(measured, now, strict=True)]
-        row = {"part": part, "prunings": P, "critic_iterations": R, "against": way}
+        row: dict[str, object] = {
+            "part": part,
+            "prunings": P,
+            "critic_iterations": R,
+            "against": way,
+        }
         row |= {"against_ms": 1000 * median(measured), "now_ms": 1000 * median(now)}
         row |= {"ratio": median(ratios), "ratio_lowest": min(ratios), "ratio_highest": max(ratios)}
         rows.append(row | {"repeats": repeats})
