@@ -75,8 +75,9 @@ def sparse_layers(
 
     Outputs, gradients of inputs and gradients of surviving weights are those of the dense layers up
     to rounding; pruned weights get gradients of zero. The choice depends on shapes and masks alone,
-    so that it is the same in every process. Dense stay layers on another device than the CPU,
-    grouped convolutions, and weights that are parametrised or not float32.
+    so that it is the same in every process. Layers on another device than the CPU stay dense, as do
+    grouped convolutions and weights that are parametrised or not float32. A block inside another
+    changes nothing.
 
     Parameters
     ----------
@@ -87,6 +88,9 @@ def sparse_layers(
     choose : callable
         Returns which layers are computed by sparse products, as ``faster_layers`` does.
     """
+    if has_sparse_layers(network):
+        yield
+        return
     changed: list[nn.Module] = []
     layers = {
         f"{name}.weight" if name else "weight": layer

@@ -116,6 +116,17 @@ def test_layers_are_dense_again_after_an_error():
     assert not has_sparse_layers(layer)
 
 
+def test_a_block_inside_another_changes_nothing():
+    layer, shape = LAYERS["linear"]
+    pruned, x = prune(layer, 0.3), torch.ones(shape)
+    with sparse_layers(layer, pruned, choose=everything):
+        wanted = layer(x)
+        with sparse_layers(layer, {}):
+            assert torch.equal(layer(x), wanted)
+        assert has_sparse_layers(layer)
+    assert not has_sparse_layers(layer)
+
+
 def wide(keep=LARGEST_DENSITY / 2):
     layer = nn.Conv1d(NARROW_CHANNELS + 1, NARROW_CHANNELS + 2, 3)
     return layer, torch.rand(layer.weight.shape, generator=torch.Generator().manual_seed(0)) >= keep
