@@ -15,4 +15,4 @@ def keep_freed_memory() -> None:
     ``M_MMAP_THRESHOLD``), so one block that is never touched is enough. Without it, activations of
     a few megabytes cost as much to get as to compute. Other allocators are not affected.
     """
-    torch.empty(_BYTES, dtype=torch.uint8)
+    torch.empty(_BYTES, dtype=torch.uint8, device="cpu")
