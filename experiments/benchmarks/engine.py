@@ -1,11 +1,16 @@
-"""Client updates a second of the two engines: this process, and Flower's Ray.
+"""Client updates a second of the engines: this process, processes, and Flower's Ray.
 
 ``python -m experiments.benchmarks.engine [--short] [--output FILE]`` runs the tasks of
-``engine_tasks.py`` on both engines, each in a process of its own, in turn, and writes a row an
-engine and task: the median over repeats, with its ratio to Ray. A row more has 10,000 clients.
-Imports are not counted. ``first_message_s`` is from the start of the engine until the first client
-begins; ``updates_per_s`` begins with the second round, when all workers are warm; ``growth_mb`` is
-the memory at the end less that after ten rounds.
+``engine_tasks.py`` on each engine, in a process of its own, in turn, and writes a row an engine and
+task: the median over repeats, with its ratio to Ray. A row more has 20,000 clients. Imports are not
+counted. ``first_message_s`` is from the start of the engine until the first client begins;
+``updates_per_s`` begins with the second round, when all workers are warm; ``growth_mb`` is the
+memory at the end less that after ten rounds.
+
+What limits each: ``inline`` one core, of which an empty update spends most in Flower's conversions
+of a message; ``processes`` pickling each message and state twice, in one process, so that it is
+for clients that train for more than some milliseconds; ``ray`` its object store and Flower's
+message queues, polled for each message.
 
 Beside FILE, ``FILE_commands.csv`` has what whole commands take, see ``engine_commands.py``.
 """
@@ -31,7 +36,7 @@ from flwr_gan.engine.run_apps import BACKENDS
 from flwr_gan.errors import FlwrGanError, TrainingError
 
 BASELINE = "ray"
-CLIENTS, MANY_CLIENTS = 1000, 10_000
+CLIENTS, MANY_CLIENTS = 1000, 20_000
 ROUNDS = {"empty": 200, "lr": 100}
 SHORT_ROUNDS = 20
 KEYS = ["task", "engine", "clients", "rounds"]
@@ -109,7 +114,7 @@ def _in_its_own_process(*cell: str) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.benchmarks.engine",
-        description="Client updates a second of the two engines.",
+        description="Client updates a second of the engines.",
     )
     add_output(parser, "engine", short=f"{SHORT_ROUNDS} rounds, fewer images, one repeat")
     parser.add_argument("--repeats", type=int, help="default: 3, or 1 with --short")

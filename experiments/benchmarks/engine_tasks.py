@@ -1,4 +1,4 @@
-"""The Flower app that both engines run: logistic regression on MNIST, or clients that do nothing.
+"""The Flower app that all engines run: logistic regression on MNIST, or clients that do nothing.
 
 ``lr`` is the task of the FLUTE comparison (Garcia et al. 2022): logistic regression, 1,000 clients,
 10 a round, batches of 10, one local epoch, under Flower's FedAvg. ``empty`` is the same app whose

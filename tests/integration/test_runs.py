@@ -79,18 +79,35 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(simulate):
     assert not same_run(first, simulate("evaluation=none seed=1", folder="c"))
 
 
+def kept(folder: Path) -> list[bytes]:
+    """Return what a run leaves of its generators and of the states of its clients."""
+    paths = [
+        *(folder / "generators").iterdir(),
+        *(folder / "checkpoint" / "clients").rglob("*.npz"),
+    ]
+    return [path.read_bytes() for path in sorted(paths)]
+
+
+def test_processes_give_the_bytes_and_states_of_one_process(simulate):
+    script = "evaluation=none federation.fraction=0.67 federation.num_clients=3 codec=sparse:int4"
+    folders = [simulate(script, folder=name, backend=name) for name in ("inline", "processes")]
+    assert same_run(*folders)
+    assert kept(folders[0]) == kept(folders[1])
+
+
 @pytest.mark.slow
-def test_both_engines_give_the_same_bytes_and_metrics(simulate):
-    pytest.importorskip("ray")
+@pytest.mark.parametrize("backend", ["processes", "ray"])
+def test_all_engines_give_the_same_bytes_and_metrics(simulate, backend):
+    pytest.importorskip(backend if backend == "ray" else "multiprocessing")
     script = "evaluation=server federation.fraction=0.67 federation.num_clients=3"
     inline = simulate(script, folder="inline")
-    ray = inline.parent / "ray"
-    command = [sys.executable, "-m", "flwr_gan.cli", "--app", "flwr_gan", "--backend", "ray"]
+    other = inline.parent / backend
+    command = [sys.executable, "-m", "flwr_gan.cli", "--app", "flwr_gan", "--backend", backend]
     text = (inline / "config.yaml").read_text()
-    ray.mkdir()
-    (ray / "config.yaml").write_text(text)
-    subprocess.run([*command, "--run-config", f"resume={ray}"], check=True, timeout=600)
-    assert same_run(inline, ray)
+    other.mkdir()
+    (other / "config.yaml").write_text(text)
+    subprocess.run([*command, "--run-config", f"resume={other}"], check=True, timeout=600)
+    assert same_run(inline, other)
 
 
 @pytest.mark.parametrize("strategy", ["fedavg", "fedprox"])
