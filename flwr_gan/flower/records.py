@@ -202,7 +202,8 @@ def npy_bytes(array: np.ndarray[Any, Any]) -> bytes:
 def scattered_parameters(base: Base, survivors: np.ndarray[Any, Any]) -> Parameters:
     """Return legacy parameters with values at a base's survivors and zeros elsewhere."""
     parts = base.split(survivors)
-    layers = zip(base.template.specs, base.arrays.positions, parts, strict=True)
+    positions = [np.asarray(support.positions) for support in base.arrays.supports]
+    layers = zip(base.template.specs, positions, parts, strict=True)
     return Parameters([scattered_npy(*layer) for layer in layers], NUMPY_STYPE)
 
 
