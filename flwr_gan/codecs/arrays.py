@@ -100,11 +100,12 @@ def canonical_zeros(array: Array) -> Array:
     parts = array.view(array.real.dtype) if array.dtype.kind == "c" and array.ndim else array
     if parts.dtype.kind == "c":
         return canonical_zeros(parts.reshape(1)).reshape(())
-    negative_zero = (parts == 0) & np.signbit(parts)
+    words = np.ascontiguousarray(parts).view(f"{parts.dtype.byteorder}u{parts.dtype.itemsize}")
+    negative_zero = words == 1 << 8 * words.dtype.itemsize - 1
     if not negative_zero.any():
         return array
     cleaned = parts.copy()
-    cleaned[negative_zero] = 0
+    cleaned[negative_zero.reshape(parts.shape)] = 0
     return cleaned.view(array.dtype)
 
 

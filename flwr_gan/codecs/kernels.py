@@ -16,36 +16,36 @@ _ONE, _SIXTEEN, _ROOM, _BITS = np.uint32(1), np.uint32(16), np.uint32(18), np.ui
 _SLOTS = np.uint32(1 << 14)
 _LOW = np.uint32((1 << 14) - 1)
 _LEAST = np.uint32(1 << 16)
+_WORD = np.uint32((1 << 16) - 1)
 
 
 @njit(nogil=True, cache=True)
-def rans_encode(
-    symbols: Array, ends: Array, freqs: Array, starts: Array, states: Array, words: Array
-) -> int:
+def rans_encode(symbols: Array, ends: Array, slots: Array, states: Array, words: Array) -> int:
     """Code symbols from the last to the first; return where in ``words`` the first word is.
 
-    ``symbols`` uint8 (n,); ``ends`` int64 (S,), where the symbols of each table end; ``freqs`` and
-    ``starts`` uint32 (S, 256); ``states`` uint32 (L,), changed; ``words`` uint16 (n + 1,), filled
-    from its end.
+    ``symbols`` uint8 (n,); ``ends`` int64 (S,), where the symbols of each table end; ``slots``
+    uint32 (S, 256), ``frequency << 16 | start`` of each symbol; ``states`` uint32 (L,), changed;
+    ``words`` uint16 (n + 1,), filled from its end.
     """
     at = len(words)
     lanes = np.uint64(len(states) - 1)
     inverse = np.zeros(256)
     for part in range(len(ends) - 1, -1, -1):
-        freq, start = freqs[part], starts[part]
+        table = slots[part]
         for symbol in range(256):
-            if freq[symbol]:
-                # A little more than 1 / freq: rounded down, products are then exact quotients.
-                inverse[symbol] = (1.0 + 2.0**-50) / freq[symbol]
+            if table[symbol] >> _SIXTEEN:
+                # A little more than the exact: rounded down, products are then exact quotients.
+                inverse[symbol] = (1.0 + 2.0**-50) / (table[symbol] >> _SIXTEEN)
         for i in range(ends[part] - 1, ends[part - 1] - 1 if part else -1, -1):
             symbol, lane = symbols[i], np.uint64(i) & lanes
-            often, state = freq[symbol], states[lane]
+            slot, state = table[symbol], states[lane]
+            often = slot >> _SIXTEEN
             over = uint32(state >> _ROOM >= often)
             words[at - 1] = uint16(state)
             at -= int(over)
             state = state >> (over * _SIXTEEN)
             quotient = uint32(np.float64(state) * inverse[symbol])
-            states[lane] = uint32(state + start[symbol] + quotient * uint32(_SLOTS - often))
+            states[lane] = uint32(state + (slot & _WORD) + quotient * uint32(_SLOTS - often))
     return at
 
 
@@ -55,25 +55,26 @@ def rans_decode(
     words: Array,
     ends: Array,
     looks: Array,
-    freqs: Array,
-    starts: Array,
+    slots: Array,
     symbols: Array,
 ) -> int:
     """Decode into ``symbols`` (n,); return how many words were used, at most one too many.
 
-    ``looks`` uint8 (S, 2**14): the symbol of each slot; ``words`` has one word more than there are.
+    ``looks`` uint8 (S, 2**14): the symbol of each slot; ``slots`` as for ``rans_encode``; ``words``
+    has one word more than there are.
     """
     at, last = 0, len(words) - 1
     lanes = np.uint64(len(states) - 1)
     first = 0
     for part in range(len(ends)):
-        look, freq, start = looks[part], freqs[part], starts[part]
+        look, table = looks[part], slots[part]
         for i in range(first, ends[part]):
             lane = np.uint64(i) & lanes
             state = states[lane]
-            slot = state & _LOW
-            symbol = look[slot]
-            state = uint32(freq[symbol] * (state >> _BITS) + slot - start[symbol])
+            low_bits = state & _LOW
+            symbol = look[low_bits]
+            slot = table[symbol]
+            state = uint32((slot >> _SIXTEEN) * (state >> _BITS) + low_bits - (slot & _WORD))
             low = state < _LEAST
             refilled = uint32(state << _SIXTEEN | words[min(at, last)])
             states[lane] = refilled if low else state
@@ -141,24 +142,19 @@ def take_apart(pairs: Array, low: int, escapes: Array, data: Array) -> int:
 
 
 @njit(nogil=True, cache=True)
-def split_floats(bits: Array, planes: Array) -> None:
-    """Write the keys of float32 ``bits`` (uint32, (n,)) byte by byte to uint8 (4, n).
+def float_plane(bits: Array, shift: int, kept: int, sign: int, plane: Array) -> None:
+    """Write one byte of the keys of float32 ``bits`` (uint32, (n,)) to uint8 ``plane`` (n,).
 
-    The highest byte first.
-    See ``flwr_gan.codecs.sparse.floats.float_keys``.
+    It is ``bits >> shift & kept``, and the sign bit if ``sign`` is 128 and not 0.
     """
-    first, second, third, fourth = planes[0], planes[1], planes[2], planes[3]
+    by, some, top = uint32(shift), uint32(kept), uint32(sign)
     for i in range(len(bits)):
-        one = bits[i]
-        first[i] = one >> np.uint32(23)
-        second[i] = one >> np.uint32(24) & np.uint32(128) | one >> np.uint32(16) & np.uint32(127)
-        third[i] = one >> np.uint32(8)
-        fourth[i] = one
+        plane[i] = bits[i] >> by & some | bits[i] >> uint32(24) & top
 
 
 @njit(nogil=True, cache=True)
 def join_floats(first: Array, second: Array, third: Array, fourth: Array, bits: Array) -> None:
-    """Undo ``split_floats``."""
+    """Write float32 ``bits`` (uint32, (n,)) of the four bytes of their keys, highest first."""
     for i in range(len(bits)):
         upper = uint32(second[i])
         bits[i] = (
@@ -171,18 +167,16 @@ def join_floats(first: Array, second: Array, third: Array, fourth: Array, bits: 
 
 
 @njit(nogil=True, cache=True)
-def split_words(words: Array, turned: int, low: Array, high: Array) -> None:
-    """Write both bytes of uint16 ``words`` (n,), rotated left by ``turned``, 0 or 1."""
-    left, right = uint16(turned), uint16(16 - turned)
+def word_plane(words: Array, turned: int, byte: int, plane: Array) -> None:
+    """Write byte 0 or 1 of uint16 ``words`` (n,), rotated left by ``turned``, 0 or 1."""
+    left, right, by = uint16(turned), uint16(16 - turned), uint16(8 * byte)
     for i in range(len(words)):
-        word = uint16(words[i] << left | words[i] >> right)
-        low[i] = word
-        high[i] = word >> uint16(8)
+        plane[i] = uint16(words[i] << left | words[i] >> right) >> by
 
 
 @njit(nogil=True, cache=True)
 def join_words(low: Array, high: Array, turned: int, words: Array) -> None:
-    """Undo ``split_words``."""
+    """Write uint16 ``words`` (n,) of their bytes, rotated back by ``turned``, 0 or 1."""
     left, right = uint16(turned), uint16(16 - turned)
     for i in range(len(words)):
         word = uint16(high[i]) << uint16(8) | uint16(low[i])

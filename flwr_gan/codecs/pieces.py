@@ -1,8 +1,29 @@
 """Bytes in pieces, which are joined once, at the end."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-Piece = bytes | memoryview
+
+@dataclass(frozen=True)
+class Deferred:
+    """Bytes that are made where they are to stand, so that they are never there twice.
+
+    Parameters
+    ----------
+    length : int
+        How many.
+    write : callable
+        Writes them to a memoryview of this length.
+    """
+
+    length: int
+    write: Callable[[memoryview], None]
+
+    def __len__(self) -> int:
+        return self.length
+
+
+Piece = bytes | memoryview | Deferred
 
 
 class Pieces:
@@ -10,7 +31,7 @@ class Pieces:
 
     Parameters
     ----------
-    pieces : iterable of bytes, memoryview or Pieces
+    pieces : iterable of bytes, memoryview, Deferred or Pieces
         What it begins with.
     """
 
@@ -31,11 +52,13 @@ class Pieces:
     def __len__(self) -> int:
         return self._length
 
-    def __iter__(self) -> Iterator[Piece]:
-        return iter(self._pieces)
-
     def __bytes__(self) -> bytes:
-        return b"".join(self._pieces)
+        joined = bytearray(self._length)
+        with memoryview(joined) as view:
+            at = 0
+            for piece in self._pieces:
+                at = write_piece(piece, view, at)
+        return bytes(joined)
 
     def taken(self) -> Iterator[Piece]:
         """Yield the pieces and forget each, so that its memory is free as soon as it is used."""
@@ -43,3 +66,13 @@ class Pieces:
         self._length = 0
         while self._pieces:
             yield self._pieces.pop()
+
+
+def write_piece(piece: Piece, view: memoryview, at: int) -> int:
+    """Write a piece to ``view`` from ``at`` on; return where it ends."""
+    end = at + len(piece)
+    if isinstance(piece, Deferred):
+        piece.write(view[at:end])
+    else:
+        view[at:end] = piece
+    return end

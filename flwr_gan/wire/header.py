@@ -7,7 +7,7 @@ from functools import lru_cache
 from io import BytesIO
 
 from flwr_gan.codecs.base import BaseNeed, Body, Codec
-from flwr_gan.codecs.pieces import Pieces
+from flwr_gan.codecs.pieces import Pieces, write_piece
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.compress.pipeline import from_wire, wire_numbers
 from flwr_gan.compress.registry import MAX_PARAMETER
@@ -197,9 +197,9 @@ def seal(*parts: bytes | memoryview | Pieces) -> bytes:
     with joined.getbuffer() as view:
         for part in parts:
             for piece in part.taken() if isinstance(part, Pieces) else (part,):
-                checksum = crc32(piece, checksum)
-                view[at : at + len(piece)] = piece
-                at += len(piece)
+                end = write_piece(piece, view, at)
+                checksum = crc32(view[at:end], checksum)
+                at = end
         view[at:] = checksum.to_bytes(_CRC_BYTES, "little")
     return joined.getvalue()
 

@@ -10,7 +10,7 @@ from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
 from flwr_gan.codecs.sparse.floats import float_keys, float_values
 from flwr_gan.codecs.sparse.palette import MOST_BYTES, distinct_keys, read_palette, write_palette
-from flwr_gan.codecs.sparse.streams import read_stream, write_stream
+from flwr_gan.codecs.sparse.streams import is_noise, read_stream, spread, stored, write_stream
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
@@ -90,19 +90,42 @@ def _read_bins(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -
 
 def _write_floats(bits: Keys, ends: Any) -> Pieces:
     """Code the keys of many floats with 24 raw bits; the symbols are their exponents."""
-    planes = np.empty((4, len(bits)), np.uint8)
+    coded = Pieces([bytes([24, 0]), write_stream(np.split(_plane(bits, 3), ends))])
+    for byte in (2, 1, 0):
+        coded += _write_plane(bits, byte)
+    return coded
+
+
+def _write_plane(bits: Keys, byte: int) -> Pieces:
+    """Code one of the three lower bytes of the keys, for which most often nothing can be done."""
+    if is_noise(_plane(spread(bits), byte)):
+        return stored(len(bits), lambda view: _plane_to(bits, byte, np.frombuffer(view, np.uint8)))
+    return write_stream([_plane(bits, byte)])
+
+
+def _plane(bits: Keys, byte: int) -> Bytes:
+    plane = np.empty(len(bits), np.uint8)
+    _plane_to(bits, byte, plane)
+    return plane
+
+
+_OF_BYTE = ((0, 255, 0), (8, 255, 0), (16, 127, 128), (23, 255, 0))
+"""Of each byte of a key by how much to shift the bits, what to keep of that, and of the sign."""
+
+
+def _plane_to(bits: Keys, byte: int, plane: Bytes) -> None:
+    """Write a byte of the keys of uint32 ``bits``, 0 the lowest; see ``float_keys``."""
     loops = compiled.kernels()
     if loops is not None:
-        loops.split_floats(bits, planes)
+        loops.float_plane(bits, *_OF_BYTE[byte], plane)
+    elif byte == 3:
+        plane[:] = bits >> 23
     else:
-        planes[0] = bits >> 23
-        planes[1] = bits >> 24 & 0x80 | bits >> 16 & 0x7F
-        planes[2] = bits >> 8
-        planes[3] = bits
-    coded = Pieces([bytes([24, 0]), write_stream(np.split(planes[0], ends))])
-    for plane in planes[1:]:
-        coded += write_stream([plane])
-    return coded
+        octets = bits.view(np.uint8)
+        plane[:] = octets[byte::4]
+        if byte == 2:
+            plane &= 0x7F
+            plane |= octets[3::4] & 0x80
 
 
 def _write_binned(keys: Keys, ends: Any) -> Pieces:

@@ -1,6 +1,6 @@
 """Arrays that are not float32: their bytes by significance, each plane a stream."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,14 @@ from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import Array, ArraySpec
 from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.streams import byte_counts, read_stream, write_stream
+from flwr_gan.codecs.sparse.streams import (
+    byte_counts,
+    is_noise,
+    read_stream,
+    spread,
+    stored,
+    write_stream,
+)
 from flwr_gan.codecs.threads import in_order
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import PayloadError
@@ -68,10 +75,10 @@ def _is_better_turned(members: Sequence[Array]) -> bool:
 
 def _entropy_bits(words: Array) -> float:
     bits = 0.0
-    for plane in _planes(words):
-        counts = byte_counts(plane)
+    for byte in range(words.dtype.itemsize):
+        counts = byte_counts(_plane(words, byte))
         used = counts[counts > 0]
-        bits += float(used @ np.log2(len(plane) / used))
+        bits += float(used @ np.log2(len(words) / used))
     return bits
 
 
@@ -88,25 +95,37 @@ def _turned_back(words: Array) -> None:
     words |= last
 
 
-def _planes(words: Array) -> Iterator[Bytes]:
-    """Yield the bytes of elements by significance, lowest first."""
-    for word in words.reshape(len(words), -1).T:
-        for byte in range(words.dtype.itemsize):
-            yield (word >> 8 * byte).astype(np.uint8)
+def _plane(words: Array, byte: int) -> Bytes:
+    return (words >> 8 * byte).astype(np.uint8)
 
 
 def _written(words: Array, *, turned: bool) -> Pieces:
+    """Code the bytes of words, or of rows of words, by significance, the lowest first."""
     coded = Pieces()
-    loops = compiled.kernels()
-    planes: Iterable[Bytes]
-    if loops is not None and words.dtype.itemsize == 2:
-        planes = np.empty((2, len(words)), np.uint8)
-        loops.split_words(words, int(turned), *planes)
-    else:
-        planes = _planes(_turned(words) if turned else words)
-    for plane in planes:
-        coded += write_stream([plane])
+    for word in words.reshape(len(words), -1).T:
+        for byte in range(words.dtype.itemsize):
+            coded += _write_plane(np.ascontiguousarray(word), byte, turned)
     return coded
+
+
+def _write_plane(words: Array, byte: int, turned: bool) -> Pieces:
+    def write(view: memoryview) -> None:
+        _plane_to(words, byte, turned, np.frombuffer(view, np.uint8))
+
+    sample = spread(words)
+    if len(words) > len(sample) and is_noise(_plane(_turned(sample) if turned else sample, byte)):
+        return stored(len(words), write)
+    plane = np.empty(len(words), np.uint8)
+    _plane_to(words, byte, turned, plane)
+    return write_stream([plane])
+
+
+def _plane_to(words: Array, byte: int, turned: bool, plane: Bytes) -> None:
+    loops = compiled.kernels()
+    if loops is not None and words.dtype.itemsize == 2:
+        loops.word_plane(words, int(turned), byte, plane)
+    else:
+        plane[:] = _plane(_turned(words) if turned else words, byte)
 
 
 def read_planes(reader: ByteReader, specs: Sequence[ArraySpec]) -> list[Array]:

@@ -64,7 +64,7 @@ def encode(
     loops = compiled.kernels()
     if loops is not None:
         words = np.empty(count + 1, _WORD)
-        at = loops.rans_encode(symbols, ends_of, freqs, starts, states, words)
+        at = loops.rans_encode(symbols, ends_of, freqs << 16 | starts, states, words)
         return _joined(states, words[at:])
     with compiled.slow_part():
         coded = symbols[:count]
@@ -98,7 +98,8 @@ def decode(
         starts = np.array([table.starts for table in tables], np.uint32)
         looks = np.array([table.look for table in tables])
         padded = np.append(words, _WORD.type(0))
-        used = loops.rans_decode(states, padded, ends_of, looks, freqs, starts, symbols[:coded])
+        slots = freqs << 16 | starts
+        used = loops.rans_decode(states, padded, ends_of, looks, slots, symbols[:coded])
     else:
         with compiled.slow_part():
             which = _table_of_each(ends_of, coded) if len(tables) > 1 else None

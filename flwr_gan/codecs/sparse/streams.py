@@ -1,14 +1,14 @@
 """Byte streams of known length: stored, constant or coded by rANS, whichever is shortest."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from flwr_gan.codecs import compiled
-from flwr_gan.codecs.pieces import Pieces
+from flwr_gan.codecs.pieces import Deferred, Pieces
 from flwr_gan.codecs.sparse import rans
 from flwr_gan.codecs.sparse.bits import Bytes
 from flwr_gan.codecs.sparse.pairs import paired, unpaired, window
@@ -46,7 +46,7 @@ def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False) -> Piece
     joined = sections[0] if len(sections) == 1 else np.concatenate(sections)
     if count < 2 * _SAMPLE:
         return _shortest(joined, sections, are_masks)
-    sample = byte_counts(np.ascontiguousarray(joined[:: count // _SAMPLE]))
+    sample = byte_counts(spread(joined))
     if _is_noise(sample):
         return _stored(joined)
     low = None if are_masks or count < _LONG else window(sample)
@@ -57,6 +57,21 @@ def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False) -> Piece
     for part in (escapes, pairs):
         data += _shortest(part, [part], False) if len(part) else b""
     return Pieces([write_varint(len(data) << 2 | PAIRS), data])
+
+
+def spread(numbers: Bytes) -> Bytes:
+    """Return some 4,096 numbers spread over all."""
+    return np.ascontiguousarray(numbers[:: max(1, len(numbers) // _SAMPLE)])
+
+
+def is_noise(sample: Bytes) -> bool:
+    """Return True if next to nothing can be saved of bytes of which this is a sample."""
+    return _is_noise(byte_counts(sample))
+
+
+def stored(count: int, write: Callable[[memoryview], None]) -> Pieces:
+    """Return a stream of bytes as they are, which are written where they are to stand."""
+    return Pieces([write_varint(count << 2 | STORED), Deferred(count, write)])
 
 
 def _stored(data: Bytes) -> Pieces:
