@@ -12,6 +12,8 @@ of a message; ``processes`` pickling each message and state twice, in one proces
 for clients that train for more than some milliseconds; ``ray`` its object store and Flower's
 message queues, polled for each message.
 
+Where ``pfl`` is installed, pfl-research's numpy engine is measured too, see ``engine_pfl.py``.
+
 Beside FILE, ``FILE_commands.csv`` has what whole commands take, see ``engine_commands.py``.
 """
 
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("flwr").setLevel(logging.ERROR)
     try:
         if options.cell:
-            engine, task, clients, rounds, data = options.cell
-            row = measure(engine, task, clients=int(clients), rounds=int(rounds), data=Path(data))
-            print(json.dumps(row))
+            print(json.dumps(_measured(*options.cell)))
             return 0
         repeats = options.repeats or (1 if options.short else 3)
         table = summarise(_cells(repeats, short=options.short))
@@ -83,8 +84,9 @@ def summarise(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 def cells(*, short: bool) -> list[tuple[str, str, int, int]]:
     """Return engine, task, clients and rounds of all cells, in the order of the table."""
-    own = [(engine, task, CLIENTS) for task in TASKS for engine in BACKENDS]
-    own.insert(len(BACKENDS), ("inline", "empty", MANY_CLIENTS))
+    engines = [*BACKENDS, *(["pfl"] if find_spec("pfl") else [])]
+    own = [(engine, task, CLIENTS) for task in TASKS for engine in engines]
+    own.insert(len(engines), ("inline", "empty", MANY_CLIENTS))
     return [
         (engine, task, clients, SHORT_ROUNDS if short else ROUNDS[task])
         for engine, task, clients in own
@@ -100,6 +102,15 @@ def _cells(repeats: int, *, short: bool) -> list[dict[str, Any]]:
                 rows.append(_in_its_own_process(*map(str, cell), folder) | {"data": data})
                 print(f"repeat {repeat + 1} of {repeats}:", json.dumps(rows[-1]), flush=True)
     return rows
+
+
+def _measured(engine: str, task: str, clients: str, rounds: str, data: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {"clients": int(clients), "rounds": int(rounds), "data": Path(data)}
+    if engine != "pfl":
+        return measure(engine, task, **settings)
+    from experiments.benchmarks.engine_pfl import measure_pfl
+
+    return measure_pfl(task, **settings)
 
 
 def _in_its_own_process(*cell: str) -> dict[str, Any]:

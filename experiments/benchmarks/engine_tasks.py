@@ -97,7 +97,7 @@ def client_fn(context: Context) -> Client:
     """Return the client of a node; run config says which."""
     if context.run_config["task"] == "empty":
         return EmptyClient().to_client()
-    images, labels = _mapped(str(context.run_config["data"]))
+    images, labels = mapped(str(context.run_config["data"]))
     partition = int(str(context.node_config["partition-id"]))
     clients = int(str(context.node_config["num-partitions"]))
     return LrClient(images[partition::clients], labels[partition::clients]).to_client()
@@ -179,6 +179,7 @@ def own_memory_mb() -> float:
 
 
 @lru_cache(maxsize=1)
-def _mapped(folder: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def mapped(folder: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return images and labels that ``write_images`` wrote, mapped from their files."""
     images = np.load(Path(folder) / "images.npy", mmap_mode="r")
     return images, np.load(Path(folder) / "labels.npy", mmap_mode="r")
