@@ -26,7 +26,7 @@ class Taken(Protocol):
         """How many."""
 
     @property
-    def positions(self) -> Positions | range:
+    def positions(self) -> Positions:
         """Which, ascending."""
 
 
@@ -57,7 +57,9 @@ class Places:
     def positions(self) -> Positions:
         """Where they are, int64, shape (k,)."""
         where = self.where
-        return np.asarray(where if isinstance(where, np.ndarray | range) else where.positions)
+        if isinstance(where, range):
+            return np.arange(where.start, where.stop)
+        return where if isinstance(where, np.ndarray) else where.positions
 
     def part(self, first: int, last: int) -> "Places":
         """Return those from the one numbered ``first`` to the one before ``last``."""

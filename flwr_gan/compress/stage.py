@@ -233,7 +233,7 @@ def lost(wanted: Array, got: Array) -> Array:
 def finite_only(values: Array, spec: str) -> None:
     """Raise ``CodecError`` if a value is NaN or infinite."""
     # The least and the largest of numbers are NaN if one of them is.
-    if len(values) and not np.isfinite([values.min(), values.max()]).all():
+    if values.size and not np.isfinite([values.min(), values.max()]).all():
         raise CodecError(f"{spec} cannot code NaN or infinity; use a lossless codec")
 
 

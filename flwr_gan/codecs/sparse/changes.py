@@ -86,6 +86,6 @@ class ChangeReader:
             raise PayloadError("the mask has more survivors than there are values")
         changed = np.zeros(self._lengths[self._stretch], bool)
         for block in sets.blocks(self._stretch):
-            changed[np.asarray(block.positions)] = True
+            changed[block.positions] = True
         self._stretch += 1
         return changed

@@ -227,11 +227,10 @@ class _Nested:
     def blocks(self, layer: int) -> Iterator[Block]:
         kept = np.ones(self._held[layer], bool)
         for dropped in self._dropped.blocks(layer):
-            kept[np.asarray(dropped.positions)] = False
+            kept[dropped.positions] = False
         seen = 0
         for held in self._base.survivors(layer):
-            positions = np.asarray(held.positions)
-            yield Block.of_positions(positions[kept[seen : seen + held.count]])
+            yield Block.of_positions(held.positions[kept[seen : seen + held.count]])
             seen += held.count
 
     def finish(self) -> None:
@@ -274,7 +273,7 @@ class _Changed:
     def _changed(self, part: int) -> Mask:
         changed = np.zeros(self._lengths[part], bool)
         for block in self._changes.blocks(part):
-            changed[np.asarray(block.positions)] = True
+            changed[block.positions] = True
         return changed
 
 

@@ -90,7 +90,7 @@ class Parts:
         for values, support, shape in zip(self.values, self.supports, self.shapes, strict=True):
             chosen = None
             if may_have_bands(support):
-                positions = np.asarray(support.positions)
+                positions = support.positions
                 chosen = choose_bands(
                     values, positions, shape, bits_each=bits_each, values_gain=values_gain
                 )
@@ -99,7 +99,7 @@ class Parts:
                 orders.append([])
                 supports.append(support)
             else:
-                of_band, in_band = chosen.supports(np.asarray(support.positions))
+                of_band, in_band = chosen.supports(support.positions)
                 orders.append(of_band)
                 supports += in_band
         return Layout(bands, supports, orders)

@@ -102,7 +102,7 @@ def _plane(words: Array, byte: int) -> Bytes:
 def _written(words: Array, *, turned: bool) -> Pieces:
     """Code the bytes of words, or of rows of words, by significance, the lowest first."""
     coded = Pieces()
-    for word in words.reshape(len(words), -1).T:
+    for word in words.T if words.ndim > 1 else [words]:
         for byte in range(words.dtype.itemsize):
             coded += _write_plane(np.ascontiguousarray(word), byte, turned)
     return coded

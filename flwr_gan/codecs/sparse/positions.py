@@ -77,7 +77,7 @@ def _best_form(support: Support) -> tuple[int, Values]:
     dense = support.count >= _BITMAP_DENSITY * support.length
     if dense and support.count >= _MANY:
         return BITMAP, support.bits
-    positions = np.asarray(support.positions)
+    positions = support.positions
     gaps = np.empty(support.count, np.uint32)
     gaps[0] = positions[0]
     np.subtract(positions[1:], positions[:-1] + 1, out=gaps[1:], casting="unsafe")

@@ -25,6 +25,9 @@ _LEAST_SAVING_BITS = 0.2
 
 _LONG = 1 << 16
 _MANY = 15
+MOST_TABLES = 64
+"""A table takes 4 bytes of a stream, but about 200,000 of memory."""
+
 _TABLE_BITS, _SYMBOL_BITS, _MASK_TABLE_BITS = 32, 7, 40
 """About what a table takes, with the number of its symbols."""
 
@@ -135,6 +138,11 @@ class _Part:
         table = _MASK_TABLE_BITS if self.are_masks else _TABLE_BITS + _SYMBOL_BITS * len(used)
         return float(used @ np.log2(self.length / used)) + table
 
+    def joined(self, other: "_Part") -> "_Part":
+        """Return both as one."""
+        counts = self.counts + other.counts
+        return _Part(self.length + other.length, counts, self.are_masks)
+
     def table(self) -> Table:
         """Return the table with which they are shortest."""
         table = counted_table(self.counts)
@@ -146,16 +154,17 @@ class _Part:
 
 
 def _merged(parts: Sequence[_Part]) -> list[_Part]:
-    """Put neighbours together where that is shorter."""
+    """Put neighbours together where that is shorter, and where they are too many."""
     merged = [parts[0]]
     for part in parts[1:]:
-        last = merged[-1]
-        counts = last.counts + part.counts
-        both = _Part(last.length + part.length, counts, part.are_masks)
-        if both.bits <= last.bits + part.bits:
+        both = merged[-1].joined(part)
+        if both.bits <= merged[-1].bits + part.bits:
             merged[-1] = both
         else:
             merged.append(part)
+    while len(merged) > MOST_TABLES:
+        pairs = [merged[at : at + 2] for at in range(0, len(merged), 2)]
+        merged = [pair[0].joined(pair[1]) if len(pair) == 2 else pair[0] for pair in pairs]
     return merged
 
 
@@ -221,13 +230,12 @@ def _decoded(reader: ByteReader, count: int) -> Bytes:
     head = reader.byte()
     lanes, parts = head & 15, (head >> 4) + 1
     if parts > _MANY:
-        parts = reader.varint(limit=count)
+        parts = reader.varint(limit=MOST_TABLES)
     if lanes > rans.MAX_LANE_BITS or not parts:
         raise PayloadError("a stream has more lanes than there can be, or no tables")
     ends, left = [], count
     for _ in range(parts - 1):
         left -= reader.varint(limit=left)
         ends.append(count - left)
-    # A table takes 4 bytes at least, so that there cannot be many.
     tables = [read_table(reader) for _ in range(parts)]
     return rans.decode(reader.rest(), count, [*ends, count], tables, 1 << lanes)

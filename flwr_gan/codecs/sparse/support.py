@@ -61,9 +61,9 @@ class Support:
         return cls.of(mask)
 
     @cached_property
-    def positions(self) -> Positions | range:
+    def positions(self) -> Positions:
         """The places taken, ascending."""
-        return range(self.length) if self.bits is None else np.flatnonzero(self.mask)
+        return np.arange(self.length) if self.bits is None else np.flatnonzero(self.mask)
 
     @property
     def mask(self) -> Mask:
@@ -113,12 +113,12 @@ class Block:
         return cls(*ends, len(found), None, found)
 
     @property
-    def positions(self) -> Positions | range:
+    def positions(self) -> Positions:
         """The places taken, ascending."""
         if self.found is not None:
             return self.found
         if self.bits is None:
-            return range(self.start, self.stop)
+            return np.arange(self.start, self.stop)
         mask = np.unpackbits(self.bits, count=self.stop - self.start, bitorder="little")
         return self.start + np.flatnonzero(mask)
 

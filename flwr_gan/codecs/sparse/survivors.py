@@ -101,7 +101,7 @@ class SurvivorReader:
             return self._decoded(block, block.count, near)
         changed = np.flatnonzero(self._changes.take(block.count))
         weights = near.copy()
-        found = np.asarray(block.positions)[changed]
+        found = block.positions[changed]
         weights[changed] = self._decoded(found, len(found), near[changed])
         return weights
 
