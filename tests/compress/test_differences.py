@@ -188,10 +188,11 @@ def test_too_few_and_too_many_scales_are_refused():
     held, new = (part[:2000] for part in CHANGES["normal"])
     codec, specs = get_codec("sparse:int8"), [ArraySpec((2000,), np.dtype("f4"))]
     body = codec.encode_bundle([new], base=[held])
-    # 2,000 survivors (2 bytes), radix and relative, 4 blocks.
-    assert bytes(body.values[:4]) == bytes([0xD0, 0x0F, 0x83, 4])
+    values = bytes(body.values)
+    # 2,000 survivors (2 bytes), codes as bytes, relative, 4 blocks.
+    assert values[:4] == bytes([0xD0, 0x0F, 0x83, 4])
     for count, said in ((5, "at most 4"), (3, None), (0, None)):
-        hurt = Body(body.mask, bytes(body.values[:3]) + bytes([count]) + bytes(body.values[4:]))
+        hurt = Body(body.mask, values[:3] + bytes([count]) + values[4:])
         for decode, base in (
             (codec.decode_bundle, [held]),
             (codec.decode_survivors, KnownBase([held])),

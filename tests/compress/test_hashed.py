@@ -120,7 +120,7 @@ def test_damage_is_refused():
     ):
         array = small.reshape(-1)[: np.prod(shape)].reshape(shape)
         codec = get_codec("hash:0.5+raw")
-        values = bytearray(codec.encode_bundle([array]).values)
+        values = bytearray(bytes(codec.encode_bundle([array]).values))
         values[0] = flag
         with pytest.raises(PayloadError, match=said):
             codec.decode_bundle(Body(b"", bytes(values)), [ArraySpec(shape, array.dtype)])

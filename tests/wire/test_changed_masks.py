@@ -32,9 +32,9 @@ def read(data, lengths, base):
     masks = []
     for layer, length in enumerate(lengths):
         mask = np.zeros(length, bool)
-        for positions in source.blocks(layer):
-            assert (np.diff(positions) > 0).all()
-            mask[positions] = True
+        for block in source.blocks(layer):
+            assert (np.diff(block.positions) > 0).all()
+            mask[block.positions] = True
         masks.append(mask)
     source.finish()
     return masks

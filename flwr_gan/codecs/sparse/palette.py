@@ -24,7 +24,9 @@ MOST_BYTES = 256
 _SAMPLE = 512
 _LEAST_PAIRS = 2
 _MANY = 1 << 16
-"""Of so many keys all are sorted only if a palette is all but certain."""
+_MANY_PAIRS, _SHORT_PAIRS = 16, 128
+"""Of so many keys all are sorted only if a palette is likely; of short floats, whose low bits are
+zero and cost nothing in bins, only if it is all but certain."""
 
 _LEAST_USES = 2
 
@@ -38,8 +40,10 @@ def distinct_keys(keys: Keys) -> Keys | None:
         Keys of one block.
     """
     sample = np.sort(keys[:: max(1, len(keys) // _SAMPLE)])
-    pairs = np.count_nonzero(sample[1:] == sample[:-1])
-    if pairs < (_LEAST_PAIRS if len(keys) < _MANY else len(sample) // 4):
+    least = _LEAST_PAIRS
+    if len(keys) >= _MANY:
+        least = _MANY_PAIRS if np.bitwise_or.reduce(sample) & 255 else _SHORT_PAIRS
+    if np.count_nonzero(sample[1:] == sample[:-1]) < least:
         return None
     ordered = np.sort(keys)
     first = np.empty(len(ordered), bool)
