@@ -29,10 +29,9 @@ from experiments.benchmarks.engine_tasks import (
     CLASSES,
     PIXELS,
     SAMPLED,
-    WEIGHED_EVERY,
     LrClient,
+    RoundMeter,
     mapped,
-    own_memory_mb,
 )
 
 Weights = list[NDArray[np.float32]]
@@ -100,22 +99,16 @@ class Averaging(FederatedAveraging):  # type: ignore[misc]
 
 
 class RoundTimes(TrainingProcessCallback):  # type: ignore[misc]
-    """Note when rounds end and the memory in use, as ``TimedFedAvg`` does."""
+    """A meter of pfl's rounds."""
 
     def __init__(self) -> None:
-        self.ended: list[float] = []
-        self.resident_mb: list[float] = []
-        self._weighing_s = 0.0
+        self.meter = RoundMeter()
 
     def after_central_iteration(
         self, aggregate_metrics: Metrics, model: Any, *, central_iteration: int
     ) -> tuple[bool, Metrics]:
         """Note."""
-        now = time.perf_counter()
-        self.ended.append(now - self._weighing_s)
-        if len(self.ended) % WEIGHED_EVERY == 0:
-            self.resident_mb.append(own_memory_mb())
-            self._weighing_s += time.perf_counter() - now
+        self.meter.note()
         return False, Metrics()
 
 
@@ -149,7 +142,5 @@ def measure_pfl(task: str, *, clients: int, rounds: int, data: Path) -> dict[str
         "clients": clients,
         "rounds": rounds,
         "first_message_s": model.began - started,
-        "updates_per_s": (rounds - 1) * SAMPLED / (times.ended[-1] - times.ended[0]),
-        "memory_mb": times.resident_mb[-1],
-        "growth_mb": times.resident_mb[-1] - times.resident_mb[0],
+        **times.meter.row(),
     }

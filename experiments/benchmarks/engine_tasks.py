@@ -63,16 +63,45 @@ class EmptyClient(NumPyClient):
         return parameters, 1, {"began": time.time()}
 
 
+class RoundMeter:
+    """Notes when rounds end, and every ten rounds memory and processor seconds in use."""
+
+    def __init__(self) -> None:
+        self.ended: list[float] = []  # without the seconds that weighing has taken
+        self.resident_mb: list[float] = []
+        self.cpu_s: list[float] = []  # of this process and its children, without weighing
+        self._weighing_s = self._weighing_cpu_s = 0.0
+
+    def note(self) -> None:
+        """Note the end of a round."""
+        now, cpu = time.perf_counter(), time.process_time()
+        self.ended.append(now - self._weighing_s)
+        if len(self.ended) % WEIGHED_EVERY == 0:
+            self.cpu_s.append(cpu + children_cpu_s() - self._weighing_cpu_s)
+            self.resident_mb.append(own_memory_mb())
+            self._weighing_s += time.perf_counter() - now
+            self._weighing_cpu_s += time.process_time() - cpu
+
+    def row(self) -> dict[str, float]:
+        """Return the speeds from the second round on and from the tenth on, and the memory."""
+        rounds = len(self.ended)
+        weighed = (len(self.cpu_s) - 1) * WEIGHED_EVERY
+        return {
+            "updates_per_s": (rounds - 1) * SAMPLED / (self.ended[-1] - self.ended[0]),
+            "updates_per_cpu_s": weighed * SAMPLED / (self.cpu_s[-1] - self.cpu_s[0]),
+            "memory_mb": self.resident_mb[-1],
+            "growth_mb": self.resident_mb[-1] - self.resident_mb[0],
+        }
+
+
 class TimedFedAvg(FedAvg):
-    """FedAvg that notes when rounds end, when the first client began, and the memory in use."""
+    """FedAvg with a meter, that also notes when the first client began."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.began = float("nan")
         self.failed = 0
-        self.ended: list[float] = []  # without the seconds that weighing has taken
-        self.resident_mb: list[float] = []
-        self._weighing_s = 0.0
+        self.meter = RoundMeter()
 
     def aggregate_fit(
         self,
@@ -85,11 +114,7 @@ class TimedFedAvg(FedAvg):
             self.began = min(float(result.metrics["began"]) for _, result in results)
         aggregated = super().aggregate_fit(server_round, results, failures)
         self.failed += len(failures)
-        now = time.perf_counter()
-        self.ended.append(now - self._weighing_s)
-        if server_round % WEIGHED_EVERY == 0:
-            self.resident_mb.append(own_memory_mb())
-            self._weighing_s += time.perf_counter() - now
+        self.meter.note()
         return aggregated
 
 
@@ -151,19 +176,28 @@ def measure(engine: str, task: str, *, clients: int, rounds: int, data: Path) ->
         run_config={"task": task, "data": str(data)},
         backend=engine,
     )
-    if strategy.failed or len(strategy.ended) < rounds:
+    if strategy.failed or len(strategy.meter.ended) < rounds:
         raise TrainingError(f"{task} on {engine}: {strategy.failed} updates failed; see above")
-    seconds = strategy.ended[-1] - strategy.ended[0]
     return {
         "engine": engine,
         "task": task,
         "clients": clients,
         "rounds": rounds,
         "first_message_s": strategy.began - started,
-        "updates_per_s": (rounds - 1) * SAMPLED / seconds,
-        "memory_mb": strategy.resident_mb[-1],
-        "growth_mb": strategy.resident_mb[-1] - strategy.resident_mb[0],
+        **strategy.meter.row(),
     }
+
+
+def children_cpu_s() -> float:
+    """Return the processor seconds that the children of this process have used."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            times = process.cpu_times()
+        except psutil.Error:  # it has ended meanwhile
+            continue
+        total += times.user + times.system
+    return total
 
 
 def own_memory_mb() -> float:

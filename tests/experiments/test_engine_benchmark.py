@@ -27,12 +27,13 @@ def test_a_task_on_an_engine_gives_its_row(task, name, images):
     row = engine_tasks.measure(name, task, clients=20, rounds=20, data=images)
     assert (row["engine"], row["task"], row["clients"], row["rounds"]) == (name, task, 20, 20)
     assert row["updates_per_s"] > 0
+    assert row["updates_per_cpu_s"] > 0
     assert 0 <= row["first_message_s"] < 5
     assert row["growth_mb"] < row["memory_mb"]
 
 
 def test_twenty_thousand_clients_are_no_burden(images):
-    row = engine_tasks.measure("inline", "empty", clients=20_000, rounds=10, data=images)
+    row = engine_tasks.measure("inline", "empty", clients=20_000, rounds=20, data=images)
     assert row["updates_per_s"] > 0
 
 
@@ -73,14 +74,14 @@ def test_every_task_runs_on_all_engines_and_one_with_twenty_thousand_clients():
 def test_ratios_are_to_ray_with_as_many_clients():
     rows = [
         {"engine": name, "task": "lr", "clients": clients, "rounds": 2, "data": "mnist"}
-        | {"updates_per_s": rate}
+        | {"updates_per_cpu_s": rate}
         for name, clients, rate in (
             ("inline", 10, 300.0), ("ray", 10, 20.0), ("inline", 10, 100.0),
             ("inline", 99, 50.0), ("inline", 10, 200.0),
         )
     ]  # fmt: skip
     table = engine.summarise(rows)
-    assert list(table.updates_per_s) == [200, 20, 50]
+    assert list(table.updates_per_cpu_s) == [200, 20, 50]
     assert list(table.repeats) == [3, 1, 1]
     assert list(table.ratio[:2]) == [10, 1]
     assert np.isnan(table.ratio[2])
@@ -90,7 +91,7 @@ def test_the_command_writes_both_tables(tmp_path, monkeypatch, capsys):
     def cell(name: str, task: str, clients: str, rounds: str, folder: str) -> dict[str, object]:
         return {
             "engine": name, "task": task, "clients": int(clients), "rounds": int(rounds),
-            "updates_per_s": 5.0,
+            "updates_per_cpu_s": 5.0,
         }  # fmt: skip
 
     commands = pd.DataFrame([{"command": "sweep", "wall_s": 1.0}])
@@ -100,7 +101,7 @@ def test_the_command_writes_both_tables(tmp_path, monkeypatch, capsys):
     assert engine.main(["--short", "--output", str(tmp_path / "new" / "table.csv")]) == 0
     table = pd.read_csv(tmp_path / "new" / "table.csv")
     assert {"inline", "processes", "ray"} == set(table.engine)
-    assert (table.updates_per_s == 5).all()
+    assert (table.updates_per_cpu_s == 5).all()
     assert list(pd.read_csv(tmp_path / "new" / "table_commands.csv").command) == ["sweep"]
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("repeat")]
     assert json.loads(rows[0].split(": ", 1)[1])["data"] == "noise"
