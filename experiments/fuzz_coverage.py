@@ -13,22 +13,24 @@ MODULES = (
     "codecs.base", "codecs.general", "codecs.registry", "codecs.varint", "codecs.arrays",
     "codecs.raw", "codecs.zlib_codec", "codecs.lzma_codec", "codecs.bz2_codec",
     "codecs.zstd_codec", "codecs.pcodec_codec", "codecs.paq9a",
-    "codecs.elements", "codecs.csr", "codecs.rle", "codecs.stage",
-    "codecs.sparse.codec", "codecs.sparse.parts", "codecs.sparse.bands",
+    "codecs.elements", "codecs.csr", "codecs.rle", "codecs.stage", "codecs.compiled",
+    "codecs.threads", "codecs.sparse.codec", "codecs.sparse.parts", "codecs.sparse.bands",
     "codecs.sparse.masks", "codecs.sparse.positions",
     "codecs.sparse.streams", "codecs.sparse.values", "codecs.sparse.planes",
     "codecs.sparse.bits", "codecs.sparse.floats", "codecs.sparse.numbers",
-    "codecs.sparse.bins", "codecs.sparse.magnitudes", "codecs.sparse.radix",
+    "codecs.sparse.bins", "codecs.sparse.magnitudes", "codecs.sparse.rans",
+    "codecs.sparse.tables", "codecs.sparse.pairs", "codecs.sparse.support",
     "codecs.sparse.palette", "codecs.sparse.changes", "codecs.sparse.sides",
     "codecs.sparse.survivors",
     "compress.pipeline", "compress.array_codec", "compress.registry", "compress.stage",
-    "compress.groups", "compress.blocks", "compress.quantize", "compress.affine", "compress.cast",
+    "compress.groups", "compress.scaling", "compress.blocks", "compress.quantize",
+    "compress.affine", "compress.cast",
     "compress.ternary", "compress.binary", "compress.codebook", "compress.flexpoint",
     "compress.prune", "compress.lowrank", "compress.redundancy", "compress.hashed",
     "wire.header", "wire.payload", "wire.template", "wire.base", "wire.base_hash",
     "wire.bundles", "wire.decoding", "wire.floats", "wire.forms", "wire.table",
 )  # fmt: skip
-"""Modules of the package that decoding runs through. The inner loops of paq9a are machine code,
+"""Modules of the package that decoding runs through. The inner loops of numba are machine code,
 which no line tracing sees."""
 
 NOT_DECODING = re.compile(
@@ -44,14 +46,17 @@ NOT_DECODING = re.compile(
     r"|squares$|lloyd|limits$|finite_only|fraction|whole_number|one_of|unreadable|read_granularity"
     r"|is_redundant|no_|written$|packed|select$|contractive|takes_base|less$|filled_up|exact_form"
     r"|exact_float32|corrected_float32|surviving_float32|delivered|as_arrays|check_name|_code$"
-    r"|:_ways|_tagged|_Chosen|distinct_keys|:_joined$|:_tables$|:_relative|:_changes$|has_base_mask)"
+    r"|:_ways|_tagged|_Chosen|distinct_keys|:_joined$|:_tables$|:_relative|:_changes$|has_base_mask"
+    r"|noise$|stored$|shortest$|_Part|merged$|byte_counts|_words|better_turned|_turned$|_plane$"
+    r"|plane_to$|lane_bits|bits$|counted_table|:mask_table|nibbles|_lengths|window|:paired|Support.at$"
+    r"|taken_apart|:quantised|:load$|without_numba|:slow_part|may_have_bands|Computed)"
 )
 """Functions (``:qualified name``) that no decoding calls, or that run before it."""
 
 KEPT = re.compile(
     r"decode_bundle|_Layered.blocks|_Same.blocks|_Nested.blocks|_Derived.blocks"
     r"|PositionReader.blocks|_gap_blocks|paq9a:_blocks|read_forms|_read_bins|decode_block"
-    r"|affine:_numbers|read_places"
+    r"|affine:_numbers|read_places|rans:decode$|Block.of$|unpack_bits"
 )
 """Exceptions to ``NOT_DECODING``."""
 
