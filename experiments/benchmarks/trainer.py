@@ -13,8 +13,8 @@ trainer's, with ``gan.critic_gradients``; their ratio is to ``plain``. With seve
 A second table, ``trainer_tickets.csv``, has the paper's networks after P prunings: a generator
 iteration with its critic steps, 4,096 samples, and the search for a ticket. ``dense`` is this build
 without sparse products; ``--before FOLDER`` compares with another checkout in the same run. What
-limits each: an iteration the critic's products, which no mask makes sparser; samples the dense
-first layer down to P = 12, then memory; a search its first levels, which are dense.
+limits each: an iteration the critic's products, which no mask makes sparser; samples the first
+layer, which is dense at P = 10, and memory; a search its first levels, which are dense.
 """
 
 import argparse
