@@ -1,23 +1,18 @@
 """Federated averaging of the weights that survive, for clients that share the mask."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from flwr.common import FitRes, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg
 from numpy.typing import NDArray
 
-from flwr_gan.codecs.arrays import Array
 from flwr_gan.flower import CodedFitRes, CodedReplies
+from flwr_gan.flower.averaging import Results, RunningMean
 from flwr_gan.flower.protocol import TakeReply
 from flwr_gan.flower.records import scattered_parameters
-from flwr_gan.flower.reply import CodedReply
 from flwr_gan.wire import Base
-
-Results = list[tuple[ClientProxy, FitRes]]
 
 
 class SparseFedAvg(FedAvg, CodedReplies):
@@ -30,7 +25,7 @@ class SparseFedAvg(FedAvg, CodedReplies):
     the codec ``sparse`` and any stage of single weights before it.
     """
 
-    _running: "_RunningMean | None" = None
+    _running: RunningMean | None = None
 
     def __repr__(self) -> str:
         """Return the name and Flower's settings."""
@@ -38,7 +33,7 @@ class SparseFedAvg(FedAvg, CodedReplies):
 
     def begin_replies(self, num_examples: int) -> TakeReply:
         """Begin an average over so many samples; return what takes each reply in turn."""
-        self._running = _RunningMean(num_examples)
+        self._running = RunningMean(num_examples)
         return self._running.add
 
     def aggregate_fit(
@@ -47,23 +42,21 @@ class SparseFedAvg(FedAvg, CodedReplies):
         results: Results,
         failures: list[tuple[ClientProxy, FitRes] | BaseException],
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Average values alone where that is all there is, else whole arrays."""
+        """Return what was added up; else average values alone where that is all there is."""
         running, self._running = self._running, None
+        aggregate = super().aggregate_fit
+        if running is not None and self.inplace and running.is_of(results):
+            return running.aggregate(aggregate, server_round, results, failures)
         refused = bool(failures) and not self.accept_failures
         base = None if refused else _common_base(results)
         if base is None:
-            return super().aggregate_fit(server_round, results, failures)
-        if running is not None and self.inplace and running.is_of(results):
-            metrics = [(result.num_examples, result.metrics) for _, result in results]
-            averaged = scattered_parameters(base, running.mean)
-            combine = self.fit_metrics_aggregation_fn
-            return averaged, combine(metrics) if combine else {}
+            return aggregate(server_round, results, failures)
         alone: Results = [
             (client, _Survivors(result))
             for client, result in results
             if isinstance(result, CodedFitRes)
         ]
-        mean, own_metrics = super().aggregate_fit(server_round, alone, failures)
+        mean, own_metrics = aggregate(server_round, alone, failures)
         if mean is None:
             return None, own_metrics
         (values,) = parameters_to_ndarrays(mean)
@@ -75,42 +68,6 @@ class SparseFedAvg(FedAvg, CodedReplies):
 
     def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what ``state_arrays`` gave."""
-
-
-@dataclass
-class _RunningMean:
-    """The mean of survivors, added up as Flower's ``aggregate_inplace`` does.
-
-    It weighs each reply by its share of samples that must be known before; whether they are those
-    of the replies that were added shows in the end.
-    """
-
-    num_examples: int
-    mean: Array = field(default_factory=lambda: np.empty(0, np.float32))
-    replies: list[CodedReply] = field(default_factory=list)
-
-    def add(self, reply: CodedReply, survivors: Array | None, num_examples: int) -> None:
-        """Add a reply's survivors, which are changed."""
-        if survivors is None or not self.num_examples:
-            return
-        share = np.float64(num_examples / self.num_examples)
-        np.multiply(survivors, share, out=survivors)  # in double precision, rounded once
-        if not self.replies:
-            self.mean = survivors
-        elif len(survivors) == len(self.mean):
-            np.add(self.mean, survivors, out=self.mean)
-        self.replies.append(reply)
-
-    def is_of(self, results: Results) -> bool:
-        """Tell whether this is the mean of just these results."""
-        return (
-            len(results) == len(self.replies)
-            and sum(result.num_examples for _, result in results) == self.num_examples
-            and all(
-                isinstance(result, CodedFitRes) and result.coded is reply
-                for (_, result), reply in zip(results, self.replies, strict=True)
-            )
-        )
 
 
 class _Survivors(FitRes):

@@ -250,7 +250,7 @@ class Exchange:
             )
         return template
 
-    def check(self, received: Received, *, decode: bool) -> dict[str, Arrays | Array | None]:
+    def check(self, received: Received, *, decode: bool) -> dict[str, Arrays | Array]:
         """Decode each payload of a reply once, fill in its row and accept it.
 
         Parameters
@@ -258,8 +258,8 @@ class Exchange:
         received : Received
             The reply.
         decode : bool
-            Return the arrays of each record; otherwise its survivors where they are all that it
-            holds, see ``CodedReply.survivors``.
+            Return the arrays of each record; otherwise its survivors alone where they are all that
+            it holds, see ``CodedReply.survivors``.
 
         Raises
         ------
@@ -267,7 +267,7 @@ class Exchange:
             When a payload is corrupt or too large.
         """
         row = received.row
-        found: dict[str, Arrays | Array | None] = {}
+        found: dict[str, Arrays | Array] = {}
         row.payload_bytes = 0
         seconds = 0.0
         for name, reply in received.replies.items():

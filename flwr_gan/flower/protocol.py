@@ -12,8 +12,9 @@ from flwr_gan.flower.reply import CodedReply
 from flwr_gan.wire import Template
 from flwr_gan.wire.ledger import MessageRow
 
-TakeReply = Callable[[CodedReply, Array | None, int], None]
-"""``take(reply, survivors, num_examples)`` of each sound reply of a round, in order."""
+TakeReply = Callable[[CodedReply, Array | Arrays, int], None]
+"""``take(reply, found, num_examples)`` of each sound reply of a round, in order; `found` is what
+``CodedReply.check`` returns: survivors or arrays, not to be written to."""
 
 
 @dataclass(frozen=True)

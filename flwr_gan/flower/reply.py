@@ -113,15 +113,16 @@ class CodedReply:
             return None
         return decode_survivors(self.info, base=self.base)
 
-    def check(self) -> tuple[tuple[int, int, int], Array | None]:
+    def check(self) -> tuple[tuple[int, int, int], Array | Arrays]:
         """Decode once.
 
         Returns
         -------
         counts : tuple of int
             See ``count``.
-        survivors : numpy.ndarray or None
-            As of ``survivors``.
+        found : numpy.ndarray or mapping
+            What ``survivors`` returns, and where that is None what ``arrays`` does. Not to be
+            written to.
 
         Raises
         ------
@@ -130,7 +131,8 @@ class CodedReply:
         """
         survivors = self.survivors()
         if survivors is None or self.base is None:
-            return self.count(self.travelled()), None
+            arrays = self.travelled()
+            return self.count(arrays), self.completed(arrays)
         if self.finite and not np.isfinite(survivors).all():
             parts = self.base.split(survivors)
             for name, part in zip(self.base.template.names, parts, strict=True):

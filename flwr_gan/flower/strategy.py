@@ -21,6 +21,7 @@ from flwr.server.strategy import Strategy
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 
 from flwr_gan.errors import PayloadError
+from flwr_gan.flower.averaging import Failures, RunningMean, averages_in_place
 from flwr_gan.flower.comparison import CodecComparison
 from flwr_gan.flower.compressed_grid import CompressedGrid, label_order
 from flwr_gan.flower.exchange import Exchange
@@ -47,7 +48,6 @@ PLAIN = (
     "round %d: %d replies did not pass the wire and are not in the ledger: what SecAgg+ sends is "
     "masked and cannot be compressed"
 )
-Failures = list[tuple[ClientProxy, Any] | BaseException]
 
 
 class CodedFitRes(FitRes):
@@ -235,7 +235,12 @@ class CompressedStrategy(Wrapper, Strategy):
                 self.exchange.books.refused(f"{type(failure).__name__}: {failure}")
         total = sum(result.num_examples for _, result in results)
         own = self.inner
-        take = own.begin_replies(total) if isinstance(own, TakesCodedReplies) else None
+        take, mean = None, None
+        if isinstance(own, TakesCodedReplies):
+            take = own.begin_replies(total)
+        elif averages_in_place(own):
+            mean = RunningMean(total)
+            take = mean.add
         self.latest = []
         plain = 0
         for client, result in sorted(results, key=self._place):
@@ -248,17 +253,18 @@ class CompressedStrategy(Wrapper, Strategy):
             except PayloadError as error:
                 bad.append(PayloadError(self.exchange.books.refused(str(error))))
                 continue
-            survivors = found[RECORD]
             if take is not None:
-                assert survivors is None or not isinstance(survivors, dict)
-                take(result.coded, survivors, result.num_examples)  # type: ignore[arg-type]
+                take(result.coded, found.pop(RECORD), result.num_examples)
+            del found  # before the next reply is decoded
             good.append((client, result))
             if result.received.row.kind != "unchanged":
                 self.latest.append(result)
         if plain:
             log.warning(PLAIN, server_round, plain)
         self.exchange.books.settle()
-        return self.inner.aggregate_fit(server_round, good, bad)
+        if mean is not None and mean.is_of(good):
+            return mean.aggregate(own.aggregate_fit, server_round, good, bad)
+        return own.aggregate_fit(server_round, good, bad)
 
     def configure_evaluate(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
