@@ -19,7 +19,7 @@ from flwr_gan.codecs.arrays import MAX_DIMS
 from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes
 from flwr_gan.codecs.sparse.streams import read_stream, write_stream
-from flwr_gan.codecs.sparse.support import Positions, Support
+from flwr_gan.codecs.sparse.support import Block, Positions, Support
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import PayloadError
 
@@ -30,7 +30,7 @@ MIN_WEIGHTS_AN_INDEX = 16
 
 _COUNTS = (2, 4, 8)
 _LEAST_SURVIVORS = 4096
-_MOST_SURVIVORS = 1 << 16
+_MOST_SURVIVORS = 1 << 19
 _SAMPLE = 1 << 14
 _LONGEST_TRIED = 1024
 _WEIGHTS_TRIED = 64
@@ -78,6 +78,12 @@ class Bands:
         outer = math.prod(self.shape[: self.axis])
         return [outer * len(members) * self._inner for members in self._members]
 
+    def whole(self, band: int) -> Positions:
+        """Return where all weights of a band are in the layer."""
+        places = np.arange(math.prod(self.shape)).reshape(-1, len(self.of_index), self._inner)
+        found: Positions = places[:, self._members[band]].reshape(-1)
+        return found
+
     def in_layer(self, band: int, positions: Positions) -> Positions:
         """Return where positions inside a band are in the layer; both are in ascending order."""
         members, inner = self._members[band], self._inner
@@ -102,9 +108,18 @@ class Bands:
         inside = (row * sizes[band] + rank[index] * inner + rest)[order]
         return list(zip(np.split(order, ends), np.split(inside, ends), strict=True))
 
-    def supports(self, positions: Positions) -> tuple[list[Positions], list[Support]]:
-        """Return, band by band, which positions it has, and its support."""
-        parts = self.split(positions)
+    def block(self, band: int, inside: Block) -> Block:
+        """Return where a block of a band is in the layer."""
+        if inside.is_whole:
+            return Block.of_positions(self.whole(band)[inside.start : inside.stop])
+        return Block.of_positions(self.in_layer(band, inside.positions))
+
+    def supports(self, support: Support) -> tuple[list[Positions], list[Support]]:
+        """Return, band by band, which of the layer's survivors it has, and its support."""
+        if support.bits is None:
+            every = [self.whole(band) for band in range(self.count)]
+            return every, [Support(length, length, None) for length in self.lengths]
+        parts = self.split(support.positions)
         pairs = zip(self.lengths, parts, strict=True)
         return [chosen for chosen, _ in parts], [
             Support.at(length, at) for length, (_, at) in pairs

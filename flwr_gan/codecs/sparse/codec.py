@@ -216,7 +216,7 @@ def _blocks(mask: MaskSource, unit: int, bands: Bands | None) -> Iterator[Block]
         return
     for band in range(bands.count):
         for inside in mask.blocks(unit + band):
-            yield Block.of_positions(bands.in_layer(band, inside.positions))
+            yield bands.block(band, inside)
 
 
 def _shaped(flat: Array, spec: ArraySpec) -> Array:

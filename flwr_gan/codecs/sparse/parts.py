@@ -99,7 +99,7 @@ class Parts:
                 orders.append([])
                 supports.append(support)
             else:
-                of_band, in_band = chosen.supports(support.positions)
+                of_band, in_band = chosen.supports(support)
                 orders.append(of_band)
                 supports += in_band
         return Layout(bands, supports, orders)

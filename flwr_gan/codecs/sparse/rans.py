@@ -18,7 +18,7 @@ from flwr_gan.codecs.sparse.tables import SCALE_BITS, Table
 from flwr_gan.errors import PayloadError
 
 MAX_LANE_BITS = 11
-_BYTES_A_LANE = 512
+_BYTES_A_LANE = 1024
 """A lane takes up to 4 bytes; numpy needs many lanes to be fast, numba needs four."""
 
 _LEAST = 1 << 16

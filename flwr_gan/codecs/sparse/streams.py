@@ -28,7 +28,7 @@ _MANY = 15
 MOST_TABLES = 64
 """A table takes 4 bytes of a stream, but about 200,000 of memory."""
 
-_TABLE_BITS, _SYMBOL_BITS, _MASK_TABLE_BITS = 32, 7, 40
+_TABLE_BITS, _SYMBOL_BITS, _MASK_TABLE_BITS = 32, 10, 40
 """About what a table takes, with the number of its symbols."""
 
 
@@ -57,8 +57,11 @@ def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False) -> Piece
         return _shortest(joined, sections, are_masks)
     pairs, escapes = paired(joined, low)
     data = Pieces([bytes([low]), write_varint(len(escapes))])
-    for part in (escapes, pairs):
-        data += _shortest(part, [part], False) if len(part) else b""
+    ends = np.cumsum([len(part) for part in sections])[:-1]
+    if len(escapes):
+        data += _shortest(escapes, [escapes], False)
+    parts = [part for part in np.split(pairs, ends // 2) if len(part)]
+    data += _shortest(pairs, parts, False)
     return Pieces([write_varint(len(data) << 2 | PAIRS), data])
 
 

@@ -113,6 +113,11 @@ class Block:
         return cls(*ends, len(found), None, found)
 
     @property
+    def is_whole(self) -> bool:
+        """True if all places are taken."""
+        return self.found is None and self.bits is None
+
+    @property
     def positions(self) -> Positions:
         """The places taken, ascending."""
         if self.found is not None:

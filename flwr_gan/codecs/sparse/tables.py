@@ -23,7 +23,10 @@ BITS, PLAIN = 0xFF, 0xFE
 """In the place of the number of mantissa bits: the symbols are eight bits of a mask each; and
 frequencies travel as they are."""
 
-_MOST_MANTISSA = 7
+_MOST_MANTISSA, _STEPS = 7, 8
+"""Most bits of a mantissa, and the bit of a table's kind that says how exponents travel."""
+
+_BEFORE_FIRST = 2
 _PARTS = 1 << 16
 _MANY = 1 << 16
 """So many symbols are worth a table of exact frequencies."""
@@ -85,7 +88,12 @@ def counted_table(counts: Counts) -> Table:
     mantissas = (wanted << mantissa >> np.maximum(exponents - 1, 0) & (1 << mantissa) - 1)[
         shown > 0
     ]
-    coded = bytes([mantissa, low, high - low]) + _nibbles(exponents)
+    steps = _written_steps(exponents)
+    nibbles = _nibbles(exponents)
+    if len(steps) + 1 < len(nibbles):
+        coded = bytes([mantissa | _STEPS, low, high - low, len(steps)]) + steps
+    else:
+        coded = bytes([mantissa, low, high - low]) + nibbles
     if mantissa:
         coded += pack_fixed(mantissas.astype(np.uint8), mantissa)
     return Table(_shared_out(low, wanted), coded)
@@ -101,24 +109,29 @@ def mask_table(counts: Counts) -> Table:
 
 def read_table(reader: ByteReader) -> Table:
     """Read a table, or raise ``PayloadError``."""
-    mantissa = reader.byte()
-    if mantissa == BITS:
+    kind = reader.byte()
+    if kind == BITS:
         most, share = reader.byte(), int.from_bytes(reader.take(2), "little")
         if most > 8 or not share:
             raise PayloadError(f"a table of bits has {most} of 8 set, and a share of {share}")
         return _mask_table(share, most)
-    if mantissa > _MOST_MANTISSA and mantissa != PLAIN:
-        raise PayloadError(f"a table has {mantissa} mantissa bits; at most {_MOST_MANTISSA}")
+    mantissa = kind & _MOST_MANTISSA
+    if kind & ~(_MOST_MANTISSA | _STEPS) and kind != PLAIN:
+        raise PayloadError(f"a table is of kind {kind}, which this version does not know")
     low, span = reader.byte(), reader.byte() + 1
     if low + span > 256:
         raise PayloadError("a table has symbols beyond 255")
-    if mantissa == PLAIN:
+    if kind == PLAIN:
         plain = np.frombuffer(reader.take(2 * span), "<u2").tolist()
         if sum(plain) != SCALE:
             raise PayloadError("a table has frequencies that do not add up")
         return Table((0,) * low + tuple(plain) + (0,) * (256 - low - span), b"")
-    packed = np.frombuffer(reader.take((span + 1) // 2), np.uint8)
-    exponents = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)[:span].astype(np.int64)
+    if kind & _STEPS:
+        exponents = _read_steps(reader.take(reader.byte()), span)
+    else:
+        packed = np.frombuffer(reader.take((span + 1) // 2), np.uint8)
+        halves = np.stack([packed & 15, packed >> 4], axis=1)
+        exponents = halves.reshape(-1)[:span].astype(np.int64)
     used = np.flatnonzero(exponents)
     if not len(used):
         raise PayloadError("a table has no symbols")
@@ -139,6 +152,28 @@ def _nibbles(numbers: Counts) -> bytes:
     """Return numbers below 16, two in a byte, the first in the lower half."""
     padded = np.append(numbers, np.zeros(len(numbers) % 2, np.int64))
     return (padded[0::2] | padded[1::2] << 4).astype(np.uint8).tobytes()
+
+
+def _written_steps(exponents: Counts) -> bytes:
+    """Return each number's step from the one before, zigzag, as so many zero bits and a one."""
+    steps = np.diff(exponents, prepend=_BEFORE_FIRST)
+    ends = np.cumsum(np.where(steps < 0, -2 * steps - 1, 2 * steps) + 1)
+    bits = np.zeros(int(ends[-1]), np.uint8)
+    bits[ends - 1] = 1
+    return np.packbits(bits, bitorder="little").tobytes()
+
+
+def _read_steps(packed: memoryview, count: int) -> Counts:
+    """Undo ``_written_steps``, or raise ``PayloadError``."""
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
+    ends = np.flatnonzero(bits)
+    if len(ends) != count:
+        raise PayloadError(f"a table has {len(ends)} steps for {count} symbols")
+    zigzag = np.diff(ends, prepend=-1) - 1
+    numbers = _BEFORE_FIRST + np.cumsum(np.where(zigzag & 1, -(zigzag + 1) // 2, zigzag // 2))
+    if numbers.min() < 0 or numbers.max() > SCALE_BITS + 1:
+        raise PayloadError("a table has a frequency that cannot be")
+    return numbers
 
 
 def _shared_out(low: int, wanted: Counts) -> tuple[int, ...]:

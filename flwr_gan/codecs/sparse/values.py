@@ -12,6 +12,7 @@ import numpy as np
 from flwr_gan.codecs.pcodec_codec import compress_numbers, decompress_numbers, pcodec_module
 from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bins import read_bins, write_bins
+from flwr_gan.codecs.sparse.codes import read_codes, write_codes
 from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
 from flwr_gan.codecs.sparse.streams import read_stream, write_stream
 from flwr_gan.codecs.threads import in_order
@@ -26,12 +27,12 @@ BINS, PCODEC, MAGNITUDE_BINS, BYTES, MASKS = 0, 1, 2, 3, 4
 CODING_NAMES = ("bins", "pcodec", "magnitude bins", "bytes")
 
 BLOCK = 1 << 20
+_PCODEC_BLOCK = 1 << 17
 _PCODEC_LEVEL = 8
 _PCODEC_LEVEL_LONG = 10
 _PCODEC_LONG = 1 << 15
 _SAMPLE = 1 << 9
 _FEW_PAIRS = 2
-_SIGN = np.uint8(0x80)
 
 
 class Numbers(Protocol):
@@ -78,24 +79,29 @@ def write_values(layers: Sequence[Numbers], coding: int) -> Pieces:
     """
     if coding == PCODEC:
         pcodec_module()
-    left = sum(map(len, layers))
+    left, space = sum(map(len, layers)), block_length(coding)
     coded = Pieces()
 
     def written(block: list[tuple[Numbers, int, int]]) -> Pieces:
         return _WRITERS[coding]([layer[first:last] for layer, first, last in block])
 
-    for block in in_order(written, _blocks(layers)):
-        left -= BLOCK
+    for block in in_order(written, _blocks(layers, space)):
+        left -= space
         if left > 0:
             coded += write_varint(len(block))
         coded += block
     return coded
 
 
-def _blocks(layers: Sequence[Numbers]) -> Iterator[list[tuple[Numbers, int, int]]]:
+def block_length(coding: int) -> int:
+    """Return how many numbers a block has at most; pcodec finds more in short ones."""
+    return _PCODEC_BLOCK if coding == PCODEC else BLOCK
+
+
+def _blocks(layers: Sequence[Numbers], most: int) -> Iterator[list[tuple[Numbers, int, int]]]:
     """Yield the parts of layers that make up each block."""
     block: list[tuple[Numbers, int, int]] = []
-    space = BLOCK
+    space = most
     for layer in layers:
         at, length = 0, len(layer)
         while at < length:
@@ -105,7 +111,7 @@ def _blocks(layers: Sequence[Numbers]) -> Iterator[list[tuple[Numbers, int, int]
             at = last
             if not space:
                 yield block
-                block, space = [], BLOCK
+                block, space = [], most
     if block:
         yield block
 
@@ -139,15 +145,6 @@ def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values
     return numbers
 
 
-def _write_bytes(parts: list[Values]) -> Pieces:
-    # Codes are about zero: as bytes, they are to be neighbours.
-    return write_stream([part.view(np.uint8) ^ _SIGN for part in parts])
-
-
-def _read_bytes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
-    return (read_stream(reader, count) ^ _SIGN).view(dtype)
-
-
 def _write_masks(parts: list[Values]) -> Pieces:
     return write_stream(parts, are_masks=True)
 
@@ -160,14 +157,14 @@ _WRITERS = {
     BINS: write_bins,
     PCODEC: _write_pcodec,
     MAGNITUDE_BINS: write_magnitudes,
-    BYTES: _write_bytes,
+    BYTES: write_codes,
     MASKS: _write_masks,
 }
 _READERS = {
     BINS: read_bins,
     PCODEC: _read_pcodec,
     MAGNITUDE_BINS: read_magnitudes,
-    BYTES: _read_bytes,
+    BYTES: read_codes,
     MASKS: _read_masks,
 }
 
@@ -198,7 +195,8 @@ class ValueReader:
         self._left = total
         self._block: Values = np.empty(0, dtype)
         read_block = _READERS[coding]
-        sizes = [BLOCK] * (max(total - 1, 0) // BLOCK)
+        most = block_length(coding)
+        sizes = [most] * (max(total - 1, 0) // most)
         slices = [reader.take(reader.varint(limit=reader.left)) for _ in sizes]
         jobs = [
             (ByteReader(data, what="values"), size)
@@ -212,7 +210,7 @@ class ValueReader:
 
         self._blocks = in_order(decoded, jobs)
         # Only what is behind the last block says where that ends.
-        last = total - BLOCK * len(sizes)
+        last = total - most * len(sizes)
         self._last = read_block(reader, last, dtype) if total else self._block
 
     def read(self, count: int) -> Values:
