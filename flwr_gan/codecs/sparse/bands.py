@@ -19,7 +19,7 @@ from flwr_gan.codecs.arrays import MAX_DIMS
 from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes
 from flwr_gan.codecs.sparse.streams import read_stream, write_stream
-from flwr_gan.codecs.sparse.support import Block, Positions, Support
+from flwr_gan.codecs.sparse.support import BLOCK, Block, Positions, Support
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import PayloadError
 
@@ -110,7 +110,7 @@ class Bands:
 
     def block(self, band: int, inside: Block) -> Block:
         """Return where a block of a band is in the layer."""
-        if inside.is_whole:
+        if inside.is_whole and math.prod(self.shape) <= BLOCK:
             return Block.of_positions(self.whole(band)[inside.start : inside.stop])
         return Block.of_positions(self.in_layer(band, inside.positions))
 

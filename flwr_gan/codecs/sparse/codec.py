@@ -39,7 +39,7 @@ from flwr_gan.codecs.sparse.parts import (
 )
 from flwr_gan.codecs.sparse.planes import read_planes, write_planes
 from flwr_gan.codecs.sparse.support import Block
-from flwr_gan.codecs.sparse.survivors import SurvivorReader
+from flwr_gan.codecs.sparse.survivors import SurvivorReader, read_at_once
 from flwr_gan.codecs.stage import ElementStage
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import CodecError
@@ -155,6 +155,9 @@ class SparseCodec(Codec):
         To be called where ``survivors_are_all`` is true: the positions are the base's, so that
         nothing but the values is to be read, all at once.
         """
+        at_once = read_at_once(body.joined, self.stage, base)
+        if at_once is not None:
+            return at_once
         reader = ByteReader(body.values, what="values")
         values = SurvivorReader(
             reader,

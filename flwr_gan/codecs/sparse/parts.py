@@ -107,7 +107,7 @@ class Parts:
 
 def is_weight(dtype: np.dtype[Any]) -> bool:
     """Return True for float32, of either byte order: what has a mask."""
-    return dtype.newbyteorder("<") == FLOAT32
+    return dtype is FLOAT32 or dtype.newbyteorder("<") == FLOAT32
 
 
 class BaseLayers(list[Array]):
@@ -162,6 +162,11 @@ class KnownBase(tuple[Array, ...]):
     def ends(self) -> list[int]:
         """Where the survivors of each float32 array end among the survivors of all."""
         return list(accumulate(support.count for support in self.supports))
+
+    @cached_property
+    def end_array(self) -> Array:
+        """``ends`` as int64."""
+        return np.array(self.ends, np.int64)
 
     @cached_property
     def places(self) -> list[Places]:

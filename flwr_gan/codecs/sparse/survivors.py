@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.sparse.bands import Bands, read_bands
 from flwr_gan.codecs.sparse.changes import ChangeReader
@@ -22,10 +23,34 @@ from flwr_gan.codecs.sparse.sides import SideReader
 from flwr_gan.codecs.sparse.support import Block
 from flwr_gan.codecs.sparse.values import BINS, MAGNITUDE_BINS, PCODEC, ValueReader
 from flwr_gan.codecs.stage import ElementStage, Places
-from flwr_gan.codecs.varint import ByteReader
+from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
 _MOST_SHIFT = 31
+
+
+def read_at_once(
+    values: bytes | memoryview, stage: ElementStage | None, base: KnownBase
+) -> Array | None:
+    """Return differences to all survivors of a base, added to these, in one pass of numba's loops.
+
+    None where there are no such loops, and where the values are not of the usual form or damaged:
+    ``SurvivorReader`` reads these, or says what is wrong.
+    """
+    loops = compiled.kernels()
+    near = base.survivors
+    coding = MAGNITUDE_BINS if stage is None else code_coding(stage)
+    head = write_varint(len(near)) + bytes([RELATIVE | coding])
+    if loops is None or values[: len(head)] != head:
+        return None
+    coded = np.frombuffer(values, np.uint8, offset=len(head))
+    if stage is not None:
+        return stage.for_differences().at_once(coded, base.end_array, near)
+    from flwr_gan.codecs.survivor_kernels import exact_differences
+
+    weights = np.empty(len(near), np.uint32)
+    sound = exact_differences(coded, near.view(np.uint32), weights)
+    return weights.view(FLOAT32) if sound else None
 
 
 class SurvivorReader:

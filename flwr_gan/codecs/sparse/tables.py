@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
-from flwr_gan.codecs.varint import ByteReader
+from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
 SCALE_BITS = 14
@@ -23,8 +23,9 @@ BITS, PLAIN = 0xFF, 0xFE
 """In the place of the number of mantissa bits: the symbols are eight bits of a mask each; and
 frequencies travel as they are."""
 
-_MOST_MANTISSA, _STEPS = 7, 8
-"""Most bits of a mantissa, and the bit of a table's kind that says how exponents travel."""
+_MOST_MANTISSA, _EVERY = 7, 8
+"""Most bits of a mantissa, and the bit of a table's kind that says that there are exponents of all
+symbols, 0 for those that do not occur; else bits say which occur."""
 
 _BEFORE_FIRST = 2
 _PARTS = 1 << 16
@@ -88,12 +89,13 @@ def counted_table(counts: Counts) -> Table:
     mantissas = (wanted << mantissa >> np.maximum(exponents - 1, 0) & (1 << mantissa) - 1)[
         shown > 0
     ]
-    steps = _written_steps(exponents)
-    nibbles = _nibbles(exponents)
-    if len(steps) + 1 < len(nibbles):
-        coded = bytes([mantissa | _STEPS, low, high - low, len(steps)]) + steps
+    occurs = exponents > 0
+    every, chosen = _written_steps(exponents), _written_steps(exponents[occurs])
+    flags = np.packbits(occurs, bitorder="little").tobytes()
+    if len(every) <= len(flags) + len(chosen):
+        coded = bytes([mantissa | _EVERY, low, high - low]) + write_varint(len(every)) + every
     else:
-        coded = bytes([mantissa, low, high - low]) + nibbles
+        coded = bytes([mantissa, low, high - low]) + write_varint(len(chosen)) + flags + chosen
     if mantissa:
         coded += pack_fixed(mantissas.astype(np.uint8), mantissa)
     return Table(_shared_out(low, wanted), coded)
@@ -116,7 +118,7 @@ def read_table(reader: ByteReader) -> Table:
             raise PayloadError(f"a table of bits has {most} of 8 set, and a share of {share}")
         return _mask_table(share, most)
     mantissa = kind & _MOST_MANTISSA
-    if kind & ~(_MOST_MANTISSA | _STEPS) and kind != PLAIN:
+    if kind & ~(_MOST_MANTISSA | _EVERY) and kind != PLAIN:
         raise PayloadError(f"a table is of kind {kind}, which this version does not know")
     low, span = reader.byte(), reader.byte() + 1
     if low + span > 256:
@@ -126,12 +128,13 @@ def read_table(reader: ByteReader) -> Table:
         if sum(plain) != SCALE:
             raise PayloadError("a table has frequencies that do not add up")
         return Table((0,) * low + tuple(plain) + (0,) * (256 - low - span), b"")
-    if kind & _STEPS:
-        exponents = _read_steps(reader.take(reader.byte()), span)
-    else:
-        packed = np.frombuffer(reader.take((span + 1) // 2), np.uint8)
-        halves = np.stack([packed & 15, packed >> 4], axis=1)
-        exponents = halves.reshape(-1)[:span].astype(np.int64)
+    length = reader.varint(limit=reader.left)
+    shown = np.ones(span, bool)
+    if not kind & _EVERY:
+        flags = np.frombuffer(reader.take((span + 7) // 8), np.uint8)
+        shown = np.unpackbits(flags, count=span, bitorder="little").view(bool)
+    exponents = np.zeros(span, np.int64)
+    exponents[shown] = _read_steps(reader.take(length), int(shown.sum()))
     used = np.flatnonzero(exponents)
     if not len(used):
         raise PayloadError("a table has no symbols")
@@ -146,12 +149,6 @@ def read_table(reader: ByteReader) -> Table:
 def _lengths(numbers: Counts) -> Counts:
     """Return how many bits whole numbers below 2**53 have."""
     return np.frexp(numbers.astype(np.float64))[1].astype(np.int64)
-
-
-def _nibbles(numbers: Counts) -> bytes:
-    """Return numbers below 16, two in a byte, the first in the lower half."""
-    padded = np.append(numbers, np.zeros(len(numbers) % 2, np.int64))
-    return (padded[0::2] | padded[1::2] << 4).astype(np.uint8).tobytes()
 
 
 def _written_steps(exponents: Counts) -> bytes:
@@ -171,7 +168,7 @@ def _read_steps(packed: memoryview, count: int) -> Counts:
         raise PayloadError(f"a table has {len(ends)} steps for {count} symbols")
     zigzag = np.diff(ends, prepend=-1) - 1
     numbers = _BEFORE_FIRST + np.cumsum(np.where(zigzag & 1, -(zigzag + 1) // 2, zigzag // 2))
-    if numbers.min() < 0 or numbers.max() > SCALE_BITS + 1:
+    if count and (numbers.min() < 0 or numbers.max() > SCALE_BITS + 1):
         raise PayloadError("a table has a frequency that cannot be")
     return numbers
 
