@@ -58,7 +58,7 @@ def rans_decode(
     slots: Array,
     symbols: Array,
 ) -> int:
-    """Decode into ``symbols`` (n,); return how many words were used, at most one too many.
+    """Decode into ``symbols`` (n,); return how many words were used, or too many if they run out.
 
     ``looks`` uint8 (S, 2**14): the symbol of each slot; ``slots`` as for ``rans_encode``; ``words``
     has one word more than there are.
@@ -128,7 +128,7 @@ def pair_up(data: Array, low: int, pairs: Array, escapes: Array) -> int:
 
 @njit(nogil=True, cache=True)
 def take_apart(pairs: Array, low: int, escapes: Array, data: Array) -> int:
-    """Undo ``pair_up``; return how many escapes were used, at most one too many."""
+    """Undo ``pair_up``; return how many escapes were used, or too many if they run out."""
     found, last = 0, len(escapes) - 1
     lowest = uint8(low)
     for i in range(len(data)):

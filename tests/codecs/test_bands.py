@@ -115,7 +115,7 @@ def test_divisions_come_back():
         (bytes([1 << 3]), "cannot have bands"),  # one band
         (bytes([0 << 3 | 1]), "too small"),
         (bytes([1 << 3 | 1]) + write_varint(1 << 2 | 1) + b"\x02", "more bands than it says"),
-        (bytes([1 << 3 | 1]) + write_varint(3 << 2) + b"\0\0\0", "truncated"),
+        (bytes([1 << 3 | 1]) + write_varint(3 << 2) + b"\0\0\0", "3 bytes in the place of 8"),
     ],
 )
 def test_forged_divisions_are_refused(code, said):

@@ -128,7 +128,8 @@ def read_table(reader: ByteReader) -> Table:
         if sum(plain) != SCALE:
             raise PayloadError("a table has frequencies that do not add up")
         return Table((0,) * low + tuple(plain) + (0,) * (256 - low - span), b"")
-    length = reader.varint(limit=reader.left)
+    # A step takes 30 bits at most.
+    length = reader.varint(limit=4 * span)
     shown = np.ones(span, bool)
     if not kind & _EVERY:
         flags = np.frombuffer(reader.take((span + 7) // 8), np.uint8)

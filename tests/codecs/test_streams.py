@@ -1,0 +1,168 @@
+"""Streams: stored, constant, rANS and pairs come back; forged ones are refused in little memory."""
+
+import tracemalloc
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flwr_gan.codecs import compiled
+from flwr_gan.codecs.sparse import streams
+from flwr_gan.codecs.sparse.pairs import paired, unpaired, window
+from flwr_gan.codecs.sparse.streams import (
+    CONSTANT,
+    MOST_TABLES,
+    PAIRS,
+    RANS,
+    STORED,
+    read_stream,
+    write_stream,
+)
+from flwr_gan.codecs.varint import ByteReader, write_varint
+from flwr_gan.errors import PayloadError
+
+RNG = np.random.default_rng(0)
+
+
+def come_back(sections, **options):
+    coded = bytes(write_stream(sections, **options))
+    reader = ByteReader(coded, what="streams")
+    joined = np.concatenate(sections)
+    assert np.array_equal(read_stream(reader, len(joined)), joined)
+    reader.finish()
+    return coded
+
+
+def binomial(count, chance=0.1):
+    return RNG.binomial(60, chance, count).astype(np.uint8)
+
+
+def test_each_method_is_taken_where_it_is_shortest():
+    escaped = np.where(RNG.random(100_000) < 0.999, binomial(100_000, 0.05), 200).astype(np.uint8)
+    for data, method in (
+        (RNG.integers(0, 256, 9000, np.uint8), STORED),
+        (np.full(9000, 7, np.uint8), CONSTANT),
+        (binomial(9000), RANS),
+        (binomial(100_000, 0.05), PAIRS),
+        (escaped, PAIRS),
+    ):
+        coded = come_back([data])
+        assert coded[0] & 3 == method
+        with compiled.without_numba():
+            assert come_back([data]) == coded
+
+
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=5), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_any_sections_come_back(sections, are_masks):
+    come_back([np.frombuffer(part, np.uint8) for part in sections], are_masks=are_masks)
+
+
+def test_sections_that_differ_have_tables_of_their_own():
+    low, high = binomial(3000, 0.02), np.uint8(255) - binomial(3000, 0.02)
+    apart = len(come_back([low, high]))
+    assert apart < 0.8 * len(come_back([np.concatenate([low, high])]))
+    many = [binomial(700, 0.02) if at % 2 else 255 - binomial(700, 0.02) for at in range(150)]
+    come_back(many)
+
+
+def test_there_are_at_most_so_many_tables():
+    alone = np.full((3, 256), 0)
+    alone[[0, 1, 2], [3, 90, 200]] = 4000
+    parts = [streams._Part(4000, alone[at % 3], False) for at in range(200)]
+    merged = streams._merged(parts)
+    assert len(merged) <= MOST_TABLES
+    assert sum(part.length for part in merged) == 200 * 4000
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.5, 1])
+def test_pairs_with_none_and_with_many_escapes(share):
+    for count in (1, 2, 1001):
+        data = np.where(RNG.random(count) < share, 255, RNG.integers(40, 55, count))
+        data = data.astype(np.uint8)
+        pairs, escapes = paired(data, 40)
+        assert len(pairs) == (count + 1) // 2
+        assert len(escapes) == np.count_nonzero(data == 255)
+        assert np.array_equal(unpaired(pairs, 40, escapes, count), data)
+        for wrong in (escapes[1:], np.append(escapes, np.uint8(1))):
+            if len(wrong) != len(escapes):
+                assert unpaired(pairs, 40, wrong, count) is None
+
+
+def test_a_window_holds_nearly_all():
+    counts = np.zeros(256, np.int64)
+    counts[250:] = 1000
+    assert window(counts) is not None
+    assert window(counts) + 15 > 255
+    counts[3] = 25
+    assert window(counts) is None
+
+
+def stream(method, data):
+    return write_varint(len(data) << 2 | method) + data
+
+
+ONE = bytes([8, 0, 0, 1, 2])
+"""A table: exponents of all symbols, no mantissas; from symbol 0 on, 1 symbol; a step of -1."""
+
+
+@pytest.mark.parametrize(
+    ("coded", "said"),
+    [
+        (b"", "truncated"),
+        (stream(STORED, b"ab"), "2 bytes in the place of 1000"),
+        (stream(CONSTANT, b"ab"), "exactly one byte"),
+        (stream(RANS, b""), "truncated"),
+        (stream(RANS, bytes([12])), "more lanes"),
+        (stream(RANS, bytes([0xF0, 0])), "no tables"),
+        (stream(RANS, bytes([0xF0, MOST_TABLES + 1])), f"at most {MOST_TABLES}"),
+        (stream(RANS, bytes([0x10]) + write_varint(1001)), "at most 1000"),
+        (stream(RANS, bytes([0x10]) + write_varint(900) + ONE), "truncated"),
+        (stream(RANS, bytes([0]) + ONE + bytes(3)), "does not hold its states"),
+        (stream(RANS, bytes([11]) + ONE + bytes(4)), "does not hold its states"),
+        (stream(RANS, bytes([0]) + ONE + bytes(4)), "does not end"),
+        (stream(PAIRS, b""), "truncated"),
+        (stream(PAIRS, bytes([0]) + write_varint(1001)), "at most 1000"),
+        (stream(PAIRS, bytes([0, 0]) + stream(CONSTANT, b"\xf0")), "do not fit"),
+        (stream(PAIRS, bytes([0, 1]) + stream(CONSTANT, b"a") + stream(CONSTANT, b"\1")), "fit"),
+        (stream(PAIRS, bytes([0, 0]) + stream(PAIRS, b"\0")), "pairs of pairs"),
+        (stream(PAIRS, bytes([0, 0]) + stream(CONSTANT, b"\1") + b"a"), "too many"),
+    ],
+)
+def test_forged_streams_are_refused(coded, said):
+    with pytest.raises(PayloadError, match=said):
+        read_stream(ByteReader(coded, what="a stream"), 1000)
+    with compiled.without_numba(), pytest.raises(PayloadError, match=said):
+        read_stream(ByteReader(coded, what="a stream"), 1000)
+
+
+def test_the_last_of_an_odd_number_stands_alone():
+    coded = stream(PAIRS, bytes([0, 0]) + stream(CONSTANT, b"\x11"))
+    with pytest.raises(PayloadError, match="do not fit"):
+        read_stream(ByteReader(coded, what="a stream"), 3)
+    assert read_stream(ByteReader(coded, what="a stream"), 4).tolist() == [1] * 4
+
+
+@pytest.mark.parametrize("numba", [True, False])
+def test_forged_tables_and_lanes_take_little_memory(numba):
+    if numba:
+        pytest.importorskip("numba", reason="numba is not installed")
+        assert compiled.load()
+    count = 1 << 16
+    sections = b"".join([write_varint(1000)] * (MOST_TABLES - 1))
+    forged = [
+        bytes([0xFB, MOST_TABLES]) + sections + ONE * MOST_TABLES + bytes(4 * 2048 + 4),
+        bytes([0xF0]) + write_varint(1 << 16) + ONE * (1 << 16),
+    ]
+    with nullcontext() if numba else compiled.without_numba():
+        come_back([binomial(9000)])  # loads what is compiled
+        for data in forged:
+            tracemalloc.start()
+            try:
+                with pytest.raises(PayloadError):
+                    read_stream(ByteReader(stream(RANS, data), what="a stream"), count)
+                assert tracemalloc.get_traced_memory()[1] < 16 << 20
+            finally:
+                tracemalloc.stop()
