@@ -1,7 +1,7 @@
 """Feed decoders with damaged, forged and hostile payloads and see that they refuse them properly.
 
-``python -m experiments.fuzz --seconds N [--seed S] [--corpus FOLDER] [--coverage]`` mutates
-payloads of every codec and mode. A finding is an exception other than ``PayloadError``, more memory
+``python -m experiments.fuzz --seconds N [--seed S] [--corpus FOLDER] [--numpy] [--coverage]``
+mutates payloads of every codec and mode. A finding is an exception other than ``PayloadError``, more memory
 than ``max_bytes`` and a constant, or an input that takes too long. Findings are shortened, kept in
 the corpus, and replayed first the next time.
 """
@@ -28,6 +28,7 @@ from experiments.fuzz_cases import Case, bombs, cases, sealed
 from experiments.fuzz_coverage import LineCoverage
 from experiments.fuzz_mutations import mutate, shortened
 from flwr_gan.atomic import write_text
+from flwr_gan.codecs import compiled
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import Base, Template, decode_payload, decode_survivors
 from flwr_gan.wire.header import seal
@@ -224,6 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--corpus", type=Path, default=CORPUS, metavar="FOLDER")
     parser.add_argument(
+        "--numpy", action="store_true", help="decode without numba's loops, which else are used"
+    )
+    parser.add_argument(
         "--coverage", action="store_true", help="count the decoders' lines that run; slow"
     )
     parser.add_argument(
@@ -233,6 +237,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, metavar="FILE.json", help="append the summary here")
     options = parser.parse_args(arguments)
     warnings.simplefilter("error")  # a warning that a decoder gives is an exception to somebody
+    if options.numpy:
+        with compiled.without_numba():
+            return _run(options, arguments)
+    compiled.load()
+    return _run(options, arguments)
+
+
+def _run(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
     known = cases()
     by_name = {case.name: case for case in [*known, *bombs()]}
     fuzzer = Fuzzer(coverage=LineCoverage.of_decoders() if options.coverage else None)
