@@ -1,9 +1,9 @@
 """Feed decoders with damaged, forged and hostile payloads and see that they refuse them properly.
 
 ``python -m experiments.fuzz --seconds N [--seed S] [--corpus FOLDER] [--numpy] [--coverage]``
-mutates payloads of every codec and mode. A finding is an exception other than ``PayloadError``, more memory
-than ``max_bytes`` and a constant, or an input that takes too long. Findings are shortened, kept in
-the corpus, and replayed first the next time.
+mutates payloads of every codec and mode. A finding is an exception other than ``PayloadError``,
+more memory than ``max_bytes`` and a constant, or an input that takes too long. Findings are
+shortened, kept in the corpus, and replayed first the next time.
 """
 
 import argparse
