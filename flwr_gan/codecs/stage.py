@@ -150,6 +150,19 @@ class ElementStage(Protocol):
     ) -> Array:
         """Return the weights of several arrays' codes, one array after the other."""
 
+    def at_once(self, coded: Array, ends: Array, near: Array) -> Array | None:
+        """Return the weights of several arrays of what is coded of them, if there is a fast way.
+
+        Parameters
+        ----------
+        coded : numpy.ndarray of uint8
+            Side numbers and codes of differences, as the codec ``sparse`` writes them.
+        ends : numpy.ndarray of int64
+            Where the weights of each array end.
+        near : numpy.ndarray of float32, shape (k,)
+            What the receiver holds in all places.
+        """
+
 
 def differences(values: Array, near: Array) -> Array:
     """Return ``values - near``, rounded once to float32 and limited to what is finite.

@@ -1,16 +1,16 @@
 """The survivors of a reply in one pass, compiled by numba: header, tables, codes and weights.
 
 Import it where ``flwr_gan.codecs.compiled`` has numba's loops. It reads the forms that the replies
-of a federation have; for anything else, and for anything damaged, it returns no length, and the
-reader that knows every form decodes the values or says what is wrong. Results are the same bits.
+of a federation have; for anything else, and for anything damaged, it returns False, and the reader
+that knows every form decodes the values or says what is wrong. Results are the same bits.
 
-n values; positions ``at`` are in ``data`` (uint8), -1 where reading failed.
+n values; ``at`` is a place in ``data`` (uint8), -1 where it cannot be read.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import njit, uint8, uint16, uint32
+from numba import int64, njit, uint8, uint32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -23,17 +23,12 @@ _LARGEST_KEY = 0x7F60
 _BELOW_KEY = 0x1F
 
 
-def scratch() -> tuple[Array, Array]:
-    """Return room for the tables of a stream: looks uint8 and slots uint32."""
-    return np.empty((_MOST_TABLES, _SLOTS), np.uint8), np.zeros((_MOST_TABLES, 256), np.uint32)
-
-
 @njit(nogil=True, cache=True)
 def _varint(data: Array, at: int) -> tuple[int, int]:
     """Return a number and where it ends; (0, -1) if it is cut off, or not in shortest form."""
     value, shift = 0, 0
     while 0 <= at < len(data) and shift < 56:
-        group = int(data[at])
+        group = int64(data[at])
         at += 1
         value |= (group & 127) << shift
         if group < 128:
@@ -43,31 +38,65 @@ def _varint(data: Array, at: int) -> tuple[int, int]:
 
 
 @njit(nogil=True, cache=True)
+def _is_set(data: Array, at: int, bit: int) -> int:
+    """Return a bit of the bytes from ``at`` on, the lowest of each first."""
+    found: int = int64(data[at + (bit >> 3)]) >> (bit & 7) & 1
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _exponents(data: Array, at: int, wanted: Array) -> int:
+    """Read which symbols occur, and how many bits their frequencies have; see ``_table``."""
+    kind, span = int64(data[at]), len(wanted)
+    length, flags = int64(data[at + 3]), at + 4
+    steps = flags if kind & 8 else flags + (span + 7) // 8
+    end: int = steps + length
+    if end > len(data):
+        return -1
+    bit, number = 0, 2
+    for i in range(span):
+        if not kind & 8 and not _is_set(data, flags, i):
+            continue
+        zeros = 0
+        while bit < 8 * length and not _is_set(data, steps, bit):
+            bit += 1
+            zeros += 1
+        if bit == 8 * length:
+            return -1
+        bit += 1
+        number += -((zeros + 1) >> 1) if zeros & 1 else zeros >> 1
+        if not 0 <= number <= _SCALE_BITS + 1:
+            return -1
+        wanted[i] = number
+    while bit < 8 * length:
+        if _is_set(data, steps, bit):
+            return -1
+        bit += 1
+    return end
+
+
+@njit(nogil=True, cache=True)
 def _table(data: Array, at: int, look: Array, slots: Array) -> int:
     """Read a table of counted symbols; see ``flwr_gan.codecs.sparse.tables``."""
-    if at < 0 or at + 3 > len(data):
+    if at < 0 or at + 4 > len(data):
         return -1
-    mantissa, low, span = int(data[at]), int(data[at + 1]), int(data[at + 2]) + 1
-    at += 3
-    if mantissa > 7 or low + span > 256 or at + (span + 1) // 2 > len(data):
+    kind, low, span = int64(data[at]), int64(data[at + 1]), int64(data[at + 2]) + 1
+    if kind > 15 or low + span > 256:
         return -1
     wanted = np.zeros(span, np.int64)
-    used, total = 0, 0
-    for i in range(span):
-        wanted[i] = int(data[at + (i >> 1)]) >> (4 * (i & 1)) & 15
-        used += int(wanted[i] > 0)
-    at += (span + 1) // 2
-    if used == 0 or at + (used * mantissa + 7) // 8 > len(data):
+    at = _exponents(data, at, wanted)
+    mantissa, used, total = kind & 7, np.count_nonzero(wanted), 0
+    end: int = at + (used * mantissa + 7) // 8
+    if at < 0 or used == 0 or end > len(data):
         return -1
-    bit = 8 * at
+    bit = 0
     for i in range(span):
-        exponent = wanted[i]
-        if exponent:
+        if wanted[i]:
             more = 0
             for j in range(mantissa):
-                more |= (int(data[(bit + j) >> 3]) >> ((bit + j) & 7) & 1) << j
+                more |= _is_set(data, at, bit + j) << j
             bit += mantissa
-            wanted[i] = (1 << mantissa | more) << (exponent - 1) >> mantissa
+            wanted[i] = (1 << mantissa | more) << (wanted[i] - 1) >> mantissa
             total += wanted[i]
     if total == 0:
         return -1
@@ -88,13 +117,13 @@ def _table(data: Array, at: int, look: Array, slots: Array) -> int:
             slots[low + i] = uint32(wanted[i] << 16 | start)
             look[start : start + wanted[i]] = low + i
             start += wanted[i]
-    return at + (used * mantissa + 7) // 8
+    return end
 
 
 @njit(nogil=True, cache=True)
 def _rans(data: Array, at: int, looks: Array, tables: Array, out: Array) -> bool:
     """Decode a stream of rANS that ends with the data; see ``flwr_gan.codecs.sparse.rans``."""
-    head, at, count = int(data[at]), at + 1, len(out)
+    head, at, count = int64(data[at]), at + 1, len(out)
     lanes, parts = 1 << (head & 15), (head >> 4) + 1
     if head & 15 > 11 or parts > _MOST_TABLES:
         return False
@@ -124,20 +153,19 @@ def _rans(data: Array, at: int, looks: Array, tables: Array, out: Array) -> bool
         look, slots = looks[part], tables[part]
         end = min(ends[part], coded)
         for i in range(first, end):
-            lane = np.uint64(i) & mask
-            state = states[lane]
+            own = np.uint64(i) & mask
+            state = states[own]
             low_bits = state & uint32(_SLOTS - 1)
             symbol = look[low_bits]
             slot = slots[symbol]
             state = uint32((slot >> uint32(16)) * (state >> uint32(14)))
             state = uint32(state + low_bits - (slot & uint32(0xFFFF)))
-            if state < uint32(1 << 16):
-                if at >= last:
-                    return False
-                word = uint32(data[at]) | uint32(data[at + 1]) << uint32(8)
-                state = uint32(state << uint32(16) | word)
-                at += 2
-            states[lane] = state
+            low = state < uint32(1 << 16)
+            there = min(at, last - 2)
+            word = uint32(data[there]) | uint32(data[there + 1]) << uint32(8)
+            refilled = uint32(state << uint32(16) | word)
+            states[own] = refilled if low else state
+            at += 2 * int64(low)
             out[i] = symbol
         first = max(end, first)
     if at != last:
@@ -184,13 +212,13 @@ def _magnitudes(data: Array, at: int, looks: Array, tables: Array, numbers: Arra
     for i in range(len(symbols)):
         if symbols[i] >= _SYMBOLS:
             return -1
-        bits += max(int(symbols[i]) >> 3, 1) - 1
+        bits += max(int64(symbols[i]) >> 3, 1) - 1
     end = at + (bits + 7) // 8
     if end > len(data):
         return -1
     pending, filled = np.uint64(0), 0
     for i in range(len(symbols)):
-        symbol = int(symbols[i])
+        symbol = int64(symbols[i])
         if symbol < 16:
             numbers[i] = symbol
             continue
@@ -218,13 +246,13 @@ def _palette(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> 
     steps = np.empty(more, np.uint32)
     at = _magnitudes(data, at, looks, tables, steps) if more else at
     for i in range(more):
-        palette[i + 1] = palette[i] + 1 + np.int64(steps[i])
+        palette[i + 1] = palette[i] + 1 + int64(steps[i])
     if at < 0 or palette[more] > 0xFFFF:
         return -1
     places = np.zeros(len(keys), np.uint8)
     at = _stream(data, at, looks, tables, places) if more else at
     for i in range(len(keys)):
-        if int(places[i]) > more:
+        if int64(places[i]) > more:
             return -1
         keys[i] = palette[places[i]]
     return at
@@ -235,7 +263,7 @@ def _keys(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> int
     """Read keys of 16 bits in bins; return where they end."""
     if at < 0 or at >= len(data):
         return -1
-    raw = int(data[at])
+    raw = int64(data[at])
     if raw == 0xFF:
         return _palette(data, at + 1, looks, tables, keys)
     if not 2 <= raw <= 8:
@@ -247,13 +275,54 @@ def _keys(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> int
     if at < 0:
         return -1
     for i in range(len(keys)):
-        top = lowest + int(tops[i])
+        top = lowest + int64(tops[i])
         if top >> (16 - raw):
             return -1
         low = 0
-        for bit in range(i * raw, (i + 1) * raw):
-            low |= (int(rest[bit >> 3]) >> (bit & 7) & 1) << (bit - i * raw)
+        for bit in range(raw):
+            low |= _is_set(rest, 0, i * raw + bit) << bit
         keys[i] = top << raw | low
+    return at
+
+
+@njit(nogil=True, cache=True)
+def _codes(data: Array, at: int, looks: Array, tables: Array, codes: Array) -> int:
+    """Read codes as bytes about 128; see ``flwr_gan.codecs.sparse.codes``; return the end."""
+    if at < 0 or at + 3 > len(data):
+        return -1
+    how, count = int64(data[at]), len(codes)
+    if how & 16:
+        group, lowest, kinds = how & 15, int64(data[at + 1]), int64(data[at + 2])
+        if how > 31 or not (1 < group <= 8 and kinds > 1 and kinds**group <= 256):
+            return -1
+        symbols = np.empty((count + group - 1) // group, np.uint8)
+        at = _stream(data, at + 3, looks, tables, symbols)
+        if at < 0 or lowest + kinds > 256:
+            return -1
+        for i in range(len(symbols)):
+            left = int64(symbols[i])
+            for j in range(i * group, min((i + 1) * group, count)):
+                codes[j] = lowest + left % kinds
+                left //= kinds
+            if int64(symbols[i]) >= kinds**group:
+                return -1
+        return at
+    if how > 4:
+        return -1
+    at = _stream(data, at + 1, looks, tables, codes)
+    if at < 0 or not how:
+        return at
+    rest = np.zeros((count * how + 7) // 8 + 1, np.uint8)
+    at = _stream(data, at, looks, tables, rest[:-1])
+    if at < 0:
+        return -1
+    by, kept = uint32(how), uint32((1 << how) - 1)
+    for i in range(count):
+        if codes[i] >> (8 - how):
+            return -1
+        bit = i * how
+        two = uint32(rest[bit >> 3]) | uint32(rest[(bit >> 3) + 1]) << uint32(8)
+        codes[i] = uint8(uint32(codes[i]) << by | two >> uint32(bit & 7) & kept)
     return at
 
 
@@ -264,8 +333,6 @@ def block_differences(
     block: int,
     largest: int,
     near: Array,
-    looks: Array,
-    tables: Array,
     weights: Array,
 ) -> bool:
     """Write ``near`` (float32, (n,)) plus codes times the scales of blocks to ``weights``.
@@ -280,10 +347,11 @@ def block_differences(
     count, at = _varint(data, 0)
     if at < 0 or count != blocks or not 0 < count <= _BLOCK or len(near) > _BLOCK:
         return False
+    looks = np.empty((_MOST_TABLES, _SLOTS), np.uint8)
+    tables = np.empty((_MOST_TABLES, 256), np.uint32)
     keys, codes = np.empty(count, np.uint16), np.empty(len(near), np.uint8)
     at = _keys(data, at, looks, tables, keys)
-    at = _stream(data, at, looks, tables, codes) if at >= 0 else at
-    if at != len(data):
+    if _codes(data, at, looks, tables, codes) != len(data):
         return False
     for number in range(count):
         if keys[number] > _LARGEST_KEY or keys[number] & _BELOW_KEY:
@@ -300,7 +368,7 @@ def block_differences(
             least = max(np.float32(scale * 2.0**-24), np.float32(2.0**-149))
             last = min(start + block, ends[layer])
             for i in range(start, last):
-                code = int(codes[i]) - 128
+                code = int64(codes[i]) - 128
                 if not -largest <= code <= largest:
                     return False
                 exact = code * scale + near[i]
@@ -314,15 +382,15 @@ def block_differences(
 
 
 @njit(nogil=True, cache=True)
-def exact_differences(
-    data: Array, near: Array, looks: Array, tables: Array, weights: Array
-) -> bool:
+def exact_differences(data: Array, near: Array, weights: Array) -> bool:
     """Write the floats that lie so many floats from ``near`` (both uint32 bits, (n,)).
 
     Returns False where the data is not exactly n numbers in magnitude bins.
     """
     if not 0 < len(near) <= _BLOCK:
         return False
+    looks = np.empty((_MOST_TABLES, _SLOTS), np.uint8)
+    tables = np.empty((_MOST_TABLES, 256), np.uint32)
     if _magnitudes(data, 0, looks, tables, weights) != len(data):
         return False
     most = uint32(0x7FFFFFFF)
@@ -353,6 +421,6 @@ def counted(values: Array) -> tuple[int, bool]:
     nonzero, special = 0, 0
     for i in range(len(bits)):
         size = bits[i] & uint32(0x7FFFFFFF)
-        nonzero += int(size != uint32(0))
-        special += int(size >= uint32(0x7F800000))
+        nonzero += int64(size != uint32(0))
+        special += int64(size >= uint32(0x7F800000))
     return nonzero, special == 0

@@ -27,25 +27,30 @@ class ByteReader:
 
     def __init__(self, data: bytes | memoryview | Pieces, *, what: str) -> None:
         self._data = memoryview(bytes(data) if isinstance(data, Pieces) else data)
+        self._length = len(self._data)
         self._at = 0
         self._what = what
 
     @property
     def left(self) -> int:
         """Number of bytes not yet read."""
-        return len(self._data) - self._at
+        return self._length - self._at
 
     def take(self, count: int) -> memoryview:
         """Return the next ``count`` bytes; ``PayloadError`` if there are fewer."""
-        if count > self.left:
+        start, end = self._at, self._at + count
+        if end > self._length:
             raise PayloadError(f"{self._what} is truncated: {count} bytes wanted, {self.left} left")
-        taken = self._data[self._at : self._at + count]
-        self._at += count
-        return taken
+        self._at = end
+        return self._data[start:end]
 
     def byte(self) -> int:
         """Return the next byte as a number."""
-        return self.take(1)[0]
+        at = self._at
+        if at == self._length:
+            raise PayloadError(f"{self._what} is truncated: 1 bytes wanted, 0 left")
+        self._at = at + 1
+        return self._data[at]
 
     def varint(self, *, limit: int) -> int:
         """Return the next varint; ``PayloadError`` if over ``limit`` or not in shortest form."""

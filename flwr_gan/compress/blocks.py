@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.stage import Places
 from flwr_gan.compress.scaling import SMALLEST, dequantised, quantised
@@ -86,6 +87,16 @@ class BlockQuantizeStage(Stage):
         self.check_codes(codes)
         inside = places.first % BLOCK_LENGTH
         return dequantised(codes, _scales(side), near, block=BLOCK_LENGTH, first=inside)
+
+    def at_once(self, coded: Array, ends: Array, near: Array) -> Array | None:
+        """Return the weights by numba's loops; None without them, and for unusual forms."""
+        if compiled.kernels() is None:
+            return None
+        from flwr_gan.codecs.survivor_kernels import block_differences
+
+        weights = np.empty(len(near), np.float32)
+        sound = block_differences(coded, ends, BLOCK_LENGTH, self.largest, near, weights)
+        return weights if sound else None
 
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return ``q * s`` in double precision."""

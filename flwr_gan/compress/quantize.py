@@ -5,6 +5,7 @@ in the place of the printed 2**bits - 1, whose codes take a bit more for the sig
 prints for k bits is ``int(k + 1)`` here.
 """
 
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -67,8 +68,10 @@ class QuantizeStage(GroupedStage):
 
     def for_differences(self) -> Stage:
         """Return the stage with a scale for each block, in the place of one for a layer."""
-        if self.granularity != GRANULARITIES[0]:
-            return self
+        return self if self.granularity != GRANULARITIES[0] else self._of_blocks
+
+    @cached_property
+    def _of_blocks(self) -> BlockQuantizeStage:
         return BlockQuantizeStage(bits=self.bits, spec=self.spec, parameter=self.parameter)
 
     def measure(self, values: Array, places: Places) -> Array:

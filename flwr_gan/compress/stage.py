@@ -167,6 +167,10 @@ class Stage(ABC):
             start = part.stop
         return weights
 
+    def at_once(self, coded: Array, ends: Array, near: Array) -> Array | None:
+        """Return None: there is no faster way than one step after the other."""
+        return None
+
     def error_bound(self, coded: Coded) -> Array:
         """Return the largest possible error of each survivor, float64.
 

@@ -8,6 +8,7 @@ from flwr.common import FitRes, Parameters, Scalar
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg, Strategy
 
+from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.flower.records import NUMPY_STYPE, Arrays, arrays_to_parameters, scattered_parameters
 from flwr_gan.flower.reply import CodedReply
@@ -126,6 +127,11 @@ def _add_weighed(total: Array, values: Array, share: np.float64, *, first: bool)
     weighs = np.can_cast(np.float64, values.dtype, "same_kind")
     factor = share if weighs else np.array(share, values.dtype)
     flat, sums = values.reshape(-1), total.reshape(-1)
+    if values.dtype == np.float32 and compiled.kernels() is not None:
+        from flwr_gan.codecs.survivor_kernels import weigh
+
+        weigh(flat, share, first, sums)
+        return
     for at in range(0, len(flat), _BLOCK):
         part = slice(at, at + _BLOCK)
         if first:

@@ -12,7 +12,7 @@ from flwr_gan.codecs.sparse.codec import SparseCodec
 from flwr_gan.codecs.threads import coding_threads
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.base import Base
-from flwr_gan.wire.decoding import checked_base, decode_arrays, read_entries, within_limits
+from flwr_gan.wire.decoding import decode_arrays, within_limits
 from flwr_gan.wire.encoding import encode_arrays
 from flwr_gan.wire.header import PayloadInfo, PayloadSizes, describe_payload
 from flwr_gan.wire.inputs import as_array
@@ -188,7 +188,11 @@ def decode_survivors(payload: bytes | PayloadInfo, *, base: Base) -> Array | Non
     template = base.template
     if info.template_hash not in (None, template.hash):
         raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
-    checked_base(info, template, read_entries(info, template), base)
+    if base.name(info.base_need) != info.base_hash:
+        raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
+    at_once = codec.survivors_at_once(info.body, base.arrays)
+    if at_once is not None:
+        return at_once
     with np.errstate(all="ignore"):
         found = codec.decode_survivors(info.body, template.specs, base=base.arrays)
     return found if codec.lossless else within_limits(found)

@@ -149,15 +149,16 @@ class SparseCodec(Codec):
         other = iter(others)
         return [next(weight if is_weight(spec.dtype) else other) for spec in specs]
 
+    def survivors_at_once(self, body: Body, base: KnownBase) -> Array | None:
+        """Return what ``decode_survivors`` does, finite with a stage, if there is a fast way."""
+        return read_at_once(body.joined, self.stage, base)
+
     def decode_survivors(self, body: Body, specs: Sequence[ArraySpec], *, base: KnownBase) -> Array:
         """Return the float32 values of the survivors alone, in row-major order, array after array.
 
         To be called where ``survivors_are_all`` is true: the positions are the base's, so that
         nothing but the values is to be read, all at once.
         """
-        at_once = read_at_once(body.joined, self.stage, base)
-        if at_once is not None:
-            return at_once
         reader = ByteReader(body.values, what="values")
         values = SurvivorReader(
             reader,
