@@ -2,8 +2,8 @@
 
 ``python size_worker.py ARRAYS.npz WAY REPEATS`` prints a JSON object. It needs nothing of this
 project but ``flwr_gan.wire``, so that ``PYTHONPATH`` may name another checkout of it. ``WAY`` is
-``flwr_gan SPEC [THREADS]``, ``zipnn TYPE``, ``blosc2 ITEMSIZE``, ``zstd LEVEL``,
-``int8+zstd LEVEL`` or ``sz3`` (which is given the error bounds of ``int8+zstd``).
+``flwr_gan SPEC [THREADS]``, ``numpy SPEC`` (the same without numba), ``zipnn TYPE``,
+``blosc2 ITEMSIZE``, ``zstd LEVEL``, ``int8+zstd LEVEL`` or ``sz3`` (which is given the error bounds of ``int8+zstd``).
 
 Seconds are those of the processor, of wall clock with several threads; medians. Memory is the most
 that the process has held beyond what it held before, from Linux, in bytes; NaN elsewhere.
@@ -120,6 +120,21 @@ def _flwr_gan(arrays: dict[str, Array], spec: str, threads: str = "") -> Way:
     )
 
 
+def _numpy(arrays: dict[str, Array], spec: str) -> Way:
+    from flwr_gan.codecs import compiled
+
+    encode, decode, length = _flwr_gan(arrays, spec)
+
+    def without(job: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*given: Any) -> Any:
+            with compiled.without_numba():
+                return job(*given)
+
+        return run
+
+    return without(encode), without(decode), length
+
+
 def _zipnn(arrays: dict[str, Array], kind: str) -> Way:
     import zipnn
 
@@ -218,6 +233,7 @@ def _sz3(arrays: dict[str, Array]) -> Way:
 
 _WAYS: dict[str, Callable[..., Way]] = {
     "flwr_gan": _flwr_gan,
+    "numpy": _numpy,
     "zipnn": _zipnn,
     "blosc2": _blosc2,
     "zstd": _zstd,

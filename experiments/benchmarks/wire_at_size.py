@@ -39,6 +39,7 @@ PRUNED = 0.9
 LOSSLESS = ("flwr_gan sparse", "zipnn float32", "blosc2 4", "zstd 3")
 INT8 = ("flwr_gan sparse:int8", "int8+zstd 3", "sz3")
 TWO_THREADS = ("flwr_gan sparse 2", "flwr_gan sparse:int8 2")
+NUMPY = ("numpy sparse", "numpy sparse:int8")
 FEW = ("flwr_gan sparse", "flwr_gan sparse:int8", "flwr_gan sparse:int4", "flwr_gan ternary+sparse")
 MODULES = {"zipnn": "zipnn", "blosc2": "blosc2", "sz3": "pysz"}
 REPEATS, SHORT_REPEATS = 7, 1
@@ -80,8 +81,8 @@ def data_sets(
         yield f"generator_p{number}", generator(Path(str(folder)), number), FEW
     if trained is not None:
         dense = trained_network(trained)
-        yield "trained", dense, (*LOSSLESS, *INT8, *TWO_THREADS)
-        yield f"trained, {PRUNED:.0%} pruned", pruned(dense), (*LOSSLESS, *INT8)
+        yield "trained", dense, (*LOSSLESS, *INT8, *TWO_THREADS, *NUMPY)
+        yield f"trained, {PRUNED:.0%} pruned", pruned(dense), (*LOSSLESS, *INT8, *NUMPY)
         for dtype in ("float16", "bfloat16"):
             shorter = {name: shortened(array, dtype) for name, array in dense.items()}
             yield f"trained, {dtype}", shorter, ("flwr_gan sparse", f"zipnn {dtype}", "zstd 3")
@@ -252,6 +253,8 @@ def _compared(
 def _answer_to(way: str) -> str:
     if way.startswith("flwr_gan"):
         return way
+    if way.startswith("numpy"):
+        return way.replace("numpy", "flwr_gan")
     return "flwr_gan sparse:int8" if way.startswith(("int8", "sz3")) else "flwr_gan sparse"
 
 

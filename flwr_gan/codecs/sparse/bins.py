@@ -90,7 +90,9 @@ def _read_bins(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -
 
 def _write_floats(bits: Keys, ends: Any) -> Pieces:
     """Code the keys of many floats with 24 raw bits; the symbols are their exponents."""
-    coded = Pieces([bytes([24, 0]), write_stream(np.split(_plane(bits, 3), ends))])
+    coded = Pieces(
+        [bytes([24, 0]), write_stream(np.split(_plane(bits, 3), ends), beside=3 * len(bits))]
+    )
     for byte in (2, 1, 0):
         coded += _write_plane(bits, byte)
     return coded
@@ -134,7 +136,8 @@ def _write_binned(keys: Keys, ends: Any) -> Pieces:
     tops = keys >> raw
     lowest = int(tops.min())
     symbols = (tops - lowest).astype(np.uint8)
-    coded = Pieces([bytes([raw]), write_varint(lowest), write_stream(np.split(symbols, ends))])
+    coded = Pieces([bytes([raw]), write_varint(lowest)])
+    coded += write_stream(np.split(symbols, ends))
     if raw % 8:
         coded += _write_packed((keys >> (raw - raw % 8)).astype(np.uint8), raw % 8)
     for plane in range(raw // 8 - 1, -1, -1):

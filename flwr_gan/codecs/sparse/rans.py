@@ -32,7 +32,10 @@ _STATE = np.dtype("<u4")
 
 
 def lane_bits(coded_bytes: float, count: int) -> int:
-    """Return log2 of the number of lanes for symbols that take about so many bytes."""
+    """Return log2 of the number of lanes for ``count`` symbols.
+
+    They, and what else travels only because of them, take about so many bytes.
+    """
     wanted = int(min(coded_bytes // _BYTES_A_LANE, count // 4))
     return min(max(wanted, 1).bit_length() - 1, MAX_LANE_BITS)
 
@@ -148,10 +151,15 @@ def _encode_rows(often: Array, start: Array, states: Array) -> list[Array]:
         row = slice(first, first + lanes)
         freq = often[row]
         state = states[: len(freq)]
-        over = state >> room >= freq
-        words.append(state[over].astype(_WORD))
-        np.right_shift(state, word, out=state, where=over)
-        state += start[row] + state // freq * spare[row]
+        over = (state >> room >= freq).nonzero()[0]
+        full = state.take(over)
+        words.append(full.astype(_WORD))
+        full >>= word
+        state[over] = full
+        step = state // freq
+        step *= spare[row]
+        step += start[row]
+        state += step
     return words
 
 
@@ -197,22 +205,26 @@ def _decode_rows(
     slots = np.arange(_SLOTS, dtype=np.uint32)
     freqs = np.concatenate([np.array(table.freqs, np.uint32)[table.look] for table in tables])
     rests = np.concatenate([slots - np.array(t.starts, np.uint32)[t.look] for t in tables])
-    offset = None if which is None else (which << SCALE_BITS).astype(np.uint32)
+    offset = None if which is None else (which << SCALE_BITS).astype(np.intp)
     lanes, at = len(states), 0
     low, bits, word = np.uint32(_SLOTS - 1), np.uint32(SCALE_BITS), np.uint32(16)
+    wide = words.astype(np.uint32)
     for first in range(0, len(symbols), lanes):
         row = slice(first, first + lanes)
         state = states[: len(symbols) - first]
-        slot = state & low
+        slot = (state & low).astype(np.intp)
         if offset is not None:
             slot += offset[row]
-        symbols[row] = look[slot]
+        look.take(slot, out=symbols[row], mode="clip")
         state >>= bits
-        state *= freqs[slot]
-        state += rests[slot]
-        short = np.flatnonzero(state < _LEAST)
-        if at + len(short) > len(words):
+        state *= freqs.take(slot)
+        state += rests.take(slot)
+        short = (state < _LEAST).nonzero()[0]
+        if at + len(short) > len(wide):
             return -1
-        state[short] = state[short] << word | words[at : at + len(short)]
+        refilled = state.take(short)
+        refilled <<= word
+        refilled |= wide[at : at + len(short)]
+        state[short] = refilled
         at += len(short)
     return at

@@ -32,7 +32,7 @@ _TABLE_BITS, _SYMBOL_BITS, _MASK_TABLE_BITS = 32, 10, 40
 """About what a table takes, with the number of its symbols."""
 
 
-def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False) -> Pieces:
+def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False, beside: int = 0) -> Pieces:
     """Return the sections, joined, as one stream; nothing at all if they are empty.
 
     Parameters
@@ -41,6 +41,8 @@ def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False) -> Piece
         The bytes, divided where their statistics may change.
     are_masks : bool, default=False
         The bytes are eight bits of a mask each.
+    beside : int, default=0
+        How many bytes travel with them that cannot be shorter: more lanes are then no burden.
     """
     sections = [part for part in sections if len(part)]
     if not sections:
@@ -48,20 +50,20 @@ def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False) -> Piece
     count = sum(map(len, sections))
     joined = sections[0] if len(sections) == 1 else np.concatenate(sections)
     if count < 2 * _SAMPLE:
-        return _shortest(joined, sections, are_masks)
+        return _shortest(joined, sections, are_masks, beside)
     sample = byte_counts(spread(joined))
     if _is_noise(sample):
         return _stored(joined)
     low = None if are_masks or count < _LONG else window(sample)
     if low is None or sample.max() == sample.sum():
-        return _shortest(joined, sections, are_masks)
+        return _shortest(joined, sections, are_masks, beside)
     pairs, escapes = paired(joined, low)
     data = Pieces([bytes([low]), write_varint(len(escapes))])
     ends = np.cumsum([len(part) for part in sections])[:-1]
     if len(escapes):
-        data += _shortest(escapes, [escapes], False)
+        data += _shortest(escapes, [escapes], False, 0)
     parts = [part for part in np.split(pairs, ends // 2) if len(part)]
-    data += _shortest(pairs, parts, False)
+    data += _shortest(pairs, parts, False, beside)
     return Pieces([write_varint(len(data) << 2 | PAIRS), data])
 
 
@@ -84,13 +86,13 @@ def _stored(data: Bytes) -> Pieces:
     return Pieces([write_varint(len(data) << 2 | STORED), np.ascontiguousarray(data).data])
 
 
-def _shortest(joined: Bytes, sections: Sequence[Bytes], are_masks: bool) -> Pieces:
+def _shortest(joined: Bytes, sections: Sequence[Bytes], are_masks: bool, beside: int) -> Pieces:
     """Return the stream of the sections, joined, without pairs."""
     counts = [byte_counts(part) for part in sections]
     total = np.sum(counts, axis=0)
     if total.max() == len(joined):
         return Pieces([write_varint(1 << 2 | CONSTANT), bytes([int(total.argmax())])])
-    coded = _coded(joined, counts, are_masks)
+    coded = _coded(joined, counts, are_masks, beside)
     if coded is None or len(coded) >= len(joined):
         return _stored(joined)
     return Pieces([write_varint(len(coded) << 2 | RANS), coded])
@@ -105,14 +107,14 @@ def _is_noise(sample: Counts) -> bool:
     return bits + len(used) / (2 * total * math.log(2)) > 8 - _LEAST_SAVING_BITS
 
 
-def _coded(joined: Bytes, counts: Sequence[Counts], are_masks: bool) -> Pieces | None:
+def _coded(joined: Bytes, counts: Sequence[Counts], are_masks: bool, beside: int) -> Pieces | None:
     """Return the stream's head, tables and symbols; None if it would be longer than the data."""
     parts = _merged([_Part(int(part.sum()), part, are_masks) for part in counts])
     tables = [part.table() for part in parts]
     size = sum(table.bits(part.counts) for table, part in zip(tables, parts, strict=True)) / 8
     if size >= len(joined):
         return None
-    lanes = rans.lane_bits(size, len(joined))
+    lanes = rans.lane_bits(size + beside, len(joined))
     lengths = [part.length for part in parts]
     coded = Pieces([bytes([lanes | min(len(parts) - 1, _MANY) << 4])])
     if len(parts) > _MANY:
