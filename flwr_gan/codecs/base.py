@@ -184,6 +184,11 @@ class Codec(ABC):
         return not self.general
 
     @property
+    def decodes_finite(self) -> bool:
+        """True if without a base nothing infinite and no NaN is decoded, whatever the bytes say."""
+        return False
+
+    @property
     def contractive(self) -> bool:
         """True if error feedback makes up for what is lost; False if nothing is.
 

@@ -100,6 +100,7 @@ class ElementStage(Protocol):
     spec: str
     parameter: int
     contractive: bool
+    decodes_finite: bool
     code_dtype: Any
     side_dtype: Any
     shared: bool

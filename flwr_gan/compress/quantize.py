@@ -53,6 +53,7 @@ class QuantizeStage(GroupedStage):
     name: ClassVar[str] = "quantize"
     wire_id: ClassVar[int] = 1
     least_axes: ClassVar[int] = 1
+    decodes_finite = True
 
     def __init__(self, *, bits: int = 8, granularity: str = "layer") -> None:
         self.bits = bits

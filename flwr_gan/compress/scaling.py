@@ -78,11 +78,14 @@ def dequantised(
     -------
     numpy.ndarray of float32, shape (k,)
     """
-    if near is None and len(scales) == 1:
-        every = without_zeros(as_float32(_CODES * scales), scales)
-        return every.take(codes.view(np.uint8))
     weights = np.empty(len(codes), np.float32)
     loops = compiled.kernels()
+    if near is None and len(scales) == 1:
+        every = without_zeros(as_float32(_CODES * scales), scales)
+        if loops is None:
+            return every.take(codes.view(np.uint8))
+        loops.look_up(codes.view(np.uint8), every, weights)
+        return weights
     if loops is not None:
         held = np.empty(0, np.float32) if near is None else np.ascontiguousarray(near)
         loops.dequantise(codes, scales, block, first, held, weights)

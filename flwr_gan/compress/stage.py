@@ -54,6 +54,8 @@ class Stage(ABC):
     contractive : bool
         True if error feedback makes up for what is lost: a norm of what a coding leaves over (the
         Euclidean or the largest magnitude) is never above that of what it was given.
+    decodes_finite : bool
+        True if numbers that are no differences are decoded to finite ones, whatever the codes.
     fine : bool
         True if so little is lost that products of what was coded, as of the factors of a layer,
         lose little, too.
@@ -83,6 +85,7 @@ class Stage(ABC):
     zero_code: int | None
     side_dtype: Any = np.dtype("<f4")
     contractive: bool = True
+    decodes_finite: bool = False
     fine: bool = True
     shared: bool = False
     block_length: int = 0

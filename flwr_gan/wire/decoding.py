@@ -39,7 +39,8 @@ def decode_arrays(
             arrays.append(first.copy() if writable else first)
             continue
         array = found.pop(at)
-        if not (info.codec.lossless or entry.exact) and is_weight(array.dtype):
+        unlimited = held is not None or not info.codec.decodes_finite or entry.non_negative
+        if unlimited and not (info.codec.lossless or entry.exact) and is_weight(array.dtype):
             array = within_limits(array, non_negative=entry.non_negative)
         array = as_users_know_it(restored(array, corrections.pop(at, None), spec))
         if array.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:

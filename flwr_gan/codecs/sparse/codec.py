@@ -74,6 +74,11 @@ class SparseCodec(Codec):
         return False
 
     @property
+    def decodes_finite(self) -> bool:
+        """True if the stage does."""
+        return self.stage is not None and self.stage.decodes_finite
+
+    @property
     def contractive(self) -> bool:
         """True if the stage is; without one, nothing is lost."""
         return self.stage is not None and self.stage.contractive
