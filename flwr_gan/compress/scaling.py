@@ -82,9 +82,11 @@ def dequantised(
     loops = compiled.kernels()
     if near is None and len(scales) == 1:
         every = without_zeros(as_float32(_CODES * scales), scales)
-        if loops is None:
-            return every.take(codes.view(np.uint8))
-        loops.look_up(codes.view(np.uint8), every, weights)
+        if loops is not None:
+            loops.look_up(codes.view(np.uint8), every, weights)
+        else:
+            for part in _parts(len(codes)):
+                weights[part] = every.take(codes[part].view(np.uint8))
         return weights
     if loops is not None:
         held = np.empty(0, np.float32) if near is None else np.ascontiguousarray(near)
