@@ -8,7 +8,7 @@ n symbols, L lanes, S tables.
 from typing import Any
 
 import numpy as np
-from numba import njit, uint8, uint16, uint32
+from numba import int8, int32, njit, uint8, uint16, uint32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -273,15 +273,18 @@ def quantise(
     scale of 0 gives 0.
     """
     at = 0
+    top = np.float64(largest)
     for number in range(len(scales)):
         scale = scales[number]
         last = min((number + 1) * block - first, len(values))
+        # Slices, which begin at 0, are what the compiler makes vectors of.
+        some, found = values[at:last], codes[at:last]
         if scale == 0.0:
-            codes[at:last] = 0
+            found[:] = 0
         else:
-            for i in range(at, last):
-                code = np.rint(values[i] / scale)
-                codes[i] = min(max(code, -largest), largest)
+            for i in range(len(some)):
+                code = np.rint(some[i] / scale)
+                found[i] = int8(int32(min(max(code, -top), top)))
         at = last
 
 
@@ -300,22 +303,24 @@ def dequantise(
         scale = scales[number]
         least = max(np.float32(scale * 2.0**-24), np.float32(2.0**-149))
         last = min((number + 1) * block - first, len(codes))
-        for i in range(at, last):
-            exact = codes[i] * scale
+        some, found = codes[at:last], weights[at:last]
+        held = near[at:last] if relative else near
+        for i in range(len(some)):
+            exact = some[i] * scale
             if relative:
-                exact += near[i]
+                exact += held[i]
             # Not min and max, which would make a number of NaN.
             if exact > highest:
                 exact = highest
             elif exact < -highest:
                 exact = -highest
             weight = np.float32(exact)
-            weights[i] = least if weight == 0 else weight
+            found[i] = least if weight == 0 else weight
         at = last
 
 
 @njit(nogil=True, cache=True)
 def look_up(codes: Array, table: Array, weights: Array) -> None:
-    """Write to float32 ``weights`` what float32 ``table`` (256,) has for each of uint8 ``codes``."""
+    """Write what float32 ``table`` (256,) has for each of uint8 ``codes`` to float32 ``weights``."""
     for i in range(len(codes)):
         weights[i] = table[codes[i]]
