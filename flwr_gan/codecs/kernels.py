@@ -317,10 +317,3 @@ def dequantise(
             weight = np.float32(exact)
             found[i] = least if weight == 0 else weight
         at = last
-
-
-@njit(nogil=True, cache=True)
-def look_up(codes: Array, table: Array, weights: Array) -> None:
-    """Write what float32 ``table`` (256,) has for each of uint8 ``codes`` to float32 ``weights``."""
-    for i in range(len(codes)):
-        weights[i] = table[codes[i]]

@@ -15,7 +15,6 @@ SMALLEST = 2.0**-149
 ZERO_FRACTION = 2.0**-24
 """What of its scale a survivor becomes that would be zero."""
 
-_CODES = np.arange(256, dtype=np.uint8).view(np.int8)
 _PART = 1 << 15
 _WHOLE = 1 << 62
 
@@ -80,14 +79,6 @@ def dequantised(
     """
     weights = np.empty(len(codes), np.float32)
     loops = compiled.kernels()
-    if near is None and len(scales) == 1:
-        every = without_zeros(as_float32(_CODES * scales), scales)
-        if loops is not None:
-            loops.look_up(codes.view(np.uint8), every, weights)
-        else:
-            for part in _parts(len(codes)):
-                weights[part] = every.take(codes[part].view(np.uint8))
-        return weights
     if loops is not None:
         held = np.empty(0, np.float32) if near is None else np.ascontiguousarray(near)
         loops.dequantise(codes, scales, block, first, held, weights)

@@ -141,12 +141,15 @@ class SparseCodec(Codec):
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
     ) -> list[Array]:
-        """Decode block by block into zeroed arrays."""
+        """Decode block by block into zeroed arrays; one that has no zeros needs none."""
         weights = [spec for spec in specs if is_weight(spec.dtype)]
         reader = ByteReader(body.values, what="values")
         flats = [np.zeros(spec.size, FLOAT32) for spec in weights]
         for layer, block, values in self._survivors(body, reader, weights, base):
-            block.put(flats[layer], values)
+            if block.count == weights[layer].size:
+                flats[layer] = values
+            else:
+                block.put(flats[layer], values)
             del block, values  # before the next block is decoded
         others = read_planes(reader, [spec for spec in specs if not is_weight(spec.dtype)])
         reader.finish()
