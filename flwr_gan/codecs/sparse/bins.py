@@ -53,15 +53,22 @@ def write_bins(parts: Sequence[Keys]) -> Pieces:
 
 def read_floats(reader: ByteReader, count: int) -> Keys:
     """Read a block of ``count`` float32 numbers, or raise ``PayloadError``."""
-    loops = compiled.kernels()
     raw = reader.byte()
-    if raw != 24 or loops is None:
+    if raw != 24:
         return float_values(_read_bins(reader, raw, count, np.dtype("<u4")))
     lowest = reader.varint(limit=255)
     symbols = _read_symbols(reader, count, lowest, 8)
+    first = symbols + np.uint8(lowest) if lowest else symbols
+    second, third, fourth = (read_stream(reader, count) for _ in range(3))
     bits = np.empty(count, np.uint32)
-    planes = [read_stream(reader, count) for _ in range(3)]
-    loops.join_floats(symbols + np.uint8(lowest) if lowest else symbols, *planes, bits)
+    loops = compiled.kernels()
+    if loops is not None:
+        loops.join_floats(first, second, third, fourth, bits)
+    else:
+        octets = bits.view(np.uint8).reshape(count, 4)
+        octets[:, 0], octets[:, 1] = fourth, third
+        octets[:, 2] = first << 7 | second & 0x7F
+        octets[:, 3] = first >> 1 | second & 0x80
     return bits.view(np.float32)
 
 
