@@ -53,6 +53,18 @@ def regrown():
     return {"w": np.where(at % 101 == 1, numbers(2048, 10).reshape(64, 32), w)}
 
 
+def long():
+    """Return so many weights that two codes are one symbol; a few are far from all others."""
+    at = np.arange(70_000)
+    w = np.where(at * at % 997 < 30, np.float32(0.25), np.float32(0.5))
+    return {"w": np.where(at % 7001 == 5, np.float32(6), w)}
+
+
+def short_and_dense():
+    """Return many float16 of which none is zero."""
+    return {"w": ((np.floor(numbers(5000, 17) * 8) + 0.5) / 4).astype(np.float16)}
+
+
 def on_a_grid(steps):
     """Return weights that are few different numbers."""
     return {"w": np.floor(numbers(2048, 15) * steps).reshape(64, 32) / np.float32(512)}
@@ -259,6 +271,8 @@ CASES = {
         moved(HALF),
         {"base": HALF, "codec": "prune:magnitude:0.5+sparse:int4", **EVERY},
     ),
+    "pairs": (long(), {"codec": "sparse:int8", **EVERY}),
+    "half_dense": (short_and_dense(), {}),
     "nothing": ({}, {}),
     "tied": (tied(), {}),
     "tied_raw": (tied(), {"codec": "raw"}),
