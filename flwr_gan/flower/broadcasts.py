@@ -30,10 +30,8 @@ class Broadcast:
         Names what they hold.
     payload : bytes
         The coded blob.
-    arrays : mapping
-        What they hold.
-    residual : mapping
-        What the codec lost.
+    held : Remembered
+        What they hold, and what the codec lost.
     source : Source
         What was to be sent.
     before : mapping or None
@@ -46,17 +44,21 @@ class Broadcast:
 
     name: bytes
     payload: bytes
-    arrays: Arrays
-    residual: Arrays
+    held: Remembered
     source: "Source"
     before: Arrays | None
     encode_s: float
     arrived_share: float
 
-    @cached_property
+    @property
+    def arrays(self) -> Arrays:
+        """What the nodes hold."""
+        return self.held.arrays
+
+    @property
     def base(self) -> Base:
         """What replies are relative to, taken apart once for all of them."""
-        return Base(self.arrays)
+        return self.held.base
 
     @cached_property
     def template(self) -> Template:
@@ -200,23 +202,24 @@ class Broadcaster:
             wanted = {name: earlier.arrays[name] for name in wanted if name in earlier.arrays}
         elif self._settings.feedback and self._codec.contractive:
             residual = self.lost.get(record, {} if earlier is None else earlier.residual)
-        base = None if earlier is None else earlier.arrays
+        base = None if earlier is None else earlier.base
         sent = encode_to_send(
             wanted,
             codec=self._codec.spec,
             base=base,
             residual=residual,
-            self_contained=base is None or Template.of(base).hash != Template.of(wanted).hash,
+            self_contained=base is None or base.template.hash != Template.of(wanted).hash,
         )
         lost = earlier.residual if earlier is not None and again else sent.residual
         name = name_of(sent.decoded)
+        # Only a memory asks what the source was.
+        exact = self._codec.lossless or not self._settings.memory
+        held_now = Remembered(sent.decoded, lost, name if exact else source.name)
         if self._settings.memory:
-            wanted_name = name if self._codec.lossless else source.name
-            self.memory.remember(name, Remembered(sent.decoded, lost, wanted_name))
+            self.memory.remember(name, held_now)
+        before = None if earlier is None else earlier.arrays
         seconds = time.perf_counter() - started
-        return Broadcast(
-            name, sent.payload, sent.decoded, lost, source, base, seconds, sent.arrived_share
-        )
+        return Broadcast(name, sent.payload, held_now, source, before, seconds, sent.arrived_share)
 
     def state_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return what a checkpoint needs: what nodes hold, and what was lost."""
@@ -243,12 +246,12 @@ def _mean_residual(source: Source) -> Arrays:
     """Return what was lost of a broadcast, as the mean over its receivers."""
     if len(source.encoded) == 1:
         (broadcast,) = source.encoded.values()
-        return broadcast.residual
+        return broadcast.held.residual
     total = sum(source.receivers.values())
     mean: dict[str, np.ndarray[Any, Any]] = {}
     for held in sorted(source.encoded, key=lambda name: name or b""):
         share = np.float32(source.receivers[held] / total)
-        for name, array in source.encoded[held].residual.items():
+        for name, array in source.encoded[held].held.residual.items():
             part = share * array
             mean[name] = mean[name] + part if name in mean else part
     return mean

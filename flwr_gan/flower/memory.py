@@ -10,6 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,15 @@ from numpy.typing import NDArray
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.records import Arrays
-from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
+from flwr_gan.wire import Base, Template, decode_payload, describe_payload, encode_payload
+from flwr_gan.wire.checksum import crc32
 
 KEPT_BROADCASTS = 4  # older ones are forgotten: who missed that many rounds is sent everything
 CLIENT_RECORD = "flwr_gan.wire"
 UNKNOWN_BASE = "unknown_base"
 STATE_CODEC = "zstd:1"  # of what a node keeps: quick, and short where weights are pruned
+
+_BLOCK = 1 << 16
 
 # A training message and an evaluation message of the legacy API carry the same model.
 _LEGACY_MODEL = ("fitins.parameters", "evaluateins.parameters", "fitres.parameters")
@@ -35,10 +39,16 @@ def slot(record: str) -> str:
 
 
 def name_of(arrays: Arrays) -> bytes:
-    """Return the eight bytes that name arrays by template and every byte of their values."""
+    """Return the eight bytes that name arrays by template and every byte of their values.
+
+    They tell a server's own broadcasts apart and never travel, so that checksums of blocks, hashed
+    together, are enough: these take a tenth of the time of a hash of all.
+    """
     digest = hashlib.sha256(Template.of(arrays).hash)
     for array in arrays.values():
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        for at in range(0, len(data), _BLOCK):
+            digest.update(crc32(data[at : at + _BLOCK]).to_bytes(4, "little"))
     return digest.digest()[:8]
 
 
@@ -59,6 +69,11 @@ class Remembered:
     arrays: Arrays
     residual: Arrays
     source: bytes
+
+    @cached_property
+    def base(self) -> Base:
+        """The arrays as a base: of the replies, and of the broadcasts that follow."""
+        return Base(self.arrays)
 
 
 @dataclass

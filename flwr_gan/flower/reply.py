@@ -183,6 +183,11 @@ def _nonzero(name: str, array: Array, *, finite: bool) -> int:
     """
     if array.dtype.kind == "V":  # bfloat16, as numpy has it: all but the sign
         array = array.view(np.uint16) & np.uint16(0x7FFF)
+    if array.dtype == np.float32 and compiled.kernels() is not None:
+        nonzero, are_finite = counted(np.ascontiguousarray(array).reshape(-1))
+        if finite and not are_finite:
+            raise PayloadError(f"array {name} holds values that are not finite")
+        return nonzero
     may_be_infinite = finite and np.issubdtype(array.dtype, np.inexact)
     flat, nonzero = array.reshape(-1), 0
     for start in range(0, flat.size, _BLOCK):

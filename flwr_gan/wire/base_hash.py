@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from flwr_gan.codecs.base import BaseNeed
 from flwr_gan.codecs.sparse.masks import mask_hash
 from flwr_gan.codecs.sparse.parts import flat_layer
@@ -34,5 +32,5 @@ def base_hash(template: Template, base: Sequence[Any], need: BaseNeed) -> bytes:
     digest = hashlib.sha256(template.hash + mask_hash(masks))
     if need == "values":
         for layer, mask in zip(layers, masks, strict=True):
-            digest.update(np.ascontiguousarray(layer[mask]).tobytes())
+            digest.update((layer if mask.all() else layer[mask]).data)
     return digest.digest()[:BASE_HASH_BYTES]

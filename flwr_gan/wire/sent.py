@@ -106,11 +106,12 @@ def encode_to_send(
     leftover = {}
     for name in encoded.lossy:
         aim = wanted[name] if name in wanted else surviving_float32(named[name])
-        error = lost(aim, surviving_float32(received[name]))
-        missing += _squares(error)
         known = held is not None and held.has(name, aim.shape)
-        change += _squares(lost(aim, held.of([name])[0]) if known and held is not None else aim)
-        leftover[name] = np.where(aim != 0, error, np.float32(0))
+        near = held.of([name])[0] if known and held is not None else None
+        got = surviving_float32(received[name])
+        leftover[name], of_error, of_change = _left_over(aim, got, near)
+        missing += of_error
+        change += of_change
     share = 1 - missing / change if change else math.nan
     return Sent(encoded.payload, decoded, leftover, share)
 
@@ -134,12 +135,16 @@ def _with_residual(array: Array, left: Array) -> tuple[Array, Array]:
     """Return what is wanted, as the array's own type and as float32."""
     double = array.dtype.newbyteorder("<") == DOUBLE
     single = array.astype(DOUBLE, copy=False) if double else surviving_float32(array)
-    with np.errstate(invalid="ignore", over="ignore"):
-        moved = single + left
-    keeps = (single == 0) | (moved == 0) | ~np.isfinite(moved)
-    if array.size and single.min() >= 0:
-        keeps |= moved < 0
-    moved = np.where(keeps, single, moved).astype(single.dtype, copy=False)
+    moved = np.empty_like(single)
+    non_negative = bool(array.size) and single.min() >= 0
+    for part in _parts(array.size):
+        before, after = single.reshape(-1)[part], moved.reshape(-1)[part]
+        with np.errstate(invalid="ignore", over="ignore"):
+            np.add(before, left.reshape(-1)[part], out=after)
+        keeps = (before == 0) | (after == 0) | ~np.isfinite(after)
+        if non_negative:
+            keeps |= after < 0
+        np.copyto(after, before, where=keeps)
     if double:
         return moved.astype(array.dtype, copy=False), surviving_float32(moved)
     return from_float32(moved, array.dtype), moved
@@ -152,11 +157,27 @@ def _as_delivered(array: Array, codec: Codec) -> Array:
     return view
 
 
+def _left_over(aim: Array, got: Array, near: Array | None) -> tuple[Array, float, float]:
+    """Return what is lost of weights, and the sums of squares of that and of their change.
+
+    Block by block, so that what numpy answers for a block stays in the cache.
+    """
+    left = np.empty(aim.shape, np.float32)
+    of_error, of_change = 0.0, 0.0
+    for part in _parts(aim.size):
+        wanted = aim.reshape(-1)[part]
+        error = lost(wanted, got.reshape(-1)[part])
+        of_error += _squares(error)
+        of_change += _squares(wanted if near is None else lost(wanted, near.reshape(-1)[part]))
+        left.reshape(-1)[part] = np.where(wanted != 0, error, np.float32(0))
+    return left, of_error, of_change
+
+
+def _parts(size: int) -> list[slice]:
+    return [slice(at, at + _BLOCK) for at in range(0, size, _BLOCK)]
+
+
 def _squares(values: Array) -> float:
     """Return the sum of the squares, in double precision."""
-    flat = values.reshape(-1)
-    total = 0.0
-    for start in range(0, len(flat), _BLOCK):
-        block = flat[start : start + _BLOCK].astype(DOUBLE)
-        total += float(block @ block)
-    return total
+    wide = values.astype(DOUBLE)
+    return float(wide @ wide)

@@ -144,12 +144,15 @@ class SparseCodec(Codec):
         """Decode block by block into zeroed arrays; one that has no zeros needs none."""
         weights = [spec for spec in specs if is_weight(spec.dtype)]
         reader = ByteReader(body.values, what="values")
-        flats = [np.zeros(spec.size, FLOAT32) for spec in weights]
+        flats: list[Array | None] = [None] * len(weights)
         for layer, block, values in self._survivors(body, reader, weights, base):
+            flat = flats[layer]
             if block.count == weights[layer].size:
-                flats[layer] = values
+                flat = values
             else:
-                block.put(flats[layer], values)
+                flat = np.zeros(weights[layer].size, FLOAT32) if flat is None else flat
+                block.put(flat, values)
+            flats[layer] = flat
             del block, values  # before the next block is decoded
         others = read_planes(reader, [spec for spec in specs if not is_weight(spec.dtype)])
         reader.finish()
@@ -231,7 +234,8 @@ def _blocks(mask: MaskSource, unit: int, bands: Bands | None) -> Iterator[Block]
             yield bands.block(band, inside)
 
 
-def _shaped(flat: Array, spec: ArraySpec) -> Array:
+def _shaped(flat: Array | None, spec: ArraySpec) -> Array:
+    flat = np.zeros(spec.size, FLOAT32) if flat is None else flat
     return flat.reshape(spec.shape).astype(spec.dtype, copy=False)
 
 
