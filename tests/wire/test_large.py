@@ -1,12 +1,54 @@
-"""Arrays of more than 1 GiB."""
+"""Arrays of more than a block, and of more than 1 GiB."""
 
 import numpy as np
 import pytest
 
+from flwr_gan.codecs import compiled
+from flwr_gan.codecs.sparse.values import BLOCK
 from flwr_gan.errors import PayloadError
-from flwr_gan.wire import Template, decode_payload, encode_payload
+from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
+from flwr_gan.wire.header import seal
 
 COUNT = 270_000_000
+DENSE = np.random.default_rng(0).normal(size=BLOCK + 77).astype(np.float32)
+PRUNED = np.where(np.arange(len(DENSE)) % 7, DENSE, np.float32(0))
+BLOCKS = {
+    "lossless": (DENSE, {}),
+    "int8": (DENSE, {"codec": "sparse:int8"}),
+    "pruned, 4 bits": (PRUNED, {"codec": "sparse:int4"}),
+    "differences": (PRUNED, {"base": {"w": PRUNED * np.float32(1.01)}}),
+    "changes": (np.where(np.arange(len(DENSE)) % 999, PRUNED, 1), {"base": {"w": PRUNED}}),
+    "float16": (DENSE.astype(np.float16), {}),
+    "int64": (np.arange(BLOCK + 77) // 3, {}),
+}
+
+
+@pytest.mark.parametrize("case", BLOCKS)
+def test_more_than_a_block_with_numba_and_without_and_on_two_threads(case):
+    array, options = BLOCKS[case]
+    base = options.get("base")
+    payload = encode_payload({"w": array}, **options)
+    assert encode_payload({"w": array}, **options, threads=2) == payload
+    found = decode_payload(payload, base=base, threads=2)["w"]
+    with compiled.without_numba():
+        assert encode_payload({"w": array}, **options) == payload
+        assert decode_payload(payload, base=base)["w"].tobytes() == found.tobytes()
+    if "codec" not in options:
+        assert found.tobytes() == array.astype(found.dtype).tobytes()
+    else:
+        assert np.array_equal(found != 0, array != 0)
+
+
+def test_the_forged_length_of_a_block_is_refused():
+    payload = encode_payload({"w": DENSE}, self_contained=False)
+    template = Template.of({"w": DENSE})
+    at = len(payload) - 4 - len(describe_payload(payload).body.values)
+    # The number of survivors has 3 bytes, the coding 1; then comes the length of the first block.
+    assert payload[at : at + 4] == b"\xcd\x80\x40\x00"
+    for length in (b"\0", b"\1", b"\xff\xff\xff\xff\x0f"):
+        bad = payload[: at + 4] + length + payload[at + 4 + 4 : -4]
+        with pytest.raises(PayloadError):
+            decode_payload(seal(bad), template=template, threads=2)
 
 
 @pytest.mark.slow
