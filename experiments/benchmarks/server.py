@@ -5,11 +5,15 @@
 20 %; from ``FLWR_GAN_WEIGHTS``, else a mask of that density is made up), and writes a row a
 strategy and codec: the median over repeats, in turn, with the ratio to Flower's own FedAvg on the
 dense arrays. What the coded rows count is all of ``aggregate_fit``: header, check, decoding and
-averaging. ``peak_models`` is what that allocates beside the replies, from a run of its own, in
-models of 4 bytes a weight.
+averaging; seconds are processor time. ``peak_models`` is what that allocates beside the replies,
+from a run of its own, in models of 4 bytes a weight.
 
 A second table, beside the first, is a round of FedAvg with 20 clients that train 200 ms each,
-1,000,000 weights, all in this process, with and without the wrapper (codec ``raw``).
+1,000,000 weights, all in this process, with and without the wrapper (codec ``raw``), in wall time.
+
+A third is the processor time of the server for each of 4 clients of a network of ResNet-50's
+shape, 25.6 million weights: coding and sending the broadcast, taking in the replies, aggregating.
+numba's loops are loaded before anything is measured.
 """
 
 import argparse
@@ -22,7 +26,6 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,8 +40,12 @@ from flwr.serverapp import ServerApp
 
 from experiments.benchmarks.codec_measures import GENERATOR_SHAPES
 from experiments.benchmarks.output import add_output, output_file, write_measured
+from experiments.benchmarks.server_large import CLIENTS as LARGE_CLIENTS
+from experiments.benchmarks.server_large import large_table
+from experiments.benchmarks.server_nodes import Nodes
 from experiments.study_command import called
 from flwr_gan.atomic import write_text
+from flwr_gan.codecs import compiled
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import CodedFitRes, CompressedStrategy, compression_mod
@@ -54,7 +61,8 @@ KINDS: dict[str, tuple[type[FedAvg], str | None]] = {
 }
 BASELINE = "FedAvg, dense"
 ROUND_CLIENTS, ROUND_WEIGHTS = 20, 1_000_000
-SHORT, WHOLE = (50, 1, 0.02), (1000, 5, 0.2)  # clients, repeats, seconds of training
+# Clients, repeats, seconds of training, channels of ResNet-50 to its own.
+SHORT, WHOLE = (50, 1, 0.02, 1 / 8), (1000, 7, 0.2, 1.0)
 
 
 class PerturbingClient(NumPyClient):
@@ -91,11 +99,11 @@ class Replies:
     results: list[tuple[ClientProxy, FitRes]]
 
     def aggregate(self) -> float:
-        """Aggregate them all; return the seconds that it took."""
+        """Aggregate them all; return the processor seconds that it took."""
         fresh = [(client, as_it_came(result)) for client, result in self.results]
-        started = time.perf_counter()
+        started = time.process_time()
         parameters, _ = self.strategy.aggregate_fit(1, fresh, [])
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         if parameters is None:
             raise FlwrGanError("nothing was aggregated: every reply was refused")
         return seconds
@@ -146,19 +154,10 @@ def generator() -> NDArrays:
 def replies(kind: str, weights: NDArrays, *, clients: int) -> Replies:
     """Let clients move the weights, and return their replies before they are aggregated."""
     cls, codec = KINDS[kind]
-    strategy = _strategy(cls, codec, weights, clients)
-    caught: list[tuple[ClientProxy, FitRes]] = []
-    aggregate = strategy.aggregate_fit
-
-    def catch(_: int, results: list[tuple[ClientProxy, FitRes]], failures: Any) -> Any:
-        caught.extend(results)
-        return None, {}
-
-    strategy.aggregate_fit = catch  # type: ignore[method-assign, assignment]
-    strategy.configure_evaluate = lambda **_: []  # type: ignore[method-assign]
-    _run(strategy, clients, PerturbingClient)
-    strategy.aggregate_fit = aggregate  # type: ignore[method-assign]
-    return Replies(strategy, caught)
+    strategy, nodes = _strategy(cls, codec, weights, clients), Nodes(PerturbingClient, clients)
+    parameters = strategy.initialize_parameters(nodes.manager)
+    assert parameters is not None
+    return Replies(strategy, nodes.fit(strategy, parameters, 1))
 
 
 def round_seconds(codec: str | None, *, training_s: float) -> float:
@@ -250,22 +249,29 @@ def round_table(repeats: int, *, training_s: float) -> pd.DataFrame:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write both tables; return the exit status."""
+    """Measure, print and write the tables; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_output(parser, "server", short=f"{SHORT[0]} replies, once")
     options = parser.parse_args(arguments)
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    clients, repeats, training_s = SHORT if options.short else WHOLE
+    clients, repeats, training_s, width = SHORT if options.short else WHOLE
     output = output_file(options, "server")
     command = called("python -m experiments.benchmarks.server", arguments)
+    compiled.load()
     try:
         table = aggregation_table(clients, repeats)
         write_measured(table, output, command=command)
         print(table.to_string(index=False, float_format="{:.4g}".format), end="\n\n")
+        large = large_table(
+            lambda codec, arrays: _strategy(FedAvg, codec, arrays, LARGE_CLIENTS),
+            width=width,
+            repeats=repeats,
+        )
         rounds = round_table(repeats, training_s=training_s)
-        path = output.with_stem(f"{output.stem}_round")
-        write_text(path, rounds.to_csv(index=False, float_format="%.5g"))
-        print(rounds.to_string(index=False, float_format="{:.4g}".format))
+        for name, found in (("large", large), ("round", rounds)):
+            path = output.with_stem(f"{output.stem}_{name}")
+            write_text(path, found.to_csv(index=False, float_format="%.5g"))
+            print(found.to_string(index=False, float_format="{:.4g}".format), end="\n\n")
     except FlwrGanError as error:
         print(error, file=sys.stderr)
         return error.exit_status

@@ -1,4 +1,4 @@
-"""The server's benchmark aggregates the same replies by every way and writes two tables."""
+"""The server's benchmark aggregates the same replies by every way and writes three tables."""
 
 from dataclasses import replace
 
@@ -8,6 +8,7 @@ import pytest
 from flwr.common import parameters_to_ndarrays
 
 from experiments.benchmarks import server
+from experiments.benchmarks.server_large import CODECS
 from flwr_gan.errors import FlwrGanError
 
 
@@ -43,7 +44,7 @@ def test_weights_are_read_where_there_are_any(monkeypatch, tmp_path):
 def test_tables(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(server, "ROUND_CLIENTS", 2)
     monkeypatch.setattr(server, "ROUND_WEIGHTS", 1000)
-    monkeypatch.setattr(server, "SHORT", (4, 1, 0.001))
+    monkeypatch.setattr(server, "SHORT", (4, 1, 0.001, 1 / 64))
     assert server.main(["--short", "--output", str(tmp_path / "server.csv")]) == 0
     replies, rounds = (pd.read_csv(tmp_path / name) for name in ("server.csv", "server_round.csv"))
     assert list(replies["strategy"]) == list(server.KINDS)
@@ -55,6 +56,11 @@ def test_tables(monkeypatch, tmp_path, capsys):
     assert (replies["peak_models"][3:] < 6).all()  # survivors alone
     assert (rounds["round_s"] > 2 * 0.001).all()
     assert rounds["overhead_ms_a_client"][0] == 0
+    large = pd.read_csv(tmp_path / "server_large.csv")
+    assert list(large["strategy"]) == list(CODECS)
+    assert (large["arrays"] == 161).all()
+    assert (large["server_ms_a_client"] > 0).all()
+    assert large["ratio"][0] == 1
     assert "times_as_fast" in capsys.readouterr().out
 
 

@@ -1,0 +1,124 @@
+"""What the server spends on a network of the shape of ResNet-50, with the wire and without it."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from flwr.client import NumPyClient
+from flwr.common import NDArrays, Parameters, Scalar
+from flwr.server.strategy import Strategy
+
+from experiments.benchmarks.server_nodes import Nodes
+from flwr_gan.errors import FlwrGanError
+
+CLIENTS = 4
+CODECS: dict[str, str | None] = {
+    "FedAvg": None,
+    "CompressedStrategy(FedAvg), sparse:int8": "sparse:int8",
+    "CompressedStrategy(FedAvg), raw": "raw",
+}
+_STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))  # blocks and channels of ResNet-50
+_NOISE = np.random.default_rng(1).standard_normal(1 << 16, np.float32)
+
+
+def resnet50(width: float = 1.0) -> NDArrays:
+    """Return normal weights of ResNet-50's 161 arrays, with so many times its channels."""
+    rng = np.random.default_rng(0)
+    arrays: NDArrays = []
+
+    def layer(outputs: int, inputs: int, kernel: int) -> int:
+        shape = (outputs, inputs, kernel, kernel)
+        scale = np.float32(np.sqrt(2 / (inputs * kernel * kernel)))
+        arrays.append(scale * rng.standard_normal(shape, np.float32))
+        for mean in (1, 0):  # weight and bias of the normalisation
+            arrays.append((mean + 0.1 * rng.standard_normal(outputs)).astype(np.float32))
+        return outputs
+
+    before = layer(round(64 * width), 3, 7)
+    for blocks, channels in _STAGES:
+        inside = round(channels * width)
+        for block in range(blocks):
+            layer(inside, before, 1)
+            layer(inside, inside, 3)
+            after = layer(4 * inside, inside, 1)
+            if not block:
+                layer(after, before, 1)
+            before = after
+    arrays.append(0.01 * rng.standard_normal((1000, before), np.float32))
+    arrays.append(np.zeros(1000, np.float32))
+    return arrays
+
+
+class MovingClient(NumPyClient):
+    """Move all weights by a hundredth of their spread."""
+
+    def __init__(self, partition: int) -> None:
+        self._noise = np.float32(0.01) * np.roll(_NOISE, 1000 * partition)
+
+    def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
+        """Return the weights, moved."""
+        moved = [a + a.std() * np.resize(self._noise, a.shape) for a in parameters]
+        return moved, 10, {}
+
+
+class Server:
+    """A strategy with its nodes, round after round."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._strategy, self._nodes = strategy, Nodes(MovingClient, CLIENTS)
+        parameters = strategy.initialize_parameters(self._nodes.manager)
+        assert parameters is not None
+        self._parameters: Parameters = parameters
+        self._round = 0
+
+    def play_round(self) -> tuple[float, float]:
+        """Return the server's processor seconds of sending and receiving, and of aggregating."""
+        self._round += 1
+        of_clients, started = self._nodes.client_s, time.process_time()
+        results = self._nodes.fit(self._strategy, self._parameters, self._round)
+        between = time.process_time()
+        parameters, _ = self._strategy.aggregate_fit(self._round, results, [])
+        ended = time.process_time()
+        if parameters is None:
+            raise FlwrGanError("nothing was aggregated: every reply was refused")
+        self._parameters = parameters
+        return between - started - (self._nodes.client_s - of_clients), ended - between
+
+
+def large_table(
+    strategy_of: Callable[[str | None, NDArrays], Strategy], *, width: float, repeats: int
+) -> pd.DataFrame:
+    """Return a row for plain Flower and one for each codec, measured in turn.
+
+    The first round, in which every node is sent all weights, is not counted.
+    """
+    weights = resnet50(width)
+    servers = {name: Server(strategy_of(codec, weights)) for name, codec in CODECS.items()}
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
+    for number in range(repeats + 1):
+        for name, server in servers.items():
+            seconds = server.play_round()
+            if number:
+                spent[name].append(seconds)
+    rows = []
+    for name, measured in spent.items():
+        sending, aggregating = (statistics.median(part) for part in zip(*measured, strict=True))
+        whole = statistics.median(map(sum, measured))
+        rows.append(
+            {
+                "strategy": name,
+                "arrays": len(weights),
+                "weights": sum(array.size for array in weights),
+                "clients": CLIENTS,
+                "sending_ms_a_client": 1e3 * sending / CLIENTS,
+                "aggregating_ms_a_client": 1e3 * aggregating / CLIENTS,
+                "server_ms_a_client": 1e3 * whole / CLIENTS,
+                "repeats": repeats,
+            }
+        )
+    table = pd.DataFrame(rows)
+    whole_ms = table["server_ms_a_client"]
+    table.insert(len(table.columns) - 1, "ratio", whole_ms / whole_ms[0])
+    return table
