@@ -248,7 +248,7 @@ def _run(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
     known = cases()
     by_name = {case.name: case for case in [*known, *bombs()]}
     fuzzer = Fuzzer(coverage=LineCoverage.of_decoders() if options.coverage else None)
-    _warm_up(known)
+    warm_up(known)
     replayed = replay(fuzzer, options.corpus, by_name)
     started = time.perf_counter()
     fuzz(fuzzer, known, seconds=options.seconds, seed=options.seed)
@@ -274,11 +274,13 @@ def _run(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
     return 1 if fuzzer.findings else 0
 
 
-def _warm_up(known: Sequence[Case]) -> None:
-    # What is loaded or translated at a first call must not count as an input's memory or time.
+def warm_up(known: Sequence[Case]) -> None:
+    """Decode all cases: what is loaded at a first call is not an input's memory or time."""
     for case in known:
         payload = sealed(case.parts)
         decode_payload(payload, template=case.template, base=case.base)
+        if case.base is not None:
+            _survivors(payload, Base(case.base))
 
 
 def _append(path: Path, findings: Sequence[dict[str, str]]) -> None:

@@ -51,7 +51,7 @@ def _exponents(data: Array, at: int, wanted: Array) -> int:
     length, flags = int64(data[at + 3]), at + 4
     steps = flags if kind & 8 else flags + (span + 7) // 8
     end: int = steps + length
-    if end > len(data):
+    if length > min(4 * span, 127) or end > len(data):
         return -1
     bit, number = 0, 2
     for i in range(span):
