@@ -1,7 +1,7 @@
 """One run on the server: keeps the books of its rounds and writes the output folder."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from logging import getLogger
 from typing import Any
@@ -30,6 +30,7 @@ from flwr_gan.seeding import derive_seed
 from flwr_gan.summary import closing_lines, measured, progress_line, summarise, write_summary
 from flwr_gan.twins import joined_ledger, split_ledger, write_twins
 from flwr_gan.wire import Template, describe_payload, save
+from flwr_gan.wire.ledger import Ledger
 from flwr_gan.wiring import Federation
 
 log = getLogger(__name__)
@@ -128,22 +129,43 @@ class Run:
         parameters: Parameters,
         metrics: Mapping[str, Any],
         seconds: float,
-    ) -> None:
-        """Score a finished round, write its rows and a checkpoint."""
+    ) -> Callable[[], None]:
+        """Take down what a finished round left; return what is still to be done about it.
+
+        What is returned scores the round and writes its rows and a checkpoint. It looks at nothing
+        that the next round changes if ``may_run_ahead`` is true.
+        """
         begun = time.perf_counter()
         weights = parameters_to_ndarrays(parameters)
         own: Mapping[str, Any] = getattr(self.strategy.inner, "round_measures", {})
         row = measured(self.strategy, server_round) | dict(metrics) | dict(own)
+        told = [spending_row(server_round, int(r.label), r.metrics) for r in self.strategy.latest]
+        self.spending += [spent for spent in told if spent is not None]
+        state = self._state(weights)
+        seconds += time.perf_counter() - begun
+        return lambda: self._finish_round(server_round, row, state, seconds)
+
+    @property
+    def may_run_ahead(self) -> bool:
+        """True if a round's score needs its weights alone, so that the next one may run already."""
+        names = ("sample", "held_classes", "known_classes", "student_arrays")
+        return self.federation.drift is None and not any(
+            hasattr(self.strategy.inner, name) for name in names
+        )
+
+    def _finish_round(
+        self, server_round: int, row: dict[str, Any], state: "State", seconds: float
+    ) -> None:
+        begun = time.perf_counter()
+        weights = state.checkpoint.parameters
         row |= self.scorer.score(server_round, weights, self.rounds)
         row["wall_s"] = seconds + time.perf_counter() - begun
         self.rounds.append(row)
-        told = [spending_row(server_round, int(r.label), r.metrics) for r in self.strategy.latest]
-        self.spending += [spent for spent in told if spent is not None]
         last = server_round == self.num_rounds
         if last:
             self.save_generators(weights)  # before the checkpoint, which ends the last round
         self._log_round(row)  # before the checkpoint: a round logged twice counts once
-        self.write_progress(weights)
+        self.write_state(state)
         line = progress_line(row, num_rounds=self.num_rounds, seconds=self.seconds)
         log.info("%s", line)
         if last:
@@ -233,20 +255,37 @@ class Run:
 
     def write_progress(self, weights: NDArrays) -> None:
         """Write the checkpoint and the tables of the rounds so far."""
-        state: dict[str, NDArray[Any]] = getattr(self.strategy.inner, "state_arrays", dict)()
+        self.write_state(self._state(weights))
+
+    def _state(self, weights: NDArrays) -> "State":
+        """Return what is to be written of this moment, which later rounds leave alone."""
+        own: dict[str, NDArray[Any]] = getattr(self.strategy.inner, "state_arrays", dict)()
         checkpoint = Checkpoint(
             parameters=weights,
-            strategy=state,
+            strategy={name: np.array(array) for name, array in own.items()},
             ledger=joined_ledger(self.strategy),
             rounds=self.rounds,
             memory=self.strategy.exchange.state_arrays(),
             seconds=self.seconds,
         )
+        return State(checkpoint, Ledger(list(self.strategy.ledger.rows)), list(self.spending))
+
+    def write_state(self, state: "State") -> None:
+        """Write the checkpoint and the tables of a moment; rounds are those finished by now."""
         rounds = pd.DataFrame(self.rounds).to_csv(index=False)
         write_text(self.folder / "rounds.csv", rounds)
-        messages = self.strategy.ledger.to_frame().to_csv(index=False)
+        messages = state.messages.to_frame().to_csv(index=False)
         write_text(self.folder / "messages.csv", messages)
         if self.config.privacy is not None:
-            spending = pd.DataFrame(self.spending).to_csv(index=False)
+            spending = pd.DataFrame(state.spending).to_csv(index=False)
             write_text(self.folder / SPENDING, spending)
-        checkpoint.write(self.folder)  # last: what it does not hold is written anew
+        state.checkpoint.write(self.folder)  # last: what it does not hold is written anew
+
+
+@dataclass(frozen=True)
+class State:
+    """What is written of a moment between two rounds."""
+
+    checkpoint: Checkpoint
+    messages: Ledger
+    spending: list[dict[str, Any]]

@@ -90,6 +90,7 @@ def server_fn(context: Context) -> ServerAppComponents:
         first_round=run.first_round,
         parameters=parameters,
         on_round=run.on_round,
+        may_run_ahead=run.may_run_ahead,
     )
     return ServerAppComponents(server=server, config=ServerConfig(num_rounds=run.num_rounds))
 

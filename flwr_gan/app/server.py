@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,11 @@ from flwr.server.client_manager import SimpleClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.history import History
 from flwr.server.server import FitResultsAndFailures, Server
+from flwr.serverapp import Grid
 
 from flwr_gan.app.turns import run_in_turns
 from flwr_gan.engine.inline_grid import InlineGrid
+from flwr_gan.engine.processes_grid import ProcessesGrid
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CompressedStrategy
 from flwr_gan.flower.flwr_private import GridClientProxy
@@ -34,8 +37,12 @@ class RoundServer(Server):
     parameters : Parameters or None
         Global parameters to resume from.
     on_round : callable
-        ``on_round(server_round, parameters, metrics, seconds)`` after each round.
-        `metrics` are what the clients' evaluation gave, empty when they did not evaluate.
+        ``on_round(server_round, parameters, metrics, seconds)`` after each round returns what is
+        still to be done about it. `metrics` are what the clients' evaluation gave, empty when they
+        did not evaluate.
+    may_run_ahead : bool
+        What is still to be done may be done while the next round runs. It is where clients train
+        in other processes.
     """
 
     def __init__(
@@ -45,13 +52,15 @@ class RoundServer(Server):
         num_clients: int,
         first_round: int,
         parameters: Parameters | None,
-        on_round: Callable[[int, Parameters, dict[str, Any], float], None],
+        on_round: Callable[[int, Parameters, dict[str, Any], float], Callable[[], None]],
+        may_run_ahead: bool = False,
     ) -> None:
         super().__init__(client_manager=SimpleClientManager(), strategy=strategy)
         self._num_clients = num_clients
         self._first_round = first_round
         self._resumed = parameters
         self._on_round = on_round
+        self._may_run_ahead = may_run_ahead
 
     def fit(self, num_rounds: int, timeout: float | None) -> tuple[History, float]:
         """Run the rounds that are left."""
@@ -62,6 +71,11 @@ class RoundServer(Server):
             self.parameters = self._get_initial_parameters(server_round=0, timeout=timeout)
         else:
             self.parameters = self._resumed
+        with _Behind() as behind:
+            self._run_rounds(num_rounds, timeout, behind)
+        return history, time.perf_counter() - started
+
+    def _run_rounds(self, num_rounds: int, timeout: float | None, behind: "_Behind") -> None:
         for server_round in range(self._first_round, num_rounds + 1):
             begun = time.perf_counter()
             outcome = self.fit_round(server_round=server_round, timeout=timeout)
@@ -71,8 +85,25 @@ class RoundServer(Server):
                     self.parameters = parameters
             evaluated = self.evaluate_round(server_round=server_round, timeout=timeout)
             metrics = {} if evaluated is None else evaluated[1]
-            self._on_round(server_round, self.parameters, metrics, time.perf_counter() - begun)
-        return history, time.perf_counter() - started
+            behind.wait()
+            seconds = time.perf_counter() - begun
+            finish = self._on_round(server_round, self.parameters, metrics, seconds)
+            if server_round < num_rounds and self._may_run_ahead and self._train_elsewhere:
+                behind.start(finish)
+            else:
+                finish()
+
+    @property
+    def _train_elsewhere(self) -> bool:
+        """True if clients train in other processes, so that this one has time."""
+        grid = self._grid()
+        return grid is not None and (
+            isinstance(grid, ProcessesGrid) or not isinstance(grid, InlineGrid)
+        )
+
+    def _grid(self) -> Grid | None:
+        proxies = self._client_manager.all().values()
+        return next((p.grid for p in proxies if isinstance(p, GridClientProxy)), None)
 
     def fit_round(
         self, server_round: int, timeout: float | None
@@ -82,9 +113,7 @@ class RoundServer(Server):
         Flower's own round asks each client in a thread of its own, and which of them come together
         would be left to chance.
         """
-        proxies = self._client_manager.all().values()
-        grids = [proxy.grid for proxy in proxies if isinstance(proxy, GridClientProxy)]
-        grid = grids[0] if grids else None
+        grid = self._grid()
         if not isinstance(grid, InlineGrid) or grid.clients_at_once == 1:
             return super().fit_round(server_round, timeout)
         instructions = self.strategy.configure_fit(
@@ -124,6 +153,30 @@ class RoundServer(Server):
                 f"{found} nodes are connected and federation.num_clients={self._num_clients}: "
                 "make both the same (num-supernodes under flwr run, --num-supernodes otherwise)"
             )
+
+
+class _Behind:
+    """Does one job at a time in a thread; what it raises is raised by whoever waits for it."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="flwr_gan round")
+        self._job: Future[None] | None = None
+
+    def __enter__(self) -> "_Behind":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def start(self, job: Callable[[], None]) -> None:
+        """Begin a job; the one before must have been waited for."""
+        self._job = self._pool.submit(job)
+
+    def wait(self) -> None:
+        """Wait for the job that is running, if one is."""
+        if self._job is not None:
+            job, self._job = self._job, None
+            job.result()
 
 
 def _fit(

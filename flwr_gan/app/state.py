@@ -16,7 +16,7 @@ from flwr_gan.errors import OutputError
 from flwr_gan.flower.flwr_private import ClientAppCallable
 
 CONFIG = "config"  # in the place of a serialisation: bytes of a config record
-KEPT_ROUNDS = 2  # a run may be killed while some clients are one round ahead of the server
+KEPT_ROUNDS = 3  # a run may be killed while clients are two rounds ahead of the last checkpoint
 
 
 class StateMod:

@@ -121,15 +121,15 @@ def test_silence_loses_nothing(simulate, monkeypatch):
 def test_a_stopped_run_resumes_to_the_same_payloads_and_metrics(simulate, monkeypatch, group):
     settings = f"{group} strategy.threshold=0.02 strategy.every=2 federation.rounds=3"
     whole = run_continual(simulate, settings, folder="whole")
-    written = Run.write_progress
+    written = Run.write_state
 
-    def stop(self, weights):
-        written(self, weights)
+    def stop(self, state):
+        written(self, state)
         if len(self.rounds) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "write_progress", stop)
+        patch.setattr(Run, "write_state", stop)
         with pytest.raises(KeyboardInterrupt):
             run_continual(simulate, settings, folder="stopped")
     stopped = whole.parent / "stopped"

@@ -63,11 +63,16 @@ def test_epsilon_survives_a_resume(simulate, tmp_path, monkeypatch):
     """Stopped after its first round, a run goes on with what that has cost."""
     settings = f"{PRIVATE} gan.local_iterations=3"
     whole = simulate(settings, folder="whole")
-    finish = Run.on_round
+    take_down = Run.on_round
 
     def stop(self, *arguments):
-        finish(self, *arguments)
-        raise OSError("the power is gone")
+        finish = take_down(self, *arguments)
+
+        def finish_and_stop():
+            finish()
+            raise OSError("the power is gone")
+
+        return finish_and_stop
 
     with monkeypatch.context() as patch:
         patch.setattr(Run, "on_round", stop)
