@@ -127,7 +127,7 @@ def test_the_report_of_a_file(tmp_path, capsys):
     assert main(["inspect", str(tmp_path / "g.fgan")]) == 0
     printed = capsys.readouterr().out
     assert "lowrank:rank:5+quantize:int8:layer+sparse (lossy)" in printed
-    assert "bytes, 550 survivors" in printed
+    assert "codes, 550 survivors" in printed
     assert "layered" in printed
     assert main(["inspect", str(tmp_path / "bare.fgan")]) == 0
     assert "unknown" in capsys.readouterr().out

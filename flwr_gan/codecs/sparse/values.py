@@ -24,7 +24,7 @@ Values = np.ndarray[Any, np.dtype[Any]]
 BINS, PCODEC, MAGNITUDE_BINS, BYTES, MASKS = 0, 1, 2, 3, 4
 """Value codings; the first four on the wire (permanent)."""
 
-CODING_NAMES = ("bins", "pcodec", "magnitude bins", "bytes")
+CODING_NAMES = ("bins", "pcodec", "magnitude bins", "codes")
 
 BLOCK = 1 << 20
 _PCODEC_BLOCK = 1 << 17
