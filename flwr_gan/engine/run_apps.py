@@ -11,7 +11,6 @@ from contextlib import closing
 from logging import getLogger
 from typing import Any
 
-import numpy as np
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
@@ -22,12 +21,12 @@ from flwr_gan.engine.quick_flower import quick_flower
 from flwr_gan.engine.ray_cluster import OPTION, check_keys, ray_cluster, ray_settings
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower.flwr_private import Run, node_ids_in_order
+from flwr_gan.heap import keep_freed_memory
 
 log = getLogger(__name__)
 
 BACKENDS = ("inline", "processes", "ray")
 WORKERS_PER_CORE = 3  # the system shares the cores out, so that uneven clients keep all busy
-_LARGEST_KEPT = 31 << 20
 RunConfig = Mapping[str, bool | float | int | str]
 
 
@@ -196,16 +195,6 @@ def _local_settings(
             least = "whole number from 1" if key == "workers" else "number from 0"
             raise ConfigError(f"{OPTION}: {key}={value!r} is not allowed: give a {least} up")
     return default | dict(given)
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep memory that it has freed, for the arrays of the next message.
-
-    glibc hands freed blocks back to the system from a size on, and fetching them again takes
-    longer than filling them; that size is the largest of those that it has seen freed, up to
-    32 MiB. Other allocators do not mind. The block here is never written to, so it costs nothing.
-    """
-    np.empty(_LARGEST_KEPT, np.uint8)
 
 
 def _server_context(run: Run, run_config: RunConfig) -> Context:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from flwr_gan.gan.heap import keep_freed_memory
+from flwr_gan.heap import keep_freed_memory
 from flwr_gan.gan.networks import Generator, SampleGenerator
 from flwr_gan.gan.sparse_layers import frozen_weights, has_sparse_layers
 
