@@ -10,7 +10,7 @@ n values; ``at`` is a place in ``data`` (uint8), -1 where it cannot be read.
 from typing import Any
 
 import numpy as np
-from numba import int64, njit, uint8, uint32
+from numba import int32, int64, njit, uint8, uint32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -98,8 +98,6 @@ def _table(data: Array, at: int, look: Array, slots: Array) -> int:
             bit += mantissa
             wanted[i] = (1 << mantissa | more) << (wanted[i] - 1) >> mantissa
             total += wanted[i]
-    if total == 0:
-        return -1
     spare = _SLOTS
     for i in range(span):
         if wanted[i]:
@@ -118,6 +116,21 @@ def _table(data: Array, at: int, look: Array, slots: Array) -> int:
             look[start : start + wanted[i]] = low + i
             start += wanted[i]
     return end
+
+
+@njit(nogil=True, cache=True)
+def _step(state: int, look: Array, slots: Array, data: Array, at: int) -> tuple[int, int, int]:
+    """Return the next state of a lane, its symbol, and where the next word is."""
+    low_bits = uint32(state) & uint32(_SLOTS - 1)
+    symbol = look[low_bits]
+    slot = slots[symbol]
+    moved = uint32((slot >> uint32(16)) * (uint32(state) >> uint32(14)))
+    moved = uint32(moved + low_bits - (slot & uint32(0xFFFF)))
+    low = moved < uint32(1 << 16)
+    there = min(at, len(data) - 2)
+    word = uint32(data[there]) | uint32(data[there + 1]) << uint32(8)
+    refilled = uint32(moved << uint32(16) | word)
+    return refilled if low else moved, symbol, at + 2 * int64(low)
 
 
 @njit(nogil=True, cache=True)
@@ -154,19 +167,7 @@ def _rans(data: Array, at: int, looks: Array, tables: Array, out: Array) -> bool
         end = min(ends[part], coded)
         for i in range(first, end):
             own = np.uint64(i) & mask
-            state = states[own]
-            low_bits = state & uint32(_SLOTS - 1)
-            symbol = look[low_bits]
-            slot = slots[symbol]
-            state = uint32((slot >> uint32(16)) * (state >> uint32(14)))
-            state = uint32(state + low_bits - (slot & uint32(0xFFFF)))
-            low = state < uint32(1 << 16)
-            there = min(at, last - 2)
-            word = uint32(data[there]) | uint32(data[there + 1]) << uint32(8)
-            refilled = uint32(state << uint32(16) | word)
-            states[own] = refilled if low else state
-            at += 2 * int64(low)
-            out[i] = symbol
+            states[own], out[i], at = _step(states[own], look, slots, data, at)
         first = max(end, first)
     if at != last:
         return False
@@ -328,12 +329,7 @@ def _codes(data: Array, at: int, looks: Array, tables: Array, codes: Array) -> i
 
 @njit(nogil=True, cache=True)
 def block_differences(
-    data: Array,
-    ends: Array,
-    block: int,
-    largest: int,
-    near: Array,
-    weights: Array,
+    data: Array, ends: Array, block: int, largest: int, near: Array, weights: Array
 ) -> bool:
     """Write ``near`` (float32, (n,)) plus codes times the scales of blocks to ``weights``.
 
@@ -367,18 +363,19 @@ def block_differences(
             scale = np.float64(wide[number])
             least = max(np.float32(scale * 2.0**-24), np.float32(2.0**-149))
             last = min(start + block, ends[layer])
+            # Neither branches nor min and max, which would make a number of NaN.
             for i in range(start, last):
-                code = int64(codes[i]) - 128
-                if not -largest <= code <= largest:
-                    return False
-                exact = code * scale + near[i]
-                if exact != exact:
-                    return False
-                weight = np.float32(min(max(exact, -highest), highest))
-                weights[i] = least if weight == 0 else weight
+                exact = (int32(codes[i]) - int32(128)) * scale + near[i]
+                exact = highest if exact > highest else exact
+                weight = np.float32(-highest if exact < -highest else exact)
+                weights[i] = least if weight == np.float32(0) else weight
             start = last
             number += 1
-    return True
+    wrong = 0
+    for i in range(len(codes)):
+        wrong += int64(codes[i] < 128 - largest) + int64(codes[i] > 128 + largest)
+        wrong += int64(np.isnan(weights[i]))
+    return wrong == 0
 
 
 @njit(nogil=True, cache=True)
@@ -401,26 +398,3 @@ def exact_differences(data: Array, near: Array, weights: Array) -> bool:
         moved = uint32(ordered + step)
         weights[i] = moved ^ (most if moved >> uint32(31) else uint32(0))
     return True
-
-
-@njit(nogil=True, cache=True)
-def weigh(values: Array, share: float, first: bool, total: Array) -> None:
-    """Add float32 ``values * share``, rounded once, to float32 ``total``, or write it if first."""
-    if first:
-        for i in range(len(values)):
-            total[i] = np.float32(values[i] * share)
-    else:
-        for i in range(len(values)):
-            total[i] += np.float32(values[i] * share)
-
-
-@njit(nogil=True, cache=True)
-def counted(values: Array) -> tuple[int, bool]:
-    """Return how many float32 values are not zero, and whether all are finite."""
-    bits = values.view(np.uint32)
-    nonzero, special = 0, 0
-    for i in range(len(bits)):
-        size = bits[i] & uint32(0x7FFFFFFF)
-        nonzero += int64(size != uint32(0))
-        special += int64(size >= uint32(0x7F800000))
-    return nonzero, special == 0

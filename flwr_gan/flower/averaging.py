@@ -128,7 +128,7 @@ def _add_weighed(total: Array, values: Array, share: np.float64, *, first: bool)
     factor = share if weighs else np.array(share, values.dtype)
     flat, sums = values.reshape(-1), total.reshape(-1)
     if values.dtype == np.float32 and compiled.kernels() is not None:
-        from flwr_gan.codecs.survivor_kernels import weigh
+        from flwr_gan.flower.sum_kernels import weigh
 
         weigh(flat, share, first, sums)
         return

@@ -99,18 +99,24 @@ class CodedReply:
     @cached_property
     def has_base_mask(self) -> bool:
         """True if the reply is new values for the base's survivors and nothing else."""
+        if self.base is None or not self._may_have_base_mask:
+            return False
+        return has_base_mask(self.info, base=self.base)
+
+    @property
+    def _may_have_base_mask(self) -> bool:
+        """True unless something beside the payload says that the reply is of another form."""
         if self.base is None or self.own or self.opaque:
             return False
         expected = self.expected or self.info.template
-        same = expected is None or expected.hash == self.base.template.hash
-        return same and has_base_mask(self.info, base=self.base)
+        return expected is None or expected.hash == self.base.template.hash
 
     def survivors(self) -> Array | None:
         """Return the values at the base's survivors, if ``has_base_mask``, else None.
 
         Those of the first array come first; ``base.split`` divides them.
         """
-        if self.base is None or not self.has_base_mask:
+        if self.base is None or not self._may_have_base_mask:
             return None
         return decode_survivors(self.info, base=self.base)
 
@@ -161,9 +167,9 @@ class CodedReply:
 def counted(values: Array) -> tuple[int, bool]:
     """Return how many float32 values, shape (k,), are not zero, and whether all are finite."""
     if compiled.kernels() is not None:
-        from flwr_gan.codecs import survivor_kernels
+        from flwr_gan.flower import sum_kernels
 
-        found: tuple[int, bool] = survivor_kernels.counted(values)
+        found: tuple[int, bool] = sum_kernels.counted(values)
         return found
     # Looking for what is not zero in bools is several times faster than in floats.
     return int(np.count_nonzero(values != 0)), bool(np.isfinite(values).all())
