@@ -222,6 +222,8 @@ def _all_cases(names: set[str]) -> Iterator[Case]:
     many = {"w": (rng.integers(1, 1 << 20, 140_000) / 1024).astype(np.float32)}
     for spec in ("sparse", "sparse:int8", "zlib"):
         yield from _pair(f"{spec}, many", spec, many, {})
+    short = {"h": (rng.integers(1, 400, 5000) / 128).astype(np.float16)}
+    yield from _pair("sparse, short floats", "sparse", short, {})
     for spec in ("sparse", "sparse:int8", "sparse:int4", "sparse:bf16"):
         yield from _pair(f"{spec}, bands", spec, _banded(), {})
     yield from _pair("zlib, names", "zlib", _many(40), {})
