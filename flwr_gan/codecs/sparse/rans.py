@@ -62,8 +62,8 @@ def encode(
         states += symbols[count : count + lanes].astype(np.uint32) << np.uint32(8)
         states += symbols[count + lanes :]
     ends_of = np.minimum(np.array(ends, np.int64), count)
-    freqs = np.array([table.freqs for table in tables], np.uint32)
-    starts = np.array([table.starts for table in tables], np.uint32)
+    freqs = np.stack([table.freqs for table in tables])
+    starts = np.stack([table.starts for table in tables])
     loops = compiled.kernels()
     if loops is not None:
         words = np.empty(count + 1, _WORD)
@@ -97,9 +97,9 @@ def decode(
     ends_of = np.minimum(np.array(ends, np.int64), coded)
     loops = compiled.kernels()
     if loops is not None:
-        freqs = np.array([table.freqs for table in tables], np.uint32)
-        starts = np.array([table.starts for table in tables], np.uint32)
-        looks = np.array([table.look for table in tables])
+        freqs = np.stack([table.freqs for table in tables])
+        starts = np.stack([table.starts for table in tables])
+        looks = np.stack([table.look for table in tables])
         padded = np.append(words, _WORD.type(0))
         slots = freqs << 16 | starts
         used = loops.rans_decode(states, padded, ends_of, looks, slots, symbols[:coded])
@@ -170,7 +170,7 @@ def _decode_few(
     tables: Sequence[Table],
     symbols: Array,
 ) -> int:
-    every = [(table.look.tolist(), table.freqs, table.starts) for table in tables]
+    every = [(t.look.tolist(), t.freqs.tolist(), t.starts.tolist()) for t in tables]
     chosen = [0] * len(symbols) if which is None else which.tolist()
     state_of, left = states.tolist(), words.tolist()
     lanes, low = len(states) - 1, _SLOTS - 1
@@ -203,8 +203,8 @@ def _decode_rows(
 ) -> int:
     look = np.concatenate([table.look for table in tables])
     slots = np.arange(_SLOTS, dtype=np.uint32)
-    freqs = np.concatenate([np.array(table.freqs, np.uint32)[table.look] for table in tables])
-    rests = np.concatenate([slots - np.array(t.starts, np.uint32)[t.look] for t in tables])
+    freqs = np.concatenate([table.freqs[table.look] for table in tables])
+    rests = np.concatenate([slots - t.starts[t.look] for t in tables])
     offset = None if which is None else (which << SCALE_BITS).astype(np.intp)
     lanes, at = len(states), 0
     low, bits, word = np.uint32(_SLOTS - 1), np.uint32(SCALE_BITS), np.uint32(16)

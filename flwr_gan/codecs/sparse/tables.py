@@ -34,39 +34,39 @@ _MANY = 1 << 16
 
 _BITS_SET = np.array([symbol.bit_count() for symbol in range(256)])
 
-Counts = np.ndarray[Any, np.dtype[np.int64]]
+Counts = np.ndarray[Any, np.dtype[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Frequencies of the 256 symbols.
 
     Parameters
     ----------
-    freqs : tuple of int, length 256
+    freqs : numpy.ndarray of uint32, shape (256,)
         They add up to 2**14; 0 for a symbol that cannot occur.
     coded : bytes
         How the table travels.
     """
 
-    freqs: tuple[int, ...]
+    freqs: Counts
     coded: bytes
 
     @cached_property
-    def starts(self) -> tuple[int, ...]:
-        """The sum of the frequencies of all symbols before each."""
-        freqs = np.array(self.freqs)
-        return tuple((np.cumsum(freqs) - freqs).tolist())
+    def starts(self) -> Counts:
+        """The sum of the frequencies of all symbols before each; uint32, shape (256,)."""
+        starts: Counts = self.freqs.cumsum(dtype=np.uint32) - self.freqs
+        return starts
 
     @cached_property
     def look(self) -> Bytes:
         """The symbol of each of the 2**14 slots."""
-        return np.repeat(np.arange(256, dtype=np.uint8), np.array(self.freqs))
+        return np.repeat(np.arange(256, dtype=np.uint8), self.freqs)
 
     def bits(self, counts: Counts) -> float:
         """Return how many bits symbols take that occur so often, the table included."""
         used = np.flatnonzero(counts)
-        freqs = np.array(self.freqs)[used]
+        freqs = self.freqs[used]
         return float(counts[used] @ (SCALE_BITS - np.log2(freqs))) + 8 * len(self.coded)
 
 
@@ -80,7 +80,7 @@ def counted_table(counts: Counts) -> Table:
     shown = counts[low : high + 1]
     if total >= _MANY:
         freqs = _shared_out(low, shown)
-        plain = np.array(freqs[low : high + 1], "<u2")
+        plain = freqs[low : high + 1].astype("<u2")
         return Table(freqs, bytes([PLAIN, low, high - low]) + plain.tobytes())
     wanted = np.where(shown, np.maximum((shown * SCALE + total // 2) // total, 1), 0)
     drop = np.maximum(_lengths(wanted) - 1 - mantissa, 0)
@@ -124,10 +124,10 @@ def read_table(reader: ByteReader) -> Table:
     if low + span > 256:
         raise PayloadError("a table has symbols beyond 255")
     if kind == PLAIN:
-        plain = np.frombuffer(reader.take(2 * span), "<u2").tolist()
-        if sum(plain) != SCALE:
+        plain = np.frombuffer(reader.take(2 * span), "<u2")
+        if int(plain.sum()) != SCALE:
             raise PayloadError("a table has frequencies that do not add up")
-        return Table((0,) * low + tuple(plain) + (0,) * (256 - low - span), b"")
+        return Table(_placed(low, plain), b"")
     # A step takes 30 bits at most.
     length = reader.varint(limit=4 * span)
     shown = np.ones(span, bool)
@@ -154,7 +154,9 @@ def _lengths(numbers: Counts) -> Counts:
 
 def _written_steps(exponents: Counts) -> bytes:
     """Return each number's step from the one before, zigzag, as so many zero bits and a one."""
-    steps = np.diff(exponents, prepend=_BEFORE_FIRST)
+    steps = exponents.copy()
+    steps[1:] -= exponents[:-1]
+    steps[:1] -= _BEFORE_FIRST
     ends = np.cumsum(np.where(steps < 0, -2 * steps - 1, 2 * steps) + 1)
     bits = np.zeros(int(ends[-1]), np.uint8)
     bits[ends - 1] = 1
@@ -167,14 +169,23 @@ def _read_steps(packed: memoryview, count: int) -> Counts:
     ends = np.flatnonzero(bits)
     if len(ends) != count:
         raise PayloadError(f"a table has {len(ends)} steps for {count} symbols")
-    zigzag = np.diff(ends, prepend=-1) - 1
-    numbers = _BEFORE_FIRST + np.cumsum(np.where(zigzag & 1, -(zigzag + 1) // 2, zigzag // 2))
+    zigzag = ends.copy()
+    zigzag[1:] -= ends[:-1] + 1
+    # -1, -2, ... are written as 1, 3, ..., and 1, 2, ... as 2, 4, ...
+    numbers = _BEFORE_FIRST + ((zigzag >> 1) ^ -(zigzag & 1)).cumsum()
     if count and (numbers.min() < 0 or numbers.max() > SCALE_BITS + 1):
         raise PayloadError("a table has a frequency that cannot be")
     return numbers
 
 
-def _shared_out(low: int, wanted: Counts) -> tuple[int, ...]:
+def _placed(low: int, freqs: Counts) -> Counts:
+    """Return the frequencies of all symbols, given those from ``low`` on; uint32, shape (256,)."""
+    every = np.zeros(256, np.uint32)
+    every[low : low + len(freqs)] = freqs
+    return every
+
+
+def _shared_out(low: int, wanted: Counts) -> Counts:
     """Return frequencies in proportion to numbers, those of the symbols from ``low`` on."""
     freqs = np.where(wanted, np.maximum(wanted * SCALE // int(wanted.sum()), 1), 0)
     spare = SCALE - int(freqs.sum())
@@ -183,7 +194,7 @@ def _shared_out(low: int, wanted: Counts) -> tuple[int, ...]:
         step = max(spare, -int(freqs[most] // 2))
         freqs[most] += step
         spare -= step
-    return (0,) * low + tuple(freqs.tolist()) + (0,) * (256 - low - len(freqs))
+    return _placed(low, freqs)
 
 
 @lru_cache(maxsize=256)
@@ -199,4 +210,4 @@ def _mask_table(share: int, most: int) -> Table:
     slots = [1 + (SCALE - shown) * weight // total for weight in of_count] + [0] * (8 - most)
     freqs = np.array(slots)[_BITS_SET]
     freqs[freqs.argmax()] += SCALE - int(freqs.sum())
-    return Table(tuple(freqs.tolist()), bytes([BITS, most]) + share.to_bytes(2, "little"))
+    return Table(_placed(0, freqs), bytes([BITS, most]) + share.to_bytes(2, "little"))
