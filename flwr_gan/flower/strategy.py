@@ -148,7 +148,9 @@ class CompressedStrategy(Wrapper, Strategy):
     ----------
     inner : flwr.server.strategy.Strategy
         The strategy to wrap. One that is a ``TakesCodedReplies`` says what replies must be and
-        gets them as they travelled; any other gets what plain Flower would give it.
+        gets them as they travelled; any other gets what plain Flower would give it. Where it
+        aggregates by ``FedAvg.aggregate_fit`` in place, replies are added up when they are checked,
+        with the same result.
     codec : str
         Codec spec of both directions.
     seed : int
