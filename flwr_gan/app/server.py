@@ -12,6 +12,7 @@ from flwr.server.client_proxy import ClientProxy
 from flwr.server.history import History
 from flwr.server.server import FitResultsAndFailures, Server
 from flwr.serverapp import Grid
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flwr_gan.app.turns import run_in_turns
 from flwr_gan.engine.inline_grid import InlineGrid
@@ -169,8 +170,16 @@ class _Behind:
         self._pool.shutdown()
 
     def start(self, job: Callable[[], None]) -> None:
-        """Begin a job; the one before must have been waited for."""
-        self._job = self._pool.submit(job)
+        """Begin a job; the one before must have been waited for.
+
+        It has one thread, for more would wait for cores that the clients have, and spin meanwhile.
+        """
+
+        def alone() -> None:
+            with threadpool_limits(1):
+                job()
+
+        self._job = self._pool.submit(alone)
 
     def wait(self) -> None:
         """Wait for the job that is running, if one is."""

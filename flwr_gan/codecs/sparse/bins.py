@@ -19,7 +19,7 @@ Keys = np.ndarray[Any, np.dtype[Any]]
 PALETTE = 0xFF
 """In the place of the number of raw bits: a palette follows."""
 
-_MANY = 1 << 16
+_MANY = 1 << 18
 """So many keys are taken apart byte by byte, which is fast; fewer where it saves most."""
 
 
