@@ -47,6 +47,10 @@ from flwr_gan.errors import CodecError
 __all__ = ["BANDED", "FORMS", "RELATIVE", "SparseCodec", "from_spec"]
 
 
+_WORTH_DERIVING = 64
+"""Bytes of a mask; to derive it from the base takes 11, and both sides look at all magnitudes."""
+
+
 class SparseCodec(Codec):
     """Sparse-aware coding of float32 weights. Lossless without a stage.
 
@@ -119,7 +123,7 @@ class SparseCodec(Codec):
                 if base_use == "values":
                     raise
         mask = write_mask(parts.supports, base=held, derive=base_use == "derive")
-        if base_use == "auto" and mask.mode != SAME:
+        if base_use == "auto" and len(mask.data) > _WORTH_DERIVING:
             mask = derived_mask(parts.supports, held) or mask
         # What a stage loses of a change is less than what it loses of weights, whatever the bytes.
         if changes is None or (self.stage is None and base_use != "values"):
