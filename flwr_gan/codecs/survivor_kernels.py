@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numba import int32, int64, njit, uint8, uint32
 
+from flwr_gan.codecs.stream_kernels import MOST_TABLES, SLOTS, is_set, stream, varint
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_SCALE_BITS = 14
-_SLOTS = 1 << _SCALE_BITS
-_MOST_TABLES = 4
 _BLOCK = 1 << 20
 _SYMBOLS = 240
 _LARGEST_KEY = 0x7F60
@@ -24,189 +23,10 @@ _BELOW_KEY = 0x1F
 
 
 @njit(nogil=True, cache=True)
-def _varint(data: Array, at: int) -> tuple[int, int]:
-    """Return a number and where it ends; (0, -1) if it is cut off, or not in shortest form."""
-    value, shift = 0, 0
-    while 0 <= at < len(data) and shift < 56:
-        group = int64(data[at])
-        at += 1
-        value |= (group & 127) << shift
-        if group < 128:
-            return (0, -1) if shift and not group else (value, at)
-        shift += 7
-    return 0, -1
-
-
-@njit(nogil=True, cache=True)
-def _is_set(data: Array, at: int, bit: int) -> int:
-    """Return a bit of the bytes from ``at`` on, the lowest of each first."""
-    found: int = int64(data[at + (bit >> 3)]) >> (bit & 7) & 1
-    return found
-
-
-@njit(nogil=True, cache=True)
-def _exponents(data: Array, at: int, wanted: Array) -> int:
-    """Read which symbols occur, and how many bits their frequencies have; see ``_table``."""
-    kind, span = int64(data[at]), len(wanted)
-    length, flags = int64(data[at + 3]), at + 4
-    steps = flags if kind & 8 else flags + (span + 7) // 8
-    end: int = steps + length
-    if length > min(4 * span, 127) or end > len(data):
-        return -1
-    bit, number = 0, 2
-    for i in range(span):
-        if not kind & 8 and not _is_set(data, flags, i):
-            continue
-        zeros = 0
-        while bit < 8 * length and not _is_set(data, steps, bit):
-            bit += 1
-            zeros += 1
-        if bit == 8 * length:
-            return -1
-        bit += 1
-        number += -((zeros + 1) >> 1) if zeros & 1 else zeros >> 1
-        if not 0 <= number <= _SCALE_BITS + 1:
-            return -1
-        wanted[i] = number
-    while bit < 8 * length:
-        if _is_set(data, steps, bit):
-            return -1
-        bit += 1
-    return end
-
-
-@njit(nogil=True, cache=True)
-def _table(data: Array, at: int, look: Array, slots: Array) -> int:
-    """Read a table of counted symbols; see ``flwr_gan.codecs.sparse.tables``."""
-    if at < 0 or at + 4 > len(data):
-        return -1
-    kind, low, span = int64(data[at]), int64(data[at + 1]), int64(data[at + 2]) + 1
-    if kind > 15 or low + span > 256:
-        return -1
-    wanted = np.zeros(span, np.int64)
-    at = _exponents(data, at, wanted)
-    mantissa, used, total = kind & 7, np.count_nonzero(wanted), 0
-    end: int = at + (used * mantissa + 7) // 8
-    if at < 0 or used == 0 or end > len(data):
-        return -1
-    bit = 0
-    for i in range(span):
-        if wanted[i]:
-            more = 0
-            for j in range(mantissa):
-                more |= _is_set(data, at, bit + j) << j
-            bit += mantissa
-            wanted[i] = (1 << mantissa | more) << (wanted[i] - 1) >> mantissa
-            total += wanted[i]
-    spare = _SLOTS
-    for i in range(span):
-        if wanted[i]:
-            wanted[i] = max(wanted[i] * _SLOTS // total, 1)
-            spare -= wanted[i]
-    while spare:
-        most = np.argmax(wanted)
-        step = max(spare, -(wanted[most] // 2))
-        wanted[most] += step
-        spare -= step
-    slots[:] = 0
-    start = 0
-    for i in range(span):
-        if wanted[i]:
-            slots[low + i] = uint32(wanted[i] << 16 | start)
-            look[start : start + wanted[i]] = low + i
-            start += wanted[i]
-    return end
-
-
-@njit(nogil=True, cache=True)
-def _step(state: int, look: Array, slots: Array, data: Array, at: int) -> tuple[int, int, int]:
-    """Return the next state of a lane, its symbol, and where the next word is."""
-    low_bits = uint32(state) & uint32(_SLOTS - 1)
-    symbol = look[low_bits]
-    slot = slots[symbol]
-    moved = uint32((slot >> uint32(16)) * (uint32(state) >> uint32(14)))
-    moved = uint32(moved + low_bits - (slot & uint32(0xFFFF)))
-    low = moved < uint32(1 << 16)
-    there = min(at, len(data) - 2)
-    word = uint32(data[there]) | uint32(data[there + 1]) << uint32(8)
-    refilled = uint32(moved << uint32(16) | word)
-    return refilled if low else moved, symbol, at + 2 * int64(low)
-
-
-@njit(nogil=True, cache=True)
-def _rans(data: Array, at: int, looks: Array, tables: Array, out: Array) -> bool:
-    """Decode a stream of rANS that ends with the data; see ``flwr_gan.codecs.sparse.rans``."""
-    head, at, count = int64(data[at]), at + 1, len(out)
-    lanes, parts = 1 << (head & 15), (head >> 4) + 1
-    if head & 15 > 11 or parts > _MOST_TABLES:
-        return False
-    ends = np.full(parts, count, np.int64)
-    left = count
-    for part in range(parts - 1):
-        length, at = _varint(data, at)
-        if at < 0 or length > left:
-            return False
-        left -= length
-        ends[part] = count - left
-    for part in range(parts):
-        at = _table(data, at, looks[part], tables[part])
-    if at < 0 or len(data) - at < 4 * lanes or (len(data) - at) & 1:
-        return False
-    states = np.empty(lanes, np.uint32)
-    for lane in range(lanes):
-        state = uint32(0)
-        for byte in range(4):
-            state |= uint32(data[at + byte]) << uint32(8 * byte)
-        states[lane] = state
-        at += 4
-    coded = count - 2 * lanes if count >= 2 * lanes else count
-    first, last = 0, len(data)
-    mask = np.uint64(lanes - 1)
-    for part in range(parts):
-        look, slots = looks[part], tables[part]
-        end = min(ends[part], coded)
-        for i in range(first, end):
-            own = np.uint64(i) & mask
-            states[own], out[i], at = _step(states[own], look, slots, data, at)
-        first = max(end, first)
-    if at != last:
-        return False
-    for lane in range(lanes):
-        state = states[lane]
-        if state >> uint32(16) != uint32(1) or (coded == count and state != uint32(1 << 16)):
-            return False
-        if coded < count:
-            out[coded + lane] = uint8(state >> uint32(8))
-            out[coded + lanes + lane] = uint8(state)
-    return True
-
-
-@njit(nogil=True, cache=True)
-def _stream(data: Array, at: int, looks: Array, tables: Array, out: Array) -> int:
-    """Read a stream of ``len(out)`` bytes, which is not one of pairs; return where it ends."""
-    if not len(out):
-        return at
-    lead, at = _varint(data, at)
-    end = at + (lead >> 2)
-    if at < 0 or end > len(data) or end == at:
-        return -1
-    method = lead & 3
-    if method == 0 and end - at == len(out):
-        out[:] = data[at:end]
-        return end
-    if method == 1 and end - at == 1:
-        out[:] = data[at]
-        return end
-    if method == 2 and _rans(data[:end], at, looks, tables, out):
-        return end
-    return -1
-
-
-@njit(nogil=True, cache=True)
 def _magnitudes(data: Array, at: int, looks: Array, tables: Array, numbers: Array) -> int:
     """Read uint32 numbers in magnitude bins; return where they end."""
     symbols = np.empty(len(numbers), np.uint8)
-    at = _stream(data, at, looks, tables, symbols)
+    at = stream(data, at, looks, tables, symbols)
     if at < 0:
         return -1
     bits = 0
@@ -238,8 +58,8 @@ def _magnitudes(data: Array, at: int, looks: Array, tables: Array, numbers: Arra
 @njit(nogil=True, cache=True)
 def _palette(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> int:
     """Read keys of 16 bits of a palette of at most 256; return where they end."""
-    more, at = _varint(data, at)
-    lowest, at = _varint(data, at)
+    more, at = varint(data, at)
+    lowest, at = varint(data, at)
     if at < 0 or more >= min(len(keys), 256) or lowest > 0xFFFF:
         return -1
     palette = np.empty(more + 1, np.int64)
@@ -251,7 +71,7 @@ def _palette(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> 
     if at < 0 or palette[more] > 0xFFFF:
         return -1
     places = np.zeros(len(keys), np.uint8)
-    at = _stream(data, at, looks, tables, places) if more else at
+    at = stream(data, at, looks, tables, places) if more else at
     for i in range(len(keys)):
         if int64(places[i]) > more:
             return -1
@@ -269,10 +89,10 @@ def _keys(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> int
         return _palette(data, at + 1, looks, tables, keys)
     if not 2 <= raw <= 8:
         return -1
-    lowest, at = _varint(data, at + 1)
+    lowest, at = varint(data, at + 1)
     tops, rest = np.empty(len(keys), np.uint8), np.zeros((len(keys) * raw + 7) // 8, np.uint8)
-    at = _stream(data, at, looks, tables, tops) if at >= 0 else at
-    at = _stream(data, at, looks, tables, rest) if at >= 0 else at
+    at = stream(data, at, looks, tables, tops) if at >= 0 else at
+    at = stream(data, at, looks, tables, rest) if at >= 0 else at
     if at < 0:
         return -1
     for i in range(len(keys)):
@@ -281,7 +101,7 @@ def _keys(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> int
             return -1
         low = 0
         for bit in range(raw):
-            low |= _is_set(rest, 0, i * raw + bit) << bit
+            low |= is_set(rest, 0, i * raw + bit) << bit
         keys[i] = top << raw | low
     return at
 
@@ -297,7 +117,7 @@ def _codes(data: Array, at: int, looks: Array, tables: Array, codes: Array) -> i
         if how > 31 or not (1 < group <= 8 and kinds > 1 and kinds**group <= 256):
             return -1
         symbols = np.empty((count + group - 1) // group, np.uint8)
-        at = _stream(data, at + 3, looks, tables, symbols)
+        at = stream(data, at + 3, looks, tables, symbols)
         if at < 0 or lowest + kinds > 256:
             return -1
         for i in range(len(symbols)):
@@ -310,11 +130,11 @@ def _codes(data: Array, at: int, looks: Array, tables: Array, codes: Array) -> i
         return at
     if how > 4:
         return -1
-    at = _stream(data, at + 1, looks, tables, codes)
+    at = stream(data, at + 1, looks, tables, codes)
     if at < 0 or not how:
         return at
     rest = np.zeros((count * how + 7) // 8 + 1, np.uint8)
-    at = _stream(data, at, looks, tables, rest[:-1])
+    at = stream(data, at, looks, tables, rest[:-1])
     if at < 0:
         return -1
     by, kept = uint32(how), uint32((1 << how) - 1)
@@ -340,11 +160,11 @@ def block_differences(
     for layer in range(len(ends)):
         blocks += (ends[layer] - start + block - 1) // block
         start = ends[layer]
-    count, at = _varint(data, 0)
+    count, at = varint(data, 0)
     if at < 0 or count != blocks or not 0 < count <= _BLOCK or len(near) > _BLOCK:
         return False
-    looks = np.empty((_MOST_TABLES, _SLOTS), np.uint8)
-    tables = np.empty((_MOST_TABLES, 256), np.uint32)
+    looks = np.empty((MOST_TABLES, SLOTS), np.uint8)
+    tables = np.empty((MOST_TABLES, 256), np.uint32)
     keys, codes = np.empty(count, np.uint16), np.empty(len(near), np.uint8)
     at = _keys(data, at, looks, tables, keys)
     if _codes(data, at, looks, tables, codes) != len(data):
@@ -386,8 +206,8 @@ def exact_differences(data: Array, near: Array, weights: Array) -> bool:
     """
     if not 0 < len(near) <= _BLOCK:
         return False
-    looks = np.empty((_MOST_TABLES, _SLOTS), np.uint8)
-    tables = np.empty((_MOST_TABLES, 256), np.uint32)
+    looks = np.empty((MOST_TABLES, SLOTS), np.uint8)
+    tables = np.empty((MOST_TABLES, 256), np.uint32)
     if _magnitudes(data, 0, looks, tables, weights) != len(data):
         return False
     most = uint32(0x7FFFFFFF)

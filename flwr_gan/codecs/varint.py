@@ -73,6 +73,10 @@ class ByteReader:
         """Return all bytes that are left."""
         return self.take(self.left)
 
+    def all(self) -> memoryview:
+        """Return all bytes that are left, and leave them there."""
+        return self._data[self._at :]
+
     def finish(self) -> None:
         """Raise ``PayloadError`` if bytes are left."""
         if self.left:

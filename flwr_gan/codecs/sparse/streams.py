@@ -231,7 +231,20 @@ def _unpaired(reader: ByteReader, count: int) -> Bytes:
     return data
 
 
+def _at_once(data: memoryview, count: int) -> Bytes | None:
+    """Return few symbols, read in one pass of numba's loops; None if that cannot be."""
+    if compiled.kernels() is None or count > _LONG:
+        return None
+    from flwr_gan.codecs.stream_kernels import rans_stream
+
+    symbols = np.empty(count, np.uint8)
+    return symbols if rans_stream(np.frombuffer(data, np.uint8), symbols) else None
+
+
 def _decoded(reader: ByteReader, count: int) -> Bytes:
+    found = _at_once(reader.all(), count)
+    if found is not None:
+        return found
     head = reader.byte()
     lanes, parts = head & 15, (head >> 4) + 1
     if parts > _MANY:
