@@ -189,6 +189,11 @@ class Codec(ABC):
         return False
 
     @property
+    def keeps_sign(self) -> bool:
+        """True if without a base what is not negative is decoded to what is not."""
+        return self.lossless
+
+    @property
     def contractive(self) -> bool:
         """True if error feedback makes up for what is lost; False if nothing is.
 

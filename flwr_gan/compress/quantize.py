@@ -54,6 +54,7 @@ class QuantizeStage(GroupedStage):
     wire_id: ClassVar[int] = 1
     least_axes: ClassVar[int] = 1
     decodes_finite = True
+    keeps_sign = True
 
     def __init__(self, *, bits: int = 8, granularity: str = "layer") -> None:
         self.bits = bits

@@ -56,6 +56,9 @@ class Stage(ABC):
         Euclidean or the largest magnitude) is never above that of what it was given.
     decodes_finite : bool
         True if numbers that are no differences are decoded to finite ones, whatever the codes.
+    keeps_sign : bool
+        True if numbers that are no differences are decoded to none of the other sign, but for the
+        positive ones that stand for zero.
     fine : bool
         True if so little is lost that products of what was coded, as of the factors of a layer,
         lose little, too.
@@ -86,6 +89,7 @@ class Stage(ABC):
     side_dtype: Any = np.dtype("<f4")
     contractive: bool = True
     decodes_finite: bool = False
+    keeps_sign: bool = False
     fine: bool = True
     shared: bool = False
     block_length: int = 0

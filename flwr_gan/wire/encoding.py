@@ -71,14 +71,21 @@ class _Served:
     single: Array
 
     @cached_property
+    def extremes(self) -> tuple[float, float]:
+        """The least and the largest value, NaN if one is; zeros if there is none."""
+        if not self.single.size:
+            return 0.0, 0.0
+        return float(self.single.min()), float(self.single.max())
+
+    @property
     def non_negative(self) -> bool:
         """True if it has values, none of them below zero."""
-        return bool(self.single.size and self.single.min() >= 0)
+        return bool(self.single.size) and self.extremes[0] >= 0
 
-    @cached_property
+    @property
     def has_weights(self) -> bool:
         """True if a value is not zero."""
-        return bool(self.single.size) and not (self.non_negative and self.single.max() == 0)
+        return self.extremes != (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -148,8 +155,10 @@ def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int,
         if task.tied[at] is None and is_float(array.dtype):
             single = wanted.get(name)
             single = surviving_float32(array) if single is None else single
-            if is_served(single, lossy=lossy, is_kept=partial(_is_kept, task)):
-                found[at] = _Served(single)
+            one = _Served(single)
+            kept = partial(_is_kept, task)
+            if is_served(single, lossy=lossy, is_kept=kept, extremes=one.extremes):
+                found[at] = one
     return found
 
 
@@ -271,6 +280,8 @@ def _with_base(task: _Task, entries: list[Entry]) -> list[Entry]:
 
 def _non_negative(task: _Task, draft: _Draft, served: Mapping[int, _Served]) -> _Draft:
     """Return the draft with a mark on each array that decodes to a negative number and has none."""
+    if draft.base_need == "none" and task.codec.keeps_sign:
+        return draft
     wanted = {at for at, one in served.items() if one.non_negative and one.has_weights}
     entries = list(draft.entries)
     base = None if draft.base_need == "none" else task.base

@@ -39,7 +39,13 @@ def check_lossy(lossy: str) -> None:
         raise CodecError(f"lossy={lossy!r} is unknown; allowed: {', '.join(get_args(Lossy))}")
 
 
-def is_served(single: Array, *, lossy: Lossy, is_kept: Callable[[Array], bool]) -> bool:
+def is_served(
+    single: Array,
+    *,
+    lossy: Lossy,
+    is_kept: Callable[[Array], bool],
+    extremes: tuple[float, float] | None = None,
+) -> bool:
     """Return True if a lossy codec may change these weights.
 
     Parameters
@@ -50,10 +56,12 @@ def is_served(single: Array, *, lossy: Lossy, is_kept: Callable[[Array], bool]) 
         Whether the rule holds, or every finite array is served.
     is_kept : callable
         Returns True if the stage changes none of these weights; asked of few arrays.
+    extremes : tuple of float, optional
+        The least and the largest of the weights, if they are known.
     """
     if not single.size:
         return True
-    lowest, highest = single.min(), single.max()
+    lowest, highest = extremes or (single.min(), single.max())
     if lowest == highest == 0:
         return True
     if not (np.isfinite(lowest) and np.isfinite(highest)):

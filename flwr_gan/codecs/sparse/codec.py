@@ -83,6 +83,11 @@ class SparseCodec(Codec):
         return self.stage is not None and self.stage.decodes_finite
 
     @property
+    def keeps_sign(self) -> bool:
+        """True if the stage does."""
+        return self.stage is None or self.stage.keeps_sign
+
+    @property
     def contractive(self) -> bool:
         """True if the stage is; without one, nothing is lost."""
         return self.stage is not None and self.stage.contractive
