@@ -23,7 +23,7 @@ from flwr_gan.compress.groups import (
 )
 from flwr_gan.compress.scaling import SMALLEST, dequantised, quantised
 from flwr_gan.compress.settings import one_of, unknown_settings, unreadable
-from flwr_gan.compress.stage import FINE_BITS, Coded, Stage, finite_only
+from flwr_gan.compress.stage import FINE_BITS, Coded, Stage, finite_extremes
 
 BITS = (8, 7, 6, 5, 4, 3, 2)
 AFFINE_BITS = (8, 7, 6, 5, 4, 3, 2, 1)
@@ -78,10 +78,10 @@ class QuantizeStage(GroupedStage):
 
     def measure(self, values: Array, places: Places) -> Array:
         """Return the scales: the largest magnitude by L, rounded up; 0 where nothing survives."""
-        finite_only(values, self.spec)
+        least, most = finite_extremes(values, self.spec)
         peaks = np.zeros(self.group_count(places.shape), np.float32)
         if len(peaks) == 1 and len(values):
-            peaks[0] = max(values.max(), -values.min())
+            peaks[0] = max(most, -least)
         elif len(values):
             np.maximum.at(peaks, group_of(places, len(peaks)), np.abs(values))
         wide = peaks.astype(np.float64)

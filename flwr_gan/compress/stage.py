@@ -241,11 +241,26 @@ def lost(wanted: Array, got: Array) -> Array:
     return np.where(np.isfinite(difference), difference, np.float32(0))
 
 
+def finite_extremes(values: Array, spec: str) -> tuple[float, float]:
+    """Return the least and the largest value, zeros if there is none.
+
+    Raises
+    ------
+    CodecError
+        If a value is NaN or infinite.
+    """
+    if not values.size:
+        return 0.0, 0.0
+    # The least and the largest of numbers are NaN if one of them is.
+    least, most = float(values.min()), float(values.max())
+    if not (math.isfinite(least) and math.isfinite(most)):
+        raise CodecError(f"{spec} cannot code NaN or infinity; use a lossless codec")
+    return least, most
+
+
 def finite_only(values: Array, spec: str) -> None:
     """Raise ``CodecError`` if a value is NaN or infinite."""
-    # The least and the largest of numbers are NaN if one of them is.
-    if values.size and not np.isfinite([values.min(), values.max()]).all():
-        raise CodecError(f"{spec} cannot code NaN or infinity; use a lossless codec")
+    finite_extremes(values, spec)
 
 
 def check_scales(side: Array, spec: str) -> None:
