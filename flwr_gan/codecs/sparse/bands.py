@@ -165,9 +165,9 @@ def read_bands(reader: ByteReader, shapes: Sequence[tuple[int, ...]]) -> list[Ba
     return found
 
 
-def may_have_bands(support: Support) -> bool:
-    """Return False for layers whose bands would cost more time than they can save bytes."""
-    return support.count <= _MOST_SURVIVORS
+def may_have_bands(supports: Sequence[Support]) -> bool:
+    """Return False for networks whose bands would cost more time than they can save bytes."""
+    return sum(support.count for support in supports) <= _MOST_SURVIVORS
 
 
 def choose_bands(

@@ -87,9 +87,10 @@ class Parts:
         bands: list[Bands | None] = []
         supports: list[Support] = []
         orders: list[list[Positions]] = []
+        divide = may_have_bands(self.supports)
         for values, support, shape in zip(self.values, self.supports, self.shapes, strict=True):
             chosen = None
-            if may_have_bands(support):
+            if divide:
                 positions = support.positions
                 chosen = choose_bands(
                     values, positions, shape, bits_each=bits_each, values_gain=values_gain
