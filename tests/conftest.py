@@ -49,3 +49,5 @@ def simulate(tmp_path: Path) -> Simulate:
 @pytest.fixture(autouse=True)
 def _quiet_flower():
     logging.getLogger("flwr").setLevel(logging.ERROR)
+    for name in ("flwr_gan", "strategies"):  # the command of a test before keeps lines to itself
+        logging.getLogger(name).propagate = True

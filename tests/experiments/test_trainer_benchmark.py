@@ -55,6 +55,7 @@ def test_ratios_are_those_of_the_times_taken_in_turn():
     assert fast["steps_per_s"] == 3 * TINY.critic_iterations / 2
 
 
+@pytest.mark.slow
 def test_tickets_are_trained_sampled_and_searched_for(monkeypatch):
     monkeypatch.delenv("FLWR_GAN_WEIGHTS", raising=False)
     monkeypatch.setattr(trainer_tickets, "SAMPLED", 10)

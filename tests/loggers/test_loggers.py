@@ -93,14 +93,14 @@ def test_nothing_is_logged_where_no_logger_is_named(simulate):
 
 
 def test_a_resumed_run_goes_on_in_the_same_log(simulate, tmp_path, monkeypatch):
-    write = Run.write_progress
+    write = Run.write_state
 
-    def cut(run: Run, weights) -> None:
+    def cut(run: Run, state) -> None:
         if len(run.rounds) == 2:
             raise KeyboardInterrupt  # the second round is logged, and its checkpoint not written
-        write(run, weights)
+        write(run, state)
 
-    monkeypatch.setattr(Run, "write_progress", cut)
+    monkeypatch.setattr(Run, "write_state", cut)
     with pytest.raises(KeyboardInterrupt):
         simulate(f"evaluation=server {LONG}")
     monkeypatch.undo()
