@@ -1,10 +1,15 @@
 """What several test folders need: a federation that trains in a moment."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# Before anything imports torch: a process that has computed with several OpenMP threads cannot be
+# forked safely, and tests fork workers in the middle of whatever ran before.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from flwr_gan.client_app import app as client_app
 from flwr_gan.engine.run_apps import run_apps
