@@ -54,5 +54,9 @@ def simulate(tmp_path: Path) -> Simulate:
 @pytest.fixture(autouse=True)
 def _quiet_flower():
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    for name in ("flwr_gan", "strategies"):  # the command of a test before keeps lines to itself
-        logging.getLogger(name).propagate = True
+    # What a test before has set, such as the command's own log, is taken back.
+    logging.disable(logging.NOTSET)
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger) and name.split(".")[0] in ("flwr_gan", "strategies"):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
