@@ -260,6 +260,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_job_that_runs():
     command = [sys.executable, "-c", INTERRUPTED]
     with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
@@ -289,6 +290,7 @@ def federated(tmp_path, overrides, *, at_once=1, folder=None):
     return folder
 
 
+@pytest.mark.slow
 def test_a_federation_learns_what_it_learns_one_by_one(tmp_path, groups):
     one = federated(tmp_path, AVERAGE)
     assert not groups
@@ -321,6 +323,7 @@ def test_the_same_federation_gives_the_same_bits(overrides, tmp_path):
 
 
 @pytest.mark.parametrize("group", ["privacy=dp_critic", "regeneration=rg"])
+@pytest.mark.slow
 def test_training_of_other_kinds_is_as_one_by_one_bit_for_bit(group, tmp_path, groups):
     overrides = f"{group} strategy=fedavg federation.rounds=2 evaluation=none"
     one, two = (federated(tmp_path, overrides, at_once=count) for count in (1, 2))

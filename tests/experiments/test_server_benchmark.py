@@ -41,6 +41,7 @@ def test_weights_are_read_where_there_are_any(monkeypatch, tmp_path):
     assert np.array_equal(np.concatenate([a.ravel() for a in server.generator()]), flat)
 
 
+@pytest.mark.slow
 def test_tables(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(server, "ROUND_CLIENTS", 2)
     monkeypatch.setattr(server, "ROUND_WEIGHTS", 1000)

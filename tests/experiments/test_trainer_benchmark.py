@@ -12,6 +12,7 @@ TINY = GanConfig(latent_dim=4, channels=(4, 4), critic_hidden=(8, 8), batch_size
 
 
 @pytest.mark.parametrize("short", [True, False])
+@pytest.mark.slow
 def test_the_table_has_a_row_for_each_setting_and_path(short, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(trainer, "SETTINGS", dict.fromkeys(trainer.SETTINGS, SETTINGS))
     monkeypatch.setattr(trainer, "CLIENTS", (2,))

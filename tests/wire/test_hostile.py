@@ -137,6 +137,7 @@ def test_every_truncation_and_every_flipped_bit_is_noticed(case):
         if self_contained or not case.startswith("types")
     ],
 )
+@pytest.mark.slow
 def test_resealed_mutations_raise_payload_error_alone(case, self_contained):
     payload, _, base, template = payload_of(case, self_contained)
     template = None if self_contained else template

@@ -19,6 +19,7 @@ def tiny(count=5000):
 
 
 @pytest.mark.parametrize("spec", ["raw", "sparse", "sparse:int8", "zlib:6", "auto"])
+@pytest.mark.slow
 def test_5000_tiny_arrays(spec):
     arrays = tiny()
     data = sum(array.nbytes for array in arrays.values())
