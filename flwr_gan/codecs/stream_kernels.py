@@ -10,7 +10,9 @@ it or says what is wrong. Results are the same bits.
 from typing import Any
 
 import numpy as np
-from numba import int64, njit, uint8, uint32
+from numba import int64, njit, uint8, uint16, uint32
+
+from flwr_gan.codecs.kernels import rans_decode
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -114,21 +116,6 @@ def _table(data: Array, at: int, look: Array, slots: Array) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _step(state: int, look: Array, slots: Array, data: Array, at: int) -> tuple[int, int, int]:
-    """Return the next state of a lane, its symbol, and where the next word is."""
-    low_bits = uint32(state) & uint32(SLOTS - 1)
-    symbol = look[low_bits]
-    slot = slots[symbol]
-    moved = uint32((slot >> uint32(16)) * (uint32(state) >> uint32(14)))
-    moved = uint32(moved + low_bits - (slot & uint32(0xFFFF)))
-    low = moved < uint32(1 << 16)
-    there = min(at, len(data) - 2)
-    word = uint32(data[there]) | uint32(data[there + 1]) << uint32(8)
-    refilled = uint32(moved << uint32(16) | word)
-    return refilled if low else moved, symbol, at + 2 * int64(low)
-
-
-@njit(nogil=True, cache=True)
 def _rans(data: Array, at: int, looks: Array, tables: Array, out: Array) -> bool:
     """Decode a stream of rANS that ends with the data; see ``flwr_gan.codecs.sparse.rans``."""
     head, at, count = int64(data[at]), at + 1, len(out)
@@ -155,16 +142,14 @@ def _rans(data: Array, at: int, looks: Array, tables: Array, out: Array) -> bool
         states[lane] = state
         at += 4
     coded = count - 2 * lanes if count >= 2 * lanes else count
-    first, last = 0, len(data)
-    mask = np.uint64(lanes - 1)
-    for part in range(parts):
-        look, slots = looks[part], tables[part]
-        end = min(ends[part], coded)
-        for i in range(first, end):
-            own = np.uint64(i) & mask
-            states[own], out[i], at = _step(states[own], look, slots, data, at)
-        first = max(end, first)
-    if at != last:
+    words = np.zeros((len(data) - at) // 2 + 1, np.uint16)
+    for word in range(len(words) - 1):
+        words[word] = uint16(data[at]) | uint16(data[at + 1]) << uint16(8)
+        at += 2
+    used = rans_decode(
+        states, words, np.minimum(ends, coded), looks[:parts], tables[:parts], out[:coded]
+    )
+    if used != len(words) - 1:
         return False
     for lane in range(lanes):
         state = states[lane]

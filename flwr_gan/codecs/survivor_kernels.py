@@ -10,8 +10,9 @@ n values; ``at`` is a place in ``data`` (uint8), -1 where it cannot be read.
 from typing import Any
 
 import numpy as np
-from numba import int32, int64, njit, uint8, uint32
+from numba import int8, int32, int64, njit, uint8, uint32
 
+from flwr_gan.codecs.kernels import dequantise, join_magnitudes
 from flwr_gan.codecs.stream_kernels import MOST_TABLES, SLOTS, is_set, stream, varint
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -37,21 +38,7 @@ def _magnitudes(data: Array, at: int, looks: Array, tables: Array, numbers: Arra
     end = at + (bits + 7) // 8
     if end > len(data):
         return -1
-    pending, filled = np.uint64(0), 0
-    for i in range(len(symbols)):
-        symbol = int64(symbols[i])
-        if symbol < 16:
-            numbers[i] = symbol
-            continue
-        width = (symbol >> 3) - 1
-        while filled < width:
-            pending |= np.uint64(data[at]) << np.uint64(filled)
-            at += 1
-            filled += 8
-        raw = pending & ((np.uint64(1) << np.uint64(width)) - np.uint64(1))
-        numbers[i] = np.uint64(8 + (symbol & 7)) << np.uint64(width) | raw
-        pending >>= np.uint64(width)
-        filled -= width
+    join_magnitudes(symbols, data[at:end], numbers)
     return end
 
 
@@ -175,22 +162,16 @@ def block_differences(
     scales = np.empty(count, np.uint32)
     for number in range(count):
         scales[number] = uint32(keys[number]) << uint32(16)
-    wide = scales.view(np.float32)
-    highest = np.float64(np.finfo(np.float32).max)
+    wide, signed = scales.view(np.float32).astype(np.float64), np.empty(len(codes), np.int8)
+    for i in range(len(codes)):
+        signed[i] = int8(int32(codes[i]) - int32(128))
     number, start = 0, 0
     for layer in range(len(ends)):
-        while start < ends[layer]:
-            scale = np.float64(wide[number])
-            least = max(np.float32(scale * 2.0**-24), np.float32(2.0**-149))
-            last = min(start + block, ends[layer])
-            # Neither branches nor min and max, which would make a number of NaN.
-            for i in range(start, last):
-                exact = (int32(codes[i]) - int32(128)) * scale + near[i]
-                exact = highest if exact > highest else exact
-                weight = np.float32(-highest if exact < -highest else exact)
-                weights[i] = least if weight == np.float32(0) else weight
-            start = last
-            number += 1
+        last = ends[layer]
+        of_layer = wide[number : number + (last - start + block - 1) // block]
+        dequantise(signed[start:last], of_layer, block, 0, near[start:last], weights[start:last])
+        number += len(of_layer)
+        start = last
     wrong = 0
     for i in range(len(codes)):
         wrong += int64(codes[i] < 128 - largest) + int64(codes[i] > 128 + largest)
