@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.threads import in_order
 from flwr_gan.errors import CodecError
 
 Positions = np.ndarray[Any, np.dtype[np.int64]]
@@ -213,8 +212,7 @@ def measure_all(
 ) -> list[Array]:
     """Return the side numbers to write: of each array, or the ones that all have in common."""
     if not (stage.shared and places):
-        pairs = zip(values, places, strict=True)
-        return list(in_order(lambda pair: stage.measure(pair[0][:], pair[1]), pairs))
+        return [stage.measure(part[:], at) for part, at in zip(values, places, strict=True)]
     joined = np.concatenate([part[:] for part in values])
     (shape,) = side_shapes(stage, [of_one.shape for of_one in places])
     return [stage.measure(joined, Places(range(len(joined)), shape))]

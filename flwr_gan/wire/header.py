@@ -1,14 +1,13 @@
 """The header of a payload: what it says of the codec, the template, the base and the arrays."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
 
 from flwr_gan.codecs.base import BaseNeed, Body, Codec
-from flwr_gan.codecs.pieces import Deferred, Piece, Pieces, write_piece
-from flwr_gan.codecs.threads import in_order
+from flwr_gan.codecs.pieces import Pieces, write_piece
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.compress.pipeline import from_wire, wire_numbers
 from flwr_gan.compress.registry import MAX_PARAMETER
@@ -33,7 +32,6 @@ _STRICT, _TABLE = 0x10, 0x20
 _KNOWN_FLAGS = 0x3F
 _STAGES_SHIFT = 5
 _CRC_BYTES = 4
-_SHORT = 1 << 12
 _MAX_BODIES = 5
 _DEFLATED_FROM = 512
 """Shorter templates are never deflated, so that small payloads are the same with every zlib."""
@@ -193,35 +191,17 @@ def seal(*parts: bytes | memoryview | Pieces) -> bytes:
 
     Pieces are used up, one after the other, so that their bytes are never there twice.
     """
+    checksum, at = 0, 0
     joined = BytesIO(bytes(sum(map(len, parts)) + _CRC_BYTES))
     # Nobody else holds these bytes, so that the buffer hands out themselves and no copy.
     with joined.getbuffer() as view:
-
-        def written(job: tuple[Piece, int]) -> int:
-            return write_piece(job[0], view, job[1])
-
-        checksum, at = 0, 0
-        for end in in_order(written, _placed(parts)):
-            checksum = crc32(view[at:end], checksum)
-            at = end
+        for part in parts:
+            for piece in part.taken() if isinstance(part, Pieces) else (part,):
+                end = write_piece(piece, view, at)
+                checksum = crc32(view[at:end], checksum)
+                at = end
         view[at:] = checksum.to_bytes(_CRC_BYTES, "little")
     return joined.getvalue()
-
-
-def _placed(parts: Iterable[bytes | memoryview | Pieces]) -> Iterator[tuple[Piece, int]]:
-    """Yield every piece, short neighbours joined, and where it is to stand."""
-    at = 0
-    short = Pieces()
-    for part in parts:
-        for piece in part.taken() if isinstance(part, Pieces) else (part,):
-            if len(piece) < _SHORT and not isinstance(piece, Deferred):
-                short += piece
-                continue
-            for one in (bytes(short), piece):
-                yield one, at
-                at += len(one)
-            short = Pieces()
-    yield bytes(short), at
 
 
 def describe_payload(

@@ -7,7 +7,7 @@ from flwr_gan.codecs import compiled
 from flwr_gan.codecs.sparse import bins, planes
 from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
 from flwr_gan.codecs.sparse.pairs import paired, unpaired
-from flwr_gan.codecs.sparse.streams import byte_counts
+from flwr_gan.codecs.sparse.streams import byte_counts, write_stream
 from flwr_gan.codecs.sparse.support import Block, Support, picked, taken_apart
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.compress.scaling import dequantised, quantised
@@ -71,7 +71,7 @@ def test_bytes_of_floats_and_of_words(count):
         return found
 
     def joined(low, high, turned):
-        coded = planes.Pieces(planes.write_stream([part]) for part in (low, high))
+        coded = planes.Pieces(write_stream([part]) for part in (low, high))
         block = np.empty((count, 2), np.uint8)
         planes._read_block(ByteReader(coded, what="words"), block, turned)
         return block.reshape(-1).view("<u2")

@@ -33,7 +33,7 @@ CASES = {
 def short_blocks(monkeypatch):
     """Blocks of 4,096 numbers, so that small arrays have many."""
     monkeypatch.setattr(values, "BLOCK", 1 << 12)
-    monkeypatch.setattr(planes, "_BLOCK", 1 << 12)
+    monkeypatch.setattr(planes, "BLOCK", 1 << 12)
     for module in (support, positions):
         monkeypatch.setattr(module, "BLOCK", 1 << 12)
 

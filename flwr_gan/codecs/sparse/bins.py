@@ -10,7 +10,8 @@ from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
 from flwr_gan.codecs.sparse.floats import float_keys, float_values
 from flwr_gan.codecs.sparse.palette import MOST_BYTES, distinct_keys, read_palette, write_palette
-from flwr_gan.codecs.sparse.streams import is_noise, read_stream, spread, stored, write_stream
+from flwr_gan.codecs.sparse.streams import read_stream, spread, write_plane, write_stream
+from flwr_gan.codecs.sparse.tables import entropy_bits
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
@@ -107,9 +108,8 @@ def _write_floats(bits: Keys, ends: Any) -> Pieces:
 
 def _write_plane(bits: Keys, byte: int) -> Pieces:
     """Code one of the three lower bytes of the keys, for which most often nothing can be done."""
-    if is_noise(_plane(spread(bits), byte)):
-        return stored(len(bits), lambda view: _plane_to(bits, byte, np.frombuffer(view, np.uint8)))
-    return write_stream([_plane(bits, byte)])
+    sample = _plane(spread(bits), byte)
+    return write_plane(len(bits), sample, lambda plane: _plane_to(bits, byte, plane))
 
 
 def _plane(bits: Keys, byte: int) -> Bytes:
@@ -161,8 +161,7 @@ def _raw_bits(keys: Keys, bits: int) -> int:
         used = np.flatnonzero(histogram)
         if used[-1] - used[0] < 256:
             counts = histogram[used]
-            symbol_bits = float(counts @ np.log2(len(keys) / counts))
-            cost = round(symbol_bits) + raw * len(keys) + 7 * len(used)
+            cost = round(entropy_bits(counts)) + raw * len(keys) + 7 * len(used)
             if cost < best_bits:
                 best, best_bits = raw, cost
         histogram = histogram.reshape(-1, 2).sum(axis=1)

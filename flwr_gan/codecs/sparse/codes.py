@@ -14,6 +14,7 @@ import numpy as np
 from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
 from flwr_gan.codecs.sparse.streams import byte_counts, read_stream, write_stream
+from flwr_gan.codecs.sparse.tables import entropy_bits
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import PayloadError
 
@@ -106,8 +107,7 @@ def _best_raw_bits(symbols: Bytes) -> tuple[int, float]:
 
 
 def _bits(counts: Codes) -> float:
-    used = counts[counts > 0]
-    return float(used @ np.log2(used.sum() / used)) + _SYMBOL_BITS * len(used)
+    return entropy_bits(counts) + _SYMBOL_BITS * int(np.count_nonzero(counts))
 
 
 def _grouped(digits: Bytes, kinds: int, group: int) -> Bytes:

@@ -1,6 +1,6 @@
 """Arrays that are not float32: their bytes by significance, each plane a stream."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,20 +10,13 @@ from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import Array, ArraySpec
 from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.streams import (
-    byte_counts,
-    is_noise,
-    read_stream,
-    spread,
-    stored,
-    write_stream,
-)
+from flwr_gan.codecs.sparse.streams import byte_counts, read_stream, spread, write_plane
+from flwr_gan.codecs.sparse.tables import entropy_bits
+from flwr_gan.codecs.sparse.values import BLOCK, Block, blocks_of
 from flwr_gan.codecs.threads import in_order
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.errors import PayloadError
 
-_BLOCK = 1 << 20
-_SAMPLE = 1 << 12
 _TURNED = (2, 4, 8)
 """Bytes of elements whose bits may be rotated, so that the exponent of a float is by itself."""
 
@@ -36,8 +29,8 @@ def write_planes(arrays: Sequence[Array]) -> Pieces:
         turned = itemsize in _TURNED and _is_better_turned(members)
         if itemsize in _TURNED:
             coded += bytes([turned])
-        for block in in_order(partial(_written, turned=turned), _blocks(members)):
-            coded += block
+        for one in in_order(partial(_written, turned=turned), blocks_of(members, BLOCK)):
+            coded += one
     return coded
 
 
@@ -50,36 +43,15 @@ def _words(array: Array) -> Array:
     return flat.view("<u8").reshape(-1, itemsize // 8)
 
 
-def _blocks(members: Sequence[Array]) -> Iterator[Array]:
-    """Yield the words of all members, joined, in blocks."""
-    block: list[Array] = []
-    space = _BLOCK
-    for words in members:
-        at = 0
-        while at < len(words):
-            block.append(words[at : at + space])
-            space -= len(block[-1])
-            at += len(block[-1])
-            if not space:
-                yield block[0] if len(block) == 1 else np.concatenate(block)
-                block, space = [], _BLOCK
-    if block:
-        yield block[0] if len(block) == 1 else np.concatenate(block)
-
-
 def _is_better_turned(members: Sequence[Array]) -> bool:
     """Return True if a sample has less entropy, byte by byte, with the sign bit at the end."""
-    sample = np.concatenate([words[:: max(1, len(words) // _SAMPLE)] for words in members])
+    sample = np.concatenate([spread(words) for words in members])
     return _entropy_bits(_turned(sample)) < _entropy_bits(sample)
 
 
 def _entropy_bits(words: Array) -> float:
-    bits = 0.0
-    for byte in range(words.dtype.itemsize):
-        counts = byte_counts(_plane(words, byte))
-        used = counts[counts > 0]
-        bits += float(used @ np.log2(len(words) / used))
-    return bits
+    planes = [_plane(words, byte) for byte in range(words.dtype.itemsize)]
+    return sum(entropy_bits(byte_counts(plane)) for plane in planes)
 
 
 def _turned(words: Array) -> Array:
@@ -99,8 +71,10 @@ def _plane(words: Array, byte: int) -> Bytes:
     return (words >> 8 * byte).astype(np.uint8)
 
 
-def _written(words: Array, *, turned: bool) -> Pieces:
+def _written(block: Block, *, turned: bool) -> Pieces:
     """Code the bytes of words, or of rows of words, by significance, the lowest first."""
+    parts = [words[first:last] for words, first, last in block]
+    words = parts[0] if len(parts) == 1 else np.concatenate(parts)
     coded = Pieces()
     for word in words.T if words.ndim > 1 else [words]:
         for byte in range(words.dtype.itemsize):
@@ -109,15 +83,9 @@ def _written(words: Array, *, turned: bool) -> Pieces:
 
 
 def _write_plane(words: Array, byte: int, turned: bool) -> Pieces:
-    def write(view: memoryview) -> None:
-        _plane_to(words, byte, turned, np.frombuffer(view, np.uint8))
-
-    sample = spread(words)
-    if len(words) > len(sample) and is_noise(_plane(_turned(sample) if turned else sample, byte)):
-        return stored(len(words), write)
-    plane = np.empty(len(words), np.uint8)
-    _plane_to(words, byte, turned, plane)
-    return write_stream([plane])
+    some = spread(words)
+    sample = _plane(_turned(some) if turned else some, byte)
+    return write_plane(len(words), sample, lambda plane: _plane_to(words, byte, turned, plane))
 
 
 def _plane_to(words: Array, byte: int, turned: bool, plane: Bytes) -> None:
@@ -138,8 +106,8 @@ def read_planes(reader: ByteReader, specs: Sequence[ArraySpec]) -> list[Array]:
         turned = reader.byte() if itemsize in _TURNED else 0
         if turned > 1:
             raise PayloadError(f"bytes of {itemsize} are turned by {turned}; 0 or 1 is possible")
-        for start in range(0, total, _BLOCK):
-            _read_block(reader, rows[start : start + _BLOCK], turned)
+        for start in range(0, total, BLOCK):
+            _read_block(reader, rows[start : start + BLOCK], turned)
         row = 0
         for at in members:
             spec = specs[at]

@@ -8,6 +8,7 @@ from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes
 from flwr_gan.codecs.sparse.streams import byte_counts
 from flwr_gan.codecs.sparse.support import BLOCK, Block, Mask, Positions, Support
+from flwr_gan.codecs.sparse.tables import entropy_bits
 from flwr_gan.codecs.sparse.values import (
     MAGNITUDE_BINS,
     MASKS,
@@ -83,14 +84,9 @@ def _best_form(support: Support) -> tuple[int, Values]:
     np.subtract(positions[1:], positions[:-1] + 1, out=gaps[1:], casting="unsafe")
     if not dense:
         return GAPS, gaps
-    gap_bits = _entropy_bits(byte_counts(np.minimum(gaps, 255).astype(np.uint8)))
-    shorter = gap_bits <= _entropy_bits(byte_counts(support.bits))
+    gap_bits = entropy_bits(byte_counts(np.minimum(gaps, 255).astype(np.uint8)))
+    shorter = gap_bits <= entropy_bits(byte_counts(support.bits))
     return (GAPS, gaps) if shorter else (BITMAP, support.bits)
-
-
-def _entropy_bits(counts: Values) -> float:
-    used = counts[counts > 0]
-    return float(used @ np.log2(used.sum() / used))
 
 
 def read_forms(reader: ByteReader, layers: int) -> list[int]:

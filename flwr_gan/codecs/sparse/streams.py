@@ -12,7 +12,14 @@ from flwr_gan.codecs.pieces import Deferred, Pieces
 from flwr_gan.codecs.sparse import rans
 from flwr_gan.codecs.sparse.bits import Bytes
 from flwr_gan.codecs.sparse.pairs import paired, unpaired, window
-from flwr_gan.codecs.sparse.tables import Counts, Table, counted_table, mask_table, read_table
+from flwr_gan.codecs.sparse.tables import (
+    Counts,
+    Table,
+    counted_table,
+    entropy_bits,
+    mask_table,
+    read_table,
+)
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
@@ -72,14 +79,29 @@ def spread(numbers: Bytes) -> Bytes:
     return np.ascontiguousarray(numbers[:: max(1, len(numbers) // _SAMPLE)])
 
 
-def is_noise(sample: Bytes) -> bool:
-    """Return True if next to nothing can be saved of bytes of which this is a sample."""
-    return _is_noise(byte_counts(sample))
+def write_plane(count: int, sample: Bytes, write: Callable[[Bytes], None]) -> Pieces:
+    """Return bytes that are still to be made as a stream.
 
+    Where a sample says that next to nothing can be saved, they are made where they are to stand.
 
-def stored(count: int, write: Callable[[memoryview], None]) -> Pieces:
-    """Return a stream of bytes as they are, which are written where they are to stand."""
-    return Pieces([write_varint(count << 2 | STORED), Deferred(count, write)])
+    Parameters
+    ----------
+    count : int
+        How many.
+    sample : numpy.ndarray of uint8
+        Some of them, as ``spread`` takes them, or all.
+    write : callable
+        Writes all of them to an array of uint8, shape (count,).
+    """
+    if count > len(sample) and _is_noise(byte_counts(sample)):
+
+        def deferred(view: memoryview) -> None:
+            write(np.frombuffer(view, np.uint8))
+
+        return Pieces([write_varint(count << 2 | STORED), Deferred(count, deferred)])
+    plane = np.empty(count, np.uint8)
+    write(plane)
+    return write_stream([plane])
 
 
 def _stored(data: Bytes) -> Pieces:
@@ -100,11 +122,11 @@ def _shortest(joined: Bytes, sections: Sequence[Bytes], are_masks: bool, beside:
 
 def _is_noise(sample: Counts) -> bool:
     """Return True if the counts of a sample say that next to nothing can be saved."""
-    used = sample[sample > 0]
-    total = int(used.sum())
-    bits = float(used @ np.log2(total / used)) / total
+    total = int(sample.sum())
+    bits = entropy_bits(sample) / total
     # A sample of so many bytes seems to be more regular than it is, by about this much.
-    return bits + len(used) / (2 * total * math.log(2)) > 8 - _LEAST_SAVING_BITS
+    unseen = np.count_nonzero(sample) / (2 * total * math.log(2))
+    return bool(bits + unseen > 8 - _LEAST_SAVING_BITS)
 
 
 def _coded(joined: Bytes, counts: Sequence[Counts], are_masks: bool, beside: int) -> Pieces | None:
@@ -139,9 +161,9 @@ class _Part:
     @cached_property
     def bits(self) -> float:
         """About how many bits they take, with their table."""
-        used = self.counts[self.counts > 0]
-        table = _MASK_TABLE_BITS if self.are_masks else _TABLE_BITS + _SYMBOL_BITS * len(used)
-        return float(used @ np.log2(self.length / used)) + table
+        used = int(np.count_nonzero(self.counts))
+        table = _MASK_TABLE_BITS if self.are_masks else _TABLE_BITS + _SYMBOL_BITS * used
+        return entropy_bits(self.counts) + table
 
     def joined(self, other: "_Part") -> "_Part":
         """Return both as one."""

@@ -70,6 +70,12 @@ class Table:
         return float(counts[used] @ (SCALE_BITS - np.log2(freqs))) + 8 * len(self.coded)
 
 
+def entropy_bits(counts: Counts) -> float:
+    """Return how many bits symbols take that occur so often, by their entropy; 0 if none does."""
+    used = counts[counts > 0]
+    return float(used @ np.log2(used.sum() / used))
+
+
 def counted_table(counts: Counts) -> Table:
     """Return the table for symbols that occur so often, precise enough for so many of them."""
     total = int(counts.sum())

@@ -43,6 +43,10 @@ class Numbers(Protocol):
     def __getitem__(self, part: slice, /) -> Values: ...
 
 
+Block = list[tuple[Numbers, int, int]]
+"""Parts of layers, each with its first number and the one behind its last."""
+
+
 class Computed:
     """Numbers that are computed a part at a time, when they are coded.
 
@@ -82,14 +86,14 @@ def write_values(layers: Sequence[Numbers], coding: int) -> Pieces:
     left, space = sum(map(len, layers)), block_length(coding)
     coded = Pieces()
 
-    def written(block: list[tuple[Numbers, int, int]]) -> Pieces:
+    def written(block: Block) -> Pieces:
         return _WRITERS[coding]([layer[first:last] for layer, first, last in block])
 
-    for block in in_order(written, _blocks(layers, space)):
+    for one in in_order(written, blocks_of(layers, space)):
         left -= space
         if left > 0:
-            coded += write_varint(len(block))
-        coded += block
+            coded += write_varint(len(one))
+        coded += one
     return coded
 
 
@@ -98,9 +102,9 @@ def block_length(coding: int) -> int:
     return _PCODEC_BLOCK if coding == PCODEC else BLOCK
 
 
-def _blocks(layers: Sequence[Numbers], most: int) -> Iterator[list[tuple[Numbers, int, int]]]:
+def blocks_of(layers: Sequence[Numbers], most: int) -> Iterator[Block]:
     """Yield the parts of layers that make up each block."""
-    block: list[tuple[Numbers, int, int]] = []
+    block: Block = []
     space = most
     for layer in layers:
         at, length = 0, len(layer)
