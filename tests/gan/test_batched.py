@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flwr_gan.errors import ConfigError, DataError, TrainingError
-from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, generator_arrays, torch_threads
+from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, generator_arrays
 from flwr_gan.gan.batched import Training, alike, train_together
 
 T, C, K = 4, 3, 5
@@ -19,12 +19,6 @@ SMALL = GanConfig(
     critic_iterations=3,
     betas=(0.5, 0.9),
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with torch_threads(1):
-        yield
 
 
 def training(seed, config=SMALL, *, count=20, **settings):

@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 
 from flwr_gan.gan import (
@@ -14,7 +13,6 @@ from flwr_gan.gan import (
     generator_arrays,
     load_generator_arrays,
     sample,
-    torch_threads,
 )
 from flwr_gan.gan.batched import Training, train_together
 from flwr_gan.gan.sparse_layers import has_sparse_layers, sparse_layers, zero_weights
@@ -28,12 +26,6 @@ CONFIG = GanConfig(
     critic_iterations=3,
     betas=(0.5, 0.9),
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with torch_threads(1):
-        yield
 
 
 def training(seed=0, *, masked=True):

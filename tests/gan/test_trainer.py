@@ -21,12 +21,6 @@ SMALL = GanConfig(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    with torch_threads(1):
-        yield
-
-
 def clusters(count=60, seed=0):
     """Three classes, each a cluster around a pattern of its own."""
     rng = np.random.default_rng(seed)
