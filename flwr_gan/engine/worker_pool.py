@@ -199,10 +199,13 @@ def _serve(
 
 
 def _use_one_thread() -> None:
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     os.environ["OMP_NUM_THREADS"] = "1"
-    threadpool_limits(1)
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:  # flwr, numpy and zstandard alone: nothing was computed before the fork
+        pass
+    else:
+        threadpool_limits(1)
     torch: Any = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
