@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numba import int8, int32, njit, uint8, uint16, uint32
+from numba.core.compiler import Compiler
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -17,6 +18,19 @@ _SLOTS = np.uint32(1 << 14)
 _LOW = np.uint32((1 << 14) - 1)
 _LEAST = np.uint32(1 << 16)
 _WORD = np.uint32((1 << 16) - 1)
+
+
+class NoAlias(Compiler):
+    """Compiles a loop on the promise that the arrays it is given do not overlap.
+
+    Only then does the compiler make vectors of a loop that writes one array and reads another. Use
+    it as ``njit(pipeline_class=NoAlias)``.
+    """
+
+    def define_pipelines(self) -> Any:
+        """Return numba's own pipelines."""
+        self.state.flags.noalias = True
+        return super().define_pipelines()  # type: ignore[no-untyped-call]
 
 
 @njit(nogil=True, cache=True)
