@@ -19,7 +19,7 @@ MODULES = (
     "codecs.sparse.streams", "codecs.sparse.values", "codecs.sparse.planes",
     "codecs.sparse.bits", "codecs.sparse.floats", "codecs.sparse.numbers",
     "codecs.sparse.bins", "codecs.sparse.magnitudes", "codecs.sparse.rans",
-    "codecs.sparse.tables", "codecs.sparse.pairs", "codecs.sparse.support",
+    "codecs.sparse.tables", "codecs.sparse.support",
     "codecs.sparse.palette", "codecs.sparse.changes", "codecs.sparse.sides",
     "codecs.sparse.survivors",
     "compress.pipeline", "compress.array_codec", "compress.registry", "compress.stage",
@@ -48,7 +48,7 @@ NOT_DECODING = re.compile(
     r"|exact_float32|corrected_float32|surviving_float32|delivered|as_arrays|check_name|_code$"
     r"|:_ways|_tagged|_Chosen|distinct_keys|:_joined$|:_tables$|:_relative|:_changes$|has_base_mask"
     r"|noise$|stored$|shortest$|_Part|merged$|byte_counts|_words|better_turned|_turned$|_plane$"
-    r"|plane_to$|lane_bits|bits$|counted_table|mask_table$|nibbles|_lengths|window|paired$|Support.at$"
+    r"|plane_to$|lane_bits|bits$|counted_table|mask_table$|nibbles|_lengths|Support.at$"
     r"|taken_apart|quantised$|load$|without_numba|may_have_bands|Computed|written_steps|joined$)"
 )
 """Functions (``:qualified name``) that no decoding calls, or that run before it."""
@@ -56,7 +56,7 @@ NOT_DECODING = re.compile(
 KEPT = re.compile(
     r"decode_bundle|_Layered.blocks|_Same.blocks|_Nested.blocks|_Derived.blocks"
     r"|PositionReader.blocks|_gap_blocks|paq9a:_blocks|read_forms|_read_bins|decode_block"
-    r"|affine:_numbers|read_places|rans:decode$|Block.of$|unpack_bits|:_mask_table"
+    r"|affine:_numbers|read_places|rans:decode$|Block.of$|unpack_bits|:_mask_table|_read_lengths"
 )
 """Exceptions to ``NOT_DECODING``."""
 

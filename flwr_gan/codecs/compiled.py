@@ -36,6 +36,15 @@ def kernels() -> ModuleType | None:
     return _state.module
 
 
+def rans_kernels() -> ModuleType | None:
+    """Return ``flwr_gan.codecs.rans_kernels``, or None while numpy serves."""
+    if kernels() is None:
+        return None
+    from flwr_gan.codecs import rans_kernels as module
+
+    return module
+
+
 def load() -> bool:
     """Import the compiled loops now; return False if numba is not installed."""
     try:

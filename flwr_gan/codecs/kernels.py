@@ -2,22 +2,18 @@
 
 Every loop here has its equal in numpy, and gives the same numbers to the last bit.
 
-n symbols, L lanes, S tables.
+n symbols.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import int8, int32, njit, uint8, uint16, uint32
+from numba import int8, int32, njit, uint16, uint32
 from numba.core.compiler import Compiler
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_ONE, _SIXTEEN, _ROOM, _BITS = np.uint32(1), np.uint32(16), np.uint32(18), np.uint32(14)
-_SLOTS = np.uint32(1 << 14)
-_LOW = np.uint32((1 << 14) - 1)
-_LEAST = np.uint32(1 << 16)
-_WORD = np.uint32((1 << 16) - 1)
+_ONE = np.uint32(1)
 
 
 class NoAlias(Compiler):
@@ -31,71 +27,6 @@ class NoAlias(Compiler):
         """Return numba's own pipelines."""
         self.state.flags.noalias = True
         return super().define_pipelines()  # type: ignore[no-untyped-call]
-
-
-@njit(nogil=True, cache=True)
-def rans_encode(symbols: Array, ends: Array, slots: Array, states: Array, words: Array) -> int:
-    """Code symbols from the last to the first; return where in ``words`` the first word is.
-
-    ``symbols`` uint8 (n,); ``ends`` int64 (S,), where the symbols of each table end; ``slots``
-    uint32 (S, 256), ``frequency << 16 | start`` of each symbol; ``states`` uint32 (L,), changed;
-    ``words`` uint16 (n + 1,), filled from its end.
-    """
-    at = len(words)
-    lanes = np.uint64(len(states) - 1)
-    inverse = np.zeros(256)
-    for part in range(len(ends) - 1, -1, -1):
-        table = slots[part]
-        for symbol in range(256):
-            if table[symbol] >> _SIXTEEN:
-                # A little more than the exact: rounded down, products are then exact quotients.
-                inverse[symbol] = (1.0 + 2.0**-50) / (table[symbol] >> _SIXTEEN)
-        for i in range(ends[part] - 1, ends[part - 1] - 1 if part else -1, -1):
-            symbol, lane = symbols[i], np.uint64(i) & lanes
-            slot, state = table[symbol], states[lane]
-            often = slot >> _SIXTEEN
-            over = uint32(state >> _ROOM >= often)
-            words[at - 1] = uint16(state)
-            at -= int(over)
-            state = state >> (over * _SIXTEEN)
-            quotient = uint32(np.float64(state) * inverse[symbol])
-            states[lane] = uint32(state + (slot & _WORD) + quotient * uint32(_SLOTS - often))
-    return at
-
-
-@njit(nogil=True, cache=True)
-def rans_decode(
-    states: Array,
-    words: Array,
-    ends: Array,
-    looks: Array,
-    slots: Array,
-    symbols: Array,
-) -> int:
-    """Decode into ``symbols`` (n,); return how many words were used, or too many if they run out.
-
-    ``looks`` uint8 (S, 2**14): the symbol of each slot; ``slots`` as for ``rans_encode``; ``words``
-    has one word more than there are.
-    """
-    at, last = 0, len(words) - 1
-    lanes = np.uint64(len(states) - 1)
-    first = 0
-    for part in range(len(ends)):
-        look, table = looks[part], slots[part]
-        for i in range(first, ends[part]):
-            lane = np.uint64(i) & lanes
-            state = states[lane]
-            low_bits = state & _LOW
-            symbol = look[low_bits]
-            slot = table[symbol]
-            state = uint32((slot >> _SIXTEEN) * (state >> _BITS) + low_bits - (slot & _WORD))
-            low = state < _LEAST
-            refilled = uint32(state << _SIXTEEN | words[min(at, last)])
-            states[lane] = refilled if low else state
-            at += int(low)
-            symbols[i] = symbol
-        first = ends[part]
-    return at
 
 
 @njit(nogil=True, cache=True)
@@ -113,46 +44,6 @@ def count_bytes(data: Array, counts: Array) -> None:
     for symbol in range(256):
         for table in range(4):
             counts[symbol] += tables[table, symbol]
-
-
-@njit(nogil=True, cache=True)
-def pair_up(data: Array, low: int, pairs: Array, escapes: Array) -> int:
-    """Write two symbols to each of ``pairs``, and those not from ``low`` to ``low + 14`` apart.
-
-    ``data`` uint8 (n,), ``pairs`` uint8 (ceil(n / 2),), ``escapes`` uint8 (n + 1,). Returns how
-    many escapes there are.
-    """
-    found = 0
-    lowest = uint8(low)
-    for i in range(len(data) >> 1):
-        one, other = data[2 * i], data[2 * i + 1]
-        first, second = min(uint8(one - lowest), uint8(15)), min(uint8(other - lowest), uint8(15))
-        escapes[found] = one
-        found += int(first == 15)
-        escapes[found] = other
-        found += int(second == 15)
-        pairs[i] = first | second << 4
-    if len(data) & 1:
-        first = min(uint8(data[-1] - lowest), uint8(15))
-        escapes[found] = data[-1]
-        found += int(first == 15)
-        pairs[-1] = first
-    return found
-
-
-@njit(nogil=True, cache=True)
-def take_apart(pairs: Array, low: int, escapes: Array, data: Array) -> int:
-    """Undo ``pair_up``; return how many escapes were used, or too many if they run out."""
-    found, last = 0, len(escapes) - 1
-    lowest = uint8(low)
-    for i in range(len(data)):
-        symbol = pairs[i >> 1] >> uint8((i & 1) << 2) & uint8(15)
-        if symbol == 15:
-            data[i] = escapes[min(found, last)]
-            found += 1
-        else:
-            data[i] = symbol + lowest
-    return found
 
 
 @njit(nogil=True, cache=True)

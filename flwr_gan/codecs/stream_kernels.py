@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 from numba import int64, njit, uint8, uint16, uint32
 
-from flwr_gan.codecs.kernels import rans_decode
+from flwr_gan.codecs.rans_kernels import decode
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+MOST_LANE_BITS = 4
+"""With more lanes each has words of its own, and reading the stream alone is fast."""
 
 MOST_TABLES = 4
 SLOTS = 1 << 14
@@ -120,7 +123,7 @@ def _rans(data: Array, at: int, looks: Array, tables: Array, out: Array) -> bool
     """Decode a stream of rANS that ends with the data; see ``flwr_gan.codecs.sparse.rans``."""
     head, at, count = int64(data[at]), at + 1, len(out)
     lanes, parts = 1 << (head & 15), (head >> 4) + 1
-    if head & 15 > 11 or parts > MOST_TABLES:
+    if head & 15 > MOST_LANE_BITS or parts > MOST_TABLES:
         return False
     ends = np.full(parts, count, np.int64)
     left = count
@@ -146,7 +149,7 @@ def _rans(data: Array, at: int, looks: Array, tables: Array, out: Array) -> bool
     for word in range(len(words) - 1):
         words[word] = uint16(data[at]) | uint16(data[at + 1]) << uint16(8)
         at += 2
-    used = rans_decode(
+    used = decode(
         states, words, np.minimum(ends, coded), looks[:parts], tables[:parts], out[:coded]
     )
     if used != len(words) - 1:

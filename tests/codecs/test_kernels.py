@@ -6,7 +6,6 @@ import pytest
 from flwr_gan.codecs import compiled
 from flwr_gan.codecs.sparse import bins, planes
 from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
-from flwr_gan.codecs.sparse.pairs import paired, unpaired
 from flwr_gan.codecs.sparse.streams import byte_counts, write_stream
 from flwr_gan.codecs.sparse.support import Block, Support, picked, taken_apart
 from flwr_gan.codecs.varint import ByteReader
@@ -47,15 +46,6 @@ def test_bytes_are_counted(count):
     data = np.random.default_rng(count).integers(0, 256, count, np.uint8)
     assert both(byte_counts, data).sum() == count
     assert np.array_equal(byte_counts(data), np.bincount(data, minlength=256))
-
-
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("low", [0, 100, 250])
-def test_pairs(count, low):
-    data = np.random.default_rng(count).integers(0, 256, count, np.uint8)
-    pairs = both(lambda: paired(data, low)[0])
-    escapes = both(lambda: paired(data, low)[1])
-    assert np.array_equal(both(unpaired, pairs, low, escapes, count), data)
 
 
 @pytest.mark.parametrize("count", COUNTS)

@@ -1,4 +1,4 @@
-"""Streams: stored, constant, rANS and pairs come back; forged ones are refused in little memory."""
+"""Streams: stored, constant and rANS come back; forged ones are refused in little memory."""
 
 import tracemalloc
 from contextlib import nullcontext
@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from flwr_gan.codecs import compiled
 from flwr_gan.codecs.sparse import streams
-from flwr_gan.codecs.sparse.pairs import paired, unpaired, window
 from flwr_gan.codecs.sparse.streams import (
     CONSTANT,
     MOST_TABLES,
-    PAIRS,
     RANS,
     STORED,
     read_stream,
@@ -45,8 +43,7 @@ def test_each_method_is_taken_where_it_is_shortest():
         (RNG.integers(0, 256, 9000, np.uint8), STORED),
         (np.full(9000, 7, np.uint8), CONSTANT),
         (binomial(9000), RANS),
-        (binomial(100_000, 0.05), PAIRS),
-        (escaped, PAIRS),
+        (escaped, RANS),
     ):
         coded = come_back([data])
         assert coded[0] & 3 == method
@@ -77,29 +74,6 @@ def test_there_are_at_most_so_many_tables():
     assert sum(part.length for part in merged) == 200 * 4000
 
 
-@pytest.mark.parametrize("share", [0, 0.001, 0.5, 1])
-def test_pairs_with_none_and_with_many_escapes(share):
-    for count in (1, 2, 1001):
-        data = np.where(RNG.random(count) < share, 255, RNG.integers(40, 55, count))
-        data = data.astype(np.uint8)
-        pairs, escapes = paired(data, 40)
-        assert len(pairs) == (count + 1) // 2
-        assert len(escapes) == np.count_nonzero(data == 255)
-        assert np.array_equal(unpaired(pairs, 40, escapes, count), data)
-        for wrong in (escapes[1:], np.append(escapes, np.uint8(1))):
-            if len(wrong) != len(escapes):
-                assert unpaired(pairs, 40, wrong, count) is None
-
-
-def test_a_window_holds_nearly_all():
-    counts = np.zeros(256, np.int64)
-    counts[250:] = 1000
-    assert window(counts) is not None
-    assert window(counts) + 15 > 255
-    counts[3] = 25
-    assert window(counts) is None
-
-
 def stream(method, data):
     return write_varint(len(data) << 2 | method) + data
 
@@ -120,15 +94,17 @@ ONE = bytes([8, 0, 0, 1, 2])
         (stream(RANS, bytes([0xF0, MOST_TABLES + 1])), f"at most {MOST_TABLES}"),
         (stream(RANS, bytes([0x10]) + write_varint(1001)), "at most 1000"),
         (stream(RANS, bytes([0x10]) + write_varint(900) + ONE), "truncated"),
-        (stream(RANS, bytes([0]) + ONE + bytes(3)), "does not hold its states"),
-        (stream(RANS, bytes([11]) + ONE + bytes(4)), "does not hold its states"),
+        (stream(RANS, bytes([0]) + ONE + bytes(3)), "truncated"),
+        (stream(RANS, bytes([11]) + ONE + bytes(4)), "truncated"),
         (stream(RANS, bytes([0]) + ONE + bytes(4)), "does not end"),
-        (stream(PAIRS, b""), "truncated"),
-        (stream(PAIRS, bytes([0]) + write_varint(1001)), "at most 1000"),
-        (stream(PAIRS, bytes([0, 0]) + stream(CONSTANT, b"\xf0")), "do not fit"),
-        (stream(PAIRS, bytes([0, 1]) + stream(CONSTANT, b"a") + stream(CONSTANT, b"\1")), "fit"),
-        (stream(PAIRS, bytes([0, 0]) + stream(PAIRS, b"\0")), "pairs of pairs"),
-        (stream(PAIRS, bytes([0, 0]) + stream(CONSTANT, b"\1") + b"a"), "too many"),
+        (stream(RANS, bytes([0]) + ONE + bytes(5)), "within a word"),
+        (stream(RANS, bytes([5]) + ONE + bytes(128)), "truncated"),
+        (stream(RANS, bytes([5]) + ONE + bytes(128) + b"\0\x20"), "lengths of 32 bits"),
+        (stream(RANS, bytes([5]) + ONE + bytes(128) + b"\0\7"), "truncated"),
+        (stream(RANS, bytes([5]) + ONE + bytes(128) + b"\1\0a"), "within a word"),
+        (stream(RANS, bytes([5]) + ONE + bytes(128) + b"\0\0"), "does not end"),
+        (stream(RANS, bytes([5]) + ONE + bytes(128) + b"\1\0ab"), "does not end"),
+        (stream(3, b"ab"), "does not know"),
     ],
 )
 def test_forged_streams_are_refused(coded, said):
@@ -136,13 +112,6 @@ def test_forged_streams_are_refused(coded, said):
         read_stream(ByteReader(coded, what="a stream"), 1000)
     with compiled.without_numba(), pytest.raises(PayloadError, match=said):
         read_stream(ByteReader(coded, what="a stream"), 1000)
-
-
-def test_the_last_of_an_odd_number_stands_alone():
-    coded = stream(PAIRS, bytes([0, 0]) + stream(CONSTANT, b"\x11"))
-    with pytest.raises(PayloadError, match="do not fit"):
-        read_stream(ByteReader(coded, what="a stream"), 3)
-    assert read_stream(ByteReader(coded, what="a stream"), 4).tolist() == [1] * 4
 
 
 @pytest.mark.parametrize("numba", [True, False])

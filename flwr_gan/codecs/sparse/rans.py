@@ -2,8 +2,9 @@
 
 Duda, "Asymmetric numeral systems", 2013; lanes as in Giesen, "Interleaved entropy coders", 2014.
 States have 32 bits, words 16, frequencies add up to 2**14. Symbol ``i`` belongs to lane ``i mod
-L``; all lanes share one sequence of words. The last 2 L symbols stand in the first states as they
-are, which would otherwise say nothing.
+L``. Fewer than 32 lanes share one sequence of words; otherwise each lane has its own, which vector
+instructions can read. The last 2 L symbols stand in the first states as they are, which would
+otherwise say nothing.
 
 n symbols, L lanes (a power of two), S tables.
 """
@@ -14,21 +15,27 @@ import numpy as np
 
 from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.sparse.bits import pack_bits, unpack_bits
 from flwr_gan.codecs.sparse.tables import SCALE_BITS, Table
+from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
 MAX_LANE_BITS = 11
 _BYTES_A_LANE = 1024
-"""A lane takes up to 4 bytes; numpy needs many lanes to be fast, numba needs four."""
+"""A lane takes up to 5 bytes; numpy needs many lanes to be fast, numba needs 32."""
+
+MANY_LANES = 32
+"""From here on each lane has words of its own."""
 
 _LEAST = 1 << 16
 _SLOTS = 1 << SCALE_BITS
 _ROOM = 32 - SCALE_BITS
-_FEW_LANES = 32
-"""Below this, plain numbers of Python are faster than arrays."""
 
 _WORD = np.dtype("<u2")
 _STATE = np.dtype("<u4")
+
+_MOST_WIDTH = 31
+"""Most bits of the number of words of a lane."""
 
 
 def lane_bits(coded_bytes: float, count: int) -> int:
@@ -43,7 +50,7 @@ def lane_bits(coded_bytes: float, count: int) -> int:
 def encode(
     symbols: Array, ends: Sequence[int], tables: Sequence[Table], lanes: int
 ) -> list[memoryview]:
-    """Code symbols: the last states of the lanes, then the words.
+    """Code symbols: the last states of the lanes, how many words each has, then the words.
 
     Parameters
     ----------
@@ -61,55 +68,39 @@ def encode(
     if count < len(symbols):
         states += symbols[count : count + lanes].astype(np.uint32) << np.uint32(8)
         states += symbols[count + lanes :]
-    ends_of = np.minimum(np.array(ends, np.int64), count)
-    freqs = np.stack([table.freqs for table in tables])
-    starts = np.stack([table.starts for table in tables])
-    loops = compiled.kernels()
-    if loops is not None:
-        words = np.empty(count + 1, _WORD)
-        at = loops.rans_encode(symbols, ends_of, freqs << 16 | starts, states, words)
-        return _joined(states, words[at:])
-    with compiled.slow_part():
-        coded = symbols[:count]
-        which = _table_of_each(ends_of, count) if len(tables) > 1 else 0
-        often, start = freqs[which, coded], starts[which, coded]
-        if lanes < _FEW_LANES:
-            few = _encode_few(often.tolist(), start.tolist(), states.tolist())
-            return _joined(np.array(few[0]), np.array(few[1][::-1], _WORD))
-        parts = [np.empty(0, _WORD), *_encode_rows(often, start, states)]
-        return _joined(states, np.concatenate(parts[::-1]))
-
-
-def _joined(states: Array, words: Array) -> list[memoryview]:
-    return [states.astype(_STATE).view(np.uint8).data, words.copy().view(np.uint8).data]
+    coded, ends_of = symbols[:count], np.minimum(np.array(ends, np.int64), count)
+    if lanes < MANY_LANES:
+        words = _encode_few(coded, ends_of, tables, states)
+        return [states.astype(_STATE).view(np.uint8).data, words.view(np.uint8).data]
+    words, counts = _encode_many(coded, ends_of, tables, states)
+    lengths = memoryview(_written_lengths(counts))
+    return [states.astype(_STATE).view(np.uint8).data, lengths, words.view(np.uint8).data]
 
 
 def decode(
     data: bytes | memoryview, count: int, ends: Sequence[int], tables: Sequence[Table], lanes: int
 ) -> Array:
     """Decode ``count`` symbols, or raise ``PayloadError`` if the data is not exactly theirs."""
-    if len(data) < 4 * lanes or len(data) % 2:
-        raise PayloadError("a stream is truncated: it does not hold its states")
-    states = np.frombuffer(data, _STATE, lanes).astype(np.uint32)
-    words = np.frombuffer(data, _WORD, offset=4 * lanes)
+    reader = ByteReader(data, what="a stream of rANS")
+    states = np.frombuffer(reader.take(4 * lanes), _STATE).astype(np.uint32)
+    lengths = _read_lengths(reader, lanes) if lanes >= MANY_LANES else None
+    if reader.left % 2:
+        raise PayloadError("a stream is truncated: it ends within a word")
+    # One word more, so that there is one to read where words run out.
+    words = np.append(np.frombuffer(reader.rest(), _WORD), _WORD.type(0))
     coded = _coded_count(count, lanes)
     symbols = np.empty(count, np.uint8)
     ends_of = np.minimum(np.array(ends, np.int64), coded)
-    loops = compiled.kernels()
-    if loops is not None:
-        freqs = np.stack([table.freqs for table in tables])
-        starts = np.stack([table.starts for table in tables])
-        looks = np.stack([table.look for table in tables])
-        padded = np.append(words, _WORD.type(0))
-        slots = freqs << 16 | starts
-        used = loops.rans_decode(states, padded, ends_of, looks, slots, symbols[:coded])
+    if lengths is None:
+        used = _decode_few(states, words, ends_of, tables, symbols[:coded])
+        ended = used == len(words) - 1
     else:
-        with compiled.slow_part():
-            which = _table_of_each(ends_of, coded) if len(tables) > 1 else None
-            way = _decode_few if lanes < _FEW_LANES else _decode_rows
-            used = way(states, words, which, tables, symbols[:coded])
+        stops = lengths.cumsum()
+        at = (stops - lengths).astype(np.uint32)
+        _decode_many(states, at, words, ends_of, tables, symbols[:coded])
+        ended = stops[-1] == len(words) - 1 and np.array_equal(at, stops)
     rest = symbols[coded:]
-    if used != len(words) or not (states >> 16 == 1).all():
+    if not ended or not (states >> 16 == 1).all():
         raise PayloadError("a stream does not end where its symbols do")
     if len(rest):
         rest[:lanes] = states >> 8
@@ -124,107 +115,168 @@ def _coded_count(count: int, lanes: int) -> int:
     return count - 2 * lanes if count >= 2 * lanes else count
 
 
-def _table_of_each(ends: Array, count: int) -> Array:
-    return np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))[:count]
+def _written_lengths(counts: Array) -> bytes:
+    """Return the least of the numbers, and what each has more, in as many bits as they need."""
+    least = int(counts.min())
+    more = (counts - least).astype(np.uint64)
+    width = int(more.max()).bit_length()
+    packed = pack_bits(more, np.full(len(more), width)) if width else b""
+    return write_varint(least) + bytes([width]) + packed
 
 
-def _encode_few(
-    often: list[int], start: list[int], states: list[int]
-) -> tuple[list[int], list[int]]:
-    words = []
-    lanes = len(states) - 1
-    for i in range(len(often) - 1, -1, -1):
-        state, freq = states[i & lanes], often[i]
-        if state >> _ROOM >= freq:
-            words.append(state & 0xFFFF)
-            state >>= 16
-        states[i & lanes] = state + start[i] + state // freq * (_SLOTS - freq)
-    return states, words
+def _read_lengths(reader: ByteReader, lanes: int) -> Array:
+    least, width = reader.varint(limit=reader.left), reader.byte()
+    if width > _MOST_WIDTH:
+        raise PayloadError(f"a stream has lengths of {width} bits; at most {_MOST_WIDTH} can be")
+    packed = bytes(reader.take((lanes * width + 7) // 8))
+    more = unpack_bits(packed, np.full(lanes, width)) if width else np.zeros(lanes, np.uint64)
+    lengths: Array = more.astype(np.int64) + least
+    return lengths
 
 
-def _encode_rows(often: Array, start: Array, states: Array) -> list[Array]:
-    words = []
+def _slots(tables: Sequence[Table]) -> Array:
+    return np.stack([table.freqs << 16 | table.starts for table in tables])
+
+
+def _table_of_each(ends: Array, tables: Sequence[Table]) -> Array | None:
+    """Return the number of each symbol's table; None where there is but one."""
+    return np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0)) if len(tables) > 1 else None
+
+
+def _frequencies(symbols: Array, ends: Array, tables: Sequence[Table]) -> tuple[Array, Array]:
+    """Return frequency and start of each symbol, uint32."""
+    which = _table_of_each(ends, tables)
+    at = (0 if which is None else which, symbols)
+    return np.stack([t.freqs for t in tables])[at], np.stack([t.starts for t in tables])[at]
+
+
+def _encode_few(symbols: Array, ends: Array, tables: Sequence[Table], states: Array) -> Array:
+    """Return the words of all lanes; the states are changed."""
+    loops = compiled.rans_kernels()
+    if loops is not None:
+        words = np.empty(len(symbols) + 1, _WORD)
+        return words[loops.encode(symbols, ends, _slots(tables), states, words) :].copy()
+    with compiled.slow_part():
+        often, start = (each.tolist() for each in _frequencies(symbols, ends, tables))
+        state_of, lanes = states.tolist(), len(states) - 1
+        found = []
+        for i in range(len(often) - 1, -1, -1):
+            state, freq = state_of[i & lanes], often[i]
+            if state >> _ROOM >= freq:
+                found.append(state & 0xFFFF)
+                state >>= 16
+            state_of[i & lanes] = state + start[i] + state // freq * (_SLOTS - freq)
+        states[:] = state_of
+        return np.array(found[::-1], _WORD)
+
+
+def _encode_many(
+    symbols: Array, ends: Array, tables: Sequence[Table], states: Array
+) -> tuple[Array, Array]:
+    """Return the words, lane after lane, and how many each lane has; the states are changed."""
     lanes = len(states)
-    room, word = np.uint32(_ROOM), np.uint32(16)
-    spare = np.uint32(_SLOTS) - often
-    for first in range((len(often) - 1) // lanes * lanes, -1, -lanes):
-        row = slice(first, first + lanes)
-        freq = often[row]
-        state = states[: len(freq)]
-        over = (state >> room >= freq).nonzero()[0]
-        full = state.take(over)
-        words.append(full.astype(_WORD))
-        full >>= word
-        state[over] = full
-        step = state // freq
-        step *= spare[row]
-        step += start[row]
-        state += step
-    return words
+    loops = compiled.rans_kernels()
+    if loops is not None:
+        words, counts = np.empty(len(symbols), _WORD), np.empty(lanes, np.int64)
+        used = loops.encode_rows(symbols, ends, _slots(tables), states, words, counts)
+        return words[:used].copy(), counts
+    with compiled.slow_part():
+        often, start = _frequencies(symbols, ends, tables)
+        rows = -(-len(symbols) // lanes)
+        words, over = np.empty((rows, lanes), _WORD), np.zeros((rows, lanes), bool)
+        room, word, slots = np.uint32(_ROOM), np.uint32(16), np.uint32(_SLOTS)
+        for row in range(rows - 1, -1, -1):
+            part = slice(row * lanes, (row + 1) * lanes)
+            freq = often[part]
+            state, full = states[: len(freq)], over[row, : len(freq)]
+            words[row, : len(freq)] = state
+            np.greater_equal(state >> room, freq, out=full)
+            np.right_shift(state, word, out=state, where=full)
+            step = state // freq
+            step *= slots - freq
+            step += start[part]
+            state += step
+        return words.T[over.T], over.sum(axis=0)
 
 
 def _decode_few(
-    states: Array,
-    words: Array,
-    which: Array | None,
-    tables: Sequence[Table],
-    symbols: Array,
+    states: Array, words: Array, ends: Array, tables: Sequence[Table], symbols: Array
 ) -> int:
-    every = [(t.look.tolist(), t.freqs.tolist(), t.starts.tolist()) for t in tables]
-    chosen = [0] * len(symbols) if which is None else which.tolist()
-    state_of, left = states.tolist(), words.tolist()
-    lanes, low = len(states) - 1, _SLOTS - 1
-    found = []
-    at = 0
-    for i, number in enumerate(chosen):
-        look, freqs, starts = every[number]
-        state = state_of[i & lanes]
-        slot = state & low
-        symbol = look[slot]
-        state = freqs[symbol] * (state >> SCALE_BITS) + slot - starts[symbol]
-        if state < _LEAST:
-            if at == len(left):
-                return -1
-            state = state << 16 | left[at]
-            at += 1
-        state_of[i & lanes] = state
-        found.append(symbol)
-    states[:] = state_of
-    symbols[:] = found
-    return at
+    """Return how many words were used, or too many if they run out; the states are changed."""
+    loops = compiled.rans_kernels()
+    if loops is not None:
+        looks = np.stack([table.look for table in tables])
+        used: int = loops.decode(states, words, ends, looks, _slots(tables), symbols)
+        return used
+    with compiled.slow_part():
+        every = [(t.look.tolist(), t.freqs.tolist(), t.starts.tolist()) for t in tables]
+        which = _table_of_each(ends, tables)
+        chosen = [0] * len(symbols) if which is None else which.tolist()
+        state_of, left = states.tolist(), words.tolist()
+        lanes, low, last = len(states) - 1, _SLOTS - 1, len(words) - 1
+        found, at = [], 0
+        for i, number in enumerate(chosen):
+            look, freqs, starts = every[number]
+            state = state_of[i & lanes]
+            slot = state & low
+            symbol = look[slot]
+            state = freqs[symbol] * (state >> SCALE_BITS) + slot - starts[symbol]
+            if state < _LEAST:
+                state = state << 16 | left[min(at, last)]
+                at += 1
+            state_of[i & lanes] = state
+            found.append(symbol)
+        states[:] = state_of
+        symbols[:] = found
+        return at
 
 
-def _decode_rows(
-    states: Array,
-    words: Array,
-    which: Array | None,
-    tables: Sequence[Table],
-    symbols: Array,
-) -> int:
-    look = np.concatenate([table.look for table in tables])
-    slots = np.arange(_SLOTS, dtype=np.uint32)
-    freqs = np.concatenate([table.freqs[table.look] for table in tables])
-    rests = np.concatenate([slots - t.starts[t.look] for t in tables])
-    offset = None if which is None else (which << SCALE_BITS).astype(np.intp)
-    lanes, at = len(states), 0
-    low, bits, word = np.uint32(_SLOTS - 1), np.uint32(SCALE_BITS), np.uint32(16)
-    wide = words.astype(np.uint32)
-    for first in range(0, len(symbols), lanes):
-        row = slice(first, first + lanes)
-        state = states[: len(symbols) - first]
-        slot = (state & low).astype(np.intp)
-        if offset is not None:
-            slot += offset[row]
-        look.take(slot, out=symbols[row], mode="clip")
-        state >>= bits
-        state *= freqs.take(slot)
-        state += rests.take(slot)
-        short = (state < _LEAST).nonzero()[0]
-        if at + len(short) > len(wide):
-            return -1
-        refilled = state.take(short)
-        refilled <<= word
-        refilled |= wide[at : at + len(short)]
-        state[short] = refilled
-        at += len(short)
-    return at
+def _decode_many(
+    states: Array, at: Array, words: Array, ends: Array, tables: Sequence[Table], symbols: Array
+) -> None:
+    """Read each lane's words from ``at`` on; it and the states are changed."""
+    loops = compiled.rans_kernels()
+    if loops is not None:
+        looks, rests = _steps(tables)
+        both = np.append(words, np.zeros(len(words) % 2, _WORD)).view("<u4")
+        loops.decode_rows(states, at, both, ends, looks, rests, symbols)
+        return
+    with compiled.slow_part():
+        looks, rests = (each.reshape(-1) for each in _steps(tables))
+        which = _table_of_each(ends, tables)
+        offset = None if which is None else which << SCALE_BITS
+        lanes, wide = len(states), words.astype(np.uint32)
+        low, bits, word = np.uint32(_SLOTS - 1), np.uint32(SCALE_BITS), np.uint32(16)
+        places = at.astype(np.intp)
+        for first in range(0, len(symbols), lanes):
+            row = slice(first, first + lanes)
+            state = states[: len(symbols) - first]
+            place = places[: len(state)]
+            slot = (state & low).astype(np.intp)
+            if offset is not None:
+                slot += offset[row]
+            look = looks.take(slot)
+            symbols[row] = look
+            look >>= np.uint32(8)
+            state >>= bits
+            state *= look
+            state += rests.take(slot)
+            short = state < _LEAST
+            refilled = wide.take(place, mode="clip")
+            refilled |= state << word
+            np.copyto(state, refilled, where=short)
+            place += short
+        at[:] = places
+
+
+def _steps(tables: Sequence[Table]) -> tuple[Array, Array]:
+    """Return ``frequency << 8 | symbol`` of each slot, and the slot less the start of its symbol.
+
+    Both are uint32, shape (S, 2**14).
+    """
+    looks, rests = np.empty((2, len(tables), _SLOTS), np.uint32)
+    rests[:] = np.arange(_SLOTS)
+    for look, rest, table in zip(looks, rests, tables, strict=True):
+        look[:] = (table.freqs << 8 | np.arange(256, dtype=np.uint32)).repeat(table.freqs)
+        rest -= table.starts.repeat(table.freqs)
+    return looks, rests

@@ -11,7 +11,6 @@ from flwr_gan.codecs import compiled
 from flwr_gan.codecs.pieces import Deferred, Pieces
 from flwr_gan.codecs.sparse import rans
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.pairs import paired, unpaired, window
 from flwr_gan.codecs.sparse.tables import (
     Counts,
     Table,
@@ -23,7 +22,7 @@ from flwr_gan.codecs.sparse.tables import (
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
-STORED, CONSTANT, RANS, PAIRS = 0, 1, 2, 3
+STORED, CONSTANT, RANS = 0, 1, 2
 """Ways of coding a stream; the two low bits of its leading number (permanent)."""
 
 _SAMPLE = 1 << 12
@@ -56,22 +55,16 @@ def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False, beside: 
         return Pieces()
     count = sum(map(len, sections))
     joined = sections[0] if len(sections) == 1 else np.concatenate(sections)
-    if count < 2 * _SAMPLE:
-        return _shortest(joined, sections, are_masks, beside)
-    sample = byte_counts(spread(joined))
-    if _is_noise(sample):
+    if count >= 2 * _SAMPLE and _is_noise(byte_counts(spread(joined))):
         return _stored(joined)
-    low = None if are_masks or count < _LONG else window(sample)
-    if low is None or sample.max() == sample.sum():
-        return _shortest(joined, sections, are_masks, beside)
-    pairs, escapes = paired(joined, low)
-    data = Pieces([bytes([low]), write_varint(len(escapes))])
-    ends = np.cumsum([len(part) for part in sections])[:-1]
-    if len(escapes):
-        data += _shortest(escapes, [escapes], False, 0)
-    parts = [part for part in np.split(pairs, ends // 2) if len(part)]
-    data += _shortest(pairs, parts, False, beside)
-    return Pieces([write_varint(len(data) << 2 | PAIRS), data])
+    counts = [byte_counts(part) for part in sections]
+    total = np.sum(counts, axis=0)
+    if total.max() == len(joined):
+        return Pieces([write_varint(1 << 2 | CONSTANT), bytes([int(total.argmax())])])
+    coded = _coded(joined, counts, are_masks, beside)
+    if coded is None or len(coded) >= len(joined):
+        return _stored(joined)
+    return Pieces([write_varint(len(coded) << 2 | RANS), coded])
 
 
 def spread(numbers: Bytes) -> Bytes:
@@ -106,18 +99,6 @@ def write_plane(count: int, sample: Bytes, write: Callable[[Bytes], None]) -> Pi
 
 def _stored(data: Bytes) -> Pieces:
     return Pieces([write_varint(len(data) << 2 | STORED), np.ascontiguousarray(data).data])
-
-
-def _shortest(joined: Bytes, sections: Sequence[Bytes], are_masks: bool, beside: int) -> Pieces:
-    """Return the stream of the sections, joined, without pairs."""
-    counts = [byte_counts(part) for part in sections]
-    total = np.sum(counts, axis=0)
-    if total.max() == len(joined):
-        return Pieces([write_varint(1 << 2 | CONSTANT), bytes([int(total.argmax())])])
-    coded = _coded(joined, counts, are_masks, beside)
-    if coded is None or len(coded) >= len(joined):
-        return _stored(joined)
-    return Pieces([write_varint(len(coded) << 2 | RANS), coded])
 
 
 def _is_noise(sample: Counts) -> bool:
@@ -218,10 +199,6 @@ def read_stream(reader: ByteReader, count: int) -> Bytes:
     PayloadError
         If the stream does not hold exactly so many bytes.
     """
-    return _read(reader, count, may_pair=True)
-
-
-def _read(reader: ByteReader, count: int, *, may_pair: bool) -> Bytes:
     if not count:
         return np.empty(0, np.uint8)
     lead = reader.varint(limit=reader.left << 2 | 3)
@@ -234,23 +211,9 @@ def _read(reader: ByteReader, count: int, *, may_pair: bool) -> Bytes:
         if len(data) != 1:
             raise PayloadError("a constant stream must hold exactly one byte")
         return np.full(count, data[0], np.uint8)
-    inner = ByteReader(data, what="a stream")
-    if method == RANS:
-        return _decoded(inner, count)
-    if not may_pair:
-        raise PayloadError("a stream has pairs of pairs, which cannot be")
-    return _unpaired(inner, count)
-
-
-def _unpaired(reader: ByteReader, count: int) -> Bytes:
-    low, escaped = reader.byte(), reader.varint(limit=count)
-    escapes = _read(reader, escaped, may_pair=False)
-    pairs = _read(reader, (count + 1) // 2, may_pair=False)
-    reader.finish()
-    data = unpaired(pairs, low, escapes, count)
-    if data is None or (count % 2 and pairs[-1] >> 4):
-        raise PayloadError("a stream has pairs that do not fit its other symbols")
-    return data
+    if method != RANS:
+        raise PayloadError("a stream is coded in a way that this version does not know")
+    return _decoded(ByteReader(data, what="a stream"), count)
 
 
 def _at_once(data: memoryview, count: int) -> Bytes | None:
