@@ -185,7 +185,7 @@ class Codec(ABC):
 
     @property
     def decodes_finite(self) -> bool:
-        """True if without a base nothing infinite and no NaN is decoded, whatever the bytes say."""
+        """True if nothing infinite and no NaN is decoded, whatever the bytes, but from the base."""
         return False
 
     @property

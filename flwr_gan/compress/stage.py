@@ -55,7 +55,8 @@ class Stage(ABC):
         True if error feedback makes up for what is lost: a norm of what a coding leaves over (the
         Euclidean or the largest magnitude) is never above that of what it was given.
     decodes_finite : bool
-        True if numbers that are no differences are decoded to finite ones, whatever the codes.
+        True if numbers are decoded to finite ones, whatever the codes; differences to finite
+        numbers too.
     keeps_sign : bool
         True if numbers that are no differences are decoded to none of the other sign, but for the
         positive ones that stand for zero.

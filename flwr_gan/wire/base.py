@@ -49,6 +49,13 @@ class Base:
         """All arrays, those of float types as float32."""
         return KnownBase(map(self._coded, self._held))
 
+    @cached_property
+    def is_finite(self) -> bool:
+        """True if no float array has a value that is infinite or NaN."""
+        floats = (name for name, array in self._held.items() if is_float(array.dtype))
+        layers = (self._coded(name) for name in floats)
+        return all(np.isfinite((a.min(initial=0), a.max(initial=0))).all() for a in layers)
+
     def has(self, name: str, shape: tuple[int, ...]) -> bool:
         """Return True if there is a float array of this name and shape."""
         array = self._held.get(name)

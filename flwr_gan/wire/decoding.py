@@ -32,6 +32,7 @@ def decode_arrays(
     entries = read_entries(info, template)
     held = checked_base(info, template, entries, base)
     found, corrections = decode_bundles(info.bodies, template, entries, codec=info.codec, base=held)
+    finite = info.codec.decodes_finite and (held is None or held.is_finite)
     arrays: list[Array] = []
     for at, (spec, entry) in enumerate(zip(template.specs, entries, strict=True)):
         if entry.same_as is not None:
@@ -39,7 +40,7 @@ def decode_arrays(
             arrays.append(first.copy() if writable else first)
             continue
         array = found.pop(at)
-        unlimited = held is not None or not info.codec.decodes_finite or entry.non_negative
+        unlimited = not finite or entry.non_negative
         if unlimited and not (info.codec.lossless or entry.exact) and is_weight(array.dtype):
             array = within_limits(array, non_negative=entry.non_negative)
         array = as_users_know_it(restored(array, corrections.pop(at, None), spec))

@@ -1,5 +1,6 @@
 """Every stage that codes weights one by one keeps the same promises."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from flwr_gan.codecs import compiled
 from flwr_gan.codecs.stage import Places, differences, measure_all, side_of_each
 from flwr_gan.compress import Coded, get_stage, stage_names
 from flwr_gan.compress.groups import GRANULARITIES
@@ -255,3 +257,23 @@ def test_codes_that_no_encoder_writes_are_refused(spec):
         codes[-1] = bad
         with pytest.raises(PayloadError, match="out of range"):
             stage.decode(replace(coded, codes=codes))
+
+
+FINITE = [spec for spec in SPECS if get_stage(spec).decodes_finite]
+
+
+@pytest.mark.parametrize("spec", FINITE)
+@pytest.mark.parametrize("with_numba", [True, False])
+def test_finite_stages_decode_any_codes_to_finite_numbers(spec, with_numba):
+    largest = np.finfo(np.float32).max
+    for stage, near in ((get_stage(spec), None), (get_stage(spec).for_differences(), [1, 1, -1])):
+        codes = np.array([stage.highest, stage.lowest, stage.lowest], stage.code_dtype)
+        places = Places(np.arange(3), (3, 1))
+        # A key of a block's scale is the upper half of a float32.
+        number = 0x7F60 if stage.block_length else largest
+        side = np.full(max(stage.side_count((3, 1)), 1), number, stage.side_dtype)
+        stage.check_side(side)
+        held = None if near is None else np.array(near, np.float32) * largest
+        with nullcontext() if with_numba else compiled.without_numba():
+            decoded = stage.from_codes(codes, places, side, held)
+        assert np.isfinite(decoded).all()

@@ -145,3 +145,10 @@ def test_every_truncation_is_refused():
     for length in range(len(payload)):
         with pytest.raises(PayloadError):
             decode_survivors(payload[:length], base=base)
+
+
+def test_a_base_knows_whether_its_floats_are_finite():
+    finite = {"w": np.ones((2, 3), np.float16), "steps": np.array(3), "none": np.empty(0)}
+    assert Base(finite).is_finite
+    for value in (np.nan, np.inf, -np.inf, 1e300):  # the last is beyond float32
+        assert not Base({**finite, "x": np.array([[0, value]])}).is_finite
