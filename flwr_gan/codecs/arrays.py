@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flwr_gan.codecs import compiled
 from flwr_gan.errors import CodecError, PayloadError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -20,6 +21,9 @@ BFLOAT16 = np.dtype("V2")
 
 WIRE_TYPES = (*DTYPES, BFLOAT16.str)
 """Element types that a payload can hold; a type's place is its number on the wire."""
+
+_FEW = 1 << 12
+_SIGN = 1 << 31
 
 MAX_DIMS = 32
 MAX_ELEMENTS = (1 << 32) - 1
@@ -107,6 +111,20 @@ def canonical_zeros(array: Array) -> Array:
     cleaned = parts.copy()
     cleaned[negative_zero.reshape(parts.shape)] = 0
     return cleaned.view(array.dtype)
+
+
+def extremes(values: Array) -> tuple[float, float]:
+    """Return the least and the largest of float32 values and 0; both NaN if a value is NaN."""
+    loops = compiled.kernels() if values.size > _FEW and values.flags.c_contiguous else None
+    if loops is None or values.dtype != "<f4":
+        # Added to 0, a -0.0 is 0.
+        return float(values.min(initial=0)) + 0.0, float(values.max(initial=0)) + 0.0
+    # As bits, positive floats ascend; negative ones ascend in magnitude, behind all positive ones.
+    most, least = loops.extreme_bits(values.reshape(-1).view(np.int32))
+    bits = [least if least > _SIGN else 0, max(most, 0)]
+    lowest, highest = np.array(bits, np.uint32).view(np.float32).tolist()
+    unknown = math.isnan(lowest) or math.isnan(highest)
+    return (math.nan, math.nan) if unknown else (lowest, highest)
 
 
 def own_copy(array: Array) -> Array:

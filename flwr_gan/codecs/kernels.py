@@ -30,6 +30,15 @@ class NoAlias(Compiler):
 
 
 @njit(nogil=True, cache=True)
+def extreme_bits(bits: Array) -> tuple[int, int]:
+    """Return the largest of int32 ``bits``, and the largest of them without sign."""
+    most, least = int32(bits[0]), uint32(bits[0])
+    for i in range(len(bits)):
+        most, least = max(most, bits[i]), max(least, uint32(bits[i]))
+    return most, least
+
+
+@njit(nogil=True, cache=True)
 def count_bytes(data: Array, counts: Array) -> None:
     """Add how often each byte occurs to ``counts`` int64 (256,)."""
     tables = np.zeros((4, 256), np.uint32)
@@ -55,6 +64,16 @@ def float_plane(bits: Array, shift: int, kept: int, sign: int, plane: Array) -> 
     by, some, top = uint32(shift), uint32(kept), uint32(sign)
     for i in range(len(bits)):
         plane[i] = bits[i] >> by & some | bits[i] >> uint32(24) & top
+
+
+@njit(nogil=True, cache=True, pipeline_class=NoAlias)
+def lower_planes(bits: Array, second: Array, third: Array, fourth: Array) -> None:
+    """Write all but the highest byte of the keys of float32 ``bits``; undone by ``join_floats``."""
+    for i in range(len(bits)):
+        one = bits[i]
+        second[i] = one >> uint32(16) & uint32(127) | one >> uint32(24) & uint32(128)
+        third[i] = one >> uint32(8)
+        fourth[i] = one
 
 
 @njit(nogil=True, cache=True)
@@ -168,28 +187,24 @@ def join_magnitudes(symbols: Array, packed: Array, numbers: Array) -> None:
         filled -= width
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, pipeline_class=NoAlias)
 def quantise(
-    values: Array, scales: Array, block: int, first: int, largest: int, codes: Array
+    values: Array, factors: Array, block: int, first: int, largest: int, codes: Array
 ) -> None:
-    """Write ``round(value / scale)``, ties to even, from -largest to largest, to int8 ``codes``.
+    """Write ``round(value * factor)``, ties to even, from -largest to largest, to int8 ``codes``.
 
-    ``scales`` float64: one for each ``block`` values, of which ``first`` stand before these. A
-    scale of 0 gives 0.
+    ``factors`` float64: one for each ``block`` values, of which ``first`` stand before these.
     """
     at = 0
     top = np.float64(largest)
-    for number in range(len(scales)):
-        scale = scales[number]
+    for number in range(len(factors)):
+        factor = factors[number]
         last = min((number + 1) * block - first, len(values))
         # Slices, which begin at 0, are what the compiler makes vectors of.
         some, found = values[at:last], codes[at:last]
-        if scale == 0.0:
-            found[:] = 0
-        else:
-            for i in range(len(some)):
-                code = np.rint(some[i] / scale)
-                found[i] = int8(int32(min(max(code, -top), top)))
+        for i in range(len(some)):
+            code = np.rint(some[i] * factor)
+            found[i] = int8(int32(min(max(code, -top), top)))
         at = last
 
 

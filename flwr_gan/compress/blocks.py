@@ -75,7 +75,7 @@ class BlockQuantizeStage(Stage):
         return limited
 
     def coded(self, values: Array, places: Places, side: Array) -> Array:
-        """Return ``round(d / s)`` as int8, ties to even, limited to L."""
+        """Return ``round(d * (1 / s))`` as int8, ties to even, limited to L."""
         inside = places.first % BLOCK_LENGTH
         scales = _scales(side)
         return quantised(values, scales, largest=self.largest, block=BLOCK_LENGTH, first=inside)

@@ -21,7 +21,7 @@ from flwr_gan.compress.groups import (
     of_each,
     read_granularity,
 )
-from flwr_gan.compress.scaling import SMALLEST, dequantised, quantised
+from flwr_gan.compress.scaling import SMALLEST, dequantised, factors, quantised
 from flwr_gan.compress.settings import one_of, unknown_settings, unreadable
 from flwr_gan.compress.stage import FINE_BITS, Coded, Stage, finite_extremes
 
@@ -91,13 +91,11 @@ class QuantizeStage(GroupedStage):
         return scales
 
     def coded(self, values: Array, places: Places, side: Array) -> Array:
-        """Return ``round(w / s)`` as int8, ties to even."""
+        """Return ``round(w * (1 / s))`` as int8, ties to even; 0 where s is 0."""
         if len(side) == 1:
             return quantised(values, side.astype(np.float64), largest=self.largest)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            codes = np.rint(values.astype(np.float64) / self.scales(places, side))
-        # Only zeros have no scale.
-        return np.nan_to_num(codes, copy=False, nan=0.0).astype(np.int8)
+        codes: Array = np.rint(values * factors(self.scales(places, side)))
+        return codes.astype(np.int8)
 
     def from_codes(
         self, codes: Array, places: Places, side: Array, near: Array | None = None

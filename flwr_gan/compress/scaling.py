@@ -22,7 +22,9 @@ _WHOLE = 1 << 62
 def quantised(
     values: Array, scales: Array, *, largest: int, block: int = _WHOLE, first: int = 0
 ) -> Array:
-    """Return ``round(value / scale)``, ties to even, from -largest to largest.
+    """Return ``round(value * (1 / scale))``, ties to even, from -largest to largest.
+
+    Computed in double precision, with one factor ``1 / scale`` for all values that share it.
 
     Parameters
     ----------
@@ -43,17 +45,23 @@ def quantised(
     numpy.ndarray of int8, shape (k,)
     """
     codes = np.empty(len(values), np.int8)
+    of_scales = factors(scales)
     loops = compiled.kernels()
     if loops is not None:
-        loops.quantise(values, scales, block, first, largest, codes)
+        loops.quantise(values, of_scales, block, first, largest, codes)
         return codes
-    with compiled.slow_part(), np.errstate(divide="ignore", invalid="ignore"):
+    with compiled.slow_part():
         for part in _parts(len(values)):
-            exact = values[part] / _of_each(scales, block, first, part)
+            exact = values[part] * _of_each(of_scales, block, first, part)
             np.rint(exact, out=exact)
-            # 0 / 0 is no number, and no code.
-            codes[part] = np.nan_to_num(exact, copy=False, nan=0.0).clip(-largest, largest)
+            codes[part] = exact.clip(-largest, largest)
     return codes
+
+
+def factors(scales: Array) -> Array:
+    """Return ``1 / scale`` in double precision for each scale, and 0 where that is 0."""
+    found: Array = np.divide(1.0, scales, out=np.zeros(len(scales)), where=scales != 0)
+    return found
 
 
 def dequantised(
@@ -106,12 +114,12 @@ def _parts(count: int) -> list[slice]:
     return [slice(at, min(at + _PART, count)) for at in range(0, count, _PART)]
 
 
-def _of_each(scales: Array, block: int, first: int, part: slice) -> Array:
-    """Return the scale of each value of a part, or the one that there is."""
-    if len(scales) == 1:
-        return scales
+def _of_each(numbers: Array, block: int, first: int, part: slice) -> Array:
+    """Return the number of each value of a part, or the one that there is."""
+    if len(numbers) == 1:
+        return numbers
     before = first + part.start
-    chosen = scales[before // block : -(-(first + part.stop) // block)]
+    chosen = numbers[before // block : -(-(first + part.stop) // block)]
     count = part.stop - part.start
     each: Array = np.repeat(chosen, block)[before % block : before % block + count]
     return each

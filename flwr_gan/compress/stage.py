@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array, canonical_zeros
+from flwr_gan.codecs.arrays import Array, canonical_zeros, extremes
 from flwr_gan.codecs.stage import Places, as_float32
 from flwr_gan.compress.scaling import without_zeros
 from flwr_gan.errors import CodecError, PayloadError
@@ -243,17 +243,14 @@ def lost(wanted: Array, got: Array) -> Array:
 
 
 def finite_extremes(values: Array, spec: str) -> tuple[float, float]:
-    """Return the least and the largest value, zeros if there is none.
+    """Return the least and the largest of the values and 0.
 
     Raises
     ------
     CodecError
         If a value is NaN or infinite.
     """
-    if not values.size:
-        return 0.0, 0.0
-    # The least and the largest of numbers are NaN if one of them is.
-    least, most = float(values.min()), float(values.max())
+    least, most = extremes(values)
     if not (math.isfinite(least) and math.isfinite(most)):
         raise CodecError(f"{spec} cannot code NaN or infinity; use a lossless codec")
     return least, most

@@ -6,7 +6,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array, ArraySpec
+from flwr_gan.codecs.arrays import Array, ArraySpec, extremes
 from flwr_gan.codecs.base import BaseNeed, BaseUse, Body, Codec, refuse_base
 from flwr_gan.codecs.raw import RawCodec
 from flwr_gan.codecs.sparse.codec import SparseCodec
@@ -72,10 +72,8 @@ class _Served:
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
-        """The least and the largest value, NaN if one is; zeros if there is none."""
-        if not self.single.size:
-            return 0.0, 0.0
-        return float(self.single.min()), float(self.single.max())
+        """The least and the largest of the values and 0, NaN if a value is."""
+        return extremes(self.single)
 
     @property
     def non_negative(self) -> bool:
@@ -157,7 +155,7 @@ def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int,
             single = surviving_float32(array) if single is None else single
             one = _Served(single)
             kept = partial(_is_kept, task)
-            if is_served(single, lossy=lossy, is_kept=kept, extremes=one.extremes):
+            if is_served(single, lossy=lossy, is_kept=kept, reach=one.extremes):
                 found[at] = one
     return found
 

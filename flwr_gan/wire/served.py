@@ -15,12 +15,13 @@ All others travel exactly, by the same codec without its stages:
 of zeros alone counts as served, whatever its shape, for no stage changes it.
 """
 
+import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.arrays import Array, extremes
 from flwr_gan.errors import CodecError
 
 Lossy = Literal["default", "all"]
@@ -44,7 +45,7 @@ def is_served(
     *,
     lossy: Lossy,
     is_kept: Callable[[Array], bool],
-    extremes: tuple[float, float] | None = None,
+    reach: tuple[float, float] | None = None,
 ) -> bool:
     """Return True if a lossy codec may change these weights.
 
@@ -56,15 +57,13 @@ def is_served(
         Whether the rule holds, or every finite array is served.
     is_kept : callable
         Returns True if the stage changes none of these weights; asked of few arrays.
-    extremes : tuple of float, optional
-        The least and the largest of the weights, if they are known.
+    reach : tuple of float, optional
+        ``extremes`` of the weights, if they are known.
     """
-    if not single.size:
-        return True
-    lowest, highest = extremes or (single.min(), single.max())
+    lowest, highest = reach or extremes(single)
     if lowest == highest == 0:
         return True
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
         return False
     if lossy == "all":
         return True

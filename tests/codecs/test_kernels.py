@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flwr_gan.codecs import compiled
+from flwr_gan.codecs.arrays import extremes
 from flwr_gan.codecs.sparse import bins, planes
 from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
 from flwr_gan.codecs.sparse.streams import byte_counts, write_stream
@@ -46,6 +47,22 @@ def test_bytes_are_counted(count):
     data = np.random.default_rng(count).integers(0, 256, count, np.uint8)
     assert both(byte_counts, data).sum() == count
     assert np.array_equal(byte_counts(data), np.bincount(data, minlength=256))
+
+
+@pytest.mark.parametrize("chosen", ["any", "finite", "negative", "positive", "zeros", "-NaN"])
+def test_extremes(chosen):
+    values = special_floats(70_001)
+    if chosen != "any":
+        values = np.nan_to_num(values)
+    if chosen in ("negative", "positive"):
+        values = np.copysign(values, np.float32(-1 if chosen == "negative" else 1))
+    if chosen == "zeros":
+        values = np.copysign(np.float32(0), values)
+    if chosen == "-NaN":
+        values[5] = np.array(0xFFC00000, np.uint32).view(np.float32)
+    found = both(lambda: np.array(extremes(values)))
+    wanted = np.append(values, np.float32(0))
+    assert np.array_equal(found, [wanted.min(), wanted.max()], equal_nan=True)
 
 
 @pytest.mark.parametrize("count", COUNTS)
