@@ -1,6 +1,6 @@
 """Bins: keys of 32 or 16 bits, each a symbol and raw bits; or a palette."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
 from flwr_gan.codecs.sparse.floats import float_keys, float_values
 from flwr_gan.codecs.sparse.palette import MOST_BYTES, distinct_keys, read_palette, write_palette
-from flwr_gan.codecs.sparse.streams import read_stream, spread, write_plane, write_stream
+from flwr_gan.codecs.sparse.streams import read_stream, spread, write_byte_planes, write_stream
 from flwr_gan.codecs.sparse.tables import entropy_bits
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
@@ -101,15 +101,24 @@ def _write_floats(bits: Keys, ends: Any) -> Pieces:
     coded = Pieces(
         [bytes([24, 0]), write_stream(np.split(_plane(bits, 3), ends), beside=3 * len(bits))]
     )
-    for byte in (2, 1, 0):
-        coded += _write_plane(bits, byte)
+    # For the lower bytes most often nothing can be done.
+    some = spread(bits)
+    samples = [_plane(some, byte) for byte in _LOWER]
+    coded += write_byte_planes(len(bits), samples, lambda planes: _lower_planes_to(bits, planes))
     return coded
 
 
-def _write_plane(bits: Keys, byte: int) -> Pieces:
-    """Code one of the three lower bytes of the keys, for which most often nothing can be done."""
-    sample = _plane(spread(bits), byte)
-    return write_plane(len(bits), sample, lambda plane: _plane_to(bits, byte, plane))
+_LOWER = (2, 1, 0)
+
+
+def _lower_planes_to(bits: Keys, planes: Mapping[int, Bytes]) -> None:
+    """Write some of the three lower bytes of the keys, by their places in ``_LOWER``."""
+    loops = compiled.kernels()
+    if loops is not None and len(planes) == len(_LOWER):
+        loops.lower_planes(bits, planes[0], planes[1], planes[2])
+        return
+    for place, plane in planes.items():
+        _plane_to(bits, _LOWER[place], plane)
 
 
 def _plane(bits: Keys, byte: int) -> Bytes:

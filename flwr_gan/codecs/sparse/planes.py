@@ -1,6 +1,6 @@
 """Arrays that are not float32: their bytes by significance, each plane a stream."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,12 @@ from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import Array, ArraySpec
 from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.bits import Bytes
-from flwr_gan.codecs.sparse.streams import byte_counts, read_stream, spread, write_plane
+from flwr_gan.codecs.sparse.streams import (
+    byte_counts,
+    read_stream,
+    spread,
+    write_byte_planes,
+)
 from flwr_gan.codecs.sparse.tables import entropy_bits
 from flwr_gan.codecs.sparse.values import BLOCK, Block, blocks_of
 from flwr_gan.codecs.threads import in_order
@@ -77,15 +82,20 @@ def _written(block: Block, *, turned: bool) -> Pieces:
     words = parts[0] if len(parts) == 1 else np.concatenate(parts)
     coded = Pieces()
     for word in words.T if words.ndim > 1 else [words]:
-        for byte in range(words.dtype.itemsize):
-            coded += _write_plane(np.ascontiguousarray(word), byte, turned)
+        coded += _write_words(np.ascontiguousarray(word), turned)
     return coded
 
 
-def _write_plane(words: Array, byte: int, turned: bool) -> Pieces:
+def _write_words(words: Array, turned: bool) -> Pieces:
     some = spread(words)
-    sample = _plane(_turned(some) if turned else some, byte)
-    return write_plane(len(words), sample, lambda plane: _plane_to(words, byte, turned, plane))
+    some = _turned(some) if turned else some
+    samples = [_plane(some, byte) for byte in range(words.dtype.itemsize)]
+
+    def write(planes: Mapping[int, Bytes]) -> None:
+        for byte, plane in planes.items():
+            _plane_to(words, byte, turned, plane)
+
+    return write_byte_planes(len(words), samples, write)
 
 
 def _plane_to(words: Array, byte: int, turned: bool, plane: Bytes) -> None:

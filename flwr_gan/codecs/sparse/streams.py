@@ -1,9 +1,10 @@
 """Byte streams of known length: stored, constant or coded by rANS, whichever is shortest."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 
@@ -72,29 +73,51 @@ def spread(numbers: Bytes) -> Bytes:
     return np.ascontiguousarray(numbers[:: max(1, len(numbers) // _SAMPLE)])
 
 
-def write_plane(count: int, sample: Bytes, write: Callable[[Bytes], None]) -> Pieces:
-    """Return bytes that are still to be made as a stream.
+def write_byte_planes(
+    count: int, samples: Sequence[Bytes], write: Callable[[Mapping[int, Bytes]], None]
+) -> Pieces:
+    """Return planes of bytes that are still to be made, each as a stream.
 
-    Where a sample says that next to nothing can be saved, they are made where they are to stand.
+    Where a sample says that next to nothing can be saved, a plane is made where it is to stand,
+    together with its neighbours if they are alike.
 
     Parameters
     ----------
     count : int
-        How many.
-    sample : numpy.ndarray of uint8
-        Some of them, as ``spread`` takes them, or all.
+        How many bytes each has.
+    samples : sequence of numpy.ndarray of uint8
+        Some bytes of each plane, as ``spread`` takes them, or all.
     write : callable
-        Writes all of them to an array of uint8, shape (count,).
+        Is given arrays of uint8, shape (count,), by the numbers of their planes, and writes these.
     """
-    if count > len(sample) and _is_noise(byte_counts(sample)):
+    coded = Pieces()
+    noisy = [count > len(sample) and _is_noise(byte_counts(sample)) for sample in samples]
+    for is_noisy, group in groupby(range(len(samples)), key=noisy.__getitem__):
+        if is_noisy:
+            coded += _deferred(count, list(group), write)
+            continue
+        for number in group:
+            plane = np.empty(count, np.uint8)
+            write({number: plane})
+            coded += write_stream([plane])
+    return coded
 
-        def deferred(view: memoryview) -> None:
-            write(np.frombuffer(view, np.uint8))
 
-        return Pieces([write_varint(count << 2 | STORED), Deferred(count, deferred)])
-    plane = np.empty(count, np.uint8)
-    write(plane)
-    return write_stream([plane])
+def _deferred(
+    count: int, numbers: Sequence[int], write: Callable[[Mapping[int, Bytes]], None]
+) -> Deferred:
+    head = write_varint(count << 2 | STORED)
+    length = len(head) + count
+
+    def write_streams(view: memoryview) -> None:
+        planes = {}
+        for place, number in enumerate(numbers):
+            stream = view[place * length : (place + 1) * length]
+            stream[: len(head)] = head
+            planes[number] = np.frombuffer(stream[len(head) :], np.uint8)
+        write(planes)
+
+    return Deferred(length * len(numbers), write_streams)
 
 
 def _stored(data: Bytes) -> Pieces:
