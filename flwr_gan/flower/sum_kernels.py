@@ -6,7 +6,7 @@ Import it where ``flwr_gan.codecs.compiled`` has numba's loops.
 from typing import Any
 
 import numpy as np
-from numba import int64, njit, uint32
+from numba import njit, uint32
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -38,5 +38,5 @@ def counted(values: Array) -> tuple[int, bool]:
             size = uint32(some[i] << uint32(1))
             found = uint32(found + uint32(size != uint32(0)))
             largest = uint32(max(largest, size))
-        nonzero += int64(found)
-    return nonzero, largest < _INFINITE
+        nonzero += int(found)
+    return nonzero, bool(largest < _INFINITE)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.base import Codec
 from flwr_gan.codecs.raw import RawCodec
@@ -20,6 +21,9 @@ from flwr_gan.wire.floats import DOUBLE, from_float32, is_float, surviving_float
 from flwr_gan.wire.forms import delivered
 from flwr_gan.wire.payload import as_arrays, decode_payload
 from flwr_gan.wire.template import Template
+
+LANES = 256
+"""Sums that squares are added to in turn, so that they are the same with numba and without."""
 
 _BLOCK = 1 << 16
 
@@ -136,18 +140,26 @@ def _with_residual(array: Array, left: Array) -> tuple[Array, Array]:
     double = array.dtype.newbyteorder("<") == DOUBLE
     single = array.astype(DOUBLE, copy=False) if double else surviving_float32(array)
     moved = np.empty_like(single)
-    non_negative = bool(array.size) and single.min() >= 0
+    lowest = 0.0 if array.size and single.min() >= 0 else -math.inf
     for part in _parts(array.size):
-        before, after = single.reshape(-1)[part], moved.reshape(-1)[part]
-        with np.errstate(invalid="ignore", over="ignore"):
-            np.add(before, left.reshape(-1)[part], out=after)
-        keeps = (before == 0) | (after == 0) | ~np.isfinite(after)
-        if non_negative:
-            keeps |= after < 0
-        np.copyto(after, before, where=keeps)
+        before, rest, after = single.reshape(-1)[part], left.reshape(-1)[part], moved.reshape(-1)
+        _add(before, rest, lowest, after[part])
     if double:
         return moved.astype(array.dtype, copy=False), surviving_float32(moved)
     return from_float32(moved, array.dtype), moved
+
+
+def _add(before: Array, left: Array, lowest: float, after: Array) -> None:
+    """Write ``before + left`` to ``after``, or ``before`` where the sum cannot be wanted."""
+    if _compiled(before, left):
+        from flwr_gan.wire.sent_kernels import add_residual
+
+        add_residual(_read_only(before), _read_only(left), lowest, after)
+        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        np.add(before, left, out=after)
+    keeps = (before == 0) | (after == 0) | ~np.isfinite(after) | (after < lowest)
+    np.copyto(after, before, where=keeps)
 
 
 def _as_delivered(array: Array, codec: Codec) -> Array:
@@ -163,14 +175,41 @@ def _left_over(aim: Array, got: Array, near: Array | None) -> tuple[Array, float
     Block by block, so that what numpy answers for a block stays in the cache.
     """
     left = np.empty(aim.shape, np.float32)
+    nothing = np.empty(0, np.float32)
     of_error, of_change = 0.0, 0.0
     for part in _parts(aim.size):
-        wanted = aim.reshape(-1)[part]
-        error = lost(wanted, got.reshape(-1)[part])
-        of_error += _squares(error)
-        of_change += _squares(wanted if near is None else lost(wanted, near.reshape(-1)[part]))
-        left.reshape(-1)[part] = np.where(wanted != 0, error, np.float32(0))
+        held = nothing if near is None else near.reshape(-1)[part]
+        rest = left.reshape(-1)[part]
+        error, change = _lost(aim.reshape(-1)[part], got.reshape(-1)[part], held, rest)
+        of_error += error
+        of_change += change
     return left, of_error, of_change
+
+
+def _lost(wanted: Array, got: Array, near: Array, left: Array) -> tuple[float, float]:
+    """Write to ``left`` what is lost of one block, and return the sums of squares."""
+    if _compiled(wanted, got, near):
+        from flwr_gan.wire.sent_kernels import left_over
+
+        squares = np.zeros((2, LANES))
+        left_over(_read_only(wanted), _read_only(got), _read_only(near), left, squares)
+        return float(squares[0].sum()), float(squares[1].sum())
+    error = lost(wanted, got)
+    np.copyto(left, error)
+    left[wanted == 0] = 0
+    return _squares(error), _squares(lost(wanted, near) if len(near) else wanted)
+
+
+def _compiled(*arrays: Array) -> bool:
+    """Return True if numba's loops can be given these arrays."""
+    return compiled.kernels() is not None and all(a.dtype == np.float32 for a in arrays)
+
+
+def _read_only(array: Array) -> Array:
+    """Return a view that cannot be written to: numba compiles a loop for each kind of array."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _parts(size: int) -> list[slice]:
@@ -178,6 +217,7 @@ def _parts(size: int) -> list[slice]:
 
 
 def _squares(values: Array) -> float:
-    """Return the sum of the squares, in double precision."""
-    wide = values.astype(DOUBLE)
-    return float(wide @ wide)
+    """Return the sum of the squares in double precision, added in the order of the kernels."""
+    wide = np.zeros(-(-len(values) // LANES) * LANES)
+    np.multiply(values, values, out=wide[: len(values)], dtype=DOUBLE)
+    return float(wide.reshape(-1, LANES).sum(axis=0).sum())

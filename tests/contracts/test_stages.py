@@ -265,6 +265,7 @@ FINITE = [spec for spec in SPECS if get_stage(spec).decodes_finite]
 @pytest.mark.parametrize("spec", FINITE)
 @pytest.mark.parametrize("with_numba", [True, False])
 def test_finite_stages_decode_any_codes_to_finite_numbers(spec, with_numba):
+    compiled.load()
     largest = np.finfo(np.float32).max
     for stage, near in ((get_stage(spec), None), (get_stage(spec).for_differences(), [1, 1, -1])):
         codes = np.array([stage.highest, stage.lowest, stage.lowest], stage.code_dtype)

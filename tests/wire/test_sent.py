@@ -1,17 +1,21 @@
 """What is known of a payload when it is sent: what arrives, what is lost, what comes later."""
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from flwr_gan import wire
+from flwr_gan.codecs import compiled
+from flwr_gan.compress.stage import lost
 from flwr_gan.wire import (
     Base,
     decode_payload,
     encode_payload,
     encode_to_send,
 )
+from flwr_gan.wire.sent import _left_over, _with_residual
 
 LOSSY = [
     "sparse:int8",
@@ -180,3 +184,33 @@ def test_feedback_is_the_short_form_of_what_is_sent():
     assert all(np.array_equal(residual[name], sent.residual[name]) for name in sent.residual)
     again, _ = wire.encode_with_feedback(arrays, residual, codec="sparse:int4")
     assert again != payload
+
+
+def awkward(seed: int, count: int) -> np.ndarray:
+    """Return weights of which some are zeros, huge, or the smallest numbers."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=count).astype(np.float32)
+    odd = np.array([0, 0, -0.0, 3.4e38, -3.4e38, 1e-45, -1e-45], np.float32)
+    at = rng.random(count) < 0.2
+    values[at] = rng.choice(odd, int(at.sum()))
+    return values
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 70_001])
+def test_numba_and_numpy_leave_over_the_same(count):
+    if not compiled.load():
+        pytest.skip("numba is not installed")
+    aim, got, near, rest = (awkward(seed, count) for seed in range(4))
+    for some in (aim, np.abs(aim)):
+        found = []
+        for way in (nullcontext(), compiled.without_numba()):
+            with way:
+                left, *sums = _left_over(some, got, near)
+                alone, *others = _left_over(some, got, None)
+                moved = _with_residual(some, rest)[0]
+            found.append([left.tobytes(), alone.tobytes(), moved.tobytes(), sums, others])
+        assert found[0] == found[1]
+        assert not left[some == 0].any()
+        assert sums == pytest.approx(
+            [np.sum(np.float64(lost(some, of_other)) ** 2) for of_other in (got, near)]
+        )
