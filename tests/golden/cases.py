@@ -54,10 +54,8 @@ def regrown():
 
 
 def long():
-    """Return so many weights that two codes are one symbol; a few are far from all others."""
-    at = np.arange(70_000)
-    w = np.where(at * at % 997 < 30, np.float32(0.25), np.float32(0.5))
-    return {"w": np.where(at % 7001 == 5, np.float32(6), w)}
+    """Return so many weights that each lane of their codes has words of its own."""
+    return {"w": numbers(45_000, 18) ** 3}
 
 
 def short_and_dense():
@@ -271,7 +269,7 @@ CASES = {
         moved(HALF),
         {"base": HALF, "codec": "prune:magnitude:0.5+sparse:int4", **EVERY},
     ),
-    "pairs": (long(), {"codec": "sparse:int8", **EVERY}),
+    "lanes": (long(), {"codec": "sparse:int8", **EVERY}),
     "half_dense": (short_and_dense(), {}),
     "nothing": ({}, {}),
     "tied": (tied(), {}),

@@ -33,7 +33,7 @@ class Page:
             return []
         lead = self.varint()
         inside = Page(self.take(lead // 4))
-        methods = [inside._stored, inside._constant, inside._rans, inside._pairs]
+        methods = [inside._stored, inside._constant, inside._rans]
         symbols = methods[lead % 4](n)
         assert not inside.data
         return symbols
@@ -44,13 +44,6 @@ class Page:
     def _constant(self, n):
         return [self.byte()] * n
 
-    def _pairs(self, n):
-        low, escaped = self.byte(), self.varint()
-        escapes = iter(self.stream(escaped))
-        pairs = self.stream((n + 1) // 2)
-        halves = [half for pair in pairs for half in (pair % 16, pair // 16)][:n]
-        return [next(escapes) if half == 15 else (low + half) % 256 for half in halves]
-
     def _rans(self, n):
         head = self.byte()
         lanes, count = 1 << head % 16, head // 16 + 1
@@ -59,7 +52,15 @@ class Page:
         tables = [self.table() for _ in range(count)]
         of_each = [at for at, length in enumerate(lengths) for _ in range(length)]
         of_each += [count - 1] * (n - sum(lengths))
-        states, words = self.words(lanes, 4), iter(self.words(len(self.data) // 2, 2))
+        states, lengths = self.words(lanes, 4), []
+        if lanes >= 32:
+            least, width = self.varint(), self.byte()
+            more = self.bits(lanes * width)
+            for at in range(0, lanes * width, width or 1):
+                lengths.append(sum(bit << i for i, bit in enumerate(more[at : at + width])))
+            lengths = [least + length for length in lengths or [0] * lanes]
+        words = [iter(self.words(length, 2)) for length in lengths]
+        words = words or [iter(self.words(len(self.data) // 2, 2))]
         coded = n - 2 * lanes if n >= 2 * lanes else n
         symbols = []
         for i in range(coded):
@@ -68,9 +69,9 @@ class Page:
             while start + frequencies[symbol] <= slot:
                 start, symbol = start + frequencies[symbol], symbol + 1
             x = frequencies[symbol] * (x // 2**14) + slot - start
-            states[i % lanes] = x if x >= 2**16 else x * 2**16 + next(words)
+            states[i % lanes] = x if x >= 2**16 else x * 2**16 + next(words[i % len(words)])
             symbols.append(symbol)
-        assert list(words) == []
+        assert all(list(left) == [] for left in words)
         assert all(x // 2**16 == 1 for x in states)
         if coded == n:
             return symbols

@@ -86,6 +86,8 @@ def decode(
     lengths = _read_lengths(reader, lanes) if lanes >= MANY_LANES else None
     if reader.left % 2:
         raise PayloadError("a stream is truncated: it ends within a word")
+    if lengths is not None and 2 * int(lengths.sum()) != reader.left:
+        raise PayloadError("a stream does not end where the words of its lanes do")
     # One word more, so that there is one to read where words run out.
     words = np.append(np.frombuffer(reader.rest(), _WORD), _WORD.type(0))
     coded = _coded_count(count, lanes)
@@ -98,7 +100,7 @@ def decode(
         stops = lengths.cumsum()
         at = (stops - lengths).astype(np.uint32)
         _decode_many(states, at, words, ends_of, tables, symbols[:coded])
-        ended = stops[-1] == len(words) - 1 and np.array_equal(at, stops)
+        ended = np.array_equal(at, stops)
     rest = symbols[coded:]
     if not ended or not (states >> 16 == 1).all():
         raise PayloadError("a stream does not end where its symbols do")
