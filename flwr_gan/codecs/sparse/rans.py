@@ -193,7 +193,8 @@ def _encode_many(
             state, full = states[: len(freq)], over[row, : len(freq)]
             words[row, : len(freq)] = state
             np.greater_equal(state >> room, freq, out=full)
-            np.right_shift(state, word, out=state, where=full)
+            at = full.nonzero()[0]
+            state[at] = state.take(at) >> word
             step = state // freq
             step *= slots - freq
             step += start[part]
@@ -249,6 +250,7 @@ def _decode_many(
         offset = None if which is None else which << SCALE_BITS
         lanes, wide = len(states), words.astype(np.uint32)
         low, bits, word = np.uint32(_SLOTS - 1), np.uint32(SCALE_BITS), np.uint32(16)
+        least = np.uint32(_LEAST)
         places = at.astype(np.intp)
         for first in range(0, len(symbols), lanes):
             row = slice(first, first + lanes)
@@ -263,10 +265,11 @@ def _decode_many(
             state >>= bits
             state *= look
             state += rests.take(slot)
-            short = state < _LEAST
-            refilled = wide.take(place, mode="clip")
-            refilled |= state << word
-            np.copyto(state, refilled, where=short)
+            short = state < least
+            following = wide.take(place, mode="clip")
+            following *= short
+            state <<= short * word
+            state |= following
             place += short
         at[:] = places
 
