@@ -135,11 +135,17 @@ class ElementStage(Protocol):
         """
 
     def from_codes(
-        self, codes: Array, places: Places, side: Array, near: Array | None = None
+        self,
+        codes: Array,
+        places: Places,
+        side: Array,
+        near: Array | None = None,
+        out: Array | None = None,
     ) -> Array:
         """Return the weights of these codes, float32 and none of them zero.
 
-        ``near`` is what the receiver holds there, if codes stand for differences to it.
+        ``near`` is what the receiver holds there, if codes stand for differences to it. They may be
+        written to ``out``, which is returned then.
 
         Raises
         ------

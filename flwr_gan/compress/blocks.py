@@ -81,12 +81,17 @@ class BlockQuantizeStage(Stage):
         return quantised(values, scales, largest=self.largest, block=BLOCK_LENGTH, first=inside)
 
     def from_codes(
-        self, codes: Array, places: Places, side: Array, near: Array | None = None
+        self,
+        codes: Array,
+        places: Places,
+        side: Array,
+        near: Array | None = None,
+        out: Array | None = None,
     ) -> Array:
         """Return the float32 weights of these codes, or raise ``PayloadError``."""
         self.check_codes(codes)
         inside = places.first % BLOCK_LENGTH
-        return dequantised(codes, _scales(side), near, block=BLOCK_LENGTH, first=inside)
+        return dequantised(codes, _scales(side), near, block=BLOCK_LENGTH, first=inside, out=out)
 
     def at_once(self, coded: Array, ends: Array, near: Array) -> Array | None:
         """Return the weights by numba's loops; None without them, and for unusual forms."""

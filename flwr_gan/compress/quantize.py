@@ -98,13 +98,18 @@ class QuantizeStage(GroupedStage):
         return codes.astype(np.int8)
 
     def from_codes(
-        self, codes: Array, places: Places, side: Array, near: Array | None = None
+        self,
+        codes: Array,
+        places: Places,
+        side: Array,
+        near: Array | None = None,
+        out: Array | None = None,
     ) -> Array:
         """Return the float32 weights of these codes, or raise ``PayloadError``."""
         if len(side) != 1:
-            return super().from_codes(codes, places, side, near)
+            return super().from_codes(codes, places, side, near, out)
         self.check_codes(codes)
-        return dequantised(codes, side.astype(np.float64), near)
+        return dequantised(codes, side.astype(np.float64), near, out=out)
 
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
         """Return ``q * s`` in double precision."""

@@ -65,7 +65,13 @@ def factors(scales: Array) -> Array:
 
 
 def dequantised(
-    codes: Array, scales: Array, near: Array | None, *, block: int = _WHOLE, first: int = 0
+    codes: Array,
+    scales: Array,
+    near: Array | None,
+    *,
+    block: int = _WHOLE,
+    first: int = 0,
+    out: Array | None = None,
 ) -> Array:
     """Return ``near + code * scale`` in double precision, rounded once to float32.
 
@@ -80,12 +86,14 @@ def dequantised(
         As for ``quantised``.
     near : numpy.ndarray of float32, shape (k,), or None
         What is added.
+    out : numpy.ndarray of float32, shape (k,), optional
+        Where the weights are written to.
 
     Returns
     -------
     numpy.ndarray of float32, shape (k,)
     """
-    weights = np.empty(len(codes), np.float32)
+    weights = np.empty(len(codes), np.float32) if out is None else out
     loops = compiled.kernels()
     if loops is not None:
         held = np.empty(0, np.float32) if near is None else np.ascontiguousarray(near)

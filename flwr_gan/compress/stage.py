@@ -138,11 +138,17 @@ class Stage(ABC):
         return self.coded(values, places, side)
 
     def from_codes(
-        self, codes: Array, places: Places, side: Array, near: Array | None = None
+        self,
+        codes: Array,
+        places: Places,
+        side: Array,
+        near: Array | None = None,
+        out: Array | None = None,
     ) -> Array:
         """Return the float32 weights of these codes, or raise ``PayloadError``.
 
         ``near`` is what the receiver holds in these places, if codes stand for differences to it.
+        A stage may write them to ``out``, which is returned then.
         """
         self.check_codes(codes)
         exact = self.decoded(codes, places, side)
@@ -171,7 +177,10 @@ class Stage(ABC):
         for at, side in zip(places, sides, strict=True):
             part = slice(start, start + at.count)
             held = None if near is None else near[part]
-            weights[part] = self.from_codes(codes[part], at, side, held)
+            out = weights[part]
+            found = self.from_codes(codes[part], at, side, held, out)
+            if found is not out:
+                out[:] = found
             start = part.stop
         return weights
 

@@ -52,31 +52,31 @@ def write_bins(parts: Sequence[Keys]) -> Pieces:
     return min(coded, lead, key=len)
 
 
-def read_floats(reader: ByteReader, count: int) -> Keys:
-    """Read a block of ``count`` float32 numbers, or raise ``PayloadError``."""
+def read_floats(reader: ByteReader, count: int, out: Keys) -> Keys:
+    """Read a block of ``count`` float32 numbers to ``out``, or raise ``PayloadError``."""
     raw = reader.byte()
     if raw != 24:
-        return float_values(_read_bins(reader, raw, count, np.dtype("<u4")))
+        out[:] = float_values(_read_bins(reader, raw, count, np.dtype("<u4")))
+        return out
     lowest = reader.varint(limit=255)
     symbols = _read_symbols(reader, count, lowest, 8)
     first = symbols + np.uint8(lowest) if lowest else symbols
     second, third, fourth = (read_stream(reader, count) for _ in range(3))
-    bits = np.empty(count, np.uint32)
     loops = compiled.kernels()
     if loops is not None:
-        loops.join_floats(first, second, third, fourth, bits)
+        loops.join_floats(first, second, third, fourth, out.view(np.uint32))
     else:
-        octets = bits.view(np.uint8).reshape(count, 4)
+        octets = out.view(np.uint8).reshape(count, 4)
         octets[:, 0], octets[:, 1] = fourth, third
         octets[:, 2] = first << 7 | second & 0x7F
         octets[:, 3] = first >> 1 | second & 0x80
-    return bits.view(np.float32)
+    return out
 
 
 def read_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Keys:
     """Read a block of ``count`` keys, or raise ``PayloadError``."""
     if dtype.kind == "f":
-        return read_floats(reader, count)
+        return read_floats(reader, count, np.empty(count, dtype))
     return _read_bins(reader, reader.byte(), count, dtype)
 
 

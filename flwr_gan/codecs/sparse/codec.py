@@ -6,6 +6,7 @@ the code that a stage (``flwr_gan.compress``) turned it into.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from flwr_gan.codecs.sparse.masks import (
 from flwr_gan.codecs.sparse.numbers import (
     BANDED,
     RELATIVE,
+    Written,
     full_values,
     write_differences,
     write_full,
@@ -38,7 +40,7 @@ from flwr_gan.codecs.sparse.parts import (
     is_weight,
 )
 from flwr_gan.codecs.sparse.planes import read_planes, write_planes
-from flwr_gan.codecs.sparse.support import Block
+from flwr_gan.codecs.sparse.support import Block, Support
 from flwr_gan.codecs.sparse.survivors import SurvivorReader, read_at_once
 from flwr_gan.codecs.stage import ElementStage
 from flwr_gan.codecs.varint import ByteReader
@@ -109,12 +111,24 @@ class SparseCodec(Codec):
         parts = Parts(weights, strict=strict and self.lossless)
         held = None if base is None else base_layers(base)
         tail = write_planes(prepared(others, strict=strict))
-        return min(self._candidates(parts, held, base_use, tail), key=_cost)
+        body = min(self._candidates(parts, held, base_use, tail), key=_cost)
+
+        def decoded() -> list[Array]:
+            if body.decoded is None:
+                return [prepared([array], strict=strict)[0].copy() for array in checked]
+            weight = map(_scattered, parts.supports, body.decoded(), weights)
+            other = (array.copy() for array in prepared(others, strict=strict))
+            return [next(weight if is_weight(array.dtype) else other) for array in checked]
+
+        return replace(body, decoded=decoded)
 
     def _candidates(
         self, parts: Parts, held: list[Array] | None, base_use: BaseUse, tail: Pieces
     ) -> Iterator[Body]:
-        """Yield every coding that is allowed; of equals the first is taken."""
+        """Yield every coding that is allowed; of equals the first is taken.
+
+        Their ``decoded`` gives survivors alone.
+        """
         pcodec = self.numbers == "pcodec"
         if held is None:
             yield from self._alone(parts, tail)
@@ -135,9 +149,9 @@ class SparseCodec(Codec):
             if base_use == "auto":
                 yield from self._alone(parts, tail)
             ways = full_values(parts, stage=self.stage, pcodec=pcodec)
-            yield _body(mask, Pieces([write_full(ways), tail]))
+            yield _body(mask, write_full(ways), tail)
         if changes is not None:
-            yield _body(mask, Pieces([changes, tail]), relative=True)
+            yield _body(mask, changes, tail, relative=True)
 
     def _alone(self, parts: Parts, tail: Pieces) -> Iterator[Body]:
         """Yield the coding that needs no base, its layers divided where that saves bytes."""
@@ -145,27 +159,24 @@ class SparseCodec(Codec):
         layout = parts.layout(bits_each=bits, values_gain=self.numbers != "pcodec")
         ways = full_values(parts, stage=self.stage, pcodec=self.numbers == "pcodec")
         mask = write_mask(layout.supports, base=None)
-        yield _body(mask, Pieces([write_full(ways, layout=layout), tail]))
+        yield _body(mask, write_full(ways, layout=layout), tail)
 
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
     ) -> list[Array]:
-        """Decode block by block into zeroed arrays; one that has no zeros needs none."""
+        """Decode block by block into zeroed memory, which all float32 arrays share.
+
+        For one large piece of memory the system takes far less time than for many small ones.
+        """
         weights = [spec for spec in specs if is_weight(spec.dtype)]
         reader = ByteReader(body.values, what="values")
-        flats: list[Array | None] = [None] * len(weights)
-        for layer, block, values in self._survivors(body, reader, weights, base):
-            flat = flats[layer]
-            if block.count == weights[layer].size:
-                flat = values
-            else:
-                flat = np.zeros(weights[layer].size, FLOAT32) if flat is None else flat
-                block.put(flat, values)
-            flats[layer] = flat
-            del block, values  # before the next block is decoded
+        sizes = [spec.size for spec in weights]
+        memory = np.zeros(sum(sizes), FLOAT32)
+        layers = np.split(memory, np.cumsum(sizes)[:-1]) if sizes else []
+        self._read_survivors(body, reader, weights, base, memory, layers)
         others = read_planes(reader, [spec for spec in specs if not is_weight(spec.dtype)])
         reader.finish()
-        weight = map(_shaped, flats, weights)
+        weight = map(_shaped, layers, weights)
         other = iter(others)
         return [next(weight if is_weight(spec.dtype) else other) for spec in specs]
 
@@ -198,14 +209,16 @@ class SparseCodec(Codec):
         """Return True if the mask is the base's and all arrays are float32."""
         return body.mask == bytes([SAME]) and all(is_weight(spec.dtype) for spec in specs)
 
-    def _survivors(
+    def _read_survivors(
         self,
         body: Body,
         reader: ByteReader,
         weights: Sequence[ArraySpec],
         base: Sequence[Array] | None,
-    ) -> Iterator[tuple[int, Block, Array]]:
-        """Yield layer, places and values of block after block."""
+        memory: Array,
+        layers: Sequence[Array],
+    ) -> None:
+        """Write block after block to the layers, which are parts of zeroed memory."""
         held = None if base is None else base_layers(base)
         lengths = [spec.size for spec in weights]
         values = SurvivorReader(
@@ -215,6 +228,7 @@ class SparseCodec(Codec):
             limit=sum(lengths),
             has_base=held is not None,
             may_divide=body.mask[:1] == bytes([LAYERED]),
+            out=memory,
         )
         units = [
             length
@@ -226,7 +240,7 @@ class SparseCodec(Codec):
         for layer, divided in enumerate(values.bands):
             for block in _blocks(mask, unit, divided):
                 near = block.of(held[layer]) if values.relative and held is not None else None
-                yield layer, block, values.read(block, near)
+                values.read(block, near, layers[layer])
             values.next_layer()
             unit += 1 if divided is None else divided.count
         mask.finish()
@@ -243,13 +257,23 @@ def _blocks(mask: MaskSource, unit: int, bands: Bands | None) -> Iterator[Block]
             yield bands.block(band, inside)
 
 
-def _shaped(flat: Array | None, spec: ArraySpec) -> Array:
-    flat = np.zeros(spec.size, FLOAT32) if flat is None else flat
+def _shaped(flat: Array, spec: ArraySpec) -> Array:
     return flat.reshape(spec.shape).astype(spec.dtype, copy=False)
 
 
-def _body(mask: CodedMask, values: Pieces, *, relative: bool = False) -> Body:
-    return Body(mask.data, values, "values" if relative else mask.base_need)
+def _scattered(support: Support, survivors: Array, layer: Array) -> Array:
+    """Return survivors at their places in an array like ``layer``."""
+    if support.bits is not None:
+        block = Block(0, support.length, support.count, support.bits)
+        flat = np.zeros(support.length, FLOAT32)
+        block.put(flat, survivors)
+        survivors = flat
+    return _shaped(survivors, ArraySpec(layer.shape, layer.dtype))
+
+
+def _body(mask: CodedMask, values: Written, tail: Pieces, *, relative: bool = False) -> Body:
+    need = "values" if relative else mask.base_need
+    return Body(mask.data, Pieces([values.data, tail]), need, values.weights)
 
 
 def _cost(body: Body) -> int:

@@ -70,6 +70,8 @@ class SurvivorReader:
         True if the receiver holds a base.
     may_divide : bool
         True if the mask is one that may have bands.
+    out : numpy.ndarray of float32, shape (limit,), optional
+        Where survivors may be decoded to, if all weights survive.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class SurvivorReader:
         limit: int,
         has_base: bool,
         may_divide: bool,
+        out: Array | None = None,
     ) -> None:
         self._left = reader.varint(limit=limit)
         tag = reader.byte()
@@ -107,12 +110,20 @@ class SurvivorReader:
         self._sides = None
         if self._stage is not None and (coded or self._changes is None):
             self._sides = SideReader(self._stage, reader, shapes=shapes, total=coded)
-        self._numbers = ValueReader(reader, coding=self._coding, dtype=dtype, total=coded)
+        everything = self._left == limit and stage is None and tag == BINS
+        self._in_place = everything and out is not None
+        self._numbers = ValueReader(
+            reader,
+            coding=self._coding,
+            dtype=dtype,
+            total=coded,
+            out=out if self._in_place else None,
+        )
         self._shapes = shapes
         self._layer = 0
 
-    def read(self, block: Block, near: Array | None) -> Array:
-        """Return the weights of the layer's next k survivors, float32.
+    def read(self, block: Block, near: Array | None, layer: Array) -> None:
+        """Write the layer's next k survivors to their places; its other places are zero.
 
         Parameters
         ----------
@@ -120,15 +131,20 @@ class SurvivorReader:
             Where they are.
         near : numpy.ndarray of float32, shape (k,), optional
             What the receiver holds there; needed where ``relative`` is true.
+        layer : numpy.ndarray of float32, shape (n,)
+            The layer, a part of ``out`` if that was given.
         """
         self._count_down(block.count)
+        inside = layer[block.start : block.stop] if block.is_whole else None
         if self._changes is None or near is None:
-            return self._decoded(block, block.count, near)
-        changed = np.flatnonzero(self._changes.take(block.count))
-        weights = near.copy()
-        found = block.positions[changed]
-        weights[changed] = self._decoded(found, len(found), near[changed])
-        return weights
+            weights = self._decoded(block, block.count, near, inside)
+        else:
+            changed = np.flatnonzero(self._changes.take(block.count))
+            weights = near.copy()
+            found = block.positions[changed]
+            weights[changed] = self._decoded(found, len(found), near[changed])
+        if not self._in_place and weights is not inside:
+            block.put(layer, weights)
 
     def next_layer(self) -> None:
         """Begin with the next layer."""
@@ -166,7 +182,9 @@ class SurvivorReader:
             raise PayloadError("the mask has more survivors than there are values")
         self._left -= count
 
-    def _decoded(self, where: Block | Array, count: int, near: Array | None) -> Array:
+    def _decoded(
+        self, where: Block | Array, count: int, near: Array | None, out: Array | None = None
+    ) -> Array:
         codes = self._numbers.read(count)
         if self._stage is None:
             return self._unstaged(codes, near)
@@ -174,7 +192,7 @@ class SurvivorReader:
             return np.empty(0, FLOAT32)
         first, side = self._sides.take(self._layer, len(codes))
         places = Places(where, self._shapes[self._layer], first)
-        return self._stage.from_codes(codes, places, side, near)
+        return self._stage.from_codes(codes, places, side, near, out)
 
     def _all_decoded(self, places: Sequence[Places], near: Array | None) -> Array:
         codes = self._numbers.read(sum(of_one.count for of_one in places))

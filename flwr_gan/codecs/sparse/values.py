@@ -11,7 +11,7 @@ import numpy as np
 
 from flwr_gan.codecs.pcodec_codec import compress_numbers, decompress_numbers, pcodec_module
 from flwr_gan.codecs.pieces import Pieces
-from flwr_gan.codecs.sparse.bins import read_bins, write_bins
+from flwr_gan.codecs.sparse.bins import read_bins, read_floats, write_bins
 from flwr_gan.codecs.sparse.codes import read_codes, write_codes
 from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
 from flwr_gan.codecs.sparse.streams import read_stream, write_stream
@@ -186,6 +186,8 @@ class ValueReader:
         Type of the values.
     total : int
         How many there are.
+    out : numpy.ndarray of float32, shape (total,), optional
+        Where they are decoded to, if they are floats in bins.
 
     Raises
     ------
@@ -194,41 +196,51 @@ class ValueReader:
     """
 
     def __init__(
-        self, reader: ByteReader, *, coding: int, dtype: np.dtype[Any], total: int
+        self,
+        reader: ByteReader,
+        *,
+        coding: int,
+        dtype: np.dtype[Any],
+        total: int,
+        out: Values | None = None,
     ) -> None:
         self._left = total
         self._block: Values = np.empty(0, dtype)
-        read_block = _READERS[coding]
+        self._out = out
         most = block_length(coding)
-        sizes = [most] * (max(total - 1, 0) // most)
-        slices = [reader.take(reader.varint(limit=reader.left)) for _ in sizes]
-        jobs = [
-            (ByteReader(data, what="values"), size)
-            for data, size in zip(slices, sizes, strict=True)
-        ]
+        starts = range(0, max(total - 1, 0) // most * most, most)
+        slices = [reader.take(reader.varint(limit=reader.left)) for _ in starts]
 
-        def decoded(job: tuple[ByteReader, int]) -> Values:
-            block = read_block(*job, dtype)
-            job[0].finish()
+        def decoded(data: ByteReader, start: int) -> Values:
+            count = min(most, total - start)
+            if out is not None:
+                return read_floats(data, count, out[start : start + count])
+            return _READERS[coding](data, count, dtype)
+
+        def finished(job: tuple[memoryview, int]) -> Values:
+            data = ByteReader(job[0], what="values")
+            block = decoded(data, job[1])
+            data.finish()
             return block
 
-        self._blocks = in_order(decoded, jobs)
+        self._blocks = in_order(finished, zip(slices, starts, strict=True))
         # Only what is behind the last block says where that ends.
-        last = total - most * len(sizes)
-        self._last = read_block(reader, last, dtype) if total else self._block
+        self._last = decoded(reader, most * len(starts)) if total else self._block
 
     def read(self, count: int) -> Values:
         """Return the next ``count`` values, or raise ``PayloadError`` if there are fewer."""
         if count > self._left:
             raise PayloadError("the mask has more survivors than there are values")
+        parts, first = [], 0 if self._out is None else len(self._out) - self._left
         self._left -= count
-        parts = []
         while count:
             if not len(self._block):
                 self._block = next(self._blocks, self._last)
             parts.append(self._block[:count])
             self._block = self._block[count:]
             count -= len(parts[-1])
+        if self._out is not None:
+            return self._out[first : len(self._out) - self._left]
         return parts[0] if len(parts) == 1 else np.concatenate(parts or [self._block[:0]])
 
     def finish(self) -> None:
