@@ -1,8 +1,8 @@
 """What every codec does: arrays to bytes and back, one array or many at a time."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -32,11 +32,14 @@ class Body:
         Everything else; pieces as it is written, one byte string as it is read.
     base_need : {"none", "mask", "values"}
         What of the base the decoder needs: nothing, its zero pattern, or all of it.
+    decoded : callable, optional
+        Returns what ``decode_bundle`` does of a body that was just written, without reading it.
     """
 
     mask: bytes
     values: bytes | memoryview | Pieces
     base_need: BaseNeed = "none"
+    decoded: Callable[[], list[Array]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def joined(self) -> bytes | memoryview:

@@ -93,6 +93,13 @@ def bundle_base(base: Base | None, users: Sequence[str | None]) -> KnownBase | N
     return base.of(users)
 
 
+def body_arrays(
+    body: Body, specs: Sequence[ArraySpec], *, codec: Codec, base: KnownBase | None
+) -> list[Array]:
+    """Return what a body is decoded to: its encoder may know, or it is decoded."""
+    return codec.decode_bundle(body, specs, base=base) if body.decoded is None else body.decoded()
+
+
 def encode_corrections(corrections: Sequence[Array], *, codec: Codec) -> Body:
     """Return the body of the corrections of all arrays that have some."""
     joined = np.concatenate(corrections).astype(_CORRECTION, copy=False)
@@ -133,11 +140,11 @@ def decode_bundles(
         specs = [coded_spec(template.specs[at], entries[at]) for at in bundle]
         held = bundle_base(base, [users[at] for at in bundle])
         chosen = plain if bundle and entries[bundle[0]].exact else codec
-        found |= zip(bundle, chosen.decode_bundle(body, specs, base=held), strict=True)
+        found |= zip(bundle, body_arrays(body, specs, codec=chosen, base=held), strict=True)
     counts = [int(np.count_nonzero(found[at])) for at in corrected]
     corrections: dict[int, Array] = {}
     if corrected:
         spec = ArraySpec((sum(counts),), _CORRECTION)
-        (joined,) = plain.decode_bundle(bodies[-1], [spec])
+        (joined,) = body_arrays(bodies[-1], [spec], codec=plain, base=None)
         corrections |= zip(corrected, np.split(joined, np.cumsum(counts)[:-1]), strict=True)
     return found, corrections

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.codecs.arrays import BFLOAT16, Array, own_copy
+from flwr_gan.codecs.base import Body, Codec
 from flwr_gan.codecs.sparse.parts import is_weight
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.base import Base
@@ -31,8 +32,29 @@ def decode_arrays(
     """
     entries = read_entries(info, template)
     held = checked_base(info, template, entries, base)
-    found, corrections = decode_bundles(info.bodies, template, entries, codec=info.codec, base=held)
-    finite = info.codec.decodes_finite and (held is None or held.is_finite)
+    return decode_bodies(
+        info.bodies, template, entries, codec=info.codec, base=held, writable=writable
+    )
+
+
+def decode_bodies(
+    bodies: Sequence[Body],
+    template: Template,
+    entries: Sequence[Entry],
+    *,
+    codec: Codec,
+    base: Base | None,
+    writable: bool,
+) -> list[Array]:
+    """Decode a payload's arrays from its bodies; ``base`` is the right one, None if unused.
+
+    Raises
+    ------
+    PayloadError
+        If the bodies cannot be decoded.
+    """
+    found, corrections = decode_bundles(bodies, template, entries, codec=codec, base=base)
+    finite = codec.decodes_finite and (base is None or base.is_finite)
     arrays: list[Array] = []
     for at, (spec, entry) in enumerate(zip(template.specs, entries, strict=True)):
         if entry.same_as is not None:
@@ -41,7 +63,7 @@ def decode_arrays(
             continue
         array = found.pop(at)
         unlimited = not finite or entry.non_negative
-        if unlimited and not (info.codec.lossless or entry.exact) and is_weight(array.dtype):
+        if unlimited and not (codec.lossless or entry.exact) and is_weight(array.dtype):
             array = within_limits(array, non_negative=entry.non_negative)
         array = as_users_know_it(restored(array, corrections.pop(at, None), spec))
         if array.dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:

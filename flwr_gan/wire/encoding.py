@@ -1,6 +1,6 @@
 """From named arrays to a payload: what each array's entry in the array table says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
@@ -16,11 +16,13 @@ from flwr_gan.errors import CodecError
 from flwr_gan.wire.base import Base
 from flwr_gan.wire.bundles import (
     base_users,
+    body_arrays,
     bundle_base,
     encode_bundles,
     encode_corrections,
     without_stages,
 )
+from flwr_gan.wire.decoding import decode_bodies
 from flwr_gan.wire.floats import is_float, surviving_float32
 from flwr_gan.wire.forms import Formed, exact_form
 from flwr_gan.wire.header import write_payload
@@ -34,10 +36,22 @@ _NEEDS: tuple[BaseNeed, ...] = ("none", "mask", "values")
 
 @dataclass(frozen=True)
 class Encoded:
-    """A payload, and the names of the arrays that stages may have changed."""
+    """A payload, and what its encoder knows about it.
+
+    Parameters
+    ----------
+    payload : bytes
+        What travels.
+    lossy : tuple of str
+        Names of the arrays that stages may have changed.
+    decoded : callable or None
+        Returns the arrays that the payload is decoded to, without reading it; None where the codec
+        knows no such way.
+    """
 
     payload: bytes
     lossy: tuple[str, ...]
+    decoded: Callable[[], list[Array]] | None
 
 
 @dataclass(frozen=True)
@@ -88,10 +102,9 @@ class _Served:
 
 @dataclass(frozen=True)
 class _Draft:
-    """Arrays in their forms, their entries, and the bodies that they became."""
+    """The entries of arrays, and the bodies that they became."""
 
     entries: list[Entry]
-    formed: list[Formed]
     bodies: list[Body]
 
     @property
@@ -143,7 +156,9 @@ def encode_arrays(
         for at, (name, first) in enumerate(zip(task.template.names, tied, strict=True))
         if (at if first is None else first) in changed
     ]
-    return Encoded(_payload(task, draft, self_contained), tuple(lossy_names))
+    known = all(body.decoded for body in draft.bodies)
+    decoded = partial(_decoded, task, draft) if known else None
+    return Encoded(_payload(task, draft, self_contained), tuple(lossy_names), decoded)
 
 
 def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int, _Served]:
@@ -238,7 +253,10 @@ def _draft(task: _Task, served: Mapping[int, _Served]) -> _Draft:
         base_use=task.base_use,
         strict=task.strict,
     )
-    draft = _Draft(entries, formed, bodies)
+    corrections = [one.corrections for one in formed if one.corrections is not None]
+    if corrections:
+        bodies.append(encode_corrections(corrections, codec=task.codec))
+    draft = _Draft(entries, bodies)
     if draft.base_need == "none" and any(entry.no_base for entry in entries):
         # The base saves nothing, so that there is no reason to divide the arrays for it.
         return _draft(replace(task, base=None, base_use="auto"), served)
@@ -284,16 +302,23 @@ def _non_negative(task: _Task, draft: _Draft, served: Mapping[int, _Served]) -> 
     entries = list(draft.entries)
     base = None if draft.base_need == "none" else task.base
     users = base_users(task.template, entries, codec=task.codec)
-    for bundle, body in zip(bundles_of(entries), draft.bodies, strict=True):
+    for bundle, body in zip(bundles_of(entries), draft.bodies, strict=False):
         if wanted.isdisjoint(bundle):
             continue
         specs = [coded_spec(task.template.specs[at], entries[at]) for at in bundle]
         held = bundle_base(base, [users[at] for at in bundle])
-        decoded = task.codec.decode_bundle(body, specs, base=held)
+        decoded = body_arrays(body, specs, codec=task.codec, base=held)
         for at, array in zip(bundle, decoded, strict=True):
             if at in wanted and array.min() < 0:
                 entries[at] = replace(entries[at], non_negative=True)
     return replace(draft, entries=entries)
+
+
+def _decoded(task: _Task, draft: _Draft) -> list[Array]:
+    base = None if draft.base_need == "none" else task.base
+    return decode_bodies(
+        draft.bodies, task.template, draft.entries, codec=task.codec, base=base, writable=False
+    )
 
 
 def _payload(task: _Task, draft: _Draft, self_contained: bool) -> bytes:
@@ -307,14 +332,10 @@ def _payload(task: _Task, draft: _Draft, self_contained: bool) -> bytes:
             if user is not None
         ]
         name = base.name(need, None if of_base else used)
-    bodies = list(draft.bodies)
-    corrections = [one.corrections for one in draft.formed if one.corrections is not None]
-    if corrections:
-        bodies.append(encode_corrections(corrections, codec=task.codec))
     return write_payload(
         task.codec,
         template,
-        bodies,
+        draft.bodies,
         table=write_table(draft.entries),
         base_need=need,
         base_name=name,

@@ -16,7 +16,7 @@ from flwr_gan.compress.stage import lost
 from flwr_gan.wire.base import Base
 from flwr_gan.wire.bundles import without_stages
 from flwr_gan.wire.decoding import as_users_know_it
-from flwr_gan.wire.encoding import encode_arrays
+from flwr_gan.wire.encoding import Encoded, encode_arrays
 from flwr_gan.wire.floats import DOUBLE, from_float32, is_float, surviving_float32
 from flwr_gan.wire.forms import delivered
 from flwr_gan.wire.payload import as_arrays, decode_payload
@@ -99,12 +99,7 @@ def encode_to_send(
     if not encoded.lossy:
         decoded = {name: _as_delivered(array, chosen) for name, array in named.items()}
         return Sent(encoded.payload, decoded, {}, math.nan)
-    template = Template.of(named)
-    decoded = decode_payload(
-        encoded.payload, template=template, base=held, max_bytes=None, writable=False
-    )
-    for array in decoded.values():
-        array.flags.writeable = False
+    decoded = _decoded(encoded, Template.of(named), held)
     received = as_arrays(decoded)
     change, missing = 0.0, 0.0
     leftover = {}
@@ -162,11 +157,21 @@ def _add(before: Array, left: Array, lowest: float, after: Array) -> None:
     np.copyto(after, before, where=keeps)
 
 
+def _decoded(encoded: Encoded, template: Template, base: Base | None) -> dict[str, Array]:
+    """Return what the payload is decoded to: what its encoder knows, or what is in it."""
+    if encoded.decoded is None:
+        payload = encoded.payload
+        arrays = decode_payload(
+            payload, template=template, base=base, max_bytes=None, writable=False
+        )
+    else:
+        arrays = dict(zip(template.names, encoded.decoded(), strict=True))
+    return {name: _read_only(array) for name, array in arrays.items()}
+
+
 def _as_delivered(array: Array, codec: Codec) -> Array:
     raw = isinstance(without_stages(codec), RawCodec)
-    view = as_users_know_it(delivered(array, strict=raw)).view()
-    view.flags.writeable = False
-    return view
+    return _read_only(as_users_know_it(delivered(array, strict=raw)))
 
 
 def _left_over(aim: Array, got: Array, near: Array | None) -> tuple[Array, float, float]:

@@ -74,6 +74,25 @@ class Way:
     shift: int = 0
 
 
+@dataclass(frozen=True)
+class Written:
+    """The survivors as they are written.
+
+    Parameters
+    ----------
+    data : Pieces
+        The bytes.
+    weights : callable or None
+        Returns what is read back of the survivors of each layer, float32; None without a stage.
+    """
+
+    data: Pieces
+    weights: Callable[[], list[Array]] | None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
 def code_coding(stage: ElementStage) -> int:
     """Return the value coding of a stage's codes."""
     return BYTES if np.dtype(stage.code_dtype).itemsize == 1 else BINS
@@ -92,12 +111,12 @@ def full_values(parts: Parts, *, stage: ElementStage | None, pcodec: bool) -> li
     return ways
 
 
-def write_full(ways: Sequence[Way], *, layout: Layout | None = None) -> Pieces:
+def write_full(ways: Sequence[Way], *, layout: Layout | None = None) -> Written:
     """Write the survivors, in the order of the layout if there is one, in the shortest way."""
     return min((_full(way, layout) for way in ways), key=len)
 
 
-def _full(way: Way, layout: Layout | None) -> Pieces:
+def _full(way: Way, layout: Layout | None) -> Written:
     count, numbers = sum(map(len, way.numbers)), way.numbers
     tag, bands = way.coding, Pieces()
     if layout is not None and layout.divided:
@@ -105,12 +124,12 @@ def _full(way: Way, layout: Layout | None) -> Pieces:
         bands = write_bands(layout.bands)
         numbers = layout.arranged(numbers)
     head = write_varint(count) + bytes([tag])
-    return Pieces([head, bands, way.side, write_values(numbers, way.coding)])
+    return _written(way, Pieces([head, bands, way.side, write_values(numbers, way.coding)]))
 
 
 def write_differences(
     parts: Parts, nears: list[Array], *, stage: ElementStage | None, pcodec: bool
-) -> Pieces:
+) -> Written:
     """Write the differences of the survivors to what the receiver holds in their places.
 
     Those that did not change are left out where that is shorter.
@@ -137,10 +156,11 @@ def write_differences(
         chosen = _Chosen(parts.values, nears, parts.places).where(changed)
         head = write_varint(count)
         for way in _ways(chosen, stage, coding, in_full=True):
-            written.append(Pieces([head, _changes(way, sets)]))
+            written.append(_written(way, Pieces([head, _changes(way, sets)]), nears, changed))
     if not written or 8 * len(sets) >= _LEAST_BITS[coding] * same:
         every = _Chosen(parts.values, nears, parts.places)
-        written += [_relative(way, count) for way in _ways(every, stage, coding, in_full=False)]
+        for way in _ways(every, stage, coding, in_full=False):
+            written.append(_written(way, _relative(way, count), nears))
     return min(written, key=len)
 
 
@@ -192,16 +212,60 @@ def _staged(stage: ElementStage, values: Sequence[Numbers], places: list[Places]
     written = measure_all(stage, values, places)
     sides = side_of_each(stage, written, len(places))
     coded = zip(values, places, sides, strict=True)
-    codes = [_codes(stage, *layer) for layer in coded]
+    codes = [_Codes(stage, *layer) for layer in coded]
     return Way(code_coding(stage), codes, write_sides(stage, written))
 
 
-def _codes(stage: ElementStage, values: Numbers, places: Places, side: Array) -> Computed:
-    def of_part(first: int, last: int) -> Array:
-        skipped = first // stage.block_length if stage.block_length else 0
-        return stage.to_codes(values[first:last], places.part(first, last), side[skipped:])
+class _Codes:
+    """The codes of a layer's numbers: computed a part at a time, and kept."""
 
-    return Computed(len(values), of_part)
+    def __init__(self, stage: ElementStage, values: Numbers, places: Places, side: Array) -> None:
+        self._stage, self._values, self._places, self._side = stage, values, places, side
+        self._kept = np.empty(len(values), stage.code_dtype)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __getitem__(self, part: slice, /) -> Array:
+        first, last, _ = part.indices(len(self))
+        block = self._stage.block_length
+        side = self._side[first // block :] if block else self._side
+        places = self._places.part(first, last)
+        codes = self._stage.to_codes(self._values[first:last], places, side)
+        self._kept[first:last] = codes
+        return codes
+
+    def weights(self, near: Array | None) -> Array:
+        """Return what is read back of the codes, which all have been computed, float32."""
+        if not len(self):
+            return np.empty(0, np.float32)
+        side = self._side.astype(self._stage.side_dtype, copy=False)
+        return self._stage.from_codes(self._kept, self._places, side, near)
+
+
+def _written(
+    way: Way,
+    data: Pieces,
+    nears: Sequence[Array] | None = None,
+    changed: Sequence[Mask] | None = None,
+) -> Written:
+    """Return what was written, with a way to know what is read back of codes.
+
+    ``nears`` is what the receiver holds of survivors, ``changed`` which of them have codes, if not
+    all of them.
+    """
+    codes = [one for one in way.numbers if isinstance(one, _Codes)]
+
+    def weights() -> list[Array]:
+        if changed is None:
+            held: Sequence[Array | None] = nears or [None] * len(codes)
+            return [one.weights(near) for one, near in zip(codes, held, strict=True)]
+        found = [near.copy() for near in nears or []]
+        for one, near, chosen in zip(codes, found, changed, strict=True):
+            near[chosen] = one.weights(near[chosen])
+        return found
+
+    return Written(data, weights if len(codes) == len(way.numbers) else None)
 
 
 def _relative(way: Way, count: int) -> Pieces:
