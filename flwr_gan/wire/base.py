@@ -89,7 +89,7 @@ class Base:
             names = self.template.names if key[1] is None else key[1]
             specs = dict(zip(self.template.names, self.template.specs, strict=True))
             template = Template(names, tuple(specs[name] for name in names))
-            self._names[key] = base_hash(template, [self._coded(name) for name in names], need)
+            self._names[key] = base_hash(template, self.of(names), need)
         return self._names[key]
 
     def _coded(self, name: str) -> Array:
