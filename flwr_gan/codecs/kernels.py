@@ -13,7 +13,9 @@ from numba.core.compiler import Compiler
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_ONE = np.uint32(1)
+_ONE, _LONG_ONE = np.uint32(1), np.uint64(1)
+_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+_PLACES = np.argsort(_DE_BRUIJN << np.arange(64, dtype=np.uint64) >> np.uint64(58))
 
 
 class NoAlias(Compiler):
@@ -107,38 +109,45 @@ def join_words(low: Array, high: Array, turned: int, words: Array) -> None:
         words[i] = uint16(word >> left | word << right)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, pipeline_class=NoAlias)
 def scatter(bits: Array, survivors: Array, weights: Array) -> None:
-    """Write ``survivors`` where bits are set and 0 elsewhere; there is one survivor too many."""
-    found, at = 0, 0
-    whole = len(weights) >> 3
-    for octet in range(whole):
-        taken = uint32(bits[octet])
-        for bit in range(8):
-            survives = taken >> uint32(bit) & _ONE
-            weights[at] = survivors[found] * survives
-            found += int(survives)
-            at += 1
-    for bit in range(len(weights) - at):
-        survives = uint32(bits[whole]) >> uint32(bit) & _ONE
-        weights[at + bit] = survivors[found] * survives
-        found += int(survives)
+    """Write ``survivors`` to those of ``weights`` (uint32, (n,)) whose bits are set."""
+    found = 0
+    for at in range(0, len(bits), 8):
+        word = _word(bits, at)
+        while word:
+            lowest = word & (~word + _LONG_ONE)  # its lowest bit that is set
+            weights[8 * at + _place(lowest)] = survivors[found]
+            found += 1
+            word ^= lowest
+
+
+@njit(nogil=True, cache=True, pipeline_class=NoAlias)
+def pick(bits: Array, weights: Array, picked: Array) -> None:
+    """Write the ``weights`` (uint32, (n,)) whose bits are set to ``picked``."""
+    found = 0
+    for at in range(0, len(bits), 8):
+        word = _word(bits, at)
+        while word:
+            lowest = word & (~word + _LONG_ONE)  # its lowest bit that is set
+            picked[found] = weights[8 * at + _place(lowest)]
+            found += 1
+            word ^= lowest
 
 
 @njit(nogil=True, cache=True)
-def pick(bits: Array, places: Array, counts: Array, weights: Array, picked: Array) -> None:
-    """Write the ``weights`` (uint32, (n,)) whose bits are set to ``picked``.
+def _place(bit: Any) -> Any:
+    """Return which bit of 64 is set, by a table: the six top bits of the product differ."""
+    return _PLACES[bit * _DE_BRUIJN >> np.uint64(58)]
 
-    ``places`` uint8 (256, 8) and ``counts`` uint8 (256,): which bits each byte has, and how many.
-    """
-    found, at = 0, 0
-    for octet in range(len(bits)):
-        taken = bits[octet]
-        count = counts[taken]
-        for one in range(count):
-            picked[found + one] = weights[at + places[taken, one]]
-        found += count
-        at += 8
+
+@njit(nogil=True, cache=True)
+def _word(bits: Array, at: int) -> Any:
+    """Return eight of the bytes from ``at`` on, or as many as there are, as one number."""
+    word = np.uint64(0)
+    for place in range(min(8, len(bits) - at)):
+        word |= np.uint64(bits[at + place]) << np.uint64(8 * place)
+    return word
 
 
 @njit(nogil=True, cache=True)

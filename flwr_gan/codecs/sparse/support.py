@@ -19,13 +19,8 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 BLOCK = 1 << 20
 """Places that are dealt with at a time; a multiple of 8."""
 
-_BITS_SET = np.array([symbol.bit_count() for symbol in range(256)], np.uint8)
-_BITS_AT = np.argsort(
-    ~np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").astype(bool),
-    axis=1,
-    kind="stable",
-).astype(np.uint8)
-"""Which bits each byte has set, those first."""
+_PART = 1 << 17
+"""Weights that are taken apart at a time."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ class Block:
     @classmethod
     def of_bits(cls, start: int, stop: int, bits: Bytes) -> "Block":
         """Return the block of packed bits, whose unused bits are zero."""
-        return cls(start, stop, int(_BITS_SET[bits].sum(dtype=np.int64)), bits)
+        return cls(start, stop, _set_bits(bits), bits)
 
     @classmethod
     def of_positions(cls, found: Positions) -> "Block":
@@ -145,8 +140,7 @@ class Block:
             return
         loops = compiled.kernels()
         if loops is not None:
-            padded = np.append(values.view(np.uint32), np.uint32(0))
-            loops.scatter(self.bits, padded, inside.view(np.uint32))
+            loops.scatter(self.bits, values.view(np.uint32), inside.view(np.uint32))
         else:
             mask = np.unpackbits(self.bits, count=len(inside), bitorder="little")
             inside[mask.view(bool)] = values
@@ -159,7 +153,7 @@ def picked(bits: Bytes, layer: Array, count: int) -> Array:
         found: Array = layer[np.unpackbits(bits, count=len(layer), bitorder="little").view(bool)]
         return found
     picked_out = np.empty(count, np.uint32)
-    loops.pick(bits, _BITS_AT, _BITS_SET, layer.view(np.uint32), picked_out)
+    loops.pick(bits, layer.view(np.uint32), picked_out)
     return picked_out.view(layer.dtype)
 
 
@@ -168,10 +162,24 @@ def taken_apart(layer: Array, *, strict: bool) -> tuple[Support, Array]:
 
     -0.0 survives if ``strict``.
     """
-    values = layer.view(np.uint32) if strict else layer
-    parts = [values[at : at + BLOCK] != 0 for at in range(0, len(layer), BLOCK)]
-    if all(part.all() for part in parts):
+    parts = [layer[at : at + _PART] for at in range(0, len(layer), _PART)]
+    if all(_survive(part, strict).all() for part in parts):
         return Support(len(layer), len(layer), None), layer
-    bits = np.concatenate([np.packbits(part, bitorder="little") for part in parts])
-    count = sum(int(np.count_nonzero(part)) for part in parts)
-    return Support(len(layer), count, bits), picked(bits, layer, count)
+    # Part by part, which is then still in the cache.
+    pairs = [_part_taken(part, strict) for part in parts]
+    bits, survivors = (np.concatenate(found) for found in zip(*pairs, strict=True))
+    return Support(len(layer), len(survivors), bits), survivors
+
+
+def _part_taken(values: Array, strict: bool) -> tuple[Bytes, Array]:
+    bits = np.packbits(_survive(values, strict), bitorder="little")
+    return bits, picked(bits, values, _set_bits(bits))
+
+
+def _survive(values: Array, strict: bool) -> Mask:
+    survive: Mask = (values.view(np.uint32) if strict else values) != 0
+    return survive
+
+
+def _set_bits(bits: Bytes) -> int:
+    return int(np.bitwise_count(bits).sum(dtype=np.int64))
