@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, ArraySpec, check_encodable
-from flwr_gan.codecs.base import BaseUse, Body, Codec, refuse_base
+from flwr_gan.codecs.base import BaseNeed, BaseUse, Body, Codec, refuse_base
 from flwr_gan.codecs.pieces import Pieces
-from flwr_gan.codecs.sparse.parts import FLOAT32, is_weight
+from flwr_gan.codecs.sparse.parts import FLOAT32, base_layers, is_weight
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.compress.array_stage import ArrayStage
 from flwr_gan.compress.stage import Stage
@@ -41,8 +41,8 @@ class ArrayStagedCodec(Codec):
 
     @property
     def takes_base(self) -> bool:
-        """True if the parts have the arrays' shapes, and the codec behind takes a base."""
-        return self.stage.keeps_shapes and self.codec.takes_base
+        """True if the stage does, or the codec behind, where parts have the arrays' shapes."""
+        return self.stage.relative or (self.stage.keeps_shapes and self.codec.takes_base)
 
     @property
     def contractive(self) -> bool:
@@ -61,13 +61,14 @@ class ArrayStagedCodec(Codec):
         base: Sequence[Array] | None = None,
         base_use: BaseUse = "auto",
     ) -> Body:
-        """Code the parts; a base is of use where they have the arrays' shapes."""
-        if not self.stage.keeps_shapes:
+        """Code the parts; a base is of use to the stage, or where they have the arrays' shapes."""
+        stage = self.stage
+        if not stage.keeps_shapes and not (stage.relative and base_use == "values"):
             refuse_base(base_use, self.spec)
-            base = None
+        held = None if base is None or not stage.relative else base_layers(base)
         checked = [check_encodable(array) for array in arrays]
         weights = [array.astype(FLOAT32, copy=False) for array in checked if is_weight(array.dtype)]
-        head, parts_of = self.stage.apply(weights)
+        head, parts_of = stage.apply(weights, held)
         parts = iter(parts_of)
         inner: list[Array] = []
         for array in checked:
@@ -75,8 +76,12 @@ class ArrayStagedCodec(Codec):
                 inner += [part.astype(array.dtype, copy=False) for part in next(parts)]
             else:
                 inner.append(array)
-        body = self.codec.encode_bundle(inner, strict=strict, base=base, base_use=base_use)
-        return Body(body.mask, Pieces([head, body.values]), body.base_need)
+        behind = base if stage.keeps_shapes and self.codec.takes_base else None
+        use = "auto" if behind is None else base_use
+        body = self.codec.encode_bundle(inner, strict=strict, base=behind, base_use=use)
+        own = held is not None and not stage.keeps_shapes
+        need: BaseNeed = "values" if own else body.base_need
+        return Body(body.mask, Pieces([head, body.values]), need)
 
     def opened(self, body: Body, specs: Sequence[ArraySpec]) -> tuple[Body, list[list[ArraySpec]]]:
         """Return the body that the codec behind the stage wrote, and each array's parts.
@@ -102,7 +107,10 @@ class ArrayStagedCodec(Codec):
     ) -> list[Array]:
         """Decode the parts, then the arrays from them."""
         inner, parts_of = self.opened(body, specs)
-        held = base if self.stage.keeps_shapes else None
+        keeps = self.stage.keeps_shapes
+        held = base if keeps and self.codec.takes_base else None
+        own = base is not None and self.stage.relative and not keeps
+        nears = iter(base_layers(base) if own and base is not None else [])
         flat = [spec for parts in parts_of for spec in parts]
         decoded = iter(self.codec.decode_bundle(inner, flat, base=held))
         arrays = []
@@ -110,7 +118,7 @@ class ArrayStagedCodec(Codec):
             parts = [next(decoded) for _ in part_specs]
             if is_weight(spec.dtype):
                 native = [part.astype(FLOAT32, copy=False) for part in parts]
-                restored = self.stage.restore(native, spec.shape)
+                restored = self.stage.restore(native, spec.shape, next(nears, None))
                 arrays.append(np.asarray(restored).astype(spec.dtype, copy=False))
             else:
                 arrays.append(parts[0])

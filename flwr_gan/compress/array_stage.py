@@ -24,6 +24,8 @@ class ArrayStage(ABC):
         The settings as a number of the payload, below 2**32.
     keeps_shapes : bool
         True if each array has one part, of its own shape, so that a base may be used.
+    relative : bool
+        True if the stage works on changes: differences to what the receiver holds.
     contractive : bool
         True if error feedback makes up for what is lost: the norm of what is left over is never
         above that of the arrays, and what is left over is sent the sooner, the more it grows.
@@ -34,11 +36,21 @@ class ArrayStage(ABC):
     spec: str
     parameter: int
     keeps_shapes: bool
+    relative: ClassVar[bool] = False
     contractive: bool = True
 
     @abstractmethod
-    def apply(self, arrays: Sequence[Array]) -> tuple[bytes, list[list[Array]]]:
+    def apply(
+        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
+    ) -> tuple[bytes, list[list[Array]]]:
         """Return what the decoder needs to know of the parts, and the parts of each array.
+
+        Parameters
+        ----------
+        arrays : sequence of numpy.ndarray of float32
+            What the receiver should have.
+        held : sequence of numpy.ndarray of float32, 1-D, optional
+            What it has of each array, flat; only stages that are ``relative`` are given it.
 
         Raises
         ------
@@ -59,8 +71,8 @@ class ArrayStage(ABC):
         """
 
     @abstractmethod
-    def restore(self, parts: Sequence[Array], shape: Shape) -> Array:
-        """Return the array of these parts, float32."""
+    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
+        """Return the array of these parts, float32; ``near`` is what the receiver holds, flat."""
 
     @abstractmethod
     def error_bound(self, arrays: Sequence[Array]) -> float:

@@ -68,7 +68,9 @@ class HashStage(ArrayStage):
         """Return K for an array of this shape."""
         return -(-self.fraction_steps * math.prod(shape) // STEPS)
 
-    def apply(self, arrays: Sequence[Array]) -> tuple[bytes, list[list[Array]]]:
+    def apply(
+        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
+    ) -> tuple[bytes, list[list[Array]]]:
         """Return for each array 1 if it is hashed, else 0; and the values, or the array."""
         head = b""
         parts = []
@@ -115,7 +117,7 @@ class HashStage(ArrayStage):
             parts.append([(count,) if hashed else shape])
         return parts
 
-    def restore(self, parts: Sequence[Array], shape: Shape) -> Array:
+    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
         """Return each weight's value; the work is a few operations a weight."""
         (values,) = parts
         if values.shape == shape:

@@ -66,7 +66,9 @@ class LowRankStage(ArrayStage):
         self.parameter = amount << 1 | KINDS.index(kind)
         self.keeps_shapes = False
 
-    def apply(self, arrays: Sequence[Array]) -> tuple[bytes, list[list[Array]]]:
+    def apply(
+        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
+    ) -> tuple[bytes, list[list[Array]]]:
         """Return the rank of each array (0: it travels as it is), and the factors or the array."""
         head = b""
         parts: list[list[Array]] = []
@@ -115,7 +117,7 @@ class LowRankStage(ArrayStage):
             parts.append([(rank, rows), (rank, columns)] if rank else [shape])
         return parts
 
-    def restore(self, parts: Sequence[Array], shape: Shape) -> Array:
+    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
         """Return the product of the factors.
 
         Products of two float32 numbers are exact in double precision and are added in the order of

@@ -22,7 +22,7 @@ from flwr_gan.codecs.sparse.parts import base_layers, flat_layer, is_weight
 from flwr_gan.codecs.stage import Places, differences, measure_all, side_of_each, side_shapes
 from flwr_gan.compress.array_codec import ArrayStagedCodec
 from flwr_gan.compress.array_stage import ArrayStage
-from flwr_gan.compress.registry import get_stage, stage_by_id
+from flwr_gan.compress.registry import get_stage, stage_by_id, stage_names
 from flwr_gan.compress.stage import Stage
 from flwr_gan.errors import CodecError, PayloadError
 
@@ -34,6 +34,12 @@ SHORT_FORMS = {
     "sparse:fp16": "cast:fp16+sparse",
     "sparse:bf16": "cast:bf16+sparse",
 }
+
+SHORT_STAGES = {f"int{bits}": f"quantize:int{bits}:layer" for bits in range(2, 9)} | {
+    "fp16": "cast:fp16",
+    "bf16": "cast:bf16",
+}
+"""Stages that code weights, by one word; behind a ``+``, so that ``topk:0.01+int4`` is one."""
 
 MAX_STAGES = 7
 """As many as the header has room for."""
@@ -225,18 +231,24 @@ def _decoded_weights(
 
 def is_staged(spec: str) -> bool:
     """Return True if a spec has a stage, spelled out or in a short form."""
-    return "+" in spec or spec in SHORT_FORMS
+    first = spec.split(":")[0]
+    return "+" in spec or spec in (*SHORT_FORMS, *SHORT_STAGES) or first in stage_names()
 
 
 def from_spec(spec: str) -> Codec:
     """Build the codec of a spec for which ``is_staged`` is True.
+
+    Where no codec stands behind the stages, it is ``sparse``.
 
     Raises
     ------
     CodecError
         If the stage or the codec is unknown, or they do not go together.
     """
-    *words, last = spec.split("+")
+    words = [SHORT_STAGES.get(word, word) for word in spec.split("+")]
+    if words[-1].split(":")[0] in stage_names():
+        words.append(SparseCodec.name)
+    *words, last = words
     stages = [get_stage(word) for word in words]
     short = last in SHORT_FORMS
     if short:

@@ -67,7 +67,9 @@ class PruneStage(ArrayStage):
         self.parameter = fraction_steps << 2 | SCOPES.index(scope) << 1 | CRITERIA.index(criterion)
         self.keeps_shapes = True
 
-    def apply(self, arrays: Sequence[Array]) -> tuple[bytes, list[list[Array]]]:
+    def apply(
+        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
+    ) -> tuple[bytes, list[list[Array]]]:
         """Return nothing to know, and the pruned arrays."""
         chosen = [at for at, array in enumerate(arrays) if array.ndim >= LEAST_AXES]
         layers = [canonical_zeros(np.ascontiguousarray(arrays[at]).reshape(-1)) for at in chosen]
@@ -98,7 +100,7 @@ class PruneStage(ArrayStage):
         """Return the shapes of the arrays themselves."""
         return [[shape] for shape in shapes]
 
-    def restore(self, parts: Sequence[Array], shape: Shape) -> Array:
+    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
         """Return the pruned array."""
         return parts[0]
 

@@ -68,7 +68,9 @@ class RedundancyStage(ArrayStage):
             return len(shape) == LEAST_AXES and shape[1] >= 1
         return shape[1 - LAYOUTS.index(self.layout)] >= self.area
 
-    def apply(self, arrays: Sequence[Array]) -> tuple[bytes, list[list[Array]]]:
+    def apply(
+        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
+    ) -> tuple[bytes, list[list[Array]]]:
         """Return nothing to know, and the arrays, some of them binary."""
         stage = BinaryStage()
         return b"", [
@@ -80,7 +82,7 @@ class RedundancyStage(ArrayStage):
         """Return the shapes of the arrays themselves."""
         return [[shape] for shape in shapes]
 
-    def restore(self, parts: Sequence[Array], shape: Shape) -> Array:
+    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
         """Return the array as it came."""
         return parts[0]
 

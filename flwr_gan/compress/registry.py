@@ -22,6 +22,7 @@ _STAGES = (
     ("lowrank", 8, "flwr_gan.compress.lowrank"),
     ("redundancy", 9, "flwr_gan.compress.redundancy"),
     ("hash", 10, "flwr_gan.compress.hashed"),
+    ("topk", 11, "flwr_gan.compress.topk"),
 )
 
 MAX_PARAMETER = (1 << 32) - 1

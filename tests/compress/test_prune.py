@@ -121,7 +121,6 @@ def test_it_goes_before_stages_that_code_and_before_their_short_forms():
         ("prune:magnitude:0.5:layer+sparse", "allowed: global, local"),
         ("prune:magnitude:0.5:local:2+sparse", "cannot be read"),
         ("quantize:int8+prune:magnitude:0.5+sparse", "prune must stand before quantize"),
-        ("prune:magnitude:0.5", "unknown codec"),
         ("+".join(["prune:random:0.1"] * 8) + "+sparse", "at most 7"),
     ],
 )

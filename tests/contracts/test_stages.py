@@ -16,6 +16,7 @@ from flwr_gan.compress.groups import GRANULARITIES
 from flwr_gan.compress.registry import _STAGES, stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
 from tests.contracts.test_array_stages import SPECS as ARRAY_SPECS
+from tests.contracts.test_update_stages import SPECS as UPDATE_SPECS
 
 SPECS = [
     *(f"quantize:int{bits}:layer" for bits in range(2, 9)),
@@ -48,7 +49,7 @@ weights = hnp.arrays(
 
 
 def test_every_stage_is_tested():
-    tested = {spec.split(":")[0] for spec in [*SPECS, *ARRAY_SPECS]}
+    tested = {spec.split(":")[0] for spec in [*SPECS, *ARRAY_SPECS, *UPDATE_SPECS]}
     assert tested == set(stage_names())
 
 

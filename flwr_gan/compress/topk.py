@@ -1,0 +1,66 @@
+"""Top-k: of an update, the largest changes travel."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.sparse.masks import largest
+from flwr_gan.compress.update_stage import (
+    SCOPES,
+    SelectingStage,
+    joined_or_each,
+    kept_count,
+    read_share,
+    share_of,
+    share_words,
+)
+
+ALLOWED = (
+    "allowed: topk:F[:SCOPE] with F from 0.0001 to 0.9999 in at most 4 decimals, SCOPE global or "
+    "local, such as topk:0.01"
+)
+
+
+class TopKStage(SelectingStage):
+    """Keeps ``k = F n`` of n changes, the largest magnitudes; of equal ones the first in order.
+
+    k is rounded half up, and at least 1; n counts all weights of the arrays. The norm of what is
+    left over is at most ``sqrt(1 - k / n)`` times that of the changes (Stich, Cordonnier and Jaggi,
+    "Sparsified SGD with memory", 2018, Lemma A.1).
+
+    Parameters
+    ----------
+    fraction_steps : int
+        F in ten-thousandths, 1 to 9,999.
+    scope : {"global", "local"}
+        Over all arrays together, or the same share of each.
+    """
+
+    name: ClassVar[str] = "topk"
+    wire_id: ClassVar[int] = 11
+
+    def __init__(self, *, fraction_steps: int, scope: str = "global") -> None:
+        self.fraction_steps = fraction_steps
+        self.scope = scope
+        words = share_words(fraction_steps, scope)
+        super().__init__(*words, parameter=fraction_steps << 1 | SCOPES.index(scope))
+
+    def chosen(self, layers: Sequence[Array]) -> list[Array]:
+        """Return masks of the largest."""
+        masks: list[Array] = []
+        for group in joined_or_each(layers, self.scope):
+            keep = kept_count(self.fraction_steps, sum(map(len, group)))
+            masks += largest(group, keep=keep)
+        return masks
+
+
+def from_spec(arguments: tuple[str, ...]) -> TopKStage:
+    """Build ``topk:F`` or ``topk:F:SCOPE``."""
+    steps, scope = read_share("topk", arguments, ALLOWED)
+    return TopKStage(fraction_steps=steps, scope=scope)
+
+
+def from_parameter(parameter: int) -> TopKStage:
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
+    steps, scope = share_of("topk", parameter)
+    return TopKStage(fraction_steps=steps, scope=scope)
