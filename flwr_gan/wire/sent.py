@@ -135,10 +135,11 @@ def _with_residual(array: Array, left: Array) -> tuple[Array, Array]:
     double = array.dtype.newbyteorder("<") == DOUBLE
     single = array.astype(DOUBLE, copy=False) if double else surviving_float32(array)
     moved = np.empty_like(single)
-    lowest = 0.0 if array.size and single.min() >= 0 else -math.inf
-    for part in _parts(array.size):
-        before, rest, after = single.reshape(-1)[part], left.reshape(-1)[part], moved.reshape(-1)
-        _add(before, rest, lowest, after[part])
+    before, rest, after = single.reshape(-1), left.reshape(-1), moved.reshape(-1)
+    parts = _parts(array.size)
+    lowest = 0.0 if all(before[part].min() >= 0 for part in parts) else -math.inf
+    for part in parts:
+        _add(before[part], rest[part], lowest, after[part])
     if double:
         return moved.astype(array.dtype, copy=False), surviving_float32(moved)
     return from_float32(moved, array.dtype), moved

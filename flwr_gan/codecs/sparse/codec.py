@@ -34,6 +34,7 @@ from flwr_gan.codecs.sparse.numbers import (
 )
 from flwr_gan.codecs.sparse.parts import (
     FLOAT32,
+    BaseLayers,
     KnownBase,
     Parts,
     base_layers,
@@ -123,7 +124,7 @@ class SparseCodec(Codec):
         return replace(body, decoded=decoded)
 
     def _candidates(
-        self, parts: Parts, held: list[Array] | None, base_use: BaseUse, tail: Pieces
+        self, parts: Parts, held: BaseLayers | None, base_use: BaseUse, tail: Pieces
     ) -> Iterator[Body]:
         """Yield every coding that is allowed; of equals the first is taken.
 

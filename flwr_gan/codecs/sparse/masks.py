@@ -50,7 +50,7 @@ class CodedMask:
 
 
 def write_mask(
-    supports: Sequence[Support], *, base: Sequence[Layer] | None, derive: bool = False
+    supports: Sequence[Support], *, base: BaseLayers | None, derive: bool = False
 ) -> CodedMask:
     """Code a mask in the fewest bytes.
 
@@ -58,7 +58,7 @@ def write_mask(
     ----------
     supports : sequence of Support
         Survivors of each layer.
-    base : sequence of numpy.ndarray of float32, shape (n,), optional
+    base : BaseLayers, optional
         Weights that the receiver holds, whose zero pattern may be used.
     derive : bool, default=False
         Their magnitudes must be used.
@@ -77,7 +77,7 @@ def write_mask(
             )
         return derived
     if base is not None:
-        held = [Support.of(layer != 0) for layer in base]
+        held = [base.support(layer) for layer in range(len(base))]
         pairs = list(zip(supports, held, strict=True))
         if all(_are_equal(*pair) for pair in pairs):
             return CodedMask(bytes([SAME]), SAME)

@@ -52,6 +52,10 @@ _LEAST_BITS = {MAGNITUDE_BINS: 1 / 8, BYTES: 1 / 8, PCODEC: 0.0, BINS: 1 / 8}
 """Bits that a coding takes about at least for each of many numbers."""
 
 
+_FEW_ARE_SAME = 1 << 10
+"""Of so many survivors more than one must not have changed, or to tell which saves too little."""
+
+
 @dataclass(frozen=True)
 class Way:
     """One way to write the survivors' numbers.
@@ -151,8 +155,8 @@ def write_differences(
     if pcodec:
         coding = PCODEC
     written = []
-    sets = write_changes(changed) if same else Pieces()
-    if same and 8 * len(sets) < same:
+    sets = write_changes(changed) if same * _FEW_ARE_SAME > count else Pieces()
+    if len(sets) and 8 * len(sets) < same:
         chosen = _Chosen(parts.values, nears, parts.places).where(changed)
         head = write_varint(count)
         for way in _ways(chosen, stage, coding, in_full=True):
