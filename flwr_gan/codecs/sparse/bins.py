@@ -1,6 +1,7 @@
 """Bins: keys of 32 or 16 bits, each a symbol and raw bits; or a palette."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,31 +53,45 @@ def write_bins(parts: Sequence[Keys]) -> Pieces:
     return min(coded, lead, key=len)
 
 
-def read_floats(reader: ByteReader, count: int, out: Keys) -> Keys:
-    """Read a block of ``count`` float32 numbers to ``out``, or raise ``PayloadError``."""
-    raw = reader.byte()
-    if raw != 24:
-        out[:] = float_values(_read_bins(reader, raw, count, np.dtype("<u4")))
-        return out
-    lowest = reader.varint(limit=255)
-    symbols = _read_symbols(reader, count, lowest, 8)
-    first = symbols + np.uint8(lowest) if lowest else symbols
-    second, third, fourth = (read_stream(reader, count) for _ in range(3))
-    loops = compiled.kernels()
-    if loops is not None:
-        loops.join_floats(first, second, third, fourth, out.view(np.uint32))
-    else:
-        octets = out.view(np.uint8).reshape(count, 4)
+@dataclass(frozen=True)
+class FloatPlanes:
+    """float32 numbers as the bytes of their keys, highest first: four arrays of uint8, (n,)."""
+
+    planes: tuple[Bytes, ...]
+
+    def __len__(self) -> int:
+        return len(self.planes[0])
+
+    def __getitem__(self, part: slice) -> "FloatPlanes":
+        return FloatPlanes(tuple(plane[part] for plane in self.planes))
+
+    def join(self, out: Keys) -> None:
+        """Write the numbers to ``out``, float32, shape (n,)."""
+        first, second, third, fourth = self.planes
+        loops = compiled.kernels()
+        if loops is not None:
+            loops.join_floats(first, second, third, fourth, out.view(np.uint32))
+            return
+        octets = out.view(np.uint8).reshape(-1, 4)
         octets[:, 0], octets[:, 1] = fourth, third
         octets[:, 2] = first << 7 | second & 0x7F
         octets[:, 3] = first >> 1 | second & 0x80
-    return out
 
 
-def read_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Keys:
-    """Read a block of ``count`` keys, or raise ``PayloadError``."""
+def _read_floats(reader: ByteReader, count: int) -> Keys | FloatPlanes:
+    raw = reader.byte()
+    if raw != 24:
+        return float_values(_read_bins(reader, raw, count, np.dtype("<u4")))
+    lowest = reader.varint(limit=255)
+    symbols = _read_symbols(reader, count, lowest, 8)
+    first = symbols + np.uint8(lowest) if lowest else symbols
+    return FloatPlanes((first, *(read_stream(reader, count) for _ in range(3))))
+
+
+def read_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Keys | FloatPlanes:
+    """Read a block of ``count`` keys, or of float32 numbers, or raise ``PayloadError``."""
     if dtype.kind == "f":
-        return read_floats(reader, count, np.empty(count, dtype))
+        return _read_floats(reader, count)
     return _read_bins(reader, reader.byte(), count, dtype)
 
 

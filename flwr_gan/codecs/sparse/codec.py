@@ -174,7 +174,7 @@ class SparseCodec(Codec):
         sizes = [spec.size for spec in weights]
         memory = np.zeros(sum(sizes), FLOAT32)
         layers = np.split(memory, np.cumsum(sizes)[:-1]) if sizes else []
-        self._read_survivors(body, reader, weights, base, memory, layers)
+        self._read_survivors(body, reader, weights, base, layers)
         others = read_planes(reader, [spec for spec in specs if not is_weight(spec.dtype)])
         reader.finish()
         weight = map(_shaped, layers, weights)
@@ -216,10 +216,9 @@ class SparseCodec(Codec):
         reader: ByteReader,
         weights: Sequence[ArraySpec],
         base: Sequence[Array] | None,
-        memory: Array,
         layers: Sequence[Array],
     ) -> None:
-        """Write block after block to the layers, which are parts of zeroed memory."""
+        """Write block after block to the layers, which are zeroed."""
         held = None if base is None else base_layers(base)
         lengths = [spec.size for spec in weights]
         values = SurvivorReader(
@@ -229,7 +228,6 @@ class SparseCodec(Codec):
             limit=sum(lengths),
             has_base=held is not None,
             may_divide=body.mask[:1] == bytes([LAYERED]),
-            out=memory,
         )
         units = [
             length

@@ -70,8 +70,6 @@ class SurvivorReader:
         True if the receiver holds a base.
     may_divide : bool
         True if the mask is one that may have bands.
-    out : numpy.ndarray of float32, shape (limit,), optional
-        Where survivors may be decoded to, if all weights survive.
 
     Raises
     ------
@@ -88,7 +86,6 @@ class SurvivorReader:
         limit: int,
         has_base: bool,
         may_divide: bool,
-        out: Array | None = None,
     ) -> None:
         self._left = reader.varint(limit=limit)
         tag = reader.byte()
@@ -110,15 +107,7 @@ class SurvivorReader:
         self._sides = None
         if self._stage is not None and (coded or self._changes is None):
             self._sides = SideReader(self._stage, reader, shapes=shapes, total=coded)
-        everything = self._left == limit and stage is None and tag == BINS
-        self._in_place = everything and out is not None
-        self._numbers = ValueReader(
-            reader,
-            coding=self._coding,
-            dtype=dtype,
-            total=coded,
-            out=out if self._in_place else None,
-        )
+        self._numbers = ValueReader(reader, coding=self._coding, dtype=dtype, total=coded)
         self._shapes = shapes
         self._layer = 0
 
@@ -132,7 +121,7 @@ class SurvivorReader:
         near : numpy.ndarray of float32, shape (k,), optional
             What the receiver holds there; needed where ``relative`` is true.
         layer : numpy.ndarray of float32, shape (n,)
-            The layer, a part of ``out`` if that was given.
+            The layer.
         """
         self._count_down(block.count)
         inside = layer[block.start : block.stop] if block.is_whole else None
@@ -143,7 +132,7 @@ class SurvivorReader:
             weights = near.copy()
             found = block.positions[changed]
             weights[changed] = self._decoded(found, len(found), near[changed])
-        if not self._in_place and weights is not inside:
+        if weights is not inside:
             block.put(layer, weights)
 
     def next_layer(self) -> None:
@@ -185,7 +174,7 @@ class SurvivorReader:
     def _decoded(
         self, where: Block | Array, count: int, near: Array | None, out: Array | None = None
     ) -> Array:
-        codes = self._numbers.read(count)
+        codes = self._numbers.read(count, out if self._stage is None and near is None else None)
         if self._stage is None:
             return self._unstaged(codes, near)
         if self._sides is None or not len(codes):

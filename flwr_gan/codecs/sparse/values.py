@@ -11,7 +11,7 @@ import numpy as np
 
 from flwr_gan.codecs.pcodec_codec import compress_numbers, decompress_numbers, pcodec_module
 from flwr_gan.codecs.pieces import Pieces
-from flwr_gan.codecs.sparse.bins import read_bins, read_floats, write_bins
+from flwr_gan.codecs.sparse.bins import FloatPlanes, read_bins, write_bins
 from flwr_gan.codecs.sparse.codes import read_codes, write_codes
 from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
 from flwr_gan.codecs.sparse.streams import read_stream, write_stream
@@ -164,7 +164,7 @@ _WRITERS = {
     BYTES: write_codes,
     MASKS: _write_masks,
 }
-_READERS = {
+_READERS: dict[int, Callable[[ByteReader, int, np.dtype[Any]], Values | FloatPlanes]] = {
     BINS: read_bins,
     PCODEC: _read_pcodec,
     MAGNITUDE_BINS: read_magnitudes,
@@ -186,8 +186,6 @@ class ValueReader:
         Type of the values.
     total : int
         How many there are.
-    out : numpy.ndarray of float32, shape (total,), optional
-        Where they are decoded to, if they are floats in bins.
 
     Raises
     ------
@@ -196,28 +194,19 @@ class ValueReader:
     """
 
     def __init__(
-        self,
-        reader: ByteReader,
-        *,
-        coding: int,
-        dtype: np.dtype[Any],
-        total: int,
-        out: Values | None = None,
+        self, reader: ByteReader, *, coding: int, dtype: np.dtype[Any], total: int
     ) -> None:
         self._left = total
-        self._block: Values = np.empty(0, dtype)
-        self._out = out
+        self._dtype = dtype
+        self._block: Values | FloatPlanes = np.empty(0, dtype)
         most = block_length(coding)
         starts = range(0, max(total - 1, 0) // most * most, most)
         slices = [reader.take(reader.varint(limit=reader.left)) for _ in starts]
 
-        def decoded(data: ByteReader, start: int) -> Values:
-            count = min(most, total - start)
-            if out is not None:
-                return read_floats(data, count, out[start : start + count])
-            return _READERS[coding](data, count, dtype)
+        def decoded(data: ByteReader, start: int) -> Values | FloatPlanes:
+            return _READERS[coding](data, min(most, total - start), dtype)
 
-        def finished(job: tuple[memoryview, int]) -> Values:
+        def finished(job: tuple[memoryview, int]) -> Values | FloatPlanes:
             data = ByteReader(job[0], what="values")
             block = decoded(data, job[1])
             data.finish()
@@ -227,21 +216,34 @@ class ValueReader:
         # Only what is behind the last block says where that ends.
         self._last = decoded(reader, most * len(starts)) if total else self._block
 
-    def read(self, count: int) -> Values:
-        """Return the next ``count`` values, or raise ``PayloadError`` if there are fewer."""
+    def read(self, count: int, out: Values | None = None) -> Values:
+        """Return the next ``count`` values, or raise ``PayloadError`` if there are fewer.
+
+        Where they would have to be copied, they are written to ``out``, if it is given.
+        """
         if count > self._left:
             raise PayloadError("the mask has more survivors than there are values")
-        parts, first = [], 0 if self._out is None else len(self._out) - self._left
         self._left -= count
-        while count:
+        parts = []
+        left = count
+        while left:
             if not len(self._block):
                 self._block = next(self._blocks, self._last)
-            parts.append(self._block[:count])
-            self._block = self._block[count:]
-            count -= len(parts[-1])
-        if self._out is not None:
-            return self._out[first : len(self._out) - self._left]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts or [self._block[:0]])
+            parts.append(self._block[:left])
+            self._block = self._block[left:]
+            left -= len(parts[-1])
+        if len(parts) == 1 and isinstance(parts[0], np.ndarray):
+            return parts[0]
+        found = np.empty(count, self._dtype) if out is None else out
+        at = 0
+        for part in parts:
+            place = found[at : at + len(part)]
+            if isinstance(part, FloatPlanes):
+                part.join(place)
+            else:
+                place[:] = part
+            at += len(part)
+        return found
 
     def finish(self) -> None:
         """Raise ``PayloadError`` if values are left."""
