@@ -71,7 +71,7 @@ def test_short_blocks_come_back(numbers):
 def test_many_distinct_keys_are_left_to_bins():
     rng = np.random.default_rng(0)
     keys = rng.normal(size=100_000).astype(np.float32).view(np.uint32)
-    assert distinct_keys(keys) is None
+    assert distinct_keys([keys]) is None
     assert written(keys)[0] != PALETTE
 
 

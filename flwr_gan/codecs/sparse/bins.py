@@ -33,12 +33,13 @@ def write_bins(parts: Sequence[Keys]) -> Pieces:
     parts : sequence of numpy.ndarray of uint32, uint16 or float32, 1-D
         Keys, divided where their statistics may change; of floats, their ``float_keys``.
     """
+    floats = parts[0].dtype == np.float32
+    bits = [part.view(np.uint32) for part in parts] if floats else parts
+    palette = distinct_keys(bits)
+    if palette is None and floats and sum(map(len, parts)) >= _MANY:
+        return _write_floats(bits)
     joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
     ends = np.cumsum([len(part) for part in parts])[:-1]
-    floats = joined.dtype == np.float32
-    palette = distinct_keys(joined.view(np.uint32) if floats else joined)
-    if palette is None and floats and len(joined) >= _MANY:
-        return _write_floats(joined.view(np.uint32), ends)
     keys = float_keys(joined) if floats else joined
     coded = _write_binned(keys, ends)
     if palette is None:
@@ -111,29 +112,32 @@ def _read_bins(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -
     return palette[places]
 
 
-def _write_floats(bits: Keys, ends: Any) -> Pieces:
+def _write_floats(parts: Sequence[Keys]) -> Pieces:
     """Code the keys of many floats with 24 raw bits; the symbols are their exponents."""
-    coded = Pieces(
-        [bytes([24, 0]), write_stream(np.split(_plane(bits, 3), ends), beside=3 * len(bits))]
-    )
+    count = sum(map(len, parts))
+    exponents = write_stream([_plane(part, 3) for part in parts], beside=3 * count)
     # For the lower bytes most often nothing can be done.
-    some = spread(bits)
+    some = spread(*parts)
     samples = [_plane(some, byte) for byte in _LOWER]
-    coded += write_byte_planes(len(bits), samples, lambda planes: _lower_planes_to(bits, planes))
-    return coded
+    lower = write_byte_planes(count, samples, lambda planes: _lower_planes_to(parts, planes))
+    return Pieces([bytes([24, 0]), exponents, lower])
 
 
 _LOWER = (2, 1, 0)
 
 
-def _lower_planes_to(bits: Keys, planes: Mapping[int, Bytes]) -> None:
+def _lower_planes_to(parts: Sequence[Keys], planes: Mapping[int, Bytes]) -> None:
     """Write some of the three lower bytes of the keys, by their places in ``_LOWER``."""
     loops = compiled.kernels()
-    if loops is not None and len(planes) == len(_LOWER):
-        loops.lower_planes(bits, planes[0], planes[1], planes[2])
-        return
-    for place, plane in planes.items():
-        _plane_to(bits, _LOWER[place], plane)
+    at = 0
+    for bits in parts:
+        of_part = {place: plane[at : at + len(bits)] for place, plane in planes.items()}
+        if loops is not None and len(planes) == len(_LOWER):
+            loops.lower_planes(bits, of_part[0], of_part[1], of_part[2])
+        else:
+            for place, plane in of_part.items():
+                _plane_to(bits, _LOWER[place], plane)
+        at += len(bits)
 
 
 def _plane(bits: Keys, byte: int) -> Bytes:

@@ -7,12 +7,14 @@ many for a palette to pay.
 D distinct keys.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from flwr_gan.codecs.pieces import Pieces
 from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
+from flwr_gan.codecs.sparse.streams import every
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
@@ -31,26 +33,27 @@ zero and cost nothing in bins, only if it is all but certain."""
 _LEAST_USES = 2
 
 
-def distinct_keys(keys: Keys) -> Keys | None:
+def distinct_keys(parts: Sequence[Keys]) -> Keys | None:
     """Return the distinct keys, ascending; None if they are so many that no palette can pay.
 
     Parameters
     ----------
-    keys : numpy.ndarray of uint32 or uint16, shape (k,)
+    parts : sequence of numpy.ndarray of uint32 or uint16, 1-D
         Keys of one block.
     """
-    sample = np.sort(keys[:: max(1, len(keys) // _SAMPLE)])
+    count = sum(map(len, parts))
+    sample = np.sort(every(parts, max(1, count // _SAMPLE)))
     least = _LEAST_PAIRS
-    if len(keys) >= _MANY:
+    if count >= _MANY:
         least = _MANY_PAIRS if np.bitwise_or.reduce(sample) & 255 else _SHORT_PAIRS
     if np.count_nonzero(sample[1:] == sample[:-1]) < least:
         return None
-    ordered = np.sort(keys)
+    ordered = np.sort(np.concatenate(parts))
     first = np.empty(len(ordered), bool)
     first[0] = True
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
     palette = ordered[first]
-    few = _LEAST_USES * len(palette) <= len(keys) and len(palette) <= 1 << 16
+    few = _LEAST_USES * len(palette) <= count and len(palette) <= 1 << 16
     return palette if few else None
 
 

@@ -79,23 +79,27 @@ def _plane(words: Array, byte: int) -> Bytes:
 def _written(block: Block, *, turned: bool) -> Pieces:
     """Code the bytes of words, or of rows of words, by significance, the lowest first."""
     parts = [words[first:last] for words, first, last in block]
-    words = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if parts[0].ndim == 1:
+        return _write_words(parts, turned)
     coded = Pieces()
-    for word in words.T if words.ndim > 1 else [words]:
-        coded += _write_words(np.ascontiguousarray(word), turned)
+    for at in range(parts[0].shape[1]):
+        coded += _write_words([np.ascontiguousarray(part[:, at]) for part in parts], turned)
     return coded
 
 
-def _write_words(words: Array, turned: bool) -> Pieces:
-    some = spread(words)
+def _write_words(parts: Sequence[Array], turned: bool) -> Pieces:
+    some = spread(*parts)
     some = _turned(some) if turned else some
-    samples = [_plane(some, byte) for byte in range(words.dtype.itemsize)]
+    samples = [_plane(some, byte) for byte in range(some.dtype.itemsize)]
 
     def write(planes: Mapping[int, Bytes]) -> None:
-        for byte, plane in planes.items():
-            _plane_to(words, byte, turned, plane)
+        at = 0
+        for words in parts:
+            for byte, plane in planes.items():
+                _plane_to(words, byte, turned, plane[at : at + len(words)])
+            at += len(words)
 
-    return write_byte_planes(len(words), samples, write)
+    return write_byte_planes(sum(map(len, parts)), samples, write)
 
 
 def _plane_to(words: Array, byte: int, turned: bool, plane: Bytes) -> None:

@@ -68,9 +68,18 @@ def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False, beside: 
     return Pieces([write_varint(len(coded) << 2 | RANS), coded])
 
 
-def spread(numbers: Bytes) -> Bytes:
-    """Return some 4,096 numbers spread over all."""
-    return np.ascontiguousarray(numbers[:: max(1, len(numbers) // _SAMPLE)])
+def spread(*parts: Bytes) -> Bytes:
+    """Return some 4,096 numbers spread over all of the parts."""
+    return every(parts, max(1, sum(map(len, parts)) // _SAMPLE))
+
+
+def every(parts: Sequence[Bytes], step: int) -> Bytes:
+    """Return every ``step``-th number of the parts, as if they were joined."""
+    found, skipped = [], 0
+    for part in parts:
+        found.append(part[skipped::step])
+        skipped = (skipped - len(part)) % step
+    return np.concatenate(found)
 
 
 def write_byte_planes(
