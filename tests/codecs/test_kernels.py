@@ -7,7 +7,7 @@ from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import extremes
 from flwr_gan.codecs.sparse import bins, planes
 from flwr_gan.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
-from flwr_gan.codecs.sparse.streams import byte_counts, write_stream
+from flwr_gan.codecs.sparse.streams import byte_counts, every, write_stream
 from flwr_gan.codecs.sparse.support import Block, Support, picked, taken_apart
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.compress.scaling import dequantised, quantised
@@ -102,6 +102,20 @@ def test_many_floats_come_back():
     assert found.tobytes() == values.tobytes()
     read(reader)
     reader.finish()
+
+
+def test_many_floats_of_several_arrays_come_back():
+    values = special_floats(70_001)
+    parts = np.split(values.view(np.uint32), [9, 30_000])
+    coded = both(lambda: np.frombuffer(bytes(bins._write_floats(parts)), np.uint8))
+    assert len(coded) > values.nbytes * 0.75
+    found = np.empty_like(values)
+    reader = ByteReader(coded.tobytes(), what="floats")
+    bins.read_bins(reader, len(values), values.dtype).join(found)
+    reader.finish()
+    assert found.tobytes() == values.tobytes()
+    for step in (1, 4, 7):
+        assert np.array_equal(every(parts, step), values.view(np.uint32)[::step])
 
 
 @pytest.mark.parametrize("count", COUNTS)
