@@ -1,7 +1,7 @@
 """A stage that changes whole arrays, and the codec that codes what it makes of them."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -83,8 +83,12 @@ class ArrayStagedCodec(Codec):
         need: BaseNeed = "values" if own else body.base_need
         return Body(body.mask, Pieces([head, body.values]), need)
 
-    def opened(self, body: Body, specs: Sequence[ArraySpec]) -> tuple[Body, list[list[ArraySpec]]]:
+    def opened(
+        self, body: Body, specs: Sequence[ArraySpec]
+    ) -> tuple[Body, list[list[ArraySpec]], list[Any]]:
         """Return the body that the codec behind the stage wrote, and each array's parts.
+
+        Last what the stage is to know of each weight array besides.
 
         Raises
         ------
@@ -93,20 +97,22 @@ class ArrayStagedCodec(Codec):
         """
         reader = ByteReader(body.values, what="values")
         weights = [spec for spec in specs if is_weight(spec.dtype)]
-        shapes = iter(self.stage.part_shapes(reader, [spec.shape for spec in weights]))
+        shapes_of, known = self.stage.read(reader, [spec.shape for spec in weights])
+        shapes = iter(shapes_of)
         parts = [
             [ArraySpec(shape, spec.dtype) for shape in next(shapes)]
             if is_weight(spec.dtype)
             else [spec]
             for spec in specs
         ]
-        return Body(body.mask, bytes(reader.rest()), body.base_need), parts
+        return Body(body.mask, bytes(reader.rest()), body.base_need), parts, known
 
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
     ) -> list[Array]:
         """Decode the parts, then the arrays from them."""
-        inner, parts_of = self.opened(body, specs)
+        inner, parts_of, known = self.opened(body, specs)
+        known_of = iter(known)
         keeps = self.stage.keeps_shapes
         held = base if keeps and self.codec.takes_base else None
         own = base is not None and self.stage.relative and not keeps
@@ -118,7 +124,8 @@ class ArrayStagedCodec(Codec):
             parts = [next(decoded) for _ in part_specs]
             if is_weight(spec.dtype):
                 native = [part.astype(FLOAT32, copy=False) for part in parts]
-                restored = self.stage.restore(native, spec.shape, next(nears, None))
+                near = next(nears, None)
+                restored = self.stage.restore(native, spec.shape, near, next(known_of))
                 arrays.append(np.asarray(restored).astype(spec.dtype, copy=False))
             else:
                 arrays.append(parts[0])

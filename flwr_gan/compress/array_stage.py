@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.varint import ByteReader
@@ -70,9 +70,20 @@ class ArrayStage(ABC):
             If ``apply`` cannot have written this.
         """
 
+    def read(
+        self, reader: ByteReader, shapes: Sequence[Shape]
+    ) -> tuple[list[list[Shape]], list[Any]]:
+        """Return ``part_shapes``, and for each array what ``restore`` is to know besides."""
+        return self.part_shapes(reader, shapes), [None] * len(shapes)
+
     @abstractmethod
-    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
-        """Return the array of these parts, float32; ``near`` is what the receiver holds, flat."""
+    def restore(
+        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
+    ) -> Array:
+        """Return the array of these parts, float32.
+
+        ``near`` is what the receiver holds of it, flat; ``known`` what ``read`` returned.
+        """
 
     @abstractmethod
     def error_bound(self, arrays: Sequence[Array]) -> float:

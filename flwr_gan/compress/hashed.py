@@ -5,7 +5,7 @@ n weights of an array; K shared values, which are all that travels of it.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -117,7 +117,9 @@ class HashStage(ArrayStage):
             parts.append([(count,) if hashed else shape])
         return parts
 
-    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
+    def restore(
+        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
+    ) -> Array:
         """Return each weight's value; the work is a few operations a weight."""
         (values,) = parts
         if values.shape == shape:

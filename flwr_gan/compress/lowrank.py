@@ -5,7 +5,7 @@ An array is unfolded to m rows (first axis) and n columns (all others); r its ra
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -117,7 +117,9 @@ class LowRankStage(ArrayStage):
             parts.append([(rank, rows), (rank, columns)] if rank else [shape])
         return parts
 
-    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
+    def restore(
+        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
+    ) -> Array:
         """Return the product of the factors.
 
         Products of two float32 numbers are exact in double precision and are added in the order of

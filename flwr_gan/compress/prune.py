@@ -5,7 +5,7 @@ n weights of an array, or of all arrays together; k of them that are zero afterw
 
 import hashlib
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -100,7 +100,9 @@ class PruneStage(ArrayStage):
         """Return the shapes of the arrays themselves."""
         return [[shape] for shape in shapes]
 
-    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
+    def restore(
+        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
+    ) -> Array:
         """Return the pruned array."""
         return parts[0]
 

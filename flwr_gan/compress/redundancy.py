@@ -7,7 +7,7 @@ others become the sign of each weight times the average weight.
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -82,7 +82,9 @@ class RedundancyStage(ArrayStage):
         """Return the shapes of the arrays themselves."""
         return [[shape] for shape in shapes]
 
-    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
+    def restore(
+        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
+    ) -> Array:
         """Return the array as it came."""
         return parts[0]
 

@@ -23,6 +23,8 @@ _STAGES = (
     ("redundancy", 9, "flwr_gan.compress.redundancy"),
     ("hash", 10, "flwr_gan.compress.hashed"),
     ("topk", 11, "flwr_gan.compress.topk"),
+    ("randk", 12, "flwr_gan.compress.randk"),
+    ("eden", 13, "flwr_gan.compress.eden"),
 )
 
 MAX_PARAMETER = (1 << 32) - 1

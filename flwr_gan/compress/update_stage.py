@@ -7,7 +7,7 @@ nothing, everything travels.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -92,7 +92,9 @@ class SelectingStage(ArrayStage):
         """Return the shapes of the arrays themselves."""
         return [[shape] for shape in shapes]
 
-    def restore(self, parts: Sequence[Array], shape: Shape, near: Array | None = None) -> Array:
+    def restore(
+        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
+    ) -> Array:
         """Return the array."""
         return parts[0]
 

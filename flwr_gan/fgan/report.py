@@ -123,7 +123,7 @@ def _behind_stages(bundle: _Bundle) -> Body | None:
         if not codec.stage.keeps_shapes:
             if specs is None:
                 return None
-            body, parts = codec.opened(body, specs)
+            body, parts, _ = codec.opened(body, specs)
             specs = [spec for of_array in parts for spec in of_array]
         codec = codec.codec
     return body

@@ -6,14 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flwr_gan.codecs import compiled, get_codec
-from flwr_gan.compress import get_stage
+from flwr_gan.compress import eden, get_stage
 from flwr_gan.compress.registry import stage_by_id
 from flwr_gan.compress.update_stage import SelectingStage, changes, kept_count
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import decode_payload, encode_payload, encode_to_send
 
 SELECTING = ["topk:0.1", "topk:0.1:local", "topk:0.9999"]
-SPECS = [*SELECTING]
+CHANGING = ["randk:0.1", *(f"eden:{bits}" for bits in range(1, 5))]
+UNBIASED = ["randk:0.1:unbiased", *(f"eden:{bits}:unbiased" for bits in range(1, 5))]
+BIASED = [*SELECTING, *CHANGING]
+SPECS = [*BIASED, *UNBIASED]
 
 
 @st.composite
@@ -79,25 +82,105 @@ def test_a_receiver_that_holds_nothing_is_sent_everything(spec):
     assert np.array_equal(decode_payload(encode_payload(wanted, codec=spec))["w"], wanted["w"])
 
 
-@pytest.mark.parametrize("spec", SPECS)
-def test_what_is_left_over_arrives_in_later_rounds(spec):
-    rng = np.random.default_rng(1)
-    held = {"w": rng.normal(size=(20, 10)).astype(np.float32)}
-    wanted = {"w": held["w"] + np.float32(0.1) * rng.normal(size=(20, 10)).astype(np.float32)}
-    residual = None
+def moved(shape, seed, share=0.0):
+    """Return what a receiver holds, and what it should have under the same mask."""
+    rng = np.random.default_rng(seed)
+    held = masked(rng.normal(size=shape), share, rng)
+    step = np.float32(0.1) * rng.standard_t(3, shape).astype(np.float32)
+    return {"w": held}, {"w": np.where(held != 0, held + step, 0).astype(np.float32)}
+
+
+@pytest.mark.parametrize("spec", BIASED)
+@pytest.mark.parametrize("share", [0.0, 0.9])
+@pytest.mark.parametrize("behind", ["", "+int8", "+zstd"])
+def test_no_more_is_left_over_than_there_was_and_it_arrives_later(spec, share, behind):
+    held, wanted = moved((40, 30), 1, share)
+    left = [np.linalg.norm(wanted["w"] - held["w"])]
     for _ in range(60):
-        result, held = sent(wanted, held, spec, residual=residual)
-        residual = {}  # what is wanted stays the same: the difference to it is what is left over
-    assert np.allclose(held["w"], wanted["w"], atol=1e-6)
-    assert result.arrived_share >= 0 or np.isnan(result.arrived_share)
+        held = decode_payload(encode_payload(wanted, codec=spec + behind, base=held), base=held)
+        assert np.array_equal(held["w"] != 0, wanted["w"] != 0)
+        left.append(np.linalg.norm(wanted["w"] - held["w"]))
+        assert left[-1] <= left[-2] * (1 + 1e-6)
+    assert left[-1] < 0.06 * left[0]
+
+
+@pytest.mark.parametrize("spec", [*CHANGING, *UNBIASED])
+def test_arrays_whose_mask_changed_travel_whole(spec):
+    held, wanted = moved((20, 10), 3)
+    wanted["w"][3] = 0
+    assert np.array_equal(sent(wanted, held, spec)[1]["w"], wanted["w"])
+
+
+@pytest.mark.parametrize("spec", UNBIASED)
+def test_the_mean_over_many_draws_is_the_update(spec):
+    """Updates that differ in one weight by nearly nothing draw anew; their errors cancel out."""
+    near = np.random.default_rng(4).normal(size=256).astype(np.float32)
+    change = np.random.default_rng(5).normal(size=256).astype(np.float32)
+    stage, total, norm = get_stage(spec), np.zeros(256), 0.0
+    runs = 1000
+    for at in range(runs):
+        own, base = change.copy(), near.copy()
+        own[0] += np.float32(1e-6 * at)
+        base[0] += np.float32(1e-6 * at)
+        known, part = stage.coded(own, base)
+        found = stage.decoded(known, part, base)
+        if spec.startswith("eden"):
+            assert found @ own == pytest.approx(own @ own, rel=1e-4)
+        total += found
+        norm += float(np.sum((found - own) ** 2))
+    # What is left of independent errors shrinks with the square root of their number.
+    expected = np.sqrt(norm / runs / runs)
+    assert np.linalg.norm(total / runs - change) < 2 * expected + 0.02 * np.linalg.norm(change)
+
+
+@pytest.mark.parametrize(("bits", "lost"), [(1, 0.3634), (2, 0.1175), (3, 0.03455), (4, 0.0095)])
+def test_eden_loses_as_much_as_published(bits, lost):
+    change = np.random.default_rng(6).standard_t(3, 1 << 16).astype(np.float32)
+    near = np.ones_like(change)
+    for unbiased, share in ((False, lost), (True, lost / (1 - lost))):
+        stage = get_stage(f"eden:{bits}" + ":unbiased" * unbiased)
+        found = stage.decoded(*stage.coded(change, near), near)
+        assert np.sum((found - change) ** 2) / np.sum(change**2) == pytest.approx(share, rel=0.05)
+
+
+def test_eden_without_a_turn_has_the_published_values():
+    """DRIVE and EDEN of (3, 1, 0, 0), with the unbiased scale."""
+    x = np.array([3, 1, 0, 0], np.float32)
+    turned = eden._turned(x)
+    for bits, expected in ((1, [10 / 3, 0, 0, 0]), (2, [2.82587, 1.52239, 0, 0])):
+        scale, level = get_stage(f"eden:{bits}:unbiased").levels_of(turned)
+        assert np.allclose(eden._turned(level) * scale, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("spec", ["eden:1", "eden:2:unbiased", "randk:0.1"])
+def test_no_change_stays_none(spec):
+    held, _ = moved((20, 10), 7)
+    assert np.array_equal(sent(held, held, spec)[1]["w"], held["w"])
+
+
+def test_pieces_fill_up_an_array():
+    for count in (1, 63, 64, 65, 8191, 8192, 8193, 30_000):
+        lengths = eden.piece_lengths(count)
+        assert count <= sum(lengths) < count + eden.SHORTEST
+        assert all(length & (length - 1) == 0 for length in lengths)
+
+
+def test_random_changes_are_the_same_for_all_who_hold_the_same():
+    """So that the sum of what clients send is what the sum of their updates would send."""
+    held, one = moved((50, 40), 8)
+    _, other = moved((50, 40), 8)
+    other["w"] += np.float32(0.5)
+    stage, near = get_stage("randk:0.1"), held["w"].reshape(-1)
+    parts = [stage.coded(each["w"].reshape(-1) - near, near)[1] for each in (one, other)]
+    both = stage.coded(one["w"].reshape(-1) + other["w"].reshape(-1) - 2 * near, near)[1]
+    assert np.allclose(parts[0] + parts[1], both, atol=1e-6)
+    assert len(both) == 200
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@pytest.mark.parametrize("behind", ["", "+int4", "+binary:network", "+zstd", "+int8+zlib"])
+@pytest.mark.parametrize("behind", ["", "+int4", "+binary:network", "+int8+zlib"])
 def test_numpy_alone_writes_the_same_bytes(spec, behind):
-    rng = np.random.default_rng(2)
-    held = {"w": rng.normal(size=(200, 100)).astype(np.float32)}
-    wanted = {"w": held["w"] + np.float32(0.1) * rng.normal(size=(200, 100)).astype(np.float32)}
+    held, wanted = moved((200, 100), 2)
     payload = encode_payload(wanted, codec=spec + behind, base=held)
     with compiled.without_numba():
         assert encode_payload(wanted, codec=spec + behind, base=held) == payload
@@ -113,13 +196,20 @@ def test_settings_travel_as_a_number(spec):
     assert get_codec(f"{spec}+int4").spec == f"{spec}+quantize:int4:layer+sparse"
 
 
-@pytest.mark.parametrize("name", ["topk"])
-def test_bad_settings_are_explained(name):
-    for words in ("", ":0", ":1", ":0.00001", ":0.1:layer", ":0.1:local:3"):
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("topk", ":0.1", ["", ":0", ":1", ":0.00001", ":0.1:layer", ":0.1:local:3"]),
+        ("randk", ":0.1", ["", ":0", ":1", ":0.1:biased", ":0.1:unbiased:1"]),
+        ("eden", ":2", ["", ":0", ":5", ":2:drive", ":2:unbiased:1"]),
+    ],
+)
+def test_bad_settings_are_explained(name, good, bad):
+    for words in bad:
         with pytest.raises(CodecError, match=r"allowed: ") as caught:
             get_codec(f"{name}{words}+int4")
         assert "\n" not in str(caught.value)
-    wire_id = get_stage(f"{name}:0.1").wire_id
+    wire_id = get_stage(f"{name}{good}").wire_id
     for parameter in (0, 1, 20_000, (1 << 32) - 1):
         with pytest.raises(PayloadError, match="does not know"):
             stage_by_id(wire_id, parameter)

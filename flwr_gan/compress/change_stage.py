@@ -1,0 +1,125 @@
+"""Stages on updates that send something else in the place of each array's changes.
+
+The changes of an array are those of its survivors, one after the other. An array travels as it is
+where the receiver holds nothing of it, where other weights survive than before, and where nothing
+survives.
+
+n survivors of an array.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array, canonical_zeros
+from flwr_gan.codecs.varint import ByteReader, write_varint
+from flwr_gan.compress.array_stage import ArrayStage, Shape
+from flwr_gan.compress.scaling import SMALLEST
+from flwr_gan.compress.update_stage import changes
+from flwr_gan.errors import PayloadError
+
+ROOM = 63
+"""How many numbers a part may have more than its array."""
+
+
+class ChangeStage(ArrayStage):
+    """Turns the changes of an array into one part of its own, and back. Lossy.
+
+    Parameters
+    ----------
+    words : tuple of str
+        Settings, as they stand in the spec.
+    parameter : int
+        The settings as a number.
+    """
+
+    relative: ClassVar[bool] = True
+
+    def __init__(self, *words: str, parameter: int) -> None:
+        self.spec = ":".join((self.name, *words))
+        self.parameter = parameter
+        self.keeps_shapes = False
+
+    @abstractmethod
+    def coded(self, change: Array, near: Array) -> tuple[bytes, Array]:
+        """Return what the decoder needs to know, and the part of an array.
+
+        Parameters
+        ----------
+        change, near : numpy.ndarray of float32, shape (n,)
+            The changes, and the survivors that the receiver holds.
+        """
+
+    @abstractmethod
+    def decoded(self, known: bytes, part: Array, near: Array) -> Array:
+        """Return the changes of an array's survivors, float32, shape (n,).
+
+        Raises
+        ------
+        PayloadError
+            If ``coded`` cannot have returned this.
+        """
+
+    def apply(
+        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
+    ) -> tuple[bytes, list[list[Array]]]:
+        """Return of each array 0, or the length of its part and what to know; and the parts."""
+        head, parts = b"", []
+        for at, array in enumerate(arrays):
+            found = None if held is None else self._part(array, held[at])
+            if found is None:
+                head += write_varint(0)
+                parts.append([array])
+            else:
+                known, part = found
+                head += write_varint(len(part)) + write_varint(len(known)) + known
+                parts.append([part])
+        return head, parts
+
+    def _part(self, array: Array, near: Array) -> tuple[bytes, Array] | None:
+        layer = canonical_zeros(np.ascontiguousarray(array).reshape(-1))
+        survives = near != 0
+        if not survives.any() or not np.array_equal(survives, layer != 0):
+            return None
+        return self.coded(changes(layer, near)[survives], near[survives])
+
+    def read(
+        self, reader: ByteReader, shapes: Sequence[Shape]
+    ) -> tuple[list[list[Shape]], list[Any]]:
+        """Return the shape of each array's part, and what is known of it; None for an array."""
+        parts: list[list[Shape]] = []
+        every: list[bytes | None] = []
+        for shape in shapes:
+            length = reader.varint(limit=math.prod(shape) + ROOM)
+            parts.append([(length,)] if length else [shape])
+            known = reader.take(reader.varint(limit=reader.left)) if length else None
+            every.append(None if known is None else bytes(known))
+        return parts, every
+
+    def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
+        """Return the shapes of the parts."""
+        return self.read(reader, shapes)[0]
+
+    def restore(
+        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
+    ) -> Array:
+        """Return what the receiver holds plus the changes; a survivor stays one."""
+        if known is None:
+            return parts[0]
+        if near is None:
+            raise PayloadError("unknown_base: the values are changes of a base not given")
+        weights = near.copy()
+        survives = near != 0
+        held = near[survives]
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = held + self.decoded(known, parts[0], held)
+        moved[moved == 0] = SMALLEST
+        weights[survives] = moved
+        return weights.reshape(shape)
+
+    def error_bound(self, arrays: Sequence[Array]) -> float:
+        """Return the norm of all changes."""
+        return float(np.sqrt(sum(float(np.sum(a.astype(np.float64) ** 2)) for a in arrays)))
