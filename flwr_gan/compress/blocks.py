@@ -10,7 +10,7 @@ import numpy as np
 
 from flwr_gan.codecs import compiled
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.stage import Places
+from flwr_gan.codecs.stage import Places, as_float32
 from flwr_gan.compress.scaling import SMALLEST, dequantised, quantised
 from flwr_gan.compress.stage import Coded, Stage, finite_only
 from flwr_gan.errors import PayloadError
@@ -35,8 +35,8 @@ class BlockQuantizeStage(Stage):
 
     Parameters
     ----------
-    bits : int
-        Bits of a code before entropy coding, 2 to 8.
+    largest : int
+        L, 1 to 127.
     spec : str
         The stage that this one stands for.
     parameter : int
@@ -48,9 +48,9 @@ class BlockQuantizeStage(Stage):
     side_dtype = np.dtype("<u2")
     block_length = BLOCK_LENGTH
 
-    def __init__(self, *, bits: int, spec: str, parameter: int) -> None:
-        self.largest = (1 << (bits - 1)) - 1
-        super().__init__(parameter=parameter, lowest=-self.largest, highest=self.largest)
+    def __init__(self, *, largest: int, spec: str, parameter: int) -> None:
+        self.largest = largest
+        super().__init__(parameter=parameter, lowest=-largest, highest=largest)
         self.spec = spec
 
     def side_count(self, shape: tuple[int, ...]) -> int:
@@ -65,14 +65,19 @@ class BlockQuantizeStage(Stage):
     def measure(self, values: Array, places: Places) -> Array:
         """Return the keys of the scales, which times L reach the largest magnitude of a block."""
         finite_only(values, self.spec)
-        peaks = _by_block(np.abs(values)).max(axis=1, initial=0).astype(np.float64)
-        scales = (peaks / self.largest).astype(np.float32)
+        peaks = self.reach(_by_block(values))
+        scales = as_float32(peaks / self.largest)
         short = scales.astype(np.float64) * self.largest < peaks
         scales[short] = np.nextafter(scales[short], np.float32(np.inf))
         bits = scales.view(np.uint32).astype(np.uint64)
         keys = (bits + ((1 << _STEP_BITS) - 1)) >> _STEP_BITS << (_STEP_BITS - _KEY_SHIFT)
         limited: Array = np.minimum(keys, _LARGEST_KEY).astype(np.uint16)
         return limited
+
+    def reach(self, blocks: Array) -> Array:
+        """Return what L stands for in each block, float64: the largest magnitude."""
+        reach: Array = np.abs(blocks).max(axis=1, initial=0).astype(np.float64)
+        return reach
 
     def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return ``round(d * (1 / s))`` as int8, ties to even, limited to L."""

@@ -74,7 +74,7 @@ class QuantizeStage(GroupedStage):
 
     @cached_property
     def _of_blocks(self) -> BlockQuantizeStage:
-        return BlockQuantizeStage(bits=self.bits, spec=self.spec, parameter=self.parameter)
+        return BlockQuantizeStage(largest=self.largest, spec=self.spec, parameter=self.parameter)
 
     def measure(self, values: Array, places: Places) -> Array:
         """Return the scales: the largest magnitude by L, rounded up; 0 where nothing survives."""

@@ -25,6 +25,7 @@ _STAGES = (
     ("topk", 11, "flwr_gan.compress.topk"),
     ("randk", 12, "flwr_gan.compress.randk"),
     ("eden", 13, "flwr_gan.compress.eden"),
+    ("qsgd", 14, "flwr_gan.compress.qsgd"),
 )
 
 MAX_PARAMETER = (1 << 32) - 1

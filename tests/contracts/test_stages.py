@@ -34,12 +34,15 @@ SPECS = [
     "codebook:16:layer",
     "codebook:256:network",
     "flexpoint",
+    "qsgd:4",
+    "qsgd:127",
+    "qsgd:4:unbiased",
     "cast:fp16",
     "cast:bf16",
 ]
 
-NOT_FOR_FEEDBACK = {"quantize:affine1:layer"}
-"""The range of two codes grows with what is fed back."""
+NOT_FOR_FEEDBACK = {"quantize:affine1:layer", "qsgd:4:unbiased"}
+"""The range of two codes, and the variance of unbiased ones, grow with what is fed back."""
 
 weights = hnp.arrays(
     np.float32,
