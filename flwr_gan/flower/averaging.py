@@ -1,6 +1,7 @@
 """Flower's weighted average, added up while the replies are checked: each is decoded once."""
 
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg, Strategy
 
 from flwr_gan.codecs import compiled
-from flwr_gan.codecs.arrays import Array
-from flwr_gan.flower.records import NUMPY_STYPE, Arrays, arrays_to_parameters, scattered_parameters
+from flwr_gan.codecs.arrays import Array, ArraySpec
+from flwr_gan.flower.records import NUMPY_STYPE, Arrays, npy_space, scattered_parameters
 from flwr_gan.flower.reply import CodedReply
 
 Results = list[tuple[ClientProxy, FitRes]]
@@ -43,6 +44,7 @@ class RunningMean:
         self._num_examples = num_examples
         self._replies: list[CodedReply] = []
         self._sums: dict[str, Array] = {}
+        self._npy: dict[str, BytesIO] = {}
         self._are_survivors = False
         self._sound = num_examples > 0
 
@@ -58,11 +60,16 @@ class RunningMean:
             self._sound and are_survivors == self._are_survivors and self._fits(reply, parts)
         )
         if not self._sound:
-            self._sums = {}
+            self._sums, self._npy = {}, {}
             return
         share = np.float64(num_examples / self._num_examples)
         if first:
-            self._sums = {name: np.empty_like(part) for name, part in parts.items()}
+            for name, part in parts.items():
+                if are_survivors:
+                    self._sums[name] = np.empty_like(part)
+                else:
+                    spec = ArraySpec(part.shape, part.dtype)
+                    self._npy[name], self._sums[name] = npy_space(spec)
         for name, part in parts.items():
             _add_weighed(self._sums[name], part, share, first=first)
 
@@ -97,7 +104,8 @@ class RunningMean:
         base = self._replies[0].base
         if base is not None and self._are_survivors:
             return scattered_parameters(base, self._sums[""])
-        return arrays_to_parameters(self._sums)
+        self._sums = {}
+        return Parameters([buffer.getvalue() for buffer in self._npy.values()], NUMPY_STYPE)
 
     def _fits(self, reply: CodedReply, parts: Arrays) -> bool:
         """Return True if a reply can be added to those before it."""

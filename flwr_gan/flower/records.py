@@ -214,16 +214,23 @@ def scattered_npy(
 
     No array is made and copied: the values go to their places in the bytes.
     """
+    buffer, array = npy_space(spec)
+    array.reshape(-1)[positions] = values
+    del array  # it holds the buffer
+    return buffer.getvalue()
+
+
+def npy_space(spec: ArraySpec) -> tuple[BytesIO, np.ndarray[Any, Any]]:
+    """Return what will be ``npy_bytes`` of an array of zeros, and this array inside it.
+
+    Once the array is gone, the buffer's value is no copy.
+    """
     header = _npy_header(spec.dtype.str, spec.shape)
     # Nobody else holds these bytes, so that the buffer hands out themselves and no copy.
     buffer = BytesIO(bytes(len(header) + spec.nbytes))
-    with buffer.getbuffer() as view:
-        view[: len(header)] = header
-        if len(positions):
-            flat = np.frombuffer(view, spec.dtype, offset=len(header))
-            flat[positions] = values
-            del flat  # it holds the view
-    return buffer.getvalue()
+    view = buffer.getbuffer()
+    view[: len(header)] = header
+    return buffer, np.ndarray(spec.shape, spec.dtype, buffer=view, offset=len(header))
 
 
 @lru_cache(maxsize=256)
