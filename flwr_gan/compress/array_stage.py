@@ -1,7 +1,7 @@
 """Stages that change whole arrays before anything is coded: fewer weights, or other arrays."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from flwr_gan.codecs.arrays import Array
@@ -26,6 +26,9 @@ class ArrayStage(ABC):
         True if each array has one part, of its own shape, so that a base may be used.
     relative : bool
         True if the stage works on changes: differences to what the receiver holds.
+    memory : dict of str to numpy.ndarray
+        What the call of ``apply`` for the update before left in ``remembered``; for stages that
+        remember nothing, nothing.
     contractive : bool
         True if error feedback makes up for what is lost: the norm of what is left over is never
         above that of the arrays, and what is left over is sent the sooner, the more it grows.
@@ -38,6 +41,10 @@ class ArrayStage(ABC):
     keeps_shapes: bool
     relative: ClassVar[bool] = False
     contractive: bool = True
+
+    def __init__(self) -> None:
+        self.memory: Mapping[str, Array] = {}
+        self.remembered: dict[str, Array] = {}
 
     @abstractmethod
     def apply(

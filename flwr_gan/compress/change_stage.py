@@ -1,10 +1,7 @@
 """Stages on updates that send something else in the place of each array's changes.
 
-The changes of an array are those of its survivors, one after the other. An array travels as it is
-where the receiver holds nothing of it, where other weights survive than before, and where nothing
-survives.
-
-n survivors of an array.
+An array travels as it is where the receiver holds nothing of it, where other weights survive than
+before, where nothing survives, and where the stage has nothing shorter.
 """
 
 import math
@@ -39,23 +36,26 @@ class ChangeStage(ArrayStage):
     relative: ClassVar[bool] = True
 
     def __init__(self, *words: str, parameter: int) -> None:
+        super().__init__()
         self.spec = ":".join((self.name, *words))
         self.parameter = parameter
         self.keeps_shapes = False
 
     @abstractmethod
-    def coded(self, change: Array, near: Array) -> tuple[bytes, Array]:
-        """Return what the decoder needs to know, and the part of an array.
+    def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array] | None:
+        """Return what the decoder needs to know, and the part of an array; or None.
 
         Parameters
         ----------
-        change, near : numpy.ndarray of float32, shape (n,)
-            The changes, and the survivors that the receiver holds.
+        change, near : numpy.ndarray of float32, of the array's shape
+            The changes, and what the receiver holds; both are 0 where weights are pruned.
+        at : int
+            Number of the array.
         """
 
     @abstractmethod
     def decoded(self, known: bytes, part: Array, near: Array) -> Array:
-        """Return the changes of an array's survivors, float32, shape (n,).
+        """Return the changes of an array, float32; those of pruned weights do not count.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class ChangeStage(ArrayStage):
         """Return of each array 0, or the length of its part and what to know; and the parts."""
         head, parts = b"", []
         for at, array in enumerate(arrays):
-            found = None if held is None else self._part(array, held[at])
+            found = None if held is None else self._part(array, held[at], at)
             if found is None:
                 head += write_varint(0)
                 parts.append([array])
@@ -79,12 +79,11 @@ class ChangeStage(ArrayStage):
                 parts.append([part])
         return head, parts
 
-    def _part(self, array: Array, near: Array) -> tuple[bytes, Array] | None:
+    def _part(self, array: Array, near: Array, at: int) -> tuple[bytes, Array] | None:
         layer = canonical_zeros(np.ascontiguousarray(array).reshape(-1))
-        survives = near != 0
-        if not survives.any() or not np.array_equal(survives, layer != 0):
+        if not near.any() or not np.array_equal(near != 0, layer != 0):
             return None
-        return self.coded(changes(layer, near)[survives], near[survives])
+        return self.coded(changes(layer, near).reshape(array.shape), near.reshape(array.shape), at)
 
     def read(
         self, reader: ByteReader, shapes: Sequence[Shape]
@@ -111,15 +110,19 @@ class ChangeStage(ArrayStage):
             return parts[0]
         if near is None:
             raise PayloadError("unknown_base: the values are changes of a base not given")
-        weights = near.copy()
-        survives = near != 0
-        held = near[survives]
+        held = near.reshape(shape)
         with np.errstate(over="ignore", invalid="ignore"):
             moved = held + self.decoded(known, parts[0], held)
         moved[moved == 0] = SMALLEST
-        weights[survives] = moved
-        return weights.reshape(shape)
+        return np.where(held != 0, moved, np.float32(0))
 
     def error_bound(self, arrays: Sequence[Array]) -> float:
         """Return the norm of all changes."""
         return float(np.sqrt(sum(float(np.sum(a.astype(np.float64) ** 2)) for a in arrays)))
+
+
+def spread(values: Array, near: Array) -> Array:
+    """Return the changes of survivors, shape (k,), in their places, and 0 elsewhere."""
+    change = np.zeros(near.shape, np.float32)
+    change[near != 0] = values
+    return change

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.compress.change_stage import ChangeStage
+from flwr_gan.compress.change_stage import ChangeStage, spread
 from flwr_gan.compress.draws import content_seed, drawn
 from flwr_gan.compress.settings import one_of, unknown_settings, unreadable
 from flwr_gan.errors import PayloadError
@@ -58,11 +58,12 @@ class EdenStage(ChangeStage):
         words = (str(bits), KINDS[1]) if unbiased else (str(bits),)
         super().__init__(*words, parameter=bits << 1 | unbiased)
 
-    def coded(self, change: Array, near: Array) -> tuple[bytes, Array]:
+    def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array]:
         """Return the seed and the scale of each piece, and the levels of all."""
-        seed = content_seed([change])
+        may = change[near != 0]
+        seed = content_seed([may])
         scales, levels = [], []
-        for piece, signs in zip(_pieces(change), _signs(len(change), seed), strict=True):
+        for piece, signs in zip(_pieces(may), _signs(len(may), seed), strict=True):
             turned = _turned(piece * signs)
             scale, level = self.levels_of(turned)
             scales.append(scale)
@@ -83,14 +84,15 @@ class EdenStage(ChangeStage):
 
     def decoded(self, known: bytes, part: Array, near: Array) -> Array:
         """Return the changes of all weights."""
-        lengths = piece_lengths(len(near))
+        count = int(np.count_nonzero(near))
+        lengths = piece_lengths(count)
         if len(part) != sum(lengths) or len(known) != 4 + 4 * len(lengths):
             raise PayloadError(f"{self.spec}: levels or scales do not fit an array")
         seed, scales = int.from_bytes(known[:4], "little"), np.frombuffer(known, "<f4", offset=4)
         ends = np.cumsum(lengths)[:-1]
-        pieces = zip(np.split(part, ends), scales, _signs(len(near), seed), strict=True)
+        pieces = zip(np.split(part, ends), scales, _signs(count, seed), strict=True)
         change = [_turned(piece * scale) * signs for piece, scale, signs in pieces]
-        return np.concatenate(change)[: len(near)]
+        return spread(np.concatenate(change)[:count], near)
 
 
 def piece_lengths(count: int) -> list[int]:

@@ -58,6 +58,7 @@ class HashStage(ArrayStage):
     contractive = False
 
     def __init__(self, *, fraction_steps: int, signed: bool = False) -> None:
+        super().__init__()
         self.fraction_steps = fraction_steps
         self.signed = signed
         self.spec = f"hash:{fraction_text(fraction_steps)}{f':{SIGNED}' if signed else ''}"

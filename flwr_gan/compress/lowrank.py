@@ -60,6 +60,7 @@ class LowRankStage(ArrayStage):
     wire_id: ClassVar[int] = 8
 
     def __init__(self, *, kind: str, amount: int) -> None:
+        super().__init__()
         self.kind = kind
         self.amount = amount
         self.spec = f"lowrank:{kind}:{fraction_text(amount) if kind == 'energy' else amount}"
@@ -80,7 +81,7 @@ class LowRankStage(ArrayStage):
         return head, parts
 
     def _factors(self, array: Array) -> list[Array]:
-        rows, columns = _unfolded(array.shape)
+        rows, columns = unfolded(array.shape)
         survivors = int(np.count_nonzero(array))
         # Even one row and one column would be too many.
         if array.ndim < 2 or rows + columns >= survivors:
@@ -111,7 +112,7 @@ class LowRankStage(ArrayStage):
         parts: list[list[Shape]] = []
         for shape in shapes:
             rank = reader.varint(limit=MOST_RANK)
-            rows, columns = _unfolded(shape)
+            rows, columns = unfolded(shape)
             if rank and (len(shape) < 2 or rank * (rows + columns) >= rows * columns):
                 raise PayloadError(f"an array of {shape} cannot have factors of rank {rank}")
             parts.append([(rank, rows), (rank, columns)] if rank else [shape])
@@ -120,26 +121,10 @@ class LowRankStage(ArrayStage):
     def restore(
         self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
     ) -> Array:
-        """Return the product of the factors.
-
-        Products of two float32 numbers are exact in double precision and are added in the order of
-        the singular values, so that every machine decodes the same bits; no library's matrix
-        product promises that.
-        """
+        """Return the product of the factors."""
         if len(parts) == 1:
             return parts[0]
-        left, right = (part.astype(np.float64) for part in parts)
-        rows, columns = _unfolded(shape)
-        product = np.empty((rows, columns), np.float32)
-        step = max(_BLOCK // columns, 1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, rows, step):
-                block = np.zeros((min(step, rows - start), columns))
-                for column, row in zip(left[:, start : start + step], right, strict=True):
-                    block += column[:, None] * row
-                product[start : start + step] = block
-        product += np.float32(0)  # no negative zeros
-        return product.reshape(shape)
+        return product(*parts).reshape(shape)
 
     def error_bound(self, arrays: Sequence[Array]) -> float:
         """Return the bound over all layers that have two axes, were they all factored."""
@@ -147,13 +132,39 @@ class LowRankStage(ArrayStage):
         for array in arrays:
             if array.ndim < 2 or not array.size:
                 continue
-            least = min(_unfolded(array.shape))
+            least = min(unfolded(array.shape))
             share = self.amount / STEPS if self.kind == "energy" else min(self.amount / least, 1.0)
             squares += (1 - share) * float(np.sum(array.astype(np.float64) ** 2))
         return math.sqrt(squares)
 
 
-def _unfolded(shape: Shape) -> tuple[int, int]:
+def product(left: Array, right: Array) -> Array:
+    """Return the product of factors, float32, shape (m, n).
+
+    Products of two float32 numbers are exact in double precision and are added in order, so that
+    every machine decodes the same bits; no library's matrix product promises that.
+
+    Parameters
+    ----------
+    left, right : numpy.ndarray of float32, shapes (r, m) and (r, n)
+        The factors.
+    """
+    wide_left, wide_right = left.astype(np.float64), right.astype(np.float64)
+    rows, columns = left.shape[1], right.shape[1]
+    found = np.empty((rows, columns), np.float32)
+    step = max(_BLOCK // columns, 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, rows, step):
+            block = np.zeros((min(step, rows - start), columns))
+            for column, row in zip(wide_left[:, start : start + step], wide_right, strict=True):
+                block += column[:, None] * row
+            found[start : start + step] = block
+    found += np.float32(0)  # no negative zeros
+    return found
+
+
+def unfolded(shape: Shape) -> tuple[int, int]:
+    """Return m and n: the length of the first axis, and of all others together."""
     return (shape[0], math.prod(shape[1:])) if shape else (1, 1)
 
 

@@ -60,6 +60,7 @@ class PruneStage(ArrayStage):
     def __init__(
         self, *, criterion: str = "magnitude", fraction_steps: int, scope: str = "global"
     ) -> None:
+        super().__init__()
         self.criterion = criterion
         self.fraction_steps = fraction_steps
         self.scope = scope

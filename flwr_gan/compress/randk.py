@@ -1,6 +1,6 @@
 """Random k: of an update, changes travel that a seed draws, which both sides know.
 
-n weights that may change; k of them that do.
+n survivors of an array; k of them that are drawn.
 """
 
 from typing import ClassVar
@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.compress.change_stage import ChangeStage
+from flwr_gan.compress.change_stage import ChangeStage, spread
 from flwr_gan.compress.draws import content_seed, drawn
 from flwr_gan.compress.settings import (
     STEPS,
@@ -57,29 +57,31 @@ class RandKStage(ChangeStage):
         words = (fraction_text(fraction_steps), *((UNBIASED,) if unbiased else ()))
         super().__init__(*words, parameter=fraction_steps << 1 | unbiased)
 
-    def coded(self, change: Array, near: Array) -> tuple[bytes, Array]:
+    def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array]:
         """Return which draw it is, if not the first, and the changes that were drawn, shape (k,).
 
         The first draw is the one in which a weight changed at all, of at most 256.
         """
+        may, held = change[near != 0], near[near != 0]
         for draw in range(_DRAWS):
-            found: Array = change[self.places(near, draw)]
-            if found.any() or not change.any():
+            found: Array = may[self.places(held, draw)]
+            if found.any() or not may.any():
                 break
         if not self.contractive:
-            found = found * np.float32(len(change) / len(found))
+            found = found * np.float32(len(may) / len(found))
         return bytes([draw] if draw else []), found
 
     def decoded(self, known: bytes, part: Array, near: Array) -> Array:
         """Return the changes of all weights, zero where none was drawn."""
-        if len(known) > 1 or len(part) != kept_count(self.fraction_steps, len(near)):
+        held = near[near != 0]
+        if len(known) > 1 or len(part) != kept_count(self.fraction_steps, len(held)):
             raise PayloadError(f"{self.spec}: there are other changes than the base draws")
-        change = np.zeros(len(near), np.float32)
-        change[self.places(near, known[0] if known else 0)] = part
-        return change
+        change = np.zeros(len(held), np.float32)
+        change[self.places(held, known[0] if known else 0)] = part
+        return spread(change, near)
 
     def places(self, near: Array, draw: int = 0) -> Array:
-        """Return which of the weights that the receiver holds are drawn, ascending, shape (k,)."""
+        """Return which of the survivors that the receiver holds are drawn, ascending, (k,)."""
         count = kept_count(self.fraction_steps, len(near))
         numbers = drawn(len(near), content_seed([near]) + (draw << 32))
         return np.sort(np.argpartition(numbers, count - 1)[:count])

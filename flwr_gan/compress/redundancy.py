@@ -56,6 +56,7 @@ class RedundancyStage(ArrayStage):
     wire_id: ClassVar[int] = 9
 
     def __init__(self, *, area: int, layout: str = LAYOUTS[0]) -> None:
+        super().__init__()
         self.area = area
         self.layout = layout
         self.spec = f"redundancy:{area}:{layout}"

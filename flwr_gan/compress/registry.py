@@ -26,6 +26,7 @@ _STAGES = (
     ("randk", 12, "flwr_gan.compress.randk"),
     ("eden", 13, "flwr_gan.compress.eden"),
     ("qsgd", 14, "flwr_gan.compress.qsgd"),
+    ("powersgd", 15, "flwr_gan.compress.powersgd"),
 )
 
 MAX_PARAMETER = (1 << 32) - 1

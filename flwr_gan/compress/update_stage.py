@@ -65,6 +65,7 @@ class SelectingStage(ArrayStage):
     relative: ClassVar[bool] = True
 
     def __init__(self, *words: str, parameter: int) -> None:
+        super().__init__()
         self.spec = ":".join((self.name, *words))
         self.parameter = parameter
         self.keeps_shapes = True

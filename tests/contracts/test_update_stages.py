@@ -13,7 +13,7 @@ from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import decode_payload, encode_payload, encode_to_send
 
 SELECTING = ["topk:0.1", "topk:0.1:local", "topk:0.9999"]
-CHANGING = ["randk:0.1", *(f"eden:{bits}" for bits in range(1, 5))]
+CHANGING = ["randk:0.1", "powersgd:2", *(f"eden:{bits}" for bits in range(1, 5))]
 UNBIASED = ["randk:0.1:unbiased", *(f"eden:{bits}:unbiased" for bits in range(1, 5))]
 BIASED = [*SELECTING, *CHANGING]
 SPECS = [*BIASED, *UNBIASED]
@@ -101,7 +101,8 @@ def test_no_more_is_left_over_than_there_was_and_it_arrives_later(spec, share, b
         assert np.array_equal(held["w"] != 0, wanted["w"] != 0)
         left.append(np.linalg.norm(wanted["w"] - held["w"]))
         assert left[-1] <= left[-2] * (1 + 1e-6)
-    assert left[-1] < 0.06 * left[0]
+    # A matrix of noise has no rank, so that of it two rows and columns a time take long.
+    assert left[-1] < (0.06 if not spec.startswith("powersgd") else 0.9) * left[0]
 
 
 @pytest.mark.parametrize("spec", [*CHANGING, *UNBIASED])
@@ -152,7 +153,34 @@ def test_eden_without_a_turn_has_the_published_values():
         assert np.allclose(eden._turned(level) * scale, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("spec", ["eden:1", "eden:2:unbiased", "randk:0.1"])
+def test_factors_of_an_update_of_low_rank_are_the_update():
+    rng = np.random.default_rng(9)
+    change = (rng.normal(size=(30, 3)) @ rng.normal(size=(3, 5 * 8))).reshape(30, 5, 8)
+    change, near = change.astype(np.float32), np.ones((30, 5, 8), np.float32)
+    stage = get_stage("powersgd:3")
+    found = stage.decoded(*stage.coded(change, near), near)
+    assert np.allclose(found, change, atol=1e-4)
+    assert len(stage.coded(change, near)[1]) == 3 * (30 + 40)
+
+
+def test_power_iteration_goes_on_where_the_update_before_ended():
+    rng = np.random.default_rng(10)
+    sizes = 0.8 ** np.arange(30)
+    change = (rng.normal(size=(30, 30)) * sizes) @ rng.normal(size=(30, 30))
+    change, near = change.astype(np.float32), np.ones((30, 30), np.float32)
+    best = np.sqrt(np.sum(np.linalg.svd(change)[1][2:] ** 2))
+    memory, errors = {}, []
+    for _ in range(12):
+        stage = get_stage("powersgd:2")
+        stage.memory = memory
+        found = stage.decoded(*stage.coded(change, near), near)
+        errors.append(float(np.linalg.norm(found - change)))
+        memory = stage.remembered
+    assert errors[0] > errors[-1]
+    assert errors[-1] == pytest.approx(best, rel=0.02)
+
+
+@pytest.mark.parametrize("spec", ["eden:1", "eden:2:unbiased", "randk:0.1", "powersgd:2"])
 def test_no_change_stays_none(spec):
     held, _ = moved((20, 10), 7)
     assert np.array_equal(sent(held, held, spec)[1]["w"], held["w"])
@@ -201,6 +229,7 @@ def test_settings_travel_as_a_number(spec):
     [
         ("topk", ":0.1", ["", ":0", ":1", ":0.00001", ":0.1:layer", ":0.1:local:3"]),
         ("randk", ":0.1", ["", ":0", ":1", ":0.1:biased", ":0.1:unbiased:1"]),
+        ("powersgd", ":4", ["", ":0", ":1025", ":4:1"]),
         ("eden", ":2", ["", ":0", ":5", ":2:drive", ":2:unbiased:1"]),
     ],
 )
@@ -210,7 +239,7 @@ def test_bad_settings_are_explained(name, good, bad):
             get_codec(f"{name}{words}+int4")
         assert "\n" not in str(caught.value)
     wire_id = get_stage(f"{name}{good}").wire_id
-    for parameter in (0, 1, 20_000, (1 << 32) - 1):
+    for parameter in (0, 20_000, (1 << 32) - 1):
         with pytest.raises(PayloadError, match="does not know"):
             stage_by_id(wire_id, parameter)
 
