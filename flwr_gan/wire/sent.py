@@ -166,7 +166,8 @@ def _decoded(encoded: Encoded, template: Template, base: Base | None) -> dict[st
             payload, template=template, base=base, max_bytes=None, writable=False
         )
     else:
-        arrays = dict(zip(template.names, encoded.decoded(), strict=True))
+        with np.errstate(all="ignore"):
+            arrays = dict(zip(template.names, encoded.decoded(), strict=True))
     return {name: _read_only(array) for name, array in arrays.items()}
 
 
