@@ -50,7 +50,7 @@ def bases() -> dict[str, dict[str, np.ndarray] | None]:
     same["w"][:3] *= 2
     infinite = {**held, "dense": held["dense"] + np.float32(np.inf)}
     few = {"w": held["w"], "dense": held["dense"].T, "exact": held["exact"]}
-    far = {**held, "w": np.sign(held["w"]) * np.float32(3.4e38)}
+    far = {**held, "w": np.sign(held["w"]) * np.float32(1e38)}
     found = {"none": None, "far": far, "same mask": held, "other mask": every_kind(3, kept=0.5)}
     return found | {"few changes": same, "base mask alone": infinite, "few arrays": few}
 
