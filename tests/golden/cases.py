@@ -269,6 +269,15 @@ CASES = {
         moved(HALF),
         {"base": HALF, "codec": "prune:magnitude:0.5+sparse:int4", **EVERY},
     ),
+    "topk_int4": (moved(HALF), {"base": HALF, "codec": "topk:0.1+int4+sparse", **EVERY}),
+    "topk_binary": (
+        moved(HALF),
+        {"base": HALF, "codec": "topk:0.1:local+binary:network+sparse", **EVERY},
+    ),
+    "randk": (moved(HALF), {"base": HALF, "codec": "randk:0.1+int8+sparse", **EVERY}),
+    "eden": (moved(HALF), {"base": HALF, "codec": "eden:2+sparse", **EVERY}),
+    "qsgd": (moved(HALF), {"base": HALF, "codec": "qsgd:4:unbiased+sparse", **EVERY}),
+    "powersgd": (moved(DENSE), {"base": DENSE, "codec": "powersgd:2+sparse", **EVERY}),
     "lanes": (long(), {"codec": "sparse:int8", **EVERY}),
     "half_dense": (short_and_dense(), {}),
     "nothing": ({}, {}),
@@ -305,5 +314,5 @@ SAME_BYTES_EVERYWHERE = [
     name
     for name, (_, options) in CASES.items()
     if "sparse" in options.get("codec", "sparse")
-    and not any(word in options.get("codec", "") for word in ("pcodec", "lowrank"))
+    and not any(word in options.get("codec", "") for word in ("pcodec", "lowrank", "powersgd"))
 ]
