@@ -9,6 +9,7 @@ from flwr_gan.codecs import get_codec
 from flwr_gan.errors import CodecError
 from flwr_gan.flower.bookkeeping import count
 from flwr_gan.flower.notes import NOTE, keep_word
+from flwr_gan.flower.packing import packed
 from flwr_gan.flower.protocol import Carried
 from flwr_gan.flower.records import copy_content, payload_of, payload_record
 from flwr_gan.flower.reply import counts_of
@@ -93,7 +94,7 @@ class CodecComparison:
             note.pop("keep", None)
             if keep:
                 note["keep"] = keep
-        row.message_bytes = message_bytes(content)
+        row.message_bytes = message_bytes(packed(content))
         self._pairs.append((carried.row, self._ledgers[spec].add(row)))
         return row, payloads, seconds
 

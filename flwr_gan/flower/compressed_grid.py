@@ -6,6 +6,7 @@ records; nothing in it knows of codecs.
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from flwr.app import Error, Message, RecordDict
@@ -15,7 +16,8 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.flower.exchange import Exchange
 from flwr_gan.flower.flwr_private import ErrorCode, Run
 from flwr_gan.flower.in_flight import Dispatch, Received
-from flwr_gan.flower.notes import Label, peek_label
+from flwr_gan.flower.notes import UNKNOWN, Label, peek_label
+from flwr_gan.flower.packing import unpacked
 from flwr_gan.flower.protocol import Listener
 from flwr_gan.flower.settings import WireSettings
 from flwr_gan.wire.ledger import Ledger
@@ -202,7 +204,10 @@ class CompressedGrid(Grid):
 
 def place(reply: Message) -> tuple[bool, int, str, int]:
     """Return where a reply stands among others: by label, whole numbers first, then by node."""
-    label = peek_label(reply.content) if reply.has_content() else -1
+    label: Label = UNKNOWN
+    if reply.has_content():
+        with suppress(PayloadError):  # which is said where the reply is read
+            label = peek_label(unpacked(reply.content))
     return label_order(label, reply.metadata.src_node_id)
 
 

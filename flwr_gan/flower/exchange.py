@@ -22,6 +22,7 @@ from flwr_gan.flower.notes import (
     put_note,
     take_note,
 )
+from flwr_gan.flower.packing import packed, unpacked
 from flwr_gan.flower.protocol import Carried, Listener, ReplyRules
 from flwr_gan.flower.records import (
     PAYLOAD_STYPE,
@@ -119,7 +120,8 @@ class Exchange:
             found[name] = self.broadcaster.broadcast(record, node, name, training=kind == "train")
             content.array_records[name] = payload_record(found[name][0].payload)
         put_note(content, self._order(found))
-        row = self.books.row("down", node, self.settings.down, content)
+        travels = packed(content)
+        row = self.books.row("down", node, self.settings.down, travels)
         row.encode_s = 0.0
         for broadcast, encoded_now in found.values():
             count(row, broadcast.info, broadcast.counts)
@@ -129,7 +131,7 @@ class Exchange:
         self._waiting.setdefault(node, []).append(dispatch)
         self._tell_sent(dispatch, content, any(now for _, now in found.values()))
         self.books.warn_of_loss(row)
-        coded: Message = Message(metadata=message.metadata, content=content)  # type: ignore[call-overload]
+        coded: Message = Message(metadata=message.metadata, content=travels)  # type: ignore[call-overload]
         dispatch.message = coded
         return coded, dispatch
 
@@ -161,9 +163,9 @@ class Exchange:
         node = reply.metadata.src_node_id
         dispatch = self._dispatch_of(reply)
         if not reply.has_content():
-            raise PayloadError(self._explained(node, str(reply.error.reason)))
-        content = copy_content(reply.content)
+            raise PayloadError(_explained(str(reply.error.reason), dispatch))
         row = self.books.row("up", node, self.settings.up, reply.content)
+        content = unpacked(copy_content(reply.content))
         received = Received(reply, row, content, dispatch)
         note_record = take_note(content)
         if note_record is None:
@@ -319,11 +321,6 @@ class Exchange:
                 return dispatch
         return None
 
-    def _explained(self, node: int, reason: str) -> str:
-        """Return why a client failed, with a remedy where it could not read its payload."""
-        unreadable = PAYLOAD_STYPE in reason or "pickled" in reason
-        return f"{reason}; the client could not read a payload: {MODS}" if unreadable else reason
-
     def _tell_sent(self, dispatch: Dispatch, content: RecordDict, encoded_now: bool) -> None:
         parts = {n: (b.arrays, b.before) for n, b in dispatch.broadcasts.items()}
         for listener in self.listeners:
@@ -337,7 +334,7 @@ class Exchange:
             for name, reply in received.replies.items()
         }
         for listener in self.listeners:
-            listener.received(Carried(received.row, received.message.content, parts))
+            listener.received(Carried(received.row, unpacked(received.message.content), parts))
 
     def state_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return what a checkpoint needs."""
@@ -363,3 +360,14 @@ def _alike(template: Template, wanted: Template) -> bool:
         return False
     pairs = zip(template.specs, wanted.specs, strict=True)
     return all(a.shape == b.shape and a.dtype.kind == b.dtype.kind for a, b in pairs)
+
+
+def _explained(reason: str, dispatch: Dispatch | None) -> str:
+    """Return why a client failed, with a remedy where it could not read its payload.
+
+    In a message that is packed it misses the records that were sent to it.
+    """
+    missed = [f"'{name}'" for name in (dispatch.broadcasts if dispatch else ())]
+    signs = (PAYLOAD_STYPE, "pickled", "0 ArrayRecord", *(f"KeyError: {name}" for name in missed))
+    unreadable = any(sign in reason for sign in signs)
+    return f"{reason}; the client could not read a payload: {MODS}" if unreadable else reason

@@ -12,6 +12,7 @@ from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.flower.flwr_private import ClientAppCallable, ErrorCode
 from flwr_gan.flower.memory import ClientMemory
 from flwr_gan.flower.notes import Label, Order, ReplyNote, label_of, put_note, take_note
+from flwr_gan.flower.packing import packed, unpacked
 from flwr_gan.flower.records import (
     Arrays,
     Opaque,
@@ -64,7 +65,10 @@ class CompressionMod:
 
         What cannot be decoded becomes an error reply.
         """
-        content = copy_content(message.content)
+        try:
+            content = unpacked(copy_content(message.content))
+        except PayloadError as error:
+            return Message(refusal(error), reply_to=message)
         note = take_note(content)
         if note is None:
             return call_next(message, context)
@@ -84,19 +88,23 @@ class CompressionMod:
                         whole, order.opaque.get(name), name=name
                     )
         except (PayloadError, CodecError) as error:
-            refusal = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error))
-            return Message(refusal, reply_to=message)
+            return Message(refusal(error), reply_to=message)
         decode_s = time.perf_counter() - started
         message.content = content
 
         reply = call_next(message, context)
         if reply.has_content():
-            reply.content = _coded(reply.content, memory, order, held, label, decode_s)
+            reply.content = packed(_coded(reply.content, memory, order, held, label, decode_s))
         return reply
 
 
 compression_mod = CompressionMod()
 """The mod with its default bound."""
+
+
+def refusal(error: Exception) -> Error:
+    """Return the error reply to a message that cannot be read."""
+    return Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, str(error))
 
 
 def base_for(held: Mapping[str, Held], record: str) -> str | None:

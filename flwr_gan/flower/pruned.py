@@ -30,6 +30,7 @@ from flwr.serverapp.strategy import Strategy as MessageStrategy
 from numpy.typing import NDArray
 
 from flwr_gan.flower.flwr_private import ClientAppCallable, ErrorCode
+from flwr_gan.flower.packing import unpacked
 from flwr_gan.flower.records import arrays_to_record, is_payload, record_to_arrays
 
 Failures = list[tuple[ClientProxy, Any] | BaseException]
@@ -53,12 +54,13 @@ def keep_pruned_mod(message: Message, context: Context, call_next: ClientAppCall
 
         mods=[compression_mod, keep_pruned_mod, LocalDpMod(...)]
     """
+    content = unpacked(message.content)
     came = {
         name: {key: pruned_places(a) for key, a in record_to_arrays(record).items()}
-        for name, record in message.content.array_records.items()
+        for name, record in content.array_records.items()
         if not is_payload(record)
     }
-    if len(came) < len(message.content.array_records):
+    if len(came) < len(content.array_records):
         reason = "keep_pruned_mod got a payload: list compression_mod before it in the mods"
         return Message(Error(ErrorCode.MOD_FAILED_PRECONDITION, reason), reply_to=message)
     reply = call_next(message, context)

@@ -7,6 +7,7 @@ from flwr.server.strategy import FedAvg
 
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower import CodedReplies, CompressedStrategy, compression_mod
+from flwr_gan.flower.packing import packed, unpacked
 from flwr_gan.flower.records import payload_of, payload_record
 from tests.flower.foreign import legacy
 
@@ -47,9 +48,11 @@ def on_bad_partition(change):
         if bad and change is None:
             raise RuntimeError("out of battery")
         reply = call_next(message, context)
-        records = reply.content.array_records
+        content = unpacked(reply.content)
+        records = content.array_records
         if bad and "fitres.parameters" in records:
             records["fitres.parameters"] = change(records["fitres.parameters"])
+            reply.content = packed(content)
         return reply
 
     return mod

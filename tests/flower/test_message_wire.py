@@ -105,13 +105,16 @@ def test_a_corrupt_reply_is_dropped():
 
 def spoil(message, context, call_next):
     """Flip a byte of what partition 2 sends."""
+    from flwr_gan.flower.packing import packed, unpacked
     from flwr_gan.flower.records import payload_of, payload_record
 
     reply = call_next(message, context)
-    if context.node_config["partition-id"] == 2 and "arrays" in reply.content:
-        payload = bytearray(payload_of(reply.content["arrays"]))
+    content = unpacked(reply.content)
+    if context.node_config["partition-id"] == 2 and "arrays" in content:
+        payload = bytearray(payload_of(content["arrays"]))
         payload[len(payload) // 2] ^= 1
-        reply.content["arrays"] = payload_record(bytes(payload))
+        content["arrays"] = payload_record(bytes(payload))
+        reply.content = packed(content)
     return reply
 
 

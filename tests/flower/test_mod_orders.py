@@ -39,7 +39,7 @@ def test_a_mod_that_reads_arrays_outside_is_told_the_right_order():
     mods = [LocalDpMod(1.0, 1.0, 1.0, 1e-5), compression_mod]
     run_apps(legacy.server_app(strategy), legacy.client_app(mods), num_supernodes=3, run_config={})
     assert len(strategy.failures[1]) == 3
-    assert all(RIGHT in reason for reason in strategy.failures[1])
+    assert all(RIGHT in reason for reason in strategy.failures[1]), strategy.failures
 
 
 @pytest.mark.parametrize("first", [True, False])
