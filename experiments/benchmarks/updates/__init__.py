@@ -1,0 +1,1 @@
+"""Compressed updates: quality against bytes, beside plain Flower and peers."""

@@ -1,0 +1,95 @@
+"""The tasks and the wires that are compared in each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from experiments.benchmarks.updates.cases import PLAIN, Case, Task, Wire
+from flwr_gan.errors import ConfigError
+
+_FEDAVG = "strategy=fedavg lottery.iterations=0"
+_PEN = "data=pendigits partition=writer federation.num_clients=10"
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            name="gan_digits",
+            title="GAN, digits of five clients: synthetic accuracy",
+            quality="synthetic_accuracy",
+            level=0.93,
+            rounds=20,
+            round_s=3.0,
+            overrides=_FEDAVG,
+        ),
+        Task(
+            name="gan_pendigits",
+            title="GAN, pen digits of ten clients by writer: synthetic accuracy",
+            quality="synthetic_accuracy",
+            level=0.90,
+            rounds=20,
+            round_s=6.0,
+            overrides=f"{_FEDAVG} {_PEN}",
+        ),
+        Task(
+            name="classifier",
+            title="Classifier of 1.2 million weights, Fashion-MNIST of ten clients: accuracy",
+            quality="accuracy",
+            level=0.85,
+            rounds=25,
+            round_s=3.5,
+            images=10_000,
+        ),
+    )
+}
+_MEMORYLESS = "memory=false feedback=false"
+WIRES: dict[str, tuple[Wire, ...]] = {
+    "gan_digits": (Wire(PLAIN, PLAIN), Wire("topk:0.05+int4", "topk:0.1+int4")),
+    "gan_pendigits": (Wire(PLAIN, PLAIN), Wire("topk:0.05+int4", "topk:0.1+int4")),
+    "classifier": (
+        Wire(PLAIN, PLAIN),
+        Wire("topk:0.01+binary:network", "topk:0.01+binary:network"),
+    ),
+}
+_SHORT_GAN = "federation.num_clients=2 gan.local_iterations=2 samples_per_class=10"
+
+
+def all_cases(preset: str, *, seeds: Sequence[int], tasks: Sequence[str] = ()) -> Iterator[Case]:
+    """Yield the cases, seed after seed, so that what is finished early is complete.
+
+    Parameters
+    ----------
+    preset : {"default", "short"}
+        ``short`` has two rounds of hardly any training and a few wires.
+    seeds : sequence of int
+        Each with runs of its own.
+    tasks : sequence of str
+        Names; all by default.
+
+    Raises
+    ------
+    ConfigError
+        When a task is unknown, or something is named twice.
+    """
+    for option, given in (("--seeds", seeds), ("--task", tasks)):
+        if len(set(given)) < len(given):
+            raise ConfigError(f"{option} names something twice: name each once")
+    for name in tasks:
+        if name not in TASKS:
+            raise ConfigError(f"--task {name} is unknown: allowed are {', '.join(TASKS)}")
+    for seed in seeds:
+        for name in tasks or TASKS:
+            task, wires = TASKS[name], WIRES[name]
+            if preset == "short":
+                task, wires = _shortened(task), _few(wires)
+            yield from (Case(task, wire, seed) for wire in wires)
+
+
+def _shortened(task: Task) -> Task:
+    overrides = f"{task.overrides} {_SHORT_GAN}" if task.overrides else ""
+    images = min(task.images, 400)
+    return replace(task, rounds=2, round_s=1.0, overrides=overrides, images=images)
+
+
+def _few(wires: Sequence[Wire]) -> tuple[Wire, ...]:
+    """Return plain Flower and the first wire of this package, without settings of their own."""
+    own = next(wire for wire in wires if wire.own)
+    return wires[0], replace(own, settings="", rounds=None)

@@ -1,0 +1,64 @@
+"""What it costs to encode an update of ten million weights, beside numpy's selection alone."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flwr_gan.codecs import compiled
+from flwr_gan.wire import Base, encode_to_send
+
+WEIGHTS, SHORT_WEIGHTS = 10_000_000, 200_000
+REPEATS, SHARE = 7, 0.01
+SELECTION = "numpy.argpartition"
+SPECS = ("topk:0.01+binary:network", "topk:0.01+int4", "randk:0.01+int4", "eden:1", "powersgd:4")
+
+
+def measure_costs(*, short: bool) -> pd.DataFrame:
+    """Return a row a codec: medians of processor seconds, codecs and numpy in turn.
+
+    Encoding is all that a sender does with an update: error feedback too. ``to_selection`` is
+    the median of the quotients with ``numpy.argpartition`` of the magnitudes in the same turn.
+
+    Parameters
+    ----------
+    short : bool
+        Fewer weights.
+    """
+    count = SHORT_WEIGHTS if short else WEIGHTS
+    rng = np.random.default_rng(0)
+    shape = (count // 1000, 1000)
+    held = rng.standard_normal(shape, np.float32)
+    change = rng.standard_normal(shape, np.float32) * np.float32(0.01)
+    wanted = {"w": held + change}
+    base, lost = Base({"w": held}), {"w": change[::-1].copy()}
+    compiled.load()
+    jobs: dict[str, Callable[[], object]] = {SELECTION: partial(_selected, change)}
+    for spec in SPECS:
+        jobs[spec] = partial(encode_to_send, wanted, codec=spec, base=base, residual=lost)
+    taken = pd.DataFrame(
+        [{name: _seconds(job) for name, job in jobs.items()} for _ in range(REPEATS + 1)]
+    )[1:]  # the first one warms up
+    ratios = taken.div(taken[SELECTION], axis=0)
+    return pd.DataFrame(
+        {
+            "codec": list(jobs),
+            "weights": count,
+            "seconds": taken.median().to_numpy(),
+            "to_selection": ratios.median().to_numpy(),
+        }
+    )
+
+
+def _selected(change: NDArray[np.float32]) -> NDArray[np.intp]:
+    magnitudes = np.abs(change).reshape(-1)
+    return np.argpartition(magnitudes, len(magnitudes) - round(SHARE * len(magnitudes)))
+
+
+def _seconds(job: Callable[[], object]) -> float:
+    began = time.process_time()
+    job()
+    return time.process_time() - began

@@ -1,0 +1,70 @@
+"""The tables of README.md."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from experiments.benchmarks.updates.cases import Task
+from experiments.markdown import markdown_table
+from experiments.study_files import machine, today
+
+_HEAD = (
+    "uploads", "broadcasts", "settings", "seeds", "rounds", "quality at the end",
+    "level reached in round", "MB by then", "without the first broadcast",
+    "MB in all", "without the first broadcast", "uploads, MB",
+    "times fewer than plain Flower: by then", "in all", "without the first broadcast", "uploads",
+)  # fmt: skip
+
+
+def page_parts(
+    summary: pd.DataFrame, tasks: Sequence[Task], *, command: str, core_minutes: float
+) -> dict[str, str]:
+    """Return the text of each marker of the page."""
+    parts = {task.name: task_table(summary[summary["task"] == task.name]) for task in tasks}
+    seeds = f"{summary['seeds'].min()} to {summary['seeds'].max()}"
+    return parts | {
+        "run": f"`{command}`, {today()}: {seeds} seeds a row, {core_minutes:.0f} core-minutes, "
+        f"one thread, {machine()}."
+    }
+
+
+def task_table(summary: pd.DataFrame) -> str:
+    """Return the rows of a task, in the order of the runs."""
+    rows = [
+        [
+            f"`{row['codec_up']}`",
+            f"`{row['codec_down']}`",
+            f"`{row['settings']}`" if row["settings"] else "",
+            str(row["seeds"]),
+            f"{row['rounds']:.0f}",
+            f"{row['final']:.4f}",
+            number(row["reached_round"], 1),
+            number(row["reached_bytes"] / 1e6, 3),
+            number(row["reached_bytes_later"] / 1e6, 3),
+            number(row["bytes"] / 1e6, 3),
+            number(row["bytes_later"] / 1e6, 3),
+            number(row["up_bytes"] / 1e6, 3),
+            number(row["ratio_reached_bytes"], 1),
+            number(row["ratio_bytes"], 1),
+            number(row["ratio_bytes_later"], 1),
+            number(row["ratio_up_bytes"], 1),
+        ]
+        for _, row in summary.iterrows()
+    ]
+    return markdown_table(_HEAD, rows)
+
+
+def cost_table(costs: pd.DataFrame) -> str:
+    """Return what encoding takes."""
+    rows = [
+        [f"`{row['codec']}`", f"{row['seconds']:.3f}", f"{row['to_selection']:.2f}"]
+        for _, row in costs.iterrows()
+    ]
+    return markdown_table(("codec", "processor seconds", "times `numpy.argpartition`"), rows)
+
+
+def number(value: Any, digits: int) -> str:
+    """Return a number, or a dash where there is none."""
+    return "-" if math.isnan(value) else f"{value:,.{digits}f}"
