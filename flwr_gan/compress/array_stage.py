@@ -29,6 +29,8 @@ class ArrayStage(ABC):
     memory : dict of str to numpy.ndarray
         What the call of ``apply`` for the update before left in ``remembered``; for stages that
         remember nothing, nothing.
+    momentum : float
+        Factor by which a sender's update before is gathered into the next; 0 for most stages.
     contractive : bool
         True if error feedback makes up for what is lost: the norm of what is left over is never
         above that of the arrays, and what is left over is sent the sooner, the more it grows.
@@ -41,6 +43,7 @@ class ArrayStage(ABC):
     keeps_shapes: bool
     relative: ClassVar[bool] = False
     contractive: bool = True
+    momentum: float = 0.0
 
     def __init__(self) -> None:
         self.memory: Mapping[str, Array] = {}

@@ -112,7 +112,9 @@ def _pieces(numbers: Array) -> list[Array]:
 def _signs(count: int, seed: int) -> list[Array]:
     """Return the signs of all pieces, 1 or -1, float32."""
     lengths = piece_lengths(count)
-    bits = np.unpackbits(drawn(-(-sum(lengths) // 64), seed).astype("<u8").view(np.uint8), bitorder="little")
+    bits = np.unpackbits(
+        drawn(-(-sum(lengths) // 64), seed).astype("<u8").view(np.uint8), bitorder="little"
+    )
     signs = 1 - 2 * bits[: sum(lengths)].astype(np.float32)
     return np.split(signs, np.cumsum(lengths)[:-1])
 

@@ -27,6 +27,7 @@ _STAGES = (
     ("eden", 13, "flwr_gan.compress.eden"),
     ("qsgd", 14, "flwr_gan.compress.qsgd"),
     ("powersgd", 15, "flwr_gan.compress.powersgd"),
+    ("dgc", 16, "flwr_gan.compress.dgc"),
 )
 
 MAX_PARAMETER = (1 << 32) - 1

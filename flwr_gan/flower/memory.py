@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from flwr.app import ConfigRecord, Context
@@ -28,6 +28,9 @@ UNKNOWN_BASE = "unknown_base"
 STATE_CODEC = "zstd:1"  # of what a node keeps: quick, and short where weights are pruned
 
 _BLOCK = 1 << 16
+
+Left = Literal["residual", "stages", "progress"]
+"""What an upload leaves: what its codec lost, what stages remember, with EF21 all that arrived."""
 
 # A training message and an evaluation message of the legacy API carry the same model.
 _LEGACY_MODEL = ("fitins.parameters", "evaluateins.parameters", "fitres.parameters")
@@ -203,16 +206,16 @@ class ClientMemory:
             self._drop("held", record)
         return arrays
 
-    def residual(self, record: str) -> Arrays | None:
-        """Return what the last upload lost, None when there was none."""
-        return self._arrays("residual", record)
+    def left(self, what: Left, record: str) -> Arrays | None:
+        """Return what the last upload left for the next one, None when that was nothing."""
+        return self._arrays(what, record)
 
-    def save_residual(self, record: str, residual: Arrays) -> None:
-        """Remember what an upload lost."""
-        if residual:
-            self._put("residual", record, packed_bytes(residual))
+    def leave(self, what: Left, record: str, arrays: Arrays) -> None:
+        """Remember what an upload leaves for the next one."""
+        if arrays:
+            self._put(what, record, packed_bytes(arrays))
         else:
-            self._drop("residual", record)
+            self._drop(what, record)
 
     def own(self, record: str) -> Arrays:
         """Return this node's own arrays of those that do not travel; none before its first."""

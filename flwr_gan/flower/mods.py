@@ -157,11 +157,13 @@ def _coded(
             arrays,
             codec=order.codec,
             base=base,
-            residual=memory.residual(name) if feedback else None,
+            residual=memory.left("residual", name) if feedback else None,
+            memory=memory.left("stages", name) if feedback else None,
             self_contained=template not in expected,
         )
         if feedback and arrays:  # who has nothing to say still has what the last reply lost
-            memory.save_residual(name, sent.residual)
+            memory.leave("residual", name, sent.residual)
+            memory.leave("stages", name, sent.memory)
         answer.array_records[name] = payload_record(sent.payload)
         opaque[name] = {key: found.opaque[key] for key in arrays if key in found.opaque}
         shares.append(sent.arrived_share)

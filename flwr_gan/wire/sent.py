@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from flwr_gan.wire.decoding import as_users_know_it
 from flwr_gan.wire.encoding import Encoded, encode_arrays
 from flwr_gan.wire.floats import DOUBLE, from_float32, is_float, surviving_float32
 from flwr_gan.wire.forms import delivered
+from flwr_gan.wire.memories import Memories
 from flwr_gan.wire.payload import as_arrays, decode_payload
 from flwr_gan.wire.template import Template
 
@@ -47,12 +48,16 @@ class Sent:
         what was wanted less what was decoded, and ``change`` what was wanted less what the base
         holds, or all of it where the base does not have the array. NaN if nothing was coded with
         loss, or nothing was to change.
+    memory : dict of str to numpy.ndarray of float32
+        What stages of the codec remember of this payload, such as momentum; most nothing. The next
+        call takes it.
     """
 
     payload: bytes
     decoded: dict[str, Array]
     residual: dict[str, Array]
     arrived_share: float
+    memory: dict[str, Array] = field(default_factory=dict)
 
 
 def encode_to_send(
@@ -61,6 +66,7 @@ def encode_to_send(
     codec: str | Codec = "sparse",
     base: Base | Mapping[str, Any] | None = None,
     residual: Mapping[str, Array] | None = None,
+    memory: Mapping[str, Array] | None = None,
     self_contained: bool = True,
 ) -> Sent:
     """Code arrays plus what the payload before left over, and return what this one leaves.
@@ -79,6 +85,8 @@ def encode_to_send(
     residual : mapping of str to numpy.ndarray of float32, optional
         ``Sent.residual`` of the call before. What belongs to no float array of that name and shape
         is ignored.
+    memory : mapping of str to numpy.ndarray of float32, optional
+        ``Sent.memory`` of the call before, for codecs with stages that remember.
 
     Raises
     ------
@@ -88,8 +96,14 @@ def encode_to_send(
     chosen = get_codec(codec) if isinstance(codec, str) else codec
     held = base if base is None or isinstance(base, Base) else Base(base)
     named = as_arrays(arrays)
+    memories = Memories(chosen, memory or {}, held)
+    gathered = memories.gather(named)
+    rest = dict(residual or {})
+    for name, more in gathered.items():
+        left = rest.get(name)
+        rest[name] = more + left if left is not None and np.shape(left) == more.shape else more
     wanted: dict[str, Array] = {}
-    for name, left in (residual or {}).items():
+    for name, left in rest.items():
         array = named.get(name)
         if array is not None and is_float(array.dtype) and array.shape == np.shape(left):
             named[name], wanted[name] = _with_residual(array, np.asarray(left))
@@ -98,7 +112,7 @@ def encode_to_send(
     )
     if not encoded.lossy:
         decoded = {name: _as_delivered(array, chosen) for name, array in named.items()}
-        return Sent(encoded.payload, decoded, {}, math.nan)
+        return Sent(encoded.payload, decoded, {}, math.nan, memories.settle(decoded))
     decoded = _decoded(encoded, Template.of(named), held)
     received = as_arrays(decoded)
     change, missing = 0.0, 0.0
@@ -112,7 +126,7 @@ def encode_to_send(
         missing += of_error
         change += of_change
     share = 1 - missing / change if change else math.nan
-    return Sent(encoded.payload, decoded, leftover, share)
+    return Sent(encoded.payload, decoded, leftover, share, memories.settle(received))
 
 
 def encode_with_feedback(

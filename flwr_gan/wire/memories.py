@@ -1,0 +1,97 @@
+"""What stages on updates remember from one payload of a sender to the next.
+
+The factors of ``powersgd``, which power iteration goes on from; the momentum that ``dgc`` gathers.
+Both stand in one mapping of names to float32 arrays, beside the residual of error feedback.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from flwr_gan.codecs.arrays import Array
+from flwr_gan.codecs.base import Codec
+from flwr_gan.compress.array_codec import ArrayStagedCodec
+from flwr_gan.compress.array_stage import ArrayStage
+from flwr_gan.wire.base import Base
+from flwr_gan.wire.floats import is_float, surviving_float32
+
+Arrays = Mapping[str, Array]
+
+_MOMENTUM = "momentum/"
+
+
+class Memories:
+    """The memory of one sender while a payload is coded.
+
+    Parameters
+    ----------
+    codec : Codec
+        Its stages are given what they remember.
+    memory : mapping of str to numpy.ndarray
+        What the call before left; anything that does not fit is forgotten.
+    base : Base or None
+        What the receiver holds.
+    """
+
+    def __init__(self, codec: Codec, memory: Arrays, base: Base | None) -> None:
+        self._stages = list(array_stages(codec))
+        self._base = base
+        self._gathered: dict[str, Array] = {}
+        self._momentum = max((stage.momentum for stage in self._stages), default=0.0)
+        self._memory = memory
+        for stage in self._stages:
+            stage.memory, stage.remembered = _of(f"{stage.name}/", memory), {}
+
+    def gather(self, arrays: Arrays) -> Arrays:
+        """Return of each array what momentum adds to its residual, float32: ``M u``."""
+        if not self._momentum:
+            return {}
+        before = _of(_MOMENTUM, self._memory)
+        added = {}
+        for name, array in arrays.items():
+            near = self._near(name, array)
+            if near is None:
+                continue
+            single = surviving_float32(array)
+            held = before.get(name)
+            more = np.zeros_like(single)
+            if held is not None and held.shape == single.shape:
+                more = np.float32(self._momentum) * held.astype(np.float32, copy=False)
+            added[name] = more
+            self._gathered[name] = more + (single - near)
+        return added
+
+    def settle(self, decoded: Arrays) -> dict[str, Array]:
+        """Return what is to be remembered, once it is known what the receiver has decoded."""
+        kept = {
+            f"{stage.name}/{key}": array
+            for stage in self._stages
+            for key, array in stage.remembered.items()
+        }
+        for name, gathered in self._gathered.items():
+            array = decoded[name]
+            near = self._near(name, array)
+            stays = surviving_float32(array) == near
+            kept[f"{_MOMENTUM}{name}"] = np.where(stays, gathered, np.float32(0))
+        return kept
+
+    def _near(self, name: str, array: Array) -> Array | None:
+        """Return what the receiver holds of an array of floats."""
+        if self._base is None or not is_float(array.dtype):
+            return None
+        if not self._base.has(name, array.shape):
+            return None
+        return np.asarray(self._base.of([name])[0]).reshape(array.shape)
+
+
+def array_stages(codec: Codec) -> Iterator[ArrayStage]:
+    """Yield the stages of a codec that change whole arrays, the first one first."""
+    while isinstance(codec, ArrayStagedCodec):
+        yield codec.stage
+        codec = codec.codec
+
+
+def _of(prefix: str, memory: Arrays) -> dict[str, Array]:
+    return {
+        key.removeprefix(prefix): array for key, array in memory.items() if key.startswith(prefix)
+    }
