@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from flwr_gan.codecs import get_codec
+from flwr_gan.compress.schedule import Schedule
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
 from flwr_gan.gan.regenerating import RegenerationConfig
@@ -111,9 +112,11 @@ class RunConfig:
         _require(
             len(set(codecs)) == len(codecs), "also_codecs", self.also_codecs, "each codec once"
         )
-        for spec in (*codecs, self.codec_up, self.codec_down):
-            if spec is not None:
-                get_codec(spec)
+        for spec in self.also_codecs:
+            get_codec(spec)
+        for text in (self.codec, self.codec_up, self.codec_down):
+            if text is not None:
+                Schedule.of(text)
         check_logger(self.logger)
         updates = self.method_iterations
         allowed = "1 or more, or null"

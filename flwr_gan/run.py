@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.atomic import write_text
 from flwr_gan.checkpoint import Checkpoint
+from flwr_gan.compress.schedule import Schedule
 from flwr_gan.data.partition import class_counts
 from flwr_gan.errors import OutputError, TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
@@ -241,7 +242,8 @@ class Run:
         """
         folder = self.folder / "generators"
         if weights:
-            save(folder / "global.fgan", self.scorer.named(weights), codec=self.config.codec)
+            codec = Schedule.of(self.config.codec).last
+            save(folder / "global.fgan", self.scorer.named(weights), codec=codec)
         student: dict[str, NDArray[Any]] = getattr(self.strategy.inner, "student_arrays", dict)()
         if student:
             save(folder / "student.fgan", student)  # it never travels, so it is coded without loss

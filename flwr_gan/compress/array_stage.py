@@ -31,6 +31,8 @@ class ArrayStage(ABC):
         remember nothing, nothing.
     momentum : float
         Factor by which a sender's update before is gathered into the next; 0 for most stages.
+    unbiased : str or None
+        Spec of the stage whose mean over many draws is the update, where this one's is not.
     contractive : bool
         True if error feedback makes up for what is lost: the norm of what is left over is never
         above that of the arrays, and what is left over is sent the sooner, the more it grows.
@@ -44,6 +46,7 @@ class ArrayStage(ABC):
     relative: ClassVar[bool] = False
     contractive: bool = True
     momentum: float = 0.0
+    unbiased: str | None = None
 
     def __init__(self) -> None:
         self.memory: Mapping[str, Array] = {}

@@ -57,6 +57,7 @@ class EdenStage(ChangeStage):
         self._borders = (self._levels[1:] + self._levels[:-1]) / 2
         words = (str(bits), KINDS[1]) if unbiased else (str(bits),)
         super().__init__(*words, parameter=bits << 1 | unbiased)
+        self.unbiased = None if unbiased else f"{self.spec}:{KINDS[1]}"
 
     def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array]:
         """Return the seed and the scale of each piece, and the levels of all."""

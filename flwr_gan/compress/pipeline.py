@@ -272,6 +272,15 @@ def from_spec(spec: str) -> Codec:
     return staged(stages, plain_codec(name, tuple(arguments)))
 
 
+def unbiased_spec(spec: str) -> str:
+    """Return a spec with each stage in its unbiased form, if it has one: for no error feedback."""
+    words = []
+    for word in spec.split("+"):
+        known = word.split(":")[0] in stage_names()
+        words.append((known and get_stage(word).unbiased) or word)
+    return "+".join(words)
+
+
 def staged(stages: Sequence[Stage | ArrayStage], codec: Codec) -> Codec:
     """Put stages in front of a codec: any array stages, then at most one that codes weights."""
     for stage in reversed(stages):

@@ -49,6 +49,7 @@ class QsgdStage(BlockQuantizeStage):
         words = ("qsgd", str(levels), *((UNBIASED,) if unbiased else ()))
         super().__init__(largest=levels, spec=":".join(words), parameter=levels << 1 | unbiased)
         self.contractive = not unbiased
+        self.unbiased = None if unbiased else f"{self.spec}:{UNBIASED}"
         variance = min(BLOCK_LENGTH / levels**2, math.sqrt(BLOCK_LENGTH) / levels)
         self.shrinks = 1.0 if unbiased else 1 / (1 + variance)
 

@@ -56,6 +56,7 @@ class RandKStage(ChangeStage):
         self.contractive = not unbiased
         words = (fraction_text(fraction_steps), *((UNBIASED,) if unbiased else ()))
         super().__init__(*words, parameter=fraction_steps << 1 | unbiased)
+        self.unbiased = None if unbiased else f"{self.spec}:{UNBIASED}"
 
     def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array]:
         """Return which draw it is, if not the first, and the changes that were drawn, shape (k,).

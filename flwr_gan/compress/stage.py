@@ -54,6 +54,8 @@ class Stage(ABC):
     contractive : bool
         True if error feedback makes up for what is lost: a norm of what a coding leaves over (the
         Euclidean or the largest magnitude) is never above that of what it was given.
+    unbiased : str or None
+        Spec of the stage whose mean over many draws is what was coded, where this one's is not.
     decodes_finite : bool
         True if numbers are decoded to finite ones, whatever the codes; differences to finite
         numbers too.
@@ -89,6 +91,7 @@ class Stage(ABC):
     zero_code: int | None
     side_dtype: Any = np.dtype("<f4")
     contractive: bool = True
+    unbiased: str | None = None
     decodes_finite: bool = False
     keeps_sign: bool = False
     fine: bool = True

@@ -121,7 +121,7 @@ class Exchange:
             content.array_records[name] = payload_record(found[name][0].payload)
         put_note(content, self._order(found))
         travels = packed(content)
-        row = self.books.row("down", node, self.settings.down, travels)
+        row = self.books.row("down", node, self.settings.down_at(self.books.round), travels)
         row.encode_s = 0.0
         for broadcast, encoded_now in found.values():
             count(row, broadcast.info, broadcast.counts)
@@ -143,9 +143,9 @@ class Exchange:
         if expected:
             self._templates.move_to_end(expected)
         return Order(
-            codec=settings.up,
+            codec=settings.up_at(self.books.round),
             feedback=settings.feedback,
-            keep=keep_word(settings.down, memory=settings.memory),
+            keep=keep_word(settings.down_at(self.books.round), memory=settings.memory),
             include=settings.include,
             exclude=settings.exclude,
             template=expected,
@@ -164,7 +164,7 @@ class Exchange:
         dispatch = self._dispatch_of(reply)
         if not reply.has_content():
             raise PayloadError(_explained(str(reply.error.reason), dispatch))
-        row = self.books.row("up", node, self.settings.up, reply.content)
+        row = self.books.row("up", node, self.settings.up_at(self.books.round), reply.content)
         content = unpacked(copy_content(reply.content))
         received = Received(reply, row, content, dispatch)
         note_record = take_note(content)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flwr_gan.codecs import get_codec
+from flwr_gan.compress.schedule import Schedule
 from flwr_gan.errors import CodecError
 from flwr_gan.flower.selection import Selection, patterns
 
@@ -17,12 +17,15 @@ class WireSettings:
         Codec spec of both directions, such as ``"sparse"``, ``"zstd:3"``, ``"sparse:int8"``.
     codec_up, codec_down : str, optional
         Codec spec of replies and of broadcasts, where they differ from `codec`.
+
+        Each of the three may be a schedule by round, see ``Schedule``.
     memory : bool
         Payloads are coded relative to what their receiver holds. Without, every broadcast stands
         alone, and a reply is relative to the broadcast that it answers and to nothing else.
     feedback : bool
         Error feedback: what a lossy codec loses is added to what its sender sends next. It is for
-        codecs that are contractive; lossless ones lose nothing.
+        codecs that are contractive; lossless ones lose nothing. Without it, stages that have an
+        unbiased form take that.
     include, exclude : sequence of str
         Patterns of names: which arrays travel, see ``Selection``.
     max_reply_bytes : int, optional
@@ -49,8 +52,8 @@ class WireSettings:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        for spec in (self.codec, self.up, self.down):
-            get_codec(spec)
+        for text in (self.codec, self.up, self.down):
+            Schedule.of(text)
         for key in ("include", "exclude"):
             object.__setattr__(self, key, patterns(getattr(self, key), key=key))
         Selection(self.include, self.exclude)
@@ -62,13 +65,21 @@ class WireSettings:
 
     @property
     def up(self) -> str:
-        """Codec spec of replies."""
+        """Codec spec of replies, or a schedule."""
         return self.codec if self.codec_up is None else self.codec_up
 
     @property
     def down(self) -> str:
-        """Codec spec of broadcasts."""
+        """Codec spec of broadcasts, or a schedule."""
         return self.codec if self.codec_down is None else self.codec_down
+
+    def up_at(self, server_round: int) -> str:
+        """Return the codec spec of the replies of a round."""
+        return Schedule.of(self.up).at(server_round, feedback=self.feedback)
+
+    def down_at(self, server_round: int) -> str:
+        """Return the codec spec of the broadcasts of a round."""
+        return Schedule.of(self.down).at(server_round, feedback=self.feedback)
 
     @property
     def selection(self) -> Selection:
