@@ -31,7 +31,7 @@ LAYERS = {
     "continual": {"errors", "seeding", "data", "metrics"},
     "loggers": {"errors"},
     "overrides": {"errors"},
-    "config": {"errors", "overrides", "codecs", "gan", "lottery", "loggers", "privacy"},
+    "config": {"errors", "overrides", "codecs", "compress", "gan", "lottery", "loggers", "privacy"},
 }
 # What flwr documents; any other module of it is private to flwr_gan/flower/flwr_private.py.
 PUBLIC_FLWR = {
