@@ -187,6 +187,11 @@ class Codec(ABC):
         return not self.general
 
     @property
+    def updates(self) -> bool:
+        """True if a stage is for updates: for changes of what the receiver holds."""
+        return False
+
+    @property
     def decodes_finite(self) -> bool:
         """True if nothing infinite and no NaN is decoded, whatever the bytes, but from the base."""
         return False

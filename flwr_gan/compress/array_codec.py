@@ -45,6 +45,11 @@ class ArrayStagedCodec(Codec):
         return self.stage.relative or (self.stage.keeps_shapes and self.codec.takes_base)
 
     @property
+    def updates(self) -> bool:
+        """True if the stage works on changes, or one behind it does."""
+        return self.stage.relative or self.codec.updates
+
+    @property
     def contractive(self) -> bool:
         """True if all stages are, and a coding stage of factors is fine besides."""
         if self.codec.lossless or not self.stage.contractive:

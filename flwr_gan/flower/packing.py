@@ -7,6 +7,7 @@ a compressed update takes. So the records of a small message travel as the bytes
 import json
 import struct
 import zlib
+from collections.abc import Iterable
 from typing import Any, cast
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -14,7 +15,7 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.notes import NOTE
-from flwr_gan.flower.records import is_payload, payload_of, payload_record
+from flwr_gan.flower.records import is_payload, payload_record, payloads_of
 
 MOST_BYTES = 1 << 16
 """Payloads of a message that is packed have fewer; of more, what packing saves is below 2 %."""
@@ -40,13 +41,13 @@ def packed(content: RecordDict) -> RecordDict:
     Its length does not depend on the values of floats and bytes, so that equal runs weigh the same.
     """
     arrays = content.array_records.values()
-    if not all(map(is_payload, arrays)) or sum(len(payload_of(a)) for a in arrays) >= MOST_BYTES:
+    if not all(map(is_payload, arrays)) or _payload_bytes(arrays) >= MOST_BYTES:
         return content
     data = bytearray()
     words = []
     for name, record in content.items():
         kind = next(letter for letter, of in _KINDS.items() if isinstance(record, of))
-        values = {_KEY: payload_of(record)} if isinstance(record, ArrayRecord) else dict(record)
+        values = _payloads(record) if isinstance(record, ArrayRecord) else dict(record)
         words.append([name, kind, {key: _word(value, data) for key, value in values.items()}])
     text = json.dumps(words, separators=(",", ":"), ensure_ascii=False).encode()
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _USUAL)
@@ -78,13 +79,25 @@ def unpacked(content: RecordDict) -> RecordDict:
         for name, kind, words in json.loads(text):
             values = {key: _value(word, reader) for key, word in words.items()}
             if kind == "a":
-                records[name] = payload_record(values[_KEY])
+                found = values[_KEY]
+                first, *others = found if isinstance(found, list) else [found]
+                records[name] = payload_record(first, *others)
             else:
                 records[name] = cast(Any, _KINDS[kind])(values)
     except (zlib.error, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise PayloadError(f"a packed message is damaged: {error}") from error
     reader.finish()
     return RecordDict(records)
+
+
+def _payload_bytes(records: Iterable[ArrayRecord]) -> int:
+    return sum(len(payload) for record in records for payload in payloads_of(record))
+
+
+def _payloads(record: ArrayRecord) -> dict[str, Any]:
+    """Return the payload of a record as a value, several as a list."""
+    first, *others = payloads_of(record)
+    return {_KEY: [first, *others] if others else first}
 
 
 def _word(value: Any, data: bytearray) -> Any:

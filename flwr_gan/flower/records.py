@@ -151,13 +151,16 @@ def _array(array: np.ndarray[Any, Any]) -> Array:
     return Array(dtype=dtype, shape=shape, stype=NUMPY_STYPE, data=npy_bytes(array))
 
 
-def payload_record(payload: bytes) -> ArrayRecord:
-    """Return the record that carries one payload as an opaque array.
+def payload_record(*payloads: bytes) -> ArrayRecord:
+    """Return the record that carries payloads, each as an opaque array.
 
     Its shape says how long the payload is, so that Flower's ``arrays_size_mod`` counts it.
     """
-    shape = (len(payload),)
-    return ArrayRecord({"0": Array(dtype="", shape=shape, stype=PAYLOAD_STYPE, data=payload)})
+    arrays = {
+        str(at): Array(dtype="", shape=(len(payload),), stype=PAYLOAD_STYPE, data=payload)
+        for at, payload in enumerate(payloads)
+    }
+    return ArrayRecord(arrays)
 
 
 def is_payload(record: ArrayRecord) -> bool:
@@ -166,7 +169,21 @@ def is_payload(record: ArrayRecord) -> bool:
 
 
 def payload_of(record: ArrayRecord) -> bytes:
-    """Return the payload that a record carries.
+    """Return the one payload that a record carries.
+
+    Raises
+    ------
+    PayloadError
+        When the record carries something else.
+    """
+    payloads = payloads_of(record)
+    if len(payloads) != 1:
+        raise PayloadError(f"expected one payload, got {len(payloads)}")
+    return payloads[0]
+
+
+def payloads_of(record: ArrayRecord) -> list[bytes]:
+    """Return the payloads that a record carries, each relative to the one before it.
 
     Raises
     ------
@@ -174,12 +191,12 @@ def payload_of(record: ArrayRecord) -> bytes:
         When the record carries something else.
     """
     arrays = list(record.values())
-    if len(arrays) != 1 or arrays[0].stype != PAYLOAD_STYPE:
-        found = ", ".join(sorted({array.stype for array in arrays})) or "nothing"
+    found = ", ".join(sorted({array.stype for array in arrays})) or "nothing"
+    if found != PAYLOAD_STYPE:
         raise PayloadError(
-            f"expected one payload, got {found}: list compression_mod first in the client's mods"
+            f"expected payloads, got {found}: list compression_mod first in the client's mods"
         )
-    return arrays[0].data
+    return [array.data for array in arrays]
 
 
 def arrays_to_parameters(arrays: Arrays, opaque: Opaque | None = None) -> Parameters:

@@ -32,7 +32,8 @@ def contents(draw):
     for name in draw(st.lists(keys, max_size=4, unique=True)):
         kind = draw(st.sampled_from("acm"))
         if kind == "a":
-            content[name] = payload_record(draw(st.binary(min_size=1, max_size=200)))
+            payloads = st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=3)
+            content[name] = payload_record(*draw(payloads))
         elif kind == "c":
             content[name] = ConfigRecord(draw(st.dictionaries(keys, values | lists, max_size=4)))
         else:
@@ -95,6 +96,8 @@ def blob(words, data=b""):
         blob(b"[1]"),
         blob(b'[["a","x",{}]]'),
         blob(b'[["a","a",{}]]'),
+        blob(b'[["a","a",{"":[]}]]'),
+        blob(b'[["a","a",{"":[1]}]]'),
         blob(b'[["a","c",{"k":null}]]', b"1234567"),
         blob(b'[["a","c",{"k":{"":9}}]]', b"12"),
         blob(b'[["a","c",{"k":{"":-1}}]]'),
