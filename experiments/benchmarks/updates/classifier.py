@@ -24,7 +24,7 @@ from flwr_gan.data.partition import DirichletSplit
 from flwr_gan.seeding import derive_seed
 
 CLIENTS, ALPHA = 10, 0.5
-BATCH_SIZE, LEARNING_RATE = 50, 0.05
+BATCH_SIZE, LEARNING_RATE = 32, 0.1
 _EVALUATED_AT_ONCE = 1000
 
 

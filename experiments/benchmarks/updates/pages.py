@@ -12,9 +12,8 @@ from experiments.study_files import machine, today
 
 _HEAD = (
     "uploads", "broadcasts", "settings", "seeds", "rounds", "quality at the end",
-    "level reached in round", "MB by then", "without the first broadcast",
-    "MB in all", "without the first broadcast", "uploads, MB",
-    "times fewer than plain Flower: by then", "in all", "without the first broadcast", "uploads",
+    "level reached in round", "MB by then", "times fewer",
+    "MB in all", "times fewer", "uploads, times fewer",
 )  # fmt: skip
 
 
@@ -41,14 +40,10 @@ def task_table(summary: pd.DataFrame) -> str:
             f"{row['rounds']:.0f}",
             f"{row['final']:.4f}",
             number(row["reached_round"], 1),
-            number(row["reached_bytes"] / 1e6, 3),
-            number(row["reached_bytes_later"] / 1e6, 3),
-            number(row["bytes"] / 1e6, 3),
-            number(row["bytes_later"] / 1e6, 3),
-            number(row["up_bytes"] / 1e6, 3),
-            number(row["ratio_reached_bytes"], 1),
-            number(row["ratio_bytes"], 1),
-            number(row["ratio_bytes_later"], 1),
+            with_and_without(row, "reached_bytes", 3, unit=1e6),
+            with_and_without(row, "ratio_reached_bytes", 1),
+            with_and_without(row, "bytes", 3, unit=1e6),
+            with_and_without(row, "ratio_bytes", 1),
             number(row["ratio_up_bytes"], 1),
         ]
         for _, row in summary.iterrows()
@@ -63,6 +58,12 @@ def cost_table(costs: pd.DataFrame) -> str:
         for _, row in costs.iterrows()
     ]
     return markdown_table(("codec", "processor seconds", "times `numpy.argpartition`"), rows)
+
+
+def with_and_without(row: Any, name: str, digits: int, *, unit: float = 1) -> str:
+    """Return a measure with the first broadcast, and in brackets without."""
+    every, later = (number(row[key] / unit, digits) for key in (name, f"{name}_later"))
+    return every if every == "-" else f"{every} ({later})"
 
 
 def number(value: Any, digits: int) -> str:
