@@ -75,7 +75,7 @@ class RunConfig:
     codec_up: str | None
     codec_down: str | None
     memory: bool
-    feedback: bool
+    feedback: bool | str
     also_codecs: tuple[str, ...]
     evaluation: str
     samples_per_class: int
@@ -299,6 +299,12 @@ def _scalar(node: DictConfig, key: str, kind: type[T]) -> T:
     return value
 
 
+def _feedback(value: object) -> bool | str:
+    if isinstance(value, bool) or value == "ef21":
+        return value
+    raise ConfigError(f"feedback={value}: allowed is true, false or ef21")
+
+
 def _count_or_null(node: DictConfig, key: str) -> int | None:
     value = node.get(key)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
@@ -354,7 +360,7 @@ def _validate(node: DictConfig) -> RunConfig:
             codec_up=_word_or_null(node, "codec_up"),
             codec_down=_word_or_null(node, "codec_down"),
             memory=_scalar(node, "memory", bool),
-            feedback=_scalar(node, "feedback", bool),
+            feedback=_feedback(node.get("feedback")),
             also_codecs=_words(node, "also_codecs"),
             evaluation=_scalar(node, "evaluation", str),
             samples_per_class=_scalar(node, "samples_per_class", int),

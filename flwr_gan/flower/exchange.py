@@ -14,8 +14,10 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.flower.bookkeeping import Books, count, least
 from flwr_gan.flower.broadcasts import Broadcast, Broadcaster
 from flwr_gan.flower.in_flight import Dispatch, Received
+from flwr_gan.flower.memory import slot
 from flwr_gan.flower.mods import base_for
 from flwr_gan.flower.notes import (
+    EF21,
     Order,
     ReplyNote,
     keep_word,
@@ -23,6 +25,7 @@ from flwr_gan.flower.notes import (
     take_note,
 )
 from flwr_gan.flower.packing import packed, unpacked
+from flwr_gan.flower.progress import Progress, advanced, made
 from flwr_gan.flower.protocol import Carried, Listener, ReplyRules
 from flwr_gan.flower.records import (
     PAYLOAD_STYPE,
@@ -35,7 +38,7 @@ from flwr_gan.flower.records import (
 )
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.settings import WireSettings
-from flwr_gan.wire import PayloadInfo, Template, describe_payload
+from flwr_gan.wire import Base, PayloadInfo, Template, describe_payload
 from flwr_gan.wire.ledger import Kind, Ledger, MessageRow
 
 LEAST_REPLY_BYTES = 64 << 20
@@ -71,6 +74,7 @@ class Exchange:
         self.listeners = list(listeners)
         self.broadcaster = Broadcaster(settings)
         self.rules = ReplyRules()
+        self.progress = Progress()
         self._expected: dict[str, bytes] = {}
         self._templates: OrderedDict[bytes, Template] = OrderedDict()
         self._waiting: dict[int, list[Dispatch]] = {}
@@ -119,7 +123,7 @@ class Exchange:
                 continue
             found[name] = self.broadcaster.broadcast(record, node, name, training=kind == "train")
             content.array_records[name] = payload_record(found[name][0].payload)
-        put_note(content, self._order(found))
+        put_note(content, self._order(found, node))
         travels = packed(content)
         row = self.books.row("down", node, self.settings.down_at(self.books.round), travels)
         row.encode_s = 0.0
@@ -135,7 +139,7 @@ class Exchange:
         dispatch.message = coded
         return coded, dispatch
 
-    def _order(self, found: Mapping[str, tuple[Broadcast, bool]]) -> Order:
+    def _order(self, found: Mapping[str, tuple[Broadcast, bool]], node: int) -> Order:
         settings = self.settings
         expected = self._expected.get(next(iter(found), ""), b"")
         if expected in {broadcast.template.hash for broadcast, _ in found.values()}:
@@ -149,6 +153,7 @@ class Exchange:
             include=settings.include,
             exclude=settings.exclude,
             template=expected,
+            progress={slot(name): self.progress.token(node, name) for name in found},
             opaque={name: broadcast.source.opaque for name, (broadcast, _) in found.items()},
         )
 
@@ -201,6 +206,10 @@ class Exchange:
         own: Arrays = {}
         if held is not None and not self.settings.selection.takes_all:
             own = self.settings.selection.left_out(held.source.arrays)
+        base = held.base if held is not None and held.arrays else None
+        if held is not None and note.advanced:
+            node = 0 if dispatch is None else dispatch.node
+            base = Base(advanced(held.arrays, self.progress.get(node, name)))
         limit = self.settings.max_reply_bytes
         if limit is None:
             limit = max(LEAST_REPLY_BYTES, 4 * (held.counts[2] if held else 0))
@@ -209,7 +218,7 @@ class Exchange:
         coded = CodedReply(
             payload,
             self._template_of(info, held),
-            held.base if held is not None and held.arrays else None,
+            base,
             limit,
             opaque=note.opaque.get(name, {}),
             own=own,
@@ -289,9 +298,19 @@ class Exchange:
             row.decode_s = seconds
         if self.books.kind == "train" and self.rules.may_be_empty and not row.parameters:
             row.kind = "unchanged"
+        if self.settings.feedback == EF21 and self.books.kind == "train":
+            self._advance(received)
         self._tell_received(received)
         self.books.accepted()
         return found
+
+    def _advance(self, received: Received) -> None:
+        """Note what has arrived of a node's update."""
+        for name, reply in received.replies.items():
+            before = received.base_of(name)
+            if before is not None:
+                node = received.message.metadata.src_node_id
+                self.progress.put(node, name, made(reply.travelled(), before))
 
     def plain_content(self, received: Received, arrays: Mapping[str, Any]) -> RecordDict:
         """Return a reply's content with plain arrays."""

@@ -10,9 +10,10 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr_gan.codecs import get_codec
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.flower.flwr_private import ClientAppCallable, ErrorCode
-from flwr_gan.flower.memory import ClientMemory
-from flwr_gan.flower.notes import Label, Order, ReplyNote, label_of, put_note, take_note
+from flwr_gan.flower.memory import ClientMemory, name_of, slot
+from flwr_gan.flower.notes import EF21, Label, Order, ReplyNote, label_of, put_note, take_note
 from flwr_gan.flower.packing import packed, unpacked
+from flwr_gan.flower.progress import advanced, made
 from flwr_gan.flower.records import (
     Arrays,
     Opaque,
@@ -143,11 +144,19 @@ def _coded(
     chosen = Selection(order.include, order.exclude)
     opaque: dict[str, Opaque] = {}
     shares: list[float] = []
-    feedback = order.feedback and get_codec(order.codec).contractive
+    feedback = order.feedback is True and get_codec(order.codec).contractive
+    went_on = False
     for name, record in answer.array_records.items():
         found = read_record(record)
         base_name = base_for(held, name)
         base = None if base_name is None else held[base_name]
+        near, progress = base, None
+        if order.feedback == EF21 and base is not None:
+            progress = memory.left("progress", name)
+            if progress is not None and name_of(progress).hex() != order.progress.get(slot(name)):
+                progress = None  # one side has lost it
+            near = advanced(base, progress)
+            went_on = went_on or progress is not None
         if base_name is not None and not chosen.takes_all:
             memory.save_own(base_name, chosen.left_out(found.arrays))
         arrays = chosen.of(found.arrays)
@@ -156,11 +165,13 @@ def _coded(
         sent = encode_to_send(
             arrays,
             codec=order.codec,
-            base=base,
+            base=near,
             residual=memory.left("residual", name) if feedback else None,
             memory=memory.left("stages", name) if feedback else None,
             self_contained=template not in expected,
         )
+        if order.feedback == EF21 and base is not None and arrays:
+            memory.leave("progress", name, made(sent.decoded, base))
         if feedback and arrays:  # who has nothing to say still has what the last reply lost
             memory.leave("residual", name, sent.residual)
             memory.leave("stages", name, sent.memory)
@@ -174,6 +185,7 @@ def _coded(
         decode_s=decode_s,
         arrived_share=min(known) if known else float("nan"),
         opaque=opaque,
+        advanced=went_on,
     )
     put_note(answer, note)
     return answer

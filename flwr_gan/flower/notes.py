@@ -16,10 +16,14 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.flower.records import Opaque
 
 NOTE = "flwr_gan.wire"
+EF21 = "ef21"
+"""In the place of True: the other way of error feedback, see ``flwr_gan.flower.progress``."""
+
 Label = int | str
 """What a node calls itself, its ``partition-id``: any word. A label and no identity."""
 
 UNKNOWN: Label = -1
+_FEEDBACK: dict[str, bool | str] = {"no": False, EF21: EF21}
 _MEASURED = struct.Struct("<fff")
 
 
@@ -31,7 +35,7 @@ class Order:
     ----------
     codec : str
         Codec spec of the reply.
-    feedback : bool
+    feedback : bool or "ef21"
         What a lossy codec loses of a reply is added to the next one.
     keep : {"", "template", "values"}
         What of the broadcast the node is to remember, for the next one may be coded relative to it.
@@ -39,22 +43,26 @@ class Order:
         Patterns of array names, see ``Selection``.
     template : bytes
         Hash of the template that the server expects of a reply, if it is not the broadcast's.
+    progress : mapping
+        With EF21, of each record what names the progress that the server keeps of the node.
     opaque : mapping
         Opaque entries of each record.
     """
 
     codec: str
-    feedback: bool = True
+    feedback: bool | str = True
     keep: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     template: bytes = b""
+    progress: dict[str, str] = field(default_factory=dict)
     opaque: dict[str, Opaque] = field(default_factory=dict)
 
     def to_record(self) -> ConfigRecord:
         """Return the order as a config record: its codec, and of the rest what is not usual."""
         words = {
-            "feedback": "" if self.feedback else "no",
+            "feedback": EF21 if self.feedback == EF21 else "" if self.feedback else "no",
+            "progress": json.dumps(self.progress) if any(self.progress.values()) else "",
             "keep": self.keep,
             "include": "\n".join(self.include),
             "exclude": "\n".join(self.exclude),
@@ -75,7 +83,8 @@ class Order:
             raise PayloadError(f"the message carries a malformed note: {error}") from error
         return cls(
             codec=words["codec"],
-            feedback=words.get("feedback") != "no",
+            feedback=_FEEDBACK.get(words.get("feedback", ""), True),
+            progress=_tokens_of(words.get("progress", "{}")),
             keep=words.get("keep", ""),
             include=tuple(words.get("include", "").split("\n")) if "include" in words else (),
             exclude=tuple(words.get("exclude", "").split("\n")) if "exclude" in words else (),
@@ -98,6 +107,8 @@ class ReplyNote:
         Share of a lossy change that the payload holds.
     opaque : mapping
         Opaque entries of each record.
+    advanced : bool
+        Payloads are relative to the broadcast plus the progress that the order named.
     """
 
     label: Label = UNKNOWN
@@ -105,6 +116,7 @@ class ReplyNote:
     decode_s: float = math.nan
     arrived_share: float = math.nan
     opaque: dict[str, Opaque] = field(default_factory=dict)
+    advanced: bool = False
 
     def to_record(self) -> ConfigRecord:
         """Return the note as a config record."""
@@ -113,6 +125,8 @@ class ReplyNote:
         opaque = _opaque_text(self.opaque)
         if opaque:
             record["opaque"] = opaque
+        if self.advanced:
+            record["advanced"] = True
         return record
 
     @classmethod
@@ -134,6 +148,7 @@ class ReplyNote:
             decode_s=decode_s,
             arrived_share=share,
             opaque=_opaque_of(str(record.get("opaque", ""))),
+            advanced=bool(record.get("advanced", False)),
         )
 
 
@@ -171,6 +186,14 @@ def peek_label(content: RecordDict) -> Label:
 def put_note(content: RecordDict, note: Order | ReplyNote) -> None:
     """Add a note to a message's content."""
     content.config_records[NOTE] = note.to_record()
+
+
+def _tokens_of(text: str) -> dict[str, str]:
+    """Read what names the progress of a node, or raise ``PayloadError``."""
+    try:
+        return {str(name): str(token) for name, token in json.loads(text).items()}
+    except (ValueError, AttributeError) as error:
+        raise PayloadError("the message carries a malformed note of progress") from error
 
 
 def _opaque_text(opaque: dict[str, Opaque]) -> str:

@@ -1,10 +1,21 @@
 """What can be set of the wire, checked when it is set."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from flwr_gan.compress.schedule import Schedule
 from flwr_gan.errors import CodecError
+from flwr_gan.flower.notes import EF21
 from flwr_gan.flower.selection import Selection, patterns
+
+Feedback = bool | Literal["ef21"]
+"""Whether and how a sender makes up for what its codec loses."""
+
+
+def check_feedback(feedback: object) -> None:
+    """Raise ``CodecError`` if this is no way to make up for what is lost."""
+    if not isinstance(feedback, bool) and feedback != EF21:
+        raise CodecError(f"feedback={feedback!r} is unknown; allowed: true, false, {EF21}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +33,11 @@ class WireSettings:
     memory : bool
         Payloads are coded relative to what their receiver holds. Without, every broadcast stands
         alone, and a reply is relative to the broadcast that it answers and to nothing else.
-    feedback : bool
+    feedback : bool or "ef21"
         Error feedback: what a lossy codec loses is added to what its sender sends next. It is for
         codecs that are contractive; lossless ones lose nothing. Without it, stages that have an
-        unbiased form take that.
+        unbiased form take that. ``"ef21"``: clients code how much more their update is than
+        what has arrived of the one before, which the server keeps for each of them.
     include, exclude : sequence of str
         Patterns of names: which arrays travel, see ``Selection``.
     max_reply_bytes : int, optional
@@ -45,7 +57,7 @@ class WireSettings:
     codec_up: str | None = None
     codec_down: str | None = None
     memory: bool = True
-    feedback: bool = True
+    feedback: Feedback = True
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     max_reply_bytes: int | None = None
@@ -57,6 +69,7 @@ class WireSettings:
         for key in ("include", "exclude"):
             object.__setattr__(self, key, patterns(getattr(self, key), key=key))
         Selection(self.include, self.exclude)
+        check_feedback(self.feedback)
         limit = self.max_reply_bytes
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise CodecError(
@@ -75,11 +88,11 @@ class WireSettings:
 
     def up_at(self, server_round: int) -> str:
         """Return the codec spec of the replies of a round."""
-        return Schedule.of(self.up).at(server_round, feedback=self.feedback)
+        return Schedule.of(self.up).at(server_round, feedback=bool(self.feedback))
 
     def down_at(self, server_round: int) -> str:
         """Return the codec spec of the broadcasts of a round."""
-        return Schedule.of(self.down).at(server_round, feedback=self.feedback)
+        return Schedule.of(self.down).at(server_round, feedback=bool(self.feedback))
 
     @property
     def selection(self) -> Selection:

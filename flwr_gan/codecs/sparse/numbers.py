@@ -221,30 +221,36 @@ def _staged(stage: ElementStage, values: Sequence[Numbers], places: list[Places]
 
 
 class _Codes:
-    """The codes of a layer's numbers: computed a part at a time, and kept."""
+    """The codes of a layer's numbers, computed a part at a time, again for who wants to know."""
 
     def __init__(self, stage: ElementStage, values: Numbers, places: Places, side: Array) -> None:
         self._stage, self._values, self._places, self._side = stage, values, places, side
-        self._kept = np.empty(len(values), stage.code_dtype)
+        self._parts: dict[int, int] = {}
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._values)
 
     def __getitem__(self, part: slice, /) -> Array:
         first, last, _ = part.indices(len(self))
+        self._parts[first] = last
+        return self._of(first, last)[0]
+
+    def _of(self, first: int, last: int) -> tuple[Array, Places, Array]:
+        """Return the codes of a part, where its numbers are, and their side numbers."""
         block = self._stage.block_length
         side = self._side[first // block :] if block else self._side
         places = self._places.part(first, last)
-        codes = self._stage.to_codes(self._values[first:last], places, side)
-        self._kept[first:last] = codes
-        return codes
+        return self._stage.to_codes(self._values[first:last], places, side), places, side
 
     def weights(self, near: Array | None) -> Array:
-        """Return what is read back of the codes, which all have been computed, float32."""
-        if not len(self):
-            return np.empty(0, np.float32)
-        side = self._side.astype(self._stage.side_dtype, copy=False)
-        return self._stage.from_codes(self._kept, self._places, side, near)
+        """Return what is read back of the codes, which all have been computed once, float32."""
+        weights = np.empty(len(self), np.float32)
+        for first, last in self._parts.items():
+            codes, places, side = self._of(first, last)
+            held = None if near is None else near[first:last]
+            side = side.astype(self._stage.side_dtype, copy=False)
+            weights[first:last] = self._stage.from_codes(codes, places, side, held)
+        return weights
 
 
 def _written(

@@ -1,0 +1,57 @@
+"""EF21: the sender codes what its update is more than what has arrived of the update before.
+
+Richtárik, Sokolov and Fatkhullin, "EF21", 2021, Algorithm 2. Sender and receiver keep the same
+*progress* g, what has arrived of a node's update, and a payload has ``C(update - g)``: it is
+relative to the broadcast plus g. Where one of them has lost it, both begin with nothing.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flwr_gan.flower.memory import name_of, slot
+from flwr_gan.flower.records import Arrays
+from flwr_gan.wire.floats import is_float, surviving_float32
+
+
+def advanced(broadcast: Arrays, progress: Arrays | None) -> Arrays:
+    """Return the broadcast plus the progress, where both have a float array and it survives."""
+    moved = dict(broadcast)
+    for name, more in (progress or {}).items():
+        array = moved.get(name)
+        if array is not None and is_float(array.dtype) and array.shape == more.shape:
+            single = surviving_float32(array)
+            with np.errstate(over="ignore", invalid="ignore"):
+                moved[name] = np.where(single != 0, single + more, np.float32(0))
+    return moved
+
+
+def made(decoded: Arrays, broadcast: Arrays) -> Arrays:
+    """Return the progress once a reply has arrived: what it is more than the broadcast, float32."""
+    found = {}
+    for name, array in decoded.items():
+        before = broadcast.get(name)
+        if before is not None and is_float(array.dtype) and array.shape == before.shape:
+            with np.errstate(over="ignore", invalid="ignore"):
+                found[name] = surviving_float32(array) - surviving_float32(before)
+    return found
+
+
+@dataclass
+class Progress:
+    """The progress of every node, on the server: memory that grows with the number of nodes."""
+
+    of_node: dict[tuple[int, str], Arrays] = field(default_factory=dict)
+
+    def token(self, node: int, record: str) -> str:
+        """Return what names the progress of a node; nothing if there is none."""
+        found = self.of_node.get((node, slot(record)))
+        return "" if found is None else name_of(found).hex()
+
+    def get(self, node: int, record: str) -> Arrays | None:
+        """Return the progress of a node, None if there is none."""
+        return self.of_node.get((node, slot(record)))
+
+    def put(self, node: int, record: str, progress: Arrays) -> None:
+        """Keep the progress of a node."""
+        self.of_node[node, slot(record)] = progress
