@@ -1,6 +1,7 @@
 """The books of an exchange: a row a message, who failed and why, and what came of it all."""
 
 import math
+from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from logging import getLogger
@@ -132,17 +133,18 @@ class Books:
         )
 
 
-def count(row: MessageRow, info: PayloadInfo, counts: tuple[int, int, int]) -> None:
-    """Enter a payload into a row; `counts` are parameters, those not zero, and bytes."""
-    sizes = info.sizes
-    if row.codec.startswith("auto") and info.codec_label not in row.codec:
-        row.codec = f"{row.codec} > {info.codec_label}"  # what was chosen
+def count(row: MessageRow, infos: Iterable[PayloadInfo], counts: tuple[int, int, int]) -> None:
+    """Enter a record's payloads into a row; `counts` are parameters, those not zero, and bytes."""
     row.parameters += counts[0]
     row.nonzero += counts[1]
     row.dense_bytes += counts[2]
-    row.payload_bytes += sizes.header_bytes + sizes.mask_bytes + sizes.value_bytes
-    row.mask_bytes += sizes.mask_bytes
-    row.value_bytes += sizes.value_bytes
+    for info in infos:
+        sizes = info.sizes
+        if row.codec.startswith("auto") and info.codec_label not in row.codec:
+            row.codec = f"{row.codec} > {info.codec_label}"  # what was chosen
+        row.payload_bytes += sizes.header_bytes + sizes.mask_bytes + sizes.value_bytes
+        row.mask_bytes += sizes.mask_bytes
+        row.value_bytes += sizes.value_bytes
 
 
 def least(a: float, b: float) -> float:

@@ -1,5 +1,6 @@
 """Broadcasts: each encoded once for each base in use, with what the codec lost carried on."""
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -11,44 +12,52 @@ import numpy as np
 from flwr.app import ArrayRecord
 
 from flwr_gan.codecs import get_codec
+from flwr_gan.codecs.base import Codec
+from flwr_gan.compress.array_codec import ArrayStagedCodec
+from flwr_gan.compress.stage import Stage
+from flwr_gan.flower.lines import FROM_SEED, NOTHING, Line, Lines
 from flwr_gan.flower.memory import Remembered, ServerMemory, name_of, slot
 from flwr_gan.flower.records import Arrays, Content, Opaque, read_record
 from flwr_gan.flower.reply import counts_of
 from flwr_gan.flower.settings import WireSettings
 from flwr_gan.wire import Base, PayloadInfo, Template, describe_payload, encode_to_send
+from flwr_gan.wire.bundles import without_stages
+from flwr_gan.wire.sent import Sent
 
 KEPT_SOURCES = 16  # records that are sent to many nodes, with what was encoded of them
 
 
 @dataclass(frozen=True)
 class Broadcast:
-    """One payload for many nodes, and what they hold once they have decoded it.
+    """Payloads for many nodes, most often one, and what they hold once they have decoded them.
 
     Parameters
     ----------
-    name : bytes
-        Names what they hold.
-    payload : bytes
-        The coded blob.
+    payloads : tuple of bytes
+        The coded blobs, each relative to the one before it.
     held : Remembered
         What they hold, and what the codec lost.
     source : Source
         What was to be sent.
     before : mapping or None
-        What they held before, if the payload is relative to that.
+        What they held before, if the payload is relative to that and the server still has it.
     encode_s : float
         Seconds that encoding took.
     arrived_share : float
-        Share of a lossy change that the payload holds.
+        Share of a lossy change that the last payload holds.
     """
 
-    name: bytes
-    payload: bytes
+    payloads: tuple[bytes, ...]
     held: Remembered
     source: "Source"
     before: Arrays | None
     encode_s: float
     arrived_share: float
+
+    @property
+    def name(self) -> bytes:
+        """Names what the nodes hold."""
+        return self.held.name
 
     @property
     def arrays(self) -> Arrays:
@@ -66,9 +75,9 @@ class Broadcast:
         return Template.of(self.arrays)
 
     @cached_property
-    def info(self) -> PayloadInfo:
-        """What the payload's header says."""
-        return describe_payload(self.payload)
+    def infos(self) -> list[PayloadInfo]:
+        """What the payloads' headers say."""
+        return [describe_payload(payload) for payload in self.payloads]
 
     @cached_property
     def counts(self) -> tuple[int, int, int]:
@@ -87,6 +96,7 @@ class Source:
     """
 
     record: ArrayRecord
+    arrived_share: float = math.nan  # if a line was led on to it
     encoded: dict[bytes | None, Broadcast] = field(default_factory=dict)
     receivers: dict[bytes | None, int] = field(default_factory=dict)
 
@@ -118,6 +128,9 @@ class Broadcaster:
     broadcast, whoever receives that. Where a round's nodes were sent different things, what was
     lost belongs to each of these and is added for the nodes that hold it.
 
+    Codecs with a stage on updates code one line of updates for all nodes, see
+    ``flwr_gan.flower.lines``.
+
     Parameters
     ----------
     settings : WireSettings
@@ -126,19 +139,28 @@ class Broadcaster:
 
     def __init__(self, settings: WireSettings) -> None:
         self._settings = settings
-        self._codec = get_codec(settings.down)
+        self._codec = get_codec(settings.down_at(0))
+        self._first_point = FROM_SEED if settings.seeded_start else NOTHING
         self.memory = ServerMemory()
+        self.lines = Lines()
         self.lost: dict[str, Arrays] = {}
         self._sources: OrderedDict[tuple[int, ...], Source] = OrderedDict()
         self._trained: dict[str, dict[int, Source]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state of a copy, which does not know what nodes will hold."""
-        self.begin()
-        return {**self.__dict__, "memory": ServerMemory(), "_sources": OrderedDict()}
+        self._settle()
+        fresh = {"memory": ServerMemory(), "lines": Lines(), "_sources": OrderedDict()}
+        return {**self.__dict__, **fresh}
 
-    def begin(self) -> None:
-        """Begin an exchange: what the last training broadcasts have lost is known now."""
+    def begin(self, server_round: int) -> None:
+        """Begin an exchange of a round."""
+        self._settle()
+        self._codec = get_codec(self._settings.down_at(server_round))
+
+    def _settle(self) -> None:
+        """End an exchange: what its training broadcasts have lost is known now."""
+        self.lines.used.clear()
         for record, sources in self._trained.items():
             self.lost.pop(record, None)
             if len(sources) == 1:
@@ -153,7 +175,7 @@ class Broadcaster:
         """Encode a record for a node.
 
         Done once for each distinct record of an exchange and each distinct broadcast that its
-        receivers hold.
+        receivers hold; where there is a line, once for each distinct record.
 
         Parameters
         ----------
@@ -169,15 +191,26 @@ class Broadcaster:
         Returns
         -------
         broadcast : Broadcast
-            The payload.
+            The payloads.
         encoded_now : bool
             Whether it was encoded by this call.
         """
-        held = self.memory.base_of(node, name) if self._settings.memory else None
+        started = time.perf_counter()
         source = self._source(record)
+        line = self._line(source, slot(name))
+        held: bytes | None
+        if line is not None:
+            held = self.memory.held.get((node, slot(name)), self._first_point)
+            self.memory.confirm(node, name, NOTHING)  # until it answers
+        else:
+            held = self.memory.base_of(node, name) if self._settings.memory else None
         encoded_now = held not in source.encoded
         if encoded_now:
-            source.encoded[held] = self._encode(source, held, slot(name))
+            source.encoded[held] = (
+                self._encode(source, held, slot(name), started)
+                if line is None
+                else self._on_line(source, line, held, started)
+            )
         source.receivers[held] = source.receivers.get(held, 0) + 1
         if training:
             self._trained.setdefault(slot(name), {})[id(source)] = source
@@ -191,49 +224,89 @@ class Broadcaster:
                 self._sources.popitem(last=False)
         return self._sources[key]
 
-    def _encode(self, source: Source, held: bytes | None, record: str) -> Broadcast:
-        started = time.perf_counter()
+    def _line(self, source: Source, record: str) -> Line | None:
+        """Return the line of a record, led on to what is to be sent; None if there is none."""
+        if not self._settings.lines or record in self.lines.several:
+            return None
+        line = self.lines.of.get(record)
+        if line is None or line.end.source != source.name:
+            if record in self.lines.used:
+                end = self.lines.give_up(record)
+                self.memory.remember(end.name, end)
+                return None
+            if line is None and self._settings.seeded_start:
+                end = Remembered(source.arrays, {}, source.name)
+                line = Line.begun(FROM_SEED, end.unchanged, end)
+            else:
+                sent, end = self._sent(source, None if line is None else line.end, record)
+                source.arrived_share = sent.arrived_share
+                if line is None:
+                    line = Line.begun(NOTHING, sent.payload, end)
+                else:
+                    line.append(sent.payload, end)
+            self.lines.of[record] = line
+        self.lines.used.add(record)
+        return line
+
+    def _on_line(self, source: Source, line: Line, held: bytes | None, started: float) -> Broadcast:
+        payloads = line.payloads_from(held)
+        before = line.end.arrays if held == line.end.name else None
+        seconds = time.perf_counter() - started
+        return Broadcast(payloads, line.end, source, before, seconds, source.arrived_share)
+
+    def _encode(self, source: Source, held: bytes | None, record: str, started: float) -> Broadcast:
         earlier = None if held is None else self.memory.broadcasts[held]
-        wanted, residual = source.arrays, None
+        sent, held_now = self._sent(source, earlier, record)
+        if self._settings.memory:
+            self.memory.remember(held_now.name, held_now)
+        before = None if earlier is None else earlier.arrays
+        seconds = time.perf_counter() - started
+        return Broadcast((sent.payload,), held_now, source, before, seconds, sent.arrived_share)
+
+    def _sent(
+        self, source: Source, earlier: Remembered | None, record: str
+    ) -> tuple[Sent, Remembered]:
+        """Return a payload for nodes that hold an earlier broadcast, and what they will hold."""
+        wanted, residual, stages = source.arrays, None, None
         # A node that holds nothing is sent all arrays once.
         wanted = wanted if earlier is None else self._settings.selection.of(wanted)
+        codec = first_codec(self._codec) if earlier is None else self._codec
         again = earlier is not None and not self._codec.lossless and earlier.source == source.name
         if earlier is not None and again:
             wanted = {name: earlier.arrays[name] for name in wanted if name in earlier.arrays}
         elif self._settings.feedback and self._codec.contractive:
             residual = self.lost.get(record, {} if earlier is None else earlier.residual)
+            stages = None if earlier is None else earlier.stages
         base = None if earlier is None else earlier.base
         sent = encode_to_send(
             wanted,
-            codec=self._codec.spec,
+            codec=codec,
             base=base,
             residual=residual,
+            memory=stages,
             self_contained=base is None or base.template.hash != Template.of(wanted).hash,
         )
-        lost = earlier.residual if earlier is not None and again else sent.residual
-        name = name_of(sent.decoded)
-        # Only a memory asks what the source was.
-        exact = self._codec.lossless or not self._settings.memory
-        held_now = Remembered(sent.decoded, lost, name if exact else source.name)
-        if self._settings.memory:
-            self.memory.remember(name, held_now)
-        before = None if earlier is None else earlier.arrays
-        seconds = time.perf_counter() - started
-        return Broadcast(name, sent.payload, held_now, source, before, seconds, sent.arrived_share)
+        left: tuple[Arrays, Arrays] = sent.residual, sent.memory
+        if earlier is not None and again:
+            left = earlier.residual, earlier.stages
+        # Only lines, and a memory of what was lossy, ask what the source was.
+        asked = self._settings.lines or (self._settings.memory and not self._codec.lossless)
+        return sent, Remembered(sent.decoded, left[0], source.name if asked else NOTHING, left[1])
 
     def state_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return what a checkpoint needs: what nodes hold, and what was lost."""
-        self.begin()
+        self._settle()
         state = {f"memory/{key}": array for key, array in self.memory.state_arrays().items()}
+        state |= {f"lines/{key}": array for key, array in self.lines.state_arrays().items()}
         for record, arrays in self.lost.items():
             state |= {f"lost/{record}/{name}": array for name, array in arrays.items()}
         return state
 
     def load_state_arrays(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Take over what ``state_arrays`` gave."""
-        prefix = "memory/"
-        kept = {k.removeprefix(prefix): a for k, a in state.items() if k.startswith(prefix)}
-        self.memory.load_state_arrays(kept)
+        for prefix, part in (("memory/", self.memory), ("lines/", self.lines)):
+            kept = {k.removeprefix(prefix): a for k, a in state.items() if k.startswith(prefix)}
+            part.load_state_arrays(kept)
         lost: dict[str, dict[str, Any]] = {}
         for key, array in state.items():
             if key.startswith("lost/"):
@@ -242,11 +315,25 @@ class Broadcaster:
         self.lost = dict(lost)
 
 
+def first_codec(codec: Codec) -> Codec:
+    """Return the codec of what goes to a node that holds nothing.
+
+    Behind a stage on updates values are coded that are changes, and may be coded as one bit; of all
+    arrays nothing would be left. So they are coded without loss, or by a stage that is fine.
+    """
+    behind = codec
+    while isinstance(behind, ArrayStagedCodec):
+        behind = behind.codec
+    stage = getattr(behind, "stage", None)
+    coarse = isinstance(stage, Stage) and not stage.fine
+    return without_stages(codec) if codec.updates and coarse else codec
+
+
 def _mean_residual(source: Source) -> Arrays:
     """Return what was lost of a broadcast, as the mean over its receivers."""
-    if len(source.encoded) == 1:
-        (broadcast,) = source.encoded.values()
-        return broadcast.held.residual
+    first, *others = source.encoded.values()
+    if all(other.held is first.held for other in others):
+        return first.held.residual
     total = sum(source.receivers.values())
     mean: dict[str, np.ndarray[Any, Any]] = {}
     for held in sorted(source.encoded, key=lambda name: name or b""):

@@ -85,7 +85,7 @@ class CodecComparison:
                 arrays, codec=spec, base=base, self_contained=own.template is not None
             )
             seconds += time.perf_counter() - started
-            count(row, describe_payload(payloads[name]), counts_of(arrays))
+            count(row, [describe_payload(payloads[name])], counts_of(arrays))
             content.array_records[name] = payload_record(payloads[name])
         note = content.config_records[NOTE]
         if "codec" in note:

@@ -104,7 +104,7 @@ class Exchange:
         elif (server_round, kind) == (self.books.round, self.books.kind):
             return
         self.books.begin(server_round, kind)
-        self.broadcaster.begin()
+        self.broadcaster.begin(server_round)
 
     def encode(self, message: Message, *, new_call: bool = True) -> tuple[Message, Dispatch]:
         """Return a message with payloads for its arrays, and what is known of it.
@@ -122,13 +122,13 @@ class Exchange:
             if is_payload(record):
                 continue
             found[name] = self.broadcaster.broadcast(record, node, name, training=kind == "train")
-            content.array_records[name] = payload_record(found[name][0].payload)
+            content.array_records[name] = payload_record(*found[name][0].payloads)
         put_note(content, self._order(found, node))
         travels = packed(content)
         row = self.books.row("down", node, self.settings.down_at(self.books.round), travels)
         row.encode_s = 0.0
         for broadcast, encoded_now in found.values():
-            count(row, broadcast.info, broadcast.counts)
+            count(row, broadcast.infos, broadcast.counts)
             row.encode_s += broadcast.encode_s if encoded_now else 0.0
             row.arrived_share = least(row.arrived_share, broadcast.arrived_share)
         dispatch = Dispatch(node, row, {name: broadcast for name, (broadcast, _) in found.items()})
@@ -149,7 +149,7 @@ class Exchange:
         return Order(
             codec=settings.up_at(self.books.round),
             feedback=settings.feedback,
-            keep=keep_word(settings.down_at(self.books.round), memory=settings.memory),
+            keep=keep_word(settings.down, memory=settings.memory),
             include=settings.include,
             exclude=settings.exclude,
             template=expected,
@@ -293,7 +293,7 @@ class Exchange:
                 row.payload_bytes += len(reply.payload)
                 raise
             seconds += time.perf_counter() - started
-            count(row, reply.info, counts)
+            count(row, [reply.info], counts)
         if received.replies:
             row.decode_s = seconds
         if self.books.kind == "train" and self.rules.may_be_empty and not row.parameters:

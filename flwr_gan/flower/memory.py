@@ -8,7 +8,7 @@ and is sent the next payload in full.
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -25,9 +25,11 @@ from flwr_gan.wire.checksum import crc32
 KEPT_BROADCASTS = 4  # older ones are forgotten: who missed that many rounds is sent everything
 CLIENT_RECORD = "flwr_gan.wire"
 UNKNOWN_BASE = "unknown_base"
+WHOLE_CODEC = "sparse"  # of all arrays of a broadcast, where they are sent without loss
 STATE_CODEC = "zstd:1"  # of what a node keeps: quick, and short where weights are pruned
 
 _BLOCK = 1 << 16
+_PARTS = ("arrays", "residual", "stages")
 
 Left = Literal["residual", "stages", "progress"]
 """What an upload leaves: what its codec lost, what stages remember, with EF21 all that arrived."""
@@ -67,16 +69,46 @@ class Remembered:
         What the codec lost of what was to be sent.
     source : bytes
         Name of what the strategy wanted to send.
+    stages : mapping
+        What stages of the codec remember.
     """
 
     arrays: Arrays
     residual: Arrays
     source: bytes
+    stages: Arrays = field(default_factory=dict)
 
     @cached_property
     def base(self) -> Base:
         """The arrays as a base: of the replies, and of the broadcasts that follow."""
         return Base(self.arrays)
+
+    @cached_property
+    def name(self) -> bytes:
+        """Names the arrays."""
+        return name_of(self.arrays)
+
+    @cached_property
+    def whole(self) -> bytes:
+        """A payload of the arrays that stands alone, without loss."""
+        return encode_payload(self.arrays, codec=WHOLE_CODEC, strict=True)
+
+    @cached_property
+    def unchanged(self) -> bytes:
+        """A payload for a node that holds the arrays, which it confirms by their hash."""
+        return encode_payload(
+            self.arrays, codec=WHOLE_CODEC, base=self.base, self_contained=False, strict=True
+        )
+
+    def state_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what is remembered, without the source, as arrays for a checkpoint."""
+        return {part: _packed(getattr(self, part)) for part in _PARTS}
+
+    @classmethod
+    def of(cls, state: Mapping[str, NDArray[Any]], source: bytes) -> "Remembered":
+        """Return what ``state_arrays`` gave; earlier versions had no stages that remember."""
+        parts = {part: unpacked(state[part]) for part in _PARTS if part in state}
+        return cls(source=source, **parts)
 
 
 @dataclass
@@ -107,8 +139,7 @@ class ServerMemory:
 
     def forget(self, node: int) -> None:
         """Note that nobody knows what a node has."""
-        for key in [key for key in self.held if key[0] == node]:
-            del self.held[key]
+        self.held |= {key: b"" for key in self.held if key[0] == node}
 
     def state_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the memory as arrays, for a checkpoint."""
@@ -118,8 +149,7 @@ class ServerMemory:
         }
         for i, (name, broadcast) in enumerate(self.broadcasts.items()):
             prefix = f"{i:02d}/{name.hex()}/{broadcast.source.hex()}"
-            for part, arrays in (("arrays", broadcast.arrays), ("residual", broadcast.residual)):
-                state[f"{prefix}/{part}"] = _packed(arrays)
+            state |= {f"{prefix}/{part}": array for part, array in broadcast.state_arrays().items()}
         return state
 
     def load_state_arrays(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -128,11 +158,10 @@ class ServerMemory:
         self.held = {(int(node), record): bytes.fromhex(name) for node, record, name in holders}
         self.broadcasts = OrderedDict()
         for key in sorted(key for key in state if key.endswith("/arrays")):
-            residual = key.removesuffix("arrays") + "residual"
+            prefix = key.removesuffix("arrays")
             _, name, source, _ = key.split("/")
-            self.broadcasts[bytes.fromhex(name)] = Remembered(
-                unpacked(state[key]), unpacked(state[residual]), bytes.fromhex(source)
-            )
+            parts = {part: state[prefix + part] for part in _PARTS if prefix + part in state}
+            self.broadcasts[bytes.fromhex(name)] = Remembered.of(parts, bytes.fromhex(source))
 
 
 def packed_bytes(arrays: Arrays) -> bytes:
@@ -165,39 +194,55 @@ class ClientMemory:
 
     context: Context
 
-    def decode(self, payload: bytes, record: str, *, keep: str, max_bytes: int) -> Arrays:
+    def decode(
+        self,
+        payloads: Sequence[bytes],
+        record: str,
+        *,
+        keep: str,
+        max_bytes: int,
+        initial: Callable[[], Arrays | None] | None = None,
+    ) -> Arrays:
         """Decode a broadcast, which may be coded relative to the last one, and remember it.
 
         The arrays are not to be written to.
 
         Parameters
         ----------
-        payload : bytes
-            As it arrived.
+        payloads : sequence of bytes
+            As they arrived, at least one; each may be relative to the arrays of the one before it,
+            and those of the last one are what was broadcast.
         record : str
             Name of the record of arrays that carried it.
         keep : {"", "template", "values"}
             What to remember: nothing, names and shapes, or the arrays.
         max_bytes : int
             Most bytes that the arrays may have together.
+        initial : callable, optional
+            Returns what a node that holds nothing starts with, or None.
 
         Raises
         ------
         PayloadError
-            When the payload cannot be decoded; the message has the word ``unknown_base`` when it
+            When a payload cannot be decoded; the message has the word ``unknown_base`` when it
             is relative to something that this node does not hold.
         """
-        info = describe_payload(payload)
-        template, held = info.template, None
-        if template is None or info.base_need != "none":
-            held = self._arrays("held", record)
-        if template is None:
-            template = self._template(record) if held is None else Template.of(held)
-        if template is None or (held is None and info.base_need != "none"):
-            raise PayloadError(f"{UNKNOWN_BASE}: this node holds no earlier broadcast")
-        arrays = decode_payload(
-            info, template=template, base=held, max_bytes=max_bytes, writable=False
-        )
+        held: Arrays | None = None
+        for payload in payloads:
+            info = describe_payload(payload)
+            template, relative = info.template, info.base_need != "none"
+            if held is None and (template is None or relative):
+                held = self._arrays("held", record)
+                if held is None and relative and initial is not None:
+                    held = initial()
+            if template is None:
+                template = self._template(record) if held is None else Template.of(held)
+            if template is None or (held is None and relative):
+                raise PayloadError(f"{UNKNOWN_BASE}: this node holds no earlier broadcast")
+            held = decode_payload(
+                info, template=template, base=held, max_bytes=max_bytes, writable=False
+            )
+        arrays = {} if held is None else held
         if keep == "values":
             whole = info.base_need == "none" and info.template is not None
             self._put("held", record, payload if whole else packed_bytes(arrays))

@@ -1,7 +1,8 @@
 """The client's half of the wire: a mod that decodes what comes in and codes what goes out."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -19,8 +20,8 @@ from flwr_gan.flower.records import (
     Opaque,
     copy_content,
     is_payload,
-    payload_of,
     payload_record,
+    payloads_of,
     read_record,
     write_record,
 )
@@ -29,6 +30,7 @@ from flwr_gan.wire import Template, encode_to_send
 
 CLIENT_MAX_BYTES = 4 << 30
 Held = TypeVar("Held")
+Initial = Callable[[Context], Arrays | None]
 
 
 class CompressionMod:
@@ -49,6 +51,10 @@ class CompressionMod:
     ----------
     max_bytes : int
         Most bytes that the arrays of a message may have together, 4 GiB by default.
+    initial : callable, optional
+        ``initial(context)`` returns the named arrays that the first broadcast has, made from the
+        run's seed, or None; in the legacy API their names are ``"0"``, ``"1"``, ... With the
+        server's setting ``seeded_start`` they are confirmed by their hash and do not travel.
 
     Raises
     ------
@@ -56,10 +62,13 @@ class CompressionMod:
         When `max_bytes` is not a whole number of at least 1.
     """
 
-    def __init__(self, *, max_bytes: int = CLIENT_MAX_BYTES) -> None:
+    def __init__(
+        self, *, max_bytes: int = CLIENT_MAX_BYTES, initial: Initial | None = None
+    ) -> None:
         if not isinstance(max_bytes, int) or max_bytes < 1:
             raise CodecError(f"max_bytes={max_bytes!r}: give a whole number of bytes, at least 1")
         self.max_bytes = max_bytes
+        self.initial = _unknown if initial is None else initial
 
     def __call__(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         """Handle a message.
@@ -82,7 +91,11 @@ class CompressionMod:
             for name, record in content.array_records.items():
                 if is_payload(record):
                     held[name] = memory.decode(
-                        payload_of(record), name, keep=order.keep, max_bytes=self.max_bytes
+                        payloads_of(record),
+                        name,
+                        keep=order.keep,
+                        max_bytes=self.max_bytes,
+                        initial=partial(self.initial, context),
                     )
                     whole = _with_own(held[name], memory, name, order)
                     content.array_records[name] = write_record(
@@ -97,6 +110,10 @@ class CompressionMod:
         if reply.has_content():
             reply.content = packed(_coded(reply.content, memory, order, held, label, decode_s))
         return reply
+
+
+def _unknown(context: Context) -> None:
+    """Return None: a node knows nothing of the first broadcast."""
 
 
 compression_mod = CompressionMod()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from flwr.app import ConfigRecord, RecordDict
 
 from flwr_gan.codecs import get_codec
+from flwr_gan.compress.schedule import Schedule
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.records import Opaque
 
@@ -155,11 +156,13 @@ class ReplyNote:
 def keep_word(codec: str, *, memory: bool) -> str:
     """Return what of a broadcast nodes are to remember, so that the next can be relative to it.
 
-    Codecs that code nothing relative to a base have no use for more than names and shapes.
+    Codecs that code nothing relative to a base have no use for more than names and shapes; a
+    schedule is as one that does, if one of its codecs does.
     """
     if not memory:
         return ""
-    return "values" if get_codec(codec).takes_base else "template"
+    takes_base = any(get_codec(spec).takes_base for _, spec in Schedule.of(codec).steps)
+    return "values" if takes_base else "template"
 
 
 def label_of(value: object) -> Label:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from flwr_gan.codecs import get_codec
 from flwr_gan.compress.schedule import Schedule
 from flwr_gan.errors import CodecError
 from flwr_gan.flower.notes import EF21
@@ -46,6 +47,9 @@ class WireSettings:
     strict : bool
         Raise ``TrainingError`` when every reply of a training round was refused and none has ever
         been accepted. By default that is a warning.
+    seeded_start : bool
+        Clients make the arrays of the first broadcast themselves, see ``CompressionMod``: it
+        travels as their hash. For broadcasts with a stage on updates, and with memory.
 
     Raises
     ------
@@ -62,6 +66,7 @@ class WireSettings:
     exclude: tuple[str, ...] = ()
     max_reply_bytes: int | None = None
     strict: bool = False
+    seeded_start: bool = False
 
     def __post_init__(self) -> None:
         for text in (self.codec, self.up, self.down):
@@ -70,6 +75,11 @@ class WireSettings:
             object.__setattr__(self, key, patterns(getattr(self, key), key=key))
         Selection(self.include, self.exclude)
         check_feedback(self.feedback)
+        if self.seeded_start and not self.lines:
+            raise CodecError(
+                f"seeded_start=True beside codec_down={self.down}: it needs memory=True, no "
+                "include and exclude, and a stage on updates, such as topk:0.05+int4"
+            )
         limit = self.max_reply_bytes
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise CodecError(
@@ -93,6 +103,12 @@ class WireSettings:
     def down_at(self, server_round: int) -> str:
         """Return the codec spec of the broadcasts of a round."""
         return Schedule.of(self.down).at(server_round, feedback=bool(self.feedback))
+
+    @property
+    def lines(self) -> bool:
+        """True if broadcasts are updates, see ``flwr_gan.flower.lines``."""
+        codecs = [get_codec(spec) for _, spec in Schedule.of(self.down).steps]
+        return self.memory and self.selection.takes_all and any(c.updates for c in codecs)
 
     @property
     def selection(self) -> Selection:

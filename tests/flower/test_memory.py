@@ -52,19 +52,19 @@ def down(strategy, kind="train"):
 def test_a_client_decodes_what_is_relative_to_its_last_broadcast():
     memory = ClientMemory(Node())
     first, second = weights(0), {"0": weights(0)["0"] * np.float32(1.001)}
-    memory.decode(encode_payload(first), "arrays", **BOUND)
+    memory.decode([encode_payload(first)], "arrays", **BOUND)
     relative = encode_payload(second, base=first, self_contained=False)
-    assert np.array_equal(memory.decode(relative, "arrays", **BOUND)["0"], second["0"])
+    assert np.array_equal(memory.decode([relative], "arrays", **BOUND)["0"], second["0"])
 
 
 @pytest.mark.parametrize("held", [None, 7])
 def test_a_client_says_when_it_does_not_hold_the_base(held):
     memory = ClientMemory(Node())
     if held is not None:
-        memory.decode(encode_payload(weights(held)), "arrays", **BOUND)
+        memory.decode([encode_payload(weights(held))], "arrays", **BOUND)
     relative = encode_payload(weights(1), base=weights(0), base_use="values", self_contained=False)
     with pytest.raises(PayloadError, match="unknown_base"):
-        memory.decode(relative, "arrays", **BOUND)
+        memory.decode([relative], "arrays", **BOUND)
 
 
 def stored(node: Node) -> dict[str, int]:
@@ -74,30 +74,30 @@ def stored(node: Node) -> dict[str, int]:
 def test_a_template_is_enough_where_the_codec_has_no_masks():
     node = Node()
     memory = ClientMemory(node)
-    memory.decode(encode_payload(weights(3)), "arrays", **BOUND)
+    memory.decode([encode_payload(weights(3))], "arrays", **BOUND)
     bound = {"keep": "template", "max_bytes": 1 << 20}
-    memory.decode(encode_payload(weights(0), codec="raw"), "arrays", **bound)
+    memory.decode([encode_payload(weights(0), codec="raw")], "arrays", **bound)
     assert list(stored(node)) == ["template/arrays"]
     assert stored(node)["template/arrays"] < 100
     alone = encode_payload(weights(1), codec="raw", self_contained=False)
-    assert np.array_equal(memory.decode(alone, "arrays", **bound)["0"], weights(1)["0"])
+    assert np.array_equal(memory.decode([alone], "arrays", **bound)["0"], weights(1)["0"])
     relative = encode_payload(weights(2), base=weights(1), base_use="values", self_contained=False)
     with pytest.raises(PayloadError, match="unknown_base"):
-        memory.decode(relative, "arrays", **bound)
+        memory.decode([relative], "arrays", **bound)
 
 
 def test_a_broadcast_is_kept_as_it_arrived_where_it_stands_alone(monkeypatch):
     node = Node()
     payload = encode_payload(weights(3))
     monkeypatch.setattr("flwr_gan.flower.memory.packed_bytes", lambda _: pytest.fail("coded anew"))
-    ClientMemory(node).decode(payload, "arrays", **BOUND)
+    ClientMemory(node).decode([payload], "arrays", **BOUND)
     assert node.state.config_records["flwr_gan.wire"]["held/arrays"] == payload
 
 
 def test_a_node_bounds_what_it_decodes():
     with pytest.raises(PayloadError, match="1600 bytes"):
         ClientMemory(Node()).decode(
-            encode_payload(weights(0)), "arrays", keep="values", max_bytes=1599
+            [encode_payload(weights(0))], "arrays", keep="values", max_bytes=1599
         )
 
 
