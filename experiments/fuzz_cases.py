@@ -189,6 +189,13 @@ PLAIN = (
 )  # fmt: skip
 """Codecs, each of which meets arrays of every kind; those with stages serve all of them."""
 
+UPDATES = (
+    "topk:0.1+sparse:int4", "topk:0.2:local+binary:network+sparse", "dgc:0.1+zlib",
+    "randk:0.2+sparse:int8", "randk:0.5:unbiased+zlib", "eden:1+sparse", "eden:3:unbiased+zlib",
+    "qsgd:4+sparse", "qsgd:16:unbiased+zlib", "powersgd:2+sparse",
+)  # fmt: skip
+"""Codecs with stages on updates, each of which meets a base."""
+
 MIXED = (
     "raw", "zlib", "pcodec", "sparse", "sparse:int8", "quantize:int4:channel+zlib",
     "quantize:affine5:layer+sparse", "prune:magnitude:0.5:global+sparse:int4",
@@ -222,6 +229,8 @@ def _all_cases(names: set[str]) -> Iterator[Case]:
     many = {"w": (rng.integers(1, 1 << 20, 140_000) / 1024).astype(np.float32)}
     for spec in ("sparse", "sparse:int8", "zlib"):
         yield from _pair(f"{spec}, many", spec, many, {})
+    lanes = {"w": ((rng.integers(-999, 999, 50_000) / 1024) ** 3).astype(np.float32)}
+    yield from _pair("sparse:int8, lanes", "sparse:int8", lanes, {"lossy": "all"})
     short = {"h": (rng.integers(1, 400, 5000) / 128).astype(np.float16)}
     yield from _pair("sparse, short floats", "sparse", short, {})
     for spec in ("sparse", "sparse:int8", "sparse:int4", "sparse:bf16"):
@@ -244,6 +253,9 @@ def _based_cases(size: str, arrays: dict[str, Array], names: set[str]) -> Iterat
     for spec in ("quantize:int8:channel+zlib", "cast:bf16+raw", "ternary:layer+sparse"):
         options = {"base": near, "base_use": "values", "lossy": "all"}
         yield from _pair(f"{spec}, values, {size}", spec, arrays, options)
+    for spec in UPDATES:
+        options = {"base": near, "lossy": "all"}
+        yield from _pair(f"{spec}, {size}", spec, arrays, options)
     nested = _pruned(arrays, 0.6)
     yield from _pair(f"nested, {size}", "sparse", nested, {"base": near, "base_use": "mask"})
     changed = {"base": arrays, "base_use": "mask"}

@@ -113,7 +113,7 @@ class ChangeStage(ArrayStage):
         held = near.reshape(shape)
         with np.errstate(over="ignore", invalid="ignore"):
             moved = held + self.decoded(known, parts[0], held)
-        moved[moved == 0] = SMALLEST
+        moved = np.where(moved == 0, np.float32(SMALLEST), moved)
         return np.where(held != 0, moved, np.float32(0))
 
     def error_bound(self, arrays: Sequence[Array]) -> float:

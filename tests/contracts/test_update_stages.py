@@ -105,6 +105,19 @@ def test_no_more_is_left_over_than_there_was_and_it_arrives_later(spec, share, b
     assert left[-1] < (0.06 if not spec.startswith("powersgd") else 0.9) * left[0]
 
 
+@pytest.mark.parametrize("spec", [*CHANGING, *UNBIASED, *SELECTING])
+def test_arrays_of_any_shape_are_coded(spec):
+    held = {
+        "n": np.array(2.5, np.float32),
+        "e": np.empty((0, 3), np.float32),
+        "v": np.ones(3, "f4"),
+    }
+    wanted = {name: array * np.float32(1.5) for name, array in held.items()}
+    payload = encode_payload(wanted, codec=spec, base=held, lossy="all")
+    found = decode_payload(payload, base=held)
+    assert [array.shape for array in found.values()] == [(), (0, 3), (3,)]
+
+
 @pytest.mark.parametrize("spec", [*CHANGING, *UNBIASED])
 def test_arrays_whose_mask_changed_travel_whole(spec):
     held, wanted = moved((20, 10), 3)
