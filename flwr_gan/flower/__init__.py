@@ -7,6 +7,7 @@ from flwr_gan.flower.mods import CompressionMod, compression_mod
 from flwr_gan.flower.protocol import CodedReplies, Listener, ReplyRules, TakesCodedReplies
 from flwr_gan.flower.pruned import KeepPruned, KeepPrunedMessages, keep_pruned_mod
 from flwr_gan.flower.strategy import CodedFitRes, CompressedStrategy
+from flwr_gan.flower.subsampled import Subsampled, SubsampledMod
 
 __all__ = [
     "CodecComparison",
@@ -20,6 +21,8 @@ __all__ = [
     "KeepPrunedMessages",
     "Listener",
     "ReplyRules",
+    "Subsampled",
+    "SubsampledMod",
     "TakesCodedReplies",
     "compression_mod",
     "keep_pruned_mod",
