@@ -18,7 +18,7 @@ from experiments.benchmarks.updates.peers import get_peer
 from experiments.runner import train
 from flwr_gan.app.client import client_fn
 from flwr_gan.engine.run_apps import run_apps
-from flwr_gan.flower import CompressedGrid, compression_mod
+from flwr_gan.flower import CompressedGrid, CompressionMod
 from flwr_gan.overrides import split_overrides
 from flwr_gan.scoring import Scorer
 from flwr_gan.wire.ledger import Ledger
@@ -94,7 +94,7 @@ def _classifier(case: Case) -> pd.DataFrame:
     carried, ledger = Carried(), Ledger()
     mods: list[Mod] = []
     if wire.own:
-        mods = [compression_mod]
+        mods = [CompressionMod(initial=lambda _: classifier.initial_arrays(case.seed))]
     elif wire.up != PLAIN:
         mods = [peer_mod(get_peer(wire.up), classifier.initial_arrays(case.seed))]
 
