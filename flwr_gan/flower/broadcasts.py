@@ -12,6 +12,7 @@ import numpy as np
 from flwr.app import ArrayRecord
 
 from flwr_gan.codecs import get_codec
+from flwr_gan.codecs.arrays import canonical_zeros
 from flwr_gan.codecs.base import Codec
 from flwr_gan.compress.array_codec import ArrayStagedCodec
 from flwr_gan.compress.stage import Stage
@@ -235,7 +236,8 @@ class Broadcaster:
                 self.memory.remember(end.name, end)
                 return None
             if line is None and self._settings.seeded_start:
-                end = Remembered(source.arrays, {}, source.name)
+                arrays = {name: canonical_zeros(array) for name, array in source.arrays.items()}
+                end = Remembered(arrays, {}, source.name)
                 line = Line.begun(FROM_SEED, end.unchanged, end)
             else:
                 sent, end = self._sent(source, None if line is None else line.end, record)

@@ -233,7 +233,7 @@ class ClientMemory:
             template, relative = info.template, info.base_need != "none"
             if held is None and (template is None or relative):
                 held = self._arrays("held", record)
-                if held is None and relative and initial is not None:
+                if held is None and initial is not None:
                     held = initial()
             if template is None:
                 template = self._template(record) if held is None else Template.of(held)

@@ -80,7 +80,8 @@ class Carried:
     content : RecordDict
         Its records as they travelled.
     parts : mapping
-        Of each coded record the arrays, and those that the receiver held; None where it held none.
+        Of each coded record the arrays, and those that the receiver held; None where it held none,
+        or the server has them no more.
     encoded_now : bool
         False for a broadcast that was encoded for another node.
     """
