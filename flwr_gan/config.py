@@ -94,6 +94,7 @@ class RunConfig:
     privacy: PrivacyConfig | None = None
     drift: DictConfig | None = None
     regeneration: RegenerationConfig | None = None
+    seeded_start: bool = False
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
@@ -383,6 +384,7 @@ def _validate(node: DictConfig) -> RunConfig:
                 if regeneration
                 else None
             ),
+            seeded_start="seeded_start" in node and _scalar(node, "seeded_start", bool),
         )
     except (OmegaConfBaseException, AttributeError) as error:
         raise ConfigError(first_line(error)) from error

@@ -50,6 +50,7 @@ def build_run(federation: Federation) -> Run:
             also_codecs=config.also_codecs,
             memory=config.memory,
             feedback=config.feedback,
+            seeded_start=config.seeded_start,
         )
     except TypeError as error:
         raise ConfigError(f"strategy._target_={config.strategy['_target_']}: {error}") from error

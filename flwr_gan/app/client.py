@@ -246,6 +246,12 @@ def client_fn(context: Context) -> GanClient:
     return GanClient(federation_from(context), context)
 
 
+def initial_arrays(context: Context) -> dict[str, NDArray[np.float32]]:
+    """Return the arrays of the run's first broadcast, made from its seed as the server does."""
+    generator = federation_from(context).delivered()
+    return {str(at): array for at, array in enumerate(network_arrays(generator).values())}
+
+
 def state_folder(context: Context) -> Path:
     """Return where the state of a node is kept for a run that resumes."""
     partition = int(str(context.node_config.get("partition-id", 0)))

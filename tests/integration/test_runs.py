@@ -251,7 +251,7 @@ def test_clients_restart_with_the_level_even_if_they_join_it_late(simulate):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["federated_ticket", "fedavg"])
+@pytest.mark.parametrize("strategy", ["federated_ticket", "fedavg", "updates"])
 def test_a_killed_run_resumes_to_the_same_payloads_and_metrics(simulate, tmp_path, tiny, strategy):
     """SIGKILL in the middle of a round; what was finished is kept and the rest is the same."""
     own = (
@@ -259,7 +259,8 @@ def test_a_killed_run_resumes_to_the_same_payloads_and_metrics(simulate, tmp_pat
         if strategy == "federated_ticket"
         else "strategy=fedavg federation.rounds=6 federation.num_clients=4 federation.fraction=0.5"
     )
-    settings = f"{own} gan.local_iterations=40"
+    updates = "codec=topk:0.1+int4 seeded_start=true" if strategy == "updates" else ""
+    settings = f"{own} {updates} gan.local_iterations=40"
     whole = simulate(
         f"evaluation=server {settings}".replace("strategy.rounds_per_level=1", ""), folder="whole"
     )
