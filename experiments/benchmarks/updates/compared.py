@@ -40,26 +40,32 @@ TASKS = {
         ),
     )
 }
+_SEEDED = "seeded_start=true"
 _LONGER = "gan.local_iterations=160"
 _MOMENTUM = "server_momentum=0.5"
 WIRES: dict[str, tuple[Wire, ...]] = {
     "gan_digits": (
         Wire(PLAIN, PLAIN),
         Wire(PLAIN, PLAIN, _LONGER, rounds=10),
+        Wire("topk:0.1+int3", "topk:0.1+int3", f"{_LONGER} {_SEEDED}", rounds=10),
         Wire("topk:0.1+int3", "topk:0.1+int3", _LONGER, rounds=10),
+        Wire("topk:0.05+int4", "topk:0.1+int4", _SEEDED),
+        Wire("sparse:int4", "sparse:int4", _LONGER, rounds=8),
     ),
     "gan_pendigits": (
         Wire(PLAIN, PLAIN),
-        Wire("topk:0.1+int3", "topk:0.1+int3", _LONGER, rounds=10),
+        Wire("topk:0.1+int3", "topk:0.1+int3", f"{_LONGER} {_SEEDED}", rounds=10),
     ),
     "classifier": (
         Wire(PLAIN, PLAIN),
-        Wire("topk:0.01+binary:network", "topk:0.01+binary:network", _MOMENTUM),
-        Wire("fedsz:0.01", "fedsz:0.01"),
+        Wire("powersgd:4+quantize:em4", "powersgd:8+quantize:em4", f"{_MOMENTUM} {_SEEDED}"),
+        Wire("topk:0.01+binary:network", "topk:0.01+binary:network", f"{_MOMENTUM} {_SEEDED}"),
+        Wire(PLAIN, PLAIN, _MOMENTUM),
+        Wire("quantize:int8+zstd:3", "quantize:int8+zstd:3", "memory=false feedback=false"),
         Wire("topk_npz:0.01", "topk_npz:0.01"),
         Wire("openfl_stc:0.1", "openfl_stc:0.1"),
+        Wire("fedsz:0.01", "fedsz:0.01"),
         Wire("openfl_kc:6", "openfl_kc:6"),
-        Wire("quantize:int8+zstd:3", "quantize:int8+zstd:3", "memory=false feedback=false"),
     ),
 }
 _SHORT_GAN = "federation.num_clients=2 gan.local_iterations=2 samples_per_class=10"
