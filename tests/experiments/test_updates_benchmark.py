@@ -29,7 +29,7 @@ def test_all_cases_are_valid_have_names_of_their_own_and_fit_into_five_hours():
     assert sum(case.work_s for case in cases) < 5 * 3600
     for case in (*cases, *all_cases("short", seeds=(0,))):
         if case.wire.own and not case.task.images and case.seed == 0:
-            config = load_config(split_overrides(case.overrides))
+            config = load_config(split_overrides(f"{case.overrides} output_dir=runs/{case.name}"))
             assert config.federation.rounds == case.rounds
 
 

@@ -106,7 +106,7 @@ class Case:
         """Name of its folder."""
         words = [self.task.name, self.wire.up, self.wire.down, *self.wire.settings.split()]
         text = "_".join([*words, str(self.rounds), f"seed{self.seed}"])
-        return "".join(letter if letter.isalnum() or letter in "_.=-+" else "-" for letter in text)
+        return "".join(letter if letter.isalnum() or letter in "_.-+" else "-" for letter in text)
 
     @property
     def rounds(self) -> int:
