@@ -269,15 +269,22 @@ class Broadcaster:
         self, source: Source, earlier: Remembered | None, record: str
     ) -> tuple[Sent, Remembered]:
         """Return a payload for nodes that hold an earlier broadcast, and what they will hold."""
-        wanted, residual, stages = source.arrays, None, None
+        wanted: Arrays = source.arrays
+        residual, stages = None, None
         # A node that holds nothing is sent all arrays once.
-        wanted = wanted if earlier is None else self._settings.selection.of(wanted)
+        if earlier is not None:
+            chosen = self._settings.selection.of(wanted)
+            # On a line the others stay, so that a node can begin with any of its payloads.
+            kept = earlier.arrays if self._settings.lines else {}
+            names = [name for name in wanted if name in chosen or name in kept]
+            wanted = {name: chosen[name] if name in chosen else kept[name] for name in names}
         codec = first_codec(self._codec) if earlier is None else self._codec
         again = earlier is not None and not self._codec.lossless and earlier.source == source.name
         if earlier is not None and again:
             wanted = {name: earlier.arrays[name] for name in wanted if name in earlier.arrays}
         elif self._settings.feedback and self._codec.contractive:
             residual = self.lost.get(record, {} if earlier is None else earlier.residual)
+            residual = self._settings.selection.of(residual)
             stages = None if earlier is None else earlier.stages
         base = None if earlier is None else earlier.base
         sent = encode_to_send(

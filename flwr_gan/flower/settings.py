@@ -77,8 +77,8 @@ class WireSettings:
         check_feedback(self.feedback)
         if self.seeded_start and not self.lines:
             raise CodecError(
-                f"seeded_start=True beside codec_down={self.down}: it needs memory=True, no "
-                "include and exclude, and a stage on updates, such as topk:0.05+int4"
+                f"seeded_start=True beside codec_down={self.down}: it needs memory=True and a "
+                "stage on updates, such as topk:0.05+int4"
             )
         limit = self.max_reply_bytes
         if limit is not None and (not isinstance(limit, int) or limit < 1):
@@ -108,7 +108,7 @@ class WireSettings:
     def lines(self) -> bool:
         """True if broadcasts are updates, see ``flwr_gan.flower.lines``."""
         codecs = [get_codec(spec) for _, spec in Schedule.of(self.down).steps]
-        return self.memory and self.selection.takes_all and any(c.updates for c in codecs)
+        return self.memory and any(c.updates for c in codecs)
 
     @property
     def selection(self) -> Selection:

@@ -127,7 +127,8 @@ def test_sampling_is_by_node_id_and_seed():
     assert sampled(3) == sampled(3) != sampled(4)
 
 
-def test_what_is_left_out_stays_what_it_was_on_either_side():
+@pytest.mark.parametrize(("codec", "later"), [("sparse", 600), ("topk:0.5+int8", 910)])
+def test_what_is_left_out_stays_what_it_was_on_either_side(codec, later):
     heads, broadcast = {}, []
 
     def look(message, context, call_next):
@@ -142,14 +143,16 @@ def test_what_is_left_out_stays_what_it_was_on_either_side():
         heads[context.node_id] = {k: a for k, a in trained.items() if k.startswith("head.")}
         return trained
 
-    strategy = CompressedMessageStrategy(FedAvg(fraction_evaluate=0.0), exclude=["head.*"])
+    strategy = CompressedMessageStrategy(
+        FedAvg(fraction_evaluate=0.0), codec=codec, exclude=["head.*"]
+    )
     final, _ = run(strategy, MODEL, train, mods=[compression_mod, look])
     assert [list(arrays) for arrays in broadcast] == [list(MODEL)] * 9
     for name in ("head.w", "head.b"):
         np.testing.assert_allclose(final[name], MODEL[name], rtol=1e-6)
     assert not np.allclose(final["w"], MODEL["w"], atol=1e-4)
     sizes = [row.parameters for row in strategy.ledger.rows]
-    assert sizes == [910, 910, 910, 600, 600, 600] + [600] * 12
+    assert sizes == [910] * 3 + [600] * 3 + ([later] * 3 + [600] * 3) * 2
 
 
 def test_include_names_what_travels():

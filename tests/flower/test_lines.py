@@ -207,9 +207,22 @@ def test_who_cannot_make_the_initial_arrays_is_sent_everything_next(initial):
 
 
 def test_seeded_start_is_refused_where_there_is_no_line():
-    for settings in ({"codec": "sparse"}, {"memory": False}, {"include": ("a",)}):
+    for settings in ({"codec": "sparse"}, {"memory": False}):
         with pytest.raises(CodecError, match="seeded_start"):
             WireSettings(**{"codec": "topk:0.05+int4", "seeded_start": True} | settings)
+
+
+def test_arrays_that_do_not_travel_stay_what_a_node_was_sent_first():
+    federation, now = Federation("topk:0.05+int8", exclude=("2",)), model()
+    start = federation.send(now, nodes=[0, 1])
+    for at in range(1, 9):
+        now = moved(now, at)
+        found = federation.send(now, nodes=[0, 10 + at])
+        assert same(found[0], found[10 + at])
+    assert same({"2": found[0]["2"]}, {"2": start[0]["2"]})
+    assert not np.array_equal(found[0]["0"], start[0]["0"])
+    found = federation.send(now | {"2": now["2"] + 1}, nodes=[1])
+    assert same({"2": found[1]["2"]}, {"2": start[0]["2"]})
 
 
 def test_several_models_in_one_exchange_have_no_line():
