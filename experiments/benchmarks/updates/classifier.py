@@ -29,7 +29,7 @@ _EVALUATED_AT_ONCE = 1000
 
 
 def network(seed: int) -> nn.Sequential:
-    """Return the network with the initial weights of a seed: 1,172,520 in its four matrices."""
+    """Return the network with the initial weights of a seed: 1,170,224, and 10 biases."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "network"))
         return nn.Sequential(
@@ -42,7 +42,7 @@ def network(seed: int) -> nn.Sequential:
             nn.BatchNorm2d(32),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(32 * 7 * 7, 740),
+            nn.Linear(32 * 7 * 7, 740, bias=False),
             nn.ReLU(),
             nn.Linear(740, 10),
         )
