@@ -25,7 +25,7 @@ TASKS = {
             title="GAN, pen digits of ten clients by writer: synthetic accuracy",
             quality="synthetic_accuracy",
             level=0.90,
-            rounds=20,
+            rounds=14,
             round_s=6.0,
             overrides=f"{_FEDAVG} {_PEN}",
         ),
