@@ -238,15 +238,12 @@ class Broadcaster:
             if line is None and self._settings.seeded_start:
                 arrays = {name: canonical_zeros(array) for name, array in source.arrays.items()}
                 end = Remembered(arrays, {}, source.name)
-                line = Line.begun(FROM_SEED, end.unchanged, end)
+                payload = end.unchanged
             else:
                 sent, end = self._sent(source, None if line is None else line.end, record)
-                source.arrived_share = sent.arrived_share
-                if line is None:
-                    line = Line.begun(NOTHING, sent.payload, end)
-                else:
-                    line.append(sent.payload, end)
-            self.lines.of[record] = line
+                payload, source.arrived_share = sent.payload, sent.arrived_share
+            line = self.lines.of.setdefault(record, Line([self._first_point], end))
+            line.append(payload, end)
         self.lines.used.add(record)
         return line
 

@@ -29,7 +29,7 @@ class Line:
     Parameters
     ----------
     points : list of bytes
-        Names what a node holds before each payload, oldest first, and last behind all of them.
+        Names what a node holds before each payload, oldest first, and behind the last one.
     end : Remembered
         What up-to-date nodes hold.
     payloads : list of bytes
@@ -39,11 +39,6 @@ class Line:
     points: list[bytes]
     end: Remembered
     payloads: list[bytes] = field(default_factory=list)
-
-    @classmethod
-    def begun(cls, start: bytes, payload: bytes, end: Remembered) -> "Line":
-        """Return a line of one payload, for nodes at the point `start`."""
-        return cls([start, end.name], end, [payload])
 
     def append(self, payload: bytes, end: Remembered) -> None:
         """Lead the line on; the oldest payloads make room."""
