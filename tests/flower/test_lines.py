@@ -105,15 +105,19 @@ def test_whoever_missed_whatever_holds_the_same_bits(codec):
     assert not federation.broadcaster.memory.broadcasts
 
 
-def test_an_update_is_coded_once_for_all_nodes(monkeypatch):
-    calls = []
-    coded = lambda *args, **kwargs: calls.append(1) or encode_to_send(*args, **kwargs)  # noqa: E731
+def test_an_update_is_coded_once_for_all_nodes_and_its_stages_remember(monkeypatch):
+    remembered = []
+
+    def coded(*args, **kwargs):
+        remembered.append(kwargs["memory"])
+        return encode_to_send(*args, **kwargs)
+
     monkeypatch.setattr(module, "encode_to_send", coded)
-    federation, now = Federation("topk:0.05+int4"), model()
+    federation, now = Federation("dgc:0.05+int4"), model()
     for at in range(6):
         now = moved(now, at)
         federation.send(now, nodes=range(at, 6))
-    assert len(calls) == 6
+    assert [bool(memory) for memory in remembered] == [False] * 2 + [True] * 4
 
 
 def test_a_node_is_sent_what_it_missed_or_everything_whichever_is_shorter():
