@@ -152,7 +152,7 @@ def test_a_table_of_costs(tmp_path, monkeypatch):
     monkeypatch.setattr(cost, "SHORT_WEIGHTS", 20_000)
     assert main(["--cost", "--short", "--folder", str(tmp_path)]) == 0
     table = pd.read_csv(tmp_path / "results" / "updates_cost.csv")
-    assert table["to_selection"][0] == 1
+    assert table["ratio"][0] == 1
     assert table["codec"].tolist() == [cost.SELECTION, *cost.SPECS]
 
 

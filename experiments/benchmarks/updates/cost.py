@@ -3,25 +3,28 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from flwr_gan.codecs import compiled
-from flwr_gan.wire import Base, encode_to_send
+from flwr_gan.wire import Base, encode_payload, encode_to_send
 
 WEIGHTS, SHORT_WEIGHTS = 10_000_000, 200_000
 REPEATS, SHARE = 7, 0.01
 SELECTION = "numpy.argpartition"
+_SENDING = "sending"
 SPECS = ("topk:0.01+binary:network", "topk:0.01+int4", "randk:0.01+int4", "eden:1", "powersgd:4")
 
 
 def measure_costs(*, short: bool) -> pd.DataFrame:
     """Return a row a codec: medians of processor seconds, codecs and numpy in turn.
 
-    Encoding is all that a sender does with an update: error feedback too. ``to_selection`` is
-    the median of the quotients with ``numpy.argpartition`` of the magnitudes in the same turn.
+    ``seconds`` are those of the payload, ``sending_s`` of all that a sender does: error feedback
+    too. ``..._ratio`` are medians of the quotients with ``numpy.argpartition`` of the magnitudes
+    in the same turn.
 
     Parameters
     ----------
@@ -38,18 +41,22 @@ def measure_costs(*, short: bool) -> pd.DataFrame:
     compiled.load()
     jobs: dict[str, Callable[[], object]] = {SELECTION: partial(_selected, change)}
     for spec in SPECS:
-        jobs[spec] = partial(encode_to_send, wanted, codec=spec, base=base, residual=lost)
-    taken = pd.DataFrame(
-        [{name: _seconds(job) for name, job in jobs.items()} for _ in range(REPEATS + 1)]
-    )[1:]  # the first one warms up
-    ratios = taken.div(taken[SELECTION], axis=0)
+        told: dict[str, Any] = {"codec": spec, "base": base, "self_contained": False}
+        jobs[spec] = partial(encode_payload, wanted, **told)
+        jobs[f"{spec} {_SENDING}"] = partial(encode_to_send, wanted, residual=lost, **told)
+    turns = [{name: _seconds(job) for name, job in jobs.items()} for _ in range(REPEATS + 1)]
+    taken = pd.DataFrame(turns[1:])  # the first one warms up
+    seconds, ratios = taken.median(), taken.div(taken[SELECTION], axis=0).median()
     return pd.DataFrame(
         {
-            "codec": list(jobs),
+            "codec": name,
             "weights": count,
-            "seconds": taken.median().to_numpy(),
-            "to_selection": ratios.median().to_numpy(),
+            "seconds": seconds[name],
+            "ratio": ratios[name],
+            "sending_s": seconds.get(f"{name} {_SENDING}"),
+            "sending_ratio": ratios.get(f"{name} {_SENDING}"),
         }
+        for name in (SELECTION, *SPECS)
     )
 
 

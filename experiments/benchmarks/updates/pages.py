@@ -54,10 +54,17 @@ def task_table(summary: pd.DataFrame) -> str:
 def cost_table(costs: pd.DataFrame) -> str:
     """Return what encoding takes."""
     rows = [
-        [f"`{row['codec']}`", f"{row['seconds']:.3f}", f"{row['to_selection']:.2f}"]
+        [
+            f"`{row['codec']}`",
+            number(row["seconds"], 3),
+            number(row["ratio"], 2),
+            number(row["sending_s"], 3),
+            number(row["sending_ratio"], 2),
+        ]
         for _, row in costs.iterrows()
     ]
-    return markdown_table(("codec", "processor seconds", "times `numpy.argpartition`"), rows)
+    head = ("codec", "payload, s", "to selection", "with error feedback, s", "to selection")
+    return markdown_table(head, rows)
 
 
 def with_and_without(row: Any, name: str, digits: int, *, unit: float = 1) -> str:
