@@ -86,7 +86,9 @@ class ArrayStagedCodec(Codec):
         body = self.codec.encode_bundle(inner, strict=strict, base=behind, base_use=use)
         own = held is not None and not stage.keeps_shapes
         need: BaseNeed = "values" if own else body.base_need
-        return Body(body.mask, Pieces([head, body.values]), need)
+        # What stages that keep the shapes restore is what they have made.
+        decoded = body.decoded if stage.keeps_shapes else None
+        return Body(body.mask, Pieces([head, body.values]), need, decoded)
 
     def opened(
         self, body: Body, specs: Sequence[ArraySpec]

@@ -7,7 +7,7 @@ nothing, everything travels.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from flwr_gan.compress.settings import (
     unreadable,
 )
 from flwr_gan.errors import CodecError
+
+NOT_FINITE = "a change is NaN or infinite, so that no stage on updates can code it"
 
 SCOPES = ("global", "local")
 """Over all arrays together, or the same for each."""
@@ -45,8 +47,11 @@ def changes(layer: Array, near: Array) -> Array:
         found: Array = layer - near
     found[(layer == 0) | (near == 0)] = 0
     if not np.isfinite(found).all():
-        raise CodecError("a change is NaN or infinite, so that no stage on updates can code it")
+        raise CodecError(NOT_FINITE)
     return found
+
+
+T = TypeVar("T")
 
 
 class SelectingStage(ArrayStage):
@@ -104,7 +109,7 @@ class SelectingStage(ArrayStage):
         return float(np.sqrt(sum(float(np.sum(a.astype(np.float64) ** 2)) for a in arrays)))
 
 
-def joined_or_each(layers: Sequence[Array], scope: str) -> list[list[Array]]:
+def joined_or_each(layers: Sequence[T], scope: str) -> list[list[T]]:
     """Return the layers in one group, or each in its own."""
     return [list(layers)] if scope == SCOPES[0] else [[layer] for layer in layers]
 

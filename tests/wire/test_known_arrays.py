@@ -17,15 +17,16 @@ KNOWN = [
     *(f"{stage}+sparse" for stage in ("quantize:em3:channel", "ternary:layer", "binary:channel")),
     *(f"{stage}+sparse" for stage in ("codebook:16:network", "cast:fp16", "cast:bf16")),
     "flexpoint+sparse",
+    "prune:magnitude:0.5:global+sparse",
+    "prune:magnitude:0.5:global+quantize:int8:layer+sparse",
+    "redundancy:4:conv+sparse",
+    "topk:0.1+int4+sparse",
 ]
 DECODED = [
     "quantize:int8:layer+zlib",
     "cast:bf16+raw",
     "codebook:16:layer+zlib",
-    "prune:magnitude:0.5:global+sparse",
-    "prune:magnitude:0.5:global+quantize:int8:layer+sparse",
     "lowrank:rank:4+quantize:int8:layer+sparse",
-    "redundancy:4:conv+sparse",
     "hash:0.25+sparse",
 ]
 

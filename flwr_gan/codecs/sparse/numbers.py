@@ -3,6 +3,7 @@
 k survivors of a layer; c of them that changed.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -177,11 +178,12 @@ class _Chosen:
     places: list[Places]
 
     def where(self, chosen: Sequence[Mask]) -> "_Chosen":
-        places = zip(self.places, chosen, strict=True)
+        taken = [np.flatnonzero(mask) for mask in chosen]
+        places = zip(self.places, taken, strict=True)
         return _Chosen(
-            [part[mask] for part, mask in zip(self.values, chosen, strict=True)],
-            [part[mask] for part, mask in zip(self.nears, chosen, strict=True)],
-            [Places(of_one.positions[mask], of_one.shape) for of_one, mask in places],
+            [part[at] for part, at in zip(self.values, taken, strict=True)],
+            [part[at] for part, at in zip(self.nears, taken, strict=True)],
+            [Places(_of(of_one, at), of_one.shape) for of_one, at in places],
         )
 
     def computed(self, compute: Callable[[Array, Array], Array]) -> list[Computed]:
@@ -193,6 +195,12 @@ class _Chosen:
             )
 
         return [of_layer(*pair) for pair in zip(self.values, self.nears, strict=True)]
+
+
+def _of(places: Places, taken: Array) -> Array:
+    """Return which of the places are taken, given their numbers."""
+    whole = places.count == math.prod(places.shape)
+    return taken if whole else places.positions[taken]
 
 
 def _ways(
