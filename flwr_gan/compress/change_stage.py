@@ -1,7 +1,8 @@
 """Stages on updates that send something else in the place of each array's changes.
 
 An array travels as it is where the receiver holds nothing of it, where other weights survive than
-before, where nothing survives, and where the stage has nothing shorter.
+before, where nothing survives, where a change is so large that sums of them would be infinite, and
+where the stage has nothing shorter.
 """
 
 import math
@@ -20,6 +21,8 @@ from flwr_gan.errors import PayloadError
 
 ROOM = 63
 """How many numbers a part may have more than its array."""
+
+_FAR = 1e30
 
 
 class ChangeStage(ArrayStage):
@@ -83,7 +86,10 @@ class ChangeStage(ArrayStage):
         layer = canonical_zeros(np.ascontiguousarray(array).reshape(-1))
         if not near.any() or not np.array_equal(near != 0, layer != 0):
             return None
-        return self.coded(changes(layer, near).reshape(array.shape), near.reshape(array.shape), at)
+        change = changes(layer, near)
+        if not np.abs(change).max() < _FAR:
+            return None
+        return self.coded(change.reshape(array.shape), near.reshape(array.shape), at)
 
     def read(
         self, reader: ByteReader, shapes: Sequence[Shape]

@@ -10,7 +10,6 @@ from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.sparse.masks import largest
 from flwr_gan.codecs.sparse.parts import flat_layer
 from flwr_gan.compress.update_stage import (
-    NOT_FINITE,
     SCOPES,
     SelectingStage,
     joined_or_each,
@@ -19,7 +18,6 @@ from flwr_gan.compress.update_stage import (
     share_of,
     share_words,
 )
-from flwr_gan.errors import CodecError
 
 ALLOWED = (
     "allowed: topk:F[:SCOPE] with F from 0.0001 to 0.9999 in at most 4 decimals, SCOPE global or "
@@ -84,8 +82,7 @@ def _larger(pairs: Sequence[tuple[Array, Array]], steps: int) -> list[Array]:
     for layer, near in pairs:
         change = np.empty(len(layer), np.float32)
         magnitudes.append(change.view(np.uint32))
-        if not magnitudes_of(layer, near, change, magnitudes[-1], counts):
-            raise CodecError(NOT_FINITE)
+        magnitudes_of(layer, near, change, magnitudes[-1], counts)
     keep = kept_count(steps, sum(map(len, magnitudes)))
     # How many are in a bin and those above; the last bin that has enough holds the threshold.
     above = counts[::-1].cumsum()[::-1]

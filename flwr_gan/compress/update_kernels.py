@@ -14,30 +14,25 @@ BIN_BITS = 15
 """Bits of a magnitude below those that name its bin."""
 
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
-_INFINITE = np.uint32(0x7F800000)
 _BIN_BITS = np.uint32(BIN_BITS)
 
 
 @njit(nogil=True, cache=True)
 def magnitudes_of(
     layer: Array, near: Array, change: Array, magnitudes: Array, counts: Array
-) -> bool:
+) -> None:
     """Write the bits of each candidate's change without their sign, 0 for all other weights.
 
     ``layer``, ``near`` and ``change`` float32 (n,), the last one to work with, and ``magnitudes``
-    (n,) its bits as uint32; ``counts`` int64 (2**16,): how many are in each bin is added. Returns
-    False if a change is not finite.
+    (n,) its bits as uint32; ``counts`` int64 (2**16,): how many are in each bin is added.
     """
-    largest = uint32(0)
     for i in range(len(layer)):
         may = layer[i] != 0 and near[i] != 0
         change[i] = layer[i] - near[i] if may else np.float32(0)
     for i in range(len(layer)):
         bits = magnitudes[i] & _MAGNITUDE
         magnitudes[i] = bits
-        largest = max(largest, bits)
         counts[bits >> _BIN_BITS] += 1
-    return bool(largest < _INFINITE)
 
 
 @njit(nogil=True, cache=True)

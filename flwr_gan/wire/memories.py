@@ -58,7 +58,8 @@ class Memories:
             if held is not None and held.shape == single.shape:
                 more = np.float32(self._momentum) * held.astype(np.float32, copy=False)
             added[name] = more
-            self._gathered[name] = more + (single - near)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._gathered[name] = more + (single - near)
         return added
 
     def settle(self, decoded: Arrays) -> dict[str, Array]:
