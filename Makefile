@@ -34,7 +34,7 @@ golden: $(STAMP)
 	$(BIN)/python -m tests.golden.write
 
 bench: $(STAMP)
-	for name in wire_at_size trainer sparse_layers engine server end_to_end codecs protocol families; do \
+	for name in wire_at_size trainer sparse_layers engine server end_to_end codecs protocol families updates; do \
 	    $(BIN)/python -m experiments.benchmarks.$$name --short || exit 1; \
 	done
 
