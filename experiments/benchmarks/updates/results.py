@@ -16,6 +16,7 @@ from flwr_gan.atomic import write_text
 from flwr_gan.plots import save_figure
 
 PAGE = Path(__file__).parent / "README.md"
+SHOWN_BELOW = 0.25  # of the level; first rounds may be worse
 _STYLES = ("-", "--", "-.", ":")
 _COLOURS = (
     "#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b",
@@ -79,6 +80,7 @@ def picture(rounds: pd.DataFrame, tasks: Sequence[Task]) -> Figure:
                 label=" ".join(filter(None, (both, settings))),
             )
         axes.axhline(task.level, color="#999999", linewidth=0.8)
+        axes.set_ylim(bottom=task.level - SHOWN_BELOW)
         axes.set_xscale("log")
         axes.set_xlabel("whole messages of all clients, both ways, MB")
         axes.set_ylabel(task.quality.replace("_", " "))
