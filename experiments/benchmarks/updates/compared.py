@@ -60,6 +60,7 @@ WIRES: dict[str, tuple[Wire, ...]] = {
     "classifier": (
         Wire(PLAIN, PLAIN),
         Wire("topk:0.005+ternary", "topk:0.009+ternary", f"{_MOMENTUM} {_SEEDED}"),
+        Wire("topk:0.005+ternary", "topk:0.009+ternary", _SEEDED),
         Wire("topk:0.002+ternary", "topk:0.004+ternary", f"{_MOMENTUM} {_SEEDED}"),
         Wire("powersgd:4+quantize:em4", "powersgd:8+quantize:em4", f"{_MOMENTUM} {_SEEDED}"),
         Wire(PLAIN, PLAIN, _MOMENTUM),
