@@ -54,6 +54,7 @@ WIRES: dict[str, tuple[Wire, ...]] = {
     ),
     "gan_pendigits": (
         Wire(PLAIN, PLAIN),
+        Wire("topk:0.25+int4", "topk:0.25+int4", _SEEDED, rounds=16),
         Wire("topk:0.1+int3", "topk:0.1+int3", _SEEDED, rounds=16),
         Wire("topk:0.1+int3", "topk:0.1+int3", f"{_LONGER} {_SEEDED}", rounds=10),
     ),
