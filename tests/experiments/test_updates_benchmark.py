@@ -23,12 +23,17 @@ WEIGHTS = np.random.default_rng(0).standard_normal((40, 50)).astype(np.float32)
 TINY = Task("classifier", "tiny", "accuracy", 0.5, 2, 1.0, images=100)
 
 
-def test_all_cases_are_valid_have_names_of_their_own_and_fit_into_five_hours():
+def test_all_cases_have_names_of_their_own_and_fit_into_five_hours():
     cases = list(all_cases("default", seeds=(0, 1, 2)))
     assert len({case.name for case in cases}) == len(cases)
     assert sum(case.work_s for case in cases) < 5 * 3600
-    for case in (*cases, *all_cases("short", seeds=(0,))):
-        if case.wire.own and not case.task.images and case.seed == 0:
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["default", "short"])
+def test_all_runs_of_gans_have_valid_settings(preset):
+    for case in all_cases(preset, seeds=(0,)):
+        if not case.task.images and case.wire.own:
             config = load_config(split_overrides(f"{case.overrides} output_dir=runs/{case.name}"))
             assert config.federation.rounds == case.rounds
 
@@ -148,6 +153,7 @@ def test_the_classifier_runs_and_is_not_run_again(small, tmp_path, forbid):
     assert len(summarise(table, [TINY])) == 3
 
 
+@pytest.mark.slow
 def test_a_table_of_costs(tmp_path, monkeypatch):
     monkeypatch.setattr(cost, "SHORT_WEIGHTS", 20_000)
     assert main(["--cost", "--short", "--folder", str(tmp_path)]) == 0
