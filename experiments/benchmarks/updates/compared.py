@@ -17,7 +17,7 @@ TASKS = {
             quality="synthetic_accuracy",
             level=0.93,
             rounds=20,
-            round_s=3.0,
+            round_s=4.0,
             overrides=_FEDAVG,
         ),
         Task(
@@ -26,7 +26,7 @@ TASKS = {
             quality="synthetic_accuracy",
             level=0.86,
             rounds=14,
-            round_s=6.0,
+            round_s=14.0,
             overrides=f"{_FEDAVG} {_PEN}",
         ),
         Task(
@@ -35,7 +35,7 @@ TASKS = {
             quality="accuracy",
             level=0.86,
             rounds=25,
-            round_s=3.5,
+            round_s=5.5,
             images=10_000,
         ),
     )

@@ -22,9 +22,10 @@ def page_parts(
 ) -> dict[str, str]:
     """Return the text of each marker of the page."""
     parts = {task.name: task_table(summary[summary["task"] == task.name]) for task in tasks}
-    seeds = f"{summary['seeds'].min()} to {summary['seeds'].max()}"
+    fewest, most = summary["seeds"].min(), summary["seeds"].max()
+    seeds = str(most) if fewest == most else f"{fewest} to {most}"
     return parts | {
-        "run": f"`{command}`, {today()}: {seeds} seeds a row, {core_minutes:.0f} core-minutes, "
+        "run": f"`{command}`, {today()}: seeds a row: {seeds}, {core_minutes:.0f} core-minutes, "
         f"one thread, {machine()}."
     }
 
