@@ -27,6 +27,9 @@ MODULES = (
     "compress.affine", "compress.cast",
     "compress.ternary", "compress.binary", "compress.codebook", "compress.flexpoint",
     "compress.prune", "compress.lowrank", "compress.redundancy", "compress.hashed",
+    "compress.update_stage", "compress.topk", "compress.dgc", "compress.randk",
+    "compress.change_stage", "compress.draws", "compress.eden", "compress.powersgd",
+    "compress.qsgd",
     "wire.header", "wire.payload", "wire.template", "wire.base", "wire.base_hash",
     "wire.bundles", "wire.decoding", "wire.floats", "wire.forms", "wire.table",
 )  # fmt: skip
@@ -49,7 +52,9 @@ NOT_DECODING = re.compile(
     r"|:_ways|_tagged|_Chosen|distinct_keys|:_joined$|:_tables$|:_relative|:_changes$|has_base_mask"
     r"|noise$|stored$|shortest$|_Part|merged$|byte_counts|_words|better_turned|_turned$|_plane$"
     r"|plane_to$|lane_bits|bits$|counted_table|mask_table$|nibbles|_lengths|Support.at$"
-    r"|taken_apart|quantised$|load$|without_numba|may_have_bands|Computed|written_steps|joined$)"
+    r"|taken_apart|quantised$|load$|without_numba|may_have_bands|Computed|written_steps|joined$"
+    r"|deferred|written_lengths|frequencies|chosen$|larger$|levels_of|reach$|joined_or_each"
+    r"|unbiased|_part$|share_words|read_share|_Codes|:_of$)"
 )
 """Functions (``:qualified name``) that no decoding calls, or that run before it."""
 
