@@ -47,6 +47,7 @@ def test_paper_preset_has_the_values_of_table_1():
     assert (lottery.rate, lottery.iterations, lottery.scope) == (0.2, 17, "global")
 
 
+@pytest.mark.slow
 def test_every_option_of_every_group_composes():
     for folder in config_dir().iterdir():
         if folder.is_dir():

@@ -69,6 +69,7 @@ def run(tmp_path, monkeypatch) -> Callable[..., nbformat.NotebookNode]:
     return execute_with
 
 
+@pytest.mark.slow
 def test_a_federated_ticket_is_run_read_and_drawn(run):
     notebook = run(FEDERATED_TICKET, overrides=f"{TINY} strategy.rounds_per_level=1")
     assert pictures(notebook) == ["traffic", "parts", "quality", "sample", "real"]
@@ -86,6 +87,7 @@ def test_a_finished_run_is_read_without_scores_and_without_a_global_generator(ru
     assert printed(notebook) == ""
 
 
+@pytest.mark.slow
 def test_pruning_and_coding_are_read_from_the_committed_results(run, monkeypatch, tmp_path):
     monkeypatch.setenv("FLWR_GAN_DATA", str(tmp_path))  # no data set is needed
     notebook = run(PRUNE_AND_CODE)
@@ -97,6 +99,7 @@ def test_pruning_and_coding_are_read_from_the_committed_results(run, monkeypatch
     assert printed(notebook) == ""
 
 
+@pytest.mark.slow
 def test_another_app_runs_on_the_wire(run):
     notebook = run(YOUR_OWN_APP, rounds=2)
     assert pictures(notebook) == ["curve"]

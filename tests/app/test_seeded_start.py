@@ -13,6 +13,7 @@ STRATEGIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_initial_weights_are_confirmed_by_their_hash(simulate, strategy):
     settings = f"{STRATEGIES[strategy]} evaluation=none codec_down=topk:0.1+int4"

@@ -92,7 +92,7 @@ def moved(shape, seed, share=0.0):
 
 @pytest.mark.parametrize("spec", BIASED)
 @pytest.mark.parametrize("share", [0.0, 0.9])
-@pytest.mark.parametrize("behind", ["", "+int8", "+zstd"])
+@pytest.mark.parametrize("behind", ["", "+int8"])
 def test_no_more_is_left_over_than_there_was_and_it_arrives_later(spec, share, behind):
     held, wanted = moved((40, 30), 1, share)
     left = [np.linalg.norm(wanted["w"] - held["w"])]

@@ -233,6 +233,7 @@ def test_class_counts() -> None:
     assert counts_PK.dtype == np.int64
 
 
+@pytest.mark.slow
 def test_imports_are_light_and_nothing_is_written_to_the_home(tmp_path: Path) -> None:
     script = """
 import sys

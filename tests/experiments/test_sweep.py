@@ -139,6 +139,7 @@ def test_the_same_sweep_started_again_does_nothing(start, trainings):
     pd.testing.assert_frame_equal(first, second)
 
 
+@pytest.mark.slow
 def test_values_that_are_added_train_once_more_and_keep_the_rest(start, trainings):
     start("codec=zlib,lzma", more=("gan.latent_dim=32",))
     trainings.started.clear()

@@ -117,6 +117,7 @@ def test_silence_loses_nothing(simulate, monkeypatch):
                 np.testing.assert_allclose(array + unsaid[name], earlier[name], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [FAST, "regeneration=none evaluation=none"])
 def test_a_stopped_run_resumes_to_the_same_payloads_and_metrics(simulate, monkeypatch, group):
     settings = f"{group} strategy.threshold=0.02 strategy.every=2 federation.rounds=3"

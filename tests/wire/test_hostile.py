@@ -173,6 +173,7 @@ def mutated(body, rng):
 BOMB = 32 << 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["f4", "f2", "f8"])
 @pytest.mark.parametrize("spec", ["zlib", "lzma", "bz2", "zstd", "pcodec", "sparse", "sparse:int8"])
 def test_bombs_cost_no_memory(spec, kind):
@@ -216,6 +217,7 @@ def peak_of_decoding(payload, max_bytes):
     return max(peaks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
     [
@@ -243,6 +245,7 @@ def test_memory_stays_near_the_decoded_size(spec, density):
     assert peak_of_decoding(payload, 4 * count) - len(payload) < 4 * count + (12 << 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["f2", "V2", "f8", "f8 corrected"])
 @pytest.mark.parametrize("spec", ["sparse", "sparse:int8"])
 def test_memory_of_other_types_is_that_of_float32_besides(spec, kind):
