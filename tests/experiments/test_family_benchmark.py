@@ -93,6 +93,7 @@ def test_one_file_more_is_one_entry_more(tmp_path, capsys):
     assert "| mine |" in (tmp_path / "results" / "tables.md").read_text().replace("**", "")
 
 
+@pytest.mark.slow
 def test_the_command_measures_once_and_writes_everything(tmp_path, monkeypatch, capsys):
     assert call(tmp_path, *ONLY) == 0
     out = capsys.readouterr().out
@@ -140,6 +141,7 @@ def test_entries_that_differ_in_the_codec_alone_share_their_training(tmp_path, m
     assert rows["payload_bytes"]["factored8"] > 2 * rows["payload_bytes"]["factored8_int8"]
 
 
+@pytest.mark.slow
 def test_a_failed_cell_is_shown_and_done_again_with_the_same_result(tmp_path, monkeypatch, capsys):
     real = study.run_cell
 

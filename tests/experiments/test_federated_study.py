@@ -93,6 +93,7 @@ def test_plain_flower_is_scored_by_the_lossless_wire(place):
     assert (plain.total_bytes == plain.bytes.cumsum()).all()
 
 
+@pytest.mark.slow
 def test_plain_flower_trains_the_generator_of_the_lossless_wire_bit_for_bit(tmp_path):
     """But for the order in which it adds the replies, which is that of the clients here."""
     cell = RoundsCell("digits", 0, "FedAvg", "sparse")

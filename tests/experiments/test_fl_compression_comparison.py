@@ -211,6 +211,7 @@ def call(tmp_path, *arguments):
     return main(["--short", "--samples", "120", *places, *arguments])
 
 
+@pytest.mark.slow
 def test_the_command_runs_once_and_writes_tables_and_figures(tmp_path, forbid, capsys):
     words = ("--methods", "none,pq", "--rounds", "1")
     assert call(tmp_path, *words) == 0

@@ -14,6 +14,7 @@ from flwr_gan.config import load_config
 from flwr_gan.overrides import split_overrides
 
 
+@pytest.mark.slow
 def test_a_single_run_with_its_other_codecs_makes_a_table(simulate, capsys):
     folder = simulate("evaluation=server also_codecs=[zlib,lzma]")
     assert report.main([str(folder)]) == 0
@@ -34,6 +35,7 @@ def test_a_single_run_with_its_other_codecs_makes_a_table(simulate, capsys):
         assert (text in page) == (text != "conv1.weight"), text  # layers are in the picture
 
 
+@pytest.mark.slow
 def test_a_folder_of_runs_is_reported_and_an_unfinished_one_is_told_apart(simulate, tmp_path):
     for seed in (1, 2):
         simulate(f"seed={seed} evaluation=none", folder=f"runs/{seed}")

@@ -96,6 +96,7 @@ def messages(folder: str | Path) -> pd.DataFrame:
     return pd.read_csv(Path(folder) / "messages.csv").drop(columns=TIMES)
 
 
+@pytest.mark.slow
 def test_lossless_codecs_share_one_training_and_lossy_ones_train_alone(start, trainings):
     status, table = start("codec=zlib,sparse:int8,raw,lzma", "seed=3,4")
     assert status == 0
@@ -241,6 +242,7 @@ def test_changed_settings_are_not_taken_for_the_same_run(start, trainings):
     assert len(trainings.started) == 2
 
 
+@pytest.mark.slow
 def test_the_folder_holds_the_results_and_nothing_of_hydra(start, tmp_path, monkeypatch):
     elsewhere = tmp_path / "cwd"
     elsewhere.mkdir()

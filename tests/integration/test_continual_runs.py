@@ -39,6 +39,7 @@ def run_continual(simulate, more: str = FAST, *, folder: str = "run") -> Path:
     return simulate(f"strategy=continual {CONTINUAL} {more}", folder=folder)
 
 
+@pytest.mark.slow
 def test_a_run_tells_old_from_new_and_draws_it(simulate):
     folder = run_continual(simulate, f"{FAST} strategy.threshold=0")
     messages, rounds = tables(folder)
@@ -54,6 +55,7 @@ def test_a_run_tells_old_from_new_and_draws_it(simulate):
     assert (up.nonzero < up.parameters).all()  # thresholds have pruned something
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "drift", ["drift=style drift.stages=2", "drift=new_writers data=strokes gan=small"]
 )

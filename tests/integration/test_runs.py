@@ -116,6 +116,7 @@ def test_averaging_strategies_run_compressed(simulate, strategy):
     assert len(pd.read_csv(folder / "rounds.csv")) == 2
 
 
+@pytest.mark.slow
 def test_clients_can_evaluate_on_their_own_data(simulate):
     folder = simulate("strategy=fedavg federation.rounds=1 evaluation=clients")
     frame = messages(folder)

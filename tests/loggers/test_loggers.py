@@ -82,6 +82,7 @@ def check_log(folder: Path) -> None:
     assert struct.unpack(">II", size) == (image.width, image.height)
 
 
+@pytest.mark.slow
 def test_each_round_and_the_samples_are_logged(simulate):
     folder = simulate("evaluation=server logger=tensorboard also_codecs=[zlib]")
     check_log(folder)
@@ -92,6 +93,7 @@ def test_nothing_is_logged_where_no_logger_is_named(simulate):
     assert not (simulate("evaluation=none") / "tensorboard").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_in_the_same_log(simulate, tmp_path, monkeypatch):
     write = Run.write_state
 
