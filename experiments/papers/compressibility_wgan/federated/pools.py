@@ -9,6 +9,7 @@ from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
 from flwr_gan.errors import OutputError
 from flwr_gan.flower.flwr_private import fitres_to_recorddict
 from flwr_gan.flower.notes import ReplyNote, put_note
+from flwr_gan.flower.packing import packed
 from flwr_gan.flower.records import message_bytes, payload_record
 from flwr_gan.wire import decode_payload, encode_payload
 from flwr_gan.wiring import Federation, build_strategy
@@ -62,4 +63,4 @@ def reply_bytes(payload: bytes, *, client: int, samples: int) -> int:
     content = fitres_to_recorddict(result, keep_input=True)
     content.array_records["fitres.parameters"] = payload_record(payload)
     put_note(content, ReplyNote(label=client))
-    return message_bytes(content)
+    return message_bytes(packed(content))
