@@ -101,3 +101,19 @@ class ArrayStage(ABC):
     @abstractmethod
     def error_bound(self, arrays: Sequence[Array]) -> float:
         """Return the largest possible root of the summed squares of all weights' errors."""
+
+
+class KeepingStage(ArrayStage):
+    """An array stage whose parts have the shapes of the arrays, so that decoding does nothing."""
+
+    keeps_shapes = True
+
+    def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
+        """Return the shapes of the arrays themselves."""
+        return [[shape] for shape in shapes]
+
+    def restore(
+        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
+    ) -> Array:
+        """Return the only part."""
+        return parts[0]

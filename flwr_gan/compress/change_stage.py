@@ -8,15 +8,15 @@ where the stage has nothing shorter.
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, canonical_zeros
 from flwr_gan.codecs.varint import ByteReader, write_varint
-from flwr_gan.compress.array_stage import ArrayStage, Shape
+from flwr_gan.compress.array_stage import Shape
 from flwr_gan.compress.scaling import SMALLEST
-from flwr_gan.compress.update_stage import changes
+from flwr_gan.compress.update_stage import UpdateStage, changes
 from flwr_gan.errors import PayloadError
 
 ROOM = 63
@@ -25,24 +25,10 @@ ROOM = 63
 _FAR = 1e30
 
 
-class ChangeStage(ArrayStage):
-    """Turns the changes of an array into one part of its own, and back. Lossy.
+class ChangeStage(UpdateStage):
+    """Turns the changes of an array into one part of its own, and back. Lossy."""
 
-    Parameters
-    ----------
-    words : tuple of str
-        Settings, as they stand in the spec.
-    parameter : int
-        The settings as a number.
-    """
-
-    relative: ClassVar[bool] = True
-
-    def __init__(self, *words: str, parameter: int) -> None:
-        super().__init__()
-        self.spec = ":".join((self.name, *words))
-        self.parameter = parameter
-        self.keeps_shapes = False
+    keeps_shapes = False
 
     @abstractmethod
     def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array] | None:
@@ -121,10 +107,6 @@ class ChangeStage(ArrayStage):
             moved = held + self.decoded(known, parts[0], held)
         moved = np.where(moved == 0, np.float32(SMALLEST), moved)
         return np.where(held != 0, moved, np.float32(0))
-
-    def error_bound(self, arrays: Sequence[Array]) -> float:
-        """Return the norm of all changes."""
-        return float(np.sqrt(sum(float(np.sum(a.astype(np.float64) ** 2)) for a in arrays)))
 
 
 def spread(values: Array, near: Array) -> Array:

@@ -5,14 +5,13 @@ n weights of an array, or of all arrays together; k of them that are zero afterw
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, canonical_zeros
 from flwr_gan.codecs.sparse.masks import largest
-from flwr_gan.codecs.varint import ByteReader
-from flwr_gan.compress.array_stage import ArrayStage, Shape
+from flwr_gan.compress.array_stage import KeepingStage
 from flwr_gan.compress.settings import (
     STEPS,
     fraction_text,
@@ -33,7 +32,7 @@ ALLOWED = (
 )
 
 
-class PruneStage(ArrayStage):
+class PruneStage(KeepingStage):
     """Sets ``k = round(F n)`` weights to zero, those that were zero before included. Lossy.
 
     Arrays of fewer than two axes (biases, statistics) are left alone and not counted. Exactly k
@@ -66,7 +65,6 @@ class PruneStage(ArrayStage):
         self.scope = scope
         self.spec = f"prune:{criterion}:{fraction_text(fraction_steps)}:{scope}"
         self.parameter = fraction_steps << 2 | SCOPES.index(scope) << 1 | CRITERIA.index(criterion)
-        self.keeps_shapes = True
 
     def apply(
         self, arrays: Sequence[Array], held: Sequence[Array] | None = None
@@ -96,16 +94,6 @@ class PruneStage(ArrayStage):
         whole, rest = divmod(self.fraction_steps * total, STEPS)
         up = 2 * rest > STEPS or (2 * rest == STEPS and whole % 2 == 1)
         return whole + int(up)
-
-    def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
-        """Return the shapes of the arrays themselves."""
-        return [[shape] for shape in shapes]
-
-    def restore(
-        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
-    ) -> Array:
-        """Return the pruned array."""
-        return parts[0]
 
     def error_bound(self, arrays: Sequence[Array]) -> float:
         """Return the norm of all weights times ``sqrt(k / n)``, or times 1 for ``random``."""

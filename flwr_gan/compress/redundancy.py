@@ -7,13 +7,12 @@ others become the sign of each weight times the average weight.
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.varint import ByteReader
-from flwr_gan.compress.array_stage import ArrayStage, Shape
+from flwr_gan.compress.array_stage import KeepingStage, Shape
 from flwr_gan.compress.binary import BinaryStage
 from flwr_gan.compress.settings import one_of, unknown_settings, unreadable, whole_number
 from flwr_gan.errors import CodecError
@@ -29,7 +28,7 @@ ALLOWED = (
 )
 
 
-class RedundancyStage(ArrayStage):
+class RedundancyStage(KeepingStage):
     """Layers with ``c - h w >= 0`` become s or -s, s the mean magnitude of their weights. Lossy.
 
     All other arrays stay float32, as the survey has it; a coding stage behind this one may shorten
@@ -61,7 +60,6 @@ class RedundancyStage(ArrayStage):
         self.layout = layout
         self.spec = f"redundancy:{area}:{layout}"
         self.parameter = area << 1 | LAYOUTS.index(layout)
-        self.keeps_shapes = True
 
     def is_redundant(self, shape: Shape) -> bool:
         """Return True for a layer whose weights become binary."""
@@ -78,16 +76,6 @@ class RedundancyStage(ArrayStage):
             [stage.decode(stage.encode(array)[0]) if self.is_redundant(array.shape) else array]
             for array in arrays
         ]
-
-    def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
-        """Return the shapes of the arrays themselves."""
-        return [[shape] for shape in shapes]
-
-    def restore(
-        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
-    ) -> Array:
-        """Return the array as it came."""
-        return parts[0]
 
     def error_bound(self, arrays: Sequence[Array]) -> float:
         """Return the norm of the errors of all binary layers."""

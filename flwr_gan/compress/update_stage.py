@@ -7,13 +7,12 @@ nothing, everything travels.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, canonical_zeros
-from flwr_gan.codecs.varint import ByteReader
-from flwr_gan.compress.array_stage import ArrayStage, Shape
+from flwr_gan.compress.array_stage import ArrayStage, KeepingStage
 from flwr_gan.compress.settings import (
     STEPS,
     fraction_text,
@@ -45,10 +44,8 @@ def changes(layer: Array, near: Array) -> Array:
 T = TypeVar("T")
 
 
-class SelectingStage(ArrayStage):
-    """Lets some changes travel whole, and none of the others. Lossy.
-
-    Which these are is seen from the arrays alone, so that no stage is needed to decode them.
+class UpdateStage(ArrayStage):
+    """What all stages on updates are: relative, and named by words.
 
     Parameters
     ----------
@@ -64,7 +61,17 @@ class SelectingStage(ArrayStage):
         super().__init__()
         self.spec = ":".join((self.name, *words))
         self.parameter = parameter
-        self.keeps_shapes = True
+
+    def error_bound(self, arrays: Sequence[Array]) -> float:
+        """Return the norm of all changes: the stage does not change a weight by more."""
+        return float(np.sqrt(sum(float(np.sum(a.astype(np.float64) ** 2)) for a in arrays)))
+
+
+class SelectingStage(KeepingStage, UpdateStage):
+    """Lets some changes travel whole, and none of the others. Lossy.
+
+    Which these are is seen from the arrays alone, so that no stage is needed to decode them.
+    """
 
     @abstractmethod
     def chosen(self, layers: Sequence[Array]) -> list[Array]:
@@ -84,20 +91,6 @@ class SelectingStage(ArrayStage):
             stays = ~mask & (layer != 0) & (near != 0)
             parts.append([np.where(stays, near, layer).reshape(array.shape)])
         return b"", parts
-
-    def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
-        """Return the shapes of the arrays themselves."""
-        return [[shape] for shape in shapes]
-
-    def restore(
-        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
-    ) -> Array:
-        """Return the array."""
-        return parts[0]
-
-    def error_bound(self, arrays: Sequence[Array]) -> float:
-        """Return the norm of all changes: the stage does not change a weight by more."""
-        return float(np.sqrt(sum(float(np.sum(a.astype(np.float64) ** 2)) for a in arrays)))
 
 
 def joined_or_each(layers: Sequence[T], scope: str) -> list[list[T]]:
