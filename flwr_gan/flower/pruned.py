@@ -8,7 +8,7 @@ another matter: see PRIVACY.md beside this file.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord
@@ -76,12 +76,8 @@ def keep_pruned_mod(message: Message, context: Context, call_next: ClientAppCall
     return reply
 
 
-class KeepPruned(Strategy):
-    """Wrap a legacy strategy so that the zeros of a round's broadcast stay zero after it.
-
-    It goes between the wire and the noise::
-
-        CompressedStrategy(KeepPruned(DifferentialPrivacyServerSideFixedClipping(FedAvg(), ...)))
+class AroundStrategy(Strategy):
+    """A legacy strategy around another one, which does all that a subclass does not.
 
     Parameters
     ----------
@@ -94,36 +90,17 @@ class KeepPruned(Strategy):
         When `inner` is not a legacy strategy.
     """
 
+    otherwise: ClassVar[str] = "give it a strategy of flwr.server.strategy"
+    """What to do with a strategy of the message API."""
+
     def __init__(self, inner: Strategy) -> None:
         if not isinstance(inner, Strategy):
-            raise TypeError(
-                f"{type(inner).__name__} is no flwr.server strategy: KeepPrunedMessages takes "
-                "those of flwr.serverapp"
-            )
+            raise TypeError(f"{type(inner).__name__} is no flwr.server strategy: {self.otherwise}")
         self.inner = inner
-        self._pruned: list[NDArray[np.bool_]] = []
 
     def initialize_parameters(self, client_manager: ClientManager) -> Parameters | None:
         """Return the inner strategy's initial parameters."""
         return self.inner.initialize_parameters(client_manager)
-
-    def configure_fit(
-        self, server_round: int, parameters: Parameters, client_manager: ClientManager
-    ) -> list[tuple[ClientProxy, FitIns]]:
-        """Remember the zeros of the broadcast."""
-        self._pruned = [pruned_places(a) for a in parameters_to_ndarrays(parameters)]
-        return self.inner.configure_fit(server_round, parameters, client_manager)
-
-    def aggregate_fit(
-        self, server_round: int, results: list[tuple[ClientProxy, FitRes]], failures: Failures
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Put them back into what the inner strategy makes of the replies."""
-        parameters, metrics = self.inner.aggregate_fit(server_round, results, failures)
-        if parameters is None:
-            return None, metrics
-        arrays = parameters_to_ndarrays(parameters)
-        kept = [put_zeros(a, m) for a, m in zip(arrays, self._pruned, strict=True)]
-        return ndarrays_to_parameters(kept), metrics
 
     def configure_evaluate(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
@@ -145,6 +122,49 @@ class KeepPruned(Strategy):
     ) -> tuple[float, dict[str, Scalar]] | None:
         """Do as the inner strategy."""
         return self.inner.evaluate(server_round, parameters)
+
+
+class KeepPruned(AroundStrategy):
+    """Wrap a legacy strategy so that the zeros of a round's broadcast stay zero after it.
+
+    It goes between the wire and the noise::
+
+        CompressedStrategy(KeepPruned(DifferentialPrivacyServerSideFixedClipping(FedAvg(), ...)))
+
+    Parameters
+    ----------
+    inner : flwr.server.strategy.Strategy
+        The strategy to wrap.
+
+    Raises
+    ------
+    TypeError
+        When `inner` is not a legacy strategy.
+    """
+
+    otherwise = "KeepPrunedMessages takes those of flwr.serverapp"
+
+    def __init__(self, inner: Strategy) -> None:
+        super().__init__(inner)
+        self._pruned: list[NDArray[np.bool_]] = []
+
+    def configure_fit(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, FitIns]]:
+        """Remember the zeros of the broadcast."""
+        self._pruned = [pruned_places(a) for a in parameters_to_ndarrays(parameters)]
+        return self.inner.configure_fit(server_round, parameters, client_manager)
+
+    def aggregate_fit(
+        self, server_round: int, results: list[tuple[ClientProxy, FitRes]], failures: Failures
+    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+        """Put them back into what the inner strategy makes of the replies."""
+        parameters, metrics = self.inner.aggregate_fit(server_round, results, failures)
+        if parameters is None:
+            return None, metrics
+        arrays = parameters_to_ndarrays(parameters)
+        kept = [put_zeros(a, m) for a, m in zip(arrays, self._pruned, strict=True)]
+        return ndarrays_to_parameters(kept), metrics
 
 
 class KeepPrunedMessages(MessageStrategy):

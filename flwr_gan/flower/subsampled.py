@@ -25,7 +25,7 @@ from flwr.server.strategy import Strategy
 from flwr_gan.compress.randk import RandKStage, from_spec
 from flwr_gan.flower.flwr_private import ClientAppCallable
 from flwr_gan.flower.memory import ClientMemory
-from flwr_gan.flower.pruned import Failures, KeepPruned
+from flwr_gan.flower.pruned import AroundStrategy, Failures
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.wire.floats import is_float
 
@@ -82,7 +82,7 @@ class SubsampledMod:
         return reply
 
 
-class Subsampled(KeepPruned):
+class Subsampled(AroundStrategy):
     """Wrap a legacy strategy whose clients have a ``SubsampledMod`` of the same share.
 
     It takes each reply, or the sum of all that SecAgg+ gives, for changes of the broadcast::
