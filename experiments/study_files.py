@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import fill_page
+from experiments.study.markdown import fill_page
 from flwr_gan import __version__
 from flwr_gan.atomic import write_text
 

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from experiments.federated_regeneration.study import QUALITY, WAYS, comparison
-from experiments.markdown import averaged, markdown_table, plus_minus
-from experiments.statistics import average, matched, t_interval
+from experiments.study.markdown import averaged, markdown_table, plus_minus
+from experiments.study.statistics import average, matched, t_interval
 from experiments.study_files import machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 

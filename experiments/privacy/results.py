@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.markdown import averaged, markdown_table
+from experiments.study.markdown import averaged, markdown_table
 from experiments.privacy.setting import LONGER, PLAIN, Case
 from experiments.privacy.study import SCORES, is_finished, read_result
-from experiments.statistics import average
+from experiments.study.statistics import average
 from experiments.study_files import description, machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 from flwr_gan.metrics.membership import ATTACKS

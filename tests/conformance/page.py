@@ -4,7 +4,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from experiments.markdown import markdown_table
+from experiments.study.markdown import markdown_table
 from tests.conformance.cells import Cell, plain_run, plain_text
 from tests.conformance.running import Row
 from tests.conformance.strategies import APIS

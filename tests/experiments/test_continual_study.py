@@ -6,14 +6,16 @@ import pytest
 
 from experiments.continual.__main__ import main
 from experiments.continual.capacity import _measured, _shared
-from experiments.continual.study import WAYS, Case, grid
+from experiments.continual.cases import WAYS, Case
+from experiments.study import app_runs
 from flwr_gan.config import load_config
-from flwr_gan.errors import ConfigError
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_is_a_valid_config(way):
-    config = load_config([*Case(way=way, seed=1, overrides=("regeneration.pace=2",)).settings])
+    config = load_config(
+        Case(way=way, seed=1, overrides=("regeneration.pace=2",)).settings["overrides"]
+    )
     assert (config.regeneration is None) == (way in ("no regeneration", "neither"))
     assert config.seed == 1
 
@@ -23,7 +25,7 @@ def test_every_way_is_a_valid_config(way):
     [
         (["--seeds", "0,0"], "each once"),
         (["--seeds", "x"], "--seeds x"),
-        (["--ways", "hope"], "--ways hope: choose from as the preset"),
+        (["--ways", "hope"], "--ways hope: allowed are as the preset"),
         (["--report"], "no run in"),
     ],
 )
@@ -32,12 +34,6 @@ def test_bad_options_end_in_one_line(given, named, tmp_path, capsys):
     error = capsys.readouterr().err
     assert named in error
     assert error.count("\n") == 1
-
-
-def test_the_grid_goes_seed_by_seed():
-    assert [case.seed for case in grid(("no replay", "neither"), (0, 1))] == [0, 0, 1, 1]
-    with pytest.raises(ConfigError, match="choose from"):
-        list(grid(("hope",), (0,)))
 
 
 def test_what_is_taken_away_was_freed_or_in_use_all_along_and_serves_all_classes():
@@ -78,9 +74,9 @@ def test_the_short_study_runs_once_and_writes_everything(tmp_path, capsys, monke
     assert set(clients["way"]) == {"as the preset"}
     assert (tmp_path / "results" / "course.png").stat().st_size > 10_000
     assert "## capacity" in (tmp_path / "results" / "tables.md").read_text()
-    monkeypatch.setattr("experiments.continual.study.train", None)  # nothing is left to train
+    monkeypatch.setattr(app_runs, "train", None)  # nothing is left to train
     capsys.readouterr()
     assert main(given) == 0
-    assert "0 of 2 runs are left" in capsys.readouterr().out
+    assert "0 of 2 runs to do" in capsys.readouterr().out
     assert main([*given, "codec=raw"]) == 2
     assert "other settings" in capsys.readouterr().err

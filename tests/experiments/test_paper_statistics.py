@@ -16,7 +16,7 @@ from experiments.papers.compressibility_wgan.statistics import (
     passing_levels,
     worse_from,
 )
-from experiments.statistics import t_interval
+from experiments.study.statistics import t_interval
 
 
 def table(rows):

@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.benchmarks.families.material import Material
 from experiments.benchmarks.families.tables import QUALITY
-from experiments.markdown import markdown_table
+from experiments.study.markdown import markdown_table
 
 
 def page_parts(

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.benchmarks.updates.cases import Task
-from experiments.markdown import markdown_table
+from experiments.study.markdown import markdown_table
 from experiments.study_files import machine, today
 
 _HEAD = (

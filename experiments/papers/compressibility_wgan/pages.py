@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import markdown_table
 from experiments.papers.compressibility_wgan.cell import KINDS
 from experiments.papers.compressibility_wgan.statistics import ALL, MARGINS
+from experiments.study.markdown import markdown_table
 
 TABLE_2_DATA = "strokes"
 SHOWN = (0, 1, 5, 10, 15, 17)

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from experiments.benchmarks.codec_measures import PUBLISHED_RATIOS
-from experiments.markdown import fill_page
 from experiments.papers.compressibility_wgan.cell import Cell
 from experiments.papers.compressibility_wgan.html import write_html
 from experiments.papers.compressibility_wgan.pages import page_parts
@@ -29,6 +28,7 @@ from experiments.papers.compressibility_wgan.statistics import (
     summarise,
     worse_from,
 )
+from experiments.study.markdown import fill_page
 from experiments.study_files import machine
 from flwr_gan import __version__
 from flwr_gan.atomic import write_bytes, write_text

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.statistics import average, matched, t_interval
+from experiments.study.statistics import average, matched, t_interval
 
 MARGINS = {"conditional_accuracy": 0.02, "coverage": 0.05, "synthetic_accuracy": 0.02}
 """How much may be lost, in units of the measure itself: shares of samples."""

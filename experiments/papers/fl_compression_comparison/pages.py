@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import averaged, markdown_table, plus_minus
 from experiments.papers.fl_compression_comparison.setting import BY_NAME, PARTITIONS
+from experiments.study.markdown import averaged, markdown_table, plus_minus
 
 ALGORITHM_NAMES = {"fedavg": "FedAvg", "fedprox": "FedProx"}
 

@@ -12,7 +12,7 @@ from experiments.papers.fl_compression_comparison.pages import page_parts
 from experiments.papers.fl_compression_comparison.pictures import write_pictures
 from experiments.papers.fl_compression_comparison.setting import TABLE_5, Case
 from experiments.papers.fl_compression_comparison.study import DENSE_BYTES, SUMMARY, is_finished
-from experiments.statistics import average, intervals, matched
+from experiments.study.statistics import average, intervals, matched
 from experiments.study_files import machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 

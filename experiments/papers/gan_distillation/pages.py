@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import markdown_table, plus_minus
 from experiments.papers.gan_distillation.setting import PUBLISHED_TEACHER, ROLES
+from experiments.study.markdown import markdown_table, plus_minus
 
 ORDER = ("mse", "mse_longer", "joint", "regular", "regular_longer")
 DIGITS = {

@@ -14,7 +14,7 @@ from experiments.papers.gan_distillation.scoring import CODECS, QUALITY
 from experiments.papers.gan_distillation.setting import PUBLISHED_TEACHER, TABLE_1, Case
 from experiments.papers.gan_distillation.study import REAL, SCORES, is_finished
 from experiments.papers.gan_distillation.training import TRAINING
-from experiments.statistics import average, intervals, matched
+from experiments.study.statistics import average, intervals, matched
 from experiments.study_files import machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.markdown import markdown_table
 from experiments.papers.rg_gan.setting import ABLATION, FAMILIES, METHODS, TICKETS, VARIANTS
+from experiments.study.markdown import markdown_table
 
 PAPERS_TABLE_5 = {
     ("dense", "best"): (40.0, 1.35, 17.74),

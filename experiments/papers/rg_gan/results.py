@@ -11,7 +11,7 @@ from experiments.papers.rg_gan.pages import page_parts
 from experiments.papers.rg_gan.pictures import write_pictures
 from experiments.papers.rg_gan.setting import Case
 from experiments.papers.rg_gan.study import is_finished, read_record, read_samples
-from experiments.statistics import average, intervals, matched
+from experiments.study.statistics import average, intervals, matched
 from experiments.study_files import machine, today, versions, write_parts, write_tables
 from flwr_gan.errors import OutputError
 

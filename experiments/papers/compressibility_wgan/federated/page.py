@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.markdown import fill_page
 from experiments.papers.compressibility_wgan.federated.many_rounds import LEVELS, MEASURES
 from experiments.papers.compressibility_wgan.federated.plan import AVERAGE, PLAIN
+from experiments.study.markdown import fill_page
 from flwr_gan.wiring import load_federation
 
 PAGE = Path(__file__).parent / "FEDERATED.md"

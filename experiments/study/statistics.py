@@ -1,6 +1,6 @@
 """Means over seeds with their intervals, and the pairs that runs of the same seed make."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,3 +54,41 @@ def matched(
     own, other = first.set_index(list(pair)), second.set_index(list(pair))
     shared = own.index.intersection(other.index)
     return own.loc[shared], other.loc[shared]
+
+
+def differences(
+    table: pd.DataFrame,
+    baseline: "pd.Series[bool]",
+    *,
+    groups: Sequence[str],
+    pair: Sequence[str],
+    measures: Sequence[str],
+    more: Callable[[pd.DataFrame, pd.DataFrame], Mapping[str, Any]] = lambda own, base: {},
+) -> pd.DataFrame:
+    """Return what each group has more than the baseline, mean and interval over pairs.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A row a run.
+    baseline : pandas.Series of bool
+        Which rows the others are compared with.
+    groups : sequence of str
+        Columns that tell groups apart.
+    pair : sequence of str
+        Columns whose values a run shares with its baseline, such as the seed.
+    measures : sequence of str
+        What is compared.
+    more : callable, optional
+        Makes further columns out of the paired rows of a group and of the baseline.
+    """
+    rows = []
+    for key, part in table[~baseline].groupby(list(groups), sort=False):
+        own, base = matched(part, table[baseline], pair)
+        if own.empty:
+            continue
+        row: dict[str, Any] = dict(zip(groups, key, strict=True)) | {"seeds": len(own)}
+        rows.append(
+            row | intervals(own[list(measures)] - base[list(measures)]) | dict(more(own, base))
+        )
+    return pd.DataFrame(rows, columns=None if rows else [*groups, "seeds", *measures])

@@ -1,0 +1,117 @@
+"""Runs of the app inside this process: whole, resumed, and under plain Flower."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+from flwr.app import Message
+from flwr.clientapp import ClientApp
+from flwr.server import ServerAppComponents, ServerConfig
+from flwr.server.strategy import Strategy
+from flwr.serverapp import ServerApp
+from hydra.core.global_hydra import GlobalHydra
+
+from flwr_gan.app.client import client_fn
+from flwr_gan.client_app import app as client_app
+from flwr_gan.engine.run_apps import run_apps
+from flwr_gan.errors import OutputError
+from flwr_gan.server_app import app as server_app
+from flwr_gan.server_app import clients_at_once, prepare_run_config, run_together
+from flwr_gan.wiring import Federation, build_strategy, load_federation, num_rounds
+
+
+def train(overrides: Sequence[str]) -> None:
+    """Do one run, on the path of ``flower-simulation`` with its inline engine."""
+    with _hydra_set_aside():
+        run_config, num_clients = prepare_run_config(" ".join(overrides), None)
+        run_apps(
+            server_app,
+            client_app,
+            num_supernodes=num_clients,
+            run_config=run_config,
+            clients_at_once=clients_at_once(run_config),
+            run_together=run_together,
+        )
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether a run has come to its end: the summary is what it writes last."""
+    return (folder / "summary.json").exists()
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether a run has written to a folder."""
+    return (folder / "config.yaml").exists()
+
+
+def finish_run(overrides: Sequence[str], folder: Path) -> Path:
+    """Bring the run in a folder to its end and return the folder.
+
+    A finished run is left as it is; one that was interrupted is resumed.
+
+    Raises
+    ------
+    FlwrGanError
+        When a setting, the data or the training fails.
+    OutputError
+        When the run ends without a summary.
+    """
+    if not is_finished(folder):
+        begun = is_begun(folder)
+        train([f"resume={folder}"] if begun else [*overrides, f"output_dir={folder}"])
+    if not is_finished(folder):
+        raise OutputError(f"the run ended without {folder / 'summary.json'}: remove the folder")
+    return folder
+
+
+def uploads(folder: Path) -> pd.DataFrame:
+    """Return the rows of ``messages.csv`` that are replies of clients that trained."""
+    messages = pd.read_csv(folder / "messages.csv")
+    rows: pd.DataFrame = messages[(messages["direction"] == "up") & (messages["kind"] == "train")]
+    return rows
+
+
+def run_plain(
+    overrides: str,
+    *,
+    on_reply: Callable[[Message, Message], None],
+    prepare: Callable[[Federation, Strategy], None] = lambda federation, strategy: None,
+) -> None:
+    """Run the app under Flower alone: no mod, no wrapper.
+
+    Parameters
+    ----------
+    overrides : str
+        Settings of the run, with spaces between.
+    on_reply : callable
+        Called with each message and its reply.
+    prepare : callable
+        Called with federation and strategy before the run.
+    """
+    federation = load_federation(overrides)
+    strategy = build_strategy(federation)
+    prepare(federation, strategy)
+
+    def server_fn(context: object) -> ServerAppComponents:
+        rounds = num_rounds(federation.config, strategy)
+        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=rounds))
+
+    run_apps(
+        ServerApp(server_fn=server_fn),
+        ClientApp(lambda context: client_fn(context).to_client()),
+        num_supernodes=federation.config.federation.num_clients,
+        run_config={"overrides": overrides},
+        on_reply=on_reply,
+    )
+
+
+@contextmanager
+def _hydra_set_aside() -> Iterator[None]:
+    """Let a run compose its own config inside a Hydra job; Hydra takes one at a time."""
+    hydra = GlobalHydra.instance()
+    outer, hydra.hydra = hydra.hydra, None
+    try:
+        yield
+    finally:
+        hydra.hydra = outer

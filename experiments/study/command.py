@@ -1,0 +1,266 @@
+"""A study as a command: its options, its runs, and what is written of them."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.study.cases import Case, Record, read_record, run_cases
+from experiments.study.markdown import fill_pages
+from experiments.study.results import machine, versions, write_json, write_table
+from flwr_gan.atomic import write_text
+from flwr_gan.errors import ConfigError, FlwrGanError, OutputError
+from flwr_gan.plots import save_figure
+
+Tables = Mapping[str, pd.DataFrame]
+Parser = argparse.ArgumentParser
+Options = argparse.Namespace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study: which cases there are, and what becomes of their results.
+
+    Parameters
+    ----------
+    module : str
+        What ``python -m`` takes.
+    about : str
+        A line of help.
+    home : Path
+        Folder with the page and the committed results.
+    cases : callable
+        Returns the cases that options ask for; checks the settings.
+    tables : callable
+        Returns tables by file name from the records of finished cases.
+    page : callable
+        Returns the text of each marker of the page from the tables and ``run.json``.
+    figures : callable, optional
+        Returns figures by file name from the tables and the records.
+    facts : callable, optional
+        Returns what else ``run.json`` holds, from the records.
+    more : callable, optional
+        Writes further files into the folder of results, from the records.
+    choices : mapping of str to sequence of str
+        Options that take some of these names, all by default.
+    seeds : sequence of int
+        By default; the first one alone with ``--short``.
+    short, full : str
+        What these presets are, empty where there is none.
+    overrides : str
+        What ``key=value`` arguments are, empty where there are none.
+    add_options : callable, optional
+        Adds options of its own to the parser.
+    workers : int
+        Processes by default.
+    results : Path, optional
+        Of the committed results, where they are not in ``home / "results"``.
+    pages : sequence of str
+        Pages in ``home`` with markers.
+    digits : int
+        Of numbers in tables.
+    libraries : sequence of str
+        Whose versions are told.
+    shown : sequence of str
+        Values that are shown when a case ends.
+    """
+
+    module: str
+    about: str
+    home: Path
+    cases: Callable[[Options], Sequence[Case]]
+    tables: Callable[[Sequence[Record]], Tables]
+    page: Callable[[Tables, Mapping[str, Any]], dict[str, str]]
+    figures: Callable[[Tables, Sequence[Record]], Mapping[str, Figure]] = lambda tables, records: {}
+    facts: Callable[[Sequence[Record]], Mapping[str, Any]] = lambda records: {}
+    more: Callable[[Sequence[Record], Path], None] = lambda records, results: None
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seeds: Sequence[int] = (0, 1, 2)
+    short: str = "seconds; to try it"
+    full: str = ""
+    overrides: str = ""
+    add_options: Callable[[Parser], None] = lambda parser: None
+    workers: int = 1
+    results: Path | None = None
+    pages: Sequence[str] = ("README.md",)
+    digits: int = 5
+    libraries: Sequence[str] = ("torch", "numpy", "scipy", "pandas", "flwr")
+    shown: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """Its last word, that of its folder of runs too."""
+        return self.module.rpartition(".")[2]
+
+    @property
+    def committed(self) -> Path:
+        """Where the committed results are."""
+        return self.results or self.home / "results"
+
+    def main(self, arguments: Sequence[str] | None = None) -> int:
+        """Run what is not finished and write the results; return the exit status."""
+        parser = self.parser()
+        options = parser.parse_args(arguments)
+        logging.getLogger("flwr").setLevel(logging.ERROR)
+        return run_command(self.name, lambda: self._run(parser, options, arguments))
+
+    def parser(self) -> Parser:
+        """Return the parser of the command line."""
+        parser = Parser(prog=f"python -m {self.module}", description=self.about)
+        many: dict[str, Any] = {} if self.overrides else {"nargs": "+"}
+        presets = parser.add_mutually_exclusive_group()
+        for name, text in (("short", self.short), ("full", self.full)):
+            if text:
+                presets.add_argument(
+                    f"--{name}", dest="preset", action="store_const", const=name, help=text
+                )
+        parser.set_defaults(preset="default", overrides=[])
+        for name, allowed in self.choices.items():
+            parser.add_argument(f"--{name}", metavar="NAME,NAME", help=", ".join(allowed), **many)
+        seeds = ",".join(map(str, self.seeds))
+        parser.add_argument("--seeds", metavar="N,N", help=f"default: {seeds}", **many)
+        self.add_options(parser)
+        parser.add_argument("--folder", type=Path, help=f"of the runs; default: runs/{self.name}")
+        parser.add_argument("--results", type=Path, help="of tables and pictures")
+        parser.add_argument("--report", action="store_true", help="run nothing, write the results")
+        parser.add_argument("--workers", type=int, default=self.workers, metavar="N",
+                            help="processes; default: %(default)s")  # fmt: skip
+        if self.overrides:
+            parser.add_argument("overrides", nargs="*", metavar="key=value", help=self.overrides)
+        return parser
+
+    def _run(self, parser: Parser, options: Options, arguments: Sequence[str] | None) -> int:
+        folder, results = self._places(parser, options)
+        for name, allowed in self.choices.items():
+            chosen = words(getattr(options, name))
+            setattr(options, name, known(f"--{name}", chosen, allowed) or tuple(allowed))
+        default = self.seeds[:1] if options.preset == "short" else self.seeds
+        options.seeds = whole_numbers("--seeds", words(options.seeds)) or tuple(default)
+        if options.workers < 1:
+            raise ConfigError(f"--workers {options.workers} is not allowed: give at least 1")
+        cases = self.cases(options)
+        failed = 0
+        if not options.report:
+            failed = run_cases(cases, folder, workers=options.workers, shown=self.shown)
+        self.write(cases, folder, results, called(f"python -m {self.module}", arguments))
+        if failed:
+            print(f"{failed} of {len(cases)} runs failed; see above", file=sys.stderr)
+        return 1 if failed else 0
+
+    def _places(self, parser: Parser, options: Options) -> tuple[Path, Path]:
+        """Return the folders of runs and results; only what is whole replaces what is committed."""
+        preset = "" if options.preset == "default" else f"_{options.preset}"
+        folder = options.folder or Path(f"runs/{self.name}{preset}")
+        harmless = ("report", "results", "workers", "device")
+        whole = all(
+            value == parser.get_default(name)
+            for name, value in vars(options).items()
+            if name not in harmless
+        )
+        return folder, options.results or (self.committed if whole else folder / "results")
+
+    def write(self, cases: Sequence[Case], folder: Path, results: Path, command: str) -> None:
+        """Write tables, figures, ``run.json`` and the page, and print their paths.
+
+        The page is written anew where the results are those that are committed; elsewhere its
+        tables go to ``tables.md`` beside them.
+
+        Raises
+        ------
+        OutputError
+            If no case is finished, or a file cannot be read or written.
+        """
+        ended = [record for case in cases if (record := read_record(case, folder))]
+        records = [record for record in ended if not record.reason]
+        if not records:
+            raise OutputError(f"no run in {folder} is finished: run it without --report first")
+        tables = self.tables(records)
+        names = {record.case.name for record in records}
+        run = {
+            "command": command,
+            "date": max(record.date for record in records),
+            "runs": len(records),
+            "missing": [case.name for case in cases if case.name not in names],
+            "failed": {record.case.name: record.reason for record in ended if record.reason},
+            "seeds": sorted({record.case.place["seed"] for record in records}),
+            "core_minutes": round(sum(record.cpu_s for record in ended) / 60, 1),
+            "machine": machine(),
+            "versions": versions(self.libraries),
+            **self.facts(records),
+        }
+        for name, table in tables.items():
+            print(write_table(table, results / name, digits=self.digits))
+        print(write_json(run, results / "run.json"))
+        for name, figure in self.figures(tables, records).items():
+            save_figure(figure, results / name, dpi=120)
+            print(results / name)
+        self.more(records, results)
+        parts = self.page(tables, run)
+        if results.resolve() == self.committed.resolve():
+            fill_pages([self.home / page for page in self.pages], parts)
+        else:
+            text = "\n\n".join(f"## {name}\n\n{part}" for name, part in parts.items())
+            write_text(results / "tables.md", text + "\n")
+            print(results / "tables.md")
+
+
+def run_command(name: str, work: Callable[[], int]) -> int:
+    """Return the exit status that ``work`` returns, or that of its error, told in one line."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except FlwrGanError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+def called(program: str, arguments: Sequence[str] | None) -> str:
+    """Return the command line that was given."""
+    return " ".join([program, *(sys.argv[1:] if arguments is None else arguments)])
+
+
+def words(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the words between commas."""
+    texts = [given] if isinstance(given, str) else given or ()
+    return tuple(word for text in texts for word in text.split(",") if word)
+
+
+def known(option: str, given: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of an option, or raise a ConfigError that names what is allowed."""
+    for word in given:
+        if word not in allowed:
+            raise ConfigError(f"{option} {word}: allowed are {', '.join(allowed)}")
+    return _once(option, given)
+
+
+def whole_numbers(option: str, given: Sequence[str]) -> tuple[int, ...]:
+    """Return words as numbers from 0, or raise a ConfigError that names the option."""
+    for word in given:
+        if not word.isdecimal():
+            raise ConfigError(f"{option} {word} is not allowed: give whole numbers from 0")
+    return tuple(map(int, _once(option, given)))
+
+
+def _once(option: str, given: Sequence[str]) -> tuple[str, ...]:
+    if len(set(given)) < len(given):
+        raise ConfigError(f"{option} {','.join(given)} names something twice: name each once")
+    return tuple(given)
+
+
+def check_device(name: str) -> None:
+    """Raise a ConfigError when PyTorch cannot compute there."""
+    import torch  # only here: a command that does without begins sooner
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"--device {name} is not usable: {reason}; give cpu") from error

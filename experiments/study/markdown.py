@@ -1,0 +1,96 @@
+"""Tables in Markdown, and pages whose tables are written anew from results."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flwr_gan.atomic import write_text
+from flwr_gan.errors import OutputError
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table of cells that are text already."""
+    lines = [list(head), ["---"] * len(head), *map(list, rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+Cell = str | tuple[str, int] | tuple[str, int, float] | Callable[[Any], str]
+"""A column's name; or name, digits and unit of a number; or what makes the cell of a row."""
+
+
+def page_table(table: pd.DataFrame, columns: Iterable[tuple[str, Cell]], *, sign: str = "") -> str:
+    """Return a table of the page: for each column its head and what stands in its cells.
+
+    Numbers have half of their interval behind them where the table has it as ``NAME_half_width``.
+    """
+    pairs = list(columns)
+    rows = [[cell(row, spec, sign=sign) for _, spec in pairs] for _, row in table.iterrows()]
+    return markdown_table([head for head, _ in pairs], rows)
+
+
+def cell(row: Any, spec: Cell, *, sign: str = "") -> str:
+    """Return what stands in a cell."""
+    if isinstance(spec, str):
+        return str(row[spec])
+    if callable(spec):
+        return spec(row)
+    name, digits, unit = (*spec, 1) if len(spec) == 2 else spec
+    if name not in row or pd.isna(row[name]):
+        return "-"
+    half = row.get(f"{name}_half_width", math.nan)
+    return plus_minus(row[name] / unit, half / unit, digits, sign=sign)
+
+
+def plus_minus(mean: float, half_width: float, digits: int, *, sign: str = "") -> str:
+    """Return a mean and half of its interval, which is left out where it is NaN."""
+    width = "" if math.isnan(half_width) else f" ± {half_width:.{digits}f}"
+    return f"{mean:{sign}.{digits}f}{width}"
+
+
+def fill_pages(pages: Sequence[Path], parts: Mapping[str, str]) -> None:
+    """Write parts of Markdown pages anew, each between ``<!-- name -->`` and ``<!-- end -->``.
+
+    Parameters
+    ----------
+    pages : sequence of Path
+        The pages; each part belongs to one of them.
+    parts : mapping of str to str
+        Text by the name of its marker.
+
+    Raises
+    ------
+    OutputError
+        If a page cannot be read or written, or no page has a marker.
+    """
+    try:
+        texts = {page: page.read_text(encoding="utf-8") for page in pages}
+    except OSError as error:
+        raise OutputError(f"{error.filename} cannot be read: {error.strerror}") from error
+    for name, part in parts.items():
+        for page, text in texts.items():
+            if found := re.search(
+                rf"(?<=<!-- {re.escape(name)} -->\n).*?(?=<!-- end -->)", text, re.S
+            ):
+                texts[page] = f"{text[: found.start()]}{part}\n{text[found.end() :]}"
+                break
+        else:
+            names = " and ".join(page.name for page in pages)
+            raise OutputError(f"{names} has no marker <!-- {name} -->: put it back")
+    for page, text in texts.items():
+        write_text(page, text)
+
+
+def averaged(row: Mapping[Any, Any], name: str, digits: int, *, unit: float = 1) -> str:
+    """Return a measure of a row of ``statistics.average``, in some unit."""
+    return plus_minus(row[name] / unit, row[f"{name}_half_width"] / unit, digits)
+
+
+def fill_page(page: Path, parts: Mapping[str, str], *, output: Path | None = None) -> None:
+    """As ``fill_pages``, one page to another file."""
+    text = page.read_text(encoding="utf-8")
+    write_text(output or page, text)
+    fill_pages([output or page], parts)
