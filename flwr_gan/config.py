@@ -12,15 +12,15 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from flwr_gan.app.loggers import check_logger
 from flwr_gan.codecs import get_codec
 from flwr_gan.compress.schedule import Schedule
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
-from flwr_gan.gan.regenerating import RegenerationConfig
-from flwr_gan.loggers import check_logger
-from flwr_gan.lottery import LotteryConfig
 from flwr_gan.overrides import compose, first_line, given, parse
 from flwr_gan.privacy import PrivacyConfig
+from flwr_gan.prune import LotteryConfig
+from flwr_gan.prune.regenerating import RegenerationConfig
 
 T = TypeVar("T")
 

@@ -11,13 +11,13 @@ import pandas as pd
 from flwr.common import NDArrays, Parameters, ndarrays_to_parameters, parameters_to_ndarrays
 from numpy.typing import NDArray
 
+from flwr_gan.app.loggers import TensorBoardLogger, open_logger
 from flwr_gan.atomic import write_text
 from flwr_gan.checkpoint import Checkpoint
 from flwr_gan.compress.schedule import Schedule
 from flwr_gan.data.partition import class_counts
 from flwr_gan.errors import OutputError, TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
-from flwr_gan.loggers import RunLogger, open_logger
 from flwr_gan.plots import (
     continual_figure,
     partition_picture,
@@ -68,7 +68,7 @@ class Run:
         self.folder = self.config.folder
         self.scorer = Scorer(self.federation, self.strategy.inner)
         self.spending: list[dict[str, Any]] = []
-        self._logger: RunLogger | None = None
+        self._logger: TensorBoardLogger | None = None
         self._started = time.perf_counter()
 
     def open(self) -> Parameters | None:
@@ -228,7 +228,7 @@ class Run:
         logger.close()
         self._logger = None
 
-    def _opened_logger(self, first_round: int) -> RunLogger | None:
+    def _opened_logger(self, first_round: int) -> TensorBoardLogger | None:
         """Return the logger, opened when something is logged for the first time."""
         if self._logger is None:
             self._logger = open_logger(self.config.logger, self.folder, first_round=first_round)

@@ -16,7 +16,7 @@ from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from numpy.typing import NDArray
 
-from flwr_gan.continual.upload import UploadRule
+from flwr_gan.app.continual import UploadRule
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes, ReplyRules
 from flwr_gan.wire import decode_payload, encode_payload

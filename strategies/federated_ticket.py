@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedReplies
-from flwr_gan.lottery import LotteryPruner
+from flwr_gan.prune import LotteryPruner
 from strategies.order import with_order
 
 log = getLogger(__name__)

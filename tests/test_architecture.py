@@ -21,17 +21,26 @@ LAYERS = {
     "flower": {"errors", "seeding", "codecs", "compress", "wire"},
     "heap": set(),
     "engine": {"errors", "flower", "heap"},
-    "data": {"errors", "seeding", "atomic"},
-    "gan": {"errors", "heap", "seeding"},
-    "lottery": {"errors", "seeding"},
-    "methods": {"errors", "seeding", "codecs", "compress", "gan", "lottery"},
-    "metrics": {"errors", "seeding", "data"},
-    "privacy": {"errors", "gan"},
+    "data": {"errors", "seeding", "atomic", "settings"},
+    "settings": {"errors"},
+    "gan": {"errors", "heap", "seeding", "settings"},
+    "prune": {"errors", "seeding", "settings", "codecs", "gan"},
+    "methods": {"errors", "seeding", "settings", "codecs", "compress", "gan", "prune"},
+    "metrics": {"errors", "seeding", "settings", "data"},
+    "privacy": {"errors", "settings", "gan"},
     "plots": {"errors", "atomic", "data"},
-    "continual": {"errors", "seeding", "data", "metrics"},
-    "loggers": {"errors"},
     "overrides": {"errors"},
-    "config": {"errors", "overrides", "codecs", "compress", "gan", "lottery", "loggers", "privacy"},
+    "config": {
+        "errors",
+        "overrides",
+        "settings",
+        "app",
+        "codecs",
+        "compress",
+        "gan",
+        "prune",
+        "privacy",
+    },
 }
 # What flwr documents; any other module of it is private to flwr_gan/flower/flwr_private.py.
 PUBLIC_FLWR = {
@@ -42,7 +51,7 @@ PUBLIC_FLWR = {
 }  # fmt: skip
 LIBRARIES = {
     "torch": {
-        "gan", "lottery", "methods", "metrics", "data", "privacy", "app",
+        "gan", "prune", "methods", "metrics", "data", "privacy", "app",
         "wiring.py",
     },
     "flwr": {
@@ -50,7 +59,7 @@ LIBRARIES = {
         "flower", "client_app.py", "server_app.py", "cli.py", "strategies",
         "wiring.py", "run.py", "checkpoint.py",
     },
-    "tensorboardX": {"loggers/tensorboard.py"},
+    "tensorboardX": {"app/loggers.py"},
     "opacus": {"privacy"},
     "hydra": {"config.py", "overrides.py", "cli.py", "wiring.py"},
 }  # fmt: skip

@@ -27,8 +27,8 @@ from flwr_gan.gan import (
     load_generator_arrays,
     sample,
 )
-from flwr_gan.lottery.config import LotteryConfig
-from flwr_gan.lottery.ticket import find_ticket
+from flwr_gan.prune.config import LotteryConfig
+from flwr_gan.prune.ticket import find_ticket
 
 TICKETS = {
     5: (0.4289, 0.0558, 0.3576),

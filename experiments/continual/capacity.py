@@ -20,8 +20,8 @@ from flwr_gan.app.continual_client import CONTINUAL, Memory
 from flwr_gan.app.state import load_state
 from flwr_gan.data import Samples
 from flwr_gan.flower.records import record_to_arrays
-from flwr_gan.gan.regenerating import RegeneratingGenerator
 from flwr_gan.metrics import SampleJudge
+from flwr_gan.prune.regenerating import RegeneratingGenerator
 from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wiring import Federation
 

@@ -26,10 +26,10 @@ from flwr_gan.gan import (
 from flwr_gan.gan.batched import Training
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import network_arrays
-from flwr_gan.lottery import find_ticket
 from flwr_gan.methods import TrainedGan
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.privacy import ClientPrivacy
+from flwr_gan.prune import find_ticket
 from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wiring import Federation, federation_from
 

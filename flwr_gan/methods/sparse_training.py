@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
-from flwr_gan.lottery.magnitude import Mask
 from flwr_gan.methods.base import Method, TrainedGan
-from flwr_gan.methods.growing_mask import SCOPES, grow_mask
-from flwr_gan.methods.masked_network import MaskedNetwork
-from flwr_gan.methods.pruning_schedule import Pruning, gradual, iterative, one_shot
 from flwr_gan.methods.settings import require_count, require_share, require_word
+from flwr_gan.prune.growing_mask import SCOPES, grow_mask
+from flwr_gan.prune.magnitude import Mask
+from flwr_gan.prune.masked_network import MaskedNetwork
+from flwr_gan.prune.pruning_schedule import Pruning, gradual, iterative, one_shot
 
 CRITERIA = ("magnitude", "random")
 SCHEDULES = ("one_shot", "iterative", "gradual")

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from flwr_gan.app.fgan import main
 from flwr_gan.codecs import get_codec
 from flwr_gan.codecs.varint import write_varint
 from flwr_gan.compress import get_stage
 from flwr_gan.compress.registry import stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.fgan import main
 from flwr_gan.wire import decode_payload, describe_payload, save
 from flwr_gan.wire.header import seal
 from tests.compress.all_arrays import encode_payload

@@ -15,7 +15,7 @@ from experiments.papers.compressibility_wgan.scoring import is_scored, score_gen
 from experiments.papers.compressibility_wgan.study import cell_steps, work
 from experiments.papers.compressibility_wgan.training import find_generators
 from flwr_gan.errors import ConfigError, LayerCollapseError, OutputError
-from flwr_gan.lottery import LotteryPruner
+from flwr_gan.prune import LotteryPruner
 
 TINY = (
     "experiment=paper_scaled", "data.num_samples=160", "gan.iterations=2", "gan.channels=[8,8]",

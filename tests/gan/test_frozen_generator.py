@@ -5,7 +5,7 @@ import torch
 
 from flwr_gan.gan import Generator
 from flwr_gan.gan.frozen_generator import FrozenGenerator, is_plain
-from flwr_gan.gan.threshold_masks import ThresholdedNetwork
+from flwr_gan.prune.threshold_masks import ThresholdedNetwork
 
 
 def generator(kernel_size=3):

@@ -10,8 +10,8 @@ from flwr_gan.gan.batches import Batch
 from flwr_gan.gan.critic_gradients import hinge_gradients
 from flwr_gan.gan.losses import hinge_loss
 from flwr_gan.gan.sngan import build_spectral_networks
-from flwr_gan.gan.threshold_masks import ThresholdedNetwork
 from flwr_gan.gan.weights import network_arrays
+from flwr_gan.prune.threshold_masks import ThresholdedNetwork
 
 SETTINGS = {"latent_dim": 5, "batch_size": 8, "critic_iterations": 2}
 

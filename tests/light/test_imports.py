@@ -14,7 +14,7 @@ HEAVY = {
 
 @pytest.mark.parametrize(
     "module",
-    ["flwr_gan.wire", "flwr_gan.flower", "flwr_gan.engine", "flwr_gan.fgan", "flwr_gan.cli"],
+    ["flwr_gan.wire", "flwr_gan.flower", "flwr_gan.engine", "flwr_gan.app.fgan", "flwr_gan.cli"],
 )
 def test_the_wire_imports_nothing_heavy(module):
     code = f"import json, sys, {module}; print(json.dumps([*sys.modules]))"

@@ -80,7 +80,7 @@ def the_command_names_what_the_gan_needs_and_how_to_get_it(light, tmp_path):
 def fgan_looks_into_files_and_converts_them(light, tmp_path):
     weights = np.arange(12, dtype=np.float32).reshape(3, 4)
     save(tmp_path / "g.fgan", {"w": weights, "steps": np.array(3)})
-    fgan = [light / "python", "-m", "flwr_gan.fgan"]
+    fgan = [light / "python", "-m", "flwr_gan.app.fgan"]
     assert "3x4" in run(*fgan, "inspect", "g.fgan", cwd=tmp_path)
     run(light / "fgan", "convert", "g.fgan", "g.npz", cwd=tmp_path)
     with np.load(tmp_path / "g.npz", allow_pickle=False) as file:

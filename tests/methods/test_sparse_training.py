@@ -12,10 +12,10 @@ from flwr_gan.errors import ConfigError
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods import sparse_training
-from flwr_gan.methods.growing_mask import grow_mask
-from flwr_gan.methods.masked_network import MaskedNetwork
-from flwr_gan.methods.pruning_schedule import Pruning
 from flwr_gan.methods.sparse_training import MODULES, SCHEDULES, SparseTraining
+from flwr_gan.prune.growing_mask import grow_mask
+from flwr_gan.prune.masked_network import MaskedNetwork
+from flwr_gan.prune.pruning_schedule import Pruning
 from tests.methods.tiny_gans import FAMILIES, same_arrays, seeded, tiny_gan
 
 

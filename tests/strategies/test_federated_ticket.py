@@ -9,7 +9,7 @@ from flwr.server.client_manager import SimpleClientManager
 from flwr.server.client_proxy import ClientProxy
 
 from flwr_gan.errors import ConfigError, LayerCollapseError
-from flwr_gan.lottery import pruned_count
+from flwr_gan.prune import pruned_count
 from strategies import FederatedTicket
 
 SHAPES = ((6, 5), (4, 5))

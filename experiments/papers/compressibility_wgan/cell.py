@@ -14,7 +14,7 @@ from flwr_gan.config import RunConfig, load_config
 from flwr_gan.data import Samples
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import load_generator_arrays, sample
-from flwr_gan.lottery.pruner import Weights
+from flwr_gan.prune.pruner import Weights
 from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wire import load, save
 from flwr_gan.wiring import Federation, load_federation

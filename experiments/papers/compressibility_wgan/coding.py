@@ -11,7 +11,7 @@ from experiments.papers.compressibility_wgan.cell import Cell
 from experiments.papers.compressibility_wgan.rows import Rows
 from flwr_gan.codecs import get_codec
 from flwr_gan.gan import generator_arrays
-from flwr_gan.lottery.pruner import Weights
+from flwr_gan.prune.pruner import Weights
 from flwr_gan.wire import decode_payload, encode_payload
 from flwr_gan.wire.template import Template
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from experiments.papers.compressibility_wgan.cell import Cell
 from experiments.papers.compressibility_wgan.rows import Rows
-from flwr_gan.lottery.pruner import Weights
 from flwr_gan.metrics import SampleJudge
+from flwr_gan.prune.pruner import Weights
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template, decode_payload, encode_payload
 

@@ -9,9 +9,9 @@ from experiments.papers.compressibility_wgan.cell import Cell
 from flwr_gan.errors import LayerCollapseError
 from flwr_gan.gan import WganGpTrainer, generator_arrays
 from flwr_gan.gan import load_generator_arrays as load_arrays
-from flwr_gan.lottery import LotteryPruner
-from flwr_gan.lottery.magnitude import Mask
-from flwr_gan.lottery.pruner import Weights
+from flwr_gan.prune import LotteryPruner
+from flwr_gan.prune.magnitude import Mask
+from flwr_gan.prune.pruner import Weights
 from flwr_gan.seeding import derive_seed, numpy_rng
 
 

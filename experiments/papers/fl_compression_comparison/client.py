@@ -24,11 +24,11 @@ from experiments.papers.fl_compression_comparison.network import (
 from experiments.papers.fl_compression_comparison.setting import Case
 from experiments.papers.fl_compression_comparison.task import Task
 from flwr_gan.flower import compression_mod
-from flwr_gan.lottery.magnitude import prune_smallest
 from flwr_gan.methods.classifier_distillation import (
     cross_entropy_gradient,
     distillation_gradient,
 )
+from flwr_gan.prune.magnitude import prune_smallest
 from flwr_gan.seeding import derive_seed
 
 _TEACHER = "teacher"

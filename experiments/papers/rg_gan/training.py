@@ -20,13 +20,13 @@ from experiments.papers.rg_gan.material import (
 from experiments.papers.rg_gan.record import Arrays, Keeper
 from experiments.papers.rg_gan.setting import METHODS, Case
 from flwr_gan.gan import WganGpTrainer, sample
-from flwr_gan.gan.regeneration import AugmentedRegeneration
-from flwr_gan.gan.threshold_masks import ThresholdedNetwork
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
-from flwr_gan.lottery.config import LotteryConfig
-from flwr_gan.lottery.magnitude import Mask, prune_smallest
-from flwr_gan.lottery.ticket import find_ticket
 from flwr_gan.metrics import frechet_distance
+from flwr_gan.prune.config import LotteryConfig
+from flwr_gan.prune.magnitude import Mask, prune_smallest
+from flwr_gan.prune.regeneration import AugmentedRegeneration
+from flwr_gan.prune.threshold_masks import ThresholdedNetwork
+from flwr_gan.prune.ticket import find_ticket
 from flwr_gan.seeding import derive_seed
 
 SHOWN = 20

@@ -1,0 +1,103 @@
+"""Quality on what is old and what is new, stage by stage, and what was forgotten.
+
+N samples, K classes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flwr_gan.data import Samples
+from flwr_gan.metrics import SampleJudge
+from flwr_gan.metrics.forgetting import forgetting
+
+MEASURES = {"accuracy": True, "frechet": False}
+"""What is measured of each stage, and whether more of it is better."""
+
+Generate = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+
+
+def stage_scores(
+    judge: SampleJudge,
+    references: Sequence[Samples],
+    generate: Generate,
+    *,
+    samples_per_class: int,
+    earlier: Sequence[Mapping[str, Any]],
+) -> dict[str, float]:
+    """Return the columns of a round: quality on each stage so far, old, new, forgetting.
+
+    Parameters
+    ----------
+    judge : SampleJudge
+        Its classifier gives features and recognises labels.
+    references : sequence of Samples
+        Real samples of what came with each stage up to the present one.
+    generate : callable
+        ``generate(labels_N) -> x_NTC``: samples of the generator that is scored.
+    samples_per_class : int
+        Generated samples a class.
+    earlier : sequence of mapping
+        The columns of the rounds before, oldest first.
+
+    Returns
+    -------
+    dict
+        ``accuracy_0`` and ``frechet_0`` for stage 0 and so on: share of the generated samples of
+        the stage's classes that are recognised, and the Frechet distance to its real samples.
+        ``new_*`` is the present stage, ``old_*`` the mean of those before it, ``forgetting_*``
+        the mean of what these have lost against their best.
+    """
+    row: dict[str, float] = {"stage": len(references) - 1}
+    for stage, real in enumerate(references):
+        labels_N = np.repeat(np.unique(real.y_N), samples_per_class)
+        scores = judge.compare(generate(labels_N), labels_N, real.x_NTC)
+        row[f"accuracy_{stage}"] = scores["conditional_accuracy"]
+        row[f"frechet_{stage}"] = scores["frechet_distance"]
+    return row | summarised(row, earlier)
+
+
+def summarised(row: Mapping[str, float], earlier: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return quality on old and new and the forgetting, from the columns of each stage."""
+    last = int(row["stage"])
+    found: dict[str, float] = {}
+    for measure, higher in MEASURES.items():
+        found[f"new_{measure}"] = row[f"{measure}_{last}"]
+        if last == 0:
+            continue
+        old = [f"{measure}_{stage}" for stage in range(last)]
+        found[f"old_{measure}"] = float(np.mean([row[key] for key in old]))
+        drops = [
+            forgetting(
+                [*(past[key] for past in earlier if key in past), row[key]],
+                higher_is_better=higher,
+            )
+            for key in old
+            if any(key in past for past in earlier)
+        ]
+        if drops:
+            found[f"forgetting_{measure}"] = float(np.mean(drops))
+    return found
+
+
+def pool_accuracy(
+    judge: SampleJudge, pool: Any, *, seed: int, samples_per_class: int
+) -> dict[str, float]:
+    """Return the share of the pool's samples that are recognised, of all classes that it knows.
+
+    Parameters
+    ----------
+    judge : SampleJudge
+        Its classifier recognises labels.
+    pool : object
+        Has ``known_classes`` and ``draw_from_pool``.
+    seed : int
+        Seed of the samples.
+    samples_per_class : int
+        Generated samples a class.
+    """
+    labels_N = np.repeat(np.array(pool.known_classes, np.int64), samples_per_class)
+    x_NTC = pool.draw_from_pool(labels_N, seed)
+    return {"pool_accuracy": judge.recognised(x_NTC, labels_N)}

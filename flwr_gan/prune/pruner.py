@@ -1,0 +1,169 @@
+"""The state of one search for a ticket: initial weights, mask, level (paper 000, Alg. 2)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flwr_gan.errors import DataError
+from flwr_gan.prune.config import LotteryConfig
+from flwr_gan.prune.magnitude import Mask, prune_smallest
+from flwr_gan.prune.schedule import pruned_count
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+class LotteryPruner:
+    """Remembers the initial weights and which weights survive.
+
+    Masks are nested: what is pruned stays pruned. After level p exactly ``pruned_count(n, rate,
+    p)`` weights are pruned: of all n weights where the scope is global, of each layer where it is
+    local (a layer with a floor keeps at least that many).
+
+    Parameters
+    ----------
+    initial : mapping from str to ndarray
+        Initial weights, float32; copied.
+    rate, scope, min_kept_per_layer
+        As in ``LotteryConfig``.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        initial: Mapping[str, NDArray[np.float32]],
+        *,
+        rate: float = 0.2,
+        scope: str = "global",
+        min_kept_per_layer: int = 0,
+    ) -> None:
+        self._config = LotteryConfig(rate=rate, scope=scope, min_kept_per_layer=min_kept_per_layer)
+        self._initial = {name: np.array(array, order="C") for name, array in initial.items()}
+        self._mask: Mask = {name: np.ones(a.shape, dtype=bool) for name, a in initial.items()}
+        self._level = 0
+
+    @property
+    def initial(self) -> Weights:
+        """Copies of the initial weights."""
+        return {name: array.copy() for name, array in self._initial.items()}
+
+    @property
+    def mask(self) -> Mask:
+        """Copies of the masks, bool, True where a weight is kept."""
+        return {name: array.copy() for name, array in self._mask.items()}
+
+    @property
+    def level(self) -> int:
+        """p, the number of prunings so far."""
+        return self._level
+
+    @property
+    def num_weights(self) -> int:
+        """n, the number of weights, pruned or not."""
+        return sum(array.size for array in self._mask.values())
+
+    @property
+    def num_pruned(self) -> int:
+        """Number of pruned weights."""
+        return self.num_weights - sum(int(np.count_nonzero(a)) for a in self._mask.values())
+
+    @property
+    def sparsity(self) -> float:
+        """Share of weights that are pruned, in [0, 1]."""
+        return self.num_pruned / self.num_weights
+
+    def prune(self, trained: Mapping[str, NDArray[np.float32]]) -> Mask:
+        """Go one level up: prune the smallest of the surviving trained weights (Alg. 2, line 13).
+
+        Parameters
+        ----------
+        trained : mapping from str to ndarray
+            Weights to rank by magnitude; not changed.
+
+        Returns
+        -------
+        dict from str to bool ndarray
+            The new masks.
+
+        Raises
+        ------
+        LayerCollapseError
+            If a layer would lose its last weight; level and masks stay as they were.
+        TrainingError
+            If a surviving weight is not finite.
+        DataError
+            If names or shapes differ from the initial weights'.
+        """
+        self._check(trained)
+        config, level = self._config, self._level + 1
+        floor = config.min_kept_per_layer
+        if config.scope == "global":
+            count = pruned_count(self.num_weights, config.rate, level)
+            mask = prune_smallest(trained, self._mask, pruned=count, min_kept_per_layer=floor)
+        else:
+            mask = {}
+            for name, layer in self._mask.items():
+                most = layer.size - min(floor, layer.size)
+                count = min(pruned_count(layer.size, config.rate, level), most)
+                mask |= prune_smallest(trained, {name: layer}, pruned=count)
+        self._mask, self._level = mask, level
+        return self.mask
+
+    def rewind(self, weights: Mapping[str, NDArray[np.float32]] | None = None) -> Weights:
+        """Return the surviving initial weights, or the survivors of other weights.
+
+        Parameters
+        ----------
+        weights : mapping from str to ndarray, optional
+            Weights to rewind to, such as those of an early round; default: the initial ones.
+
+        Returns
+        -------
+        dict from str to float32 ndarray
+            Survivors bit for bit; pruned weights are +0.0.
+
+        Raises
+        ------
+        DataError
+            If names or shapes differ from the initial weights'.
+        """
+        if weights is not None:
+            self._check(weights)
+        source = self._initial if weights is None else weights
+        zero = np.float32(0)
+        return {name: np.where(kept, source[name], zero) for name, kept in self._mask.items()}
+
+    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return level, initial weights and masks as arrays, for a checkpoint."""
+        arrays: dict[str, NDArray[np.generic]] = {"level": np.array([self._level], dtype=np.int64)}
+        arrays |= {f"initial/{name}": array.copy() for name, array in self._initial.items()}
+        arrays |= {f"mask/{name}": array.astype(np.uint8) for name, array in self._mask.items()}
+        return arrays
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take over what ``state_arrays`` gave; the settings stay this pruner's own.
+
+        Raises
+        ------
+        DataError
+            If an array is missing or its shape differs.
+        """
+        try:
+            level = int(arrays["level"].item())
+            initial = {n: np.array(arrays[f"initial/{n}"], dtype=np.float32) for n in self._mask}
+            mask = {n: np.array(arrays[f"mask/{n}"], dtype=bool) for n in self._mask}
+        except KeyError as error:
+            raise DataError(f"pruner state lacks the array {error}") from error
+        self._check(initial)
+        self._check(mask)
+        self._level, self._initial, self._mask = level, initial, mask
+
+    def _check(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        expected = {name: array.shape for name, array in self._mask.items()}
+        given = {name: array.shape for name, array in arrays.items()}
+        if given != expected:
+            raise DataError(f"weights are of shapes {given}: {expected} are needed")

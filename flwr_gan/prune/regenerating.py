@@ -1,0 +1,132 @@
+"""A generator that is pruned and regenerated while a client trains it (RG-GAN in a federation)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.prune.regeneration import AugmentedRegeneration
+from flwr_gan.prune.threshold_masks import GRADIENTS, ThresholdedNetwork
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegenerationConfig:
+    """How clients prune and regenerate; the settings are those of ``ThresholdedNetwork``.
+
+    Parameters
+    ----------
+    strength : float
+        lambda, weight of the regulariser that raises the thresholds.
+    pace : float
+        How fast thresholds move, beside weights.
+    gradients : str
+        ``"masked"`` or ``"all"``.
+    recurrent : bool
+        Whether pruned weights may return.
+    estimate : bool
+        Whether the loss moves the thresholds.
+    augmented : bool
+        Whether a client goes dense again when its samples get worse.
+
+    Raises
+    ------
+    ConfigError
+        If a value is of the wrong type or out of range.
+    """
+
+    strength: float = 1e-3
+    pace: float = 0.3
+    gradients: str = "masked"
+    recurrent: bool = True
+    estimate: bool = True
+    augmented: bool = True
+
+    def __post_init__(self) -> None:
+        self._require("strength", 0 <= self.strength < math.inf, "a number of at least 0")
+        self._require("pace", 0 < self.pace < math.inf, "a number above 0")
+        self._require("gradients", self.gradients in GRADIENTS, " or ".join(GRADIENTS))
+
+    def _require(self, key: str, holds: bool, allowed: str) -> None:
+        if not holds:
+            raise ConfigError(f"regeneration.{key}={getattr(self, key)}: allowed is {allowed}")
+
+
+class RegeneratingGenerator:
+    """A generator under trained masks, and what its client keeps of it between rounds.
+
+    Parameters
+    ----------
+    generator : SampleGenerator
+        Changed in place; its optimiser has to be made afterwards.
+    config : RegenerationConfig
+        How it is pruned and regenerated.
+    """
+
+    def __init__(self, generator: SampleGenerator, config: RegenerationConfig) -> None:
+        self._masks = ThresholdedNetwork(
+            generator,
+            strength=config.strength,
+            gradients=config.gradients,
+            recurrent=config.recurrent,
+            estimate=config.estimate,
+            pace=config.pace,
+        )
+        self._augmented = config.augmented
+        self._regeneration = AugmentedRegeneration([self._masks])
+
+    @property
+    def dense(self) -> bool:
+        """Whether all weights are in use."""
+        return self._masks.dense
+
+    def penalty(self) -> Tensor:
+        """Return the regulariser of the thresholds."""
+        return self._masks.penalty()
+
+    def receive(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take over weights that came from the server.
+
+        Where they are zero nobody keeps the weight, so the client's own pruned value stays behind
+        its mask, ready to return; at first that is its initial value. The thresholds stay the
+        client's own.
+
+        Parameters
+        ----------
+        arrays : mapping from str to float32 ndarray
+            Weights under the names that the generator has without masks.
+        """
+        own = self._masks.arrays(dense=True)
+        self._masks.load_arrays({n: np.where(a != 0, a, own[n]) for n, a in arrays.items()})
+
+    def arrays(self) -> Arrays:
+        """Return the weights with pruned ones as +0.0; in a dense phase all of them."""
+        return self._masks.arrays()
+
+    def check(self, score: float) -> None:
+        """Take a score of the samples, lower is better; switch between sparse and dense by it."""
+        if self._augmented:
+            self._regeneration.check(score)
+
+    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return weights, thresholds, masks, phase and scores, for the next round."""
+        scores = self._regeneration.state_arrays()
+        state = {f"masks/{name}": array for name, array in self._masks.state_arrays().items()}
+        return state | {f"scores/{name}": array for name, array in scores.items()}
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take over what ``state_arrays`` gave."""
+        self._masks.load_state_arrays(_under("masks/", arrays))
+        self._regeneration.load_state_arrays(_under("scores/", arrays))
+
+
+def _under(
+    prefix: str, arrays: Mapping[str, NDArray[np.generic]]
+) -> dict[str, NDArray[np.generic]]:
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}

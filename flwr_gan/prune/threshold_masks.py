@@ -1,0 +1,317 @@
+"""Masks that are trained with the weights: a threshold an output channel (paper 003, Eq. 1-3).
+
+A masked layer computes with W * M, M = S(|W| - t), where S is 1 above 0 and 0 elsewhere. Backwards,
+the long-tailed estimate of dynamic sparse training (Liu et al., 2020; Xu and Cheung, 2019) stands
+for the derivative of S, so that thresholds are trained by the loss, and pruned weights return as
+soon as their threshold sinks below them: recurrent regeneration.
+
+H output channels.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.gan.weights import as_tensor, check_arrays
+
+GRADIENTS = ("masked", "all")
+LEAST_KEPT = 0.01
+"""Share of its weights below which a layer starts anew, as in dynamic sparse training."""
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_LEAST_AXES = 2
+_STEEP, _FLAT = 0.4, 1.0
+
+
+def step_slope(x: Tensor) -> Tensor:
+    """Return what stands for the derivative of the unit step.
+
+    2 - 4|x| up to |x| = 0.4, then 0.4 up to |x| = 1, then 0. Made of operations that can be
+    differentiated once more.
+    """
+    size = x.abs()
+    return torch.where(
+        size <= _STEEP, 2 - 4 * size, torch.where(size <= _FLAT, x.new_tensor(_STEEP), 0.0)
+    )
+
+
+class _Step(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        return gradients[0] * step_slope(x)
+
+
+def unit_step(x: Tensor) -> Tensor:
+    """Return 1 where x is above 0 and 0 elsewhere; ``step_slope`` is its derivative backwards."""
+    step: Tensor = _Step.apply(x)  # type: ignore[no-untyped-call]
+    return step
+
+
+class ThresholdMask(nn.Module):
+    """Parametrises one weight by its mask; the thresholds are trained with it.
+
+    The first forward pass after an update settles the mask: it protects a layer that is about to
+    lose everything, and without recurrence it takes over what has been pruned.
+
+    Parameters
+    ----------
+    weight : Tensor
+        The weight; at first all of it is kept that is not exactly zero.
+    axis : int
+        Its axis of output channels.
+    gradients, recurrent, estimate, pace
+        As in ``ThresholdedNetwork``.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        *,
+        axis: int,
+        gradients: str,
+        recurrent: bool,
+        estimate: bool,
+        pace: float,
+    ) -> None:
+        super().__init__()
+        self.raw_threshold = nn.Parameter(weight.new_zeros(weight.shape[axis]))
+        self._pace = pace
+        self.register_buffer("alive", torch.ones_like(weight, dtype=torch.bool))
+        self.register_buffer("resets", torch.zeros((), dtype=torch.int64, device=weight.device))
+        self.dense = False
+        self._shape = [1] * weight.ndim
+        self._shape[axis] = -1
+        self._masks_gradients = gradients == "masked"
+        self._recurrent = recurrent
+        self._estimate = estimate
+
+    @property
+    def threshold(self) -> Tensor:
+        """t, of shape (H,)."""
+        return self.raw_threshold * self._pace
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the weight under its mask, or all of it in a dense phase."""
+        if self.dense:
+            return weight
+        kept = self.settle(weight)
+        if self._masks_gradients:  # Eq. 2: a pruned weight gets no gradient in this pass
+            weight = torch.where(kept, weight, weight.detach())
+        mask = kept.to(weight.dtype)
+        if self._estimate:
+            step = unit_step(weight.abs() - self.threshold.view(self._shape))
+            mask = step + (mask - step).detach()
+        return weight * mask + 0.0  # turns -0.0 into +0.0
+
+    @torch.no_grad()
+    def settle(self, weight: Tensor) -> Tensor:
+        """Return where the weight is kept; thresholds that would empty the layer return to 0."""
+        if self.dense:
+            return torch.ones_like(weight, dtype=torch.bool)
+        alive = self.get_buffer("alive")
+        kept = (weight.abs() > self.threshold.view(self._shape)) & alive
+        enough = kept.sum() > LEAST_KEPT * weight.numel()
+        if not self._recurrent:  # nothing may come back, so the last mask that is enough stays
+            alive.copy_(torch.where(enough, kept, alive))
+            return alive.clone()
+        self.get_buffer("resets").add_(~enough)
+        self.raw_threshold.mul_(enough)
+        return torch.where(enough, kept, weight != 0)
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Set the thresholds to 0, so that nothing is pruned."""
+        self.raw_threshold.zero_()
+        self.get_buffer("alive").fill_(True)
+
+
+class ThresholdedNetwork:
+    """Puts trainable masks on the weights of a network (RG-GAN's dynamic pruning).
+
+    The network's own weights are never set to zero: what is pruned keeps its value beside the mask
+    and has it again when it returns. With ``gradients="masked"`` and an Adam without momentum
+    (betas[0] = 0, this project's and the published code's) that is the exact old value. Parameters
+    get other names and another order, so gradients in closed form do not serve such a network.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Changed in place: every weight of two or more axes gets a mask, biases get none. Its
+        optimiser has to be made afterwards, so that it trains the thresholds too.
+    strength : float
+        lambda of Eq. 3.
+    gradients : str
+        ``"masked"``: the gradient of a weight is multiplied by its mask (Eq. 2), so a pruned one
+        waits for its threshold. ``"all"``: pruned weights move by the estimate of the step, as in
+        dynamic sparse training.
+    recurrent : bool
+        False: what has been pruned stays pruned until ``restart``, the paper's dynamic pruning
+        without recurrent regeneration.
+    estimate : bool
+        False: thresholds get no gradient from the loss but from the regulariser alone, as in the
+        published code, which makes the mask boolean before it uses it.
+    pace : float
+        Thresholds are this times a parameter. Adam moves a parameter by about its learning rate
+        whatever the gradient, so this is how much faster or slower than weights thresholds move;
+        1 is the paper's.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is not allowed, nothing can be masked, or a transposed convolution has groups.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        strength: float,
+        gradients: str = "masked",
+        recurrent: bool = True,
+        estimate: bool = True,
+        pace: float = 1.0,
+    ) -> None:
+        if gradients not in GRADIENTS:
+            raise ConfigError(
+                f"gradients={gradients!r} is not allowed: give {' or '.join(GRADIENTS)}"
+            )
+        if not 0 <= strength < float("inf"):
+            raise ConfigError(f"strength={strength!r} is not allowed: give a number of at least 0")
+        if not 0 < pace < float("inf"):
+            raise ConfigError(f"pace={pace!r} is not allowed: give a number above 0")
+        self.network = network
+        self.strength = strength
+        self._masks: dict[str, ThresholdMask] = {}
+        self._layers: dict[str, tuple[nn.Module, str]] = {}
+        for path, module in list(network.named_modules()):
+            for name, weight in list(module.named_parameters(recurse=False)):
+                if weight.ndim < _LEAST_AXES:
+                    continue
+                key = f"{path}.{name}"
+                mask = ThresholdMask(
+                    weight.detach(),
+                    axis=_channel_axis(module, key),
+                    gradients=gradients,
+                    recurrent=recurrent,
+                    estimate=estimate,
+                    pace=pace,
+                )
+                parametrize.register_parametrization(module, name, mask)
+                self._masks[key] = mask
+                self._layers[key] = (module, name)
+        if not self._masks:
+            raise ConfigError(f"a {type(network).__name__} has no weight that can be masked")
+
+    def penalty(self) -> Tensor:
+        """Return lambda times the sum of exp(-t) over all thresholds; 0 in a dense phase."""
+        terms = [torch.exp(-mask.threshold).sum() for mask in self._masks.values()]
+        return self.strength * (0.0 if self.dense else 1.0) * torch.stack(terms).sum()
+
+    @property
+    def dense(self) -> bool:
+        """Whether all weights are in use."""
+        return all(mask.dense for mask in self._masks.values())
+
+    @property
+    def mask(self) -> dict[str, NDArray[np.bool_]]:
+        """Copies of the masks that the next forward pass uses, True where a weight is kept."""
+        return {
+            key: mask.settle(self._original(key)).cpu().numpy() for key, mask in self._masks.items()
+        }
+
+    @property
+    def resets(self) -> int:
+        """How often thresholds were set to 0 because they would have emptied a layer."""
+        return sum(int(mask.get_buffer("resets")) for mask in self._masks.values())
+
+    def arrays(self, *, dense: bool = False) -> dict[str, NDArray[np.float32]]:
+        """Return the parameters under the names that the network has without masks.
+
+        Parameters
+        ----------
+        dense : bool
+            True: pruned weights with the values that they keep. False: as +0.0.
+        """
+        masks = {} if dense else self.mask
+        found = {}
+        for name, weight in self._weights():
+            array = np.array(weight.detach().cpu().numpy(), dtype=np.float32, order="C")
+            found[name] = np.where(masks[name], array, np.float32(0)) if name in masks else array
+        return found
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Write parameters under the names of ``arrays``, bit for bit; thresholds stay."""
+        weights = dict(self._weights())
+        check_arrays(arrays, {name: tuple(weight.shape) for name, weight in weights.items()})
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(as_tensor(arrays[name]))
+
+    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return weights, thresholds, buffers of the masks and the phase, for a checkpoint."""
+        state: dict[str, NDArray[np.generic]] = {
+            f"weight/{name}": array for name, array in self.arrays(dense=True).items()
+        }
+        for key, mask in self._masks.items():
+            state[f"dense/{key}"] = np.array([mask.dense])
+            for part, tensor in mask.state_dict().items():
+                state[f"{part}/{key}"] = np.atleast_1d(tensor.detach().cpu().numpy().copy())
+        return state
+
+    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Write what ``state_arrays`` gave back, bit for bit.
+
+        Raises
+        ------
+        DataError
+            If a name is missing or unknown, or a shape differs; nothing is changed then.
+        """
+        check_arrays(arrays, {name: array.shape for name, array in self.state_arrays().items()})
+        for key, mask in self._masks.items():
+            mask.dense = bool(arrays[f"dense/{key}"][0])
+            for part, tensor in mask.state_dict().items():
+                tensor.copy_(as_tensor(arrays[f"{part}/{key}"]).view(tensor.shape))
+        self.load_arrays({name: arrays[f"weight/{name}"] for name, _ in self._weights()})
+
+    def regrow(self) -> None:
+        """Begin a dense phase: every weight is in use, pruned ones with their old values."""
+        for mask in self._masks.values():
+            mask.dense = True
+
+    def restart(self) -> None:
+        """Go on pruning from thresholds of 0."""
+        for mask in self._masks.values():
+            mask.dense = False
+            mask.restart()
+
+    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the parameters under the names that the network has without masks."""
+        for name, weight in self.network.named_parameters():
+            if not name.endswith(".raw_threshold"):
+                yield name.replace("parametrizations.", "").removesuffix(".original"), weight
+
+    def _original(self, key: str) -> Tensor:
+        module, name = self._layers[key]
+        original: Tensor = module.get_parameter(f"parametrizations.{name}.original")
+        return original
+
+
+def _channel_axis(module: nn.Module, key: str) -> int:
+    """Return the axis of output channels: 1 for transposed convolutions, 0 for all other layers."""
+    if not isinstance(module, _TRANSPOSED):
+        return 0
+    if module.groups > 1:
+        raise ConfigError(f"{key} has {module.groups} groups: only 1 can be masked")
+    return 1

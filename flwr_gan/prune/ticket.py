@@ -1,0 +1,86 @@
+"""The search for a winning ticket (paper 000, Alg. 2)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flwr_gan.prune.config import LotteryConfig
+from flwr_gan.prune.magnitude import Mask
+from flwr_gan.prune.pruner import LotteryPruner, Weights
+
+TrainFunction = Callable[[int, Weights, Mask], Weights]
+
+
+@dataclass(frozen=True)
+class TicketLevel:
+    """A generator after ``level`` prunings.
+
+    Parameters
+    ----------
+    level : int
+        p, prunings so far.
+    weights : dict
+        Its weights; pruned ones are +0.0.
+    mask : dict
+        True where a weight is kept.
+    sparsity : float
+        Share of weights that are pruned.
+    trained_under_mask : bool
+        False where the last pruning came after the last training (Alg. 2 as printed).
+    """
+
+    level: int
+    weights: Weights
+    mask: Mask
+    sparsity: float
+    trained_under_mask: bool
+
+
+def find_ticket(
+    initial: Mapping[str, NDArray[np.float32]], train: TrainFunction, *, config: LotteryConfig
+) -> Iterator[TicketLevel]:
+    """Prune, rewind and train again, level by level; yield the generator of each level.
+
+    With ``config.train_final`` the levels are 0 (dense) to P, each trained under its own mask:
+    P + 1 trainings. Without, they are 1 to P, each pruned after its training: P trainings.
+
+    Parameters
+    ----------
+    initial : mapping from str to ndarray
+        Initial weights, to which survivors return before every training.
+    train : callable
+        Gets the level, the rewound weights and the mask; returns trained weights. The critic has
+        to start from its own initial weights each time (``WganGpTrainer.restart``).
+    config : LotteryConfig
+        Rate, number of prunings, scope, floor.
+
+    Raises
+    ------
+    LayerCollapseError
+        If a layer would lose its last weight.
+    """
+    pruner = LotteryPruner(
+        initial,
+        rate=config.rate,
+        scope=config.scope,
+        min_kept_per_layer=config.min_kept_per_layer,
+    )
+
+    def result(weights: Weights, *, trained_under_mask: bool) -> TicketLevel:
+        survivors = pruner.rewind(weights)
+        return TicketLevel(
+            pruner.level, survivors, pruner.mask, pruner.sparsity, trained_under_mask
+        )
+
+    for level in range(config.iterations):
+        trained = train(level, pruner.rewind(), pruner.mask)
+        if config.train_final:
+            yield result(trained, trained_under_mask=True)
+        pruner.prune(trained)
+        if not config.train_final:
+            yield result(trained, trained_under_mask=False)
+    if config.train_final:
+        trained = train(config.iterations, pruner.rewind(), pruner.mask)
+        yield result(trained, trained_under_mask=True)

@@ -1,0 +1,169 @@
+"""Loggers: what they write is read back, round by round, over an interruption too."""
+
+import struct
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tensorboardX.crc32c import crc32c
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+from flwr_gan.app.loggers import LOGGERS, check_logger, open_logger
+from flwr_gan.client_app import app as client_app
+from flwr_gan.config import load_config
+from flwr_gan.engine.run_apps import run_apps
+from flwr_gan.errors import ConfigError, OutputError
+from flwr_gan.run import Run
+from flwr_gan.server_app import app as server_app
+from flwr_gan.server_app import prepare_run_config
+
+LONG = "strategy=fedavg federation.rounds=3 logger=tensorboard"
+
+
+def masked(data: bytes) -> int:
+    """Return the check sum that event files carry: a rotated CRC-32C."""
+    value = crc32c(data)
+    return (((value >> 15) | (value << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def events(folder: Path) -> list[Event]:
+    """Return all events of a log, file by file, as TensorBoard reads them."""
+    found = []
+    for path in sorted((folder / "tensorboard").iterdir(), key=lambda path: path.name):
+        data, at = path.read_bytes(), 0
+        while at < len(data):
+            (size, checked) = struct.unpack_from("<QI", data, at)
+            assert checked == masked(data[at : at + 8])
+            body = data[at + 12 : at + 12 + size]
+            assert struct.unpack_from("<I", data, at + 12 + size)[0] == masked(body)
+            found.append(Event.FromString(body))
+            at += 16 + size
+    return found
+
+
+def scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """Return the values by tag and step that TensorBoard shows: a restart hides later steps."""
+    values: dict[str, dict[int, float]] = {}
+    for event in events(folder):
+        if event.session_log.status == SessionLog.START:
+            for steps in values.values():
+                for step in [step for step in steps if step >= event.step]:
+                    del steps[step]
+        for value in event.summary.value:
+            if value.WhichOneof("value") == "simple_value":
+                assert event.step not in values.setdefault(value.tag, {})
+                values[value.tag][event.step] = value.simple_value
+    return values
+
+
+def check_log(folder: Path) -> None:
+    """Make sure that a log says what rounds.csv says, and holds the samples."""
+    rounds = pd.read_csv(folder / "rounds.csv").set_index("round")
+    shown = scalars(folder)
+    for tag, column in (
+        ("bytes/up", "up_bytes"),
+        ("bytes/down", "down_bytes"),
+        ("run/wall_s", "wall_s"),
+        ("run/sparsity", "sparsity"),
+        ("quality/frechet_distance", "frechet_distance"),
+        ("quality/conditional_accuracy", "conditional_accuracy"),
+    ):
+        assert shown[tag] == pytest.approx(rounds[column].to_dict()), tag
+    pictures = [
+        (event.step, value.tag, value.image)
+        for event in events(folder)
+        for value in event.summary.value
+        if value.WhichOneof("value") == "image"
+    ]
+    ((step, tag, image),) = pictures
+    assert (step, tag) == (len(rounds), "samples")
+    assert image.encoded_image_string.startswith(b"\x89PNG")
+    size = (folder / "samples.png").read_bytes()[16:24]
+    assert struct.unpack(">II", size) == (image.width, image.height)
+
+
+@pytest.mark.slow
+def test_each_round_and_the_samples_are_logged(simulate):
+    folder = simulate("evaluation=server logger=tensorboard also_codecs=[zlib]")
+    check_log(folder)
+    check_log(folder / "also" / "zlib")
+
+
+def test_nothing_is_logged_where_no_logger_is_named(simulate):
+    assert not (simulate("evaluation=none") / "tensorboard").exists()
+
+
+@pytest.mark.slow
+def test_a_resumed_run_goes_on_in_the_same_log(simulate, tmp_path, monkeypatch):
+    write = Run.write_state
+
+    def cut(run: Run, state) -> None:
+        if len(run.rounds) == 2:
+            raise KeyboardInterrupt  # the second round is logged, and its checkpoint not written
+        write(run, state)
+
+    monkeypatch.setattr(Run, "write_state", cut)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(f"evaluation=server {LONG}")
+    monkeypatch.undo()
+    folder = tmp_path / "run"
+    assert set(scalars(folder)["bytes/up"]) == {1, 2}
+    run_config, nodes = prepare_run_config(f"resume={folder}", None)
+    run_apps(server_app, client_app, num_supernodes=nodes, run_config=run_config)
+    assert len(list((folder / "tensorboard").iterdir())) == 2
+    check_log(folder)
+    prepare_run_config(f"resume={folder}", None)
+    assert len(list((folder / "tensorboard").iterdir())) == 2
+
+
+def test_the_log_changes_no_result(simulate):
+    columns = ["up_bytes", "down_bytes", "sparsity"]
+    plain, logged = (
+        pd.read_csv(simulate(f"evaluation=none {more}", folder=name) / "rounds.csv")[columns]
+        for name, more in (("plain", ""), ("logged", "logger=tensorboard"))
+    )
+    pd.testing.assert_frame_equal(plain, logged)
+
+
+def test_values_that_are_not_finite_are_left_out(tmp_path):
+    logger = open_logger("tensorboard", tmp_path, first_round=1)
+    logger.log_round({"round": 1, "sparsity": float("nan"), "up_bytes": 3, "note": "x"})
+    logger.close()
+    assert scalars(tmp_path) == {"bytes/up": {1: 3.0}}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "logger=tensorbord",
+            "logger='tensorbord' is not allowed: give tensorboard (nearest: tens",
+        ),
+        ("logger=3", "logger=3: allowed is a word"),
+        ("logger=[a]", "logger="),
+    ],
+)
+def test_an_unknown_logger_is_one_clear_line(override, message):
+    with pytest.raises(ConfigError, match="logger=") as caught:
+        load_config([override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(LOGGERS))
+def test_a_missing_package_names_the_extra(name, monkeypatch):
+    monkeypatch.setattr("flwr_gan.app.loggers.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"pip install 'flwr-gan\[tensorboard\]'"):
+        check_logger(name)
+
+
+def test_a_config_from_before_loggers_still_reads(tmp_path):
+    text = load_config(["output_dir=x"]).to_yaml().replace("logger: null\n", "")
+    (tmp_path / "config.yaml").write_text(text)
+    assert load_config([f"resume={tmp_path}"]).logger is None
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "tensorboard").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        open_logger("tensorboard", tmp_path, first_round=1)

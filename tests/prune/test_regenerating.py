@@ -1,0 +1,154 @@
+"""What a client keeps of a generator that it prunes and regenerates."""
+
+import numpy as np
+import pytest
+import torch
+
+from flwr_gan.errors import ConfigError, DataError
+from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks
+from flwr_gan.gan.sngan import build_spectral_networks
+from flwr_gan.gan.weights import network_arrays
+from flwr_gan.prune.regenerating import RegeneratingGenerator, RegenerationConfig
+from flwr_gan.prune.regeneration import AugmentedRegeneration
+
+CONFIG = GanConfig(
+    latent_dim=4, channels=(8, 6), critic_hidden=(12, 10), batch_size=8, critic_iterations=2,
+    generator_lr=0.02,
+)  # fmt: skip
+FAST = RegenerationConfig(strength=0.05, pace=0.5)
+
+
+class Client:
+    """A generator under trained masks, its critic and trainer."""
+
+    def __init__(self, settings=FAST):
+        networks = build_networks(CONFIG, num_vectors=4, num_components=3, num_classes=2, seed=0)
+        self.masks = RegeneratingGenerator(networks[0], settings)
+        self.trainer = WganGpTrainer(
+            *networks, config=CONFIG, generator_regulariser=self.masks.penalty
+        )
+
+    def train(self, seed, iterations=6):
+        rng = np.random.default_rng(0)
+        x, y = rng.uniform(-1, 1, (20, 4, 3)).astype(np.float32), rng.integers(2, size=20)
+        self.trainer.train(x, y, iterations=iterations, rng=torch.Generator().manual_seed(seed))
+
+    def state(self):
+        return {
+            **{f"t/{n}": a for n, a in self.trainer.state_arrays().items()},
+            **{f"m/{n}": a for n, a in self.masks.state_arrays().items()},
+        }
+
+    def load(self, state):
+        stored = {n: np.ascontiguousarray(a) for n, a in state.items()}  # as a record keeps them
+        for start, target in (("t/", self.trainer), ("m/", self.masks)):
+            target.load_state_arrays({n[2:]: a for n, a in stored.items() if n.startswith(start)})
+
+
+def same(a, b):
+    assert list(a) == list(b)
+    for name in a:
+        assert np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f"), name
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+@pytest.mark.parametrize("dense", [True, False])
+def test_going_on_from_stored_state_equals_going_on(recurrent, dense):
+    settings = RegenerationConfig(strength=0.05, pace=0.5, recurrent=recurrent)
+    first, second = Client(settings), Client(settings)
+    first.train(1)
+    for score in [1.0] * 5 + [9.0 if dense else 0.5]:
+        first.masks.check(score)
+    assert first.masks.dense is dense
+    second.load(first.state())
+    assert second.masks.dense is dense
+    same(first.masks.arrays(), second.masks.arrays())
+    for client in (first, second):
+        client.train(2)
+        client.masks.check(2.0)
+    same(first.state(), second.state())
+
+
+def test_it_prunes_and_a_pruned_weight_keeps_its_value():
+    client = Client()
+    client.train(1, iterations=20)
+    sparse, hidden = client.masks.arrays(), client.masks.state_arrays()
+    gone = sparse["fc.weight"] == 0
+    assert 0.02 < gone.mean() < 0.98
+    assert hidden["masks/weight/fc.weight"][gone].all()
+
+
+def test_zeros_of_a_broadcast_leave_own_values_behind_the_mask():
+    client = Client()
+    client.train(1, iterations=20)
+    before = client.masks.state_arrays()["masks/weight/fc.weight"]
+    thresholds = client.masks.state_arrays()["masks/raw_threshold/fc.weight"]
+    sent = {n: np.full_like(a, 2.0) for n, a in client.masks.arrays().items()}
+    sent["fc.weight"][::2] = 0
+    client.masks.receive(sent)
+    after = client.masks.state_arrays()
+    assert np.array_equal(after["masks/weight/fc.weight"][::2], before[::2])
+    assert (after["masks/weight/fc.weight"][1::2] == 2).all()
+    assert np.array_equal(after["masks/raw_threshold/fc.weight"], thresholds)
+    assert (client.masks.arrays()["fc.weight"][1::2] == 2).all()
+
+
+def test_state_of_another_network_is_refused():
+    client = Client()
+    state = client.masks.state_arrays()
+    del state["masks/dense/fc.weight"]
+    with pytest.raises(DataError, match=r"dense/fc\.weight"):
+        client.masks.load_state_arrays(state)
+
+
+def test_scores_are_kept():
+    one, other = AugmentedRegeneration([]), AugmentedRegeneration([])
+    for score in (3.0, 2.0, 4.0, 1.0, 2.5, 3.5):
+        one.check(score)
+    other.load_state_arrays(one.state_arrays())
+    assert one.limit == other.limit
+    assert one.dense == other.dense
+    fewer = AugmentedRegeneration([])
+    fewer.check(1.0)
+    other.load_state_arrays(fewer.state_arrays())
+    assert other.limit == float("inf")
+
+
+def test_buffers_of_a_spectral_norm_are_kept():
+    def trainer():
+        networks = build_spectral_networks(2, latent_dim=4, seed=0)
+        config = GanConfig(
+            latent_dim=4, batch_size=4, critic_iterations=1, critic_gradients="autograd"
+        )
+        return WganGpTrainer(*networks, config=config, loss="hinge")
+
+    def train(one, seed):
+        x = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32)).astype(np.float32)
+        rng = torch.Generator().manual_seed(seed)
+        one.train(x, np.zeros(8, np.int64), iterations=2, rng=rng)
+
+    first, second = trainer(), trainer()
+    train(first, 1)
+    state = first.state_arrays()
+    assert [name for name in state if name.startswith("critic_buffers/")]
+    second.load_state_arrays(state)
+    for name, weight in network_arrays(first.generator).items():
+        second.generator.get_parameter(name).data.copy_(torch.from_numpy(weight))
+    for one in (first, second):
+        train(one, 2)
+    same(first.state_arrays(), second.state_arrays())
+
+
+def test_the_critic_of_this_project_has_no_buffers_to_keep():
+    networks = build_networks(CONFIG, num_vectors=4, num_components=3, num_classes=2, seed=0)
+    state = WganGpTrainer(*networks, config=CONFIG).state_arrays()
+    assert not [name for name in state if "buffers" in name]
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"), [({"strength": -1}, "strength"), ({"pace": 0}, "pace"),
+                          ({"gradients": "some"}, "gradients")],
+)  # fmt: skip
+def test_bad_settings_are_named(settings, key):
+    with pytest.raises(ConfigError, match=f"regeneration.{key}="):
+        RegenerationConfig(**settings)
