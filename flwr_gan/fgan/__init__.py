@@ -1,5 +1,0 @@
-"""The ``fgan`` command: look into payload files, and convert them from and to other formats."""
-
-from flwr_gan.fgan.command import main
-
-__all__ = ["main"]
