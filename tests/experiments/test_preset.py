@@ -5,6 +5,7 @@ import pytest
 from experiments import sweep
 from experiments.plan import SWEEPS, make_plan
 from experiments.preset import expand_preset, preset_about, preset_names
+from flwr_gan.codecs import get_codec
 from flwr_gan.config import load_config
 from flwr_gan.errors import ConfigError
 
@@ -38,7 +39,16 @@ def test_what_a_preset_says_of_itself_is_so(name):
 def test_the_settings_of_a_preset_compose(name):
     jobs = make_plan([f"preset={name}"], multirun=False).jobs
     for job in jobs[:: len(jobs) // 3]:
-        assert load_config(job.overrides).codec == job.codec
+        config = load_config(job.overrides)
+        assert job.codec in (config.codec, None)
+
+
+def test_the_one_of_updates_has_a_codec_of_its_own_for_each_option_and_starts_from_the_seed():
+    jobs = make_plan(["preset=updates", "partition=iid", "lottery.rate=0.5"], multirun=False).jobs
+    configs = [load_config(job.overrides) for job in jobs]
+    assert len({config.codec for config in configs}) == len(configs) == 4
+    assert [get_codec(config.codec).updates for config in configs] == [False, True, True, True]
+    assert [config.seeded_start for config in configs] == [False, True, True, True]
 
 
 def test_keys_beside_a_preset_replace_its_own():
@@ -61,8 +71,8 @@ def test_a_preset_finds_its_folder_again():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["preset=smal"], "preset=smal: allowed are full, small (nearest: small)"),
-        (["preset="], "preset=: allowed are full, small"),
+        (["preset=smal"], "preset=smal: allowed are full, small, updates (nearest: small)"),
+        (["preset="], "preset=: allowed are full, small, updates"),
         (["preset=../small"], "preset=../small: allowed are"),
         (["preset=full", "preset=small"], "preset=full,small: a sweep takes one preset"),
     ],
