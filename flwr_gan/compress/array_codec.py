@@ -1,6 +1,7 @@
 """A stage that changes whole arrays, and the codec that codes what it makes of them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,10 +9,13 @@ import numpy as np
 from flwr_gan.codecs.arrays import Array, ArraySpec, check_encodable
 from flwr_gan.codecs.base import BaseNeed, BaseUse, Body, Codec, refuse_base
 from flwr_gan.codecs.pieces import Pieces
+from flwr_gan.codecs.sparse.codec import SparseCodec
 from flwr_gan.codecs.sparse.parts import FLOAT32, base_layers, is_weight
 from flwr_gan.codecs.varint import ByteReader
 from flwr_gan.compress.array_stage import ArrayStage
 from flwr_gan.compress.stage import Stage
+from flwr_gan.compress.update_stage import SelectingStage
+from flwr_gan.errors import CodecError
 
 
 class ArrayStagedCodec(Codec):
@@ -73,6 +77,15 @@ class ArrayStagedCodec(Codec):
         held = None if base is None or not stage.relative else base_layers(base)
         checked = [check_encodable(array) for array in arrays]
         weights = [array.astype(FLOAT32, copy=False) for array in checked if is_weight(array.dtype)]
+        behind = base if stage.keeps_shapes and self.codec.takes_base else None
+        use = "auto" if behind is None else base_use
+        codec = self.codec
+        may = use != "mask" and not codec.lossless
+        if held and may and isinstance(stage, SelectingStage) and isinstance(codec, SparseCodec):
+            # What stays as it is held need not be made, but where a change cannot be coded.
+            with suppress(CodecError):
+                moving = stage.chosen(weights, held)
+                return codec.encode_moving(checked, moving, strict=strict, base=base, base_use=use)
         head, parts_of = stage.apply(weights, held)
         parts = iter(parts_of)
         inner: list[Array] = []
@@ -81,8 +94,6 @@ class ArrayStagedCodec(Codec):
                 inner += [part.astype(array.dtype, copy=False) for part in next(parts)]
             else:
                 inner.append(array)
-        behind = base if stage.keeps_shapes and self.codec.takes_base else None
-        use = "auto" if behind is None else base_use
         body = self.codec.encode_bundle(inner, strict=strict, base=behind, base_use=use)
         own = held is not None and not stage.keeps_shapes
         need: BaseNeed = "values" if own else body.base_need

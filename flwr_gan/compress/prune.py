@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, canonical_zeros
-from flwr_gan.codecs.sparse.masks import largest
+from flwr_gan.codecs.sparse.largest import largest
 from flwr_gan.compress.array_stage import KeepingStage
 from flwr_gan.compress.settings import (
     STEPS,
@@ -87,7 +87,7 @@ class PruneStage(KeepingStage):
         keep = total - self.pruned_count(total)
         if self.criterion == "random":
             layers = _drawn(layers)
-        return list(largest(layers, keep=keep))
+        return largest(layers, keep=keep)
 
     def pruned_count(self, total: int) -> int:
         """Return k for ``n = total`` weights: F n, rounded half to even, without any float."""

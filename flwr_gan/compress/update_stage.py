@@ -7,11 +7,12 @@ nothing, everything travels.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array, canonical_zeros
+from flwr_gan.codecs.sparse.support import Positions
 from flwr_gan.compress.array_stage import ArrayStage, KeepingStage
 from flwr_gan.compress.settings import (
     STEPS,
@@ -39,9 +40,6 @@ def changes(layer: Array, near: Array) -> Array:
         found: Array = layer - near
     found[(layer == 0) | (near == 0)] = 0
     return found
-
-
-T = TypeVar("T")
 
 
 class UpdateStage(ArrayStage):
@@ -74,28 +72,22 @@ class SelectingStage(KeepingStage, UpdateStage):
     """
 
     @abstractmethod
-    def chosen(self, layers: Sequence[Array]) -> list[Array]:
-        """Return for each layer of changes, float32, a mask of those that travel."""
+    def chosen(self, arrays: Sequence[Array], held: Sequence[Array]) -> list[Positions]:
+        """Return where in each flat array the changes of candidates are that travel, ascending."""
 
     def apply(
         self, arrays: Sequence[Array], held: Sequence[Array] | None = None
     ) -> tuple[bytes, list[list[Array]]]:
-        """Return nothing to know, and the arrays with what is held in all other places."""
+        """Return nothing to know, and the arrays with what is held of all other candidates."""
         if held is None:
             return b"", [[array] for array in arrays]
-        layers = [canonical_zeros(np.ascontiguousarray(array).reshape(-1)) for array in arrays]
-        pairs = list(zip(layers, held, strict=True))
-        masks = self.chosen([changes(*pair) for pair in pairs])
         parts = []
-        for array, (layer, near), mask in zip(arrays, pairs, masks, strict=True):
-            stays = ~mask & (layer != 0) & (near != 0)
-            parts.append([np.where(stays, near, layer).reshape(array.shape)])
+        for array, near, places in zip(arrays, held, self.chosen(arrays, held), strict=True):
+            layer = canonical_zeros(np.ascontiguousarray(array).reshape(-1))
+            made = np.where((layer == 0) | (near == 0), layer, near)
+            made[places] = layer[places]
+            parts.append([made.reshape(array.shape)])
         return b"", parts
-
-
-def joined_or_each(layers: Sequence[T], scope: str) -> list[list[T]]:
-    """Return the layers in one group, or each in its own."""
-    return [list(layers)] if scope == SCOPES[0] else [[layer] for layer in layers]
 
 
 def kept_count(steps: int, total: int) -> int:

@@ -18,6 +18,7 @@ from flwr_gan.codecs.sparse.floats import (
 from flwr_gan.codecs.sparse.numbers import CHANGES, RELATIVE, SHIFTED
 from flwr_gan.codecs.sparse.parts import KnownBase
 from flwr_gan.codecs.sparse.positions import GAPS, PositionReader
+from flwr_gan.codecs.sparse.support import Support
 from flwr_gan.codecs.sparse.values import MAGNITUDE_BINS, write_values
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
@@ -176,7 +177,7 @@ def test_unused_bits():
 def test_changes_come_back(layers):
     changed = [np.array(layer, bool) for layer in layers]
     total = sum(map(len, changed))
-    reader = ByteReader(write_changes(changed), what="changes")
+    reader = ByteReader(write_changes(list(map(Support.of, changed))), what="changes")
     source = ChangeReader(reader, total=total)
     assert source.count == sum(map(np.count_nonzero, changed))
     for layer in changed:
@@ -189,7 +190,9 @@ def test_changes_of_many_stretches():
     rng = np.random.default_rng(6)
     changed = rng.random(3 * STRETCH + 17) < np.linspace(0, 0.4, 3 * STRETCH + 17)
     changed[STRETCH : 2 * STRETCH] = True
-    source = ChangeReader(ByteReader(write_changes([changed]), what="changes"), total=len(changed))
+    source = ChangeReader(
+        ByteReader(write_changes([Support.of(changed)]), what="changes"), total=len(changed)
+    )
     at = 0
     while at < len(changed):
         size = min(int(rng.integers(0, 90_000)), len(changed) - at)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from flwr_gan.codecs.pieces import Pieces
-from flwr_gan.codecs.sparse.positions import Mask, PositionReader, Support, write_positions
+from flwr_gan.codecs.sparse.positions import PositionReader, write_positions
+from flwr_gan.codecs.sparse.support import Mask, Support, joined
 from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 
@@ -13,12 +14,12 @@ STRETCH = 1 << 20
 """Survivors, of all layers one after the other, that have a position set of their own."""
 
 
-def write_changes(changed: Sequence[Mask]) -> Pieces:
+def write_changes(changed: Sequence[Support]) -> Pieces:
     """Code which survivors changed.
 
     Parameters
     ----------
-    changed : sequence of numpy.ndarray of bool
+    changed : sequence of Support
         One for each layer, with a place for each survivor.
 
     Returns
@@ -26,13 +27,12 @@ def write_changes(changed: Sequence[Mask]) -> Pieces:
     Pieces
         How many changed; unless it is none, the length of the position sets and these.
     """
-    count = sum(int(np.count_nonzero(part)) for part in changed)
-    if not count:
+    every = joined(changed)
+    if not every.count:
         return Pieces([write_varint(0)])
-    joined = np.concatenate(changed)
-    sets = [joined[at : at + STRETCH] for at in range(0, len(joined), STRETCH)]
-    coded = write_positions([Support.of(part) for part in sets])
-    return Pieces([write_varint(count), write_varint(len(coded)), coded])
+    starts = range(0, every.length, STRETCH)
+    coded = write_positions([every.part(start, start + STRETCH) for start in starts])
+    return Pieces([write_varint(every.count), write_varint(len(coded)), coded])
 
 
 class ChangeReader:

@@ -41,7 +41,7 @@ from flwr_gan.codecs.sparse.parts import (
     is_weight,
 )
 from flwr_gan.codecs.sparse.planes import read_planes, write_planes
-from flwr_gan.codecs.sparse.support import Block, Support
+from flwr_gan.codecs.sparse.support import Block, Positions, Support
 from flwr_gan.codecs.sparse.survivors import SurvivorReader, read_at_once
 from flwr_gan.codecs.stage import ElementStage
 from flwr_gan.codecs.varint import ByteReader
@@ -104,6 +104,32 @@ class SparseCodec(Codec):
         base_use: BaseUse = "auto",
     ) -> Body:
         """Code the arrays; of the base, use what ``base_use`` allows and what saves bytes."""
+        return self.encode_moving(arrays, None, strict=strict, base=base, base_use=base_use)
+
+    def encode_moving(
+        self,
+        arrays: Sequence[Array],
+        moving: Sequence[Positions] | None,
+        *,
+        strict: bool,
+        base: Sequence[Array] | None,
+        base_use: BaseUse,
+    ) -> Body:
+        """Code the arrays as if only weights at some places had changed; needs a stage.
+
+        Parameters
+        ----------
+        arrays, strict, base, base_use
+            As for ``encode_bundle``.
+        moving : sequence of numpy.ndarray of int64, or None
+            For each float32 array where the weights are that may change, of those that survive on
+            both sides, ascending; None for all of them.
+
+        Raises
+        ------
+        CodecError
+            Also where the stage cannot code a change.
+        """
         if base_use != "auto" and base is None:
             raise CodecError(f"base_use={base_use!r} needs a base")
         checked = [check_encodable(array) for array in arrays]
@@ -112,7 +138,7 @@ class SparseCodec(Codec):
         parts = Parts(weights, strict=strict and self.lossless)
         held = None if base is None else base_layers(base)
         tail = write_planes(prepared(others, strict=strict))
-        body = min(self._candidates(parts, held, base_use, tail), key=_cost)
+        body = min(self._candidates(parts, held, base_use, tail, moving), key=_cost)
 
         def decoded() -> list[Array]:
             if body.decoded is None:
@@ -124,7 +150,12 @@ class SparseCodec(Codec):
         return replace(body, decoded=decoded)
 
     def _candidates(
-        self, parts: Parts, held: BaseLayers | None, base_use: BaseUse, tail: Pieces
+        self,
+        parts: Parts,
+        held: BaseLayers | None,
+        base_use: BaseUse,
+        tail: Pieces,
+        moving: Sequence[Positions] | None,
     ) -> Iterator[Body]:
         """Yield every coding that is allowed; of equals the first is taken.
 
@@ -138,9 +169,12 @@ class SparseCodec(Codec):
         if base_use != "mask":
             try:
                 nears = parts.at_survivors(held)
-                changes = write_differences(parts, nears, stage=self.stage, pcodec=pcodec)
+                moved = None if moving is None else parts.moved(held, nears, moving)
+                changes = write_differences(
+                    parts, nears, stage=self.stage, pcodec=pcodec, moved=moved
+                )
             except CodecError:
-                if base_use == "values":
+                if base_use == "values" or moving is not None:
                     raise
         mask = write_mask(parts.supports, base=held, derive=base_use == "derive")
         if base_use == "auto" and len(mask.data) > _WORTH_DERIVING:

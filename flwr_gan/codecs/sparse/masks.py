@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from flwr_gan.codecs.sparse.largest import largest
 from flwr_gan.codecs.sparse.parts import BaseLayers
 from flwr_gan.codecs.sparse.positions import PositionReader, write_positions
 from flwr_gan.codecs.sparse.support import BLOCK, Block, Mask, Support
@@ -81,16 +82,23 @@ def write_mask(
         pairs = list(zip(supports, held, strict=True))
         if all(_are_equal(*pair) for pair in pairs):
             return CodedMask(bytes([SAME]), SAME)
-        dropped = [Support.of(~new.mask[old.mask]) for new, old in pairs]
-        added = [Support.of(new.mask[~old.mask]) for new, old in pairs]
-        if any(support.count for support in added):
-            mode, sets = CHANGED, [one for both in zip(dropped, added, strict=True) for one in both]
+        changes = [_changes(*pair) for pair in pairs]
+        if any(gained.count for _, gained in changes):
+            mode, sets = CHANGED, [one for both in changes for one in both]
         else:
-            mode, sets = NESTED, dropped
+            mode, sets = NESTED, [lost for lost, _ in changes]
         changed = CodedMask(bytes([mode]) + bytes(write_positions(sets)), mode)
         layered = _layered(supports)
         return layered if len(layered.data) <= len(changed.data) else changed
     return _layered(supports)
+
+
+def _changes(new: Support, old: Support) -> tuple[Support, Support]:
+    """Return which of the old survivors are lost, and which of the old zeros are gained."""
+    lost = Support.of_bits(new.length, old.packed & ~new.packed).positions
+    gained = Support.of_bits(new.length, new.packed & ~old.packed).positions
+    zeros = old.length - old.count
+    return Support.at(old.count, old.rank(lost)), Support.at(zeros, gained - old.rank(gained))
 
 
 def _are_equal(new: Support, old: Support) -> bool:
@@ -118,24 +126,6 @@ def derived_mask(supports: Sequence[Support], base: Sequence[Layer]) -> CodedMas
         return CodedMask(data, DERIVED_GLOBAL)
     data = bytes([DERIVED_LOCAL]) + b"".join(map(write_varint, kept)) + digest
     return CodedMask(data, DERIVED_LOCAL)
-
-
-def largest(layers: Sequence[Layer], *, keep: int) -> list[Mask]:
-    """Return masks of the ``keep`` largest magnitudes over all layers together.
-
-    Among equal magnitudes the first in order are kept; a NaN counts as largest of all.
-    """
-    flat = [layer.view(np.uint32) & np.uint32(0x7FFFFFFF) for layer in layers]
-    # The bits of a float without its sign are ordered as its magnitude, and exact to compare.
-    magnitudes = np.concatenate(flat) if flat else np.empty(0, np.uint32)
-    mask = np.zeros(len(magnitudes), bool)
-    if keep:
-        threshold = np.partition(magnitudes, len(magnitudes) - keep)[len(magnitudes) - keep]
-        mask = magnitudes > threshold
-        ties = np.flatnonzero(magnitudes == threshold)
-        mask[ties[: keep - int(np.count_nonzero(mask))]] = True
-    ends = np.cumsum([len(layer) for layer in layers])[:-1]
-    return list(np.split(mask, ends)) if flat else []
 
 
 def mask_hash(masks: Sequence[Mask]) -> bytes:

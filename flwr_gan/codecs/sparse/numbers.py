@@ -20,7 +20,7 @@ from flwr_gan.codecs.sparse.floats import (
 )
 from flwr_gan.codecs.sparse.parts import Layout, Parts
 from flwr_gan.codecs.sparse.sides import write_sides
-from flwr_gan.codecs.sparse.support import Mask
+from flwr_gan.codecs.sparse.support import Support, unequal
 from flwr_gan.codecs.sparse.values import (
     BINS,
     BYTES,
@@ -133,11 +133,17 @@ def _full(way: Way, layout: Layout | None) -> Written:
 
 
 def write_differences(
-    parts: Parts, nears: list[Array], *, stage: ElementStage | None, pcodec: bool
+    parts: Parts,
+    nears: list[Array],
+    *,
+    stage: ElementStage | None,
+    pcodec: bool,
+    moved: list[Support] | None = None,
 ) -> Written:
     """Write the differences of the survivors to what the receiver holds in their places.
 
-    Those that did not change are left out where that is shorter.
+    Those that did not change are left out where that is shorter. ``moved`` may say which did;
+    the others then count as what the receiver holds.
 
     Raises
     ------
@@ -146,24 +152,23 @@ def write_differences(
     """
     if stage is not None:
         stage = stage.for_differences()
-        changed = [part != near for part, near in zip(parts.values, nears, strict=True)]
-    else:
-        pairs = zip(parts.values, nears, strict=True)
-        changed = [part.view(np.uint32) != near.view(np.uint32) for part, near in pairs]
-    count = sum(map(len, changed))
-    same = count - sum(int(np.count_nonzero(part)) for part in changed)
+    pairs = zip(parts.values, nears, strict=True)
+    changed = moved or [unequal(*pair, bitwise=stage is None) for pair in pairs]
+    count = sum(map(len, nears))
+    same = count - sum(one.count for one in changed)
     coding = MAGNITUDE_BINS if stage is None else code_coding(stage)
     if pcodec:
         coding = PCODEC
     written = []
+    every = _Chosen(parts.values, nears, parts.places)
     sets = write_changes(changed) if same * _FEW_ARE_SAME > count else Pieces()
     if len(sets) and 8 * len(sets) < same:
-        chosen = _Chosen(parts.values, nears, parts.places).where(changed)
+        chosen = every.where(changed)
         head = write_varint(count)
         for way in _ways(chosen, stage, coding, in_full=True):
             written.append(_written(way, Pieces([head, _changes(way, sets)]), nears, changed))
     if not written or 8 * len(sets) >= _LEAST_BITS[coding] * same:
-        every = _Chosen(parts.values, nears, parts.places)
+        every = every if moved is None else every.kept_but(moved)
         for way in _ways(every, stage, coding, in_full=False):
             written.append(_written(way, _relative(way, count), nears))
     return min(written, key=len)
@@ -177,14 +182,21 @@ class _Chosen:
     nears: list[Array]
     places: list[Places]
 
-    def where(self, chosen: Sequence[Mask]) -> "_Chosen":
-        taken = [np.flatnonzero(mask) for mask in chosen]
+    def where(self, chosen: Sequence[Support]) -> "_Chosen":
+        taken = [support.positions for support in chosen]
         places = zip(self.places, taken, strict=True)
         return _Chosen(
             [part[at] for part, at in zip(self.values, taken, strict=True)],
             [part[at] for part, at in zip(self.nears, taken, strict=True)],
             [Places(_of(of_one, at), of_one.shape) for of_one, at in places],
         )
+
+    def kept_but(self, changed: Sequence[Support]) -> "_Chosen":
+        """Return the same with what is held for the values of all that did not change."""
+        values = [near.copy() for near in self.nears]
+        for made, part, support in zip(values, self.values, changed, strict=True):
+            made[support.positions] = part[support.positions]
+        return _Chosen(values, self.nears, self.places)
 
     def computed(self, compute: Callable[[Array, Array], Array]) -> list[Computed]:
         """Return what is computed of values and what is held, a part at a time."""
@@ -265,7 +277,7 @@ def _written(
     way: Way,
     data: Pieces,
     nears: Sequence[Array] | None = None,
-    changed: Sequence[Mask] | None = None,
+    changed: Sequence[Support] | None = None,
 ) -> Written:
     """Return what was written, with a way to know what is read back of codes.
 
@@ -280,7 +292,7 @@ def _written(
             return [one.weights(near) for one, near in zip(codes, held, strict=True)]
         found = [near.copy() for near in nears or []]
         for one, near, chosen in zip(codes, found, changed, strict=True):
-            near[chosen] = one.weights(near[chosen])
+            near[chosen.positions] = one.weights(near[chosen.positions])
         return found
 
     return Written(data, weights if len(codes) == len(way.numbers) else None)

@@ -82,6 +82,32 @@ class Parts:
         pairs = zip(layers, self.supports, strict=True)
         return [support.of_layer(layer) for layer, support in pairs]
 
+    def moved(
+        self, base: "BaseLayers", nears: Sequence[Array], moving: Sequence[Positions]
+    ) -> list[Support]:
+        """Return which survivors differ from the base if only those at some places may.
+
+        Parameters
+        ----------
+        base : BaseLayers
+            What the receiver holds.
+        nears : sequence of numpy.ndarray
+            What of that is at the survivors' positions.
+        moving : sequence of numpy.ndarray of int64
+            For each layer where survivors are, among those of the base, that may change. What the
+            base has pruned always may.
+        """
+        found = []
+        for layer, (support, at) in enumerate(zip(self.supports, moving, strict=True)):
+            old = base.support(layer)
+            if old.bits is not None:
+                new = Support.of_bits(support.length, support.packed & ~old.bits).positions
+                at = np.sort(np.concatenate([at, new]))
+            ranks = support.rank(at)
+            differ = self.values[layer][ranks] != nears[layer][ranks]
+            found.append(Support.at(support.count, ranks[differ]))
+        return found
+
     def layout(self, *, bits_each: float, values_gain: bool) -> Layout:
         """Divide the layers into bands where that saves bytes; see ``choose_bands``."""
         bands: list[Bands | None] = []

@@ -3,6 +3,7 @@
 n places, k of them taken.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,9 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 BLOCK = 1 << 20
 """Places that are dealt with at a time; a multiple of 8."""
+
+_FEW = 1 / 16
+"""Share of the places below which bytes without any are passed over."""
 
 _PART = 1 << 17
 """Weights that are taken apart at a time."""
@@ -55,10 +59,41 @@ class Support:
         mask[positions] = True
         return cls.of(mask)
 
+    @classmethod
+    def of_bits(cls, length: int, bits: Bytes) -> "Support":
+        """Return the support of packed bits, whose unused bits are zero."""
+        count = _set_bits(bits)
+        return cls(length, count, None if count == length else bits)
+
     @cached_property
     def positions(self) -> Positions:
         """The places taken, ascending."""
-        return np.arange(self.length) if self.bits is None else np.flatnonzero(self.mask)
+        if self.bits is None:
+            return np.arange(self.length)
+        if self.count > _FEW * self.length:
+            return np.flatnonzero(self.mask)
+        octets = np.flatnonzero(self.bits != 0)
+        ones = np.flatnonzero(np.unpackbits(self.bits[octets], bitorder="little"))
+        found: Positions = 8 * octets[ones >> 3] + (ones & 7)
+        return found
+
+    def rank(self, positions: Positions) -> Positions:
+        """Return how many places are taken before each of these."""
+        if self.bits is None:
+            return positions
+        words = np.zeros(-(-len(self.bits) // 8), "<u8")
+        words.view(np.uint8)[: len(self.bits)] = self.bits
+        word_of, before = positions >> 6, np.cumsum(np.bitwise_count(words), dtype=np.int64)
+        above = words[word_of] >> (positions & 63).astype(np.uint64)
+        ranks: Positions = before[word_of] - np.bitwise_count(above)
+        return ranks
+
+    def part(self, start: int, stop: int) -> "Support":
+        """Return the support of some of the places; ``start`` is a multiple of 8."""
+        stop = min(stop, self.length)
+        if self.bits is None:
+            return Support(stop - start, stop - start, None)
+        return Support.of_bits(stop - start, self.bits[start // 8 : -(-stop // 8)])
 
     @property
     def mask(self) -> Mask:
@@ -146,6 +181,13 @@ class Block:
             inside[mask.view(bool)] = values
 
 
+def joined(supports: Sequence[Support]) -> Support:
+    """Return the support of the places of several layers, one after the other."""
+    if len(supports) == 1:
+        return supports[0]
+    return Support.of(np.concatenate([np.zeros(0, bool), *(one.mask for one in supports)]))
+
+
 def picked(bits: Bytes, layer: Array, count: int) -> Array:
     """Return those of a layer's numbers of 32 bits whose bits are set; there are ``count``."""
     loops = compiled.kernels()
@@ -155,6 +197,15 @@ def picked(bits: Bytes, layer: Array, count: int) -> Array:
     picked_out = np.empty(count, np.uint32)
     loops.pick(bits, layer.view(np.uint32), picked_out)
     return picked_out.view(layer.dtype)
+
+
+def unequal(one: Array, other: Array, *, bitwise: bool) -> Support:
+    """Return where two float32 arrays of shape (n,) differ, in their bits or as numbers."""
+    if bitwise:
+        one, other = one.view(np.uint32), other.view(np.uint32)
+    parts = [slice(at, at + _PART) for at in range(0, len(one), _PART)]
+    packed = [np.packbits(one[part] != other[part], bitorder="little") for part in parts]
+    return Support.of_bits(len(one), np.concatenate([np.empty(0, np.uint8), *packed]))
 
 
 def taken_apart(layer: Array, *, strict: bool) -> tuple[Support, Array]:

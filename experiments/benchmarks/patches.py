@@ -1,0 +1,135 @@
+"""Lossless patches: weights of which few changed, against gaps and values coded by hand.
+
+``python -m experiments.benchmarks.patches [--short] [--output FILE]`` codes a million weights
+relative to a base with ``sparse``. By hand the positions are the numbers of weights skipped, the
+values are what stands there (float32), or how many units in the last place a weight moved
+(bfloat16), each deflated, or coded by zstd at its highest level; ``by_hand`` names the shorter one.
+"""
+
+import argparse
+import sys
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zstandard
+from numpy.typing import NDArray
+
+from experiments.benchmarks.output import add_output, output_file, write_measured
+from experiments.study_command import called
+from flwr_gan.codecs.arrays import BFLOAT16
+from flwr_gan.errors import FlwrGanError
+from flwr_gan.wire import Template, decode_payload, encode_payload
+
+WEIGHTS, SHORT_WEIGHTS = 1_000_000, 50_000
+DEVIATION, STEP = 0.02, 3.13e-6
+"""Standard deviation of the weights, and a step of Adam that changes 7.1 % of them in bfloat16."""
+
+CASES = (("float32", 0.001), ("float32", 0.01), ("bfloat16", 0.071))
+CODERS = {
+    "deflate": lambda data: zlib.compress(data, 9),
+    "zstd": zstandard.ZstdCompressor(level=22).compress,
+}
+_FAR = 255
+
+Array = NDArray[Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write the table; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_output(parser, "patches", short="fewer weights")
+    options = parser.parse_args(arguments)
+    count = SHORT_WEIGHTS if options.short else WEIGHTS
+    try:
+        table = pd.DataFrame([measure(*case, count=count) for case in CASES])
+        command = called("python -m experiments.benchmarks.patches", arguments)
+        write_measured(table, output_file(options, "patches"), command=command)
+    except FlwrGanError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+    return 0
+
+
+def measure(dtype: str, share: float, *, count: int) -> dict[str, object]:
+    """Return the row of one case.
+
+    Parameters
+    ----------
+    dtype : {"float32", "bfloat16"}
+        Type of the weights.
+    share : float
+        Share of the weights that change; in bfloat16 that of ``STEP``.
+    count : int
+        Number of weights.
+    """
+    held, new = moved(dtype, share, count=count)
+    payload = encode_payload({"w": new}, base={"w": held}, self_contained=False)
+    decoded = decode_payload(payload, template=Template.of({"w": new}), base={"w": held})["w"]
+    if decoded.tobytes() != new.tobytes():
+        raise FlwrGanError(f"a patch of {dtype} weights did not come back")
+    name, by_hand = coded_by_hand(held, new)
+    return {
+        "dtype": dtype,
+        "weights": count,
+        "changed": float(np.mean(_bits(held) != _bits(new))),
+        "payload_bytes": len(payload),
+        "ratio": new.nbytes / len(payload),
+        "by_hand": name,
+        "by_hand_bytes": by_hand,
+        "by_hand_ratio": new.nbytes / by_hand,
+    }
+
+
+def moved(dtype: str, share: float, *, count: int) -> tuple[Array, Array]:
+    """Return weights and what became of them, shape (n,); see ``measure``."""
+    rng = np.random.default_rng(0)
+    held = rng.normal(0, DEVIATION, count).astype(np.float32)
+    new = held.copy()
+    if dtype == "float32":
+        at = rng.choice(count, round(share * count), replace=False)
+        new[at] = rng.normal(0, DEVIATION, len(at))
+        return held, new
+    new -= np.float32(STEP) * np.clip(rng.standard_normal(count, np.float32), -1, 1)
+    return _rounded(held), _rounded(new)
+
+
+def coded_by_hand(held: Array, new: Array) -> tuple[str, int]:
+    """Return the coder that is shorter, and the bytes of gaps and values with it."""
+    before, after = _bits(held), _bits(new)
+    at = np.flatnonzero(before != after)
+    values = after[at]
+    if new.dtype == BFLOAT16:
+        values = (after[at] - before[at]).view(np.int16)
+        values = (values << 1 ^ values >> 15).astype(np.uint16)  # zigzag
+    octets = values.view(np.uint8).reshape(len(at), -1)
+    columns = [_gaps(at), *(octets[:, column].tobytes() for column in range(octets.shape[1]))]
+    sizes = {name: sum(len(code(one)) for one in columns) for name, code in CODERS.items()}
+    return min(sizes.items(), key=lambda item: item[1])
+
+
+def _gaps(at: Array) -> bytes:
+    """Return the numbers of weights skipped, a byte each; 255 for each 255 of more."""
+    gaps = np.diff(at, prepend=-1) - 1
+    far = gaps // _FAR
+    written = np.full(len(gaps) + int(far.sum()), _FAR, np.uint8)
+    written[np.cumsum(far + 1) - 1] = gaps % _FAR
+    return written.tobytes()
+
+
+def _bits(weights: Array) -> Array:
+    return weights.view(np.uint16 if weights.dtype == BFLOAT16 else np.uint32)
+
+
+def _rounded(weights: Array) -> Array:
+    """Return float32 weights as the nearest bfloat16, ties to even."""
+    bits = weights.view(np.uint32)
+    nearest = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    return (nearest >> np.uint32(16)).astype(np.uint16).view(BFLOAT16)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
