@@ -25,6 +25,9 @@ from flwr_gan.wire import Base, PayloadInfo, Template, describe_payload, encode_
 from flwr_gan.wire.bundles import without_stages
 from flwr_gan.wire.sent import Sent
 
+FIRST_CODEC = "sparse:int8"
+"""Of all arrays, for a node that holds nothing, under a code of changes."""
+
 KEPT_SOURCES = 16  # records that are sent to many nodes, with what was encoded of them
 
 
@@ -275,7 +278,9 @@ class Broadcaster:
             kept = earlier.arrays if self._settings.lines else {}
             names = [name for name in wanted if name in chosen or name in kept]
             wanted = {name: chosen[name] if name in chosen else kept[name] for name in names}
-        codec = first_codec(self._codec) if earlier is None else self._codec
+        codec = self._codec
+        if earlier is None:
+            codec = first_codec(codec, feedback=self._settings.feedback and codec.contractive)
         again = earlier is not None and not self._codec.lossless and earlier.source == source.name
         if earlier is not None and again:
             wanted = {name: earlier.arrays[name] for name in wanted if name in earlier.arrays}
@@ -321,18 +326,20 @@ class Broadcaster:
         self.lost = dict(lost)
 
 
-def first_codec(codec: Codec) -> Codec:
+def first_codec(codec: Codec, *, feedback: bool) -> Codec:
     """Return the codec of what goes to a node that holds nothing.
 
     Behind a stage on updates values are coded that are changes, and may be coded as one bit; of all
-    arrays nothing would be left. So they are coded without loss, or by a stage that is fine.
+    arrays nothing would be left. So they are coded in 8 bits, or without loss where nothing makes
+    up for what is lost.
     """
     behind = codec
     while isinstance(behind, ArrayStagedCodec):
         behind = behind.codec
     stage = getattr(behind, "stage", None)
-    coarse = isinstance(stage, Stage) and not stage.fine
-    return without_stages(codec) if codec.updates and coarse else codec
+    if not codec.updates or (isinstance(stage, Stage) and stage.fine):
+        return codec
+    return get_codec(FIRST_CODEC) if feedback else without_stages(codec)
 
 
 def _mean_residual(source: Source) -> Arrays:

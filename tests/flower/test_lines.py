@@ -165,17 +165,20 @@ def test_what_the_first_payload_loses_is_sent_by_the_next_ones():
 
 
 @pytest.mark.parametrize(
-    ("codec", "first"),
+    ("codec", "feedback", "first"),
     [
-        ("topk:0.05+int4", "topk:0.05+int4"),
-        ("topk:0.05+binary", "sparse"),
-        ("randk:0.1+int2+zstd", "zstd"),
-        ("eden:1", "eden:1"),
-        ("int2", "int2"),
+        ("topk:0.05+int4", True, "topk:0.05+int4"),
+        ("topk:0.05+binary", True, "sparse:int8"),
+        ("topk:0.05+binary", False, "sparse"),
+        ("randk:0.1+int2+zstd", False, "zstd"),
+        ("eden:1", True, "sparse:int8"),
+        ("int2", True, "int2"),
     ],
 )
-def test_the_first_payload_is_coded_by_a_fine_code_or_without_loss(codec, first):
-    assert first_codec(get_codec(codec)).spec == get_codec(first).spec
+def test_the_first_payload_is_coded_in_few_bits_where_feedback_makes_up_for_it(
+    codec, feedback, first
+):
+    assert first_codec(get_codec(codec), feedback=feedback).spec == get_codec(first).spec
 
 
 def test_a_node_that_did_not_answer_is_sent_what_stands_alone():
