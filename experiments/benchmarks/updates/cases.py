@@ -57,12 +57,15 @@ class Wire:
         classifier ``server_momentum``, and settings of the wire.
     rounds : int, optional
         Where they are not the task's.
+    once : bool
+        It runs with the first seed alone.
     """
 
     up: str
     down: str
     settings: str = ""
     rounds: int | None = None
+    once: bool = False
 
     def __post_init__(self) -> None:
         for spec in (self.up, self.down):
