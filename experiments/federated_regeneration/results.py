@@ -1,90 +1,55 @@
 """The tables of the comparison, from what finished runs have left."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from experiments.federated_regeneration.study import QUALITY, WAYS, comparison
-from experiments.study.markdown import averaged, markdown_table, plus_minus
-from experiments.study.statistics import average, matched, t_interval
-from experiments.study_files import machine, today, versions, write_parts, write_tables
-from flwr_gan.errors import OutputError
+from experiments.federated_regeneration.cases import QUALITY
+from experiments.study import Record, average, differences, page_table
+from experiments.study.results import description
 
-PAGES = Path(__file__).parent
-RESULTS = PAGES / "results"
-_HEAD = ("Fréchet distance", "conditional accuracy", "synthetic accuracy", "coverage")
-_GROUPS = ("regeneration", "way")
+_QUALITY = tuple(
+    zip(
+        ("Fréchet distance", "conditional accuracy", "synthetic accuracy", "coverage"),
+        [(name, 3) for name in QUALITY],
+        strict=True,
+    )
+)
 
 
-def write_results(
-    seeds: Sequence[int],
-    regenerations: Sequence[str],
-    folder: Path,
-    results: Path,
-    *,
-    command: str,
-) -> Iterator[Path]:
-    """Write the tables; yield their paths.
+def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
+    """Return a row a run, and means over seeds."""
+    runs = pd.DataFrame([row for record in records for row in record.rows("ways")])
+    measured = ["sparsity", "payload_up_bytes", *QUALITY, "wall_s"]
+    runs = runs[["regeneration", "way", "seed", *measured]]
+    return {"runs.csv": runs, "summary.csv": average(runs, ["regeneration", "way"], measured)}
 
-    Raises
-    ------
-    OutputError
-        If no run is finished, or a file cannot be written.
+
+def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
+    """Return the text of each marker of the page.
+
+    Differences are what regeneration has more than iterative pruning of the same seed, bytes in
+    percent.
     """
-    runs = comparison(seeds, folder, regenerations=regenerations)
-    if runs.empty:
-        raise OutputError(f"no run in {folder} is finished: run it without --report first")
-    summary = average(runs, _GROUPS, ["sparsity", "payload_up_bytes", *QUALITY, "wall_s"])
-    run: dict[str, Any] = {
-        "command": command,
-        "date": today(),
-        "runs": len(runs),
-        "seeds": sorted({int(seed) for seed in runs["seed"]}),
-        "machine": machine(),
-        "versions": versions(("torch", "numpy", "flwr")),
-    }
-    yield from write_tables({"runs.csv": runs, "summary.csv": summary}, run, results)
-    parts = {
-        "ways": ways_table(summary),
-        "differences": differences_table(runs),
-        "run": f"`{command}`, {run['date']}: {len(runs)} runs, seeds "
-        f"{', '.join(map(str, run['seeds']))}.",
-    }
-    committed = results.resolve() == RESULTS.resolve()
-    yield write_parts(parts, results, PAGES / "README.md", committed=committed)
-
-
-def ways_table(summary: pd.DataFrame) -> str:
-    """Return the table of bytes and quality."""
-    head = ("regeneration", "tickets by", "seeds", "pruned, %", "uploads, kB", *_HEAD)
-    rows = [
-        [
-            str(row["regeneration"]), str(row["way"]), str(row["seeds"]),
-            averaged(row, "sparsity", 1, unit=0.01),
-            averaged(row, "payload_up_bytes", 0, unit=1000),
-            *(averaged(row, name, 3) for name in QUALITY),
-        ]
-        for _, row in summary.iterrows()
+    ways = [
+        ("regeneration", "regeneration"), ("tickets by", "way"), ("seeds", "seeds"),
+        ("pruned, %", ("sparsity", 1, 0.01)), ("uploads, kB", ("payload_up_bytes", 0, 1000)),
+        *_QUALITY,
     ]  # fmt: skip
-    return markdown_table(head, rows)
-
-
-def differences_table(runs: pd.DataFrame) -> str:
-    """Return the table of what regeneration has more than iterative pruning of the same seed."""
-    rows = []
-    for name, part in runs.groupby("regeneration", sort=False):
-        first, second = (part[part["way"] == way] for way in WAYS)
-        own, other = matched(first, second, ["seed"])
-        cells = []
-        for measure in ("payload_up_bytes", *QUALITY):
-            ratio = measure == "payload_up_bytes"
-            difference = 100 * (own[measure] / other[measure] - 1) if ratio else (
-                own[measure] - other[measure]
-            )  # fmt: skip
-            mean, half = t_interval(difference)
-            digits = 1 if ratio else 3
-            cells.append(plus_minus(mean, half, digits, sign="+"))
-        rows.append([str(name), str(len(own)), *cells])
-    return markdown_table(("regeneration", "pairs", "uploads, %", *_HEAD), rows)
+    changes = [("regeneration", "regeneration"), ("pairs", "seeds"),
+               ("uploads, %", ("more_bytes", 1, 0.01)), *_QUALITY]  # fmt: skip
+    runs = tables["runs.csv"]
+    pair = ["regeneration", "seed"]
+    iterative = runs["way"] == "iterative"
+    other = runs[iterative].set_index(pair)["payload_up_bytes"]
+    places = pd.MultiIndex.from_frame(runs[pair])
+    runs = runs.assign(more_bytes=runs["payload_up_bytes"] / other.reindex(places).to_numpy())
+    found = differences(
+        runs, iterative, groups=["regeneration"], pair=pair, measures=["more_bytes", *QUALITY]
+    )
+    return {
+        "ways": page_table(tables["summary.csv"], ways),
+        "differences": page_table(found, changes, sign="+"),
+        "run": description(run),
+    }

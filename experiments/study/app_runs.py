@@ -16,6 +16,8 @@ from flwr_gan.app.client import client_fn
 from flwr_gan.client_app import app as client_app
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import OutputError
+from flwr_gan.flower.records import message_bytes
+from flwr_gan.overrides import split_overrides
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import clients_at_once, prepare_run_config, run_together
 from flwr_gan.wiring import Federation, build_strategy, load_federation, num_rounds
@@ -101,9 +103,22 @@ def run_plain(
         ServerApp(server_fn=server_fn),
         ClientApp(lambda context: client_fn(context).to_client()),
         num_supernodes=federation.config.federation.num_clients,
-        run_config={"overrides": overrides},
+        run_config={"overrides": " ".join(split_overrides(overrides))},
         on_reply=on_reply,
     )
+
+
+def plain_bytes(overrides: str) -> pd.DataFrame:
+    """Return the bytes of each round in transport under Flower alone: columns round and bytes."""
+    sent: dict[int, int] = {}
+
+    def weigh(message: Message, reply: Message) -> None:
+        server_round = int(message.metadata.group_id)
+        size = message_bytes(message.content) + message_bytes(reply.content)
+        sent[server_round] = sent.get(server_round, 0) + size
+
+    run_plain(overrides, on_reply=weigh)
+    return pd.DataFrame({"round": list(sent), "bytes": list(sent.values())})
 
 
 @contextmanager

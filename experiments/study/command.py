@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -148,7 +149,9 @@ class Study:
         failed = 0
         if not options.report:
             failed = run_cases(cases, folder, workers=options.workers, shown=self.shown)
-        self.write(cases, folder, results, called(f"python -m {self.module}", arguments))
+        command = called(f"python -m {self.module}", arguments)
+        command = re.sub(r" --(folder|results|workers)[ =]\S+", "", command)  # places of a machine
+        self.write(cases, folder, results, command)
         if failed:
             print(f"{failed} of {len(cases)} runs failed; see above", file=sys.stderr)
         return 1 if failed else 0

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 # Okabe and Ito: distinct to the colour-blind.
 BLACK, BLUE, RED, GREEN = "#000000", "#0072b2", "#d55e00", "#009e73"
@@ -25,7 +25,7 @@ def row_of_panels(
     return figure, list(panels)
 
 
-def legend_below(figure: Figure, axes: Axes, *, columns: int) -> None:
+def legend_below(figure: Figure | SubFigure, axes: Axes, *, columns: int) -> None:
     """Draw the legend of one panel below all of them."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)

@@ -12,9 +12,15 @@ from flwr_gan.atomic import write_text
 from flwr_gan.errors import OutputError
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table of cells that are text already."""
-    lines = [list(head), ["---"] * len(head), *map(list, rows)]
+def markdown_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, flush_right: bool = False
+) -> str:
+    """Return a Markdown table of cells that are text already.
+
+    With ``flush_right``, columns after the second are set flush right.
+    """
+    rule = [":--" if i < 2 else "--:" for i in range(len(head))]
+    lines = [list(head), rule if flush_right else ["---"] * len(head), *map(list, rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
@@ -22,14 +28,20 @@ Cell = str | tuple[str, int] | tuple[str, int, float] | Callable[[Any], str]
 """A column's name; or name, digits and unit of a number; or what makes the cell of a row."""
 
 
-def page_table(table: pd.DataFrame, columns: Iterable[tuple[str, Cell]], *, sign: str = "") -> str:
+def page_table(
+    table: pd.DataFrame,
+    columns: Iterable[tuple[str, Cell]],
+    *,
+    sign: str = "",
+    flush_right: bool = False,
+) -> str:
     """Return a table of the page: for each column its head and what stands in its cells.
 
     Numbers have half of their interval behind them where the table has it as ``NAME_half_width``.
     """
     pairs = list(columns)
     rows = [[cell(row, spec, sign=sign) for _, spec in pairs] for _, row in table.iterrows()]
-    return markdown_table([head for head, _ in pairs], rows)
+    return markdown_table([head for head, _ in pairs], rows, flush_right=flush_right)
 
 
 def cell(row: Any, spec: Cell, *, sign: str = "") -> str:

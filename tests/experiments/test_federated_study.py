@@ -11,28 +11,24 @@ from flwr.server import ServerAppComponents, ServerConfig
 from flwr.serverapp import ServerApp
 
 from experiments.papers.compressibility_wgan.federated import __main__ as command
-from experiments.papers.compressibility_wgan.federated import many_rounds, study
-from experiments.papers.compressibility_wgan.federated.app_runs import finish_run
-from experiments.papers.compressibility_wgan.federated.many_rounds import MEASURES
-from experiments.papers.compressibility_wgan.federated.page import PAGE, markdown
-from experiments.papers.compressibility_wgan.federated.plan import (
-    FULL,
-    PLAIN,
-    SHORT,
-    RoundsCell,
-)
-from experiments.papers.compressibility_wgan.federated.results import pool_table, rounds_table
+from experiments.papers.compressibility_wgan.federated import many_rounds, one_shot
+from experiments.papers.compressibility_wgan.federated.many_rounds import MEASURES, RoundsCase
+from experiments.papers.compressibility_wgan.federated.one_shot import PoolCase
+from experiments.papers.compressibility_wgan.federated.plan import FULL, PLAIN, SHORT
 from experiments.papers.compressibility_wgan.federated.stored import (
     affordable,
     float32_bytes,
     int8_bytes,
     zstd_bytes,
 )
+from experiments.study.app_runs import finish_run, plain_bytes
+from experiments.study.cases import read_record, run_cases
 from flwr_gan.app.client import client_fn
 from flwr_gan.data import Samples
 from flwr_gan.data.digits import load_digits
 from flwr_gan.engine.run_apps import run_apps
-from flwr_gan.errors import OutputError, TrainingError
+from flwr_gan.errors import ConfigError, OutputError, TrainingError
+from flwr_gan.overrides import split_overrides
 from flwr_gan.wire import load
 from flwr_gan.wiring import build_strategy, load_federation
 
@@ -96,10 +92,10 @@ def test_plain_flower_is_scored_by_the_lossless_wire(place):
 @pytest.mark.slow
 def test_plain_flower_trains_the_generator_of_the_lossless_wire_bit_for_bit(tmp_path):
     """But for the order in which it adds the replies, which is that of the clients here."""
-    cell = RoundsCell("digits", 0, "FedAvg", "sparse")
-    overrides = many_rounds.settings_of(cell, SHORT).replace("num_clients=2", "num_clients=4")
+    case = RoundsCase(SHORT, "digits", 0, "FedAvg", "sparse")
+    overrides = case.overrides.replace("num_clients=2", "num_clients=4")
     overrides += " gan.local_iterations=2"
-    finish_run(overrides, tmp_path)
+    finish_run(split_overrides(overrides), tmp_path)
     strategy, trained = build_strategy(load_federation(overrides)), {}
     strategy.evaluate_fn = lambda number, weights, _: trained.update({number: weights})
     average = strategy.aggregate_fit
@@ -119,11 +115,9 @@ def test_plain_flower_trains_the_generator_of_the_lossless_wire_bit_for_bit(tmp_
 
 
 def test_bytes_of_plain_flower_do_not_depend_on_the_weights():
-    cell = RoundsCell("digits", 0, "FedAvg", PLAIN)
-    overrides = many_rounds.settings_of(cell, SHORT)
+    overrides = RoundsCase(SHORT, "digits", 0, "FedAvg", PLAIN).overrides
     one, three = (
-        many_rounds.plain_rounds(f"{overrides} gan.local_iterations={n} output_dir=x{n}")
-        for n in (1, 3)
+        plain_bytes(f"{overrides} gan.local_iterations={n} output_dir=x{n}") for n in (1, 3)
     )
     pd.testing.assert_frame_equal(one, three)
 
@@ -133,72 +127,60 @@ def test_pictures_page_and_run_are_written(place):
     results = place / "results"
     for name in ("one_shot.png", "quality_bytes.png"):
         assert (results / name).stat().st_size > 20_000
-    page = (results / PAGE.name).read_text()
+    page = (results / "tables.md").read_text()
     assert page.count("| --: |") >= 5
-    assert "failed" not in page.partition("## One shot")[2]
     run = json.loads((results / "run.json").read_text())
     assert run["command"].endswith("--short")
-    assert len(run["cells"]) == len(SHORT.cells())
+    assert run["runs"] == len(command.all_cases(SHORT))
+    assert run["failed"] == {}
     assert str(place) not in json.dumps(run) + page
 
 
 @pytest.mark.slow
-def test_a_finished_study_is_not_run_again_and_a_lost_cell_alone_is(place, monkeypatch, capsys):
+def test_a_finished_study_is_not_run_again_and_a_lost_case_alone_is(place, monkeypatch, capsys):
     calls = []
     rows = {"rounds": [dict.fromkeys(many_rounds.COLUMNS, 1)]}
-    monkeypatch.setattr(study.many_rounds, "run_cell", lambda *a: calls.append(a) or rows)
+    monkeypatch.setattr(RoundsCase, "measure", lambda *a: calls.append(a) or rows)
     assert command.main(["--short", "--folder", str(place)]) == 0
     assert command.main(["--short", "--no-runs", "--folder", str(place)]) == 0
     assert not calls
-    record = (
-        place / next(cell.name for cell in SHORT.cells() if "rounds" in cell.name) / "cell.json"
-    )
+    cases = command.all_cases(SHORT)
+    record = place / next(c.name for c in cases if "rounds" in c.name) / "result.json"
     kept = record.read_text()
     record.unlink()
-    list(study.run_cells(SHORT, place))
+    assert run_cases(cases, place) == 0
     assert len(calls) == 1
     record.write_text(kept)
     assert "min left" in capsys.readouterr().out
 
 
-def test_a_failed_cell_is_shown_and_tried_again(tmp_path, monkeypatch):
+def test_a_failed_case_is_shown_and_tried_again(tmp_path, monkeypatch, capsys):
     def fail(*_):
         raise TrainingError("the loss is not finite")
 
-    for runner, name in (
-        (study.one_shot, "run_cell"),
-        (study.one_shot, "run_longer"),
-        (study.many_rounds, "run_cell"),
-    ):
-        monkeypatch.setattr(runner, name, fail)
-    records = list(study.run_cells(SHORT, tmp_path))
-    assert {record["status"] for record in records} == {"failed"}
-    pools = pool_table([r for r in records if "clients" in r["cell"]])
-    assert list(pools.reason) == ["the loss is not finite"]
-    assert len(rounds_table([r for r in records if "wire" in r["cell"]])) == len(
-        SHORT.wires["digits"]
-    )
-    monkeypatch.setattr(study.many_rounds, "run_cell", lambda *_: {"rounds": []})
-    again = list(study.run_cells(SHORT, tmp_path))
-    assert sum(record["status"] == "finished" for record in again) == len(SHORT.wires["digits"])
+    kinds = (one_shot.PoolCase, one_shot.LongerCase, RoundsCase)
+    for kind in kinds:
+        monkeypatch.setattr(kind, "measure", fail)
+    cases = command.all_cases(SHORT)
+    assert run_cases(cases, tmp_path) == len(cases)
+    assert "failed: the loss is not finite" in capsys.readouterr().out
+    monkeypatch.setattr(RoundsCase, "measure", lambda *_: {"rounds": []})
+    assert run_cases(cases, tmp_path) == len(cases) - len(SHORT.wires["digits"])
 
 
 def test_a_damaged_record_is_named(tmp_path):
-    (tmp_path / "cell.json").write_text("{")
-    with pytest.raises(OutputError, match=r"cell\.json"):
-        study.read_record(tmp_path)
+    (case, *_) = command.all_cases(SHORT)
+    (tmp_path / case.name).mkdir()
+    (tmp_path / case.name / "result.json").write_text("{")
+    with pytest.raises(OutputError, match=r"result\.json"):
+        read_record(case, tmp_path)
 
 
 @pytest.mark.slow
 def test_results_of_other_settings_are_not_taken_over(place):
     for other in (replace(SHORT, one_shot="data=digits"), replace(SHORT, prunings=3)):
-        with pytest.raises(OutputError, match="other settings"):
-            next(study.run_cells(other, place))
-    (pool,) = (cell for cell in SHORT.cells() if hasattr(cell, "clients"))
-    run = place / pool.name / "ticket"
-    assert run.exists()
-    with pytest.raises(OutputError, match="other settings of gan"):
-        finish_run(f"{study.settings_of(pool, SHORT)} gan.latent_dim=3", run)
+        with pytest.raises(ConfigError, match="other settings"):
+            run_cases(command.all_cases(other), place)
 
 
 def test_levels_are_reached_once_and_never_where_they_are_not():
@@ -228,7 +210,6 @@ def test_stored_data_and_what_a_budget_buys():
 
 
 def test_the_full_plan_covers_what_it_should():
-    pools = [cell for cell in FULL.cells() if hasattr(cell, "clients")]
-    assert len(pools) == 12
-    assert len({cell.name for cell in FULL.cells()}) == len(FULL.cells())
-    assert markdown(("a", "b", "c"), [["1", "2", "3"]]).splitlines()[1] == "| :-- | :-- | --: |"
+    cases = command.all_cases(FULL)
+    assert sum(isinstance(case, PoolCase) for case in cases) == 12
+    assert len({case.name for case in cases}) == len(cases) == 40

@@ -1,31 +1,22 @@
 """Many rounds: what a global generator is worth against the bytes that have travelled so far."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from flwr.app import Message
-from flwr.clientapp import ClientApp
-from flwr.server import ServerAppComponents, ServerConfig
-from flwr.serverapp import ServerApp
 
-from experiments.papers.compressibility_wgan.federated.app_runs import (
-    federation_for,
-    finish_run,
-)
 from experiments.papers.compressibility_wgan.federated.plan import (
     AVERAGE,
     CODECS,
     LOSSLESS,
     PLAIN,
     Plan,
-    RoundsCell,
+    folder_name,
 )
-from flwr_gan.app.client import client_fn
-from flwr_gan.engine.run_apps import run_apps
-from flwr_gan.flower.records import message_bytes
+from experiments.study.app_runs import finish_run, plain_bytes
 from flwr_gan.overrides import split_overrides
-from flwr_gan.wiring import build_strategy, num_rounds
 
 MEASURES = ("synthetic_accuracy", "conditional_accuracy", "frechet_distance")
 COLUMNS = ("round", "bytes", "total_bytes", "sparsity", *MEASURES)
@@ -37,76 +28,76 @@ LEVELS = {
 }
 
 
-def run_cell(cell: RoundsCell, plan: Plan, folder: Path) -> dict[str, Any]:
-    """Run a cell and return a row a round.
+@dataclass(frozen=True)
+class RoundsCase:
+    """One run.
 
     Parameters
     ----------
-    cell : RoundsCell
-        Which.
     plan : Plan
-        The settings that all cells share.
-    folder : Path
-        Where the run of the cell is kept.
-
-    Returns
-    -------
-    dict
-        ``rounds``: list of rows of ``many_rounds.csv``; those of plain Flower have bytes alone,
-        which do not depend on the weights: their training is cut to one iteration a round.
-
-    Raises
-    ------
-    FlwrGanError
-        When the run fails.
+        The settings that all cases share.
+    data : str
+        A key of ``Plan.rounds_settings``.
+    seed : int
+        Seed of the run.
+    strategy, wire : str
+        A pair of ``WIRES``.
     """
-    overrides = settings_of(cell, plan)
-    if cell.wire == PLAIN:
-        rounds = plain_rounds(f"{overrides} gan.local_iterations=1 output_dir={folder / 'run'}")
-    else:
-        finish_run(overrides, folder / "run")
-        rounds = pd.read_csv(folder / "run" / "rounds.csv")
-        rounds["bytes"] = rounds.up_bytes + rounds.down_bytes
-    rounds["total_bytes"] = rounds["bytes"].cumsum()
-    rows = rounds[[key for key in COLUMNS if key in rounds]].to_dict("records")
-    return {"rounds": rows}
 
+    plan: Plan
+    data: str
+    seed: int
+    strategy: str
+    wire: str
 
-def settings_of(cell: RoundsCell, plan: Plan) -> str:
-    """Return the overrides of the app that make a cell."""
-    settings = plan.rounds_settings[cell.data].split(" ")
-    if cell.strategy == AVERAGE:
-        settings = [item for item in settings if not item.startswith("strategy.")]
-        settings += ["strategy=fedavg", f"federation.rounds={plan.rounds}"]
-    settings.append(f"seed={cell.seed}")
-    if cell.wire != PLAIN:
-        settings.append(CODECS[cell.wire])
-    return " ".join(settings)
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return folder_name(f"rounds-{self.data}-{self.strategy}-{self.wire}-{self.seed}")
 
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """The case as columns."""
+        names = ("data", "strategy", "wire", "seed")
+        return {name: getattr(self, name) for name in names}
 
-def plain_rounds(overrides: str) -> pd.DataFrame:
-    """Return the transport's bytes of each round under Flower alone: no mod, no wrapper."""
-    federation = federation_for(overrides)
-    strategy = build_strategy(federation)
-    carried: dict[int, int] = {}
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that the result depends on."""
+        return {"overrides": self.overrides}
 
-    def weigh(message: Message, reply: Message) -> None:
-        server_round = int(message.metadata.group_id)
-        size = message_bytes(message.content) + message_bytes(reply.content)
-        carried[server_round] = carried.get(server_round, 0) + size
+    @property
+    def work_s(self) -> float:
+        """Roughly how many processor seconds it takes."""
+        return 4.0 if self.wire == PLAIN else 70.0
 
-    def server_fn(context: object) -> ServerAppComponents:
-        rounds = num_rounds(federation.config, strategy)
-        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=rounds))
+    @property
+    def overrides(self) -> str:
+        """The overrides of the app."""
+        settings = self.plan.rounds_settings[self.data].split(" ")
+        if self.strategy == AVERAGE:
+            settings = [item for item in settings if not item.startswith("strategy.")]
+            settings += ["strategy=fedavg", f"federation.rounds={self.plan.rounds}"]
+        settings.append(f"seed={self.seed}")
+        if self.wire != PLAIN:
+            settings.append(CODECS[self.wire])
+        return " ".join(settings)
 
-    run_apps(
-        ServerApp(server_fn=server_fn),
-        ClientApp(lambda context: client_fn(context).to_client()),
-        num_supernodes=federation.config.federation.num_clients,
-        run_config={"overrides": " ".join(split_overrides(overrides))},
-        on_reply=weigh,
-    )
-    return pd.DataFrame({"round": list(carried), "bytes": list(carried.values()), "sparsity": 0.0})
+    def measure(self, folder: Path) -> dict[str, Any]:
+        """Return a row a round of ``many_rounds.csv``.
+
+        Those of plain Flower have bytes alone, which do not depend on the weights: their training
+        is cut to one iteration a round.
+        """
+        if self.wire == PLAIN:
+            settings = f"{self.overrides} gan.local_iterations=1 output_dir={folder / 'run'}"
+            rounds = plain_bytes(settings).assign(sparsity=0.0)
+        else:
+            finish_run(split_overrides(self.overrides), folder / "run")
+            rounds = pd.read_csv(folder / "run" / "rounds.csv")
+            rounds["bytes"] = rounds.up_bytes + rounds.down_bytes
+        rounds["total_bytes"] = rounds["bytes"].cumsum()
+        return {"rounds": rounds[[key for key in COLUMNS if key in rounds]].to_dict("records")}
 
 
 def with_quality_of_plain(rounds: pd.DataFrame) -> pd.DataFrame:

@@ -3,22 +3,15 @@
 N samples, T vectors, C components, K clients.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.papers.compressibility_wgan.federated.app_runs import (
-    federation_for,
-    finish_run,
-)
-from experiments.papers.compressibility_wgan.federated.plan import (
-    PARTITIONS,
-    LongerCell,
-    Plan,
-    PoolCell,
-)
+from experiments.papers.compressibility_wgan.federated.plan import PARTITIONS, Plan, folder_name
 from experiments.papers.compressibility_wgan.federated.pools import (
     pool_of,
     recoded,
@@ -32,93 +25,140 @@ from experiments.papers.compressibility_wgan.federated.stored import (
     int8_vectors,
     stored_sizes,
 )
+from experiments.study.app_runs import finish_run
 from flwr_gan.data import Samples
 from flwr_gan.errors import OutputError
-from flwr_gan.gan import torch_threads
 from flwr_gan.metrics.classifier import SmallClassifier
+from flwr_gan.overrides import split_overrides
 from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wire import decode_payload
-from flwr_gan.wiring import Federation
+from flwr_gan.wiring import Federation, load_federation
 from strategies import GeneratorPool
 
 LOSSY = "sparse:int8"
 ZSTD = "zstd:19"
 
 
-def run_cell(cell: PoolCell, plan: Plan, folder: Path) -> dict[str, Any]:
-    """Train tickets and dense generators of a cell, and measure both.
+@dataclass(frozen=True)
+class PoolCase:
+    """One shot: so many clients under one partition.
 
     Parameters
     ----------
-    cell : PoolCell
-        Which.
     plan : Plan
-        The settings that all cells share.
-    folder : Path
-        Where the runs of the cell are kept.
-
-    Returns
-    -------
-    dict
-        ``row``: the cell's row of ``one_shot.csv``; ``clients``: a row a client.
-
-    Raises
-    ------
-    FlwrGanError
-        When a run fails.
+        The settings that all cases share.
+    clients : int
+        K.
+    partition : str
+        A key of ``PARTITIONS``.
     """
-    shared = settings_of(cell.clients, cell.partition, plan)
-    ticket = f"{shared} lottery.rate=0.2 lottery.iterations={plan.prunings} codec=sparse"
-    dense = f"{shared} lottery.iterations=0 codec=raw also_codecs=['{ZSTD}']"
-    ticket_folder = finish_run(ticket, folder / "ticket")
-    dense_folder = finish_run(dense, folder / "dense")
-    federation = federation_for(ticket)
-    with torch_threads(federation.config.federation.threads):
-        return measure(federation, ticket_folder, dense_folder, prunings=plan.prunings)
+
+    plan: Plan
+    clients: int
+    partition: str
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return folder_name(f"one_shot-{self.clients}-{self.partition}")
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """The case as columns."""
+        return {"clients": self.clients, "partition": self.partition, "seed": 0}
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that the result depends on."""
+        return {"ticket": self._ticket, "dense": self._dense}
+
+    @property
+    def work_s(self) -> float:
+        """Roughly how many processor seconds it takes."""
+        return 20.0 * self.clients
+
+    @property
+    def _ticket(self) -> str:
+        shared = shared_settings(self.clients, self.partition, self.plan)
+        prunings = self.plan.prunings
+        return f"{shared} lottery.rate=0.2 lottery.iterations={prunings} codec=sparse"
+
+    @property
+    def _dense(self) -> str:
+        shared = shared_settings(self.clients, self.partition, self.plan)
+        return f"{shared} lottery.iterations=0 codec=raw also_codecs=['{ZSTD}']"
+
+    def measure(self, folder: Path) -> dict[str, Any]:
+        """Train tickets and dense generators; return a row, and under ``clients`` one a client."""
+        ticket = finish_run(split_overrides(self._ticket), folder / "ticket")
+        dense = finish_run(split_overrides(self._dense), folder / "dense")
+        federation = load_federation(self._ticket)
+        return measure_pools(federation, ticket, dense, prunings=self.plan.prunings)
 
 
-def run_longer(cell: LongerCell, plan: Plan, folder: Path) -> dict[str, Any]:
-    """Train dense generators for longer and measure what their pool teaches.
+@dataclass(frozen=True)
+class LongerCase:
+    """One shot with dense generators alone, trained for longer.
 
-    Parameters are those of ``run_cell``.
-
-    Returns
-    -------
-    dict
-        ``longer``: the cell's row of ``longer_training.csv``.
-
-    Raises
-    ------
-    FlwrGanError
-        When the run fails.
+    Parameters
+    ----------
+    plan : Plan
+        The settings that all cases share.
+    clients : int
+        K.
+    partition : str
+        A key of ``PARTITIONS``.
+    iterations : int
+        Generator iterations of the training.
     """
-    settings = longer_settings(cell, plan)
-    finish_run(settings, folder / "dense")
-    federation = federation_for(settings)
-    with torch_threads(federation.config.federation.threads):
-        pool = pool_of(federation, saved_uploads(folder / "dense", cell.federation))
-        row = {"accuracy_dense_pool": pool_accuracy(federation, pool)}
-    return {"longer": row}
+
+    plan: Plan
+    clients: int
+    partition: str
+    iterations: int
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return folder_name(f"longer-{self.clients}-{self.partition}-{self.iterations}")
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """The case as columns."""
+        names = {"federation": self.clients, "partition": self.partition}
+        return names | {"iterations": self.iterations, "seed": 0}
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that the result depends on."""
+        shared = shared_settings(self.clients, self.partition, self.plan)
+        return {"dense": f"{shared} lottery.iterations=0 gan.iterations={self.iterations}"}
+
+    @property
+    def work_s(self) -> float:
+        """Roughly how many processor seconds it takes."""
+        return self.iterations / 40
+
+    def measure(self, folder: Path) -> dict[str, Any]:
+        """Train dense generators and return what their pool teaches."""
+        finish_run(split_overrides(self.settings["dense"]), folder / "dense")
+        federation = load_federation(self.settings["dense"])
+        pool = pool_of(federation, saved_uploads(folder / "dense", self.clients))
+        return {"accuracy_dense_pool": pool_accuracy(federation, pool)}
 
 
-def longer_settings(cell: LongerCell, plan: Plan) -> str:
-    """Return the overrides of dense generators that are trained for longer."""
-    shared = settings_of(cell.federation, cell.partition, plan)
-    return f"{shared} lottery.iterations=0 gan.iterations={cell.iterations}"
-
-
-def settings_of(clients: int, partition: str, plan: Plan) -> str:
-    """Return the overrides that tickets and dense generators of a cell have in common."""
+def shared_settings(clients: int, partition: str, plan: Plan) -> str:
+    """Return the overrides that tickets and dense generators have in common."""
     return (
         f"experiment=one_shot evaluation=none {plan.one_shot} {PARTITIONS[partition]} "
         f"federation.num_clients={clients}"
     )
 
 
-def measure(
+def measure_pools(
     federation: Federation, ticket_folder: Path, dense_folder: Path, *, prunings: int
 ) -> dict[str, Any]:
-    """Return what ``run_cell`` returns, from the files of its two finished runs."""
+    """Return what a case has measured, from the files of its two finished runs."""
     count = len(federation.split)
     tickets, dense = (saved_uploads(place, count) for place in (ticket_folder, dense_folder))
     lossy = recoded(tickets, LOSSY)
@@ -159,7 +199,7 @@ def measure(
     row["accuracy_equal_cost"] = _accuracy(federation, bought, "equal-cost")
     for name in ("mean", "min", "max"):
         row[f"accuracy_client_{name}"] = float(getattr(table.accuracy, name)())
-    return {"row": row, "clients": clients}
+    return row | {"clients": clients}
 
 
 def client_rows(

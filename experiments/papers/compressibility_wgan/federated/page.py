@@ -1,119 +1,107 @@
 """The tables of FEDERATED.md, written between its markers from the result files."""
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
 from experiments.papers.compressibility_wgan.federated.many_rounds import LEVELS, MEASURES
 from experiments.papers.compressibility_wgan.federated.plan import AVERAGE, PLAIN
-from experiments.study.markdown import fill_page
+from experiments.study import markdown_table, page_table
+from experiments.study.results import description
 from flwr_gan.wiring import load_federation
 
-PAGE = Path(__file__).parent / "FEDERATED.md"
-FILES = ("one_shot", "longer_training", "bytes_to_quality", "many_rounds")
-END = "<!-- end -->"
 PAPER_SAMPLES, PAPER_RATIO = 3314, 15.17  # paper 000: size of its data set, last row of Table 2
 NAMES = {
     "synthetic_accuracy": "synthetic accuracy",
     "conditional_accuracy": "conditional accuracy",
     "frechet_distance": "Fréchet distance",
 }
-Cells = Sequence[Sequence[str]]
 
 
-def write_page(results: Path, path: Path) -> None:
-    """Write the page with its tables made anew from a folder of results.
-
-    Raises
-    ------
-    OutputError
-        When a marker of the page is missing.
-    """
-    fill_page(PAGE, tables(results), output=path)
-
-
-def tables(results: Path) -> dict[str, str]:
-    """Return all tables of the page as Markdown, by the name of their marker."""
-    pools, longer, reached, rounds = (_read(results / f"{name}.csv") for name in FILES)
-    absent = "No cell of this table has ended."
-    return {
-        "bytes": bytes_table(pools) if len(pools) else absent,
-        "accuracy": accuracy_table(pools) if len(pools) else absent,
-        "longer": longer_table(pools, longer) if len(longer) else absent,
-        "reached": reached_table(reached) if len(reached) else absent,
-        "final": final_table(rounds) if len(rounds) else absent,
-        "paper": paper_table(),
-        "run": run_lines(results / "run.json"),
+def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
+    """Return the text of each marker of the page."""
+    needed = {
+        "bytes": (bytes_table, ["one_shot"]),
+        "accuracy": (accuracy_table, ["one_shot"]),
+        "longer": (longer_table, ["one_shot", "longer_training"]),
+        "reached": (reached_table, ["bytes_to_quality"]),
+        "final": (final_table, ["many_rounds"]),
     }
+    parts = {}
+    for marker, (make, names) in needed.items():
+        found = [tables[f"{name}.csv"] for name in names if f"{name}.csv" in tables]
+        whole = len(found) == len(names)
+        parts[marker] = make(*found) if whole else "No case of this table has finished."
+    return parts | {"paper": paper_table(), "run": description(run)}
 
 
 def bytes_table(pools: pd.DataFrame) -> str:
-    """Return uploads and stored data of each one-shot cell, in kB."""
-    head = (
-        "K", "partition", "tickets, wire", "payload", "int8 tickets, wire", "payload",
-        "dense, wire", "dense zstd, wire", "data float32", "zstd", "data int8", "zstd",
-        "pen points", "zstd", "clients with int8 ticket < int8 zstd data",
-    )  # fmt: skip
-    keys = (
-        "ticket_message_bytes", "ticket_payload_bytes", "ticket_int8_message_bytes",
-        "ticket_int8_payload_bytes", "dense_float32_message_bytes", "dense_zstd_message_bytes",
-        "data_float32_bytes", "data_float32_zstd_bytes", "data_int8_bytes",
-        "data_int8_zstd_bytes", "data_pen_bytes", "data_pen_zstd_bytes",
-    )  # fmt: skip
-    rows = []
-    for _, row in pools.iterrows():
-        if row["status"] != "finished":
-            rows.append(_failed(row, len(head)))
-            continue
-        figures = [f"{row[key] / 1000:.1f}" if key in row else "-" for key in keys]
-        fewer = f"{row['clients_int8_below_int8_zstd']:.0f} of {row['clients']}"
-        rows.append([str(row["clients"]), str(row["partition"]), *figures, fewer])
-    return markdown(head, rows)
+    """Return uploads and stored data of each one-shot case, in kB."""
+    names = {
+        "tickets, wire": "ticket_message_bytes",
+        "payload": "ticket_payload_bytes",
+        "int8 tickets, wire": "ticket_int8_message_bytes",
+        "payload ": "ticket_int8_payload_bytes",
+        "dense, wire": "dense_float32_message_bytes",
+        "dense zstd, wire": "dense_zstd_message_bytes",
+        "data float32": "data_float32_bytes",
+        "zstd": "data_float32_zstd_bytes",
+        "data int8": "data_int8_bytes",
+        "zstd ": "data_int8_zstd_bytes",
+        "pen points": "data_pen_bytes",
+        "zstd  ": "data_pen_zstd_bytes",
+    }
+    fewer = "clients with int8 ticket < int8 zstd data"
+    columns = [
+        ("K", "clients"),
+        ("partition", "partition"),
+        *((head.strip(), (name, 1, 1000)) for head, name in names.items()),
+        (fewer, lambda row: f"{row['clients_int8_below_int8_zstd']:.0f} of {row['clients']}"),
+    ]
+    return page_table(pools, columns, flush_right=True)
 
 
 def accuracy_table(pools: pd.DataFrame) -> str:
-    """Return the accuracies of each one-shot cell, in percent."""
-    head = (
-        "K", "partition", "all real data", "one client's data: mean (range)", "dense pool",
-        "ticket pool", "int8 ticket pool", "real data of the int8 tickets' bytes (samples)",
-    )  # fmt: skip
-    rows = []
-    for _, row in pools.iterrows():
-        if row["status"] != "finished":
-            rows.append(_failed(row, len(head)))
-            continue
-        percent = {
-            key: f"{100 * value:.1f}" for key, value in row.items() if "accuracy" in str(key)
-        }
-        ends = f"{percent['accuracy_client_min']} to {percent['accuracy_client_max']}"
-        rows.append(
-            [
-                str(row["clients"]),
-                str(row["partition"]),
-                percent["accuracy_all_real"],
-                f"{percent['accuracy_client_mean']} ({ends})",
-                *(percent[f"accuracy_{pool}_pool"] for pool in ("dense", "ticket", "int8")),
-                f"{percent['accuracy_equal_cost']} ({row['samples_equal_cost']:.0f})",
-            ]
-        )
-    return markdown(head, rows)
+    """Return the accuracies of each one-shot case, in percent."""
+
+    def percent(row: Any, name: str) -> str:
+        return f"{100 * row[f'accuracy_{name}']:.1f}"
+
+    def clients(row: Any) -> str:
+        mean, low, high = (percent(row, f"client_{name}") for name in ("mean", "min", "max"))
+        return f"{mean} ({low} to {high})"
+
+    columns = [
+        ("K", "clients"),
+        ("partition", "partition"),
+        ("all real data", lambda row: percent(row, "all_real")),
+        ("one client's data: mean (range)", clients),
+        ("dense pool", lambda row: percent(row, "dense_pool")),
+        ("ticket pool", lambda row: percent(row, "ticket_pool")),
+        ("int8 ticket pool", lambda row: percent(row, "int8_pool")),
+        (
+            "real data of the int8 tickets' bytes (samples)",
+            lambda row: f"{percent(row, 'equal_cost')} ({row['samples_equal_cost']:.0f})",
+        ),
+    ]
+    return page_table(pools, columns, flush_right=True)
 
 
 def longer_table(pools: pd.DataFrame, longer: pd.DataFrame) -> str:
     """Return the accuracy of the dense pool after the study's training and after longer ones."""
-    head = ("K", "partition", "iterations", "dense pool, accuracy (%)")
-    rows: list[list[str]] = []
-    for _, row in longer.iterrows():
-        key = [str(row["federation"]), str(row["partition"])]
-        same = pools[(pools.clients == row["federation"]) & (pools.partition == row["partition"])]
-        if not rows and len(same) and same.status.iloc[0] == "finished":
-            rows.append([*key, "as above", f"{100 * same.accuracy_dense_pool.iloc[0]:.1f}"])
-        done = row["status"] == "finished"
-        figure = f"{100 * row['accuracy_dense_pool']:.1f}" if done else f"failed: {row['reason']}"
-        rows.append([*key, f"{row['iterations']:,}", figure])
-    return markdown(head, rows)
+    first = longer.iloc[0]
+    same = pools[(pools.clients == first["federation"]) & (pools.partition == first["partition"])]
+    shown = pd.concat([same.rename(columns={"clients": "federation"}), longer])
+
+    def iterations(row: Any) -> str:
+        return "as above" if pd.isna(row["iterations"]) else f"{row['iterations']:,.0f}"
+
+    columns = [
+        ("K", "federation"), ("partition", "partition"), ("iterations", iterations),
+        ("dense pool, accuracy (%)", ("accuracy_dense_pool", 1, 0.01)),
+    ]  # fmt: skip
+    return page_table(shown, columns, flush_right=True)
 
 
 def reached_table(reached: pd.DataFrame) -> str:
@@ -130,7 +118,7 @@ def reached_table(reached: pd.DataFrame) -> str:
                 ].set_index(["strategy", "wire"])
                 cells = [_reached(found.loc[[pair], "total_bytes"]) for pair in pairs]
                 rows.append([data, f"{NAMES[measure]} {sign} {level:g}", *cells])
-    return markdown(head, rows)
+    return markdown_table(head, rows, flush_right=True)
 
 
 def _reached(sizes: "pd.Series[int]") -> str:
@@ -145,7 +133,7 @@ def final_table(rounds: pd.DataFrame) -> str:
     """Return total bytes and final quality of each run of many rounds, the mean over seeds."""
     head = ("data", "strategy", "wire", "MB in all", "ratio to plain", "% pruned", *NAMES.values())
     rows = []
-    for data, part in rounds[rounds.status == "finished"].groupby("data", sort=False):
+    for data, part in rounds.groupby("data", sort=False):
         last = part.sort_values("round").groupby(["strategy", "wire", "seed"], sort=False).last()
         mean = last.groupby(["strategy", "wire"], sort=False).mean(numeric_only=True)
         mean = mean.loc[list(dict.fromkeys(zip(part.strategy, part.wire, strict=True)))]
@@ -163,9 +151,7 @@ def final_table(rounds: pd.DataFrame) -> str:
                     *(f"{row[measure]:.3f}" for measure in MEASURES),
                 ]
             )
-    failed = rounds[rounds.status != "finished"]
-    rows += [_failed(row, len(head), ("data", "strategy")) for _, row in failed.iterrows()]
-    return markdown(head, rows)
+    return markdown_table(head, rows, flush_right=True)
 
 
 def paper_table() -> str:
@@ -180,39 +166,5 @@ def paper_table() -> str:
         f"all {PAPER_SAMPLES:,} samples, float32, not compressed": PAPER_SAMPLES * (4 * values + 1),
         f"all {PAPER_SAMPLES:,} samples, int8, not compressed": PAPER_SAMPLES * (values + 1),
     }
-    return markdown(
-        ("what would travel", "kB, computed"),
-        [[name, f"{size / 1000:.1f}"] for name, size in forms.items()],
-    )
-
-
-def run_lines(path: Path) -> str:
-    """Return a line on command, machine, time and versions."""
-    run = json.loads(path.read_text())
-    machine, seconds = run["machine"], run["core_s"]
-    versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
-    ended = f"{len(run['cells'])} of {run['cells_planned']} cells have ended"
-    failed = sum(cell["status"] == "failed" for cell in run["cells"])
-    return (
-        f"`{run['command']}`, {run['date']}, {machine['cpu']}, {machine['cores']} cores; "
-        f"{seconds['one_shot'] / 60:.1f} core-minutes for one shot, "
-        f"{seconds['many_rounds'] / 60:.1f} for many rounds; {ended}, {failed} "
-        f"failed. {versions}."
-    )
-
-
-def markdown(head: Sequence[str], rows: Cells) -> str:
-    """Return a Markdown table; columns after the second are set flush right."""
-    rule = [":--" if i < 2 else "--:" for i in range(len(head))]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
-
-
-def _failed(
-    row: "pd.Series[str]", width: int, keys: Sequence[str] = ("clients", "partition")
-) -> list[str]:
-    cells = [str(row[key]) for key in keys] + [f"failed: {row['reason']}"]
-    return cells + [""] * (width - len(cells))
-
-
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+    rows = [[name, f"{size / 1000:.1f}"] for name, size in forms.items()]
+    return markdown_table(("what would travel", "kB, computed"), rows, flush_right=True)

@@ -1,6 +1,6 @@
 """The two pictures of the study, drawn from its result files alone."""
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,19 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from experiments.papers.compressibility_wgan.federated.many_rounds import MEASURES
 from experiments.papers.compressibility_wgan.federated.plan import PLAIN, TICKET
-from flwr_gan.plots import save_figure
+from experiments.study import Record
+from experiments.study.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    RED,
+    legend_below,
+    tidy,
+)
 
-BLACK, BLUE, SKY = "#000000", "#0072b2", "#56b4e9"
-RED, ORANGE, GREEN, PINK, GREY = "#d55e00", "#e69f00", "#009e73", "#cc79a7", "#777777"
 # Column of one_shot.csv -> label, colour, line style, marker.
 BYTES = {
     "dense_float32_message_bytes": ("dense generators, float32", ORANGE, "-", "s"),
@@ -45,22 +54,15 @@ AXES = {
 }
 
 
-def write_pictures(folder: Path) -> None:
-    """Draw the pictures of the tables in a folder of results into the same folder."""
-    pools = finished(folder / "one_shot.csv")
-    if len(pools):
-        save_figure(one_shot_picture(pools), folder / "one_shot.png", dpi=130)
-    rounds = finished(folder / "many_rounds.csv")
-    if len(rounds):
-        save_figure(rounds_picture(rounds), folder / "quality_bytes.png", dpi=130)
-
-
-def finished(path: Path) -> pd.DataFrame:
-    """Return the rows of a table that have figures."""
-    if not path.exists():
-        return pd.DataFrame()
-    table = pd.read_csv(path)
-    return table[table.status == "finished"]
+def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
+    """Return the pictures of the tables that are there."""
+    made = {"one_shot": one_shot_picture, "many_rounds": rounds_picture}
+    names = {"one_shot": "one_shot.png", "many_rounds": "quality_bytes.png"}
+    return {
+        names[name]: make(tables[f"{name}.csv"])
+        for name, make in made.items()
+        if f"{name}.csv" in tables
+    }
 
 
 def one_shot_picture(table: pd.DataFrame) -> Figure:
@@ -95,8 +97,7 @@ def one_shot_picture(table: pd.DataFrame) -> Figure:
         _clients_axis(axes, table)
         axes.label_outer()
     right.supylabel("accuracy on real test data (%)", fontsize=11)
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    right.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9.5)
+    legend_below(right, grid.flat[0], columns=2)
     return figure
 
 
@@ -119,14 +120,12 @@ def rounds_picture(table: pd.DataFrame) -> Figure:
                 axes.set_yscale("log")
                 _decimal(axes)
             axes.set_ylabel(AXES[measure], fontsize=11)
-            axes.grid(alpha=0.3, which="both")
-            axes.spines[["top", "right"]].set_visible(False)
+            tidy(axes, which="both")
             if i == len(names) - 1:
                 axes.set_xlabel("bytes so far, both directions (MB)", fontsize=11)
         seeds, clients = part.seed.nunique(), "seed" if part.seed.nunique() == 1 else "seeds"
         grid[i][0].set_title(f"{data}, {seeds} {clients}", fontsize=12, loc="left")
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    legend_below(figure, grid[0][0], columns=4)
     return figure
 
 
@@ -150,8 +149,7 @@ def _draw_runs(axes: Axes, runs: pd.DataFrame, measure: str, strategy: str, wire
 def _clients_axis(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xticks(sorted(set(table.clients)))
     axes.set_xlabel("clients K", fontsize=11)
-    axes.grid(alpha=0.3, which="both")
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes, which="both")
 
 
 def _decimal(axes: Axes, axis: str = "y") -> None:

@@ -1,6 +1,5 @@
-"""What is run: the cells of the study, as overrides of the app's config."""
+"""What is run, in full and in small, as overrides of the app's config."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -35,90 +34,17 @@ TINY_GAN = (
 
 
 @dataclass(frozen=True)
-class PoolCell:
-    """One shot: so many clients under one partition.
-
-    Parameters
-    ----------
-    clients : int
-        K.
-    partition : str
-        A key of ``PARTITIONS``.
-    """
-
-    clients: int
-    partition: str
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return _folder_name(f"one_shot-{self.clients}-{self.partition}")
-
-
-@dataclass(frozen=True)
-class RoundsCell:
-    """Many rounds: one run.
-
-    Parameters
-    ----------
-    data : str
-        A key of ``Plan.rounds_settings``.
-    seed : int
-        Seed of the run.
-    strategy, wire : str
-        A pair of ``WIRES``.
-    """
-
-    data: str
-    seed: int
-    strategy: str
-    wire: str
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return _folder_name(f"rounds-{self.data}-{self.strategy}-{self.wire}-{self.seed}")
-
-
-@dataclass(frozen=True)
-class LongerCell:
-    """One shot with dense generators alone, trained for longer.
-
-    Parameters
-    ----------
-    federation : int
-        K.
-    partition : str
-        A key of ``PARTITIONS``.
-    iterations : int
-        Generator iterations of the training.
-    """
-
-    federation: int
-    partition: str
-    iterations: int
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return _folder_name(f"longer-{self.federation}-{self.partition}-{self.iterations}")
-
-
-Cell = PoolCell | RoundsCell | LongerCell
-
-
-@dataclass(frozen=True)
 class Plan:
-    """All cells, and the settings that they share.
+    """The size of the study, and the settings that its cases share.
 
     Parameters
     ----------
     clients : tuple of int
-        K of the one-shot cells.
+        K of the one-shot cases.
     partitions : tuple of str
         Their partitions, keys of ``PARTITIONS``.
     one_shot : str
-        Overrides of the one-shot cells beside K, partition and pruning.
+        Overrides of the one-shot cases beside K, partition and pruning.
     prunings : int
         P of the tickets; each removes 20 % of the survivors.
     rounds_settings : dict
@@ -142,29 +68,6 @@ class Plan:
     rounds: int
     longer: tuple[int, ...]
     wires: dict[str, tuple[tuple[str, str], ...]]
-
-    def cells(self) -> list[Cell]:
-        """Return the cells in the order in which they are run: the longest part comes late."""
-        *smaller, largest = self.clients
-        first, *others = self.rounds_settings
-        return [
-            *self._pools(smaller),
-            *(LongerCell(self.clients[0], self.partitions[0], count) for count in self.longer),
-            *self._runs([first]),
-            *self._pools([largest]),
-            *self._runs(others),
-        ]
-
-    def _pools(self, counts: Sequence[int]) -> list[Cell]:
-        return [PoolCell(count, partition) for count in counts for partition in self.partitions]
-
-    def _runs(self, names: Sequence[str]) -> list[Cell]:
-        return [
-            RoundsCell(data, seed, *pair)
-            for data in names
-            for seed in self.rounds_seeds[data]
-            for pair in self.wires[data]
-        ]
 
 
 FULL = Plan(
@@ -198,6 +101,6 @@ SHORT = Plan(
 )
 
 
-def _folder_name(text: str) -> str:
+def folder_name(text: str) -> str:
     """Return the text without what a path or an override cannot hold."""
     return text.replace(", ", "-").replace(" ", "_").replace(":", ".")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
 
+from experiments.study.app_runs import uploads
 from flwr_gan.errors import OutputError
 from flwr_gan.flower.flwr_private import fitres_to_recorddict
 from flwr_gan.flower.notes import ReplyNote, put_note
@@ -31,17 +32,17 @@ def saved_uploads(folder: Path, clients: int) -> list[bytes]:
     return [path.read_bytes() for path in paths]
 
 
-def recoded(uploads: list[bytes], codec: str) -> list[bytes]:
+def recoded(sent: list[bytes], codec: str) -> list[bytes]:
     """Return the same uploads under another codec; nothing is trained again."""
-    return [encode_payload(decode_payload(upload), codec=codec) for upload in uploads]
+    return [encode_payload(decode_payload(upload), codec=codec) for upload in sent]
 
 
-def pool_of(federation: Federation, uploads: list[bytes]) -> GeneratorPool:
+def pool_of(federation: Federation, sent: list[bytes]) -> GeneratorPool:
     """Return the server's pool that holds these uploads."""
     pool: GeneratorPool = build_strategy(federation)
-    counts_PK = np.stack([list(decode_payload(upload).values())[-1] for upload in uploads])
+    counts_PK = np.stack([list(decode_payload(upload).values())[-1] for upload in sent])
     payloads = {
-        f"payload/{i}": np.frombuffer(upload, dtype=np.uint8) for i, upload in enumerate(uploads)
+        f"payload/{i}": np.frombuffer(upload, dtype=np.uint8) for i, upload in enumerate(sent)
     }
     pool.load_state_arrays({"counts": counts_PK, **payloads})
     return pool
@@ -49,8 +50,7 @@ def pool_of(federation: Federation, uploads: list[bytes]) -> GeneratorPool:
 
 def upload_rows(folder: Path) -> pd.DataFrame:
     """Return the measured rows of the uploads in a run's ``messages.csv``, by client."""
-    messages = pd.read_csv(folder / "messages.csv")
-    return messages[(messages.kind == "train") & (messages.direction == "up")].set_index("client")
+    return uploads(folder).set_index("client")
 
 
 def reply_bytes(payload: bytes, *, client: int, samples: int) -> int:

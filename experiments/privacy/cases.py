@@ -1,13 +1,23 @@
-"""What is run: budgets, data, seeds, and the sizes that they share."""
+"""What is run: budgets, data, seeds, and what is measured of a run."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from experiments.privacy.attack import attack_uploads
+from experiments.study.app_runs import finish_run, uploads
 from flwr_gan.errors import ConfigError
+from flwr_gan.metrics.membership import ATTACKS
+from flwr_gan.overrides import split_overrides
+from flwr_gan.wiring import load_federation
 
 PLAIN, LONGER = "none", "none_longer"
 """Budgets that are no budget: training without noise, as long as the private ones or longer."""
+SCORES = ("frechet_distance", "coverage", "conditional_accuracy", "synthetic_accuracy")
 
 
 def check_budget(budget: str) -> None:
@@ -87,7 +97,7 @@ PRESETS: dict[str, dict[str, Setting]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One run of the app.
+    """One run of the app, and the attack on its uploads.
 
     Parameters
     ----------
@@ -110,6 +120,16 @@ class Case:
     def name(self) -> str:
         """The case as a folder's name."""
         return f"{self.data}_epsilon-{self.budget}_seed{self.seed}"
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """The case as columns."""
+        return {"data": self.data, "budget": self.budget, "seed": self.seed}
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that the result depends on."""
+        return {"overrides": self.overrides, "attacked": self.setting.attacked_per_class}
 
     @property
     def is_private(self) -> bool:
@@ -137,30 +157,22 @@ class Case:
         """Roughly how long it takes, in processor seconds: two trainings, scores, attacks."""
         return 2 * self.iterations * self.setting.seconds_per_iteration + 8
 
-
-def grid(
-    preset: str,
-    *,
-    seeds: Sequence[int],
-    data: Sequence[str] = (),
-    epsilons: Sequence[str] = (),
-) -> Iterator[Case]:
-    """Yield the runs, seed after seed.
-
-    Raises
-    ------
-    ConfigError
-        When a data set or a budget is none of the preset's, or a seed is named twice.
-    """
-    settings = PRESETS[preset]
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"--seeds {','.join(map(str, seeds))}: name at least one, each once")
-    for name in data:
-        if name not in settings:
-            raise ConfigError(f"--data {name}: choose from {', '.join(settings)}")
-    for budget in epsilons:
-        check_budget(budget)
-    for seed in seeds:
-        for name in data or settings:
-            for budget in epsilons or settings[name].budgets:
-                yield Case(data=name, budget=budget, seed=seed, setting=settings[name])
+    def measure(self, folder: Path) -> dict[str, Any]:
+        """Run the app, attack its uploads; return quality, AUC, bytes and epsilon."""
+        run = finish_run(split_overrides(self.overrides), folder / "run")
+        federation = load_federation(f"{self.overrides} output_dir={run}")
+        per_class = self.setting.attacked_per_class
+        attacks = list(attack_uploads(federation, run, per_class=per_class))
+        last, sent = pd.read_csv(run / "rounds.csv").iloc[-1], uploads(run)
+        result: dict[str, Any] = {name: float(last[name]) for name in SCORES}
+        result |= {name: sum(row[name] for row in attacks) / len(attacks) for name in ATTACKS}
+        result |= {
+            "payload_bytes": float(sent["payload_bytes"].mean()),
+            "sparsity": float(last["sparsity"]),
+            "epsilon": math.inf,
+            "noise_multiplier": 0.0,
+        }
+        if self.is_private:
+            spent = pd.read_csv(run / "privacy.csv")
+            result |= {name: float(spent[name].max()) for name in ("epsilon", "noise_multiplier")}
+        return result | {"attacks": attacks}

@@ -1,0 +1,97 @@
+"""One-shot federations whose clients find their tickets in two ways, at equal bytes and compute.
+
+Compute is equal by construction: a client that regenerates takes as many updates as all trainings
+of iterative pruning together. Bytes are made equal by sparsity: the regenerating clients choose
+theirs, and iterative pruning is given the rate that ends at the same one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.study.app_runs import finish_run, uploads
+from flwr_gan.config import load_config
+from flwr_gan.errors import TrainingError
+
+WAYS = ("regeneration", "iterative")
+REGENERATIONS = ("rg", "rg_fast")
+QUALITY = ("frechet_distance", "conditional_accuracy", "synthetic_accuracy", "coverage")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A run in each of the two ways, with one seed.
+
+    Parameters
+    ----------
+    regeneration : str
+        Settings of regeneration, a file of ``conf/regeneration``; iterative pruning goes to the
+        sparsity that these give.
+    seed : int
+        Of both runs.
+    overrides : tuple of str
+        Settings that both ways share.
+    """
+
+    regeneration: str
+    seed: int
+    overrides: tuple[str, ...] = ()
+    work_s = 240.0
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.regeneration}-seed{self.seed}"
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """The case as columns."""
+        return {"regeneration": self.regeneration, "seed": self.seed}
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All settings that both ways share."""
+        overrides = ["experiment=one_shot", f"seed={self.seed}", *self.overrides]
+        return {"overrides": overrides, "regeneration": self.regeneration}
+
+    def measure(self, folder: Path) -> dict[str, Any]:
+        """Run both ways; return for each its bytes, sparsity, quality and seconds.
+
+        Raises
+        ------
+        TrainingError
+            When the regenerating clients have pruned nothing, so that there is nothing to compare.
+        """
+        shared = self.settings["overrides"]
+        # Settings of regeneration would be unknown keys of the other way.
+        others = [item for item in shared if not item.startswith("regeneration.")]
+        regeneration, iterative = (folder / way for way in WAYS)
+        finish_run([*shared, f"regeneration={self.regeneration}"], regeneration)
+        sparsity = ticket_sparsity(regeneration)
+        if sparsity <= 0:
+            raise TrainingError(
+                f"{regeneration}: nothing was pruned; raise regeneration.pace or "
+                "regeneration.strength"
+            )
+        rate = 1 - (1 - sparsity) ** (1 / load_config(others).lottery.iterations)
+        finish_run([*others, f"lottery.rate={rate:.6f}"], iterative)
+        return {"ways": [_row(folder / way) for way in WAYS]}
+
+
+def ticket_sparsity(run: Path) -> float:
+    """Return the share of pruned weights in the uploads of a run."""
+    rows = uploads(run)
+    return 1 - float(rows["nonzero"].sum()) / float(rows["parameters"].sum())
+
+
+def _row(run: Path) -> dict[str, Any]:
+    last = pd.read_csv(run / "rounds.csv").iloc[-1]
+    return {
+        "way": run.name,
+        "sparsity": ticket_sparsity(run),
+        "payload_up_bytes": int(uploads(run)["payload_bytes"].sum()),
+        **{name: float(last[name]) for name in (*QUALITY, "wall_s")},
+    }
