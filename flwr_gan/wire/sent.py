@@ -118,11 +118,14 @@ def encode_to_send(
     change, missing = 0.0, 0.0
     leftover = {}
     for name in encoded.lossy:
-        aim = wanted[name] if name in wanted else surviving_float32(named[name])
+        ours = name in wanted
+        aim = wanted[name] if ours else surviving_float32(named[name])
         known = held is not None and held.has(name, aim.shape)
         near = held.of([name])[0] if known and held is not None else None
         got = surviving_float32(received[name])
-        leftover[name], of_error, of_change = _left_over(aim, got, near)
+        left = aim if ours else np.empty(aim.shape, np.float32)
+        of_error, of_change = _left_over(aim, got, near, left)
+        leftover[name] = left
         missing += of_error
         change += of_change
     share = 1 - missing / change if change else math.nan
@@ -190,21 +193,23 @@ def _as_delivered(array: Array, codec: Codec) -> Array:
     return _read_only(as_users_know_it(delivered(array, strict=raw)))
 
 
-def _left_over(aim: Array, got: Array, near: Array | None) -> tuple[Array, float, float]:
-    """Return what is lost of weights, and the sums of squares of that and of their change.
+def _left_over(aim: Array, got: Array, near: Array | None, left: Array) -> tuple[float, float]:
+    """Write to ``left`` what is lost of weights, and return the sums of squares of it and changes.
 
-    Block by block, so that what numpy answers for a block stays in the cache.
+    Block by block, so that what is computed of one stays in the cache. ``left`` may be ``aim``: to
+    get that much memory takes as long as to fill it.
     """
-    left = np.empty(aim.shape, np.float32)
-    nothing = np.empty(0, np.float32)
+    rest, nothing = np.empty(_BLOCK, np.float32), np.empty(0, np.float32)
     of_error, of_change = 0.0, 0.0
     for part in _parts(aim.size):
         held = nothing if near is None else near.reshape(-1)[part]
-        rest = left.reshape(-1)[part]
-        error, change = _lost(aim.reshape(-1)[part], got.reshape(-1)[part], held, rest)
+        wanted = aim.reshape(-1)[part]
+        lost_of = rest[: len(wanted)]
+        error, change = _lost(wanted, got.reshape(-1)[part], held, lost_of)
+        left.reshape(-1)[part] = lost_of
         of_error += error
         of_change += change
-    return left, of_error, of_change
+    return of_error, of_change
 
 
 def _lost(wanted: Array, got: Array, near: Array, left: Array) -> tuple[float, float]:

@@ -55,9 +55,13 @@ class Support:
     @classmethod
     def at(cls, length: int, positions: Positions) -> "Support":
         """Return the support of ascending positions."""
-        mask = np.zeros(length, bool)
-        mask[positions] = True
-        return cls.of(mask)
+        if len(positions) > _FEW * length:
+            mask = np.zeros(length, bool)
+            mask[positions] = True
+            return cls.of(mask)
+        bits = np.zeros(-(-length // 8), np.uint8)
+        np.bitwise_or.at(bits, positions >> 3, np.uint8(1) << (positions & 7).astype(np.uint8))
+        return cls.of_bits(length, bits)
 
     @classmethod
     def of_bits(cls, length: int, bits: Bytes) -> "Support":
