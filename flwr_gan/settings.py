@@ -7,7 +7,6 @@ import difflib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from functools import cache
 from types import NoneType, UnionType
 from typing import (
     Annotated,
@@ -33,11 +32,13 @@ class Within:
     below: float | None = None
 
     def __str__(self) -> str:
-        names = ("at_least", "above", "at_most", "below")
-        found = [(name, getattr(self, name)) for name in names]
-        return " and ".join(
+        if self.at_least is not None and self.at_most is not None:
+            return f"from {self.at_least:g} to {self.at_most:g}"
+        found = [(name, getattr(self, name)) for name in ("at_least", "above", "at_most", "below")]
+        words = [
             f"{name.replace('_', ' ')} {bound:g}" for name, bound in found if bound is not None
-        )
+        ]
+        return ("of " if words[0].startswith("at") else "") + " and ".join(words)
 
     def hold(self, value: float) -> bool:
         """Return whether a number is within the bounds."""
@@ -74,7 +75,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         this: Any = self
-        hints = _hints(type(this))
+        hints = get_type_hints(type(this), include_extras=True)
         for field in fields(this):
             if field.init:
                 value = checked(self.key(field.name), getattr(self, field.name), hints[field.name])
@@ -131,11 +132,6 @@ def nearest(word: Any, words: Iterable[Any]) -> str:
     """Return what an error adds where one of the allowed words is near, else nothing."""
     near = difflib.get_close_matches(str(word), [str(w) for w in words], n=1, cutoff=0.5)
     return f" (nearest: {near[0]})" if near else ""
-
-
-@cache
-def _hints(settings: object) -> dict[str, Any]:
-    return get_type_hints(settings, include_extras=True)
 
 
 _PLAIN: dict[Any, tuple[str, Callable[[Any], bool]]] = {

@@ -4,6 +4,7 @@ J trainings, N samples of all of them, R critic iterations, P of them whose fake
 together, B batch, L latent, K classes, T vectors, C components, D = T * C, H channels.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
-from tqdm import trange
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.adam_state import MOMENTS, new_adam_over
@@ -25,7 +25,7 @@ from flwr_gan.gan.frozen_generator import FrozenGenerator, is_plain
 from flwr_gan.gan.networks import NEGATIVE_SLOPE, SampleGenerator
 from flwr_gan.gan.sparse_layers import has_sparse_layers, sparse_layers
 from flwr_gan.gan.trainer import WganGpTrainer, check_weights, take_step
-from flwr_gan.gan.training_log import LossRecorder, TrainLog
+from flwr_gan.gan.training_log import LOSSES, TrainLog, run_steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,22 +110,18 @@ def train_together(
         raise ConfigError(f"iterations={iterations} is not allowed: give at least 1")
     together = _Together(trainings)
     before = [training.rng.get_state() for training in trainings]
-    recorders = [LossRecorder(iterations) for _ in trainings]
+    begun = time.perf_counter()
     try:
-        steps = trange(iterations, desc=progress, disable=None if progress else True, leave=False)
-        with steps, together.sparse_layers():
-            for _ in steps:
-                losses = together.iterate().unbind()
-                for recorder, loss in zip(recorders, losses, strict=True):
-                    recorder.add(loss)
-        logs = [recorder.finish() for recorder in recorders]
+        with together.sparse_layers():
+            found = run_steps(together.iterate, iterations, names=LOSSES, progress=progress)
         together.check_weights(iterations)
     except Exception:
         for training, state in zip(trainings, before, strict=True):
             training.rng.set_state(state)
         raise
     together.write_back()
-    return logs
+    seconds = time.perf_counter() - begun
+    return [TrainLog.of(losses, seconds) for losses in found.swapaxes(0, 1)]
 
 
 class _Together:

@@ -3,13 +3,13 @@
 N samples, B batch, R critic iterations, L latent, T vectors, C components.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import trange
 
 from flwr_gan.errors import ConfigError, TrainingError
 from flwr_gan.gan.adam_state import (
@@ -34,7 +34,8 @@ from flwr_gan.gan.critic_gradients import (
 from flwr_gan.gan.losses import generator_loss, proximal_term
 from flwr_gan.gan.networks import Critic, SampleGenerator
 from flwr_gan.gan.sparse_layers import sparse_layers
-from flwr_gan.gan.training_log import LossRecorder, TrainLog
+from flwr_gan.gan.training_log import LOSSES as LOG_LOSSES
+from flwr_gan.gan.training_log import LOWER_RATES, TrainLog, run_steps
 from flwr_gan.gan.weights import (
     as_tensor,
     buffer_arrays,
@@ -172,19 +173,20 @@ class WganGpTrainer:
         real_NTC, label_N = check_data(x_NTC, y_N, self.generator)
         pruned = self.apply_mask(mask) if mask is not None else None
         anchors = self.anchors(anchor, mask) if proximal_mu else []
-        recorder = LossRecorder(iterations)
-        steps = trange(iterations, desc=progress, disable=None if progress else True, leave=False)
-        with steps, sparse_layers(self.generator, pruned or {}):
-            for _ in steps:
-                losses = []
-                for batch in self._batches(real_NTC, label_N, rng):
-                    losses.append(self._critic_step(self._augmented(batch, rng), rng))
-                asked_B = self._asked_labels(batch.y_B, rng)
-                loss = self._generator_step(asked_B, rng, pruned, anchors, proximal_mu)
-                recorder.add(torch.cat([torch.stack(losses).mean(dim=0), loss.view(1)]))
-        log = recorder.finish()
+
+        def step() -> Tensor:
+            losses = []
+            for batch in self._batches(real_NTC, label_N, rng):
+                losses.append(self._critic_step(self._augmented(batch, rng), rng))
+            asked_B = self._asked_labels(batch.y_B, rng)
+            loss = self._generator_step(asked_B, rng, pruned, anchors, proximal_mu)
+            return torch.cat([torch.stack(losses).mean(dim=0), loss.view(1)])
+
+        begun = time.perf_counter()
+        with sparse_layers(self.generator, pruned or {}):
+            found = run_steps(step, iterations, names=LOG_LOSSES, progress=progress)
         check_weights(self.generator.named_parameters(), iterations)
-        return log
+        return TrainLog.of(found, time.perf_counter() - begun)
 
     @property
     def optimisers(self) -> tuple[torch.optim.Adam, torch.optim.Adam]:
@@ -313,13 +315,14 @@ class WganGpTrainer:
         return [as_tensor(a.astype(np.float32)).to(self._device) for a in kept.values()]
 
 
-def check_weights(named: Iterable[tuple[str, Tensor]], iterations: int) -> None:
+def check_weights(
+    named: Iterable[tuple[str, Tensor]], iterations: int, *, remedy: str = LOWER_RATES
+) -> None:
     """Raise a TrainingError that names the first weight of a generator that is not finite."""
     for name, weight in named:
         if not bool(weight.isfinite().all()):
             raise TrainingError(
-                f"generator weight {name} is not finite after generator iteration "
-                f"{iterations}: lower the learning rates of the gan settings"
+                f"generator weight {name} is not finite after iteration {iterations}: {remedy}"
             )
 
 

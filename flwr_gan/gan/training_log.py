@@ -1,17 +1,74 @@
-"""What one training tells of itself: final losses, a short history, and the check for NaN."""
+"""The loop of every training: steps with a progress bar, a check for NaN, and what is kept."""
 
-import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import trange
 
 from flwr_gan.errors import TrainingError
 
 LOSSES = ("critic_loss", "wasserstein_estimate", "gradient_penalty", "generator_loss")
+LOWER_RATES = "lower the learning rates of the gan settings"
 CHECK_EVERY = 25
 FINAL_ITERATIONS = 10
 HISTORY_POINTS = 100
+
+
+def run_steps(
+    step: Callable[[], Tensor],
+    iterations: int,
+    *,
+    names: Sequence[str],
+    remedy: str = LOWER_RATES,
+    progress: str | None = None,
+) -> NDArray[np.float32]:
+    """Call ``step`` for each iteration and return the losses that it gave, one row each.
+
+    Losses are looked at once in 25 iterations, so that a device is not waited for each time.
+
+    Parameters
+    ----------
+    step : callable
+        Does one iteration; returns its losses, a float32 tensor in the order of ``names``, which
+        may have axes before that one.
+    iterations : int
+        How many; 0 does nothing.
+    names : sequence of str
+        What errors call the losses.
+    remedy : str
+        What errors tell to do.
+    progress : str or None
+        Label of a progress bar, drawn only on a terminal; None draws none.
+
+    Raises
+    ------
+    TrainingError
+        If a loss is not finite; names loss and iteration.
+    """
+    blocks: list[NDArray[np.float32]] = []
+    unchecked: list[Tensor] = []
+    with trange(
+        iterations, desc=progress, disable=None if progress else True, leave=False
+    ) as steps:
+        for done in steps:
+            unchecked.append(step())
+            if len(unchecked) < CHECK_EVERY and done + 1 < iterations:
+                continue
+            block = torch.stack(unchecked)
+            if not bool(block.isfinite().all()):
+                place = block.isfinite().logical_not().nonzero()[0].tolist()
+                at = done + 2 - len(unchecked) + place[0]
+                raise TrainingError(
+                    f"{names[place[-1]]} is {block[tuple(place)].item()} at iteration {at} of "
+                    f"{iterations}: {remedy}"
+                )
+            blocks.append(block.cpu().numpy())
+            unchecked = []
+    return np.concatenate(blocks) if blocks else np.zeros((0, len(names)), np.float32)
 
 
 @dataclass(frozen=True)
@@ -48,64 +105,14 @@ class TrainLog:
     generator_loss: float
     history: dict[str, list[float]] = field(default_factory=dict)
 
-
-class LossRecorder:
-    """Collects the losses of a training and stops it when one is not finite.
-
-    Losses are looked at once in 25 iterations, so that a device is not waited for each time.
-
-    Parameters
-    ----------
-    iterations : int
-        Generator iterations that the training will do.
-    """
-
-    def __init__(self, iterations: int) -> None:
-        self._iterations = iterations
-        self._unchecked: list[Tensor] = []
-        self._rows: list[list[float]] = []
-        self._start_s = time.perf_counter()
-
-    def add(self, losses: Tensor) -> None:
-        """Take the losses of one generator iteration, a float32 tensor in the order of LOSSES.
-
-        Raises
-        ------
-        TrainingError
-            If a loss of this or an earlier iteration is not finite; names loss and iteration.
-        """
-        self._unchecked.append(losses)
-        if len(self._unchecked) == CHECK_EVERY:
-            self._check()
-
-    def finish(self) -> TrainLog:
-        """Check what is left and sum up; raises like ``add``."""
-        self._check()
-        last = self._rows[-FINAL_ITERATIONS:]
+    @classmethod
+    def of(cls, losses: NDArray[np.float32], seconds: float) -> "TrainLog":
+        """Return the log of a training from the losses of its iterations, at least one."""
+        rows: list[list[float]] = losses.tolist()
+        last = rows[-FINAL_ITERATIONS:]
         means = {name: sum(row[i] for row in last) / len(last) for i, name in enumerate(LOSSES)}
-        return TrainLog(
-            iterations=len(self._rows),
-            seconds=time.perf_counter() - self._start_s,
-            history=self._history(),
-            **means,
-        )
-
-    def _check(self) -> None:
-        if not self._unchecked:
-            return
-        block = torch.stack(self._unchecked)
-        self._unchecked = []
-        if not bool(block.isfinite().all()):
-            row, column = block.isfinite().logical_not().nonzero()[0].tolist()
-            iteration = len(self._rows) + row + 1
-            raise TrainingError(
-                f"{LOSSES[column]} is {block[row, column].item()} at generator iteration "
-                f"{iteration} of {self._iterations}: lower the learning rates of the gan settings"
-            )
-        self._rows.extend(block.tolist())
-
-    def _history(self) -> dict[str, list[float]]:
-        count = min(HISTORY_POINTS, len(self._rows))
-        chosen = [(i + 1) * len(self._rows) // count - 1 for i in range(count)]
-        history = {name: [self._rows[i][k] for i in chosen] for k, name in enumerate(LOSSES)}
-        return {"iteration": [float(i + 1) for i in chosen], **history}
+        count = min(HISTORY_POINTS, len(rows))
+        chosen = [(i + 1) * len(rows) // count - 1 for i in range(count)]
+        history = {name: [rows[i][k] for i in chosen] for k, name in enumerate(LOSSES)}
+        history = {"iteration": [float(i + 1) for i in chosen], **history}
+        return cls(iterations=len(rows), seconds=seconds, history=history, **means)

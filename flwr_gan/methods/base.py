@@ -12,6 +12,7 @@ from torch import nn
 
 from flwr_gan.gan import GanConfig, WganGpTrainer
 from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,10 @@ class TrainedGan:
     config: GanConfig
 
 
-class Method(ABC):
-    """One way to compress a generator by training; settings are checked when it is made."""
+class Method(Settings, ABC):
+    """One way to compress a generator by training; a dataclass of its settings."""
+
+    group = "method"
 
     @abstractmethod
     def student(self, generator: SampleGenerator) -> SampleGenerator:

@@ -155,9 +155,10 @@ def cut(generator: SampleGenerator, kept: Sequence[NDArray[np.integer]]) -> Samp
     return generator_from(links, generator)
 
 
-@torch.no_grad()
-def feature_maps(generator: SampleGenerator, z_BL: Tensor, y_B: Tensor) -> list[Tensor]:
-    """Return what each hidden layer gives after its ReLU.
+def with_maps(generator: SampleGenerator, z_BL: Tensor, y_B: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Return samples, and what each hidden layer gives after its ReLU.
+
+    Gradients go through, and the weights may be parametrised.
 
     Parameters
     ----------
@@ -168,22 +169,25 @@ def feature_maps(generator: SampleGenerator, z_BL: Tensor, y_B: Tensor) -> list[
 
     Returns
     -------
-    list of float32 Tensor, shape (B, H, N)
+    x_BTC : Tensor
+    maps : list of Tensor, shape (B, H, N)
         H channels of N numbers a sample.
     """
-    found: list[Tensor] = []
+    maps: list[Tensor] = []
 
     def keep(layer: nn.Module, inputs: object, output: Tensor) -> None:
-        found.append(F.relu(output))
+        # rows of a linear layer are channels times vectors
+        size = generator.num_vectors if isinstance(layer, nn.Linear) else output[0, 0].numel()
+        maps.append(F.relu(output).reshape(len(output), -1, size))
 
-    hooks = [layer.register_forward_hook(keep) for layer in _layers(generator)[:-1]]
+    layers = [layer for layer in generator.modules() if isinstance(layer, _Layer)][:-1]
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
     try:
-        generator(z_BL, y_B)
+        x_BTC: Tensor = generator(z_BL, y_B)
     finally:
         for hook in hooks:
             hook.remove()
-    counts = channel_counts(generator)
-    return [maps.reshape(len(z_BL), count, -1) for maps, count in zip(found, counts, strict=True)]
+    return x_BTC, maps
 
 
 def widen(generator: SampleGenerator, channels: Sequence[int], *, seed: int = 0) -> SampleGenerator:

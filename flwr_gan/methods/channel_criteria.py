@@ -10,15 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flwr_gan.codecs.sparse.largest import largest as largest_scores
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.chain import (
     Link,
     channel_counts,
     cut,
-    feature_maps,
     generator_from,
     links_of,
+    with_maps,
 )
 
 Kept = list[NDArray[np.intp]]
@@ -46,7 +47,7 @@ def kept_counts(channels: Sequence[int], fraction: float) -> tuple[int, ...]:
 def largest_filters(generator: SampleGenerator, counts: Sequence[int]) -> Kept:
     """Return for each hidden layer the channels whose filters have the largest norm (L2).
 
-    Biases are not counted. Of equal norms the first in order go.
+    Biases are not counted. Of equal norms the last in order go.
     """
     return [
         largest(np.linalg.norm(link.weight_OIP.reshape(len(link.weight_OIP), -1), axis=1), count)
@@ -63,9 +64,8 @@ def random_filters(generator: SampleGenerator, counts: Sequence[int], rng: torch
 
 
 def largest(score_H: NDArray[np.floating], count: int) -> NDArray[np.intp]:
-    """Return the indices of exactly ``count`` largest scores, in order of indices."""
-    order = np.argsort(score_H, kind="stable")
-    return np.sort(order[len(order) - count :])
+    """Return the indices of exactly ``count`` largest scores, float32, in order of indices."""
+    return np.flatnonzero(largest_scores([score_H], keep=count)[0])
 
 
 def merge_similar(
@@ -96,7 +96,8 @@ def merge_similar(
     """
     for at, count in enumerate(counts):
         # the maps of a layer follow from what is left of the layers before it
-        maps_BHN = feature_maps(generator, z_BL, y_B)[at]
+        with torch.no_grad():
+            maps_BHN = with_maps(generator, z_BL, y_B)[1][at]
         maps_HN = maps_BHN.transpose(0, 1).flatten(1).double()
         gram_HH = (maps_HN @ maps_HN.T).cpu().numpy()
         links = links_of(generator)

@@ -3,6 +3,9 @@
 B samples, L latent.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -15,11 +18,10 @@ from flwr_gan.methods.channel_criteria import (
     merge_similar,
     random_filters,
 )
-from flwr_gan.methods.settings import require_count, require_share, require_switch, require_word
-
-CRITERIA = ("magnitude", "random", "similarity")
+from flwr_gan.settings import Count, Share
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ChannelPruning(Method):
     """Cuts the same share of channels out of every hidden layer, then trains what is left.
 
@@ -45,22 +47,10 @@ class ChannelPruning(Method):
         If a setting is of the wrong type or out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        criterion: str = "magnitude",
-        fraction: float = 0.5,
-        absorb: bool = True,
-        samples: int = 256,
-    ) -> None:
-        require_word("criterion", criterion, CRITERIA)
-        require_share("fraction", fraction)
-        require_switch("absorb", absorb)
-        require_count("samples", samples)
-        self.criterion = criterion
-        self.fraction = fraction
-        self.absorb = absorb
-        self.samples = samples
+    criterion: Literal["magnitude", "random", "similarity"] = "magnitude"
+    fraction: Share = 0.5
+    absorb: bool = True
+    samples: Count = 256
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a generator of the same class with the channels that stay."""

@@ -5,6 +5,8 @@ K centroids; B batch, L latent.
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -12,17 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from flwr_gan.compress.codebook import LEAST, MOST, SCOPES
+from flwr_gan.compress.codebook import LEAST, MOST
 from flwr_gan.compress.scaling import SMALLEST
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
 from flwr_gan.methods.base import Method, TrainedGan, train_further
 from flwr_gan.methods.decoded import Arrays, StageChain
-from flwr_gan.methods.settings import require, require_word
+from flwr_gan.settings import Within
 
 _NETWORK = "network"
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class CodebookTuning(Method):
     """K-means once, by the stage ``codebook``; then its centroids are trained, the indices fixed.
 
@@ -45,13 +48,8 @@ class CodebookTuning(Method):
         If a setting is not allowed.
     """
 
-    def __init__(self, *, size: int = 16, scope: str = "layer") -> None:
-        whole = isinstance(size, int) and not isinstance(size, bool)
-        sound = whole and LEAST <= size <= MOST
-        require("size", size, sound, f"a whole number from {LEAST} to {MOST}")
-        require_word("scope", scope, SCOPES)
-        self._shared = scope == "network"
-        self._chain = StageChain(f"codebook:{size}:{scope}")
+    size: Annotated[int, Within(at_least=LEAST, at_most=MOST)] = 16
+    scope: Literal["layer", "network"] = "layer"
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a copy: the form does not change."""
@@ -66,8 +64,9 @@ class CodebookTuning(Method):
         progress: str | None = None,
     ) -> SampleGenerator:
         """Train the centroids; return a generator whose weights are their values."""
-        decoded = self._chain.decode_first(network_arrays(gan.generator))
-        tuned = CodebookGenerator(gan.generator, decoded, shared=self._shared)
+        chain = StageChain(f"codebook:{self.size}:{self.scope}")
+        decoded = chain.decode_first(network_arrays(gan.generator))
+        tuned = CodebookGenerator(gan.generator, decoded, shared=self.scope == "network")
         train_further(gan, tuned, iterations=iterations, rng=rng, progress=progress)
         compressed = deepcopy(gan.generator)
         load_network_arrays(compressed, tuned.arrays())

@@ -1,30 +1,30 @@
 """Distillation of a generator: a student learns to give what its teacher gives.
 
-B batch, N labels, L latent, T vectors, C components, I iterations.
+B batch, N labels, L latent, T vectors, C components, I iterations; S and H channels of a hidden
+layer of student and teacher.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import trange
 
-from flwr_gan.errors import ConfigError, DataError, TrainingError
+from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan.adam_state import new_adam
-from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.gan.networks import SampleGenerator, initialise
 from flwr_gan.gan.sampling import check_labels
+from flwr_gan.gan.trainer import check_weights, take_step
+from flwr_gan.gan.training_log import run_steps
 from flwr_gan.gan.weights import as_tensor
-from flwr_gan.methods.distillation_losses import TERMS, Outputs
-from flwr_gan.methods.distillation_maps import new_mappings, with_maps
-from flwr_gan.methods.settings import require, require_amount, require_count
+from flwr_gan.methods.chain import with_maps
+from flwr_gan.methods.distillation_losses import TERMS, Outputs, used_terms
+from flwr_gan.settings import Count, Natural, Rate, checked
 
 BETAS = (0.9, 0.999)
-CHECK_EVERY = 25  # a loss is looked at once in a while, so that a device is not waited for
+REMEDY = "lower method.learning_rate or the weights of method.losses"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,79 @@ class DistillationLog:
 
     total_I: NDArray[np.float32]
     terms: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Lesson:
+    """What a student generator is trained on, beside latent vectors and labels.
+
+    Parameters
+    ----------
+    student, teacher : SampleGenerator
+        Both on one device.
+    critic : nn.Module, optional
+        The teacher's, for the terms that look through it.
+    weights : mapping from str to float
+        Weight of each term of ``TERMS`` that there is.
+    opponent : nn.Module, optional
+        Gives the scores of the term ``adversarial`` in the place of the teacher's critic.
+    mappings : nn.ModuleList
+        For each hidden layer what maps S channels to H, for the term ``features``.
+    """
+
+    student: SampleGenerator
+    teacher: SampleGenerator
+    critic: nn.Module | None
+    weights: Mapping[str, float]
+    opponent: nn.Module | None = None
+    mappings: nn.ModuleList = field(default_factory=nn.ModuleList)
+
+    def terms(self, z_BL: Tensor, y_B: Tensor, real_BTC: Tensor | None = None) -> Tensor:
+        """Return each term before it is weighted, in the order of the weights.
+
+        Parameters
+        ----------
+        z_BL, y_B : Tensor
+            Latent vectors and int64 labels.
+        real_BTC : Tensor, optional
+            Real samples of the same labels.
+        """
+        with torch.no_grad():
+            teacher_BTC, teacher_maps = self._made(self.teacher, z_BL, y_B)
+        student_BTC, student_maps = self._made(self.student, z_BL, y_B)
+        seen = self._seen(student_BTC, y_B)
+        with torch.no_grad():
+            teacher_seen = self._seen(teacher_BTC, y_B)
+            real_seen = () if real_BTC is None else self._seen(real_BTC, y_B)
+        if self.opponent is not None and "adversarial" in self.weights:
+            seen = [*seen[:-1], self.opponent(student_BTC, y_B)]
+        out = Outputs(
+            student_BTC=student_BTC,
+            teacher_BTC=teacher_BTC,
+            student_critic=seen,
+            teacher_critic=teacher_seen,
+            real_critic=real_seen,
+            student_BSN=student_maps,
+            teacher_BHN=teacher_maps,
+            mappings=list(self.mappings),
+        )
+        return torch.stack([TERMS[name].loss(out) for name in self.weights])
+
+    def weighted(self, terms: Tensor) -> Tensor:
+        """Return the weighted sum of what ``terms`` gave."""
+        return (terms * terms.new_tensor(list(self.weights.values()))).sum()
+
+    def _made(
+        self, generator: SampleGenerator, z_BL: Tensor, y_B: Tensor
+    ) -> tuple[Tensor, Sequence[Tensor]]:
+        return with_maps(generator, z_BL, y_B) if self.mappings else (generator(z_BL, y_B), ())
+
+    def _seen(self, x_BTC: Tensor, y_B: Tensor) -> Sequence[Tensor]:
+        """Return what the critic's layers give, nothing where no term looks through it."""
+        wanted = any(TERMS[name].needs_critic for name in self.weights)
+        if self.critic is None or not wanted:
+            return ()
+        return self.critic.features(x_BTC, y_B)  # type: ignore[operator, no-any-return]
 
 
 def distil(
@@ -95,125 +168,87 @@ def distil(
     TrainingError
         If a loss or a weight is not finite.
     """
-    weights = used_terms(losses)
-    require_rate("learning_rate", learning_rate)
-    require_count("batch_size", batch_size)
-    require_count("iterations", iterations, least=0)
+    weights = used_terms("method.losses", losses, list(TERMS))
+    checked("method.learning_rate", learning_rate, Rate)
+    checked("method.batch_size", batch_size, Count)
+    checked("method.iterations", iterations, Natural)
     _check_pair(student, teacher)
     _check_needs(weights, critic, real_NTC)
     real_NTC = real_NTC if any(TERMS[name].needs_real for name in weights) else None
     device = next(student.parameters()).device
     y_N, x_NTC = _check_samples(labels_N, real_NTC, student, device)
-    critic = critic if any(TERMS[name].needs_critic for name in weights) else None
     mappings = nn.ModuleList()
     if any(TERMS[name].needs_maps for name in weights):
         mappings = new_mappings(student, teacher, rng)
+    lesson = Lesson(
+        student=student, teacher=teacher, critic=critic, weights=weights, mappings=mappings
+    )
     trained = nn.ModuleList([student, mappings])
     adam = new_adam(trained, lr=learning_rate, betas=BETAS)
-    parameters = list(trained.parameters())
-    history: list[Tensor] = []
-    steps = trange(iterations, desc=progress, disable=None if progress else True, leave=False)
-    with steps:
-        for step in steps:
-            index_B = torch.randint(len(y_N), (batch_size,), generator=rng, device=rng.device)
-            index_B = index_B.to(device)
-            size = (batch_size, student.latent_dim)
-            z_BL = torch.randn(size, generator=rng, device=rng.device).to(device)
-            out = _outputs(
-                student,
-                teacher,
-                critic,
-                z_BL,
-                y_N[index_B],
-                None if x_NTC is None else x_NTC[index_B],
-                mappings,
-            )
-            terms = torch.stack([TERMS[name].loss(out) for name in weights])
-            total = (terms * terms.new_tensor(list(weights.values()))).sum()
-            update(adam, parameters, total)
-            history.append(torch.cat([total.detach()[None], terms.detach()]))
-            if (step + 1) % CHECK_EVERY == 0:
-                _check_losses(history[-CHECK_EVERY:], step + 1)
+
+    def step() -> Tensor:
+        index_B = torch.randint(len(y_N), (batch_size,), generator=rng, device=rng.device)
+        index_B = index_B.to(device)
+        size = (batch_size, student.latent_dim)
+        z_BL = torch.randn(size, generator=rng, device=rng.device).to(device)
+        terms = lesson.terms(z_BL, y_N[index_B], None if x_NTC is None else x_NTC[index_B])
+        total = lesson.weighted(terms)
+        update(adam, trained, total)
+        return torch.cat([total.detach()[None], terms.detach()])
+
+    names = ["the weighted loss", *weights]
+    found = run_steps(step, iterations, names=names, remedy=REMEDY, progress=progress)
     adam.zero_grad(set_to_none=True)
-    _check_losses(history[-CHECK_EVERY:], iterations)
-    _check_weights(student, iterations)
-    columns = torch.stack(history).cpu().numpy().T if history else np.zeros((1 + len(weights), 0))
-    total_I, *rows = columns.astype(np.float32)
+    check_weights(student.named_parameters(), iterations, remedy=REMEDY)
+    total_I, *rows = found.T
     return DistillationLog(total_I, dict(zip(weights, rows, strict=True)))
 
 
-def used_terms(losses: Mapping[str, float]) -> dict[str, float]:
-    """Return the terms whose weight is not 0, in the order of ``TERMS``.
+def update(adam: torch.optim.Adam, network: nn.Module, loss: Tensor) -> None:
+    """Take one step of Adam; weights that the loss does not depend on get a gradient of zero."""
+    weights = list(network.parameters())
+    take_step(adam, weights, torch.autograd.grad(loss, weights, materialize_grads=True))
+
+
+def new_mappings(
+    student: SampleGenerator, teacher: SampleGenerator, rng: torch.Generator
+) -> nn.ModuleList:
+    """Return for each hidden layer a map of each number's S channels to H, to be trained.
+
+    Parameters
+    ----------
+    student, teacher : SampleGenerator
+        Their layers must match one by one, but for the channels.
+    rng : torch.Generator
+        Draws the seed of the weights; advances.
 
     Raises
     ------
     ConfigError
-        If a term is unknown, a weight is not a number from 0 up, or all are 0.
+        If the layers do not match.
     """
-    for name, weight in losses.items():
-        if name not in TERMS:
-            near = difflib.get_close_matches(str(name), TERMS, n=1, cutoff=0.5)
-            nearest = f" (nearest: {near[0]})" if near else ""
-            raise ConfigError(
-                f"method.losses.{name} is unknown: allowed are {', '.join(TERMS)}{nearest}"
-            )
-        require_amount(f"losses.{name}", weight)
-    used = {name: float(losses[name]) for name in TERMS if losses.get(name)}
-    if not used:
-        raise ConfigError(
-            f"method.losses={dict(losses)} is not allowed: give at least one of "
-            f"{', '.join(TERMS)} a weight above 0"
-        )
-    return used
-
-
-def require_rate(key: str, value: Any) -> None:
-    """Raise a ConfigError unless the setting is a number above 0, at most 1."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    require(key, value, number and 0 < value <= 1, "a number above 0, at most 1")
-
-
-def update(adam: torch.optim.Adam, weights: Sequence[Tensor], loss: Tensor) -> None:
-    """Take one step of Adam; weights that the loss does not depend on get a gradient of zero."""
-    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
-    for weight, gradient in zip(weights, gradients, strict=True):
-        # fused Adam reads memory in order
-        weight.grad = torch.zeros_like(weight) if gradient is None else gradient.contiguous()
-    adam.step()
-
-
-def _outputs(
-    student: SampleGenerator,
-    teacher: SampleGenerator,
-    critic: nn.Module | None,
-    z_BL: Tensor,
-    y_B: Tensor,
-    real_BTC: Tensor | None,
-    mappings: nn.ModuleList,
-) -> Outputs:
-    """Run both generators, and the critic where there is one, on one batch."""
+    device = next(student.parameters()).device
+    z_BL = torch.zeros(1, student.latent_dim, device=device)
+    y_B = torch.zeros(1, dtype=torch.int64, device=device)
     with torch.no_grad():
-        teacher_BTC, teacher_maps = with_maps(teacher, z_BL, y_B, bool(mappings))
-    student_BTC, student_maps = with_maps(student, z_BL, y_B, bool(mappings))
-    student_critic: Sequence[Tensor] = ()
-    teacher_critic: Sequence[Tensor] = ()
-    real_critic: Sequence[Tensor] = ()
-    if critic is not None:
-        student_critic = critic.features(student_BTC, y_B)  # type: ignore[operator]
-        with torch.no_grad():
-            teacher_critic = critic.features(teacher_BTC, y_B)  # type: ignore[operator]
-            if real_BTC is not None:
-                real_critic = critic.features(real_BTC, y_B)  # type: ignore[operator]
-    return Outputs(
-        student_BTC=student_BTC,
-        teacher_BTC=teacher_BTC,
-        student_critic=student_critic,
-        teacher_critic=teacher_critic,
-        real_critic=real_critic,
-        student_BSN=student_maps,
-        teacher_BHN=teacher_maps,
-        mappings=list(mappings),
-    )
+        small_maps, large_maps = (with_maps(g, z_BL, y_B)[1] for g in (student, teacher))
+    if [maps.shape[2] for maps in small_maps] != [maps.shape[2] for maps in large_maps]:
+        raise ConfigError(
+            "method.losses.features needs a student whose layers match the teacher's one by one: "
+            f"a {type(student).__name__} and a {type(teacher).__name__} do not"
+        )
+    seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
+    widths = ([maps.shape[1] for maps in of] for of in (small_maps, large_maps))
+    return channel_mappings(*widths, seed=seed).to(device)
+
+
+def channel_mappings(small: Sequence[int], large: Sequence[int], *, seed: int) -> nn.ModuleList:
+    """Return for each layer a trainable map of its channels to other ones, freshly drawn."""
+    with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
+        mappings = nn.ModuleList(nn.Conv1d(*pair, 1) for pair in zip(small, large, strict=True))
+    mappings.to_empty(device="cpu")
+    initialise(mappings, seed)
+    return mappings
 
 
 def _check_pair(student: SampleGenerator, teacher: SampleGenerator) -> None:
@@ -256,20 +291,3 @@ def _check_samples(
     if real_NTC.shape != shape:
         raise DataError(f"real samples have shape {real_NTC.shape}: {shape} is needed")
     return y_N.to(device), as_tensor(real_NTC.astype(np.float32)).to(device)
-
-
-def _check_losses(history: Sequence[Tensor], step: int) -> None:
-    if history and not bool(torch.stack(list(history)).isfinite().all()):
-        raise TrainingError(
-            f"a loss of the distillation is not finite by iteration {step}: lower "
-            "method.learning_rate or the weights of method.losses"
-        )
-
-
-def _check_weights(student: SampleGenerator, iterations: int) -> None:
-    for name, weight in student.named_parameters():
-        if not bool(weight.isfinite().all()):
-            raise TrainingError(
-                f"student weight {name} is not finite after {iterations} iterations of "
-                "distillation: lower method.learning_rate"
-            )

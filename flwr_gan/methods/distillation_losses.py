@@ -1,4 +1,4 @@
-"""What a student generator is told off for: the loss terms of distillation (survey, Eq. 2-8).
+"""The loss terms of distillation (survey, Eq. 2-8).
 
 The survey is Tantawy et al., 2021, "A survey on GAN acceleration using memory compression
 techniques". B batch, T vectors, C components, N numbers of a channel, S channels of the student,
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
 from torch import Tensor, nn
+
+from flwr_gan.errors import ConfigError
+from flwr_gan.settings import Amount, checked, nearest, require
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -106,7 +109,7 @@ def triplet_loss(
     is the mean absolute difference in a layer of the critic, summed over layers.
 
     A student generator takes its own sample for the anchor, the teacher's for the positive and a
-    real one for the negative, as the survey tells it. A student critic takes the real one for the
+    real one for the negative, as in the survey. A student critic takes the real one for the
     anchor and the student's for the negative: what is real and what the teacher makes lie close,
     what the student makes lies apart.
 
@@ -119,22 +122,6 @@ def triplet_loss(
     """
     distance_B = _distance(anchor, positive) - _distance(anchor, negative)
     return F.relu(distance_B + margin).mean()
-
-
-def cycle_loss(
-    there: Callable[[Tensor], Tensor], back: Callable[[Tensor], Tensor], x_BTC: Tensor
-) -> Tensor:
-    """Return the mean absolute difference of images and what comes back of them.
-
-    Parameters
-    ----------
-    there, back : callable
-        Generators from domain A to B and from B to A. Students here make images of latent vectors,
-        so ``distil`` has no such term; this one is for paired image-to-image generators.
-    x_BTC : Tensor
-        Images of domain A.
-    """
-    return F.l1_loss(back(there(x_BTC)), x_BTC)
 
 
 TERMS: Mapping[str, Term] = {
@@ -163,6 +150,34 @@ TERMS: Mapping[str, Term] = {
     ),
 }
 """Every term that ``distil`` knows, by the name that its weight is set under."""
+
+
+def used_terms(key: str, losses: Mapping[str, float], terms: Sequence[str]) -> dict[str, float]:
+    """Return the terms whose weight is not 0, in the order of ``terms``.
+
+    Parameters
+    ----------
+    key : str
+        What errors call the losses.
+    losses : mapping from str to float
+        A weight of at least 0 for each term that has one.
+    terms : sequence of str
+        Those that there are.
+
+    Raises
+    ------
+    ConfigError
+        If a term is unknown, a weight is not a number from 0 up, or all are 0.
+    """
+    for name, weight in losses.items():
+        if name not in terms:
+            raise ConfigError(
+                f"{key}.{name} is unknown: allowed are {', '.join(terms)}{nearest(name, terms)}"
+            )
+        checked(f"{key}.{name}", weight, Amount)
+    used = {name: float(losses[name]) for name in terms if losses.get(name)}
+    require(key, dict(losses), bool(used), f"at least one of {', '.join(terms)} a weight above 0")
+    return used
 
 
 def joint_weights(alpha: float) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Distillation as a method: the trained generator is the teacher, a narrower one comes out."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 
@@ -11,25 +12,54 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.base import Method, TrainedGan
 from flwr_gan.methods.chain import channel_counts, cut, resized
 from flwr_gan.methods.channel_criteria import largest_filters
-from flwr_gan.methods.distillation import distil, require_rate, used_terms
-from flwr_gan.methods.settings import require_count, require_switch
+from flwr_gan.methods.distillation import distil
+from flwr_gan.methods.distillation_losses import TERMS, used_terms
+from flwr_gan.settings import Count, Rate, Within
 
-PIXEL: Mapping[str, float] = MappingProxyType({"pixel": 1.0})
 
-
-class Distillation(Method):
-    """Train a student on what the teacher gives for the same latent vectors.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StudentForm(Method):
+    """Which channels the student of a generator has, and which weights it starts from.
 
     Parameters
     ----------
     width : float
         Share of each hidden layer's channels that the student has, above 0, at most 1; a layer
         keeps at least one.
-    depth : int or None
-        Depth factor d of the student of a ``DepthGenerator``; goes before ``width``.
     inherit : bool
         True: the student is the teacher without its weakest channels (those whose filters have the
         smallest norm) and starts from its weights. False: it starts from weights drawn anew.
+    """
+
+    width: Rate = 0.5
+    inherit: bool = False
+
+    def student(self, generator: SampleGenerator) -> SampleGenerator:
+        """Return a generator of the student's form, with weights of no meaning."""
+        return resized(generator, self._channels(generator))
+
+    def first_student(self, teacher: SampleGenerator, rng: torch.Generator) -> SampleGenerator:
+        """Return the student as it is before it learns; draws from ``rng`` unless it inherits."""
+        channels = self._channels(teacher)
+        if self.inherit:
+            return cut(teacher, largest_filters(teacher, channels))
+        seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
+        return resized(teacher, channels, seed=seed)
+
+    def _channels(self, teacher: SampleGenerator) -> tuple[int, ...]:
+        return tuple(max(1, round(self.width * count)) for count in channel_counts(teacher))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Distillation(StudentForm):
+    """Train a student on what the teacher gives for the same latent vectors.
+
+    Parameters
+    ----------
+    width, inherit
+        As in ``StudentForm``.
+    depth : int or None
+        Depth factor d of the student of a ``DepthGenerator``; goes before ``width``.
     losses : mapping from str to float
         Weight of each term of ``distillation_losses.TERMS``.
     learning_rate : float
@@ -43,33 +73,14 @@ class Distillation(Method):
         If a setting is out of range or a term unknown.
     """
 
-    def __init__(
-        self,
-        *,
-        width: float = 0.5,
-        depth: int | None = None,
-        inherit: bool = False,
-        losses: Mapping[str, float] = PIXEL,
-        learning_rate: float = 1e-3,
-        batch_size: int = 64,
-    ) -> None:
-        require_rate("width", width)
-        if depth is not None:
-            require_count("depth", depth)
-        require_switch("inherit", inherit)
-        require_rate("learning_rate", learning_rate)
-        require_count("batch_size", batch_size)
-        self._width, self._depth, self._inherit = width, depth, inherit
-        self._losses = used_terms(losses)
-        self._learning_rate, self._batch_size = learning_rate, batch_size
+    depth: Annotated[int | None, Within(at_least=1)] = None
+    losses: Mapping[str, float] = field(default_factory=lambda: {"pixel": 1.0})
+    learning_rate: Rate = 1e-3
+    batch_size: Count = 64
 
-    def __repr__(self) -> str:
-        size = f"width={self._width}" if self._depth is None else f"depth={self._depth}"
-        return f"Distillation({size}, inherit={self._inherit}, losses={self._losses})"
-
-    def student(self, generator: SampleGenerator) -> SampleGenerator:
-        """Return a generator of the student's form, with weights of no meaning."""
-        return resized(generator, self._channels(generator))
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "losses", used_terms("method.losses", self.losses, list(TERMS)))
 
     def compress(
         self,
@@ -80,44 +91,36 @@ class Distillation(Method):
         progress: str | None = None,
     ) -> SampleGenerator:
         """Return the distilled student; labels follow those of the GAN's real samples."""
-        student = self.start(gan.generator, rng)
+        student = self.first_student(gan.generator, rng)
         student.to(next(gan.generator.parameters()).device)
         distil(
             student,
             teacher=gan.generator,
             critic=gan.critic,
             labels_N=gan.y_N,
-            losses=self._losses,
+            losses=self.losses,
             iterations=iterations,
-            batch_size=self._batch_size,
-            learning_rate=self._learning_rate,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
             rng=rng,
             real_NTC=gan.x_NTC,
             progress=progress,
         )
         return student
 
-    def start(self, teacher: SampleGenerator, rng: torch.Generator) -> SampleGenerator:
-        """Return the student as it is before it learns; draws from ``rng`` unless it inherits."""
-        channels = self._channels(teacher)
-        if self._inherit:
-            return cut(teacher, largest_filters(teacher, channels))
-        seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
-        return resized(teacher, channels, seed=seed)
-
     def _channels(self, teacher: SampleGenerator) -> tuple[int, ...]:
         before = channel_counts(teacher)
-        if self._depth is None:
-            return tuple(max(1, round(self._width * count)) for count in before)
+        if self.depth is None:
+            return super()._channels(teacher)
         if not isinstance(teacher, DepthGenerator):
             raise ConfigError(
-                f"method.depth={self._depth} is not for a {type(teacher).__name__}: give "
+                f"method.depth={self.depth} is not for a {type(teacher).__name__}: give "
                 "method.width, or a DepthGenerator"
             )
-        channels = depth_channels(self._depth)
-        if self._inherit and any(new > old for new, old in zip(channels, before, strict=True)):
+        channels = depth_channels(self.depth)
+        if self.inherit and any(new > old for new, old in zip(channels, before, strict=True)):
             raise ConfigError(
-                f"method.depth={self._depth} with method.inherit=true asks for {list(channels)} "
+                f"method.depth={self.depth} with method.inherit=true asks for {list(channels)} "
                 f"channels of a teacher that has {list(before)}: lower it"
             )
         return channels

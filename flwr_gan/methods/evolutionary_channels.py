@@ -3,6 +3,9 @@
 B samples, D filters in all hidden layers together.
 """
 
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,17 +17,10 @@ from flwr_gan.methods.chain import channel_counts, cut, resized
 from flwr_gan.methods.channel_criteria import kept_counts, largest_filters
 from flwr_gan.methods.channels import draw_latents
 from flwr_gan.methods.genetic import Bits, GeneticSearch, SearchResult
-from flwr_gan.methods.settings import (
-    require,
-    require_amount,
-    require_count,
-    require_share,
-    require_word,
-)
-
-LAYER_COUNTS = ("fixed", "free")
+from flwr_gan.settings import Amount, Count, Natural, Share, Within
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class EvolutionaryChannels(Method):
     """A genetic search for the filters that stay, then training of what is left.
 
@@ -61,36 +57,19 @@ class EvolutionaryChannels(Method):
         If a setting is of the wrong type or out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        fraction: float = 0.5,
-        layer_counts: str = "fixed",
-        population: int = 24,
-        generations: int = 20,
-        mutation: float = 0.02,
-        elite: int = 2,
-        distance_weight: float = 10.0,
-        samples: int = 256,
-    ) -> None:
-        require_share("fraction", fraction)
-        require_word("layer_counts", layer_counts, LAYER_COUNTS)
-        require_count("population", population, least=2)
-        require_count("generations", generations, least=0)
-        require_share("mutation", mutation)
-        require_count("elite", elite)
-        allowed = f"less than method.population={population}"
-        require("elite", elite, elite < population, allowed)
-        require_amount("distance_weight", distance_weight)
-        require_count("samples", samples, least=2)
-        self.fraction = fraction
-        self.layer_counts = layer_counts
-        self.population = population
-        self.generations = generations
-        self.mutation = mutation
-        self.elite = elite
-        self.distance_weight = distance_weight
-        self.samples = samples
+    fraction: Share = 0.5
+    layer_counts: Literal["fixed", "free"] = "fixed"
+    population: Annotated[int, Within(at_least=2)] = 24
+    generations: Natural = 20
+    mutation: Share = 0.02
+    elite: Count = 2
+    distance_weight: Amount = 10.0
+    samples: Annotated[int, Within(at_least=2)] = 256
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        allowed = f"less than method.population={self.population}"
+        self.require("elite", self.elite < self.population, allowed)
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a generator of the same class with the channels that stay.

@@ -3,6 +3,8 @@
 Song et al. as the survey, paper 002, describes it.
 """
 
+from dataclasses import dataclass
+
 import torch
 
 from flwr_gan.gan.networks import SampleGenerator
@@ -10,9 +12,10 @@ from flwr_gan.methods.base import Method, TrainedGan, train_further
 from flwr_gan.methods.chain import channel_counts, resized, widen
 from flwr_gan.methods.channel_criteria import kept_counts, merge_similar
 from flwr_gan.methods.channels import draw_latents
-from flwr_gan.methods.settings import require, require_count, require_share, require_switch
+from flwr_gan.settings import Count, Share
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TrainExpandPrune(Method):
     """Trains a narrow seed network, widens it by new filters, prunes what became alike.
 
@@ -48,33 +51,18 @@ class TrainExpandPrune(Method):
         If a setting is of the wrong type or out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        fraction: float = 0.5,
-        seed_fraction: float = 0.5,
-        expansions: int = 1,
-        seed_share: float = 0.4,
-        wide_share: float = 0.3,
-        absorb: bool = True,
-        samples: int = 256,
-    ) -> None:
-        require_share("fraction", fraction)
-        require_share("seed_fraction", seed_fraction)
-        require_count("expansions", expansions)
-        require_share("seed_share", seed_share)
-        require_share("wide_share", wide_share)
-        fits = seed_share + wide_share < 1
-        require("wide_share", wide_share, fits, f"less than 1 - method.seed_share={seed_share}")
-        require_switch("absorb", absorb)
-        require_count("samples", samples)
-        self.fraction = fraction
-        self.seed_fraction = seed_fraction
-        self.expansions = expansions
-        self.seed_share = seed_share
-        self.wide_share = wide_share
-        self.absorb = absorb
-        self.samples = samples
+    fraction: Share = 0.5
+    seed_fraction: Share = 0.5
+    expansions: Count = 1
+    seed_share: Share = 0.4
+    wide_share: Share = 0.3
+    absorb: bool = True
+    samples: Count = 256
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fits = self.seed_share + self.wide_share < 1
+        self.require("wide_share", fits, f"less than 1 - method.seed_share={self.seed_share}")
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a generator of the same class with the channels that stay."""

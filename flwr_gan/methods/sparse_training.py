@@ -1,29 +1,27 @@
 """Unstructured pruning with training: single weights become zero, the others are trained on."""
 
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flwr_gan.errors import ConfigError, LayerCollapseError
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods.base import Method, TrainedGan
-from flwr_gan.methods.settings import require_count, require_share, require_word
-from flwr_gan.prune.growing_mask import SCOPES, grow_mask
-from flwr_gan.prune.magnitude import Mask
+from flwr_gan.prune.magnitude import LEAST_AXES, Mask, prune
 from flwr_gan.prune.masked_network import MaskedNetwork
-from flwr_gan.prune.pruning_schedule import Pruning, gradual, iterative, one_shot
-
-CRITERIA = ("magnitude", "random")
-SCHEDULES = ("one_shot", "iterative", "gradual")
-MODULES = ("generator", "critic", "both")
+from flwr_gan.prune.schedule import Pruning, gradual, iterative, one_shot
+from flwr_gan.settings import Count, Share
 
 Scores = dict[str, NDArray[np.float32]]
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SparseTraining(Method):
     """Prunes weights of a trained generator while it is trained further.
 
@@ -63,37 +61,15 @@ class SparseTraining(Method):
         If a setting is of the wrong type or out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        fraction: float = 0.8,
-        criterion: str = "magnitude",
-        scope: str = "global",
-        schedule: str = "one_shot",
-        steps: int = 4,
-        every: int = 10,
-        until: float = 0.75,
-        module: str = "generator",
-        min_kept_per_layer: int = 1,
-    ) -> None:
-        require_share("fraction", fraction)
-        require_word("criterion", criterion, CRITERIA)
-        require_word("scope", scope, SCOPES)
-        require_word("schedule", schedule, SCHEDULES)
-        require_count("steps", steps)
-        require_count("every", every)
-        require_share("until", until)
-        require_word("module", module, MODULES)
-        require_count("min_kept_per_layer", min_kept_per_layer)
-        self.fraction = fraction
-        self.criterion = criterion
-        self.scope = scope
-        self.schedule = schedule
-        self.steps = steps
-        self.every = every
-        self.until = until
-        self.module = module
-        self.min_kept_per_layer = min_kept_per_layer
+    fraction: Share = 0.8
+    criterion: Literal["magnitude", "random"] = "magnitude"
+    scope: Literal["global", "local"] = "global"
+    schedule: Literal["one_shot", "iterative", "gradual"] = "one_shot"
+    steps: Count = 4
+    every: Count = 10
+    until: Share = 0.75
+    module: Literal["generator", "critic", "both"] = "generator"
+    min_kept_per_layer: Count = 1
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a generator of the same shapes."""
@@ -155,13 +131,20 @@ class SparseTraining(Method):
         }
 
     def _grow(self, scores: Scores, mask: Mask, pruning: Pruning) -> Mask:
-        return grow_mask(
-            scores,
-            mask,
-            fraction=pruning.fraction,
-            scope=self.scope,
-            min_kept_per_layer=self.min_kept_per_layer,
-        )
+        """Return a mask inside another after a pruning; biases are neither pruned nor counted."""
+        layers = {name: layer for name, layer in mask.items() if layer.ndim >= LEAST_AXES}
+        try:
+            return mask | prune(
+                scores,
+                layers,
+                pruned=lambda size: round(pruning.fraction * size),
+                scope=self.scope,
+                min_kept_per_layer=self.min_kept_per_layer,
+            )
+        except LayerCollapseError as error:
+            raise ConfigError(
+                f"method.fraction={self.fraction!r} is not allowed: {error}"
+            ) from error
 
     @staticmethod
     def _train(

@@ -7,6 +7,8 @@ B batch, L latent.
 """
 
 from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,9 +20,10 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
 from flwr_gan.methods.base import Method, TrainedGan, train_further
 from flwr_gan.methods.decoded import StageChain
-from flwr_gan.methods.settings import require_count
+from flwr_gan.settings import Count
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class StraightThrough(Method):
     """Adversarial training in which each forward pass sees the weights as a stage decodes them.
 
@@ -48,10 +51,16 @@ class StraightThrough(Method):
         If a setting is not allowed.
     """
 
-    def __init__(self, *, stage: str, refresh_every: int = 1) -> None:
-        self._chain = StageChain(stage)
-        require_count("refresh_every", refresh_every)
-        self._refresh_every = refresh_every
+    stage: str
+    refresh_every: Count = 1
+
+    @cached_property
+    def _chain(self) -> StageChain:
+        return StageChain(self.stage)
+
+    def __post_init__(self) -> None:
+        _ = self._chain  # refuses what is no stage
+        super().__post_init__()
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a copy: the form does not change."""
@@ -76,7 +85,7 @@ class StraightThrough(Method):
         """
         arrays = network_arrays(gan.generator)
         self._chain.decode_first(arrays)
-        seen = DecodedGenerator(gan.generator, self._chain, refresh_every=self._refresh_every)
+        seen = DecodedGenerator(gan.generator, self._chain, refresh_every=self.refresh_every)
         kept = {f"floats.{name}": array != 0 for name, array in arrays.items()}
         mask = None if all(k.all() for k in kept.values()) else kept
         train_further(gan, seen, iterations=iterations, rng=rng, mask=mask, progress=progress)

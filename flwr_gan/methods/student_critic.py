@@ -16,8 +16,8 @@ from flwr_gan.gan.batches import Batch
 from flwr_gan.gan.config import GanConfig
 from flwr_gan.gan.dcgan import DepthCritic
 from flwr_gan.gan.losses import gradient_penalty, wasserstein_estimate
-from flwr_gan.gan.networks import Critic, initialise
-from flwr_gan.methods.distillation import update
+from flwr_gan.gan.networks import Critic
+from flwr_gan.methods.distillation import channel_mappings, update
 from flwr_gan.methods.distillation_losses import triplet_loss
 
 CRITIC_TERMS = ("adversarial", "features", "triplet")
@@ -63,10 +63,10 @@ class StudentCritic:
         self._teacher = teacher
         self._losses = dict(losses)
         self._penalty = config.penalty
-        self.mappings = _mappings(critic, teacher, seed)
-        trained = nn.ModuleList([critic, self.mappings])
-        self._weights = list(trained.parameters())
-        self._adam = new_adam(trained, lr=config.critic_lr, betas=config.betas)
+        device = next(critic.parameters()).device
+        self.mappings = channel_mappings(_widths(critic), _widths(teacher), seed=seed).to(device)
+        self._trained = nn.ModuleList([critic, self.mappings])
+        self._adam = new_adam(self._trained, lr=config.critic_lr, betas=config.betas)
 
     def terms(self, batch: Batch, teacher_BTC: Tensor) -> dict[str, Tensor]:
         """Return each term that has a weight, before it is weighted.
@@ -97,7 +97,7 @@ class StudentCritic:
         """Update critic and mappings once; return the weighted loss before it."""
         terms = self.terms(batch, teacher_BTC)
         loss = torch.stack([self._losses[name] * term for name, term in terms.items()]).sum()
-        update(self._adam, self._weights, loss)
+        update(self._adam, self._trained, loss)
         return loss.detach()
 
     def _features(self, x_BTC: Tensor, y_B: Tensor) -> Sequence[Tensor]:
@@ -144,16 +144,6 @@ def narrower_critic(critic: nn.Module, width: float, *, seed: int) -> nn.Module:
     raise ConfigError(
         f"a {type(critic).__name__} cannot be made narrower: give a Critic or a DepthCritic"
     )
-
-
-def _mappings(critic: nn.Module, teacher: nn.Module, seed: int) -> nn.ModuleList:
-    """Return for each hidden layer a trainable map of the student's channels to the teacher's."""
-    pairs = zip(_widths(critic), _widths(teacher), strict=True)
-    with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
-        mappings = nn.ModuleList(nn.Conv1d(small, large, 1) for small, large in pairs)
-    mappings.to_empty(device="cpu")
-    initialise(mappings, seed)
-    return mappings.to(next(critic.parameters()).device)
 
 
 def _widths(critic: nn.Module) -> list[int]:

@@ -1,17 +1,58 @@
 """Which weights go: the smallest ones, counted exactly."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_gan.codecs.sparse.largest import largest
 from flwr_gan.errors import LayerCollapseError, TrainingError
 
 Mask = dict[str, NDArray[np.bool_]]
 
+LEAST_AXES = 2
+"""Methods neither prune nor count arrays of fewer axes (biases), as the stage ``prune``."""
+
+
+def prune(
+    weights: Mapping[str, NDArray[np.float32]],
+    mask: Mapping[str, NDArray[np.bool_]],
+    *,
+    pruned: Callable[[int], int],
+    scope: str,
+    min_kept_per_layer: int,
+) -> Mask:
+    """Return a mask inside ``mask`` under which a given number of weights is pruned.
+
+    Parameters
+    ----------
+    weights, mask
+        As in ``prune_smallest``.
+    pruned : callable
+        Gives the number of pruned weights of n weights.
+    scope : {"global", "local"}
+        n counts all layers together, or each by itself; there the floor may leave a layer more.
+    min_kept_per_layer : int
+        Weights that every layer keeps, or all of a smaller one.
+
+    Raises
+    ------
+    LayerCollapseError, TrainingError
+        As ``prune_smallest``.
+    """
+    floor = min_kept_per_layer
+    if scope == "global":
+        count = pruned(sum(layer.size for layer in mask.values()))
+        return prune_smallest(weights, mask, pruned=count, min_kept_per_layer=floor)
+    found: Mask = {}
+    for name, layer in mask.items():
+        count = min(pruned(layer.size), layer.size - min(floor, layer.size))
+        found |= prune_smallest(weights, {name: layer}, pruned=count)
+    return found
+
 
 def prune_smallest(
-    weights: Mapping[str, NDArray[np.floating]],
+    weights: Mapping[str, NDArray[np.float32]],
     mask: Mapping[str, NDArray[np.bool_]],
     *,
     pruned: int,
@@ -20,12 +61,12 @@ def prune_smallest(
     """Return a mask inside ``mask`` under which exactly ``pruned`` weights are pruned in all.
 
     Of the weights that ``mask`` keeps, those of the smallest magnitude across all given layers
-    go; among equal magnitudes the first in order of layers and, inside a layer, in row-major
-    order.
+    go; among equal magnitudes the last in order of layers and, inside a layer, in row-major
+    order. That is the rule of the codec ``sparse``, which derives a mask from such weights.
 
     Parameters
     ----------
-    weights : mapping from str to ndarray
+    weights : mapping from str to float32 ndarray
         Trained weights of the layers that are ranked together.
     mask : mapping from str to bool ndarray
         True where a weight is kept so far.
@@ -41,48 +82,36 @@ def prune_smallest(
     TrainingError
         If a weight that is kept so far is not finite.
     """
-    kept = np.concatenate([mask[name].ravel() for name in mask])
-    size = np.concatenate([np.abs(weights[name]).ravel() for name in mask])
-    for name in mask:
-        if not np.isfinite(weights[name][mask[name]]).all():
+    sizes = {name: np.abs(weights[name]).ravel() for name in mask}
+    for name, layer in mask.items():
+        if not np.isfinite(sizes[name][layer.ravel()]).all():
             raise TrainingError(f"weights of layer {name!r} are not finite: they cannot be pruned")
-    free = kept & ~_largest(weights, mask, min_kept_per_layer)
-    missing = pruned - int(np.count_nonzero(~kept))
-    candidates = np.flatnonzero(free)
+    kept = np.concatenate([layer.ravel() for layer in mask.values()])
+    fixed = [_largest(sizes[n], layer.ravel(), min_kept_per_layer) for n, layer in mask.items()]
+    candidates = np.flatnonzero(kept & ~np.concatenate(fixed))
+    missing = max(0, pruned - int(np.count_nonzero(~kept)))
     if missing > len(candidates):
         raise LayerCollapseError(
-            f"{missing} more weights are to be pruned and {len(candidates)} may be: "
-            f"lower lottery.rate, lottery.iterations or lottery.min_kept_per_layer"
+            f"{missing} more weights are to be pruned and {len(candidates)} may be: prune less, or "
+            "lower min_kept_per_layer"
         )
-    order = np.argsort(size[candidates], kind="stable")
-    kept[candidates[order[: max(0, missing)]]] = False
-    result = _split(kept, mask)
+    free = np.concatenate(list(sizes.values()))[candidates]
+    kept[candidates] = largest([free], keep=len(free) - missing)[0]
+    ends = np.cumsum([layer.size for layer in mask.values()])[:-1]
+    parts = zip(mask.items(), np.split(kept, ends), strict=True)
+    result = {name: part.reshape(layer.shape) for (name, layer), part in parts}
     for name, layer in result.items():
         if layer.size and not layer.any():
             raise LayerCollapseError(
-                f"layer {name!r} would lose all of its {layer.size} weights: lower lottery.rate "
-                f"or lottery.iterations, or set lottery.min_kept_per_layer"
+                f"layer {name!r} would lose all of its {layer.size} weights: prune less, or set "
+                "min_kept_per_layer"
             )
     return result
 
 
-def _largest(
-    weights: Mapping[str, NDArray[np.floating]],
-    mask: Mapping[str, NDArray[np.bool_]],
-    count: int,
-) -> NDArray[np.bool_]:
-    """Mark the ``count`` largest kept weights of each layer, flat over all layers."""
-    marks = []
-    for name, layer in mask.items():
-        mark = np.zeros(layer.size, dtype=bool)
-        kept = np.flatnonzero(layer)
-        order = np.argsort(np.abs(weights[name]).ravel()[kept], kind="stable")
-        mark[kept[order[max(0, len(kept) - count) :]]] = True
-        marks.append(mark)
-    return np.concatenate(marks)
-
-
-def _split(flat: NDArray[np.bool_], like: Mapping[str, NDArray[np.bool_]]) -> Mask:
-    ends = np.cumsum([layer.size for layer in like.values()])
-    parts = np.split(flat, ends[:-1])
-    return {name: p.reshape(like[name].shape) for name, p in zip(like, parts, strict=True)}
+def _largest(size: NDArray[np.float32], kept: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    """Mark the ``count`` largest kept weights of a flat layer."""
+    marked = np.zeros(len(size), dtype=bool)
+    places = np.flatnonzero(kept)
+    marked[places] = largest([size[places]], keep=min(count, len(places)))[0]
+    return marked

@@ -9,8 +9,17 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from flwr_gan.gan.weights import as_tensor
-from flwr_gan.prune.growing_mask import LEAST_AXES
-from flwr_gan.prune.magnitude import Mask
+from flwr_gan.prune.magnitude import LEAST_AXES, Mask
+
+
+def maskable(network: nn.Module) -> dict[str, tuple[nn.Module, str]]:
+    """Return where the weights of two or more axes are, module and name, by their full names."""
+    return {
+        f"{path}.{name}": (module, name)
+        for path, module in network.named_modules()
+        for name, weight in module.named_parameters(recurse=False)
+        if weight.ndim >= LEAST_AXES
+    }
 
 
 class MaskedNetwork:
@@ -27,12 +36,7 @@ class MaskedNetwork:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._places = {
-            f"{path}.{name}": (module, name)
-            for path, module in list(network.named_modules())
-            for name, weight in list(module.named_parameters(recurse=False))
-            if weight.ndim >= LEAST_AXES
-        }
+        self._places = maskable(network)
         self._kept = {}
         for key, (module, name) in self._places.items():
             self._kept[key] = _Kept(getattr(module, name))

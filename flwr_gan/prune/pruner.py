@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.errors import DataError
 from flwr_gan.prune.config import LotteryConfig
-from flwr_gan.prune.magnitude import Mask, prune_smallest
+from flwr_gan.prune.magnitude import Mask, prune
 from flwr_gan.prune.schedule import pruned_count
 
 Weights = dict[str, NDArray[np.float32]]
@@ -100,16 +100,13 @@ class LotteryPruner:
         """
         self._check(trained)
         config, level = self._config, self._level + 1
-        floor = config.min_kept_per_layer
-        if config.scope == "global":
-            count = pruned_count(self.num_weights, config.rate, level)
-            mask = prune_smallest(trained, self._mask, pruned=count, min_kept_per_layer=floor)
-        else:
-            mask = {}
-            for name, layer in self._mask.items():
-                most = layer.size - min(floor, layer.size)
-                count = min(pruned_count(layer.size, config.rate, level), most)
-                mask |= prune_smallest(trained, {name: layer}, pruned=count)
+        mask = prune(
+            trained,
+            self._mask,
+            pruned=lambda size: pruned_count(size, config.rate, level),
+            scope=config.scope,
+            min_kept_per_layer=config.min_kept_per_layer,
+        )
         self._mask, self._level = mask, level
         return self.mask
 

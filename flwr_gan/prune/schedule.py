@@ -1,4 +1,6 @@
-"""How much is pruned after each level (paper 000, Eq. 3)."""
+"""When how much is pruned: level by level (paper 000, Eq. 3), at once, or during a training."""
+
+from typing import NamedTuple
 
 
 def pruned_fraction(rate: float, level: int) -> float:
@@ -21,3 +23,51 @@ def pruned_count(size: int, rate: float, level: int) -> int:
     (Python's ``round``), always from ``size`` itself, so that no error builds up over levels.
     """
     return round(size * pruned_fraction(rate, level))
+
+
+class Pruning(NamedTuple):
+    """One pruning of several.
+
+    Parameters
+    ----------
+    update : int
+        Updates of the generator that come before it.
+    fraction : float
+        Share of the weights that is pruned after it, what was pruned before included.
+    """
+
+    update: int
+    fraction: float
+
+
+def one_shot(fraction: float) -> list[Pruning]:
+    """Return a single pruning, before any training."""
+    return [Pruning(0, fraction)]
+
+
+def iterative(fraction: float, iterations: int, steps: int) -> list[Pruning]:
+    """Return ``steps`` prunings of equal shares of the weights, each with equal training after it.
+
+    Pruning p of P leaves ``p / P`` of the fraction pruned; it comes after ``(p - 1) / P`` of the
+    training, rounded.
+    """
+    return [
+        Pruning(round(iterations * (step - 1) / steps), fraction * step / steps)
+        for step in range(1, steps + 1)
+    ]
+
+
+def gradual(fraction: float, iterations: int, every: int, until: float) -> list[Pruning]:
+    """Return prunings during training, many weights at first and few at last.
+
+    The cubic schedule of Zhu and Gupta (2017) from nothing at the start: after the k-th of n
+    prunings ``fraction (1 - (1 - k/n)^3)`` of the weights are pruned. The k-th comes after
+    ``k every`` updates, the last within ``until`` of the training; where no pruning fits into that,
+    everything is pruned at the start.
+    """
+    count = int(until * iterations) // every
+    if count == 0:
+        return one_shot(fraction)
+    return [
+        Pruning(at * every, fraction * (1 - (1 - at / count) ** 3)) for at in range(1, count + 1)
+    ]

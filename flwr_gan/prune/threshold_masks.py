@@ -19,13 +19,13 @@ from torch.nn.utils import parametrize
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.weights import as_tensor, check_arrays
+from flwr_gan.prune.masked_network import maskable
 
 GRADIENTS = ("masked", "all")
 LEAST_KEPT = 0.01
 """Share of its weights below which a layer starts anew, as in dynamic sparse training."""
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_LEAST_AXES = 2
 _STEEP, _FLAT = 0.4, 1.0
 
 
@@ -194,23 +194,18 @@ class ThresholdedNetwork:
         self.network = network
         self.strength = strength
         self._masks: dict[str, ThresholdMask] = {}
-        self._layers: dict[str, tuple[nn.Module, str]] = {}
-        for path, module in list(network.named_modules()):
-            for name, weight in list(module.named_parameters(recurse=False)):
-                if weight.ndim < _LEAST_AXES:
-                    continue
-                key = f"{path}.{name}"
-                mask = ThresholdMask(
-                    weight.detach(),
-                    axis=_channel_axis(module, key),
-                    gradients=gradients,
-                    recurrent=recurrent,
-                    estimate=estimate,
-                    pace=pace,
-                )
-                parametrize.register_parametrization(module, name, mask)
-                self._masks[key] = mask
-                self._layers[key] = (module, name)
+        self._layers = maskable(network)
+        for key, (module, name) in self._layers.items():
+            mask = ThresholdMask(
+                module.get_parameter(name).detach(),
+                axis=_channel_axis(module, key),
+                gradients=gradients,
+                recurrent=recurrent,
+                estimate=estimate,
+                pace=pace,
+            )
+            parametrize.register_parametrization(module, name, mask)
+            self._masks[key] = mask
         if not self._masks:
             raise ConfigError(f"a {type(network).__name__} has no weight that can be masked")
 

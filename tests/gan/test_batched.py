@@ -96,7 +96,7 @@ def test_a_loss_that_is_not_finite_leaves_all_as_they_were():
     with torch.no_grad():
         both[1].trainer.critic.fc1.weight.fill_(float("nan"))
     before, states = [everything(of) for of in both], [of.rng.get_state() for of in both]
-    with pytest.raises(TrainingError, match="critic_loss is nan at generator iteration 1 of 2"):
+    with pytest.raises(TrainingError, match="critic_loss is nan at iteration 1 of 2"):
         train_together(both, iterations=2)
     for of, arrays, state in zip(both, before, states, strict=True):
         assert torch.equal(of.rng.get_state(), state)

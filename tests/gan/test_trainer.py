@@ -224,7 +224,7 @@ def test_a_loss_that_is_not_finite_names_the_iteration(network, loss):
 
     count = []
     trainer._generator_adam.register_step_post_hook(poison)
-    with pytest.raises(TrainingError, match=f"{loss} is nan at generator iteration 32 of 60"):
+    with pytest.raises(TrainingError, match=f"{loss} is nan at iteration 32 of 60"):
         trainer.train(x, y, iterations=60, rng=seeded())
 
 

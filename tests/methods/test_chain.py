@@ -11,11 +11,11 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.chain import (
     channel_counts,
     cut,
-    feature_maps,
     generator_from,
     links_of,
     resized,
     widen,
+    with_maps,
 )
 from tests.methods.tiny_gans import FAMILIES, outputs, same_arrays, seeded, tiny_gan
 
@@ -73,7 +73,7 @@ def test_widening_refuses_to_narrow():
 def test_feature_maps_are_what_the_next_layer_sees(family):
     generator = tiny_gan(family).generator
     z_BL, y_B = torch.randn(5, 4, generator=seeded()), torch.tensor([0, 1, 2, 0, 1])
-    maps = feature_maps(generator, z_BL, y_B)
+    maps = with_maps(generator, z_BL, y_B)[1]
     assert [m.shape[:2] for m in maps] == [(5, count) for count in channel_counts(generator)]
     last = links_of(generator)[-1]
     if family == "vectors":

@@ -9,7 +9,6 @@ from flwr_gan.methods.distillation_losses import (
     Outputs,
     adversarial_loss,
     class_loss,
-    cycle_loss,
     features_loss,
     perceptual_loss,
     pixel_loss,
@@ -52,11 +51,6 @@ def test_triplet_is_the_hinge_of_the_distances():
     assert triplet_loss(anchor, positive, negative, margin=10.0).item() == pytest.approx(5.5)
     both = triplet_loss(2 * anchor, 2 * positive, 2 * negative)
     assert both.item() == pytest.approx(0.5)
-
-
-def test_cycle_is_0_for_a_way_there_and_back_and_the_mean_error_else():
-    assert cycle_loss(lambda x: 2 * x, lambda x: x / 2, ONE).item() == 0
-    assert cycle_loss(lambda x: x + 1, lambda x: x, ONE).item() == pytest.approx(1.0)
 
 
 def test_terms_read_what_they_are_named_after():

@@ -12,11 +12,13 @@ from flwr_gan.errors import ConfigError
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods import sparse_training
-from flwr_gan.methods.sparse_training import MODULES, SCHEDULES, SparseTraining
-from flwr_gan.prune.growing_mask import grow_mask
+from flwr_gan.methods.sparse_training import SparseTraining
 from flwr_gan.prune.masked_network import MaskedNetwork
-from flwr_gan.prune.pruning_schedule import Pruning
+from flwr_gan.prune.schedule import Pruning
 from tests.methods.tiny_gans import FAMILIES, same_arrays, seeded, tiny_gan
+
+MODULES = ("generator", "critic", "both")
+SCHEDULES = ("one_shot", "iterative", "gradual")
 
 
 def weight_counts(generator):
@@ -153,13 +155,19 @@ def test_global_magnitude_drops_the_smallest():
 
 
 def test_floor_keeps_weights_or_says_why_it_cannot():
-    scores = {"a": np.arange(4.0).reshape(2, 2), "b": 10 + np.arange(4.0).reshape(2, 2)}
-    mask = {name: np.ones((2, 2), bool) for name in scores}
-    settings = {"scope": "global", "min_kept_per_layer": 1}
-    kept = grow_mask(scores, mask, fraction=0.75, **settings)
-    assert [int(layer.sum()) for layer in kept.values()] == [1, 1]
-    with pytest.raises(ConfigError, match=r"method.fraction=0.9 prunes 7 of 8 .* allows 6"):
-        grow_mask(scores, mask, fraction=0.9, **settings)
+    gan = tiny_gan()
+    with torch.no_grad():
+        first, *_ = gan.generator.parameters()
+        first.mul_(1e-3)
+    size = max(array.size for array in network_arrays(gan.generator).values())
+    settings = {"fraction": 0.9, "min_kept_per_layer": 2}
+    compressed = SparseTraining(**settings).compress(gan, iterations=0, rng=seeded())
+    arrays = network_arrays(compressed).values()
+    assert min(int((a != 0).sum()) for a in arrays if a.ndim > 1) == 2
+    with pytest.raises(ConfigError, match=r"method.fraction=0.9 is not allowed: .* may be"):
+        SparseTraining(fraction=0.9, min_kept_per_layer=size).compress(
+            gan, iterations=0, rng=seeded()
+        )
 
 
 @pytest.mark.parametrize(

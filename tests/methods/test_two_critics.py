@@ -15,11 +15,14 @@ from flwr_gan.gan.losses import gradient_penalty, wasserstein_estimate
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods.chain import channel_counts
 from flwr_gan.methods.distillation_losses import triplet_loss
-from flwr_gan.methods.student_critic import StudentCritic, narrower_critic
-from flwr_gan.methods.two_critics import CRITIC_EQUAL, EQUAL, TwoCriticDistillation
+from flwr_gan.methods.student_critic import CRITIC_TERMS, StudentCritic, narrower_critic
+from flwr_gan.methods.two_critics import GENERATOR_TERMS, TwoCriticDistillation
 from flwr_gan.overrides import config_dir
 from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
 from tests.methods.tiny_gans import FAMILIES, outputs, seeded, tiny_gan
+
+EQUAL = dict.fromkeys(GENERATOR_TERMS, 1.0)
+CRITIC_EQUAL = dict.fromkeys(CRITIC_TERMS, 1.0)
 
 
 def batch_of(gan, count=8):
@@ -125,7 +128,7 @@ def test_a_loss_that_is_not_finite_is_an_error():
     gan = tiny_gan()
     with torch.no_grad():
         gan.generator.fc.weight[0, 0] = torch.nan
-    with pytest.raises(TrainingError, match="not finite in iteration 1 of 2"):
+    with pytest.raises(TrainingError, match="critic's loss is nan at iteration 1 of 2"):
         TwoCriticDistillation().compress(gan, iterations=2, rng=seeded())
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from flwr_gan.errors import ConfigError, DataError, LayerCollapseError, TrainingError
 from flwr_gan.prune import LotteryPruner, pruned_count
+from flwr_gan.wire import decode_payload, describe_payload, encode_payload
 
 SHAPES = {"fc.weight": (20, 7), "conv1.weight": (6, 5, 3), "conv2.weight": (2, 6, 3)}
 
@@ -61,11 +62,22 @@ def test_the_smallest_go_first_over_all_layers():
     assert len(set(shares.values())) > 1
 
 
-def test_equal_magnitudes_go_in_order_of_position():
+def test_of_equal_magnitudes_the_last_go():
     initial = {"a": np.ones((2, 3), np.float32), "b": -np.ones(4, np.float32)}
-    mask = LotteryPruner(initial, rate=0.5).prune(initial)
-    np.testing.assert_array_equal(mask["a"], [[False, False, False], [False, False, True]])
-    assert mask["b"].all()
+    mask = LotteryPruner(initial, rate=0.3).prune(initial)
+    assert mask["a"].all()
+    np.testing.assert_array_equal(mask["b"], [True, False, False, False])
+
+
+def test_a_ticket_of_decoded_weights_has_the_mask_that_the_codec_derives():
+    rng = np.random.default_rng(0)
+    trained = {"fc": rng.standard_normal((128, 90)), "conv": rng.standard_normal((16, 32, 3))}
+    trained = {name: array.astype(np.float32) for name, array in trained.items()}
+    held = decode_payload(encode_payload(trained, codec="sparse:int8"))  # full of equal magnitudes
+    pruner = LotteryPruner(held, rate=0.2)
+    pruner.prune(held)
+    payload = encode_payload(pruner.rewind(held), codec="sparse", base=held)
+    assert describe_payload(payload).sizes.mask_bytes == 11
 
 
 def test_weights_that_grew_back_stay_pruned():

@@ -1,7 +1,7 @@
 """Controls: the same training without any compression, and a small generator without a teacher."""
 
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -9,7 +9,7 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods import Method, TrainedGan, train_further
 from flwr_gan.methods.chain import channel_counts, resized
 from flwr_gan.methods.channel_criteria import kept_counts
-from flwr_gan.methods.settings import require_amount, require_share
+from flwr_gan.settings import Amount, Share
 
 
 class FurtherTraining(Method):
@@ -33,6 +33,7 @@ class FurtherTraining(Method):
         return generator
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FromScratch(Method):
     """A narrow generator with new weights, trained as a GAN: what a student is without a teacher.
 
@@ -51,11 +52,8 @@ class FromScratch(Method):
         If a setting is out of range.
     """
 
-    def __init__(self, *, width: float = 0.5, rate: float = 2.0) -> None:
-        require_share("width", width)
-        require_amount("rate", rate)
-        self.width = width
-        self.rate = rate
+    width: Share = 0.5
+    rate: Amount = 2.0
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a narrower generator."""
