@@ -205,8 +205,9 @@ def test_numba_and_numpy_leave_over_the_same(count):
         found = []
         for way in (nullcontext(), compiled.without_numba()):
             with way:
-                left, *sums = _left_over(some, got, near)
-                alone, *others = _left_over(some, got, None)
+                left, alone = np.empty_like(some), some.copy()
+                sums = _left_over(some, got, near, left)
+                others = _left_over(alone, got, None, alone)
                 moved = _with_residual(some, rest)[0]
             found.append([left.tobytes(), alone.tobytes(), moved.tobytes(), sums, others])
         assert found[0] == found[1]
