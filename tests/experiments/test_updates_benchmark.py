@@ -1,5 +1,7 @@
 """The benchmark of compressed updates: peers, bytes of a round, tables, and runs in small."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +31,15 @@ def test_all_cases_have_names_of_their_own_and_fit_into_five_hours():
     assert sum(case.work_s for case in cases) < 5 * 3600
 
 
+def test_some_wires_run_with_the_first_seed_alone():
+    cases = list(all_cases("default", seeds=(3, 4)))
+    once = [case for case in cases if case.wire.once]
+    assert {case.seed for case in once} == {3}
+    assert sum(case.seed == 4 for case in cases) == sum(case.seed == 3 for case in cases) - len(
+        once
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["default", "short"])
 def test_all_runs_of_gans_have_valid_settings(preset):
@@ -50,6 +61,15 @@ def test_an_unknown_peer_is_named():
         get_peer("fed_x")
     with pytest.raises(CodecError, match="topk_npz:NUMBER"):
         get_peer("topk_npz:much")
+
+
+def test_nncodec_says_what_it_needs(monkeypatch):
+    monkeypatch.delenv("FLWR_GAN_NNCODEC", raising=False)
+    with pytest.raises(CodecError, match="FLWR_GAN_NNCODEC=DIR/bin/python"):
+        get_peer("nncodec").encode(WEIGHTS)
+    monkeypatch.setenv("FLWR_GAN_NNCODEC", sys.executable)  # which does not have it
+    with pytest.raises(CodecError, match="nncodec ended"):
+        get_peer("nncodec").encode(WEIGHTS)
 
 
 def test_peers_keep_what_they_promise():

@@ -74,6 +74,7 @@ WIRES: dict[str, tuple[Wire, ...]] = {
         Wire("openfl_stc:0.1", "openfl_stc:0.1"),
         Wire("openfl_kc:6", "openfl_kc:6"),
         Wire("fedsz:0.01", "fedsz:0.01"),
+        Wire("nncodec:0.8", "nncodec:0.8"),
     ),
 }
 _SHORT_GAN = "federation.num_clients=2 gan.local_iterations=2 samples_per_class=10"

@@ -6,8 +6,13 @@ A peer codes the weights of one array, as changes since the receiver's arrays or
 import gzip
 import importlib
 import io
+import os
+import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +21,7 @@ from numpy.typing import NDArray
 from flwr_gan.errors import CodecError
 
 Array = NDArray[np.float32]
+NNCODEC = "FLWR_GAN_NNCODEC"
 GZIP_LEVEL = 8  # half the time of 9, which OpenFL has, for 2 % more bytes
 
 
@@ -188,11 +194,67 @@ class TopKNpz(Peer):
         return found.reshape(shape)
 
 
+class NnCodec(Peer):
+    """nncodec: DeepCABAC on changes, with its own sparsification; in a Python of its own.
+
+    Becking et al., "NNCodec: an open source software implementation of the neural network coding
+    ISO/IEC standard", 2023. 4 bits, dependent quantisation and structured sparsity 0.9, as in the
+    examples of the package. ``FLWR_GAN_NNCODEC`` names the Python that has it, which must be one
+    with numpy below version 2.
+
+    Parameters
+    ----------
+    sparsity : float
+        Of the changes, as nncodec understands it; 0.8 in its example of federated learning.
+    """
+
+    def __init__(self, sparsity: str = "0.8") -> None:
+        self.sparsity = float(sparsity)
+
+    def encode(self, array: Array) -> bytes:
+        """Return nncodec's bitstream."""
+        written = io.BytesIO()
+        np.save(written, array)
+        return self._ask(b"e", written.getvalue())
+
+    def decode(self, data: bytes, shape: tuple[int, ...]) -> Array:
+        """Return the changes of a bitstream."""
+        found = np.load(io.BytesIO(self._ask(b"d", data)), allow_pickle=False)
+        return np.asarray(found, np.float32).reshape(shape)
+
+    @cached_property
+    def _worker(self) -> "subprocess.Popen[bytes]":
+        python = os.environ.get(NNCODEC)
+        if python is None:
+            raise CodecError(
+                f"nncodec needs a Python with numpy < 2: python -m venv DIR, then DIR/bin/pip "
+                f"install nncodec 'numpy<2', and {NNCODEC}=DIR/bin/python"
+            )
+        program = [python, str(Path(__file__).with_name("nncodec_worker.py")), str(self.sparsity)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(program, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+
+    def _ask(self, kind: bytes, data: bytes) -> bytes:
+        worker = self._worker
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        length = b""
+        with suppress(BrokenPipeError):
+            worker.stdin.write(kind + len(data).to_bytes(8, "little") + data)
+            worker.stdin.flush()
+            length = worker.stdout.read(8)
+        if len(length) < 8:
+            worker.communicate()
+            raise CodecError(f"nncodec ended: see what {worker.args!r} says")
+        return worker.stdout.read(int.from_bytes(length, "little"))
+
+
 PEERS: dict[str, Callable[..., Peer]] = {
     "openfl_stc": OpenFlStc,
     "openfl_kc": OpenFlKc,
     "fedsz": FedSz,
     "topk_npz": TopKNpz,
+    "nncodec": NnCodec,
 }
 
 

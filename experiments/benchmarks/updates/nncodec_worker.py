@@ -1,0 +1,42 @@
+"""Codes arrays with nncodec in a Python of its own: it needs numpy < 2.
+
+``python nncodec_worker.py SPARSITY``, which reads requests from its standard input and answers on
+its standard output: ``e`` or ``d``, then a length in 8 bytes and as many bytes, an npy file or what
+nncodec made of it.
+"""
+
+import io
+import os
+import sys
+import tempfile
+
+import numpy as np
+from nncodec.tensor import decode, encode
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nncodec prints
+    with tempfile.TemporaryDirectory() as folder:  # and leaves what it made in a file
+        settings = {
+            "bitdepth": 4,
+            "use_dq": True,
+            "sparsity": float(sys.argv[1]),
+            "struct_spars_factor": 0.9,
+            "results": folder,
+        }
+        while kind := sys.stdin.buffer.read(1):
+            data = sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(8), "little"))
+            if kind == b"e":
+                answer = bytes(encode(np.load(io.BytesIO(data)), dict(settings)))
+            else:
+                written = io.BytesIO()
+                np.save(written, np.asarray(decode(bytearray(data)), np.float32))
+                answer = written.getvalue()
+            answers.write(len(answer).to_bytes(8, "little") + answer)
+            answers.flush()
+
+
+if __name__ == "__main__":
+    main()
