@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from logging import getLogger
 from typing import Any
@@ -99,7 +100,7 @@ class Run:
         split_ledger(checkpoint.ledger, self.strategy)
         self.earlier_s = checkpoint.seconds
         if checkpoint.strategy:
-            self.strategy.inner.load_state_arrays(checkpoint.strategy)  # type: ignore[attr-defined]
+            self.strategy.inner.load_state_dict(checkpoint.strategy)  # type: ignore[attr-defined]
         if self.first_round > self.num_rounds and not (self.folder / "summary.json").exists():
             self.close(checkpoint.parameters)  # interrupted after its last round
         return ndarrays_to_parameters(checkpoint.parameters)
@@ -261,10 +262,10 @@ class Run:
 
     def _state(self, weights: NDArrays) -> "State":
         """Return what is to be written of this moment, which later rounds leave alone."""
-        own: dict[str, NDArray[Any]] = getattr(self.strategy.inner, "state_arrays", dict)()
+        own: dict[str, Any] = getattr(self.strategy.inner, "state_dict", dict)()
         checkpoint = Checkpoint(
             parameters=weights,
-            strategy={name: np.array(array) for name, array in own.items()},
+            strategy=deepcopy(own),
             ledger=joined_ledger(self.strategy),
             rounds=self.rounds,
             memory=self.strategy.exchange.state_arrays(),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flwr_gan.data import Dataset
-from flwr_gan.gan import generator_arrays, torch_threads
+from flwr_gan.gan import network_arrays, torch_threads
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.metrics.stages import pool_accuracy, stage_scores
 from flwr_gan.seeding import derive_seed
@@ -92,7 +92,7 @@ class Scorer:
     def named(self, weights: Weights) -> dict[str, NDArray[Any]]:
         """Return the global parameters by name."""
         generator, _ = self.federation.networks(self.config.seed)
-        return dict(zip(generator_arrays(generator), weights, strict=True))
+        return dict(zip(network_arrays(generator), weights, strict=True))
 
     def _whole(self, server_round: int, weights: Weights) -> dict[str, float]:
         with torch_threads(self.config.federation.threads):

@@ -222,7 +222,7 @@ def _check_shares(federation: Federation) -> None:
 
 
 def _check_resumable(folder: str, strategy: Strategy) -> None:
-    if not hasattr(strategy, "state_arrays") and type(strategy) not in (FedAvg, FedProx):
+    if not hasattr(strategy, "state_dict") and type(strategy) not in (FedAvg, FedProx):
         raise ConfigError(
             f"resume={folder}: {type(strategy).__name__} may keep state that no checkpoint "
             "holds; start a new run"

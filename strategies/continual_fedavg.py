@@ -161,19 +161,14 @@ class ContinualFedAvg(MaskedFedAvg):
         """Classes that some generator of the pool has seen."""
         return sorted({label for known in self._classes.values() for label in known})
 
-    def state_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the pool as arrays, for a checkpoint."""
-        state: dict[str, NDArray[Any]] = {}
-        for client, payload in self._payloads.items():
-            state[f"payload/{client}"] = np.frombuffer(payload, dtype=np.uint8)
-            state[f"classes/{client}"] = np.array(self._classes[client], dtype=np.int64)
-        return state
+    def state_dict(self) -> dict[str, Any]:
+        """Return the pool, for a checkpoint: each client's payload and classes."""
+        return {str(c): [self._payloads[c], self._classes[c]] for c in self._payloads}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what ``state_arrays`` gave."""
-        clients = [int(n.partition("/")[2]) for n in arrays if n.startswith("payload/")]
-        self._payloads = {c: arrays[f"payload/{c}"].tobytes() for c in clients}
-        self._classes = {c: tuple(map(int, arrays[f"classes/{c}"])) for c in clients}
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self._payloads = {int(client): payload for client, (payload, _) in state.items()}
+        self._classes = {int(client): tuple(classes) for client, (_, classes) in state.items()}
 
     def _keep(self, upload: FitRes) -> None:
         if not isinstance(upload, CodedFitRes):

@@ -103,18 +103,15 @@ class DistilledPool(GeneratorPool):
         """Return the student's weights; none before there is a pool to learn from."""
         return dict(self._student.arrays()) if self.held_classes else {}
 
-    def state_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the pool and the student as arrays, for a checkpoint."""
-        student = {f"student/{name}": array for name, array in self.student_arrays().items()}
-        return super().state_arrays() | student
+    def state_dict(self) -> dict[str, Any]:
+        """Return the pool and the student, for a checkpoint."""
+        return super().state_dict() | {"student": self.student_arrays()}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what ``state_arrays`` gave."""
-        super().load_state_arrays(arrays)
-        start = "student/"
-        student = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
-        if student:
-            self._student.load(student)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        super().load_state_dict(state)
+        if state["student"]:
+            self._student.load(state["student"])
 
 
 def _is_number(value: object) -> bool:

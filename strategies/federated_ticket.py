@@ -1,7 +1,7 @@
 """A lottery ticket that the whole federation shares (paper 000, Alg. 2; the server prunes)."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from logging import getLogger
 from typing import Any
 
@@ -168,17 +168,14 @@ class FederatedTicket(FedAvg, CodedReplies):
             mean = self.pruner.rewind(mean)
         return ndarrays_to_parameters(list(mean.values())), {}
 
-    def state_arrays(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs beside the parameters: the pruner and early weights."""
-        arrays: dict[str, NDArray[Any]] = {
-            f"pruner/{name}": array for name, array in self.pruner.state_arrays().items()
-        }
-        return arrays | {f"early/{name}": array for name, array in (self._early or {}).items()}
+        return {"pruner": self.pruner.state_dict(), "early": self._early}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what ``state_arrays`` gave."""
-        self.pruner.load_state_arrays(dict(_under("pruner/", arrays)))
-        self._early = dict(_under("early/", arrays)) or None
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self.pruner.load_state_dict(state["pruner"])
+        self._early = state["early"]
 
     def _named(self, weights: Sequence[NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         return dict(zip(self.names, weights, strict=True))
@@ -203,12 +200,6 @@ class FederatedTicket(FedAvg, CodedReplies):
             for name, layer in weights.items():
                 sums[name] += share * layer.astype(np.float64)
         return self.pruner.rewind({name: layer.astype(np.float32) for name, layer in sums.items()})
-
-
-def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
-    for name, array in arrays.items():
-        if name.startswith(prefix):
-            yield name.removeprefix(prefix), array
 
 
 def _require_count(key: str, value: object, *, least: int) -> None:

@@ -144,15 +144,11 @@ class GeneratorPool(FedAvg, CodedReplies):
         arrays = decode_payload(self.payloads[index], template=self._upload)
         return dict(zip(self._names, arrays.values(), strict=False))
 
-    def state_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the pool as arrays, for a checkpoint."""
-        payloads = [np.frombuffer(payload, dtype=np.uint8) for payload in self.payloads]
-        return {
-            "counts": self._counts_PK,
-            **{f"payload/{i}": payload for i, payload in enumerate(payloads)},
-        }
+    def state_dict(self) -> dict[str, Any]:
+        """Return the pool, for a checkpoint."""
+        return {"counts": self._counts_PK, "payloads": self.payloads}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what ``state_arrays`` gave."""
-        self._counts_PK = arrays["counts"].astype(np.int64)
-        self.payloads = [arrays[f"payload/{i}"].tobytes() for i in range(len(self._counts_PK))]
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self._counts_PK = state["counts"].astype(np.int64)
+        self.payloads = list(state["payloads"])

@@ -46,12 +46,12 @@ class MaskedFedAvg(FedAvg, CodedReplies):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(quorum={self.quorum})"
 
-    def state_arrays(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs beside the parameters: nothing."""
         return {}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what ``state_arrays`` gave."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
 
     def aggregate_fit(
         self,

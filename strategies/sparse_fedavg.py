@@ -6,7 +6,6 @@ from typing import Any
 from flwr.common import FitRes, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg
-from numpy.typing import NDArray
 
 from flwr_gan.flower import CodedFitRes, CodedReplies
 from flwr_gan.flower.averaging import Results, RunningMean
@@ -62,12 +61,12 @@ class SparseFedAvg(FedAvg, CodedReplies):
         (values,) = parameters_to_ndarrays(mean)
         return scattered_parameters(base, values), own_metrics
 
-    def state_arrays(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> dict[str, Any]:
         """Return nothing: the strategy has no state of its own."""
         return {}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what ``state_arrays`` gave."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
 
 
 class _Survivors(FitRes):

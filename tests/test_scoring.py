@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flwr_gan.gan import generator_arrays
+from flwr_gan.gan import network_arrays
 from flwr_gan.scoring import Scorer
 from flwr_gan.wiring import load_federation
 from tests.conftest import TINY
@@ -43,7 +43,7 @@ def test_a_strategy_that_draws_samples_is_asked_for_them():
 
 def test_otherwise_the_global_generator_is_what_is_scored():
     made = federation()
-    weights = list(generator_arrays(made.networks(1)[0]).values())
+    weights = list(network_arrays(made.networks(1)[0]).values())
     scorer = Scorer(made, None)
     assert list(scorer.classes) == list(range(10))
     samples = scorer.generate(weights, np.arange(10), 0)

@@ -23,8 +23,8 @@ from flwr_gan.gan import (
     GanConfig,
     WganGpTrainer,
     build_networks,
-    generator_arrays,
-    load_generator_arrays,
+    network_arrays,
+    load_network_arrays,
     sample,
 )
 from flwr_gan.prune.config import LotteryConfig
@@ -87,7 +87,7 @@ class Tickets:
 
     def seconds(self, part: str, prunings: int) -> float:
         """Do a part once and return the processor time that it took."""
-        load_generator_arrays(self._generator, self._weights[prunings])
+        load_network_arrays(self._generator, self._weights[prunings])
         started = time.process_time()
         getattr(self, part)(prunings)
         return time.process_time() - started
@@ -106,7 +106,7 @@ class Tickets:
         ranks = self._ranks()
 
         def train(level: int, weights: Arrays, mask: Mapping[str, NDArray[np.bool_]]) -> Arrays:
-            load_generator_arrays(self._generator, weights)
+            load_network_arrays(self._generator, weights)
             self._trainer.restart()
             self._train(mask)
             return ranks
@@ -127,7 +127,7 @@ class Tickets:
         return ranks
 
     def _made_up(self) -> dict[int, Arrays]:
-        dense = generator_arrays(self._generator)
+        dense = network_arrays(self._generator)
         weights = {0: dense}
         for P, shares in TICKETS.items():
             least = (
@@ -141,7 +141,7 @@ class Tickets:
 
     def _named(self, flat: NDArray[np.float32]) -> Arrays:
         arrays, start = {}, 0
-        for name, array in generator_arrays(self._generator).items():
+        for name, array in network_arrays(self._generator).items():
             arrays[name] = flat[start : start + array.size].reshape(array.shape)
             start += array.size
         return arrays

@@ -23,6 +23,7 @@ from flwr_gan.flower.records import record_to_arrays
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.prune.regenerating import RegeneratingGenerator
 from flwr_gan.seeding import derive_seed, numpy_rng
+from flwr_gan.tree import unflatten
 from flwr_gan.wiring import Federation
 
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -50,7 +51,7 @@ def capacity_rows(federation: Federation, run: Path) -> Iterator[dict[str, Any]]
         memory = _memory(run / "checkpoint" / "clients" / f"{partition:05d}")
         generator, _ = federation.networks(config.seed)
         masks = RegeneratingGenerator(generator, config.regeneration)
-        masks.load_state_arrays(memory.masks)
+        masks.load_state_dict(memory.masks)
         arrays = masks.arrays()
         rng = numpy_rng(config.seed, "capacity", partition=partition)
         shared = _shared(arrays, config.gan.latent_dim)
@@ -126,7 +127,7 @@ def _scorer(
 def _memory(folder: Path) -> Memory:
     context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={})
     load_state(folder, context, before=1 << 30)
-    return Memory.from_arrays(record_to_arrays(context.state.array_records[CONTINUAL]))
+    return Memory(**unflatten(record_to_arrays(context.state.array_records[CONTINUAL])))
 
 
 def _count(masks: Mapping[str, NDArray[np.bool_]]) -> int:

@@ -19,18 +19,18 @@ from flwr_gan.gan import (
     Critic,
     Generator,
     WganGpTrainer,
-    generator_arrays,
-    load_generator_arrays,
+    load_network_arrays,
+    network_arrays,
     torch_threads,
 )
 from flwr_gan.gan.batched import Training
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods import TrainedGan
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.privacy import ClientPrivacy
 from flwr_gan.prune import find_ticket
 from flwr_gan.seeding import derive_seed, numpy_rng
+from flwr_gan.tree import flatten, unflatten
 from flwr_gan.wiring import Federation, federation_from
 
 Config = Mapping[str, Scalar]
@@ -60,7 +60,7 @@ class GanClient(NumPyClient):
     def get_parameters(self, config: Config) -> NDArrays:
         """Return the initial weights of the run's generator."""
         generator, _ = self._federation.networks(self._config.seed)
-        return list(generator_arrays(generator).values())
+        return list(network_arrays(generator).values())
 
     def fit(self, parameters: NDArrays, config: Config) -> tuple[NDArrays, int, dict[str, Scalar]]:
         """Train the broadcast generator, or find a ticket; return weights and sample count.
@@ -77,7 +77,7 @@ class GanClient(NumPyClient):
                 arrays = self._train_round(parameters, config, server_round, privacy)
         if privacy is None:
             return arrays, len(self._train), {}
-        self._state[SPENT] = arrays_to_record(privacy.state_arrays())
+        self._state[SPENT] = arrays_to_record(flatten(privacy.state_dict()))
         return arrays, len(self._train), dict(privacy.told())
 
     def evaluate(
@@ -114,13 +114,12 @@ class GanClient(NumPyClient):
         """Train what was broadcast for one round, on from where critic and optimisers stopped."""
         generator, critic = self._federation.networks(self._config.seed)
         arrays = _named(generator, parameters)
-        load_generator_arrays(generator, arrays)
+        load_network_arrays(generator, arrays)
         trainer = self._trainer(generator, critic, privacy)
         if STATE in self._state:
-            remembered = record_to_arrays(self._state[STATE])
-            trained_in = int(remembered.pop(ROUND)[0])
-            if trained_in >= int(config.get("restart_from", 0)):
-                trainer.load_state_arrays(remembered)
+            remembered = unflatten(record_to_arrays(self._state[STATE]))
+            if remembered[ROUND] >= int(config.get("restart_from", 0)):
+                trainer.load_state_dict(remembered["trainer"])
         training = Training(
             trainer=trainer,
             x_NTC=self._train.x_NTC,
@@ -135,30 +134,33 @@ class GanClient(NumPyClient):
             iterations=self._config.gan.local_iterations,
             progress=f"round {server_round}, client {self._partition}",
         )
-        now = {ROUND: np.array([server_round])}
-        self._state[STATE] = arrays_to_record(trainer.state_arrays() | now)
-        return list(generator_arrays(generator).values())
+        self._remember(trainer, server_round)
+        return list(network_arrays(generator).values())
+
+    def _remember(self, trainer: WganGpTrainer, server_round: int) -> None:
+        state = {ROUND: server_round, "trainer": trainer.state_dict()}
+        self._state[STATE] = arrays_to_record(flatten(state))
 
     def _find_ticket(self, server_round: int, privacy: ClientPrivacy | None) -> NDArrays:
         """Run Alg. 2 of paper 000 here, then the method; return what comes out and class counts."""
         generator, critic = self._federation.networks(self._seed("networks", 0))
         trainer = self._trainer(generator, critic, privacy)
-        initial = generator_arrays(generator)
+        initial = network_arrays(generator)
         rng = self._rng("train", server_round)
 
         def train(
             level: int, weights: dict[str, NDArray[np.float32]], mask: dict[str, NDArray[np.bool_]]
         ) -> dict[str, NDArray[np.float32]]:
-            load_generator_arrays(generator, weights)
+            load_network_arrays(generator, weights)
             trainer.restart()
             label = f"client {self._partition}, pruning {level}"
             x_NTC, y_N = self._train.x_NTC, self._train.y_N
             training = Training(trainer=trainer, x_NTC=x_NTC, y_N=y_N, rng=rng, mask=mask)
             together.train(training, progress=label)
-            return generator_arrays(generator)
+            return network_arrays(generator)
 
         *_, ticket = find_ticket(initial, train, config=self._config.lottery)
-        load_generator_arrays(generator, ticket.weights)
+        load_network_arrays(generator, ticket.weights)
         delivered = self._compressed(generator, critic, rng)
         counts = self._class_counts(privacy).astype(np.int32)
         return [*network_arrays(delivered).values(), counts]
@@ -204,7 +206,7 @@ class GanClient(NumPyClient):
             planned_steps=self._federation.planned_critic_steps(ticket=ticket),
         )
         if SPENT in self._state:
-            privacy.load_state_arrays(record_to_arrays(self._state[SPENT]))
+            privacy.load_state_dict(unflatten(record_to_arrays(self._state[SPENT])))
         return privacy
 
     def _class_counts(self, privacy: ClientPrivacy | None) -> NDArray[np.int64]:
@@ -238,7 +240,7 @@ class GanClient(NumPyClient):
 
 
 def _named(generator: Generator, parameters: NDArrays) -> dict[str, NDArray[Any]]:
-    return dict(zip(generator_arrays(generator), parameters, strict=True))
+    return dict(zip(network_arrays(generator), parameters, strict=True))
 
 
 def client_fn(context: Context) -> GanClient:

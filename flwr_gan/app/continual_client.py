@@ -3,7 +3,6 @@
 N samples, K classes.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,17 +12,18 @@ from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
 
 from flwr_gan.app import together
-from flwr_gan.app.client import ROUND, STATE, Config, GanClient
+from flwr_gan.app.client import STATE, Config, GanClient
 from flwr_gan.app.continual import UploadRule, replay_labels, sample_distance, with_replay
 from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
-from flwr_gan.gan import Critic, Generator, WganGpTrainer, load_generator_arrays, torch_threads
+from flwr_gan.gan import Critic, Generator, WganGpTrainer, load_network_arrays, torch_threads
 from flwr_gan.gan.batched import Training
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics import frechet_distance
 from flwr_gan.privacy import ClientPrivacy
 from flwr_gan.prune.regenerating import RegeneratingGenerator
+from flwr_gan.tree import flatten, unflatten
 from flwr_gan.wiring import federation_from
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -50,7 +50,7 @@ class Memory:
         The same before the present stage began.
     teacher : dict
         Its generator when the present stage began; empty in the first.
-    unsaid : dict
+    pending : dict
         What it has learnt since its last upload, to be added to the next broadcast.
     masks : dict
         State of its trained masks, with the values of pruned weights.
@@ -61,36 +61,14 @@ class Memory:
     seen_K: NDArray[np.int64]
     before_K: NDArray[np.int64]
     teacher: Arrays = field(default_factory=dict)
-    unsaid: Arrays = field(default_factory=dict)
-    masks: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    pending: Arrays = field(default_factory=dict)
+    masks: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, num_classes: int) -> "Memory":
         """Return the memory of a client that has not trained yet."""
         zeros_K = np.zeros(num_classes, np.int64)
         return cls(stage=-1, uploaded=NEVER, seen_K=zeros_K, before_K=zeros_K)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Memory":
-        """Return what ``to_arrays`` was given."""
-        stage, uploaded = arrays["when"].tolist()
-        parts: dict[str, dict[str, NDArray[Any]]] = {"teacher": {}, "unsaid": {}, "masks": {}}
-        for name, array in arrays.items():
-            part, _, rest = name.partition("/")
-            if rest:
-                parts[part][rest] = array
-        return cls(stage, uploaded, arrays["seen"], arrays["before"], **parts)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the memory as arrays, for the node's state."""
-        arrays: dict[str, NDArray[Any]] = {
-            "when": np.array([self.stage, self.uploaded], np.int64),
-            "seen": self.seen_K,
-            "before": self.before_K,
-        }
-        for part, of in (("teacher", self.teacher), ("unsaid", self.unsaid), ("masks", self.masks)):
-            arrays |= {f"{part}/{name}": array for name, array in of.items()}
-        return arrays
 
 
 class ContinualClient(GanClient):
@@ -125,19 +103,19 @@ class ContinualClient(GanClient):
         silent = "threshold" in config and not UploadRule(
             threshold=float(config["threshold"]), every=int(config["every"])
         ).is_due(moved, rounds=server_round - memory.uploaded)
-        memory.unsaid = {}
+        memory.pending = {}
         if silent:
-            memory.unsaid = {name: arrays[name] - sent for name, sent in broadcast.items()}
+            memory.pending = {name: arrays[name] - sent for name, sent in broadcast.items()}
         else:
             memory.uploaded = server_round
-        self._state[CONTINUAL] = arrays_to_record(memory.to_arrays())
+        self._state[CONTINUAL] = arrays_to_record(flatten(vars(memory)))
         if silent:
             return [], len(real), {"unchanged": True, "moved": moved}
-        told: dict[str, Scalar] = {}
+        metrics: dict[str, Scalar] = {}
         if "threshold" in config:
             classes = ",".join(map(str, np.flatnonzero(memory.seen_K)))
-            told = {"classes": classes, "moved": moved}
-        return list(arrays.values()), len(real), told
+            metrics = {"classes": classes, "moved": moved}
+        return list(arrays.values()), len(real), metrics
 
     def _adapt(
         self,
@@ -153,10 +131,10 @@ class ContinualClient(GanClient):
         broadcast: Arrays = dict(zip(names, parameters, strict=True))
         masks = self._masked(generator)
         if masks is not None and memory.masks:
-            masks.load_state_arrays(memory.masks)
-        start = _with_unsaid(broadcast, memory.unsaid, sparse=masks is not None)
+            masks.load_state_dict(memory.masks)
+        start = _with_pending(broadcast, memory.pending, sparse=masks is not None)
         if masks is None:
-            load_generator_arrays(generator, start)
+            load_network_arrays(generator, start)
         else:
             masks.receive(start)
         begin_stage(
@@ -168,9 +146,8 @@ class ContinualClient(GanClient):
         data = self._with_replay(real, memory, float(config.get("replay", 0.0)), server_round)
         trainer = self._regularised(generator, critic, masks)
         if STATE in self._state:
-            remembered = record_to_arrays(self._state[STATE])
-            del remembered[ROUND]
-            trainer.load_state_arrays(remembered)
+            remembered = unflatten(record_to_arrays(self._state[STATE]))
+            trainer.load_state_dict(remembered["trainer"])
         training = Training(
             trainer=trainer,
             x_NTC=data.x_NTC,
@@ -183,12 +160,11 @@ class ContinualClient(GanClient):
             iterations=self._config.gan.local_iterations,
             progress=f"round {server_round}, client {self._partition}",
         )
-        now = {ROUND: np.array([server_round])}
-        self._state[STATE] = arrays_to_record(trainer.state_arrays() | now)
+        self._remember(trainer, server_round)
         arrays = _weights(generator, masks)
         if masks is not None:
             masks.check(self._quality(arrays, data, server_round))
-            memory.masks = masks.state_arrays()
+            memory.masks = masks.state_dict()
         return broadcast, arrays
 
     def _find_ticket(self, server_round: int, privacy: ClientPrivacy | None) -> NDArrays:
@@ -224,7 +200,7 @@ class ContinualClient(GanClient):
     def _memory(self) -> Memory:
         if CONTINUAL not in self._state:
             return Memory.empty(self._federation.dataset.num_classes)
-        return Memory.from_arrays(record_to_arrays(self._state[CONTINUAL]))
+        return Memory(**unflatten(record_to_arrays(self._state[CONTINUAL])))
 
     def _masked(self, generator: Generator) -> RegeneratingGenerator | None:
         settings = self._config.regeneration
@@ -286,15 +262,15 @@ def begin_stage(
     memory.stage = stage
 
 
-def _with_unsaid(broadcast: Arrays, unsaid: Arrays, *, sparse: bool) -> Arrays:
-    """Return the broadcast with what the client has learnt and not told.
+def _with_pending(broadcast: Arrays, pending: Arrays, *, sparse: bool) -> Arrays:
+    """Return the broadcast with what the client has learnt and not uploaded.
 
     Under trained masks only where the broadcast keeps a weight: elsewhere the client has its own.
     """
-    if not unsaid:
+    if not pending:
         return broadcast
     return {
-        name: np.where(array != 0, array + unsaid[name], 0) if sparse else array + unsaid[name]
+        name: np.where(array != 0, array + pending[name], 0) if sparse else array + pending[name]
         for name, array in broadcast.items()
     }
 

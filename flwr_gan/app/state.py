@@ -1,21 +1,14 @@
 """A node's memory between messages, also on disk, so that a run can resume in another process."""
 
 import re
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message
-from numpy.typing import NDArray
 
-from flwr_gan.atomic import replacing
-from flwr_gan.errors import OutputError
 from flwr_gan.flower.flwr_private import ClientAppCallable
+from flwr_gan.tree import read_tree, write_tree
 
-CONFIG = "config"  # in the place of a serialisation: bytes of a config record
 KEPT_ROUNDS = 3  # a run may be killed while clients are two rounds ahead of the last checkpoint
 
 
@@ -50,16 +43,15 @@ class StateMod:
 
 def save_state(folder: Path, context: Context, server_round: int) -> None:
     """Write the records of a state as those of a round; the oldest files make room."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for record, array_record in context.state.array_records.items():
-        for key, array in array_record.items():
-            name = f"{record}|{array.stype}|{key}"
-            arrays[name] = np.frombuffer(array.data, dtype=np.uint8)
-    for record, config_record in context.state.config_records.items():
-        for key, value in config_record.items():
-            if isinstance(value, bytes):
-                arrays[f"{record}|{CONFIG}|{key}"] = np.frombuffer(value, dtype=np.uint8)
-    write_arrays(_path(folder, server_round), arrays)
+    arrays = {
+        record: {key: [array.stype, array.data] for key, array in arrays.items()}
+        for record, arrays in context.state.array_records.items()
+    }
+    configs = {
+        record: {key: value for key, value in config.items() if isinstance(value, bytes)}
+        for record, config in context.state.config_records.items()
+    }
+    write_tree(_path(folder, server_round), {"arrays": arrays, "configs": configs})
     for old in sorted(_rounds(folder))[:-KEPT_ROUNDS]:
         _path(folder, old).unlink(missing_ok=True)
 
@@ -75,18 +67,16 @@ def load_state(folder: Path, context: Context, *, before: int) -> None:
     rounds = [found for found in _rounds(folder) if found < before]
     if not rounds:
         return
-    records: dict[str, dict[str, Array]] = {}
-    for name, data in read_arrays(_path(folder, max(rounds))).items():
-        record, stype, key = name.split("|", 2)
-        if stype == CONFIG:
-            config = context.state.config_records.get(record, ConfigRecord())
-            config[key] = data.tobytes()
-            context.state.config_records[record] = config
-            continue
-        array = Array(dtype="", shape=(), stype=stype, data=data.tobytes())
-        records.setdefault(record, {})[key] = array
-    for record, array_dict in records.items():
-        context.state.array_records[record] = ArrayRecord(array_dict)
+    tree = read_tree(_path(folder, max(rounds)))
+    for record, arrays in tree["arrays"].items():
+        context.state.array_records[record] = ArrayRecord(
+            {
+                key: Array(dtype="", shape=(), stype=stype, data=data)
+                for key, (stype, data) in arrays.items()
+            }
+        )
+    for record, config in tree["configs"].items():
+        context.state.config_records[record] = ConfigRecord(config)
 
 
 def _path(folder: Path, server_round: int) -> Path:
@@ -97,25 +87,3 @@ def _rounds(folder: Path) -> Iterator[int]:
     for path in folder.glob("round-*.npz"):
         if match := re.fullmatch(r"round-(\d+)\.npz", path.name):
             yield int(match[1])
-
-
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays to an npz file, completely or not at all."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read what ``write_arrays`` wrote.
-
-    Raises
-    ------
-    OutputError
-        When the file is missing or damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise OutputError(f"cannot read {path}: {reason}; start a new run") from error

@@ -6,7 +6,7 @@ from flwr_gan.gan.sampling import sample
 from flwr_gan.gan.threads import torch_threads
 from flwr_gan.gan.trainer import WganGpTrainer
 from flwr_gan.gan.training_log import TrainLog
-from flwr_gan.gan.weights import generator_arrays, load_generator_arrays
+from flwr_gan.gan.weights import load_network_arrays, network_arrays
 
 __all__ = [
     "Critic",
@@ -15,8 +15,8 @@ __all__ = [
     "TrainLog",
     "WganGpTrainer",
     "build_networks",
-    "generator_arrays",
-    "load_generator_arrays",
+    "load_network_arrays",
+    "network_arrays",
     "sample",
     "torch_threads",
 ]

@@ -1,13 +1,9 @@
-"""The moments that Adam remembers, by parameter name, as arrays and back."""
+"""The moments that Adam remembers, by parameter name."""
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-
-from flwr_gan.gan.weights import as_tensor
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -55,29 +51,6 @@ def forget_pruned(adam: torch.optim.Adam, network: nn.Module, pruned: Mapping[st
             adam.state[weight][moment].masked_fill_(pruned[name], 0.0)
 
 
-def adam_arrays(adam: torch.optim.Adam, network: nn.Module) -> dict[str, NDArray[np.float32]]:
-    """Return copies of the moments and of the step count (shape (1,)), all float32."""
-    arrays = {}
-    for name, weight in network.named_parameters():
-        state = adam.state[weight]
-        arrays["step"] = state["step"].cpu().numpy().reshape(1).copy()
-        for moment in MOMENTS:
-            arrays[f"{moment}/{name}"] = state[moment].cpu().numpy().copy()
-    return arrays
-
-
-def adam_shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Return the names and shapes that ``load_adam_arrays`` needs."""
-    named = {f"{m}/{n}": tuple(w.shape) for n, w in network.named_parameters() for m in MOMENTS}
-    return {"step": (1,), **named}
-
-
-def load_adam_arrays(
-    adam: torch.optim.Adam, network: nn.Module, arrays: Mapping[str, NDArray[np.generic]]
-) -> None:
-    """Write what ``adam_arrays`` gave back, bit for bit; names and shapes are the caller's care."""
-    for name, weight in network.named_parameters():
-        state = adam.state[weight]
-        state["step"].fill_(float(arrays["step"].item()))
-        for moment in MOMENTS:
-            state[moment].copy_(as_tensor(arrays[f"{moment}/{name}"]))
+def adam_tensors(adam: torch.optim.Adam, network: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """Return the optimiser's own step counts and moments by the names of the parameters."""
+    return {name: adam.state[weight] for name, weight in network.named_parameters()}

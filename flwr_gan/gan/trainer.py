@@ -5,6 +5,7 @@ N samples, B batch, R critic iterations, L latent, T vectors, C components.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,14 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flwr_gan.errors import ConfigError, TrainingError
-from flwr_gan.gan.adam_state import (
-    adam_arrays,
-    adam_shapes,
-    forget,
-    forget_pruned,
-    load_adam_arrays,
-    new_adam,
-)
+from flwr_gan.gan.adam_state import adam_tensors, forget, forget_pruned, new_adam
 from flwr_gan.gan.augment import Augmentation
 from flwr_gan.gan.batches import Batch, check_data, draw_batches, generate
 from flwr_gan.gan.config import GanConfig
@@ -38,11 +32,10 @@ from flwr_gan.gan.training_log import LOSSES as LOG_LOSSES
 from flwr_gan.gan.training_log import LOWER_RATES, TrainLog, run_steps
 from flwr_gan.gan.weights import (
     as_tensor,
-    buffer_arrays,
     check_arrays,
-    load_buffer_arrays,
     load_network_arrays,
     network_arrays,
+    restore,
 )
 
 LOSSES = ("wasserstein", "hinge")
@@ -75,7 +68,7 @@ class WganGpTrainer:
         of the training; the generator learns through it.
     generator_regulariser, critic_regulariser : callable, optional
         Give a 0-d tensor that is added to the loss of the network before each of its updates; the
-        losses that are told leave the critic's out.
+        log leaves the critic's out.
 
     Raises
     ------
@@ -208,36 +201,23 @@ class WganGpTrainer:
         forget(self._critic_adam, self.critic)
         forget(self._generator_adam, self.generator)
 
-    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the critic, its buffers and both optimisers; the generator is not in it."""
-        parts: dict[str, Mapping[str, NDArray[np.generic]]] = {
-            "critic": network_arrays(self.critic),
-            "critic_buffers": buffer_arrays(self.critic),
-            "critic_adam": adam_arrays(self._critic_adam, self.critic),
-            "generator_adam": adam_arrays(self._generator_adam, self.generator),
+    def state_dict(self) -> dict[str, Any]:
+        """Return the tensors of the critic and of both optimisers; the generator is not in it."""
+        return {
+            "critic": self.critic.state_dict(),
+            "critic_adam": adam_tensors(self._critic_adam, self.critic),
+            "generator_adam": adam_tensors(self._generator_adam, self.generator),
         }
-        return {f"{part}/{name}": array for part, of in parts.items() for name, array in of.items()}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Write what ``state_arrays`` gave back, bit for bit.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave, as arrays, bit for bit.
 
         Raises
         ------
         DataError
             If a name is missing or unknown, or a shape differs; nothing is changed then.
         """
-        shapes: dict[str, tuple[int, ...]] = {
-            f"critic/{name}": tuple(weight.shape) for name, weight in self.critic.named_parameters()
-        }
-        for name, buffer in buffer_arrays(self.critic).items():
-            shapes[f"critic_buffers/{name}"] = buffer.shape
-        for part, network in (("critic_adam", self.critic), ("generator_adam", self.generator)):
-            shapes |= {f"{part}/{name}": shape for name, shape in adam_shapes(network).items()}
-        check_arrays(arrays, shapes)
-        load_network_arrays(self.critic, _part(arrays, "critic"))
-        load_buffer_arrays(self.critic, _part(arrays, "critic_buffers"))
-        load_adam_arrays(self._critic_adam, self.critic, _part(arrays, "critic_adam"))
-        load_adam_arrays(self._generator_adam, self.generator, _part(arrays, "generator_adam"))
+        restore(self.state_dict(), state)
 
     def _batches(self, real_NTC: Tensor, y_N: Tensor, rng: torch.Generator) -> Iterator[Batch]:
         """Return the batches of the critic steps of one generator iteration."""
@@ -337,8 +317,3 @@ def take_step(
         gradient = gradients[i].contiguous()  # fused Adam reads memory in order
         weight.grad = gradient if pruned is None else gradient.masked_fill_(pruned[i], 0.0)
     adam.step()
-
-
-def _part(arrays: Mapping[str, NDArray[np.generic]], part: str) -> dict[str, NDArray[np.generic]]:
-    start = f"{part}/"
-    return {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from flwr_gan.errors import ConfigError
 
 # Orders of the Rényi divergence; whole ones are quick to compute, and any set gives a valid bound.
@@ -66,7 +63,7 @@ class PrivacyAccount:
     Parameters
     ----------
     delta : float
-        At which epsilon is told.
+        At which epsilon is given.
     history : list of Release
         Equal neighbours are joined.
     """
@@ -86,15 +83,6 @@ class PrivacyAccount:
     def epsilon(self) -> float:
         """What is spent in all."""
         return epsilon_of(self.history, self.delta)
-
-    def to_array(self) -> NDArray[np.float64]:
-        """Return the history as rows of noise multiplier, sample rate and steps."""
-        return np.array(self.history, dtype=np.float64).reshape(-1, 3)
-
-    @classmethod
-    def from_array(cls, rows: NDArray[np.float64], *, delta: float) -> "PrivacyAccount":
-        """Return the account that ``to_array`` was called on."""
-        return cls(delta, [Release(float(n), float(q), int(steps)) for n, q, steps in rows])
 
 
 @lru_cache(maxsize=256)

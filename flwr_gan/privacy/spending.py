@@ -116,15 +116,15 @@ class ClientPrivacy:
         )
         return {f"{_PREFIX}{key}": float(v) for key, v in zip(SPENT_KEYS, values, strict=True)}
 
-    def state_arrays(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what has to survive until the client trains again."""
-        counts_K = np.zeros(0, np.int64) if self._counts_K is None else self._counts_K
-        return {"history": self.account.to_array(), "counts": counts_K}
+        return {"history": self.account.history, "counts": self._counts_K}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what ``state_arrays`` gave."""
-        self.account = PrivacyAccount.from_array(arrays["history"], delta=self.config.delta)
-        self._counts_K = arrays["counts"].astype(np.int64) if len(arrays["counts"]) else None
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        history = [Release(*release) for release in state["history"]]
+        self.account = PrivacyAccount(self.config.delta, history)
+        self._counts_K = state["counts"]
 
 
 def spending_row(

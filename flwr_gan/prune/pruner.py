@@ -1,6 +1,7 @@
 """The state of one search for a ticket: initial weights, mask, level (paper 000, Alg. 2)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,30 +135,22 @@ class LotteryPruner:
         zero = np.float32(0)
         return {name: np.where(kept, source[name], zero) for name, kept in self._mask.items()}
 
-    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return level, initial weights and masks as arrays, for a checkpoint."""
-        arrays: dict[str, NDArray[np.generic]] = {"level": np.array([self._level], dtype=np.int64)}
-        arrays |= {f"initial/{name}": array.copy() for name, array in self._initial.items()}
-        arrays |= {f"mask/{name}": array.astype(np.uint8) for name, array in self._mask.items()}
-        return arrays
+    def state_dict(self) -> dict[str, Any]:
+        """Return level, initial weights and masks."""
+        return {"level": self._level, "initial": self._initial, "mask": self._mask}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take over what ``state_arrays`` gave; the settings stay this pruner's own.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave; the settings stay this pruner's own.
 
         Raises
         ------
         DataError
-            If an array is missing or its shape differs.
+            If weights or masks are of other names or shapes.
         """
-        try:
-            level = int(arrays["level"].item())
-            initial = {n: np.array(arrays[f"initial/{n}"], dtype=np.float32) for n in self._mask}
-            mask = {n: np.array(arrays[f"mask/{n}"], dtype=bool) for n in self._mask}
-        except KeyError as error:
-            raise DataError(f"pruner state lacks the array {error}") from error
+        initial, mask = dict(state["initial"]), dict(state["mask"])
         self._check(initial)
         self._check(mask)
-        self._level, self._initial, self._mask = level, initial, mask
+        self._level, self._initial, self._mask = state["level"], initial, mask
 
     def _check(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         expected = {name: array.shape for name, array in self._mask.items()}

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,19 +115,11 @@ class RegeneratingGenerator:
         if self._augmented:
             self._regeneration.check(score)
 
-    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
+    def state_dict(self) -> dict[str, Any]:
         """Return weights, thresholds, masks, phase and scores, for the next round."""
-        scores = self._regeneration.state_arrays()
-        state = {f"masks/{name}": array for name, array in self._masks.state_arrays().items()}
-        return state | {f"scores/{name}": array for name, array in scores.items()}
+        return {"masks": self._masks.state_dict(), "scores": self._regeneration.state_dict()}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take over what ``state_arrays`` gave."""
-        self._masks.load_state_arrays(_under("masks/", arrays))
-        self._regeneration.load_state_arrays(_under("scores/", arrays))
-
-
-def _under(
-    prefix: str, arrays: Mapping[str, NDArray[np.generic]]
-) -> dict[str, NDArray[np.generic]]:
-    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave, as arrays."""
+        self._masks.load_state_dict(state["masks"])
+        self._regeneration.load_state_dict(state["scores"])

@@ -3,9 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.prune.threshold_masks import ThresholdedNetwork
@@ -30,7 +28,7 @@ class AugmentedRegeneration:
     Parameters
     ----------
     networks : sequence of ThresholdedNetwork
-        Generator, critic or both; may be empty, then ``check`` only tells.
+        Generator, critic or both; may be empty.
     weights : sequence of float
         One for each of the n previous scores, oldest first.
 
@@ -58,16 +56,14 @@ class AugmentedRegeneration:
         pairs = zip(self._weights, self._scores, strict=True)
         return sum(weight * score for weight, score in pairs) / sum(self._weights)
 
-    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the last scores, oldest first and filled up with NaN, and the phase."""
-        missing = [math.nan] * (len(self._weights) - len(self._scores))
-        return {"scores": np.array([*self._scores, *missing]), "dense": np.array([self.dense])}
+    def state_dict(self) -> dict[str, Any]:
+        """Return the last scores, oldest first, and the phase; the networks' state is theirs."""
+        return {"scores": list(self._scores), "dense": self.dense}
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take over what ``state_arrays`` gave; the networks' own state is theirs."""
-        scores = map(float, arrays["scores"].tolist())
-        self._scores = deque((s for s in scores if not math.isnan(s)), maxlen=len(self._weights))
-        self.dense = bool(arrays["dense"][0])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self._scores = deque(state["scores"], maxlen=len(self._weights))
+        self.dense = state["dense"]
 
     def check(self, score: float) -> bool:
         """Take a score, lower is better, and switch; return whether a dense phase follows.

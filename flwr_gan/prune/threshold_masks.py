@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from flwr_gan.errors import ConfigError
-from flwr_gan.gan.weights import as_tensor, check_arrays
+from flwr_gan.gan.weights import restore
 from flwr_gan.prune.masked_network import maskable
 
 GRADIENTS = ("masked", "all")
@@ -90,7 +90,7 @@ class ThresholdMask(nn.Module):
         self._pace = pace
         self.register_buffer("alive", torch.ones_like(weight, dtype=torch.bool))
         self.register_buffer("resets", torch.zeros((), dtype=torch.int64, device=weight.device))
-        self.dense = False
+        self.register_buffer("dense", torch.tensor(False, device=weight.device))
         self._shape = [1] * weight.ndim
         self._shape[axis] = -1
         self._masks_gradients = gradients == "masked"
@@ -248,47 +248,31 @@ class ThresholdedNetwork:
 
     def load_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Write parameters under the names of ``arrays``, bit for bit; thresholds stay."""
-        weights = dict(self._weights())
-        check_arrays(arrays, {name: tuple(weight.shape) for name, weight in weights.items()})
-        with torch.no_grad():
-            for name, weight in weights.items():
-                weight.copy_(as_tensor(arrays[name]))
+        restore(dict(self._weights()), arrays)
 
-    def state_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return weights, thresholds, buffers of the masks and the phase, for a checkpoint."""
-        state: dict[str, NDArray[np.generic]] = {
-            f"weight/{name}": array for name, array in self.arrays(dense=True).items()
-        }
-        for key, mask in self._masks.items():
-            state[f"dense/{key}"] = np.array([mask.dense])
-            for part, tensor in mask.state_dict().items():
-                state[f"{part}/{key}"] = np.atleast_1d(tensor.detach().cpu().numpy().copy())
-        return state
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the tensors of weights, thresholds, masks and phase."""
+        return self.network.state_dict()
 
-    def load_state_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Write what ``state_arrays`` gave back, bit for bit.
+    def load_state_dict(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take over what ``state_dict`` gave, as arrays, bit for bit.
 
         Raises
         ------
         DataError
             If a name is missing or unknown, or a shape differs; nothing is changed then.
         """
-        check_arrays(arrays, {name: array.shape for name, array in self.state_arrays().items()})
-        for key, mask in self._masks.items():
-            mask.dense = bool(arrays[f"dense/{key}"][0])
-            for part, tensor in mask.state_dict().items():
-                tensor.copy_(as_tensor(arrays[f"{part}/{key}"]).view(tensor.shape))
-        self.load_arrays({name: arrays[f"weight/{name}"] for name, _ in self._weights()})
+        restore(self.state_dict(), state)
 
     def regrow(self) -> None:
         """Begin a dense phase: every weight is in use, pruned ones with their old values."""
         for mask in self._masks.values():
-            mask.dense = True
+            mask.get_buffer("dense").fill_(True)
 
     def restart(self) -> None:
         """Go on pruning from thresholds of 0."""
         for mask in self._masks.values():
-            mask.dense = False
+            mask.get_buffer("dense").fill_(False)
             mask.restart()
 
     def _weights(self) -> Iterator[tuple[str, Tensor]]:

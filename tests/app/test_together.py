@@ -17,10 +17,11 @@ from flwr_gan.client_app import app as client_app
 from flwr_gan.config import load_config
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError, DataError
-from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, generator_arrays, torch_threads
+from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, network_arrays, torch_threads
 from flwr_gan.gan.batched import Training
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import clients_at_once, prepare_run_config, run_together
+from flwr_gan.tree import flatten
 from flwr_gan.wire import load
 from tests.conftest import TINY
 
@@ -70,7 +71,7 @@ class Job:
             training = Training(trainer=self.trainer, x_NTC=self.x_NTC, y_N=self.y_N, rng=self.rng)
             log = together.train(training, iterations=self.iterations)
             self.steps.append(log.iterations)
-        return {**generator_arrays(self.trainer.generator), **self.trainer.state_arrays()}
+        return {**network_arrays(self.trainer.generator), **flatten(self.trainer.state_dict())}
 
 
 def same(ones, others, *, rel=0.0):
@@ -115,8 +116,8 @@ def test_jobs_come_in_groups_and_a_group_of_one_has_no_thread(groups):
 def test_a_training_outside_a_job_is_that_of_the_trainer(groups):
     mine, plain = Job(0), Job(0)
     plain.trainer.train(plain.x_NTC, plain.y_N, iterations=2, rng=plain.rng)
-    assert same([mine()], [{**generator_arrays(plain.trainer.generator),
-                            **plain.trainer.state_arrays()}])  # fmt: skip
+    assert same([mine()], [{**network_arrays(plain.trainer.generator),
+                            **flatten(plain.trainer.state_dict())}])  # fmt: skip
     assert not groups
 
 

@@ -9,6 +9,7 @@ from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CompressedStrategy
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.overrides import config_dir
+from flwr_gan.tree import flatten, unflatten
 from flwr_gan.wiring import build_strategy, load_federation, num_rounds
 
 STRATEGIES = sorted(path.stem for path in (config_dir() / "strategy").glob("*.yaml"))
@@ -49,10 +50,10 @@ def test_a_reply_is_a_generator_of_the_form_that_clients_deliver(strategy, feder
 
 
 def test_its_state_goes_into_a_checkpoint_and_back(strategy, federation):
-    if hasattr(strategy, "state_arrays"):
-        state, other = strategy.state_arrays(), build_strategy(federation)
-        other.load_state_arrays(state)
-        again = other.state_arrays()
+    if hasattr(strategy, "state_dict"):
+        state, other = flatten(strategy.state_dict()), build_strategy(federation)
+        other.load_state_dict(unflatten(state))
+        again = flatten(other.state_dict())
         assert list(again) == list(state)
         assert all(np.array_equal(again[name], state[name]) for name in state)
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from flwr_gan.errors import ConfigError, DataError, TrainingError
-from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, generator_arrays
+from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, network_arrays
 from flwr_gan.gan.batched import Training, alike, train_together
+from flwr_gan.tree import flatten
 
 T, C, K = 4, 3, 5
 SMALL = GanConfig(
@@ -35,12 +36,12 @@ def training(seed, config=SMALL, *, count=20, **settings):
 
 def half_mask(of):
     rng = np.random.default_rng(0)
-    weights = generator_arrays(of.trainer.generator)
+    weights = network_arrays(of.trainer.generator)
     return {name: rng.random(array.shape) < 0.5 for name, array in weights.items()}
 
 
 def everything(of):
-    return {**generator_arrays(of.trainer.generator), **of.trainer.state_arrays()}
+    return {**network_arrays(of.trainer.generator), **flatten(of.trainer.state_dict())}
 
 
 def alone(of, iterations):
@@ -78,7 +79,7 @@ def test_each_is_trained_as_it_would_be_alone(fresh_batch, monkeypatch):
         assert log.critic_loss == pytest.approx(wanted_log.critic_loss, rel=1e-4, abs=1e-5)
         assert log.generator_loss == pytest.approx(wanted_log.generator_loss, rel=1e-4, abs=1e-5)
     pruned = ~found[2].mask["conv1.weight"]
-    weight = generator_arrays(found[2].trainer.generator)["conv1.weight"]
+    weight = network_arrays(found[2].trainer.generator)["conv1.weight"]
     assert pruned.any()
     assert not weight[pruned].any()
     assert weight[~pruned].all()
@@ -87,7 +88,7 @@ def test_each_is_trained_as_it_would_be_alone(fresh_batch, monkeypatch):
 def test_they_differ_from_each_other():
     both = [training(0), training(1)]
     train_together(both, iterations=2)
-    first, second = (generator_arrays(of.trainer.generator)["fc.weight"] for of in both)
+    first, second = (network_arrays(of.trainer.generator)["fc.weight"] for of in both)
     assert not np.allclose(first, second)
 
 

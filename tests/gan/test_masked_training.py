@@ -10,12 +10,13 @@ from flwr_gan.gan import (
     GanConfig,
     WganGpTrainer,
     build_networks,
-    generator_arrays,
-    load_generator_arrays,
+    load_network_arrays,
+    network_arrays,
     sample,
 )
 from flwr_gan.gan.batched import Training, train_together
 from flwr_gan.gan.sparse_layers import has_sparse_layers, sparse_layers, zero_weights
+from flwr_gan.tree import flatten
 
 T, C, K = 4, 3, 5
 CONFIG = GanConfig(
@@ -32,7 +33,7 @@ def training(seed=0, *, masked=True):
     networks = build_networks(CONFIG, num_vectors=T, num_components=C, num_classes=K, seed=seed)
     rng = np.random.default_rng(seed)
     keep = {"fc.weight": 0.5, "conv1.weight": 0.08, "conv2.weight": 0.4}
-    weights = generator_arrays(networks[0])
+    weights = network_arrays(networks[0])
     mask = {name: rng.random(a.shape) < keep[name] for name, a in weights.items()}
     return Training(
         trainer=WganGpTrainer(*networks, config=CONFIG),
@@ -44,7 +45,7 @@ def training(seed=0, *, masked=True):
 
 
 def everything(of):
-    return {**generator_arrays(of.trainer.generator), **of.trainer.state_arrays()}
+    return {**network_arrays(of.trainer.generator), **flatten(of.trainer.state_dict())}
 
 
 def assert_close(found, wanted):
@@ -70,7 +71,7 @@ def test_training_equals_that_of_dense_layers(monkeypatch):
     assert seen == [True]
     assert torch.equal(sparse.rng.get_state(), dense.rng.get_state())
     assert_close(everything(sparse), everything(dense))
-    for name, array in generator_arrays(sparse.trainer.generator).items():
+    for name, array in network_arrays(sparse.trainer.generator).items():
         assert not array[~sparse.mask[name]].any()
         assert array[sparse.mask[name]].all()
     assert not has_sparse_layers(sparse.trainer.generator)
@@ -101,8 +102,8 @@ def test_together_each_is_trained_as_it_would_be_alone():
 def test_samples_of_a_ticket_are_those_of_dense_layers(monkeypatch):
     of = training()
     generator, labels_N = of.trainer.generator, np.arange(30) % K
-    arrays = generator_arrays(generator)
-    load_generator_arrays(generator, {n: np.where(of.mask[n], a, 0) for n, a in arrays.items()})
+    arrays = network_arrays(generator)
+    load_network_arrays(generator, {n: np.where(of.mask[n], a, 0) for n, a in arrays.items()})
     with sparse_layers(generator, zero_weights(generator)):
         assert has_sparse_layers(generator)
     draw = lambda: sample(generator, labels_N, rng=torch.Generator().manual_seed(0))  # noqa: E731
@@ -117,10 +118,10 @@ def test_a_training_without_a_mask_may_fill_zeros():
     trainer = WganGpTrainer(
         of.trainer.generator, of.trainer.critic, config=replace(CONFIG, generator_lr=0.01)
     )
-    zeros = {n: np.zeros_like(a) for n, a in generator_arrays(trainer.generator).items()}
-    zeros["fc.weight"] = generator_arrays(trainer.generator)["fc.weight"]
-    zeros["conv2.weight"] = generator_arrays(trainer.generator)["conv2.weight"]
+    zeros = {n: np.zeros_like(a) for n, a in network_arrays(trainer.generator).items()}
+    zeros["fc.weight"] = network_arrays(trainer.generator)["fc.weight"]
+    zeros["conv2.weight"] = network_arrays(trainer.generator)["conv2.weight"]
     zeros["conv1.weight"][0, 0, 0] = 0.5
-    load_generator_arrays(trainer.generator, zeros)
+    load_network_arrays(trainer.generator, zeros)
     trainer.train(of.x_NTC, of.y_N, iterations=2, rng=of.rng)
-    assert np.count_nonzero(generator_arrays(trainer.generator)["conv1.weight"][0]) > 90
+    assert np.count_nonzero(network_arrays(trainer.generator)["conv1.weight"][0]) > 90

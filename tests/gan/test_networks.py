@@ -11,15 +11,15 @@ from flwr_gan.gan import (
     GanConfig,
     Generator,
     build_networks,
-    generator_arrays,
-    load_generator_arrays,
+    load_network_arrays,
+    network_arrays,
     sample,
 )
 
 
 def test_generator_has_the_documented_arrays_and_forward_pass():
     generator = Generator(10, 3, 39)
-    arrays = generator_arrays(generator)
+    arrays = network_arrays(generator)
     shapes = {name: array.shape for name, array in arrays.items()}
     assert shapes == {
         "fc.weight": (2560, 103),
@@ -63,9 +63,9 @@ def test_initial_weights_depend_on_the_seed_alone():
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
     again, other = Generator(8, 8, 10, seed=3), Generator(8, 8, 10, seed=4)
-    for name, array in generator_arrays(first).items():
-        np.testing.assert_array_equal(array, generator_arrays(again)[name])
-        assert not np.array_equal(array, generator_arrays(other)[name])
+    for name, array in network_arrays(first).items():
+        np.testing.assert_array_equal(array, network_arrays(again)[name])
+        assert not np.array_equal(array, network_arrays(other)[name])
     for parameter in [*first.parameters(), *critic.parameters()]:
         assert parameter.isfinite().all()
 
@@ -83,12 +83,12 @@ def test_initial_weights_are_spread_as_in_pytorch():
 
 def test_arrays_go_round_bit_for_bit_even_read_only():
     source, target = Generator(4, 2, 3, seed=1), Generator(4, 2, 3, seed=2)
-    arrays = generator_arrays(source)
+    arrays = network_arrays(source)
     arrays["fc.weight"][0, :3] = [-0.0, np.nan, 1e-42]
     for array in arrays.values():
         array.setflags(write=False)
-    load_generator_arrays(target, arrays)
-    for name, array in generator_arrays(target).items():
+    load_network_arrays(target, arrays)
+    for name, array in network_arrays(target).items():
         assert array.tobytes() == arrays[name].tobytes()
         assert array.flags.owndata
         assert array.dtype == np.float32
@@ -97,7 +97,7 @@ def test_arrays_go_round_bit_for_bit_even_read_only():
 @pytest.mark.parametrize("damage", ["missing", "unknown", "shape"])
 def test_arrays_that_do_not_fit_are_refused_and_nothing_changes(damage):
     generator = Generator(4, 2, 3)
-    before = generator_arrays(generator)
+    before = network_arrays(generator)
     arrays = {name: array + 1 for name, array in before.items()}
     name = "conv2.weight"
     if damage == "missing":
@@ -108,8 +108,8 @@ def test_arrays_that_do_not_fit_are_refused_and_nothing_changes(damage):
     else:
         arrays[name] = arrays[name][..., :2]
     with pytest.raises(DataError, match=name):
-        load_generator_arrays(generator, arrays)
-    for key, array in generator_arrays(generator).items():
+        load_network_arrays(generator, arrays)
+    for key, array in network_arrays(generator).items():
         np.testing.assert_array_equal(array, before[key])
 
 

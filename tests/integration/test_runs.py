@@ -20,6 +20,7 @@ from flwr_gan.gan import WganGpTrainer
 from flwr_gan.overrides import config_dir
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
+from flwr_gan.tree import leaves
 from flwr_gan.wire import load
 from flwr_gan.wire.ledger import COLUMNS
 
@@ -164,11 +165,11 @@ def test_fedprox_holds_clients_near_the_broadcast(simulate):
 
 
 def initial_weights(folder: Path) -> list[np.ndarray]:
-    from flwr_gan.gan import generator_arrays
+    from flwr_gan.gan import network_arrays
     from flwr_gan.wiring import load_federation
 
     federation = load_federation(f"resume={folder}")
-    return list(generator_arrays(federation.networks(federation.config.seed)[0]).values())
+    return list(network_arrays(federation.networks(federation.config.seed)[0]).values())
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (config_dir() / "experiment").glob("*")))
@@ -230,7 +231,7 @@ def test_clients_restart_with_the_level_even_if_they_join_it_late(simulate):
     train = WganGpTrainer.train
 
     def look(self, *arguments, **settings):
-        seen.append(any(a.any() for n, a in self.state_arrays().items() if "adam" in n))
+        seen.append(any(a.any() for n, a in leaves(self.state_dict()) if "adam" in n))
         return train(self, *arguments, **settings)
 
     with pytest.MonkeyPatch.context() as patch:

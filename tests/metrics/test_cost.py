@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from flwr_gan.gan import Generator, generator_arrays
+from flwr_gan.gan import Generator, network_arrays
 from flwr_gan.metrics import generator_cost
 
 
 def test_cost_of_a_dense_and_a_sparse_generator():
-    arrays = generator_arrays(Generator(10, 3, 39))
+    arrays = network_arrays(Generator(10, 3, 39))
     cost = generator_cost(arrays, num_vectors=10)
     assert cost.parameters == cost.nonzero == 363_136
     assert cost.dense_macs == cost.sparse_macs == 2560 * 103 + 10 * (128 * 256 * 3 + 3 * 128 * 3)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from flwr_gan.gan import Generator, generator_arrays
+from flwr_gan.gan import Generator, network_arrays
 from flwr_gan.gan.dcgan import DepthGenerator
 from flwr_gan.metrics import count_macs, generator_cost
 
@@ -14,7 +14,7 @@ def test_sequence_generator_agrees_with_the_count_from_its_shapes():
     with torch.no_grad():
         generator.conv1.weight[3:] = 0
         generator.fc.weight[::2] = 0
-    cost = generator_cost(generator_arrays(generator), num_vectors=10)
+    cost = generator_cost(network_arrays(generator), num_vectors=10)
     macs = count_macs(generator)
     assert (macs.dense, macs.sparse) == (cost.dense_macs, cost.sparse_macs)
     assert macs.sparse < 0.6 * macs.dense

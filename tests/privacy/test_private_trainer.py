@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from flwr_gan.errors import ConfigError
-from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, generator_arrays, torch_threads
+from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, network_arrays, torch_threads
 from flwr_gan.gan.batches import Batch
 from flwr_gan.privacy import PrivacyAccount, PrivateTrainer
 
@@ -83,7 +83,7 @@ def test_a_whole_training_on_all_samples_is_the_plain_one():
         setattr(theirs, name, getattr(ours, name))
     for trainer in (ours, theirs):
         trainer.train(x, y, iterations=4, rng=seeded(2))
-    found, wanted = generator_arrays(ours.generator), generator_arrays(theirs.generator)
+    found, wanted = network_arrays(ours.generator), network_arrays(theirs.generator)
     for name, array in wanted.items():
         assert np.linalg.norm(found[name] - array) <= 1e-4 * np.linalg.norm(array)
 
@@ -139,16 +139,16 @@ def test_the_same_seed_gives_the_same_training():
     for _ in range(2):
         trainer = private(noise=1.0, clip=0.5)
         trainer.train(*data(), iterations=3, rng=seeded(4))
-        runs.append(generator_arrays(trainer.generator))
+        runs.append(network_arrays(trainer.generator))
     assert all(a.tobytes() == b.tobytes() for a, b in zip(*map(dict.values, runs), strict=True))
 
 
 def test_a_mask_is_kept():
     trainer = private(noise=1.0, clip=0.5)
     mask = {n: np.arange(a.size).reshape(a.shape) % 2 == 0
-            for n, a in generator_arrays(trainer.generator).items()}  # fmt: skip
+            for n, a in network_arrays(trainer.generator).items()}  # fmt: skip
     trainer.train(*data(), iterations=2, rng=seeded(), mask=mask)
-    for name, array in generator_arrays(trainer.generator).items():
+    for name, array in network_arrays(trainer.generator).items():
         assert not array[~mask[name]].any()
 
 

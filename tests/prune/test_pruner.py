@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from flwr_gan.errors import ConfigError, DataError, LayerCollapseError, TrainingError
 from flwr_gan.prune import LotteryPruner, pruned_count
+from flwr_gan.tree import flatten, unflatten
 from flwr_gan.wire import decode_payload, describe_payload, encode_payload
 
 SHAPES = {"fc.weight": (20, 7), "conv1.weight": (6, 5, 3), "conv2.weight": (2, 6, 3)}
@@ -152,16 +153,16 @@ def test_state_goes_through_arrays():
     pruner = LotteryPruner(weights(), rate=0.3)
     pruner.prune(weights(1))
     again = LotteryPruner(weights(8), rate=0.3)
-    again.load_state_arrays(pruner.state_arrays())
+    again.load_state_dict(unflatten(flatten(pruner.state_dict())))
     assert again.level == 1
     first, second = pruner.prune(weights(2)), again.prune(weights(2))
     for name in SHAPES:
         np.testing.assert_array_equal(first[name], second[name])
         np.testing.assert_array_equal(pruner.rewind()[name], again.rewind()[name])
-    state = pruner.state_arrays()
-    del state["mask/fc.weight"]
-    with pytest.raises(DataError, match=r"mask/fc\.weight"):
-        again.load_state_arrays(state)
+    state = unflatten(flatten(pruner.state_dict()))
+    del state["mask"]["fc.weight"]
+    with pytest.raises(DataError, match=r"weights are of shapes"):
+        again.load_state_dict(state)
 
 
 def test_other_weights_and_settings_are_refused():

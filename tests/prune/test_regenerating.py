@@ -10,6 +10,7 @@ from flwr_gan.gan.sngan import build_spectral_networks
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.prune.regenerating import RegeneratingGenerator, RegenerationConfig
 from flwr_gan.prune.regeneration import AugmentedRegeneration
+from flwr_gan.tree import flatten, unflatten
 
 CONFIG = GanConfig(
     latent_dim=4, channels=(8, 6), critic_hidden=(12, 10), batch_size=8, critic_iterations=2,
@@ -34,15 +35,22 @@ class Client:
         self.trainer.train(x, y, iterations=iterations, rng=torch.Generator().manual_seed(seed))
 
     def state(self):
-        return {
-            **{f"t/{n}": a for n, a in self.trainer.state_arrays().items()},
-            **{f"m/{n}": a for n, a in self.masks.state_arrays().items()},
-        }
+        return flatten({"t": self.trainer.state_dict(), "m": self.masks.state_dict()})
 
     def load(self, state):
-        stored = {n: np.ascontiguousarray(a) for n, a in state.items()}  # as a record keeps them
-        for start, target in (("t/", self.trainer), ("m/", self.masks)):
-            target.load_state_arrays({n[2:]: a for n, a in stored.items() if n.startswith(start)})
+        tree = unflatten(state)
+        self.trainer.load_state_dict(tree["t"])
+        self.masks.load_state_dict(tree["m"])
+
+
+ORIGINAL = "fc.parametrizations.weight.original"
+THRESHOLD = "fc.parametrizations.weight.0.raw_threshold"
+
+
+def own_values(client):
+    """Return copies of the client's own weights of the first layer, and of its thresholds."""
+    state = client.masks.state_dict()["masks"]
+    return tuple(state[name].numpy().copy() for name in (ORIGINAL, THRESHOLD))
 
 
 def same(a, b):
@@ -72,45 +80,44 @@ def test_going_on_from_stored_state_equals_going_on(recurrent, dense):
 def test_it_prunes_and_a_pruned_weight_keeps_its_value():
     client = Client()
     client.train(1, iterations=20)
-    sparse, hidden = client.masks.arrays(), client.masks.state_arrays()
+    sparse, hidden = client.masks.arrays(), client.masks.state_dict()["masks"]
     gone = sparse["fc.weight"] == 0
     assert 0.02 < gone.mean() < 0.98
-    assert hidden["masks/weight/fc.weight"][gone].all()
+    assert hidden[ORIGINAL][torch.from_numpy(gone)].all()
 
 
 def test_zeros_of_a_broadcast_leave_own_values_behind_the_mask():
     client = Client()
     client.train(1, iterations=20)
-    before = client.masks.state_arrays()["masks/weight/fc.weight"]
-    thresholds = client.masks.state_arrays()["masks/raw_threshold/fc.weight"]
+    before, thresholds = own_values(client)
     sent = {n: np.full_like(a, 2.0) for n, a in client.masks.arrays().items()}
     sent["fc.weight"][::2] = 0
     client.masks.receive(sent)
-    after = client.masks.state_arrays()
-    assert np.array_equal(after["masks/weight/fc.weight"][::2], before[::2])
-    assert (after["masks/weight/fc.weight"][1::2] == 2).all()
-    assert np.array_equal(after["masks/raw_threshold/fc.weight"], thresholds)
+    after, unchanged = own_values(client)
+    assert np.array_equal(after[::2], before[::2])
+    assert (after[1::2] == 2).all()
+    assert np.array_equal(unchanged, thresholds)
     assert (client.masks.arrays()["fc.weight"][1::2] == 2).all()
 
 
 def test_state_of_another_network_is_refused():
     client = Client()
-    state = client.masks.state_arrays()
-    del state["masks/dense/fc.weight"]
-    with pytest.raises(DataError, match=r"dense/fc\.weight"):
-        client.masks.load_state_arrays(state)
+    state = unflatten(flatten(client.masks.state_dict()))
+    del state["masks"][THRESHOLD]
+    with pytest.raises(DataError, match="raw_threshold"):
+        client.masks.load_state_dict(state)
 
 
 def test_scores_are_kept():
     one, other = AugmentedRegeneration([]), AugmentedRegeneration([])
     for score in (3.0, 2.0, 4.0, 1.0, 2.5, 3.5):
         one.check(score)
-    other.load_state_arrays(one.state_arrays())
+    other.load_state_dict(one.state_dict())
     assert one.limit == other.limit
     assert one.dense == other.dense
     fewer = AugmentedRegeneration([])
     fewer.check(1.0)
-    other.load_state_arrays(fewer.state_arrays())
+    other.load_state_dict(fewer.state_dict())
     assert other.limit == float("inf")
 
 
@@ -129,20 +136,20 @@ def test_buffers_of_a_spectral_norm_are_kept():
 
     first, second = trainer(), trainer()
     train(first, 1)
-    state = first.state_arrays()
-    assert [name for name in state if name.startswith("critic_buffers/")]
-    second.load_state_arrays(state)
+    state = unflatten(flatten(first.state_dict()))
+    assert [name for name in state["critic"] if name.endswith("u_H")]
+    second.load_state_dict(state)
     for name, weight in network_arrays(first.generator).items():
         second.generator.get_parameter(name).data.copy_(torch.from_numpy(weight))
     for one in (first, second):
         train(one, 2)
-    same(first.state_arrays(), second.state_arrays())
+    same(flatten(first.state_dict()), flatten(second.state_dict()))
 
 
 def test_the_critic_of_this_project_has_no_buffers_to_keep():
     networks = build_networks(CONFIG, num_vectors=4, num_components=3, num_classes=2, seed=0)
-    state = WganGpTrainer(*networks, config=CONFIG).state_arrays()
-    assert not [name for name in state if "buffers" in name]
+    state = WganGpTrainer(*networks, config=CONFIG).state_dict()
+    assert list(state["critic"]) == list(network_arrays(networks[1]))
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from flwr_gan.gan import (
     GanConfig,
     WganGpTrainer,
     build_networks,
-    generator_arrays,
-    load_generator_arrays,
+    load_network_arrays,
+    network_arrays,
 )
 from flwr_gan.prune import LotteryConfig, find_ticket, pruned_count
+from flwr_gan.tree import flatten
 
 
 def initial_weights():
@@ -71,18 +72,18 @@ def test_a_real_generator_becomes_a_ticket():
         config, num_vectors=4, num_components=2, num_classes=3, seed=0
     )
     trainer = WganGpTrainer(generator, critic, config=config)
-    first_critic = trainer.state_arrays()["critic/fc1.weight"]
+    first_critic = flatten(trainer.state_dict())["critic/fc1.weight"]
     rng = np.random.default_rng(0)
     x, y = rng.uniform(-1, 1, (30, 4, 2)).astype(np.float32), np.arange(30) % 3
 
     def train(level, weights, mask):
         trainer.restart()
-        assert np.array_equal(trainer.state_arrays()["critic/fc1.weight"], first_critic)
-        load_generator_arrays(generator, weights)
+        assert np.array_equal(flatten(trainer.state_dict())["critic/fc1.weight"], first_critic)
+        load_network_arrays(generator, weights)
         trainer.train(x, y, iterations=3, rng=torch.Generator().manual_seed(level), mask=mask)
-        return generator_arrays(generator)
+        return network_arrays(generator)
 
-    initial = generator_arrays(generator)
+    initial = network_arrays(generator)
     lottery = LotteryConfig(rate=0.4, iterations=3, min_kept_per_layer=5)
     for result in find_ticket(initial, train, config=lottery):
         for name, weights in result.weights.items():

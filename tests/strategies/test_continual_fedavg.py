@@ -7,6 +7,7 @@ from flwr.common import Code, FitRes, Status, ndarrays_to_parameters, parameters
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes
 from flwr_gan.flower.reply import CodedReply
+from flwr_gan.tree import flatten, unflatten
 from flwr_gan.wire import Template, encode_payload
 from strategies import ContinualFedAvg
 
@@ -85,7 +86,7 @@ def test_classes_that_cannot_be_are_left_out():
 def test_the_pool_goes_into_a_checkpoint_and_back():
     server, other = strategy(), strategy()
     round_of(server, [upload(3, [1, 2, 3], 5, "0,1"), upload(11, [4, 5, 6], 5, "2")], [0, 0, 0])
-    other.load_state_arrays(server.state_arrays())
+    other.load_state_dict(unflatten(flatten(server.state_dict())))
     labels = np.array([0, 1, 2])
     assert np.array_equal(server.draw_from_pool(labels, 0), other.draw_from_pool(labels, 0))
 

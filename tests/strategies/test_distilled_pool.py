@@ -12,6 +12,7 @@ from flwr_gan.flower.reply import CodedReply
 from flwr_gan.gan.networks import Generator
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods.pool_distillation import PoolStudent
+from flwr_gan.tree import flatten, unflatten
 from flwr_gan.wire import Template, encode_payload
 from strategies import DistilledPool
 
@@ -86,12 +87,12 @@ def test_the_same_uploads_give_the_same_student():
 
 def test_state_survives_a_checkpoint():
     pool, other = make_pool(), make_pool(clients=())
-    other.load_state_arrays(pool.state_arrays())
+    other.load_state_dict(unflatten(flatten(pool.state_dict())))
     labels_N = np.full(20, 2)
     assert other.payloads == pool.payloads
     assert (other.sample(labels_N, 3) == pool.sample(labels_N, 3)).all()
     empty = make_pool(clients=())
-    empty.load_state_arrays(make_pool(clients=()).state_arrays())
+    empty.load_state_dict(unflatten(flatten(make_pool(clients=()).state_dict())))
     assert empty.student_arrays() == {}
 
 

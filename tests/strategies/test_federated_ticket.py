@@ -10,6 +10,7 @@ from flwr.server.client_proxy import ClientProxy
 
 from flwr_gan.errors import ConfigError, LayerCollapseError
 from flwr_gan.prune import pruned_count
+from flwr_gan.tree import flatten, unflatten
 from strategies import FederatedTicket
 
 SHAPES = ((6, 5), (4, 5))
@@ -177,7 +178,7 @@ def test_state_survives_a_checkpoint():
         parameters, _ = through.aggregate_fit(
             server_round, [reply(drift(server_round, 0, sent))], []
         )
-    resumed.load_state_arrays(through.state_arrays())
+    resumed.load_state_dict(unflatten(flatten(through.state_dict())))
     for server_round in (4, 5):
         one, two = (
             s.configure_fit(server_round, parameters, manager())[0][1].parameters.tensors

@@ -7,6 +7,7 @@ from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes
 from flwr_gan.flower.reply import CodedReply
+from flwr_gan.tree import flatten, unflatten
 from flwr_gan.wire import Template, encode_payload
 from strategies import GeneratorPool
 
@@ -76,7 +77,7 @@ def test_plain_replies_are_refused():
 
 def test_state_survives_a_checkpoint():
     pool, other = make_pool(), make_pool(clients=())
-    other.load_state_arrays(pool.state_arrays())
+    other.load_state_dict(unflatten(flatten(pool.state_dict())))
     labels_N = np.full(20, 2)
     assert other.payloads == pool.payloads
     assert (other.sample(labels_N, 3) == pool.sample(labels_N, 3)).all()

@@ -13,7 +13,7 @@ from flwr_gan.atomic import write_text
 from flwr_gan.config import RunConfig, load_config
 from flwr_gan.data import Samples
 from flwr_gan.errors import ConfigError
-from flwr_gan.gan import load_generator_arrays, sample
+from flwr_gan.gan import load_network_arrays, sample
 from flwr_gan.prune.pruner import Weights
 from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wire import load, save
@@ -132,7 +132,7 @@ class Cell:
     def generate(self, weights: Weights, labels_N: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return a sample for each label; the latent vectors depend on the seed alone."""
         generator, _ = self.federation.networks(self.seed)
-        load_generator_arrays(generator, weights)
+        load_network_arrays(generator, weights)
         rng = torch.Generator().manual_seed(derive_seed(self.seed, "study-samples"))
         return sample(generator, labels_N, rng=rng)
 

@@ -10,7 +10,7 @@ from experiments.benchmarks.codecs import GENERAL, QUANTISED, SPARSE, installed
 from experiments.papers.compressibility_wgan.cell import Cell
 from experiments.papers.compressibility_wgan.rows import Rows
 from flwr_gan.codecs import get_codec
-from flwr_gan.gan import generator_arrays
+from flwr_gan.gan import network_arrays
 from flwr_gan.prune.pruner import Weights
 from flwr_gan.wire import decode_payload, encode_payload
 from flwr_gan.wire.template import Template
@@ -72,7 +72,7 @@ def with_signed_zeros(cell: Cell, level: int) -> Weights:
     if level == 0:
         return cell.load("retrained", 0)
     generator, _ = cell.federation.networks(cell.seed)
-    initial = generator_arrays(generator)
+    initial = network_arrays(generator)
     trained, pruned = cell.load("retrained", level - 1), cell.load("pruned", level)
     # trained weights hold +0.0 where an earlier pruning removed them
     signs = {name: np.where(trained[name] != 0, trained[name], initial[name]) for name in trained}

@@ -7,8 +7,8 @@ import torch
 
 from experiments.papers.compressibility_wgan.cell import Cell
 from flwr_gan.errors import LayerCollapseError
-from flwr_gan.gan import WganGpTrainer, generator_arrays
-from flwr_gan.gan import load_generator_arrays as load_arrays
+from flwr_gan.gan import WganGpTrainer, network_arrays
+from flwr_gan.gan import load_network_arrays as load_arrays
 from flwr_gan.prune import LotteryPruner
 from flwr_gan.prune.magnitude import Mask
 from flwr_gan.prune.pruner import Weights
@@ -29,7 +29,7 @@ def find_generators(cell: Cell) -> Iterator[str]:
     pruning the dense generator at once takes a whole layer, that control ends.
     """
     generator, _ = cell.federation.networks(cell.seed)
-    initial = generator_arrays(generator)
+    initial = network_arrays(generator)
     pruner, once = _pruner(cell, initial), _pruner(cell, initial)
     masks, whole = [], True
     for level in cell.levels:
@@ -81,12 +81,12 @@ def _train(cell: Cell, weights: Weights, mask: Mask, *, purpose: str, level: int
     trainer = WganGpTrainer(generator, critic, config=config.gan, device=config.federation.device)
     rng = torch.Generator().manual_seed(derive_seed(cell.seed, f"study-{purpose}", round=level))
     trainer.train(cell.samples.x_NTC, cell.samples.y_N, rng=rng, mask=mask)
-    return generator_arrays(generator)
+    return network_arrays(generator)
 
 
 def _other_weights(cell: Cell) -> Weights:
     generator, _ = cell.federation.networks(derive_seed(cell.seed, "study-other-weights"))
-    return generator_arrays(generator)
+    return network_arrays(generator)
 
 
 def _random_mask(cell: Cell, mask: Mask, level: int) -> Mask:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from experiments.papers.gan_distillation.setting import LATENT_DIM, Case, teacher_case
 from experiments.study_loop import claim_file
-from flwr_gan.app.state import read_arrays, write_arrays
 from flwr_gan.atomic import write_text
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.dcgan import DepthCritic, DepthGenerator, build_depth_networks
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods.distillation import distil
 from flwr_gan.seeding import derive_seed
+from flwr_gan.tree import read_arrays, read_tree, write_arrays, write_tree
 
 NETWORK = "network.npz"
 CHECKPOINT = "checkpoint.npz"
@@ -111,19 +111,19 @@ def train_gan(
     trainer = WganGpTrainer(generator, critic, config=config, device=device)
     rng, done, cpu_s, log = _rng(case), 0, 0.0, None
     if (place / CHECKPOINT).exists():
-        arrays = read_arrays(place / CHECKPOINT)
-        load_network_arrays(generator, _part(arrays, "generator"))
-        trainer.load_state_arrays(_part(arrays, "trainer"))
-        rng.set_state(torch.from_numpy(arrays["rng"]))
-        done, cpu_s = int(arrays["done"]), float(arrays["cpu_s"])
+        state = read_tree(place / CHECKPOINT)
+        load_network_arrays(generator, state["generator"])
+        trainer.load_state_dict(state["trainer"])
+        rng.set_state(torch.from_numpy(state["rng"]))
+        done, cpu_s = state["done"], state["cpu_s"]
     y_N = np.zeros(len(x_NTC), dtype=np.int64)
     while done < case.iterations:
         part, start = min(PART, case.iterations - done), time.process_time()
         log = trainer.train(x_NTC, y_N, iterations=part, rng=rng)
         done, cpu_s = done + part, cpu_s + time.process_time() - start
-        state: Arrays = {"rng": rng.get_state().numpy(), "done": np.array(done)}
-        state |= {"cpu_s": np.array(cpu_s)} | _named("generator", network_arrays(generator))
-        write_arrays(place / CHECKPOINT, state | _named("trainer", trainer.state_arrays()))
+        state = {"rng": rng.get_state(), "done": done, "cpu_s": cpu_s}
+        state |= {"generator": network_arrays(generator), "trainer": trainer.state_dict()}
+        write_tree(place / CHECKPOINT, state)
         on_part()
     told = {"cpu_s": cpu_s}
     if log is not None:

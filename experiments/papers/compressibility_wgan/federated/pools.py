@@ -41,10 +41,7 @@ def pool_of(federation: Federation, sent: list[bytes]) -> GeneratorPool:
     """Return the server's pool that holds these uploads."""
     pool: GeneratorPool = build_strategy(federation)
     counts_PK = np.stack([list(decode_payload(upload).values())[-1] for upload in sent])
-    payloads = {
-        f"payload/{i}": np.frombuffer(upload, dtype=np.uint8) for i, upload in enumerate(sent)
-    }
-    pool.load_state_arrays({"counts": counts_PK, **payloads})
+    pool.load_state_dict({"counts": counts_PK, "payloads": sent})
     return pool
 
 
