@@ -23,9 +23,10 @@ class PowerSgdStage(ChangeStage):
 
     ``P = orth(M Q0)`` with Q0 what Q was for the update before, or drawn, and ``Q = P^T M``: the
     sender keeps Q, and both travel in one exchange. What is left over is a projection of M, and its
-    norm never above that of M. Both factors share the norms of the rows of Q evenly. A layer of
-    fewer than two axes, or whose factors would have as many numbers as it has survivors, travels as
-    it is. Vogels, Karimireddy and Jaggi, "PowerSGD", 2019, Algorithm 1, with warm start.
+    norm never above that of M. Each column of P has the same largest magnitude as its row of Q, so
+    that a stage behind codes both equally well with one scale. A layer of fewer than two axes, or
+    whose factors would have as many numbers as it has survivors, travels as it is. Vogels,
+    Karimireddy and Jaggi, "PowerSGD", 2019, Algorithm 1, with warm start.
 
     Parameters
     ----------
@@ -52,9 +53,9 @@ class PowerSgdStage(ChangeStage):
             begun = (drawn(rank * columns, at) * 2.0**-63 - 1).reshape(rank, columns)
         left = np.linalg.qr(matrix @ begun.T.astype(np.float64))[0].T
         right = left @ matrix
-        norms = np.linalg.norm(right, axis=1, keepdims=True)
-        self.remembered[str(at)] = np.where(norms > 0, right, begun).astype(np.float32)
-        roots = np.sqrt(np.where(norms > 0, norms, 1))
+        lefts, rights = (np.abs(part).max(axis=1, keepdims=True) for part in (left, right))
+        self.remembered[str(at)] = np.where(rights > 0, right, begun).astype(np.float32)
+        roots = np.sqrt(np.where(rights > 0, rights / lefts, 1))
         factors = [(left * roots).reshape(-1), (right / roots).reshape(-1)]
         return write_varint(rank), np.concatenate(factors).astype(np.float32)
 

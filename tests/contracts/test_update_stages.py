@@ -193,6 +193,25 @@ def test_power_iteration_goes_on_where_the_update_before_ended():
     assert errors[-1] == pytest.approx(best, rel=0.02)
 
 
+@pytest.mark.parametrize("shape", [(60, 40), (16, 600), (600, 16)], ids=str)
+def test_factors_that_are_coded_with_one_scale_lose_little(shape):
+    """Were both factors to have equal norms, a long matrix would keep about half."""
+    rng = np.random.default_rng(11)
+    axes = [np.linalg.qr(rng.normal(size=(length, 16)))[0] for length in shape]
+    held = np.ones(shape, np.float32)
+    moved = held + (axes[0] / np.arange(1, 17) @ axes[1].T).astype(np.float32)
+    shares = []
+    for behind in ("", "+int4"):
+        memory = {}
+        for _ in range(4):  # power iteration
+            sent = encode_to_send(
+                {"w": moved}, codec=f"powersgd:4{behind}", base={"w": held}, memory=memory
+            )
+            memory = sent.memory
+        shares.append(sent.arrived_share)
+    assert shares[1] > 0.94 * shares[0]
+
+
 @pytest.mark.parametrize("spec", ["eden:1", "eden:2:unbiased", "randk:0.1", "powersgd:2"])
 def test_no_change_stays_none(spec):
     held, _ = moved((20, 10), 7)
