@@ -17,7 +17,7 @@ import numpy as np
 if find_spec("torchvision") is None:  # its loaders of data import that, its coder does not
     for name in ("torchvision", "torchvision.datasets", "torchvision.transforms"):
         sys.modules[name] = MagicMock()
-from nncodec.tensor import decode, encode  # noqa: E402
+from nncodec.tensor import decode, encode
 
 
 def main() -> None:

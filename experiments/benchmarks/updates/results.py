@@ -12,7 +12,7 @@ from experiments.benchmarks.updates.cost import measure_costs
 from experiments.benchmarks.updates.pages import cost_table, page_parts
 from experiments.benchmarks.updates.tables import GROUPS, read_all, summarise
 from experiments.study_files import write_parts
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.plots import save_figure
 
 PAGE = Path(__file__).parent / "README.md"

@@ -17,12 +17,12 @@ from experiments.benchmarks.updates.peer_wire import PeerGrid, peer_mod
 from experiments.benchmarks.updates.peers import get_peer
 from experiments.runner import train
 from flwr_gan.app.client import client_fn
+from flwr_gan.app.federation import build_strategy, load_federation
+from flwr_gan.app.overrides import split_overrides
+from flwr_gan.app.scoring import Scorer
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower import CompressedGrid, CompressionMod
-from flwr_gan.overrides import split_overrides
-from flwr_gan.scoring import Scorer
 from flwr_gan.wire.ledger import Ledger
-from flwr_gan.wiring import build_strategy, load_federation
 
 
 def run_case(case: Case, folder: Path) -> pd.DataFrame:

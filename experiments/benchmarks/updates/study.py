@@ -10,7 +10,7 @@ from tqdm import tqdm
 from experiments.benchmarks.updates.cases import Case
 from experiments.benchmarks.updates.runs import run_case
 from experiments.study_loop import claim_file, run_each
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 
 ROUNDS, SETTINGS = "quality_and_bytes.csv", "case.json"
 
