@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from flwr_gan.atomic import write_text
+from flwr_gan.app.compared import twin_folder
+from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import ConfigError, OutputError
-from flwr_gan.twins import twin_folder
 
 # Written beside the results of a run; the rest of the folder is the run's own.
 JOB_FILE = "job.json"

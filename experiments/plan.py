@@ -15,9 +15,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from experiments.preset import expand_preset
+from flwr_gan.app.overrides import config_dir
 from flwr_gan.codecs import get_codec
 from flwr_gan.errors import CodecError, ConfigError
-from flwr_gan.overrides import config_dir
 
 SWEEPS = Path("runs/sweeps")
 # A folder's name is a value of output_dir and resume, which take it without quotes.

@@ -22,8 +22,8 @@ from experiments.job_state import (
 )
 from experiments.plan import Job, Plan
 from experiments.results_table import write_results
+from flwr_gan.app.config import load_file
 from flwr_gan.client_app import app as client_app
-from flwr_gan.config import load_file
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import CodecError, FlwrGanError, OutputError
 from flwr_gan.server_app import app as server_app

@@ -12,7 +12,7 @@ import pandas as pd
 
 from experiments.study.markdown import fill_page
 from flwr_gan import __version__
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 
 
 def write_tables(

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import ConfigError, FlwrGanError
 
 

@@ -31,9 +31,9 @@ from experiments.preset import preset_about, preset_names
 from experiments.report import report
 from experiments.report.folders import add_command
 from experiments.runner import Runner
-from flwr_gan.config import load_config
+from flwr_gan.app.config import load_config
+from flwr_gan.app.overrides import config_dir
 from flwr_gan.errors import ConfigError, FlwrGanError, OutputError
-from flwr_gan.overrides import config_dir
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

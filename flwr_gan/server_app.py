@@ -13,14 +13,20 @@ from flwr.server import ServerAppComponents, ServerConfig
 from flwr.server.strategy import FedAvg, FedProx, Strategy
 from flwr.serverapp import ServerApp
 
+from flwr_gan.app.config import RunConfig, load_config
+from flwr_gan.app.federation import (
+    Federation,
+    build_strategy,
+    federation_from,
+    load_federation,
+    num_rounds,
+)
+from flwr_gan.app.overrides import given, split_overrides
+from flwr_gan.app.run import Run
 from flwr_gan.app.server import RoundServer
 from flwr_gan.app.together import run_together as run_together
-from flwr_gan.config import RunConfig, load_config
 from flwr_gan.errors import ConfigError, OutputError, PartitionError
 from flwr_gan.flower import CompressedStrategy, TakesCodedReplies
-from flwr_gan.overrides import given, split_overrides
-from flwr_gan.run import Run
-from flwr_gan.wiring import Federation, build_strategy, federation_from, load_federation, num_rounds
 
 log = getLogger(__name__)
 

@@ -8,8 +8,8 @@ import pytest
 from flwr.server.strategy import FedAvg
 
 from flwr_gan import cli, server_app
+from flwr_gan.app.config import load_config
 from flwr_gan.cli import main
-from flwr_gan.config import load_config
 from tests.conftest import TINY
 
 AVG = "strategy=fedavg federation.rounds=1"

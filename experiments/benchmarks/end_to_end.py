@@ -25,8 +25,8 @@ import pandas as pd
 from experiments.benchmarks.output import add_output, output_file, write_measured
 from experiments.runner import train
 from experiments.study_command import called
+from flwr_gan.app.overrides import split_overrides
 from flwr_gan.errors import ConfigError, FlwrGanError
-from flwr_gan.overrides import split_overrides
 
 CODECS = ("raw", "zstd:19", "sparse", "sparse:int8")
 BASELINE = "raw"

@@ -36,7 +36,7 @@ from experiments.benchmarks.engine_commands import measure_commands
 from experiments.benchmarks.engine_tasks import TASKS, measure, write_images
 from experiments.benchmarks.output import add_output, output_file, write_measured
 from experiments.study_command import called
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.engine.run_apps import BACKENDS
 from flwr_gan.errors import FlwrGanError, TrainingError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.study_files import machine, today, versions
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 
 RESULTS = Path(__file__).parent / "results"
 

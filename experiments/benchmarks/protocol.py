@@ -21,12 +21,12 @@ from matplotlib.figure import Figure
 from experiments.benchmarks.output import add_output, output_file
 from experiments.runner import train
 from flwr_gan.app.client import client_fn
-from flwr_gan.atomic import write_text
+from flwr_gan.app.federation import build_strategy, load_federation
+from flwr_gan.app.overrides import split_overrides
+from flwr_gan.core.atomic import write_text
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower.records import message_bytes
-from flwr_gan.overrides import split_overrides
 from flwr_gan.plots import save_figure
-from flwr_gan.wiring import build_strategy, load_federation
 
 FOLDER = Path("runs/protocol")
 SHORT = (

@@ -44,8 +44,8 @@ from experiments.benchmarks.server_large import CLIENTS as LARGE_CLIENTS
 from experiments.benchmarks.server_large import large_table
 from experiments.benchmarks.server_nodes import Nodes
 from experiments.study_command import called
-from flwr_gan.atomic import write_text
 from flwr_gan.codecs import compiled
+from flwr_gan.core.atomic import write_text
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import CodedFitRes, CompressedStrategy, compression_mod

@@ -35,7 +35,7 @@ from torch import Tensor
 from experiments.benchmarks.output import add_output, output_file, write_measured
 from experiments.benchmarks.trainer_tickets import measure_tickets
 from experiments.study_command import called
-from flwr_gan.config import load_config
+from flwr_gan.app.config import load_config
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.gan import (
     Critic,

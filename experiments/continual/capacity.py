@@ -17,14 +17,14 @@ from flwr.app import Context, RecordDict
 from numpy.typing import NDArray
 
 from flwr_gan.app.continual_client import CONTINUAL, Memory
+from flwr_gan.app.federation import Federation
 from flwr_gan.app.state import load_state
+from flwr_gan.core.tree import unflatten
 from flwr_gan.data import Samples
 from flwr_gan.flower.records import record_to_arrays
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.prune.regenerating import RegeneratingGenerator
 from flwr_gan.seeding import derive_seed, numpy_rng
-from flwr_gan.tree import unflatten
-from flwr_gan.wiring import Federation
 
 Arrays = Mapping[str, NDArray[np.float32]]
 

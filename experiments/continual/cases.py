@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.continual.capacity import capacity_rows
 from experiments.study.app_runs import finish_run
-from flwr_gan.wiring import load_federation
+from flwr_gan.app.federation import load_federation
 
 WAYS: dict[str, tuple[str, ...]] = {
     "as the preset": (),

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.study.app_runs import finish_run, uploads
-from flwr_gan.config import load_config
+from flwr_gan.app.config import load_config
 from flwr_gan.errors import TrainingError
 
 WAYS = ("regeneration", "iterative")

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from flwr_gan.app.federation import Federation
 from flwr_gan.data import Samples
 from flwr_gan.gan import torch_threads
 from flwr_gan.metrics import attack_generator
 from flwr_gan.metrics.membership import ATTACKS
 from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wire import load
-from flwr_gan.wiring import Federation
 
 
 def attack_uploads(

@@ -10,10 +10,10 @@ import pandas as pd
 
 from experiments.privacy.attack import attack_uploads
 from experiments.study.app_runs import finish_run, uploads
+from flwr_gan.app.federation import load_federation
+from flwr_gan.app.overrides import split_overrides
 from flwr_gan.errors import ConfigError
 from flwr_gan.metrics.membership import ATTACKS
-from flwr_gan.overrides import split_overrides
-from flwr_gan.wiring import load_federation
 
 PLAIN, LONGER = "none", "none_longer"
 """Budgets that are no budget: training without noise, as long as the private ones or longer."""

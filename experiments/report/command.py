@@ -12,7 +12,7 @@ from experiments.report.folders import read_folders
 from experiments.report.page import page_html
 from experiments.report.story import MOST_GRIDS, lead_of, sections_of, title_of
 from experiments.results_table import RESULTS, closing_table, varying_columns, write_results
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import FlwrGanError, OutputError
 from flwr_gan.plots import save_figure
 from flwr_gan.plots.sweep import has_quality, quality_figure

@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from experiments.results_table import read_results, read_summary, varying_columns
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import OutputError
 from flwr_gan.wire import load
 

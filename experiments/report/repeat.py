@@ -8,8 +8,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from experiments.job_state import flat_settings
+from flwr_gan.app.overrides import compose, config_dir
 from flwr_gan.errors import FlwrGanError
-from flwr_gan.overrides import compose, config_dir
 
 _PLACES = ("output_dir", "resume", "logger")
 _TARGETED = ("strategy", "data", "partition")

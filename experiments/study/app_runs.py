@@ -13,14 +13,14 @@ from flwr.serverapp import ServerApp
 from hydra.core.global_hydra import GlobalHydra
 
 from flwr_gan.app.client import client_fn
+from flwr_gan.app.federation import Federation, build_strategy, load_federation, num_rounds
+from flwr_gan.app.overrides import split_overrides
 from flwr_gan.client_app import app as client_app
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import OutputError
 from flwr_gan.flower.records import message_bytes
-from flwr_gan.overrides import split_overrides
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import clients_at_once, prepare_run_config, run_together
-from flwr_gan.wiring import Federation, build_strategy, load_federation, num_rounds
 
 
 def train(overrides: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import ConfigError, FlwrGanError, OutputError
 from flwr_gan.gan import torch_threads
 

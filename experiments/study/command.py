@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from experiments.study.cases import Case, Record, read_record, run_cases
 from experiments.study.markdown import fill_pages
 from experiments.study.results import machine, versions, write_json, write_table
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import ConfigError, FlwrGanError, OutputError
 from flwr_gan.plots import save_figure
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import OutputError
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from flwr_gan import __version__
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 
 
 def write_table(table: pd.DataFrame, path: Path, *, digits: int = 5) -> Path:

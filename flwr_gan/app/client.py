@@ -13,6 +13,8 @@ from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
 
 from flwr_gan.app import together
+from flwr_gan.app.federation import Federation, federation_from
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.data import Samples
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.gan import (
@@ -30,8 +32,6 @@ from flwr_gan.metrics import SampleJudge
 from flwr_gan.privacy import ClientPrivacy
 from flwr_gan.prune import find_ticket
 from flwr_gan.seeding import derive_seed, numpy_rng
-from flwr_gan.tree import flatten, unflatten
-from flwr_gan.wiring import Federation, federation_from
 
 Config = Mapping[str, Scalar]
 

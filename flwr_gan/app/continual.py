@@ -3,14 +3,13 @@
 N samples, K classes, T vectors, C components.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_gan.core.settings import Amount, Count, Settings
 from flwr_gan.data import Samples
-from flwr_gan.errors import ConfigError
 
 
 def replay_labels(counts_K: NDArray[np.int64], *, num_real: int, share: float) -> NDArray[np.int64]:
@@ -45,7 +44,7 @@ def with_replay(real: Samples, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64
 
 
 @dataclass(frozen=True, kw_only=True)
-class UploadRule:
+class UploadRule(Settings):
     """Upload when the samples have moved, or after some rounds in any case.
 
     Parameters
@@ -61,16 +60,10 @@ class UploadRule:
         If a value is of the wrong type or out of range.
     """
 
-    threshold: float
-    every: int
+    group = "strategy"
 
-    def __post_init__(self) -> None:
-        if not _is_number(self.threshold) or not 0 <= self.threshold < math.inf:
-            raise ConfigError(
-                f"strategy.threshold={self.threshold}: allowed is a number of at least 0"
-            )
-        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
-            raise ConfigError(f"strategy.every={self.every}: allowed is a whole number from 1 up")
+    threshold: Amount
+    every: Count
 
     def is_due(self, distance: float, *, rounds: int) -> bool:
         """Return whether to upload.
@@ -89,7 +82,3 @@ def sample_distance(a_NTC: NDArray[np.float32], b_NTC: NDArray[np.float32]) -> f
     """Return the root mean square difference of samples for the same latents and labels."""
     difference = a_NTC.astype(np.float64) - b_NTC.astype(np.float64)
     return float(np.sqrt(np.mean(np.square(difference))))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

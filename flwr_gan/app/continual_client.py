@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from flwr_gan.app import together
 from flwr_gan.app.client import STATE, Config, GanClient
 from flwr_gan.app.continual import UploadRule, replay_labels, sample_distance, with_replay
+from flwr_gan.app.federation import federation_from
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
@@ -23,8 +25,6 @@ from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics import frechet_distance
 from flwr_gan.privacy import ClientPrivacy
 from flwr_gan.prune.regenerating import RegeneratingGenerator
-from flwr_gan.tree import flatten, unflatten
-from flwr_gan.wiring import federation_from
 
 Arrays = dict[str, NDArray[np.float32]]
 

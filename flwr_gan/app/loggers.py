@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from flwr_gan.core.settings import require_one_of
 from flwr_gan.errors import ConfigError, OutputError
-from flwr_gan.settings import require_one_of
 
 FOLDER = "tensorboard"
 # TensorBoard shows what stands before the slash as a group; what is not here is a quality measure.

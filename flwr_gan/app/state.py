@@ -6,8 +6,8 @@ from pathlib import Path
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message
 
+from flwr_gan.core.tree import read_tree, write_tree
 from flwr_gan.flower.flwr_private import ClientAppCallable
-from flwr_gan.tree import read_tree, write_tree
 
 KEPT_ROUNDS = 3  # a run may be killed while clients are two rounds ahead of the last checkpoint
 

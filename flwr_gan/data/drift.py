@@ -8,13 +8,13 @@ N samples, T vectors, C components, K classes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 
+from flwr_gan.core.settings import Count, Settings, Within
 from flwr_gan.data.dataset import Kind, Samples
-from flwr_gan.data.settings import check_int
-from flwr_gan.errors import ConfigError, PartitionError
+from flwr_gan.errors import PartitionError
 from flwr_gan.seeding import numpy_rng
 
 
@@ -83,7 +83,7 @@ class Drift(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stages:
+class Stages(Settings):
     """Stages of equal length.
 
     Parameters
@@ -99,12 +99,10 @@ class Stages:
         When a setting is out of range.
     """
 
-    stages: int = 2
-    every: int = 10
+    group = "drift"
 
-    def __post_init__(self) -> None:
-        check_int("drift.stages", self.stages, at_least=2)
-        check_int("drift.every", self.every, at_least=1)
+    stages: Annotated[int, Within(at_least=2)] = 2
+    every: Count = 10
 
     def stage(self, server_round: int) -> int:
         """Return the stage of a round, from 0; rounds count from 1."""
@@ -114,11 +112,6 @@ class Stages:
 @dataclass(frozen=True, kw_only=True)
 class _Arrivals(Stages):
     keep_old: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.keep_old, bool):
-            raise ConfigError(f"drift.keep_old={self.keep_old}: allowed is true or false")
 
     def _present(self, groups: Sequence[np.ndarray], stage: int) -> np.ndarray:
         return np.concatenate(groups[: stage + 1]) if self.keep_old else groups[stage]
@@ -157,8 +150,7 @@ class NewClasses(_Arrivals):
 
     def classes(self, num_classes: int) -> list[np.ndarray]:
         """Return the classes that appear in each stage."""
-        if self.stages > num_classes:
-            raise ConfigError(f"drift.stages={self.stages}: allowed is 2 to {num_classes} classes")
+        self.require("stages", self.stages <= num_classes, f"at most {num_classes}, the classes")
         return np.array_split(np.arange(num_classes), self.stages)
 
 

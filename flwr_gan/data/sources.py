@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from flwr_gan.atomic import write_bytes
+from flwr_gan.core.atomic import write_bytes
 from flwr_gan.errors import DataError, OutputError
 
 logger = logging.getLogger(__name__)

@@ -6,13 +6,14 @@ N samples, T vectors or rows, C components or columns.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_gan.core.settings import Within
 from flwr_gan.data.dataset import Samples
 from flwr_gan.data.drift import DriftContext, Stages
-from flwr_gan.errors import ConfigError
 
 BACKGROUND = -1.0
 """What a pixel is that comes from outside the image."""
@@ -40,16 +41,8 @@ class StyleDrift(Stages):
         When a setting is out of range.
     """
 
-    degrees: float = 30.0
-    slant: float = 0.3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for key, most in (("degrees", 180.0), ("slant", 2.0)):
-            value = getattr(self, key)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not -most <= value <= most:
-                raise ConfigError(f"drift.{key}={value}: allowed is a number, {-most} to {most}")
+    degrees: Annotated[float, Within(at_least=-180, at_most=180)] = 30.0
+    slant: Annotated[float, Within(at_least=-2, at_most=2)] = 0.3
 
     def samples(
         self, samples: Samples, context: DriftContext, *, stage: int, partition: int

@@ -15,13 +15,13 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from flwr_gan.core.heap import keep_freed_memory
 from flwr_gan.engine.inline_grid import STATE_MEMORY_MB, InlineGrid, RunTogether, one_by_one
 from flwr_gan.engine.processes_grid import ProcessesGrid
 from flwr_gan.engine.quick_flower import quick_flower
 from flwr_gan.engine.ray_cluster import OPTION, check_keys, ray_cluster, ray_settings
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower.flwr_private import Run, node_ids_in_order
-from flwr_gan.heap import keep_freed_memory
 
 log = getLogger(__name__)
 

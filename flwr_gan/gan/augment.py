@@ -7,12 +7,13 @@ B batch, T vectors or rows, C components or columns.
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
 from torch import Tensor
 
-from flwr_gan.errors import ConfigError
+from flwr_gan.core.settings import Within, checked
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -40,8 +41,7 @@ class ImageAugmentation:
         self, *, translation: float = 0.125, cutout: float = 0.5, background: float = -1.0
     ) -> None:
         for key, value in (("translation", translation), ("cutout", cutout)):
-            if not 0 <= value <= 1:
-                raise ConfigError(f"{key}={value!r} is not allowed: give a number from 0 to 1")
+            checked(key, value, Annotated[float, Within(at_least=0, at_most=1)])
         self._translation = translation
         self._cutout = cutout
         self._background = background
@@ -96,10 +96,7 @@ class StrokeAugmentation:
 
     def __init__(self, *, stretch: float = 0.2, jitter: float = 0.02) -> None:
         for key, value in (("stretch", stretch), ("jitter", jitter)):
-            if not 0 <= value < 1:
-                raise ConfigError(
-                    f"{key}={value!r} is not allowed: give a number of at least 0, below 1"
-                )
+            checked(key, value, Annotated[float, Within(at_least=0, below=1)])
         self._stretch = stretch
         self._jitter = jitter
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from flwr_gan.core.heap import keep_freed_memory
 from flwr_gan.gan.networks import Generator, SampleGenerator
 from flwr_gan.gan.sparse_layers import frozen_weights, has_sparse_layers
-from flwr_gan.heap import keep_freed_memory
 
 VALUES_AT_A_TIME = 2**19  # of the first layer's output: 2 MiB stay in the cache and are reused
 SAMPLES_AT_A_TIME = 256  # columns that a sparse product is about as fast with as it gets

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
 from torch import Tensor, nn
 
-from flwr_gan.errors import ConfigError
+from flwr_gan.core.settings import require_one_of
 from flwr_gan.gan.dcgan import DepthGenerator, depth_channels
 from flwr_gan.gan.networks import NEGATIVE_SLOPE
 from flwr_gan.seeding import derive_seed
@@ -133,8 +133,7 @@ def build_spectral_networks(
     ConfigError
         If there are no networks for a side.
     """
-    if side not in SIDES:
-        raise ConfigError(f"side={side!r} is not allowed: give {' or '.join(map(str, SIDES))}")
+    require_one_of("side", side, SIDES)
     channels = depth_channels(depth)[SIDES[::-1].index(side) :]
     generator = DepthGenerator(
         channels,

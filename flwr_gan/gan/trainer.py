@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from flwr_gan.core.settings import Count, checked, require_one_of
 from flwr_gan.errors import ConfigError, TrainingError
 from flwr_gan.gan.adam_state import adam_tensors, forget, forget_pruned, new_adam
 from flwr_gan.gan.augment import Augmentation
@@ -89,8 +90,7 @@ class WganGpTrainer:
         generator_regulariser: Regulariser | None = None,
         critic_regulariser: Regulariser | None = None,
     ) -> None:
-        if loss not in LOSSES:
-            raise ConfigError(f"loss={loss!r} is not allowed: give {' or '.join(LOSSES)}")
+        require_one_of("loss", loss, LOSSES)
         closed_form = config.critic_gradients == "closed_form"
         if closed_form and (loss == "hinge" or not has_closed_form(critic)):
             masked = " with masked or normalised weights" if type(critic) is Critic else ""
@@ -161,8 +161,7 @@ class WganGpTrainer:
             If a loss or a generator weight is not finite; names it and the iteration.
         """
         iterations = self.config.iterations if iterations is None else iterations
-        if iterations < 1:
-            raise ConfigError(f"iterations={iterations} is not allowed: give at least 1")
+        checked("iterations", iterations, Count)
         real_NTC, label_N = check_data(x_NTC, y_N, self.generator)
         pruned = self.apply_mask(mask) if mask is not None else None
         anchors = self.anchors(anchor, mask) if proximal_mu else []

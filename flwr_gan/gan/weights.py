@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from flwr_gan.core.tree import leaves
 from flwr_gan.errors import DataError
-from flwr_gan.tree import leaves
 
 Arrays = dict[str, NDArray[np.float32]]
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from flwr_gan.core.settings import Settings
 from flwr_gan.gan import GanConfig, WganGpTrainer
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from flwr_gan.core.settings import Count, Share
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.base import Method, TrainedGan, train_further
 from flwr_gan.methods.chain import channel_counts, cut, resized
@@ -18,7 +19,6 @@ from flwr_gan.methods.channel_criteria import (
     merge_similar,
     random_filters,
 )
-from flwr_gan.settings import Count, Share
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

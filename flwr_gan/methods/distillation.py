@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from flwr_gan.core.settings import Count, Natural, Rate, checked
 from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan.adam_state import new_adam
 from flwr_gan.gan.networks import SampleGenerator, initialise
@@ -21,7 +22,6 @@ from flwr_gan.gan.training_log import run_steps
 from flwr_gan.gan.weights import as_tensor
 from flwr_gan.methods.chain import with_maps
 from flwr_gan.methods.distillation_losses import TERMS, Outputs, used_terms
-from flwr_gan.settings import Count, Natural, Rate, checked
 
 BETAS = (0.9, 0.999)
 REMEDY = "lower method.learning_rate or the weights of method.losses"

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
 from torch import Tensor, nn
 
+from flwr_gan.core.settings import Amount, checked, nearest, require
 from flwr_gan.errors import ConfigError
-from flwr_gan.settings import Amount, checked, nearest, require
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import torch
 
+from flwr_gan.core.settings import Count, Rate, Within
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.dcgan import DepthGenerator, depth_channels
 from flwr_gan.gan.networks import SampleGenerator
@@ -14,7 +15,6 @@ from flwr_gan.methods.chain import channel_counts, cut, resized
 from flwr_gan.methods.channel_criteria import largest_filters
 from flwr_gan.methods.distillation import distil
 from flwr_gan.methods.distillation_losses import TERMS, used_terms
-from flwr_gan.settings import Count, Rate, Within
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

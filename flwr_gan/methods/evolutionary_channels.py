@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flwr_gan.core.settings import Amount, Count, Natural, Share, Within
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.base import Method, TrainedGan, train_further
@@ -17,7 +18,6 @@ from flwr_gan.methods.chain import channel_counts, cut, resized
 from flwr_gan.methods.channel_criteria import kept_counts, largest_filters
 from flwr_gan.methods.channels import draw_latents
 from flwr_gan.methods.genetic import Bits, GeneticSearch, SearchResult
-from flwr_gan.settings import Amount, Count, Natural, Share, Within
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
+from flwr_gan.core.settings import Count, Share
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.base import Method, TrainedGan, train_further
 from flwr_gan.methods.chain import channel_counts, resized, widen
 from flwr_gan.methods.channel_criteria import kept_counts, merge_similar
 from flwr_gan.methods.channels import draw_latents
-from flwr_gan.settings import Count, Share
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

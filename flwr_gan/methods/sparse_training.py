@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flwr_gan.core.settings import Count, Share
 from flwr_gan.errors import ConfigError, LayerCollapseError
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.networks import SampleGenerator
@@ -16,7 +17,6 @@ from flwr_gan.methods.base import Method, TrainedGan
 from flwr_gan.prune.magnitude import LEAST_AXES, Mask, prune
 from flwr_gan.prune.masked_network import MaskedNetwork
 from flwr_gan.prune.schedule import Pruning, gradual, iterative, one_shot
-from flwr_gan.settings import Count, Share
 
 Scores = dict[str, NDArray[np.float32]]
 

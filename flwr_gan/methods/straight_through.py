@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from flwr_gan.core.settings import Count
 from flwr_gan.errors import CodecError, TrainingError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
 from flwr_gan.methods.base import Method, TrainedGan, train_further
 from flwr_gan.methods.decoded import StageChain
-from flwr_gan.settings import Count
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from flwr_gan.core.settings import Rate
 from flwr_gan.gan.adam_state import new_adam
 from flwr_gan.gan.batches import check_data, draw_batches, draw_latent, generate
 from flwr_gan.gan.networks import SampleGenerator
@@ -18,7 +19,6 @@ from flwr_gan.methods.distillation import Lesson, update
 from flwr_gan.methods.distillation_losses import used_terms
 from flwr_gan.methods.distillation_method import StudentForm
 from flwr_gan.methods.student_critic import CRITIC_TERMS, StudentCritic, narrower_critic
-from flwr_gan.settings import Rate
 
 GENERATOR_TERMS = ("pixel", "perceptual", "adversarial")
 

@@ -6,7 +6,7 @@ from statistics import median
 
 import torch
 
-from flwr_gan.errors import ConfigError
+from flwr_gan.core.settings import Count, checked
 from flwr_gan.metrics.macs import LatentGenerator
 
 
@@ -34,8 +34,7 @@ def samples_per_second(
         If ``batch_size`` or ``repeats`` is below 1.
     """
     for key, value in (("batch_size", batch_size), ("repeats", repeats)):
-        if value < 1:
-            raise ConfigError(f"{key}={value} is not allowed: give at least 1")
+        checked(key, value, Count)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # with more, the work of the others would not be in this one's time
     try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from flwr_gan.atomic import replacing
+from flwr_gan.core.atomic import replacing
 from flwr_gan.errors import OutputError
 
 

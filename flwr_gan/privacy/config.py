@@ -1,13 +1,14 @@
 """Settings of differentially private training of the critic on a client."""
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
+from flwr_gan.core.settings import Positive, Settings, Share, Within
 from flwr_gan.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrivacyConfig:
+class PrivacyConfig(Settings):
     """How a client hides each of its samples from everybody who sees what it uploads.
 
     Exactly one of `noise_multiplier` and `target_epsilon` is set.
@@ -38,28 +39,19 @@ class PrivacyConfig:
         allowed.
     """
 
-    noise_multiplier: float | None = None
-    target_epsilon: float | None = None
-    delta: float = 1e-4
-    clip: float = 1.0
-    label_noise: float = 4.0
+    group = "privacy"
+
+    noise_multiplier: Annotated[float | None, Within(at_least=0)] = None
+    target_epsilon: Annotated[float | None, Within(above=0)] = None
+    delta: Share = 1e-4
+    clip: Positive = 1.0
+    label_noise: Positive = 4.0
     secret: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.noise_multiplier is None) == (self.target_epsilon is None):
             raise ConfigError(
                 f"privacy.noise_multiplier={self.noise_multiplier} and privacy.target_epsilon="
                 f"{self.target_epsilon}: set one of them and leave the other null"
             )
-        noise, target = self.noise_multiplier, self.target_epsilon
-        least = "a number of at least 0, or null"
-        self._require("noise_multiplier", noise is None or 0 <= noise < math.inf, least)
-        above = "a number above 0, or null"
-        self._require("target_epsilon", target is None or 0 < target < math.inf, above)
-        self._require("delta", 0 < self.delta < 1, "a number between 0 and 1")
-        for key in ("clip", "label_noise"):
-            self._require(key, 0 < getattr(self, key) < math.inf, "a number above 0")
-
-    def _require(self, key: str, holds: bool, allowed: str) -> None:
-        if not holds:
-            raise ConfigError(f"privacy.{key}={getattr(self, key)} is not allowed: give {allowed}")

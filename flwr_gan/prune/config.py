@@ -1,15 +1,13 @@
 """Settings of iterative pruning (paper 000, Alg. 2)."""
 
-import math
 from dataclasses import dataclass
+from typing import Literal
 
-from flwr_gan.errors import ConfigError
-
-SCOPES = ("global", "local")
+from flwr_gan.core.settings import Natural, Settings, Share
 
 
 @dataclass(frozen=True, kw_only=True)
-class LotteryConfig:
+class LotteryConfig(Settings):
     """How a generator is pruned to a ticket.
 
     Parameters
@@ -35,32 +33,15 @@ class LotteryConfig:
         allowed.
     """
 
-    rate: float = 0.2
-    iterations: int = 5
-    scope: str = "global"
+    group = "lottery"
+
+    rate: Share = 0.2
+    iterations: Natural = 5
+    scope: Literal["global", "local"] = "global"
     train_final: bool = True
-    min_kept_per_layer: int = 0
+    min_kept_per_layer: Natural = 0
 
     def __post_init__(self) -> None:
-        rate = self.rate
-        number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
-        inside = number and math.isfinite(rate) and 0 < rate < 1
-        self._require("rate", inside, "a number above 0 and below 1")
-        self._require("iterations", _is_count(self.iterations), "a whole number of at least 0")
-        self._require("scope", self.scope in SCOPES, " or ".join(SCOPES))
-        self._require("train_final", isinstance(self.train_final, bool), "true or false")
-        trained = self.train_final is True or self.iterations > 0
-        self._require(
-            "train_final", trained, "true where lottery.iterations=0: nothing trains else"
-        )
-        floor = self.min_kept_per_layer
-        self._require("min_kept_per_layer", _is_count(floor), "a whole number of at least 0")
-
-    def _require(self, key: str, holds: bool, allowed: str) -> None:
-        if not holds:
-            value = getattr(self, key)
-            raise ConfigError(f"lottery.{key}={value!r} is not allowed: give {allowed}")
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        super().__post_init__()
+        trained = self.train_final or self.iterations > 0
+        self.require("train_final", trained, "true where lottery.iterations=0: nothing trains else")

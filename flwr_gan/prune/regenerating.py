@@ -1,24 +1,23 @@
 """A generator that is pruned and regenerated while a client trains it (RG-GAN in a federation)."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flwr_gan.errors import ConfigError
+from flwr_gan.core.settings import Amount, Positive, Settings
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.prune.regeneration import AugmentedRegeneration
-from flwr_gan.prune.threshold_masks import GRADIENTS, ThresholdedNetwork
+from flwr_gan.prune.threshold_masks import ThresholdedNetwork
 
 Arrays = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegenerationConfig:
+class RegenerationConfig(Settings):
     """How clients prune and regenerate; the settings are those of ``ThresholdedNetwork``.
 
     Parameters
@@ -42,21 +41,14 @@ class RegenerationConfig:
         If a value is of the wrong type or out of range.
     """
 
-    strength: float = 1e-3
-    pace: float = 0.3
-    gradients: str = "masked"
+    group = "regeneration"
+
+    strength: Amount = 1e-3
+    pace: Positive = 0.3
+    gradients: Literal["masked", "all"] = "masked"
     recurrent: bool = True
     estimate: bool = True
     augmented: bool = True
-
-    def __post_init__(self) -> None:
-        self._require("strength", 0 <= self.strength < math.inf, "a number of at least 0")
-        self._require("pace", 0 < self.pace < math.inf, "a number above 0")
-        self._require("gradients", self.gradients in GRADIENTS, " or ".join(GRADIENTS))
-
-    def _require(self, key: str, holds: bool, allowed: str) -> None:
-        if not holds:
-            raise ConfigError(f"regeneration.{key}={getattr(self, key)}: allowed is {allowed}")
 
 
 class RegeneratingGenerator:

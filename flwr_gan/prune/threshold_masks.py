@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from flwr_gan.core.settings import Amount, Positive, checked, require_one_of
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.weights import restore
 from flwr_gan.prune.masked_network import maskable
@@ -183,14 +184,9 @@ class ThresholdedNetwork:
         estimate: bool = True,
         pace: float = 1.0,
     ) -> None:
-        if gradients not in GRADIENTS:
-            raise ConfigError(
-                f"gradients={gradients!r} is not allowed: give {' or '.join(GRADIENTS)}"
-            )
-        if not 0 <= strength < float("inf"):
-            raise ConfigError(f"strength={strength!r} is not allowed: give a number of at least 0")
-        if not 0 < pace < float("inf"):
-            raise ConfigError(f"pace={pace!r} is not allowed: give a number above 0")
+        require_one_of("gradients", gradients, GRADIENTS)
+        checked("strength", strength, Amount)
+        checked("pace", pace, Positive)
         self.network = network
         self.strength = strength
         self._masks: dict[str, ThresholdMask] = {}

@@ -8,12 +8,12 @@ import pytest
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from flwr_gan.app.config import load_config
 from flwr_gan.app.loggers import LOGGERS, check_logger, open_logger
+from flwr_gan.app.run import Run
 from flwr_gan.client_app import app as client_app
-from flwr_gan.config import load_config
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError, OutputError
-from flwr_gan.run import Run
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 
@@ -139,7 +139,7 @@ def test_values_that_are_not_finite_are_left_out(tmp_path):
             "logger=tensorbord",
             "logger='tensorbord' is not allowed: give tensorboard (nearest: tens",
         ),
-        ("logger=3", "logger=3: allowed is a word"),
+        ("logger=3", "logger=3 is not allowed: give a word"),
         ("logger=[a]", "logger="),
     ],
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from tests.conformance.cells import Cell, cells
 from tests.conformance.page import page
 

@@ -5,12 +5,12 @@ import pytest
 from flwr.common import parameters_to_ndarrays
 from flwr.server.client_manager import SimpleClientManager
 
+from flwr_gan.app.federation import build_strategy, load_federation, num_rounds
+from flwr_gan.app.overrides import config_dir
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CompressedStrategy
 from flwr_gan.gan.weights import network_arrays
-from flwr_gan.overrides import config_dir
-from flwr_gan.tree import flatten, unflatten
-from flwr_gan.wiring import build_strategy, load_federation, num_rounds
 
 STRATEGIES = sorted(path.stem for path in (config_dir() / "strategy").glob("*.yaml"))
 AVERAGING = ("fedavg", "fedprox", "sparse_fedavg", "masked_fedavg", "continual")

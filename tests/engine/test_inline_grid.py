@@ -216,7 +216,7 @@ def test_replies_can_be_pulled_once():
 FAULTS = """
 import resource
 import numpy as np
-from flwr_gan.heap import keep_freed_memory
+from flwr_gan.core.heap import keep_freed_memory
 
 def faults():
     def count():

@@ -8,7 +8,7 @@ from experiments.continual.__main__ import main
 from experiments.continual.capacity import _measured, _shared
 from experiments.continual.cases import WAYS, Case
 from experiments.study import app_runs
-from flwr_gan.config import load_config
+from flwr_gan.app.config import load_config
 
 
 @pytest.mark.parametrize("way", WAYS)

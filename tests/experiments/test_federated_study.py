@@ -24,13 +24,13 @@ from experiments.papers.compressibility_wgan.federated.stored import (
 from experiments.study.app_runs import finish_run, plain_bytes
 from experiments.study.cases import read_record, run_cases
 from flwr_gan.app.client import client_fn
+from flwr_gan.app.federation import build_strategy, load_federation
+from flwr_gan.app.overrides import split_overrides
 from flwr_gan.data import Samples
 from flwr_gan.data.digits import load_digits
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError, OutputError, TrainingError
-from flwr_gan.overrides import split_overrides
 from flwr_gan.wire import load
-from flwr_gan.wiring import build_strategy, load_federation
 
 
 @pytest.fixture(scope="module")

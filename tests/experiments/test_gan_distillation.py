@@ -19,10 +19,10 @@ from experiments.papers.gan_distillation.setting import (
     grid,
     teacher_case,
 )
+from flwr_gan.core.tree import read_arrays
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics import classifier
-from flwr_gan.tree import read_arrays
 
 LONGER = ("mse_longer", "regular_longer")
 TINY = replace(

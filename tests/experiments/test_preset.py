@@ -5,8 +5,8 @@ import pytest
 from experiments import sweep
 from experiments.plan import SWEEPS, make_plan
 from experiments.preset import expand_preset, preset_about, preset_names
+from flwr_gan.app.config import load_config
 from flwr_gan.codecs import get_codec
-from flwr_gan.config import load_config
 from flwr_gan.errors import ConfigError
 
 AXES = {"codec", "lottery.rate", "federation.num_clients", "partition"}

@@ -10,9 +10,9 @@ from experiments.privacy.__main__ import STUDY, main
 from experiments.privacy.attack import compared
 from experiments.privacy.cases import PRESETS, Case
 from experiments.privacy.results import budget_table, summarise
-from flwr_gan.config import load_config
-from flwr_gan.overrides import split_overrides
-from flwr_gan.wiring import load_federation
+from flwr_gan.app.config import load_config
+from flwr_gan.app.federation import load_federation
+from flwr_gan.app.overrides import split_overrides
 
 
 def grid(preset, seeds=(0,)):

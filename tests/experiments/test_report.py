@@ -10,8 +10,8 @@ from experiments import report
 from experiments.report import repeat
 from experiments.report.folders import add_command
 from experiments.results_table import varying_columns
-from flwr_gan.config import load_config
-from flwr_gan.overrides import split_overrides
+from flwr_gan.app.config import load_config
+from flwr_gan.app.overrides import split_overrides
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flwr_gan.config import load_config
+from flwr_gan.app.config import load_config
 from flwr_gan.errors import CodecError, ConfigError
 
 

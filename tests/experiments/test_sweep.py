@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 
 from experiments import runner, sweep
 from experiments.plan import make_plan
-from flwr_gan.atomic import write_text
-from flwr_gan.config import load_config
+from flwr_gan.app.compared import twin_folder
+from flwr_gan.app.config import load_config
+from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import CodecError
-from flwr_gan.twins import twin_folder
 from flwr_gan.wire import load
 
 TIMES = ["encode_s", "decode_s"]

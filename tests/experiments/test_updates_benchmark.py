@@ -17,9 +17,9 @@ from experiments.benchmarks.updates.peer_wire import Sender, decode
 from experiments.benchmarks.updates.peers import get_peer
 from experiments.benchmarks.updates.study import read_rounds, run_cases
 from experiments.benchmarks.updates.tables import read_all, summarise
-from flwr_gan.config import load_config
+from flwr_gan.app.config import load_config
+from flwr_gan.app.overrides import split_overrides
 from flwr_gan.errors import CodecError, ConfigError
-from flwr_gan.overrides import split_overrides
 
 WEIGHTS = np.random.default_rng(0).standard_normal((40, 50)).astype(np.float32)
 TINY = Task("classifier", "tiny", "accuracy", 0.5, 2, 1.0, images=100)

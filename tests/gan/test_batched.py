@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from flwr_gan.core.tree import flatten
 from flwr_gan.errors import ConfigError, DataError, TrainingError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, network_arrays
 from flwr_gan.gan.batched import Training, alike, train_together
-from flwr_gan.tree import flatten
 
 T, C, K = 4, 3, 5
 SMALL = GanConfig(

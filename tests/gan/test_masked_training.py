@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from flwr_gan.core.tree import flatten
 from flwr_gan.gan import (
     GanConfig,
     WganGpTrainer,
@@ -16,7 +17,6 @@ from flwr_gan.gan import (
 )
 from flwr_gan.gan.batched import Training, train_together
 from flwr_gan.gan.sparse_layers import has_sparse_layers, sparse_layers, zero_weights
-from flwr_gan.tree import flatten
 
 T, C, K = 4, 3, 5
 CONFIG = GanConfig(

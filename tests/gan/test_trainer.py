@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.errors import ConfigError, DataError, TrainingError
 from flwr_gan.gan import (
     GanConfig,
@@ -14,7 +15,6 @@ from flwr_gan.gan import (
     sample,
     torch_threads,
 )
-from flwr_gan.tree import flatten, unflatten
 
 T, C, K = 4, 2, 3
 SMALL = GanConfig(

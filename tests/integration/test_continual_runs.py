@@ -9,13 +9,13 @@ import pytest
 from flwr.app import Context, RecordDict
 
 from flwr_gan.app.continual_client import ContinualClient, Memory, begin_stage, client_fn
+from flwr_gan.app.run import Run
 from flwr_gan.client_app import app as client_app
 from flwr_gan.codecs.sparse.masks import CHANGED
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import mods
 from flwr_gan.gan import WganGpTrainer
-from flwr_gan.run import Run
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wire import describe_payload, encode_to_send, load

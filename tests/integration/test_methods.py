@@ -8,14 +8,14 @@ import pytest
 from flwr.app import Context, RecordDict
 
 from flwr_gan.app.client import client_fn
+from flwr_gan.app.federation import build_strategy, load_federation
+from flwr_gan.app.overrides import config_dir
 from flwr_gan.client_app import app as client_app
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError
-from flwr_gan.overrides import config_dir
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wire import load
-from flwr_gan.wiring import build_strategy, load_federation
 
 TIMES = ["encode_s", "decode_s"]
 POOL = "strategy=generator_pool method_iterations=2"

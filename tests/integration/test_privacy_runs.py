@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flwr_gan.app.run import Run
 from flwr_gan.cli import main
 from flwr_gan.privacy import Release, epsilon_of
-from flwr_gan.run import Run
 
 PRIVATE = "privacy=dp_critic gan.batch_size=64 gan.critic_iterations=2 evaluation=none"
 

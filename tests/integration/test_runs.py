@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flwr_gan.app.overrides import config_dir
 from flwr_gan.cli import main
 from flwr_gan.client_app import app as client_app
+from flwr_gan.core.tree import leaves
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError, OutputError, TrainingError
 from flwr_gan.gan import WganGpTrainer
-from flwr_gan.overrides import config_dir
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
-from flwr_gan.tree import leaves
 from flwr_gan.wire import load
 from flwr_gan.wire.ledger import COLUMNS
 
@@ -165,8 +165,8 @@ def test_fedprox_holds_clients_near_the_broadcast(simulate):
 
 
 def initial_weights(folder: Path) -> list[np.ndarray]:
+    from flwr_gan.app.federation import load_federation
     from flwr_gan.gan import network_arrays
-    from flwr_gan.wiring import load_federation
 
     federation = load_federation(f"resume={folder}")
     return list(network_arrays(federation.networks(federation.config.seed)[0]).values())

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
+from flwr_gan.app.overrides import config_dir
 from flwr_gan.errors import ConfigError, DataError, TrainingError
 from flwr_gan.gan.networks import Generator
 from flwr_gan.methods.chain import channel_counts, cut, resized, with_maps
@@ -16,7 +17,6 @@ from flwr_gan.methods.channel_criteria import largest_filters
 from flwr_gan.methods.distillation import distil
 from flwr_gan.methods.distillation_losses import TERMS, joint_weights
 from flwr_gan.methods.distillation_method import Distillation
-from flwr_gan.overrides import config_dir
 from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
 from tests.methods.tiny_gans import FAMILIES, outputs, same_arrays, seeded, tiny_gan
 

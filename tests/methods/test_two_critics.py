@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
+from flwr_gan.app.overrides import config_dir
 from flwr_gan.errors import ConfigError, TrainingError
 from flwr_gan.gan.batches import Batch
 from flwr_gan.gan.losses import gradient_penalty, wasserstein_estimate
@@ -17,7 +18,6 @@ from flwr_gan.methods.chain import channel_counts
 from flwr_gan.methods.distillation_losses import triplet_loss
 from flwr_gan.methods.student_critic import CRITIC_TERMS, StudentCritic, narrower_critic
 from flwr_gan.methods.two_critics import GENERATOR_TERMS, TwoCriticDistillation
-from flwr_gan.overrides import config_dir
 from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
 from tests.methods.tiny_gans import FAMILIES, outputs, seeded, tiny_gan
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from flwr_gan.config import load_config
+from flwr_gan.app.config import load_config
+from flwr_gan.app.federation import load_federation
 from flwr_gan.errors import ConfigError
 from flwr_gan.privacy import PrivacyConfig
-from flwr_gan.wiring import load_federation
 
 
 def test_no_privacy_by_default():

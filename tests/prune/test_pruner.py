@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.errors import ConfigError, DataError, LayerCollapseError, TrainingError
 from flwr_gan.prune import LotteryPruner, pruned_count
-from flwr_gan.tree import flatten, unflatten
 from flwr_gan.wire import decode_payload, describe_payload, encode_payload
 
 SHAPES = {"fc.weight": (20, 7), "conv1.weight": (6, 5, 3), "conv2.weight": (2, 6, 3)}

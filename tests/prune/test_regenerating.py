@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks
 from flwr_gan.gan.sngan import build_spectral_networks
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.prune.regenerating import RegeneratingGenerator, RegenerationConfig
 from flwr_gan.prune.regeneration import AugmentedRegeneration
-from flwr_gan.tree import flatten, unflatten
 
 CONFIG = GanConfig(
     latent_dim=4, channels=(8, 6), critic_hidden=(12, 10), batch_size=8, critic_iterations=2,

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from flwr_gan.core.tree import flatten
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks
 from flwr_gan.gan.batches import Batch
@@ -12,7 +13,6 @@ from flwr_gan.gan.critic_gradients import autograd_gradients
 from flwr_gan.gan.dcgan import DepthCritic, DepthGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.prune.threshold_masks import LEAST_KEPT, ThresholdedNetwork, step_slope, unit_step
-from flwr_gan.tree import flatten
 
 WEIGHT = torch.tensor([[0.3, -0.2, 0.05], [-0.6, 0.1, 0.9]])
 THRESHOLD = torch.tensor([0.1, 0.5])

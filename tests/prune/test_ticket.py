@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from flwr_gan.core.tree import flatten
 from flwr_gan.gan import (
     GanConfig,
     WganGpTrainer,
@@ -12,7 +13,6 @@ from flwr_gan.gan import (
     network_arrays,
 )
 from flwr_gan.prune import LotteryConfig, find_ticket, pruned_count
-from flwr_gan.tree import flatten
 
 
 def initial_weights():

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from flwr.common import Code, FitRes, Status, ndarrays_to_parameters, parameters_to_ndarrays
 
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes
 from flwr_gan.flower.reply import CodedReply
-from flwr_gan.tree import flatten, unflatten
 from flwr_gan.wire import Template, encode_payload
 from strategies import ContinualFedAvg
 

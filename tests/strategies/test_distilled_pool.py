@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
 
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.gan.networks import Generator
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods.pool_distillation import PoolStudent
-from flwr_gan.tree import flatten, unflatten
 from flwr_gan.wire import Template, encode_payload
 from strategies import DistilledPool
 

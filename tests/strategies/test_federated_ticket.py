@@ -8,9 +8,9 @@ from flwr.common import Code, FitRes, Status, ndarrays_to_parameters, parameters
 from flwr.server.client_manager import SimpleClientManager
 from flwr.server.client_proxy import ClientProxy
 
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.errors import ConfigError, LayerCollapseError
 from flwr_gan.prune import pruned_count
-from flwr_gan.tree import flatten, unflatten
 from strategies import FederatedTicket
 
 SHAPES = ((6, 5), (4, 5))

@@ -14,7 +14,7 @@ from experiments.benchmarks.families.material import (
     networks,
     training_labels,
 )
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.data.dataset import Dataset
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import WganGpTrainer

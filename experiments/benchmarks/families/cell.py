@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from experiments.benchmarks.families.bases import base_settings
 from experiments.benchmarks.families.entries import Entry
 from experiments.benchmarks.families.material import Material, Sampler
-from flwr_gan.atomic import replacing, write_text
+from flwr_gan.core.atomic import replacing, write_text
 from flwr_gan.errors import ConfigError, OutputError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from flwr_gan.core.settings import Amount, Share
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods import Method, TrainedGan, train_further
 from flwr_gan.methods.chain import channel_counts, resized
 from flwr_gan.methods.channel_criteria import kept_counts
-from flwr_gan.settings import Amount, Share
 
 
 class FurtherTraining(Method):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from experiments.papers.gan_distillation.images import enlarge
-from flwr_gan.config import build, load_config
+from flwr_gan.app.config import build, load_config
 from flwr_gan.data.dataset import Dataset, Kind, Samples
 from flwr_gan.data.mnist import load_mnist
 from flwr_gan.errors import ConfigError

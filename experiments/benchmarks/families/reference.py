@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmarks.families.material import Material
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.data.dataset import Dataset
 from flwr_gan.errors import OutputError
 from flwr_gan.metrics import SampleJudge, laplacian_variance

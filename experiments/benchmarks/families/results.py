@@ -17,7 +17,7 @@ from experiments.benchmarks.families.study import Plan
 from experiments.benchmarks.families.tables import read_rows, summarise
 from experiments.report.page import Picture, Section, Table, write_page
 from experiments.study_files import machine, today, versions, write_parts
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import OutputError
 
 PAGE = Path(__file__).parent / "README.md"

@@ -9,15 +9,15 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from flwr_gan.atomic import write_text
-from flwr_gan.config import RunConfig, load_config
+from flwr_gan.app.config import RunConfig, load_config
+from flwr_gan.app.federation import Federation, load_federation
+from flwr_gan.core.atomic import write_text
 from flwr_gan.data import Samples
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import load_network_arrays, sample
 from flwr_gan.prune.pruner import Weights
 from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wire import load, save
-from flwr_gan.wiring import Federation, load_federation
 
 KINDS = {
     "retrained": "ticket, trained once more under its mask",

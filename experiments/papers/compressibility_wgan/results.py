@@ -31,7 +31,7 @@ from experiments.papers.compressibility_wgan.statistics import (
 from experiments.study.markdown import fill_page
 from experiments.study_files import machine
 from flwr_gan import __version__
-from flwr_gan.atomic import write_bytes, write_text
+from flwr_gan.core.atomic import write_bytes, write_text
 from flwr_gan.errors import OutputError
 
 PAPERS_CODECS = {"zlib": "zlib:9", "lzma": "lzma:9", "bz2": "bz2:9", "paq9a": "paq9a:1"}

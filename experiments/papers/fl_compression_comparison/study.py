@@ -16,7 +16,7 @@ from experiments.papers.fl_compression_comparison.printed import compare_codecs,
 from experiments.papers.fl_compression_comparison.setting import Case
 from experiments.papers.fl_compression_comparison.task import Task, make_task
 from experiments.study_loop import claim_file, run_each
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.gan import torch_threads
 
 SUMMARY = "summary.json"

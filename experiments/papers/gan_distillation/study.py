@@ -16,7 +16,7 @@ from experiments.papers.gan_distillation.training import (
     train_student,
 )
 from experiments.study_loop import run_each
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.gan import torch_threads
 
 SCORES = "scores.json"

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from experiments.papers.gan_distillation.setting import LATENT_DIM, Case, teacher_case
 from experiments.study_loop import claim_file
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
+from flwr_gan.core.tree import read_arrays, read_tree, write_arrays, write_tree
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.dcgan import DepthCritic, DepthGenerator, build_depth_networks
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods.distillation import distil
 from flwr_gan.seeding import derive_seed
-from flwr_gan.tree import read_arrays, read_tree, write_arrays, write_tree
 
 NETWORK = "network.npz"
 CHECKPOINT = "checkpoint.npz"

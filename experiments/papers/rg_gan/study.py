@@ -14,9 +14,9 @@ from experiments.papers.rg_gan.material import Material, load_material
 from experiments.papers.rg_gan.setting import METHODS, Case
 from experiments.papers.rg_gan.training import run_case
 from experiments.study_loop import run_each
+from flwr_gan.core.tree import read_arrays, write_arrays
 from flwr_gan.errors import ConfigError, OutputError
 from flwr_gan.gan import torch_threads
-from flwr_gan.tree import read_arrays, write_arrays
 
 
 def run_path(case: Case, folder: Path) -> Path:

@@ -16,7 +16,7 @@ from experiments.papers.compressibility_wgan.federated.plan import (
     folder_name,
 )
 from experiments.study.app_runs import finish_run, plain_bytes
-from flwr_gan.overrides import split_overrides
+from flwr_gan.app.overrides import split_overrides
 
 MEASURES = ("synthetic_accuracy", "conditional_accuracy", "frechet_distance")
 COLUMNS = ("round", "bytes", "total_bytes", "sparsity", *MEASURES)

@@ -26,13 +26,13 @@ from experiments.papers.compressibility_wgan.federated.stored import (
     stored_sizes,
 )
 from experiments.study.app_runs import finish_run
+from flwr_gan.app.federation import Federation, load_federation
+from flwr_gan.app.overrides import split_overrides
 from flwr_gan.data import Samples
 from flwr_gan.errors import OutputError
 from flwr_gan.metrics.classifier import SmallClassifier
-from flwr_gan.overrides import split_overrides
 from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wire import decode_payload
-from flwr_gan.wiring import Federation, load_federation
 from strategies import GeneratorPool
 
 LOSSY = "sparse:int8"

@@ -9,7 +9,7 @@ from experiments.papers.compressibility_wgan.federated.many_rounds import LEVELS
 from experiments.papers.compressibility_wgan.federated.plan import AVERAGE, PLAIN
 from experiments.study import markdown_table, page_table
 from experiments.study.results import description
-from flwr_gan.wiring import load_federation
+from flwr_gan.app.federation import load_federation
 
 PAPER_SAMPLES, PAPER_RATIO = 3314, 15.17  # paper 000: size of its data set, last row of Table 2
 NAMES = {

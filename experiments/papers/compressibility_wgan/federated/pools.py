@@ -7,13 +7,13 @@ import pandas as pd
 from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
 
 from experiments.study.app_runs import uploads
+from flwr_gan.app.federation import Federation, build_strategy
 from flwr_gan.errors import OutputError
 from flwr_gan.flower.flwr_private import fitres_to_recorddict
 from flwr_gan.flower.notes import ReplyNote, put_note
 from flwr_gan.flower.packing import packed
 from flwr_gan.flower.records import message_bytes, payload_record
 from flwr_gan.wire import decode_payload, encode_payload
-from flwr_gan.wiring import Federation, build_strategy
 from strategies import GeneratorPool
 
 

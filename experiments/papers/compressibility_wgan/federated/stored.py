@@ -9,10 +9,10 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from flwr_gan.app.federation import Federation
 from flwr_gan.data import Samples
 from flwr_gan.data.pendigits import FILES, parse_unipen
 from flwr_gan.data.sources import read_source
-from flwr_gan.wiring import Federation
 
 ZSTD_LEVEL = 19
 INT8_SCALE = 127

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from flwr_gan.atomic import replacing
+from flwr_gan.core.atomic import replacing
 from flwr_gan.errors import OutputError
 
 Arrays = dict[str, NDArray[Any]]

@@ -15,7 +15,8 @@ from hydra.utils import get_class
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from flwr_gan.config import RunConfig, build, load_config
+from flwr_gan.app.config import RunConfig, build, load_config
+from flwr_gan.app.overrides import given, split_overrides
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.data.drift import Drift, DriftContext
 from flwr_gan.errors import ConfigError, PartitionError
@@ -30,7 +31,6 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods import Method
 from flwr_gan.methods.pool_distillation import PoolStudent
-from flwr_gan.overrides import given, split_overrides
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from flwr_gan.config import RunConfig
+from flwr_gan.app.config import RunConfig
+from flwr_gan.app.summary import measured
 from flwr_gan.flower import CodecComparison, CodedFitRes, CompressedStrategy
-from flwr_gan.summary import measured
 from flwr_gan.wire import decode_payload, encode_payload
 from flwr_gan.wire.ledger import Ledger
 
 if TYPE_CHECKING:
-    from flwr_gan.run import Run
+    from flwr_gan.app.run import Run
 
 log = getLogger(__name__)
 

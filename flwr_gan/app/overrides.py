@@ -17,7 +17,7 @@ from flwr_gan.errors import ConfigError
 
 def config_dir() -> Path:
     """Return the folder of the conf files: in the wheel, the checkout or the Flower app bundle."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from flwr_gan.config import build, load_config, load_file
+from flwr_gan.app.config import build, load_config, load_file
+from flwr_gan.app.federation import load_federation
+from flwr_gan.app.overrides import config_dir, given, split_overrides
 from flwr_gan.errors import ConfigError, FlwrGanError
-from flwr_gan.overrides import config_dir, given, split_overrides
-from flwr_gan.wiring import load_federation
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
 
@@ -65,43 +65,43 @@ def test_every_option_of_every_group_composes():
         ("codec=zlip", ["zlip", "zlib"]),
         ("codec=zlib:77", ["zlib:77"]),
         ("lottery.rate=1.5", ["lottery.rate=1.5", "below 1"]),
-        ("lottery.rate=abc", ["lottery.rate=abc: allowed is a number"]),
-        ("gan.batch_size=1.5", ["gan.batch_size=1.5: allowed is a whole number"]),
-        ("gan.fresh_batch=maybe", ["gan.fresh_batch=maybe: allowed is true or false"]),
-        ("gan.betas=[a,b]", ["gan.betas=['a', 'b']: allowed is a list of numbers"]),
-        ("federation.rounds=many", ["federation.rounds=many: allowed is a whole number, or null"]),
+        ("lottery.rate=abc", ["lottery.rate='abc' is not allowed: give a number above 0"]),
+        ("gan.batch_size=1.5", ["gan.batch_size=1.5 is not allowed: give a whole number"]),
+        ("gan.fresh_batch=maybe", ["gan.fresh_batch='maybe' is not allowed: give true or false"]),
+        ("gan.betas=[a,b]", ["gan.betas=('a', 'b') is not allowed: give a list of 2"]),
+        ("federation.rounds=many", ["federation.rounds='many' is not allowed: give a whole number"]),
         ("++lottery.rat=0.3", ["unknown key lottery.rat", "lottery.rate"]),
         ("+lottery.rat=0.3", ["unknown key lottery.rat", "lottery.rate"]),
         ("++codek=lzma", ["unknown key codek", "nearest: codec"]),
         ("+codec=lzma", ["+codec=lzma: the key is there already; drop the +"]),
         ("strategy.eta=0.01", ["unknown key strategy.eta", "+strategy.eta=... passes on"]),
         ("~memory", ["~memory: a run needs this key"]),
-        ("memory=2", ["memory=2: allowed is true or false"]),
-        ("name='my run'", ["name=my run: allowed is a word of letters, digits"]),
-        ("name='a,b'", ["name=a,b: allowed is a word"]),
-        ("name=a/b", ["name=a/b"]),
-        ("output_dir=", ["output_dir is empty: allowed is a folder, or null"]),
+        ("memory=2", ["memory=2 is not allowed: give true or false"]),
+        ("name='my run'", ["name='my run' is not allowed: give a word of letters, digits"]),
+        ("name='a,b'", ["name='a,b' is not allowed: give a word"]),
+        ("name=a/b", ["name='a/b'"]),
+        ("output_dir=", ["output_dir is empty: give a folder, or null"]),
         ("output_dir=' '", ["output_dir is empty"]),
-        ("output_dir=[a]", ["output_dir=['a']: allowed is a folder"]),
+        ("output_dir=[a]", ["output_dir=['a'] is not allowed: give a folder"]),
         ("output_dir=~/x", ["cannot read 'output_dir=~/x'", "need quotes", "'~/x'"]),
         ("output_dir=/a=b", ["cannot read", "need quotes"]),
         ("output_dir='~no_such_person/x'", ["output_dir=~no_such_person/x", "home"]),
-        ("strategy._target_=null", ["strategy._target_=None: allowed is the full name"]),
-        ("~data._target_", ["data._target_=None: allowed is the full name"]),
+        ("strategy._target_=null", ["strategy._target_=None is not allowed: give the full name"]),
+        ("~data._target_", ["data._target_=None is not allowed: give the full name"]),
         ("resume=", ["resume is empty"]),
         ("lottery.iterations=-1", ["lottery.iterations=-1"]),
         ("gan.batch_size=0", ["gan.batch_size=0"]),
         ("gan.channels=[3]", ["gan.channels"]),
-        ("federation.num_clients=0", ["federation.num_clients=0", "1 or more"]),
+        ("federation.num_clients=0", ["federation.num_clients=0", "at least 1"]),
         ("federation.fraction=0", ["federation.fraction=0"]),
         ("federation.num_clients=many", ["federation.num_clients", "many"]),
-        ("evaluation=nowhere", ["evaluation=nowhere", "server or clients or none"]),
+        ("evaluation=nowhere", ["evaluation='nowhere'", "server or clients or none"]),
         ("method=distil", ["method=distil", "none", "nearest: distillation"]),
         ("method.width=0.5", ["unknown key method.width", "nearest: method"]),
-        ("method_iterations=0", ["method_iterations=0: allowed is 1 or more, or null"]),
-        ("method_iterations=many", ["method_iterations=many: allowed is a whole number, or null"]),
+        ("method_iterations=0", ["method_iterations=0 is not allowed: give a whole number, or null"]),
+        ("method_iterations=many", ["method_iterations='many' is not allowed: give a whole number"]),
         ("seed=-1", ["seed=-1"]),
-        ("seed=1.5", ["seed=1.5: allowed is a whole number"]),
+        ("seed=1.5", ["seed=1.5 is not allowed: give a whole number"]),
         ("seed=1,2", ["sweep", "quotes"]),
         ("just words", ["cannot read"]),
     ],
@@ -186,7 +186,7 @@ def test_a_group_that_holds_no_keys_is_named(group, tmp_path):
     node = OmegaConf.create(load_config([f"output_dir={tmp_path}"]).to_yaml())
     node[group] = 3
     (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(node))
-    with pytest.raises(ConfigError, match=f"^{group}=3: allowed are keys"):
+    with pytest.raises(ConfigError, match=f"^{group}=3 is not allowed: give keys"):
         load_config([f"resume={tmp_path}"])
 
 

@@ -12,10 +12,14 @@ import pandas as pd
 from flwr.common import NDArrays, Parameters, ndarrays_to_parameters, parameters_to_ndarrays
 from numpy.typing import NDArray
 
+from flwr_gan.app.checkpoint import Checkpoint
+from flwr_gan.app.compared import joined_ledger, split_ledger, write_twins
+from flwr_gan.app.federation import Federation
 from flwr_gan.app.loggers import TensorBoardLogger, open_logger
-from flwr_gan.atomic import write_text
-from flwr_gan.checkpoint import Checkpoint
+from flwr_gan.app.scoring import Scorer
+from flwr_gan.app.summary import closing_lines, measured, progress_line, summarise, write_summary
 from flwr_gan.compress.schedule import Schedule
+from flwr_gan.core.atomic import write_text
 from flwr_gan.data.partition import class_counts
 from flwr_gan.errors import OutputError, TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
@@ -27,13 +31,9 @@ from flwr_gan.plots import (
     save_figure,
 )
 from flwr_gan.privacy import spending_row
-from flwr_gan.scoring import Scorer
 from flwr_gan.seeding import derive_seed
-from flwr_gan.summary import closing_lines, measured, progress_line, summarise, write_summary
-from flwr_gan.twins import joined_ledger, split_ledger, write_twins
 from flwr_gan.wire import Template, describe_payload, save
 from flwr_gan.wire.ledger import Ledger
-from flwr_gan.wiring import Federation
 
 log = getLogger(__name__)
 

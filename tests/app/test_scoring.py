@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from flwr_gan.app.federation import load_federation
+from flwr_gan.app.scoring import Scorer
 from flwr_gan.gan import network_arrays
-from flwr_gan.scoring import Scorer
-from flwr_gan.wiring import load_federation
 from tests.conftest import TINY
 
 

@@ -4,64 +4,47 @@ import re
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import hydra
 import yaml
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from flwr_gan.app.loggers import check_logger
+from flwr_gan.app.overrides import compose, first_line, given, parse
 from flwr_gan.codecs import get_codec
 from flwr_gan.compress.schedule import Schedule
+from flwr_gan.core.settings import Count, Natural, Rate, Settings, Share, Within, nearest, require
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
-from flwr_gan.overrides import compose, first_line, given, parse
 from flwr_gan.privacy import PrivacyConfig
 from flwr_gan.prune import LotteryConfig
 from flwr_gan.prune.regenerating import RegenerationConfig
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Settings)
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")  # it becomes part of a folder's name and of an override
-_ALLOWED: dict[Any, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    int | None: "a whole number, or null",
-    float: "a number",
-    float | None: "a number, or null",
-    str: "a word",
-    tuple[int, ...]: "a list of whole numbers",
-    tuple[float, ...]: "a list of numbers",
-}
 
 
-@dataclass(frozen=True)
-class FederationConfig:
+@dataclass(frozen=True, kw_only=True)
+class FederationConfig(Settings):
     """Who takes part, how often, and what they compute with."""
 
-    num_clients: int = 5
-    rounds: int | None = None
-    fraction: float = 1.0
-    holdout: float = 0.2
-    threads: int = 1
-    clients_at_once: int = 1
-    device: str = "cpu"
+    group = "federation"
 
-    def __post_init__(self) -> None:
-        _require(self.num_clients >= 1, "federation.num_clients", self.num_clients, "1 or more")
-        if self.rounds is not None:
-            _require(self.rounds >= 1, "federation.rounds", self.rounds, "1 or more, or null")
-        _require(0 < self.fraction <= 1, "federation.fraction", self.fraction, "above 0, up to 1")
-        _require(0 < self.holdout < 1, "federation.holdout", self.holdout, "between 0 and 1")
-        _require(self.threads >= 1, "federation.threads", self.threads, "1 or more")
-        at_once = self.clients_at_once
-        _require(at_once >= 1, "federation.clients_at_once", at_once, "1 or more")
+    num_clients: Count = 5
+    rounds: Annotated[int | None, Within(at_least=1)] = None
+    fraction: Rate = 1.0
+    holdout: Share = 0.2
+    threads: Count = 1
+    clients_at_once: Count = 1
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Settings):
     """All settings of a run, checked.
 
     `data`, `partition`, `strategy` and, where one is set, `method` and `drift` are nodes with a
@@ -70,15 +53,15 @@ class RunConfig:
     """
 
     name: str
-    seed: int
+    seed: Natural
     codec: str
     codec_up: str | None
     codec_down: str | None
     memory: bool
-    feedback: bool | str
+    feedback: Literal[True, False, "ef21"]
     also_codecs: tuple[str, ...]
-    evaluation: str
-    samples_per_class: int
+    evaluation: Literal["server", "clients", "none"]
+    samples_per_class: Annotated[int, Within(at_least=2)]
     output_dir: str | None
     resume: str | None
     gan: GanConfig
@@ -90,38 +73,24 @@ class RunConfig:
     resolved: DictConfig
     logger: str | None = None
     method: DictConfig | None = None
-    method_iterations: int | None = None
+    method_iterations: Annotated[int | None, Within(at_least=1)] = None
     privacy: PrivacyConfig | None = None
     drift: DictConfig | None = None
     regeneration: RegenerationConfig | None = None
     seeded_start: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.seed >= 0, "seed", self.seed, "0 or more")
-        _require(
-            self.samples_per_class >= 2, "samples_per_class", self.samples_per_class, "2 or more"
-        )
-        places = ("server", "clients", "none")
-        _require(self.evaluation in places, "evaluation", self.evaluation, " or ".join(places))
-        _require(
-            _NAME.fullmatch(self.name) is not None,
-            "name",
-            self.name,
-            "a word of letters, digits, '.', '_' and '-'",
-        )
+        super().__post_init__()
+        sound = _NAME.fullmatch(self.name) is not None
+        self.require("name", sound, "a word of letters, digits, '.', '_' and '-'")
         codecs = (self.codec, *self.also_codecs)
-        _require(
-            len(set(codecs)) == len(codecs), "also_codecs", self.also_codecs, "each codec once"
-        )
+        self.require("also_codecs", len(set(codecs)) == len(codecs), "each codec once")
         for spec in self.also_codecs:
             get_codec(spec)
         for text in (self.codec, self.codec_up, self.codec_down):
             if text is not None:
                 Schedule.of(text)
         check_logger(self.logger)
-        updates = self.method_iterations
-        allowed = "1 or more, or null"
-        _require(updates is None or updates >= 1, "method_iterations", updates, allowed)
         self._check_adaptive()
         if self.privacy is not None:
             self._check_private(self.privacy)
@@ -239,11 +208,6 @@ def build(node: DictConfig, **runtime: Any) -> Any:
         raise ConfigError(f"{node.get('_target_')}: {first_line(error)}") from error
 
 
-def _require(holds: bool, key: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise ConfigError(f"{key}={value}: allowed is {allowed}")
-
-
 def _load_resumed(folder: Path, overrides: Sequence[str]) -> DictConfig:
     path = folder / "config.yaml"
     places = ("resume", "output_dir")
@@ -276,115 +240,74 @@ def _read(path: Path) -> DictConfig:
     return node
 
 
-def _typed(schema: type[T], node: DictConfig, group: str) -> T:
-    """Return the checked dataclass of one group."""
-    kinds = get_type_hints(schema)
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), node)
-        return cast(T, OmegaConf.to_object(merged))
-    except ConfigKeyError as error:
-        key = f"{group}.{error.full_key}"
-        raise ConfigError(f"unknown key {key}: allowed are {', '.join(kinds)}") from error
-    except OmegaConfBaseException as error:
-        field = re.split(r"[.\[]", error.full_key or "")[0]
-        if field not in kinds:
-            raise ConfigError(f"{group}: {first_line(error)}") from error
-        allowed = _ALLOWED.get(kinds[field], str(kinds[field]))
-        raise ConfigError(f"{group}.{field}={node.get(field)}: allowed is {allowed}") from error
+def _typed(schema: type[T], node: DictConfig) -> T:
+    """Return the checked settings of one group."""
+    values = {str(key): value for key, value in _plain(node).items()}
+    known = [field.name for field in fields(cast(Any, schema))]
+    for key in values:
+        if key not in known:
+            raise ConfigError(
+                f"unknown key {schema.key(key)}: allowed are {', '.join(known)}"
+                f"{nearest(key, known)}"
+            )
+    return schema(**values)
 
 
-def _scalar(node: DictConfig, key: str, kind: type[T]) -> T:
-    value = node.get(key)
-    if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
-        raise ConfigError(f"{key}={value}: allowed is {_ALLOWED[kind]}")
-    return value
-
-
-def _feedback(value: object) -> bool | str:
-    if isinstance(value, bool) or value == "ef21":
-        return value
-    raise ConfigError(f"feedback={value}: allowed is true, false or ef21")
-
-
-def _count_or_null(node: DictConfig, key: str) -> int | None:
-    value = node.get(key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise ConfigError(f"{key}={value}: allowed is {_ALLOWED[int | None]}")
-    return value
-
-
-def _word_or_null(node: DictConfig, key: str) -> str | None:
-    return None if node.get(key) is None else _scalar(node, key, str)
-
-
-def _words(node: DictConfig, key: str) -> tuple[str, ...]:
-    value = node.get(key, ListConfig([]))
-    if not isinstance(value, ListConfig) or not all(isinstance(item, str) for item in value):
-        raise ConfigError(f"{key}={value}: expected a list such as [zlib,lzma]")
-    return tuple(value)
+def _plain(node: DictConfig) -> dict[Any, Any]:
+    return cast(dict[Any, Any], OmegaConf.to_container(node, resolve=True))
 
 
 def _path(node: DictConfig, key: str) -> str | None:
     value = node.get(key)
-    if isinstance(value, bool | DictConfig | ListConfig):
-        raise ConfigError(f"{key}={value}: allowed is a folder, or null")
+    require(key, value, not isinstance(value, bool | DictConfig | ListConfig), "a folder, or null")
     return None if value is None else str(value)
 
 
 def _folder(key: str, text: str) -> Path:
     if not text.strip():
-        raise ConfigError(f"{key} is empty: allowed is a folder, or null")
+        raise ConfigError(f"{key} is empty: give a folder, or null")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ConfigError(f"{key}={text}: {error}") from error
 
 
+_GROUPS: dict[str, type[Settings] | None] = {
+    "gan": GanConfig,
+    "lottery": LotteryConfig,
+    "federation": FederationConfig,
+    "privacy": PrivacyConfig,
+    "regeneration": RegenerationConfig,
+    "data": None,
+    "partition": None,
+    "strategy": None,
+    "method": None,
+    "drift": None,
+}
+"""What checks the keys of each group; None: what its ``_target_`` names."""
+
+_MAY_BE_NULL = ("privacy", "regeneration", "method", "drift")
+
+
 def _validate(node: DictConfig) -> RunConfig:
-    method = [] if node.get("method") is None else ["method"]
-    privacy = [] if node.get("privacy") is None else ["privacy"]
-    drift = [] if node.get("drift") is None else ["drift"]
-    regeneration = [] if node.get("regeneration") is None else ["regeneration"]
-    groups = ("gan", "lottery", "federation", "data", "partition", "strategy")
-    for group in (*groups, *method, *privacy, *drift, *regeneration):
-        if not isinstance(node.get(group), DictConfig):
-            raise ConfigError(f"{group}={node.get(group)}: allowed are keys such as {group}.KEY")
-    for group in ("data", "partition", "strategy", *method, *drift):
-        target = node[group].get("_target_")
-        if not isinstance(target, str):
-            raise ConfigError(f"{group}._target_={target}: allowed is the full name of a callable")
+    values: dict[str, Any] = {"resolved": node}
     try:
-        return RunConfig(
-            name=_scalar(node, "name", str),
-            seed=_scalar(node, "seed", int),
-            codec=_scalar(node, "codec", str),
-            codec_up=_word_or_null(node, "codec_up"),
-            codec_down=_word_or_null(node, "codec_down"),
-            memory=_scalar(node, "memory", bool),
-            feedback=_feedback(node.get("feedback")),
-            also_codecs=_words(node, "also_codecs"),
-            evaluation=_scalar(node, "evaluation", str),
-            samples_per_class=_scalar(node, "samples_per_class", int),
-            output_dir=_path(node, "output_dir"),
-            resume=_path(node, "resume"),
-            gan=_typed(GanConfig, node.gan, "gan"),
-            lottery=_typed(LotteryConfig, node.lottery, "lottery"),
-            federation=_typed(FederationConfig, node.federation, "federation"),
-            data=node.data,
-            partition=node.partition,
-            strategy=node.strategy,
-            resolved=node,
-            logger=None if node.get("logger") is None else _scalar(node, "logger", str),
-            method=node.method if method else None,
-            method_iterations=_count_or_null(node, "method_iterations"),
-            privacy=_typed(PrivacyConfig, node.privacy, "privacy") if privacy else None,
-            drift=node.drift if drift else None,
-            regeneration=(
-                _typed(RegenerationConfig, node.regeneration, "regeneration")
-                if regeneration
-                else None
-            ),
-            seeded_start="seeded_start" in node and _scalar(node, "seeded_start", bool),
-        )
+        for group, schema in _GROUPS.items():
+            given_node = node.get(group)
+            if given_node is None and group in _MAY_BE_NULL:
+                continue
+            if not isinstance(given_node, DictConfig):
+                require(group, given_node, False, f"keys such as {group}.KEY")
+            if schema is None:
+                target = given_node.get("_target_")
+                key = f"{group}._target_"
+                require(key, target, isinstance(target, str), "the full name of a callable")
+            values[group] = given_node if schema is None else _typed(schema, given_node)
+        for field in fields(RunConfig):
+            if field.name not in (*_GROUPS, "resolved") and field.name in node:
+                value = node.get(field.name)
+                values[field.name] = list(value) if isinstance(value, ListConfig) else value
+        values |= {key: _path(node, key) for key in ("output_dir", "resume")}
+        return RunConfig(**values)
     except (OmegaConfBaseException, AttributeError) as error:
         raise ConfigError(first_line(error)) from error

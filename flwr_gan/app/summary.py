@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from flwr_gan import __version__
-from flwr_gan.atomic import write_text
+from flwr_gan.core.atomic import write_text
 from flwr_gan.flower.strategy import CompressedStrategy
 
 if TYPE_CHECKING:
-    from flwr_gan.run import Run
+    from flwr_gan.app.run import Run
 
 MEASURES = (
     "round", "clients", "failures", "up_bytes", "down_bytes", "dense_up_bytes",

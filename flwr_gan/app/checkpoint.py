@@ -6,8 +6,8 @@ from typing import Any
 
 from flwr.common import NDArrays
 
+from flwr_gan.core.tree import read_tree, write_tree
 from flwr_gan.errors import OutputError
-from flwr_gan.tree import read_tree, write_tree
 from flwr_gan.wire.ledger import Ledger, MessageRow
 
 

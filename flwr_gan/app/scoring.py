@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_gan.app.federation import Federation
 from flwr_gan.data import Dataset
 from flwr_gan.gan import network_arrays, torch_threads
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.metrics.stages import pool_accuracy, stage_scores
 from flwr_gan.seeding import derive_seed
-from flwr_gan.wiring import Federation
 
 Weights = Sequence[NDArray[Any]]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from flwr_gan.core.tree import OUTLINE, flatten, leaves, read_tree, unflatten, write_tree
 from flwr_gan.errors import OutputError
-from flwr_gan.tree import OUTLINE, flatten, leaves, read_tree, unflatten, write_tree
 
 TREE = {
     "level": 3,

@@ -4,7 +4,7 @@ import json
 import math
 from types import SimpleNamespace
 
-from flwr_gan.summary import measured, progress_line, write_summary
+from flwr_gan.app.summary import measured, progress_line, write_summary
 from flwr_gan.wire.ledger import Ledger, MessageRow
 
 
