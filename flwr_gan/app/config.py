@@ -35,7 +35,7 @@ class FederationConfig(Settings):
     group = "federation"
 
     num_clients: Count = 5
-    rounds: Annotated[int | None, Within(at_least=1)] = None
+    rounds: Count | None = None
     fraction: Rate = 1.0
     holdout: Share = 0.2
     threads: Count = 1
@@ -73,7 +73,7 @@ class RunConfig(Settings):
     resolved: DictConfig
     logger: str | None = None
     method: DictConfig | None = None
-    method_iterations: Annotated[int | None, Within(at_least=1)] = None
+    method_iterations: Count | None = None
     privacy: PrivacyConfig | None = None
     drift: DictConfig | None = None
     regeneration: RegenerationConfig | None = None

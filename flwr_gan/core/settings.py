@@ -107,7 +107,7 @@ def checked(key: str, value: Any, kind: Any) -> Any:
         words = get_args(kind) if get_origin(kind) is Literal else ()
         raise not_allowed(key, value, allowed, words)
     whole = isinstance(value, int) and not isinstance(value, bool)
-    return float(value) if whole and kinds[0] in (float, float | None) else value
+    return float(value) if whole and kinds[0] is float else value
 
 
 def require(key: str, value: Any, holds: bool, allowed: str) -> None:
@@ -153,7 +153,7 @@ def _rule(kind: Any) -> tuple[str, Callable[[Any], bool]]:
         case origin if origin is Annotated:
             text, holds = _rule(arguments[0])
             bounds = arguments[1]
-            return f"{text} {bounds}", lambda v: holds(v) and (v is None or bounds.hold(v))
+            return f"{text} {bounds}", lambda v: holds(v) and bounds.hold(v)
         case origin if origin is Literal:
             words = ["true" if w is True else "false" if w is False else str(w) for w in arguments]
             known = [(type(w), w) for w in arguments]

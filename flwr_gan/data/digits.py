@@ -1,9 +1,11 @@
 """``digits``: scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, embedded in the library."""
 
+from typing import Annotated
+
 import numpy as np
 
+from flwr_gan.core.settings import Within, checked
 from flwr_gan.data.dataset import Dataset, Samples
-from flwr_gan.data.settings import check_fraction
 from flwr_gan.seeding import derive_seed
 
 
@@ -23,7 +25,8 @@ def load_digits(*, test_fraction: float = 0.2, split_seed: int = 0) -> Dataset:
     ConfigError
         When `test_fraction` is out of range.
     """
-    check_fraction("data.test_fraction", test_fraction, margin=0.01)
+    inside = Annotated[float, Within(above=0.01, below=0.99)]
+    checked("data.test_fraction", test_fraction, inside)
     # Imported here: it takes a second.
     from sklearn import datasets, model_selection
 

@@ -8,15 +8,17 @@ strokes by length. y grows upwards. The vector data set of paper 000, section 4,
 # T vectors, C = 3 components (dx, dy, pen), P points of a stroke, 2 coordinates (x, y)
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
-from flwr_gan.errors import ConfigError, DataError
+from flwr_gan.core.settings import Count, Positive, Within, checked
+from flwr_gan.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
 
-MAX_VECTORS = 1000
+NumVectors = Annotated[int, Within(at_least=1, at_most=1000)]
 PEN_DOWN = 1.0
 PEN_UP = -1.0
 
@@ -52,10 +54,8 @@ def strokes_to_vectors(
     ConfigError
         When `num_vectors` is below 1 or `extent` is not positive.
     """
-    if num_vectors < 1:
-        raise ConfigError(f"num_vectors={num_vectors} must be at least 1")
-    if extent is not None and not extent > 0:
-        raise ConfigError(f"extent={extent} must be positive")
+    checked("num_vectors", num_vectors, Count)
+    checked("extent", extent, Positive | None)
     polylines = [_checked(stroke) for stroke in strokes]
     if not polylines:
         raise DataError("a drawing needs at least one stroke")

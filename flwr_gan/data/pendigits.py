@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from flwr_gan.core.settings import checked
 from flwr_gan.data.dataset import Dataset, Samples
-from flwr_gan.data.drawing import MAX_VECTORS, FloatArray, strokes_to_vectors
-from flwr_gan.data.settings import check_int
+from flwr_gan.data.drawing import FloatArray, NumVectors, strokes_to_vectors
 from flwr_gan.data.sources import SourceFile, read_source
 from flwr_gan.errors import DataError
 
@@ -63,7 +63,7 @@ def load_pendigits(
     ConfigError
         When `num_vectors` is out of range.
     """
-    check_int("data.num_vectors", num_vectors, at_least=1, at_most=MAX_VECTORS)
+    checked("data.num_vectors", num_vectors, NumVectors)
     parts = {}
     first_writer = 0
     for part, file in FILES.items():

@@ -5,13 +5,14 @@ The samples themselves are drawn here, so results on them are not results on the
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
+from flwr_gan.core.settings import Within, checked
 from flwr_gan.data.dataset import Dataset, Samples
-from flwr_gan.data.drawing import MAX_VECTORS, FloatArray, strokes_to_vectors
+from flwr_gan.data.drawing import FloatArray, NumVectors, strokes_to_vectors
 from flwr_gan.data.glyphs import GLYPHS, Glyph
-from flwr_gan.data.settings import check_int
 from flwr_gan.data.writers import split_by_writer
 from flwr_gan.seeding import numpy_rng
 
@@ -87,9 +88,11 @@ def load_strokes(
     ConfigError
         When a setting is out of range.
     """
-    check_int("data.num_vectors", num_vectors, at_least=1, at_most=MAX_VECTORS)
-    check_int("data.num_samples", num_samples, at_least=2 * len(CHARACTERS))
-    check_int("data.num_writers", num_writers, at_least=2, at_most=num_samples)
+    checked("data.num_vectors", num_vectors, NumVectors)
+    least = Within(at_least=2 * len(CHARACTERS))
+    checked("data.num_samples", num_samples, Annotated[int, least])
+    most = Within(at_least=2, at_most=num_samples)
+    checked("data.num_writers", num_writers, Annotated[int, most])
     number_N = np.arange(num_samples)
     y_N = number_N % len(CHARACTERS)
     writer_N = number_N * num_writers // num_samples

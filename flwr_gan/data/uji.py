@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from flwr_gan.core.settings import checked, require
 from flwr_gan.data.dataset import Dataset, Samples
-from flwr_gan.data.drawing import MAX_VECTORS, FloatArray, strokes_to_vectors
-from flwr_gan.data.settings import check_int
+from flwr_gan.data.drawing import FloatArray, NumVectors, strokes_to_vectors
 from flwr_gan.data.sources import SourceFile, read_source
 from flwr_gan.data.writers import split_by_writer
-from flwr_gan.errors import ConfigError, DataError
+from flwr_gan.errors import DataError
 
 VERSION_1_FILE = SourceFile(
     path="uji_pen_v1_normalised/dataset_npz.zip",
@@ -82,9 +82,8 @@ def load_uji(
     DataError
         When the file is missing or not what it should be.
     """
-    if version not in (1, 2):
-        raise ConfigError(f"data.version={version} must be 1 (62 characters) or 2 (digits)")
-    check_int("data.num_vectors", num_vectors, at_least=1, at_most=MAX_VECTORS)
+    require("data.version", version, version in (1, 2), "1 (62 characters) or 2 (digits)")
+    checked("data.num_vectors", num_vectors, NumVectors)
     file, parse, class_names = (
         (VERSION_1_FILE, parse_version_1, CHARACTERS)
         if version == 1

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from flwr_gan.core.settings import Share, checked
 from flwr_gan.data.dataset import Samples
-from flwr_gan.data.settings import check_fraction
 from flwr_gan.seeding import numpy_rng
 
 
@@ -26,7 +26,7 @@ def split_by_writer(
     ConfigError
         When `test_fraction` is out of range.
     """
-    check_fraction("data.test_fraction", test_fraction)
+    checked("data.test_fraction", test_fraction, Share)
     if samples.writer_N is None:
         raise ValueError("the samples have no writers")
     writers = np.unique(samples.writer_N)

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import torch
 
-from flwr_gan.core.settings import Count, Rate, Within
+from flwr_gan.core.settings import Count, Rate
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.dcgan import DepthGenerator, depth_channels
 from flwr_gan.gan.networks import SampleGenerator
@@ -73,7 +72,7 @@ class Distillation(StudentForm):
         If a setting is out of range or a term unknown.
     """
 
-    depth: Annotated[int | None, Within(at_least=1)] = None
+    depth: Count | None = None
     losses: Mapping[str, float] = field(default_factory=lambda: {"pixel": 1.0})
     learning_rate: Rate = 1e-3
     batch_size: Count = 64

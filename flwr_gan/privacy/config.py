@@ -1,9 +1,8 @@
 """Settings of differentially private training of the critic on a client."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from flwr_gan.core.settings import Positive, Settings, Share, Within
+from flwr_gan.core.settings import Amount, Positive, Settings, Share
 from flwr_gan.errors import ConfigError
 
 
@@ -41,8 +40,8 @@ class PrivacyConfig(Settings):
 
     group = "privacy"
 
-    noise_multiplier: Annotated[float | None, Within(at_least=0)] = None
-    target_epsilon: Annotated[float | None, Within(above=0)] = None
+    noise_multiplier: Amount | None = None
+    target_epsilon: Positive | None = None
     delta: Share = 1e-4
     clip: Positive = 1.0
     label_noise: Positive = 4.0

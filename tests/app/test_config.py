@@ -69,7 +69,10 @@ def test_every_option_of_every_group_composes():
         ("gan.batch_size=1.5", ["gan.batch_size=1.5 is not allowed: give a whole number"]),
         ("gan.fresh_batch=maybe", ["gan.fresh_batch='maybe' is not allowed: give true or false"]),
         ("gan.betas=[a,b]", ["gan.betas=('a', 'b') is not allowed: give a list of 2"]),
-        ("federation.rounds=many", ["federation.rounds='many' is not allowed: give a whole number"]),
+        (
+            "federation.rounds=many",
+            ["federation.rounds='many' is not allowed: give a whole number"],
+        ),
         ("++lottery.rat=0.3", ["unknown key lottery.rat", "lottery.rate"]),
         ("+lottery.rat=0.3", ["unknown key lottery.rat", "lottery.rate"]),
         ("++codek=lzma", ["unknown key codek", "nearest: codec"]),
@@ -98,8 +101,14 @@ def test_every_option_of_every_group_composes():
         ("evaluation=nowhere", ["evaluation='nowhere'", "server or clients or none"]),
         ("method=distil", ["method=distil", "none", "nearest: distillation"]),
         ("method.width=0.5", ["unknown key method.width", "nearest: method"]),
-        ("method_iterations=0", ["method_iterations=0 is not allowed: give a whole number, or null"]),
-        ("method_iterations=many", ["method_iterations='many' is not allowed: give a whole number"]),
+        (
+            "method_iterations=0",
+            ["method_iterations=0 is not allowed: give a whole number of at least 1, or null"],
+        ),
+        (
+            "method_iterations=many",
+            ["method_iterations='many' is not allowed: give a whole number"],
+        ),
         ("seed=-1", ["seed=-1"]),
         ("seed=1.5", ["seed=1.5 is not allowed: give a whole number"]),
         ("seed=1,2", ["sweep", "quotes"]),

@@ -115,7 +115,7 @@ def test_the_same_call_gives_the_same_samples(drift):
         (lambda: NewClasses(every=0), "drift.every=0"),
         (lambda: NewWriters(keep_old=1), "drift.keep_old=1"),
         (lambda: StyleDrift(degrees=400), "drift.degrees=400"),
-        (lambda: StyleDrift(slant="much"), "drift.slant=much"),
+        (lambda: StyleDrift(slant="much"), "drift.slant='much'"),
         (lambda: at(NewClasses(stages=11, every=1), 1), "drift.stages=11"),
     ],
 )

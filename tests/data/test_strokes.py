@@ -82,7 +82,7 @@ def test_hands_differ_in_slant_size_and_roughness() -> None:
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match=r"^data\.[a-z_]+=.* must be"):
+    with pytest.raises(ConfigError, match=r"^data\.[a-z_]+=.* is not allowed: give "):
         load_strokes(**settings)
 
 

@@ -107,7 +107,7 @@ def test_truncated_and_absent_files_are_named(no_data: Path, version: int, file)
 
 
 def test_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data\.version=3 must be 1 .* or 2"):
+    with pytest.raises(ConfigError, match=r"data\.version=3 is not allowed: give 1 .* or 2"):
         load_uji(version=3)
     with pytest.raises(ConfigError, match=r"data\.num_vectors=0"):
         load_uji(num_vectors=0)

@@ -14,8 +14,7 @@ CONF = Path(__file__).parents[2] / "conf" / "lottery"
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_yaml_names_every_setting_and_is_valid(path):
     node = OmegaConf.load(path)
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(LotteryConfig), node))
-    assert isinstance(config, LotteryConfig)
+    LotteryConfig(**OmegaConf.to_container(node))
     assert set(node) == set(LotteryConfig.__dataclass_fields__)
 
 

@@ -1,0 +1,281 @@
+"""Who holds what: splits of the training samples among clients.
+
+N samples, P clients (partitions), K classes.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flwr_gan.core.settings import Count, Positive, Settings, checked
+from flwr_gan.data.dataset import Samples
+from flwr_gan.errors import PartitionError
+from flwr_gan.seeding import derive_seed, numpy_rng
+
+logger = logging.getLogger(__name__)
+
+Indices = NDArray[np.int64]
+
+_LABEL, _INDEX = "label", "index"
+_ATTEMPTS = 25
+
+
+class Split(Protocol):
+    """A way to deal samples to clients."""
+
+    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
+        """Return the sorted indices of each client's samples; no sample is held twice.
+
+        Parameters
+        ----------
+        samples : Samples
+            What is dealt out.
+        num_clients : int
+            P, at least 1.
+        seed : int
+            Seed of the run; the split depends on it, the labels and the writers alone.
+
+        Raises
+        ------
+        ConfigError
+            When `num_clients` is below 1.
+        PartitionError
+            When a client would be left without data; the message names the setting to change.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class IidSplit:
+    """Deal samples at random, equally many to each client, give or take one."""
+
+    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
+        """Return each client's sorted indices; see ``Split``."""
+        _check_num_clients(samples, num_clients)
+        from flwr_datasets.partitioner import IidPartitioner
+
+        return list(_deal(IidPartitioner(num_clients), samples.y_N, seed=seed))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirichletSplit(Settings):
+    """Share out each class in random proportions (Yurochkin et al. 2019, arXiv:1905.12022).
+
+    Parameters
+    ----------
+    alpha : float
+        Concentration, above 0: with small values clients hold few classes each, with large ones
+        they are all alike.
+    min_partition_size : int, optional
+        Samples that each client holds at least, from 1; proportions are drawn anew, up to 25 times,
+        until they do. Without it a twentieth of the average, from 1 to 10.
+    """
+
+    group = "partition"
+
+    alpha: Positive = 0.5
+    min_partition_size: Count | None = None
+
+    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
+        """Return each client's sorted indices; see ``Split``."""
+        _check_num_clients(samples, num_clients)
+        average = len(samples) // num_clients
+        least = self.min_partition_size or min(10, max(1, average // 20))
+        if least > average:
+            raise PartitionError(
+                f"partition.min_partition_size={least} is more than {len(samples)} training "
+                f"samples give federation.num_clients={num_clients} clients; lower one of them"
+            )
+        from flwr_datasets.partitioner import DirichletPartitioner
+
+        for attempt in range(_ATTEMPTS):
+            partitioner = DirichletPartitioner(
+                num_clients,
+                _LABEL,
+                float(self.alpha),
+                # Checked below: the partitioner itself warns at each attempt and gives up early.
+                min_partition_size=0,
+                shuffle=False,
+                seed=derive_seed(seed, "dirichlet", round=attempt),
+            )
+            parts = []
+            for indices in _deal(partitioner, samples.y_N, seed=seed):
+                if len(indices) < least:
+                    break
+                parts.append(indices)
+            else:
+                return parts
+        raise PartitionError(
+            f"partition.alpha={self.alpha} left a client with fewer than {least} samples "
+            f"in {_ATTEMPTS} draws; raise it, or lower federation.num_clients={num_clients} "
+            "or partition.min_partition_size"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathologicalSplit(Settings):
+    """Give each client a number of classes (Li et al. 2022, arXiv:2102.02079).
+
+    A class is shared by the clients that have it. One that no client has is left out, and the log
+    says so; with fewer clients than classes that is likely.
+
+    Parameters
+    ----------
+    classes_per_client : int
+        Classes that each client has, from 1.
+    assignment : str
+        ``"first-deterministic"``: client i has class i (modulo their number), the others at random;
+        ``"deterministic"``: classes i, i + 1, ...; ``"random"``.
+    """
+
+    group = "partition"
+
+    classes_per_client: Count = 2
+    assignment: Literal["first-deterministic", "deterministic", "random"] = "first-deterministic"
+
+    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
+        """Return each client's sorted indices; see ``Split``."""
+        _check_num_clients(samples, num_clients)
+        classes = np.unique(samples.y_N)
+        if self.classes_per_client > len(classes):
+            raise PartitionError(
+                f"partition.classes_per_client={self.classes_per_client} is more than the "
+                f"{len(classes)} classes of the training samples; lower it"
+            )
+        from flwr_datasets.partitioner import PathologicalPartitioner
+
+        partitioner = PathologicalPartitioner(
+            num_clients,
+            _LABEL,
+            self.classes_per_client,
+            class_assignment_mode=self.assignment,
+            shuffle=False,
+            seed=derive_seed(seed, "pathological"),
+        )
+        try:
+            parts = list(_deal(partitioner, samples.y_N, seed=seed))
+        except ValueError as error:
+            raise PartitionError(
+                f"partition.classes_per_client={self.classes_per_client} leaves clients without "
+                f"data: with federation.num_clients={num_clients} a class has more holders than "
+                "samples; lower one of them"
+            ) from error
+        unused = np.setdiff1d(classes, samples.y_N[np.concatenate(parts)])
+        if len(unused):
+            logger.warning(
+                "no client holds class %s; raise partition.classes_per_client or "
+                "federation.num_clients",
+                ", ".join(map(str, unused)),
+            )
+        return parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardSplit(Settings):
+    """Deal out shards of samples of one class, or few (McMahan et al. 2017, arXiv:1602.05629).
+
+    Shards are equally large, except the last. All samples are dealt out; where they do not divide,
+    the first clients hold a shard more.
+
+    Parameters
+    ----------
+    shards_per_client : int
+        Shards that each client holds at least, from 1.
+    """
+
+    group = "partition"
+
+    shards_per_client: Count = 2
+
+    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
+        """Return each client's sorted indices; see ``Split``."""
+        _check_num_clients(samples, num_clients)
+        num_shards = num_clients * self.shards_per_client
+        if num_shards > len(samples):
+            raise PartitionError(
+                f"partition.shards_per_client={self.shards_per_client} leaves shards without data: "
+                f"federation.num_clients={num_clients} makes {num_shards} shards of {len(samples)} "
+                "training samples; lower one of them"
+            )
+        from flwr_datasets.partitioner import ShardPartitioner
+
+        # The last shard takes what is left. Rounding up gives the number of shards asked for,
+        # unless they are so small that some would be empty.
+        shard_size = -(-len(samples) // num_shards)
+        if -(-len(samples) // shard_size) < num_shards:
+            shard_size = len(samples) // num_shards
+        partitioner = ShardPartitioner(
+            num_clients,
+            _LABEL,
+            shard_size=shard_size,
+            keep_incomplete_shard=True,
+            shuffle=False,
+            seed=derive_seed(seed, "shard"),
+        )
+        return list(_deal(partitioner, samples.y_N, seed=seed))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterSplit:
+    """Shuffle the writers and deal them out in blocks, as many to each client, give or take one."""
+
+    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
+        """Return each client's sorted indices; see ``Split``."""
+        _check_num_clients(samples, num_clients)
+        if samples.writer_N is None:
+            raise PartitionError(
+                "partition=writer needs data with writers; choose data=pendigits, uji or strokes, "
+                "or another partition"
+            )
+        writers = np.unique(samples.writer_N)
+        if num_clients > len(writers):
+            raise PartitionError(
+                f"federation.num_clients={num_clients} leaves clients without data: the training "
+                f"samples have {len(writers)} writers; lower it to {len(writers)} or less"
+            )
+        order = numpy_rng(seed, "writers").permutation(writers)
+        return [
+            np.flatnonzero(np.isin(samples.writer_N, block)).astype(np.int64)
+            for block in np.array_split(order, num_clients)
+        ]
+
+
+def class_counts(y_N: Indices, parts: Sequence[Indices], *, num_classes: int) -> Indices:
+    """Return how many samples of each class each client holds, ``(P, K)`` int64."""
+    counts = [np.bincount(y_N[indices], minlength=num_classes) for indices in parts]
+    return np.stack(counts).astype(np.int64)
+
+
+def _check_num_clients(samples: Samples, num_clients: int) -> None:
+    """Raise unless there is a sample for each client."""
+    checked("federation.num_clients", num_clients, Count)
+    if num_clients > len(samples):
+        raise PartitionError(
+            f"federation.num_clients={num_clients} leaves clients without data: there are "
+            f"{len(samples)} training samples; lower it to {len(samples)} or less"
+        )
+
+
+def _deal(partitioner: Any, y_N: Indices, *, seed: int) -> Iterator[Indices]:
+    """Yield the sorted indices that a partitioner of flwr-datasets deals to each client.
+
+    The labels are passed in a random order of our own, since some partitioners deal out runs of
+    consecutive samples and data sets are sorted by writer. Raises ValueError when the partitioner
+    finds no such split.
+    """
+    # Imported here: it takes a second. The table stays in memory: nothing is cached on disk.
+    import datasets
+
+    order = numpy_rng(seed, "partition order").permutation(len(y_N))
+    with warnings.catch_warnings():
+        # Of these libraries about each other, and of classes left out, which callers look for.
+        warnings.simplefilter("ignore")
+        partitioner.dataset = datasets.Dataset.from_dict({_LABEL: y_N[order], _INDEX: order})
+        num_partitions = partitioner.num_partitions
+    for client in range(num_partitions):
+        table = partitioner.load_partition(client)
+        yield np.sort(np.array(table[_INDEX][:], dtype=np.int64))
