@@ -71,7 +71,7 @@ def test_every_option_of_every_group_composes():
         ("gan.betas=[a,b]", ["gan.betas=('a', 'b') is not allowed: give a list of 2"]),
         (
             "federation.rounds=many",
-            ["federation.rounds='many' is not allowed: give a whole number"],
+            ["federation.rounds='many' is not allowed", "or null"],
         ),
         ("++lottery.rat=0.3", ["unknown key lottery.rat", "lottery.rate"]),
         ("+lottery.rat=0.3", ["unknown key lottery.rat", "lottery.rate"]),
@@ -103,11 +103,11 @@ def test_every_option_of_every_group_composes():
         ("method.width=0.5", ["unknown key method.width", "nearest: method"]),
         (
             "method_iterations=0",
-            ["method_iterations=0 is not allowed: give a whole number of at least 1, or null"],
+            ["method_iterations=0 is not allowed", "or null"],
         ),
         (
             "method_iterations=many",
-            ["method_iterations='many' is not allowed: give a whole number"],
+            ["method_iterations='many' is not allowed"],
         ),
         ("seed=-1", ["seed=-1"]),
         ("seed=1.5", ["seed=1.5 is not allowed: give a whole number"]),
