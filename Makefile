@@ -1,51 +1,67 @@
 # One word for each job; `make run` and `make test` need nothing but Python >= 3.11.
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+BASE := .venv/.installed-run
+DEV := .venv/.installed
+DOCS := .venv/.installed-docs
+# Modules are compiled when they are first imported: most of what is installed never is.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 export FLWR_TELEMETRY_ENABLED := 0
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test slow check full wheel versions golden bench notebooks clean
+.PHONY: run test slow full check docs wheel versions golden bench notebooks clean
 
-$(STAMP): pyproject.toml constraints.txt
+$(BIN)/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+
+$(BASE): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e .
 	touch $@
 
-run: $(STAMP)
+$(DEV): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[dev]'
+	touch $@ $(BASE)
+
+$(DOCS): pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[docs]'
+	touch $@ $(BASE)
+
+run: $(BASE)
 	$(BIN)/flower-simulation --app flwr_gan
 
-test: $(STAMP)
+test: $(DEV)
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow and not matrix'
 
-slow: $(STAMP)
+docs: $(DOCS)
+	$(BIN)/mkdocs build --quiet --strict
+
+slow: $(DEV)
 	$(BIN)/python -m pytest -q -n 2 -m slow
 
-full: $(STAMP)
+full: $(DEV)
 	$(BIN)/python -m pytest -q -n 2
 
-check: $(STAMP)
+check: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-golden: $(STAMP)
+golden: $(DEV)
 	$(BIN)/python -m tests.golden.write
 
-bench: $(STAMP)
+bench: $(DEV)
 	for name in wire_at_size trainer sparse_layers engine server end_to_end codecs protocol families updates; do \
 	    $(BIN)/python -m experiments.benchmarks.$$name --short || exit 1; \
 	done
 
-notebooks: $(STAMP)
+notebooks: $(DEV)
 	$(BIN)/python notebooks/execute.py notebooks/*.ipynb
 
-wheel: $(STAMP)
+wheel: $(DEV)
 	sh .ci/wheel
 
-versions: $(STAMP)
+versions: $(DEV)
 	sh .ci/flwr-versions
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist site

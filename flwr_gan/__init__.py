@@ -5,4 +5,4 @@ from importlib.metadata import PackageNotFoundError, version
 try:
     __version__ = version("flwr-gan")
 except PackageNotFoundError:  # imported from a Flower app bundle, which installs no metadata
-    __version__ = "0.1.0"
+    __version__ = "not installed"
