@@ -8,6 +8,7 @@ DOCS := .venv/.installed-docs
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 export FLWR_TELEMETRY_ENABLED := 0
 export OMP_NUM_THREADS ?= 1
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: run test slow full check docs wheel versions golden bench notebooks clean
 
@@ -33,7 +34,7 @@ test: $(DEV)
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow and not matrix'
 
 docs: $(DOCS)
-	$(BIN)/mkdocs build --quiet --strict
+	$(BIN)/mkdocs build --strict
 
 slow: $(DEV)
 	$(BIN)/python -m pytest -q -n 2 -m slow
