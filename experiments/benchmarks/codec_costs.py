@@ -1,8 +1,8 @@
 """Measure what encoding and decoding cost, for the table that ``codec=auto:MBITS`` chooses by.
 
 ``python -m experiments.benchmarks.codec_costs`` codes random pruned layers of several sizes and
-densities, fits seconds and bytes, and prints the rows of ``flwr_gan.codecs.auto.COSTS``. Seconds
-are those that the processor spends on it, with numba's loops where numba is installed.
+densities, fits seconds and bytes, and prints the rows of ``flwr_gan.codecs.auto.COSTS``.
+Seconds are those that the processor spends on it, with numba's loops where numba is installed.
 """
 
 import time

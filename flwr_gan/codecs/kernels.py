@@ -1,4 +1,4 @@
-"""The inner loops of coding, compiled by numba. Import it through ``flwr_gan.codecs.compiled``.
+"""The inner loops of coding, compiled by numba. Import it by ``flwr_gan.codecs.compiled``.
 
 Every loop here has its equal in numpy, and gives the same numbers to the last bit.
 
@@ -154,7 +154,7 @@ def _word(bits: Array, at: int) -> Any:
 def split_magnitudes(numbers: Array, symbols: Array, packed: Array) -> int:
     """Write symbols (uint8, (n,)) and raw bits of uint32 numbers; return how many bits.
 
-    See ``flwr_gan.codecs.sparse.magnitudes``; ``packed`` has four bytes for each number, and eight.
+    See ``flwr_gan.codecs.sparse.magnitudes``; ``packed`` has four bytes a number, and eight.
     """
     pending, filled, at = np.uint64(0), 0, 0
     for i in range(len(numbers)):

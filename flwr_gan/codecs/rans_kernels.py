@@ -1,4 +1,4 @@
-"""The loops of rANS, compiled by numba. Import it where ``flwr_gan.codecs.compiled`` has numba's.
+"""The loops of rANS, compiled by numba. Import it by ``flwr_gan.codecs.compiled``.
 
 See ``flwr_gan.codecs.sparse.rans``, which has the equals in numpy: the same words, the same
 symbols.

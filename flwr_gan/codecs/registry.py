@@ -2,7 +2,7 @@
 
 A codec is a module of this package that is listed in ``_CODECS`` and has a function
 ``from_spec(arguments)``. Specs with stages in front, and the short forms that stand for them,
-are resolved by ``flwr_gan.compress``, which is looked up by name because it builds on this package.
+are resolved by ``flwr_gan.compress``, which builds on this package: it is looked up by name.
 """
 
 import difflib

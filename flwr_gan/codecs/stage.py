@@ -1,8 +1,8 @@
 """What a codec needs to know of a lossy stage that works weight by weight.
 
-The stages themselves are in ``flwr_gan.compress``, which builds on this package. Whether a stage is
-handed weights or their differences to a base is the codec's affair: a stage sees numbers, and where
-a base is given, ``from_codes`` adds it.
+The stages themselves are in ``flwr_gan.compress``, which builds on this package. Whether a stage
+is handed weights or their differences to a base is the codec's affair: a stage sees numbers, and
+where a base is given, ``from_codes`` adds it.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Streams of a reply, read by numba's loops: numbers, tables and rANS.
 
 Import it where ``flwr_gan.codecs.compiled`` has numba's loops. It reads the usual forms; for
-anything else, and for anything damaged, it says so, and ``flwr_gan.codecs.sparse.streams`` reads
-it or says what is wrong. Results are the same bits.
+anything else, and for anything damaged, it says so: ``flwr_gan.codecs.sparse.streams`` reads it
+or says what is wrong. Results are the same bits.
 
 ``at`` is a place in ``data`` (uint8), -1 where it cannot be read.
 """

@@ -1,7 +1,7 @@
 """The survivors of a reply in one pass, compiled by numba: header, tables, codes and weights.
 
-Import it where ``flwr_gan.codecs.compiled`` has numba's loops. It reads the forms that the replies
-of a federation have; for anything else, and for anything damaged, it returns False, and the reader
+Import it where ``flwr_gan.codecs.compiled`` has numba's loops. It reads the forms that replies of
+a federation have; for anything else, and for anything damaged, it returns False, and the reader
 that knows every form decodes the values or says what is wrong. Results are the same bits.
 
 n values; ``at`` is a place in ``data`` (uint8), -1 where it cannot be read.

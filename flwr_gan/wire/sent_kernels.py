@@ -1,7 +1,7 @@
 """Error feedback weight by weight, compiled by numba.
 
-Import it where ``flwr_gan.codecs.compiled`` has numba's loops. What is read may be read-only; no
-array may overlap another.
+Import it where ``flwr_gan.codecs.compiled`` has numba's loops. What is read may be read-only;
+no array may overlap another.
 """
 
 from typing import Any
