@@ -188,7 +188,9 @@ def _check_proximal_mu(strategy: Strategy) -> None:
     value = getattr(strategy, "proximal_mu", 0.0)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value < math.inf:
-        raise ConfigError(f"strategy.proximal_mu={value}: allowed is a number from 0 up")
+        raise ConfigError(
+            f"strategy.proximal_mu={value!r} is not allowed: give a number of at least 0"
+        )
 
 
 def _check_adaptive(federation: Federation, strategy: Strategy) -> None:

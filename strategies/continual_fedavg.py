@@ -1,7 +1,7 @@
 """Continual learning: clients upload when their generator has changed (send on delta)."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from flwr.common import (
@@ -17,6 +17,7 @@ from flwr.server.client_proxy import ClientProxy
 from numpy.typing import NDArray
 
 from flwr_gan.app.continual import UploadRule
+from flwr_gan.core.settings import Within, checked
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes, ReplyRules
 from flwr_gan.wire import decode_payload, encode_payload
@@ -72,10 +73,8 @@ class ContinualFedAvg(MaskedFedAvg):
     ) -> None:
         super().__init__(**masked)
         self.rule = UploadRule(threshold=threshold, every=every)
-        number = isinstance(replay, int | float) and not isinstance(replay, bool)
-        if not number or not 0 <= replay < 1:
-            raise ConfigError(f"strategy.replay={replay}: allowed is a number from 0 to below 1")
-        self.replay = float(replay)
+        inside = Annotated[float, Within(at_least=0, below=1)]
+        self.replay: float = checked("strategy.replay", replay, inside)
         self.round_measures: dict[str, float] = {}
         self._names = list(names)
         self._num_classes = num_classes

@@ -8,7 +8,7 @@ from flwr.common import FitRes, Parameters, Scalar
 from flwr.server.client_proxy import ClientProxy
 from numpy.typing import NDArray
 
-from flwr_gan.errors import ConfigError
+from flwr_gan.core.settings import Count, Rate, checked
 from flwr_gan.methods.pool_distillation import PoolStudent
 from strategies.generator_pool import GeneratorPool
 
@@ -53,11 +53,9 @@ class DistilledPool(GeneratorPool):
     ) -> None:
         super().__init__(**pool)
         for key, share in (("width", width), ("learning_rate", learning_rate)):
-            if not _is_number(share) or not 0 < share <= 1:
-                raise ConfigError(f"strategy.{key}={share}: allowed is a number above 0, at most 1")
+            checked(f"strategy.{key}", share, Rate)
         for key, count in (("iterations", iterations), ("batch_size", batch_size)):
-            if not _is_number(count) or not isinstance(count, int) or count < 1:
-                raise ConfigError(f"strategy.{key}={count}: allowed is a whole number from 1 up")
+            checked(f"strategy.{key}", count, Count)
         self._student = new_student(
             width=width, iterations=iterations, batch_size=batch_size, learning_rate=learning_rate
         )
@@ -112,7 +110,3 @@ class DistilledPool(GeneratorPool):
         super().load_state_dict(state)
         if state["student"]:
             self._student.load(state["student"])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

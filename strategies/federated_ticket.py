@@ -1,9 +1,8 @@
 """A lottery ticket that the whole federation shares (paper 000, Alg. 2; the server prunes)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from logging import getLogger
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from flwr.common import (
@@ -19,9 +18,9 @@ from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg
 from numpy.typing import NDArray
 
-from flwr_gan.errors import ConfigError
+from flwr_gan.core.settings import Amount, Count, Natural, Within, checked, require, require_one_of
 from flwr_gan.flower import CodedReplies
-from flwr_gan.prune import LotteryPruner
+from flwr_gan.prune import LotteryPruner, Scope
 from strategies.order import with_order
 
 log = getLogger(__name__)
@@ -61,7 +60,7 @@ class FederatedTicket(FedAvg, CodedReplies):
     rewind_round : int
         The round of the first level whose average ``rewind="early"`` returns to.
     proximal_mu : float
-        mu of FedProx, handed to the clients.
+        mu of FedProx, sent to the clients.
     **fedavg
         Settings of ``flwr.server.strategy.FedAvg``.
 
@@ -78,7 +77,7 @@ class FederatedTicket(FedAvg, CodedReplies):
         names: Sequence[str] | None = None,
         rate: float = 0.2,
         iterations: int = 5,
-        scope: str = "global",
+        scope: Scope = "global",
         min_kept_per_layer: int = 0,
         train_final: bool = True,
         rounds_per_level: int = 1,
@@ -88,23 +87,15 @@ class FederatedTicket(FedAvg, CodedReplies):
         **fedavg: Any,
     ) -> None:
         super().__init__(initial_parameters=initial_parameters, **fedavg)
-        _require_count("rounds_per_level", rounds_per_level, least=1)
-        _require_count("iterations", iterations, least=0)
-        _require_count("rewind_round", rewind_round, least=1)
-        if not isinstance(train_final, bool) or not (train_final or iterations):
-            raise ConfigError(
-                f"strategy.train_final={train_final}: allowed are true and, with iterations of 1 "
-                "or more, false"
-            )
-        if rewind not in REWINDS:
-            raise ConfigError(f"strategy.rewind={rewind}: allowed are {', '.join(REWINDS)}")
-        if rewind_round > rounds_per_level:
-            raise ConfigError(
-                f"strategy.rewind_round={rewind_round}: allowed is 1 to {rounds_per_level}, "
-                "the rounds of the first level"
-            )
-        if not isinstance(proximal_mu, (int, float)) or not 0 <= proximal_mu < math.inf:
-            raise ConfigError(f"strategy.proximal_mu={proximal_mu}: allowed is a number from 0 up")
+        checked("strategy.rounds_per_level", rounds_per_level, Count)
+        checked("strategy.iterations", iterations, Natural)
+        checked("strategy.train_final", train_final, bool)
+        trained = train_final or iterations > 0
+        require("strategy.train_final", train_final, trained, "true, or iterations of 1 or more")
+        require_one_of("strategy.rewind", rewind, REWINDS)
+        rounds = Annotated[int, Within(at_least=1, at_most=rounds_per_level)]
+        checked("strategy.rewind_round", rewind_round, rounds)
+        checked("strategy.proximal_mu", proximal_mu, Amount)
         weights = parameters_to_ndarrays(initial_parameters)
         self.names = list(names or map(str, range(len(weights))))
         self.pruner = LotteryPruner(
@@ -200,8 +191,3 @@ class FederatedTicket(FedAvg, CodedReplies):
             for name, layer in weights.items():
                 sums[name] += share * layer.astype(np.float64)
         return self.pruner.rewind({name: layer.astype(np.float32) for name, layer in sums.items()})
-
-
-def _require_count(key: str, value: object, *, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"strategy.{key}={value}: allowed is a whole number from {least} up")

@@ -1,7 +1,7 @@
 """Federated averaging of weights that not every client keeps."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from flwr.common import FitRes, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
@@ -9,7 +9,7 @@ from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg
 from numpy.typing import NDArray
 
-from flwr_gan.errors import ConfigError
+from flwr_gan.core.settings import Within, checked
 from flwr_gan.flower import CodedReplies
 
 Weights = list[NDArray[np.float32]]
@@ -38,10 +38,8 @@ class MaskedFedAvg(FedAvg, CodedReplies):
 
     def __init__(self, *, quorum: float = 0.5, **fedavg: object) -> None:
         super().__init__(**fedavg)  # type: ignore[arg-type]
-        number = isinstance(quorum, int | float) and not isinstance(quorum, bool)
-        if not number or not 0 <= quorum <= 1:
-            raise ConfigError(f"strategy.quorum={quorum}: allowed is a number from 0 to 1")
-        self.quorum = quorum
+        share = Annotated[float, Within(at_least=0, at_most=1)]
+        self.quorum: float = checked("strategy.quorum", quorum, share)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(quorum={self.quorum})"

@@ -1,4 +1,4 @@
-"""What a strategy tells the clients of a round, beside the parameters."""
+"""What a strategy sends to the clients of a round, beside the parameters."""
 
 from collections.abc import Mapping, Sequence
 

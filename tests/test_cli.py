@@ -79,8 +79,8 @@ def test_an_output_folder_is_chosen_when_none_is_given(tmp_path, monkeypatch):
         ("data._target_=nothing.here", ["nothing.here"], 2),
         ("resume=/nonexistent/run", ["/nonexistent/run", "config.yaml"], 2),
         ("experiment=one_shot evaluation=clients", ["evaluation=clients", "GeneratorPool"], 2),
-        (f"{PROX} strategy.proximal_mu=abc", ["strategy.proximal_mu=abc", "number from 0 up"], 2),
-        (f"{PROX} strategy.proximal_mu=-1", ["strategy.proximal_mu=-1", "number from 0 up"], 2),
+        (f"{PROX} strategy.proximal_mu=abc", ["strategy.proximal_mu='abc'", "of at least 0"], 2),
+        (f"{PROX} strategy.proximal_mu=-1", ["strategy.proximal_mu=-1", "of at least 0"], 2),
         (f"{PROX} strategy.proximal_mu=true", ["strategy.proximal_mu=True"], 2),
         (f"{PROX} strategy.proximal_mu=nan", ["strategy.proximal_mu=nan"], 2),
         (

@@ -65,7 +65,7 @@ class GanClient(NumPyClient):
     def fit(self, parameters: NDArrays, config: Config) -> tuple[NDArrays, int, dict[str, Scalar]]:
         """Train the broadcast generator, or find a ticket; return weights and sample count.
 
-        With privacy, what it has cost so far is told beside them.
+        With privacy, what it has cost so far is reported beside them.
         """
         server_round = int(config.get("round", 1))
         ticket = config.get("task") == "ticket"
@@ -78,7 +78,7 @@ class GanClient(NumPyClient):
         if privacy is None:
             return arrays, len(self._train), {}
         self._state[SPENT] = arrays_to_record(flatten(privacy.state_dict()))
-        return arrays, len(self._train), dict(privacy.told())
+        return arrays, len(self._train), dict(privacy.report())
 
     def evaluate(
         self, parameters: NDArrays, config: Config

@@ -53,11 +53,6 @@ class UploadRule(Settings):
         Least distance of samples that counts as a change; 0 uploads in every round.
     every : int
         Rounds after the last upload in which one is due whatever the distance; 1 or more.
-
-    Raises
-    ------
-    ConfigError
-        If a value is of the wrong type or out of range.
     """
 
     group = "strategy"

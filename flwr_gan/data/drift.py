@@ -6,9 +6,10 @@ in an earlier stage is gone unless ``keep_old`` is set, as where nothing may be 
 N samples, T vectors, C components, K classes.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import numpy as np
 
@@ -37,16 +38,28 @@ class DriftContext:
     seed: int
 
 
-class Drift(Protocol):
-    """A schedule: which of its samples a client has, and how they look, stage by stage."""
+@dataclass(frozen=True, kw_only=True)
+class Drift(Settings, ABC):
+    """A schedule of stages: which of its samples a client has, and how they look.
 
-    @property
-    def stages(self) -> int:
-        """Number of stages."""
+    Parameters
+    ----------
+    stages : int
+        How many there are, 2 or more.
+    every : int
+        Rounds of a stage.
+    """
+
+    group = "drift"
+
+    stages: Annotated[int, Within(at_least=2)] = 2
+    every: Count = 10
 
     def stage(self, server_round: int) -> int:
-        """Return the stage of a round, from 0."""
+        """Return the stage of a round, from 0; rounds count from 1."""
+        return min((server_round - 1) // self.every, self.stages - 1)
 
+    @abstractmethod
     def samples(
         self, samples: Samples, context: DriftContext, *, stage: int, partition: int
     ) -> Samples:
@@ -64,6 +77,7 @@ class Drift(Protocol):
             The client's.
         """
 
+    @abstractmethod
     def reference(
         self, clients: Sequence[Samples], test: Samples, context: DriftContext, *, stage: int
     ) -> Samples:
@@ -83,34 +97,7 @@ class Drift(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stages(Settings):
-    """Stages of equal length.
-
-    Parameters
-    ----------
-    stages : int
-        How many there are, 2 or more.
-    every : int
-        Rounds of a stage.
-
-    Raises
-    ------
-    ConfigError
-        When a setting is out of range.
-    """
-
-    group = "drift"
-
-    stages: Annotated[int, Within(at_least=2)] = 2
-    every: Count = 10
-
-    def stage(self, server_round: int) -> int:
-        """Return the stage of a round, from 0; rounds count from 1."""
-        return min((server_round - 1) // self.every, self.stages - 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Arrivals(Stages):
+class _Arrivals(Drift):
     keep_old: bool = False
 
     def _present(self, groups: Sequence[np.ndarray], stage: int) -> np.ndarray:
@@ -124,7 +111,7 @@ class NewClasses(_Arrivals):
     Parameters
     ----------
     stages, every : int
-        As in ``Stages``.
+        As in ``Drift``.
     keep_old : bool
         Whether clients still hold the samples of earlier stages.
 
@@ -161,7 +148,7 @@ class NewWriters(_Arrivals):
     Parameters
     ----------
     stages, every : int
-        As in ``Stages``.
+        As in ``Drift``.
     keep_old : bool
         Whether clients still hold the samples of earlier stages.
 

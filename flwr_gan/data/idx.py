@@ -16,17 +16,7 @@ _MAX_AXES = 3
 def parse_idx(content: bytes, *, name: str) -> npt.NDArray[np.uint8]:
     """Return the array of an idx file of unsigned bytes, 1 to 3 axes, without copying it.
 
-    Parameters
-    ----------
-    content : bytes
-        The uncompressed file.
-    name : str
-        What error messages call it.
-
-    Raises
-    ------
-    DataError
-        When the header is none, or states another length than the file has.
+    A DataError names the file where the header is none, or states another length than it has.
     """
     if len(content) < 4:
         raise DataError(f"{name} is truncated: {len(content)} bytes are no idx file")

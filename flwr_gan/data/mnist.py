@@ -60,17 +60,9 @@ FASHION_MNIST_FILES = _files(
     },
 )
 FASHION_CLASS_NAMES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
     "Ankle boot",
-)
+)  # fmt: skip
 
 
 def load_mnist(*, folder: str | Path | None = None, download: bool = True) -> Dataset:
@@ -94,17 +86,7 @@ def load_mnist(*, folder: str | Path | None = None, download: bool = True) -> Da
 def load_fashion_mnist(*, folder: str | Path | None = None, download: bool = True) -> Dataset:
     """Return Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 60,000 and 10,000 garments in [-1, 1].
 
-    Parameters
-    ----------
-    folder : path, optional
-        A data folder to search before the usual ones.
-    download : bool
-        Whether files that are nowhere may be fetched.
-
-    Raises
-    ------
-    DataError
-        When files are missing or not what they should be.
+    Parameters and errors are those of ``load_mnist``.
     """
     return _load("fashion_mnist", FASHION_MNIST_FILES, FASHION_CLASS_NAMES, folder, download)
 

@@ -91,20 +91,7 @@ def load_pendigits(
 def parse_unipen(
     content: bytes, *, name: str
 ) -> tuple[list[list[FloatArray]], np.ndarray, np.ndarray]:
-    """Return the drawings (y upwards), labels and writers of a UNIPEN text.
-
-    Parameters
-    ----------
-    content : bytes
-        The file.
-    name : str
-        What error messages call it.
-
-    Raises
-    ------
-    DataError
-        When the text is not of this form, or strokes are missing.
-    """
+    """Return drawings (y upwards), labels and writers of a UNIPEN text, or raise a DataError."""
     _, *chunks = content.split(b".PEN_DOWN")
     try:
         strokes = [_parse_points(chunk) for chunk in chunks]

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from flwr_gan.core.settings import Within
 from flwr_gan.data.dataset import Samples
-from flwr_gan.data.drift import DriftContext, Stages
+from flwr_gan.data.drift import Drift, DriftContext
 
 BACKGROUND = -1.0
 """What a pixel is that comes from outside the image."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleDrift(Stages):
+class StyleDrift(Drift):
     """All samples are turned and slanted, from not at all in stage 0 to fully in the last stage.
 
     Pen strokes (dx, dy, pen) are mapped vector by vector and clipped to [-1, 1]; images are
@@ -29,16 +29,11 @@ class StyleDrift(Stages):
     Parameters
     ----------
     stages, every : int
-        As in ``Stages``.
+        As in ``Drift``.
     degrees : float
         Rotation in the last stage, counter-clockwise.
     slant : float
         Shear in the last stage: x moves by this times the height.
-
-    Raises
-    ------
-    ConfigError
-        When a setting is out of range.
     """
 
     degrees: Annotated[float, Within(at_least=-180, at_most=180)] = 30.0

@@ -103,20 +103,7 @@ def load_uji(
 
 
 def parse_version_1(content: bytes, *, name: str) -> tuple[Drawings, np.ndarray, np.ndarray]:
-    """Return drawings (y upwards), labels and writers of the zip of numpy files.
-
-    Parameters
-    ----------
-    content : bytes
-        The zip file.
-    name : str
-        What error messages call it.
-
-    Raises
-    ------
-    DataError
-        When the file is no such zip.
-    """
+    """Return drawings (y upwards), labels and writers of the zip file, or raise a DataError."""
     drawings, labels, writers = [], [], []
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -151,20 +138,7 @@ def parse_version_1(content: bytes, *, name: str) -> tuple[Drawings, np.ndarray,
 
 
 def parse_version_2(content: bytes, *, name: str) -> tuple[Drawings, np.ndarray, np.ndarray]:
-    """Return drawings (y upwards), labels and writers of the JSON file of digits.
-
-    Parameters
-    ----------
-    content : bytes
-        The JSON text.
-    name : str
-        What error messages call it.
-
-    Raises
-    ------
-    DataError
-        When the file is no such JSON text.
-    """
+    """Return drawings (y upwards), labels and writers of the JSON text, or raise a DataError."""
     drawings, labels, writers = [], [], []
     try:
         by_digit: dict[str, Any] = json.loads(content)["rawData"]

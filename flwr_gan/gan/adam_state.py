@@ -8,29 +8,19 @@ from torch import Tensor, nn
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-def new_adam(network: nn.Module, *, lr: float, betas: tuple[float, ...]) -> torch.optim.Adam:
-    """Return an Adam optimiser over a network whose moments exist from the start, at zero."""
-    return new_adam_over(network.parameters(), lr=lr, betas=betas)
-
-
-def new_adam_over(
+def new_adam(
     weights: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, ...]
 ) -> torch.optim.Adam:
-    """Return what ``new_adam`` does, over weights that belong to no network."""
+    """Return an Adam optimiser over weights whose moments exist from the start, at zero."""
     first, second = betas
-    weights = list(weights)
-    adam = torch.optim.Adam(weights, lr=lr, betas=(first, second), fused=True)
-    _forget(adam, weights)
+    adam = torch.optim.Adam(list(weights), lr=lr, betas=(first, second), fused=True)
+    forget(adam)
     return adam
 
 
-def forget(adam: torch.optim.Adam, network: nn.Module) -> None:
+def forget(adam: torch.optim.Adam) -> None:
     """Set the step count and every moment to zero, as before the first step."""
-    _forget(adam, network.parameters())
-
-
-def _forget(adam: torch.optim.Adam, weights: Iterable[nn.Parameter]) -> None:
-    for weight in weights:
+    for weight in adam.param_groups[0]["params"]:
         state: dict[str, Tensor] = {"step": torch.zeros((), device=weight.device)}
         state |= {moment: torch.zeros_like(weight) for moment in MOMENTS}
         adam.state[weight] = state

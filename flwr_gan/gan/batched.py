@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from flwr_gan.errors import ConfigError
-from flwr_gan.gan.adam_state import MOMENTS, new_adam_over
+from flwr_gan.gan.adam_state import MOMENTS, new_adam
 from flwr_gan.gan.batches import FAKES_AT_A_TIME, check_data, draw_latent
 from flwr_gan.gan.critic_gradients import has_closed_form, stacked_gradients
 from flwr_gan.gan.frozen_generator import FrozenGenerator, is_plain
@@ -148,7 +148,7 @@ class _Together:
         self._critic = _stacked(self._critics)
         rates = (self._config.generator_lr, self._config.critic_lr)
         self._adams = [
-            new_adam_over(stacked, lr=lr, betas=self._config.betas)
+            new_adam(stacked, lr=lr, betas=self._config.betas)
             for stacked, lr in zip((self._generator, self._critic), rates, strict=True)
         ]
         self._move_moments(into_stack=True)
@@ -300,11 +300,11 @@ class _Together:
                 for weight, stack in zip(weights, stacked, strict=True):
                     of_one, of_all = own.state[weight], adam.state[stack]
                     pairs = [(of_one[m], of_all[m][j]) for m in MOMENTS]
-                    for one, slot in [*pairs, (of_one["step"], of_all["step"])]:
+                    for one, stacked_one in [*pairs, (of_one["step"], of_all["step"])]:
                         if into_stack:
-                            slot.copy_(one)
+                            stacked_one.copy_(one)
                         else:
-                            one.copy_(slot)
+                            one.copy_(stacked_one)
 
 
 def _stacked(networks: Sequence[nn.Module]) -> list[nn.Parameter]:

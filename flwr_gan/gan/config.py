@@ -46,12 +46,6 @@ class GanConfig(Settings):
     critic_gradients : str
         ``"closed_form"``: by formula, the fast path. ``"autograd"``: double backpropagation; the
         same up to rounding.
-
-    Raises
-    ------
-    ConfigError
-        If a value is of the wrong type or out of range; names the key, the value and what is
-        allowed.
     """
 
     group = "gan"

@@ -78,31 +78,34 @@ class DepthGenerator(SampleGenerator):
         return torch.tanh(last(h)).squeeze(1)
 
 
-class DepthCritic(nn.Module):
-    """The mirror image: five convolutions from an image to a score, without normalisation.
+class ImageCritic(nn.Module):
+    """Convolutions from an image to a score, without normalisation; each halves the side.
 
     Parameters
     ----------
-    channels : sequence of four ints
-        Channels of the hidden layers, from the narrowest, next to the image, to the widest.
+    channels : sequence of ints
+        Channels of the hidden layers, from the narrowest, next to the image, to the widest: four
+        for 64 x 64 pixels, three for 32 x 32.
     num_classes : int
         K; with more than 1, K planes that are one where the label is theirs go in with the image.
-    seed : int
-        Seed of the initial weights; the global random state is neither read nor changed.
+    layer : type of nn.Conv2d
+        What the layers are; their weights have no meaning yet.
     """
 
-    def __init__(self, channels: Sequence[int], *, num_classes: int = 1, seed: int = 0) -> None:
+    def __init__(
+        self, channels: Sequence[int], *, num_classes: int, layer: type[nn.Conv2d] = nn.Conv2d
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         sizes = [1 + (num_classes if num_classes > 1 else 0), *channels, 1]
+        last = len(channels)
         with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
             self.layers = nn.ModuleList(
-                nn.Conv2d(*pair, _KERNEL, stride=2 if at < 4 else 1, padding=1 if at < 4 else 0)
+                layer(*pair, _KERNEL, stride=2 if at < last else 1, padding=1 if at < last else 0)
                 for at, pair in enumerate(pairwise(sizes))
             )
         self.to_empty(device="cpu")
         self.register_buffer("onehot_KK", torch.eye(num_classes), persistent=False)
-        _initialise(self.layers, seed, gain=math.sqrt(2 / (1 + NEGATIVE_SLOPE**2)))
 
     def forward(self, x_BTC: Tensor, y_B: Tensor) -> Tensor:
         """Score images: ``score_B``, higher for what looks real."""
@@ -113,13 +116,29 @@ class DepthCritic(nn.Module):
         h = x_BTC[:, None]
         if self.num_classes > 1:
             label_BK = self.get_buffer("onehot_KK")[y_B]
-            h = torch.cat([h, label_BK[:, :, None, None].expand(-1, -1, SIDE, SIDE)], dim=1)
+            h = torch.cat([h, label_BK[:, :, None, None].expand(-1, -1, *x_BTC.shape[1:])], dim=1)
         found = []
         *hidden, last = self.layers
         for layer in hidden:
             h = F.leaky_relu(layer(h), NEGATIVE_SLOPE)
             found.append(h)
         return [*found, last(h).flatten()]
+
+
+class DepthCritic(ImageCritic):
+    """The mirror image of ``DepthGenerator``: five convolutions from an image to a score.
+
+    Parameters
+    ----------
+    channels, num_classes
+        As in ``ImageCritic``.
+    seed : int
+        Seed of the initial weights; the global random state is neither read nor changed.
+    """
+
+    def __init__(self, channels: Sequence[int], *, num_classes: int = 1, seed: int = 0) -> None:
+        super().__init__(channels, num_classes=num_classes)
+        _initialise(self.layers, seed, gain=math.sqrt(2 / (1 + NEGATIVE_SLOPE**2)))
 
 
 def build_depth_networks(

@@ -8,7 +8,6 @@ B batch, L latent, K classes, H output channels, D inputs of an output channel.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import cast
 
 import torch
@@ -16,12 +15,10 @@ import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives
 from torch import Tensor, nn
 
 from flwr_gan.core.settings import require_one_of
-from flwr_gan.gan.dcgan import DepthGenerator, depth_channels
-from flwr_gan.gan.networks import NEGATIVE_SLOPE
+from flwr_gan.gan.dcgan import DepthGenerator, ImageCritic, depth_channels
 from flwr_gan.seeding import derive_seed
 
 SIDES = (32, 64)
-_KERNEL = 4
 _FIRST_ITERATIONS = 15
 _SMALLEST_NORM = 1e-12
 
@@ -67,34 +64,19 @@ class SpectralConv2d(nn.Conv2d):
         return v_D
 
 
-class SpectralCritic(nn.Module):
+class SpectralCritic(ImageCritic):
     """Convolutions from an image to a score, each with a spectral norm of 1.
 
     Parameters
     ----------
-    channels : sequence of int
-        Channels of the hidden layers, from the narrowest, next to the image, to the widest: three
-        for 32 x 32 pixels, four for 64 x 64.
-    num_classes : int
-        K; with more than 1, K planes that are one where the label is theirs go in with the image.
+    channels, num_classes
+        As in ``ImageCritic``.
     seed : int
         Seed of the initial weights; the global random state is neither read nor changed.
     """
 
     def __init__(self, channels: Sequence[int], *, num_classes: int = 1, seed: int = 0) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        sizes = [1 + (num_classes if num_classes > 1 else 0), *channels, 1]
-        last = len(channels)
-        with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
-            self.layers = nn.ModuleList(
-                SpectralConv2d(
-                    *pair, _KERNEL, stride=2 if at < last else 1, padding=1 if at < last else 0
-                )
-                for at, pair in enumerate(pairwise(sizes))
-            )
-        self.to_empty(device="cpu")
-        self.register_buffer("onehot_KK", torch.eye(num_classes), persistent=False)
+        super().__init__(channels, num_classes=num_classes, layer=SpectralConv2d)
         rng = torch.Generator().manual_seed(seed)
         for layer in self.layers:
             layer = cast(SpectralConv2d, layer)
@@ -102,23 +84,6 @@ class SpectralCritic(nn.Module):
                 layer.weight.normal_(0.0, layer.weight[0].numel() ** -0.5, generator=rng)
                 layer.get_parameter("bias").zero_()
             layer.start(rng)
-
-    def forward(self, x_BTC: Tensor, y_B: Tensor) -> Tensor:
-        """Score images: ``score_B``, higher for what looks real."""
-        return self.features(x_BTC, y_B)[-1]
-
-    def features(self, x_BTC: Tensor, y_B: Tensor) -> list[Tensor]:
-        """Return what each layer gives, the last of them ``score_B``."""
-        h = x_BTC[:, None]
-        if self.num_classes > 1:
-            label_BK = self.get_buffer("onehot_KK")[y_B]
-            h = torch.cat([h, label_BK[:, :, None, None].expand(-1, -1, *x_BTC.shape[1:])], dim=1)
-        found = []
-        *hidden, last = self.layers
-        for layer in hidden:
-            h = F.leaky_relu(layer(h), NEGATIVE_SLOPE)
-            found.append(h)
-        return [*found, last(h).flatten()]
 
 
 def build_spectral_networks(

@@ -102,8 +102,10 @@ class WganGpTrainer:
         self._device = torch.device(device)
         self._first_critic = network_arrays(critic)
         betas = config.betas
-        self._generator_adam = new_adam(self.generator, lr=config.generator_lr, betas=betas)
-        self._critic_adam = new_adam(self.critic, lr=config.critic_lr, betas=betas)
+        self._generator_adam = new_adam(
+            self.generator.parameters(), lr=config.generator_lr, betas=betas
+        )
+        self._critic_adam = new_adam(self.critic.parameters(), lr=config.critic_lr, betas=betas)
         by_autograd = hinge_gradients if loss == "hinge" else autograd_gradients
         self._critic_gradients: CriticGradients = (
             closed_form_gradients if closed_form else by_autograd
@@ -197,8 +199,8 @@ class WganGpTrainer:
         The generator's weights are left alone: rewinding them is the pruner's work.
         """
         load_network_arrays(self.critic, self._first_critic)
-        forget(self._critic_adam, self.critic)
-        forget(self._generator_adam, self.generator)
+        for adam in self.optimisers:
+            forget(adam)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the tensors of the critic and of both optimisers; the generator is not in it."""

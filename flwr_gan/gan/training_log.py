@@ -40,7 +40,7 @@ def run_steps(
     names : sequence of str
         What errors call the losses.
     remedy : str
-        What errors tell to do.
+        What errors say to do.
     progress : str or None
         Label of a progress bar, drawn only on a terminal; None draws none.
 

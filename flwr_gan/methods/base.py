@@ -57,7 +57,6 @@ class Method(Settings, ABC):
             If the form depends on the training, or the settings do not fit the generator.
         """
 
-    @abstractmethod
     def compress(
         self,
         gan: TrainedGan,
@@ -86,6 +85,40 @@ class Method(Settings, ABC):
         TrainingError
             If a loss or a weight is not finite.
         """
+        return self._compress(gan, Budget(iterations=iterations, rng=rng, progress=progress))
+
+    @abstractmethod
+    def _compress(self, gan: TrainedGan, budget: "Budget") -> SampleGenerator:
+        """Do what ``compress`` says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """The training that a method may take; the parameters are those of ``Method.compress``."""
+
+    iterations: int
+    rng: torch.Generator
+    progress: str | None = None
+
+    def train(
+        self,
+        gan: TrainedGan,
+        generator: SampleGenerator,
+        *,
+        iterations: int | None = None,
+        mask: Mapping[str, NDArray[np.bool_]] | None = None,
+        critic: nn.Module | None = None,
+    ) -> nn.Module:
+        """Do ``train_further`` for some of the iterations, by default for all."""
+        return train_further(
+            gan,
+            generator,
+            iterations=self.iterations if iterations is None else iterations,
+            rng=self.rng,
+            mask=mask,
+            critic=critic,
+            progress=self.progress,
+        )
 
 
 def train_further(

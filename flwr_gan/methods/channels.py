@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flwr_gan.core.settings import Count, Share
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.methods.base import Method, TrainedGan, train_further
+from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.chain import channel_counts, cut, resized
 from flwr_gan.methods.channel_criteria import (
     kept_counts,
@@ -40,11 +40,6 @@ class ChannelPruning(Method):
         those for its like.
     samples : int
         Only for ``"similarity"``: generated samples that the maps are compared on.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is of the wrong type or out of range.
     """
 
     criterion: Literal["magnitude", "random", "similarity"] = "magnitude"
@@ -56,17 +51,10 @@ class ChannelPruning(Method):
         """Return a generator of the same class with the channels that stay."""
         return resized(generator, kept_counts(channel_counts(generator), self.fraction))
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return the generator without some channels, trained for ``iterations`` updates."""
-        student = self.prune(gan, rng)
-        train_further(gan, student, iterations=iterations, rng=rng, progress=progress)
+        student = self.prune(gan, budget.rng)
+        budget.train(gan, student)
         return student
 
     def prune(self, gan: TrainedGan, rng: torch.Generator) -> SampleGenerator:

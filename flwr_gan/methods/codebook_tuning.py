@@ -19,7 +19,7 @@ from flwr_gan.compress.scaling import SMALLEST
 from flwr_gan.core.settings import Within
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
-from flwr_gan.methods.base import Method, TrainedGan, train_further
+from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.decoded import Arrays, StageChain
 
 _NETWORK = "network"
@@ -41,11 +41,6 @@ class CodebookTuning(Method):
         K, 2 to 256.
     scope : {"layer", "network"}
         One codebook for each array, or one for all.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is not allowed.
     """
 
     size: Annotated[int, Within(at_least=LEAST, at_most=MOST)] = 16
@@ -55,19 +50,12 @@ class CodebookTuning(Method):
         """Return a copy: the form does not change."""
         return deepcopy(generator)
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Train the centroids; return a generator whose weights are their values."""
         chain = StageChain(f"codebook:{self.size}:{self.scope}")
         decoded = chain.decode_first(network_arrays(gan.generator))
         tuned = CodebookGenerator(gan.generator, decoded, shared=self.scope == "network")
-        train_further(gan, tuned, iterations=iterations, rng=rng, progress=progress)
+        budget.train(gan, tuned)
         compressed = deepcopy(gan.generator)
         load_network_arrays(compressed, tuned.arrays())
         return compressed

@@ -5,7 +5,7 @@ layer of student and teacher.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -41,79 +41,6 @@ class DistillationLog:
 
     total_I: NDArray[np.float32]
     terms: Mapping[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Lesson:
-    """What a student generator is trained on, beside latent vectors and labels.
-
-    Parameters
-    ----------
-    student, teacher : SampleGenerator
-        Both on one device.
-    critic : nn.Module, optional
-        The teacher's, for the terms that look through it.
-    weights : mapping from str to float
-        Weight of each term of ``TERMS`` that there is.
-    opponent : nn.Module, optional
-        Gives the scores of the term ``adversarial`` in the place of the teacher's critic.
-    mappings : nn.ModuleList
-        For each hidden layer what maps S channels to H, for the term ``features``.
-    """
-
-    student: SampleGenerator
-    teacher: SampleGenerator
-    critic: nn.Module | None
-    weights: Mapping[str, float]
-    opponent: nn.Module | None = None
-    mappings: nn.ModuleList = field(default_factory=nn.ModuleList)
-
-    def terms(self, z_BL: Tensor, y_B: Tensor, real_BTC: Tensor | None = None) -> Tensor:
-        """Return each term before it is weighted, in the order of the weights.
-
-        Parameters
-        ----------
-        z_BL, y_B : Tensor
-            Latent vectors and int64 labels.
-        real_BTC : Tensor, optional
-            Real samples of the same labels.
-        """
-        with torch.no_grad():
-            teacher_BTC, teacher_maps = self._made(self.teacher, z_BL, y_B)
-        student_BTC, student_maps = self._made(self.student, z_BL, y_B)
-        seen = self._seen(student_BTC, y_B)
-        with torch.no_grad():
-            teacher_seen = self._seen(teacher_BTC, y_B)
-            real_seen = () if real_BTC is None else self._seen(real_BTC, y_B)
-        if self.opponent is not None and "adversarial" in self.weights:
-            seen = [*seen[:-1], self.opponent(student_BTC, y_B)]
-        out = Outputs(
-            student_BTC=student_BTC,
-            teacher_BTC=teacher_BTC,
-            student_critic=seen,
-            teacher_critic=teacher_seen,
-            real_critic=real_seen,
-            student_BSN=student_maps,
-            teacher_BHN=teacher_maps,
-            mappings=list(self.mappings),
-        )
-        return torch.stack([TERMS[name].loss(out) for name in self.weights])
-
-    def weighted(self, terms: Tensor) -> Tensor:
-        """Return the weighted sum of what ``terms`` gave."""
-        return (terms * terms.new_tensor(list(self.weights.values()))).sum()
-
-    def _made(
-        self, generator: SampleGenerator, z_BL: Tensor, y_B: Tensor
-    ) -> tuple[Tensor, Sequence[Tensor]]:
-        return with_maps(generator, z_BL, y_B) if self.mappings else (generator(z_BL, y_B), ())
-
-    def _seen(self, x_BTC: Tensor, y_B: Tensor) -> Sequence[Tensor]:
-        """Return what the critic's layers give, nothing where no term looks through it."""
-        wanted = any(TERMS[name].needs_critic for name in self.weights)
-        if self.critic is None or not wanted:
-            return ()
-        return self.critic.features(x_BTC, y_B)  # type: ignore[operator, no-any-return]
 
 
 def distil(
@@ -180,19 +107,19 @@ def distil(
     mappings = nn.ModuleList()
     if any(TERMS[name].needs_maps for name in weights):
         mappings = new_mappings(student, teacher, rng)
-    lesson = Lesson(
-        student=student, teacher=teacher, critic=critic, weights=weights, mappings=mappings
-    )
+    critic = critic if any(TERMS[name].needs_critic for name in weights) else None
     trained = nn.ModuleList([student, mappings])
-    adam = new_adam(trained, lr=learning_rate, betas=BETAS)
+    adam = new_adam(trained.parameters(), lr=learning_rate, betas=BETAS)
 
     def step() -> Tensor:
         index_B = torch.randint(len(y_N), (batch_size,), generator=rng, device=rng.device)
         index_B = index_B.to(device)
         size = (batch_size, student.latent_dim)
         z_BL = torch.randn(size, generator=rng, device=rng.device).to(device)
-        terms = lesson.terms(z_BL, y_N[index_B], None if x_NTC is None else x_NTC[index_B])
-        total = lesson.weighted(terms)
+        real_BTC = None if x_NTC is None else x_NTC[index_B]
+        out = _outputs(student, teacher, critic, z_BL, y_N[index_B], real_BTC, mappings)
+        terms = torch.stack([TERMS[name].loss(out) for name in weights])
+        total = (terms * terms.new_tensor(list(weights.values()))).sum()
         update(adam, trained, total)
         return torch.cat([total.detach()[None], terms.detach()])
 
@@ -202,6 +129,43 @@ def distil(
     check_weights(student.named_parameters(), iterations, remedy=REMEDY)
     total_I, *rows = found.T
     return DistillationLog(total_I, dict(zip(weights, rows, strict=True)))
+
+
+def _outputs(
+    student: SampleGenerator,
+    teacher: SampleGenerator,
+    critic: nn.Module | None,
+    z_BL: Tensor,
+    y_B: Tensor,
+    real_BTC: Tensor | None,
+    mappings: nn.ModuleList,
+) -> Outputs:
+    """Run both generators, and the critic where there is one, on one batch."""
+
+    def made(generator: SampleGenerator) -> tuple[Tensor, Sequence[Tensor]]:
+        return with_maps(generator, z_BL, y_B) if mappings else (generator(z_BL, y_B), ())
+
+    def seen(x_BTC: Tensor | None) -> Sequence[Tensor]:
+        if critic is None or x_BTC is None:
+            return ()
+        return critic.features(x_BTC, y_B)  # type: ignore[operator, no-any-return]
+
+    with torch.no_grad():
+        teacher_BTC, teacher_maps = made(teacher)
+    student_BTC, student_maps = made(student)
+    student_critic = seen(student_BTC)
+    with torch.no_grad():
+        teacher_critic, real_critic = seen(teacher_BTC), seen(real_BTC)
+    return Outputs(
+        student_BTC=student_BTC,
+        teacher_BTC=teacher_BTC,
+        student_critic=student_critic,
+        teacher_critic=teacher_critic,
+        real_critic=real_critic,
+        student_BSN=student_maps,
+        teacher_BHN=teacher_maps,
+        mappings=list(mappings),
+    )
 
 
 def update(adam: torch.optim.Adam, network: nn.Module, loss: Tensor) -> None:

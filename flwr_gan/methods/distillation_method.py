@@ -9,7 +9,7 @@ from flwr_gan.core.settings import Count, Rate
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.dcgan import DepthGenerator, depth_channels
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.methods.base import Method, TrainedGan
+from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.chain import channel_counts, cut, resized
 from flwr_gan.methods.channel_criteria import largest_filters
 from flwr_gan.methods.distillation import distil
@@ -81,16 +81,9 @@ class Distillation(StudentForm):
         super().__post_init__()
         object.__setattr__(self, "losses", used_terms("method.losses", self.losses, list(TERMS)))
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return the distilled student; labels follow those of the GAN's real samples."""
-        student = self.first_student(gan.generator, rng)
+        student = self.first_student(gan.generator, budget.rng)
         student.to(next(gan.generator.parameters()).device)
         distil(
             student,
@@ -98,12 +91,12 @@ class Distillation(StudentForm):
             critic=gan.critic,
             labels_N=gan.y_N,
             losses=self.losses,
-            iterations=iterations,
+            iterations=budget.iterations,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            rng=rng,
+            rng=budget.rng,
             real_NTC=gan.x_NTC,
-            progress=progress,
+            progress=budget.progress,
         )
         return student
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flwr_gan.core.settings import Amount, Count, Natural, Share, Within
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.methods.base import Method, TrainedGan, train_further
+from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.chain import channel_counts, cut, resized
 from flwr_gan.methods.channel_criteria import kept_counts, largest_filters
 from flwr_gan.methods.channels import draw_latents
@@ -50,11 +50,6 @@ class EvolutionaryChannels(Method):
         w; with fixed layer counts the size is the same for all and w changes no ranking.
     samples : int
         B, generated samples that the scores are compared on.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is of the wrong type or out of range.
     """
 
     fraction: Share = 0.5
@@ -87,18 +82,11 @@ class EvolutionaryChannels(Method):
             )
         return resized(generator, counts)
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return the fittest cut generator, trained for ``iterations`` updates."""
-        found = self.search(gan, rng)
+        found = self.search(gan, budget.rng)
         student = cut(gan.generator, _split(found.bits_D, channel_counts(gan.generator)))
-        train_further(gan, student, iterations=iterations, rng=rng, progress=progress)
+        budget.train(gan, student)
         return student
 
     def search(self, gan: TrainedGan, rng: torch.Generator) -> SearchResult:

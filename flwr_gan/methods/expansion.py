@@ -9,7 +9,7 @@ import torch
 
 from flwr_gan.core.settings import Count, Share
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.methods.base import Method, TrainedGan, train_further
+from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.chain import channel_counts, resized, widen
 from flwr_gan.methods.channel_criteria import kept_counts, merge_similar
 from flwr_gan.methods.channels import draw_latents
@@ -44,11 +44,6 @@ class TrainExpandPrune(Method):
         The next layer's weights for a channel that goes are added to those for its like.
     samples : int
         Generated samples that feature maps are compared on.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is of the wrong type or out of range.
     """
 
     fraction: Share = 0.5
@@ -80,15 +75,9 @@ class TrainExpandPrune(Method):
             for step in range(self.expansions + 1)
         ]
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return a generator with fewer channels; all phases together take ``iterations``."""
+        iterations, rng = budget.iterations, budget.rng
         counts = kept_counts(channel_counts(gan.generator), self.fraction)
         seed, *wider = self.widths(gan.generator)
         seed_end = round(iterations * self.seed_share)
@@ -98,27 +87,13 @@ class TrainExpandPrune(Method):
             for step in range(self.expansions + 1)
         ]
         student = resized(gan.generator, seed, seed=_drawn_seed(rng))
-        critic = train_further(gan, student, iterations=seed_end, rng=rng, progress=progress)
+        critic = budget.train(gan, student, iterations=seed_end)
         for channels, start, end in zip(wider, ends[:-1], ends[1:], strict=True):
             student = widen(student, channels, seed=_drawn_seed(rng))
-            train_further(
-                gan,
-                student,
-                iterations=end - start,
-                rng=rng,
-                critic=critic,
-                progress=progress,
-            )
+            budget.train(gan, student, iterations=end - start, critic=critic)
         z_BL, y_B = (part.cpu() for part in draw_latents(gan, self.samples, rng))
         student = merge_similar(student, counts, z_BL, y_B, absorb=self.absorb)
-        train_further(
-            gan,
-            student,
-            iterations=iterations - wide_end,
-            rng=rng,
-            critic=critic,
-            progress=progress,
-        )
+        budget.train(gan, student, iterations=iterations - wide_end, critic=critic)
         return student
 
 

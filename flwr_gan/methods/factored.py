@@ -7,7 +7,6 @@ from copy import deepcopy
 from typing import cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -17,7 +16,7 @@ from flwr_gan.compress.scaling import SMALLEST
 from flwr_gan.errors import CodecError, ConfigError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor
-from flwr_gan.methods.base import Method, TrainedGan, train_further
+from flwr_gan.methods.base import Budget, Method, TrainedGan
 
 Factor = NDArray[np.float32]
 
@@ -88,17 +87,10 @@ class Factored(Method):
             )
         return self._factored(generator)
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Factor the generator and train the factors."""
         factored = self._factored(gan.generator)
-        train_further(gan, factored, iterations=iterations, rng=rng, progress=progress)
+        budget.train(gan, factored)
         return factored
 
     def _factored(self, generator: SampleGenerator) -> SampleGenerator:

@@ -13,7 +13,7 @@ from flwr_gan.errors import ConfigError, LayerCollapseError
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
-from flwr_gan.methods.base import Method, TrainedGan
+from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.prune.magnitude import LEAST_AXES, Mask, prune
 from flwr_gan.prune.masked_network import MaskedNetwork
 from flwr_gan.prune.schedule import Pruning, gradual, iterative, one_shot
@@ -54,11 +54,6 @@ class SparseTraining(Method):
         autograd, whatever the config says.
     min_kept_per_layer : int
         Weights that every layer keeps.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is of the wrong type or out of range.
     """
 
     fraction: Share = 0.8
@@ -83,14 +78,7 @@ class SparseTraining(Method):
             return gradual(self.fraction, iterations, self.every, self.until)
         return one_shot(self.fraction)
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return a generator with zeros in it, trained for ``iterations`` updates.
 
         Raises
@@ -100,17 +88,29 @@ class SparseTraining(Method):
         """
         generator, critic, config = deepcopy(gan.generator), deepcopy(gan.critic), gan.config
         mask = {name: np.ones(a.shape, bool) for name, a in network_arrays(generator).items()}
-        drawn = self._drawn(mask, rng)
+        drawn = self._drawn(mask, budget.rng)
         masked = drawn_critic = None
         if self.module != "generator":
             masked = MaskedNetwork(critic)
-            drawn_critic = self._drawn(masked.mask, rng)
+            drawn_critic = self._drawn(masked.mask, budget.rng)
             config = replace(config, critic_gradients="autograd")
         trainer = WganGpTrainer(generator, critic, config=config)
-        prunings = self.prunings(iterations)
+
+        def train(iterations: int, mask: Mask) -> None:
+            if iterations:
+                trainer.train(
+                    gan.x_NTC,
+                    gan.y_N,
+                    iterations=iterations,
+                    rng=budget.rng,
+                    mask=mask,
+                    progress=budget.progress,
+                )
+
+        prunings = self.prunings(budget.iterations)
         ends = [pruning.update for pruning in prunings]
-        self._train(trainer, gan, ends[0], rng, mask, progress)
-        for pruning, end in zip(prunings, [*ends[1:], iterations], strict=True):
+        train(ends[0], mask)
+        for pruning, end in zip(prunings, [*ends[1:], budget.iterations], strict=True):
             if self.module != "critic":
                 mask = self._grow(drawn or network_arrays(generator), mask, pruning)
             survivors = {n: np.where(mask[n], a, 0) for n, a in network_arrays(generator).items()}
@@ -118,7 +118,7 @@ class SparseTraining(Method):
             if masked:
                 scores = drawn_critic or masked.weights
                 masked.set_mask(self._grow(scores, masked.mask, pruning))
-            self._train(trainer, gan, end - pruning.update, rng, mask, progress)
+            train(end - pruning.update, mask)
         return generator
 
     def _drawn(self, mask: Mask, rng: torch.Generator) -> Scores | None:
@@ -145,17 +145,3 @@ class SparseTraining(Method):
             raise ConfigError(
                 f"method.fraction={self.fraction!r} is not allowed: {error}"
             ) from error
-
-    @staticmethod
-    def _train(
-        trainer: WganGpTrainer,
-        gan: TrainedGan,
-        iterations: int,
-        rng: torch.Generator,
-        mask: Mask,
-        progress: str | None,
-    ) -> None:
-        if iterations:
-            trainer.train(
-                gan.x_NTC, gan.y_N, iterations=iterations, rng=rng, mask=mask, progress=progress
-            )

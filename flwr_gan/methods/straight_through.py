@@ -19,7 +19,7 @@ from flwr_gan.core.settings import Count
 from flwr_gan.errors import CodecError, TrainingError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
-from flwr_gan.methods.base import Method, TrainedGan, train_further
+from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.decoded import StageChain
 
 
@@ -44,11 +44,6 @@ class StraightThrough(Method):
     refresh_every : int
         Generator updates after which the decoded weights are made anew, for stages that are slow
         to measure. In between the forward passes see the last ones, and the float weights go on.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is not allowed.
     """
 
     stage: str
@@ -66,14 +61,7 @@ class StraightThrough(Method):
         """Return a copy: the form does not change."""
         return deepcopy(generator)
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Train under the stage; return a generator of the decoded weights.
 
         Raises
@@ -88,7 +76,7 @@ class StraightThrough(Method):
         seen = DecodedGenerator(gan.generator, self._chain, refresh_every=self.refresh_every)
         kept = {f"floats.{name}": array != 0 for name, array in arrays.items()}
         mask = None if all(k.all() for k in kept.values()) else kept
-        train_further(gan, seen, iterations=iterations, rng=rng, mask=mask, progress=progress)
+        budget.train(gan, seen, mask=mask)
         compressed = deepcopy(gan.generator)
         load_network_arrays(compressed, {n: t.cpu().numpy() for n, t in seen.decoded().items()})
         return compressed

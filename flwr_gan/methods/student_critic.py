@@ -66,7 +66,7 @@ class StudentCritic:
         device = next(critic.parameters()).device
         self.mappings = channel_mappings(_widths(critic), _widths(teacher), seed=seed).to(device)
         self._trained = nn.ModuleList([critic, self.mappings])
-        self._adam = new_adam(self._trained, lr=config.critic_lr, betas=config.betas)
+        self._adam = new_adam(self._trained.parameters(), lr=config.critic_lr, betas=config.betas)
 
     def terms(self, batch: Batch, teacher_BTC: Tensor) -> dict[str, Tensor]:
         """Return each term that has a weight, before it is weighted.

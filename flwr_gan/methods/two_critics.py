@@ -7,16 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flwr_gan.core.settings import Rate
 from flwr_gan.gan.adam_state import new_adam
 from flwr_gan.gan.batches import check_data, draw_batches, draw_latent, generate
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.training_log import run_steps
-from flwr_gan.methods.base import TrainedGan
-from flwr_gan.methods.distillation import Lesson, update
-from flwr_gan.methods.distillation_losses import used_terms
+from flwr_gan.methods.base import Budget, TrainedGan
+from flwr_gan.methods.distillation import update
+from flwr_gan.methods.distillation_losses import (
+    adversarial_loss,
+    perceptual_loss,
+    pixel_loss,
+    used_terms,
+)
 from flwr_gan.methods.distillation_method import StudentForm
 from flwr_gan.methods.student_critic import CRITIC_TERMS, StudentCritic, narrower_critic
 
@@ -61,25 +66,12 @@ class TwoCriticDistillation(StudentForm):
             used = used_terms(self.key(name), getattr(self, name), terms)
             object.__setattr__(self, name, used)
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return the student generator; rates, batches and critic iterations are the GAN's."""
+        rng = budget.rng
         student, critic = self.start(gan, rng)
         real_NTC, label_N = check_data(gan.x_NTC, gan.y_N, gan.generator)
-        lesson = Lesson(
-            student=student,
-            teacher=gan.generator,
-            critic=gan.critic,
-            weights=self.losses,
-            opponent=critic.critic,
-        )
-        adam = new_adam(student, lr=gan.config.generator_lr, betas=gan.config.betas)
+        adam = new_adam(student.parameters(), lr=gan.config.generator_lr, betas=gan.config.betas)
 
         def step() -> Tensor:
             losses = []
@@ -87,13 +79,12 @@ class TwoCriticDistillation(StudentForm):
                 with torch.no_grad():
                     teacher_BTC = generate(gan.generator, batch.y_B, rng)
                 losses.append(critic.step(batch, teacher_BTC))
-            z_BL = draw_latent(student, len(batch.y_B), rng)
-            loss = lesson.weighted(lesson.terms(z_BL, batch.y_B))
+            loss = self._generator_loss(student, gan, critic.critic, batch.y_B, rng)
             update(adam, student, loss)
             return torch.stack([torch.stack(losses).sum(), loss.detach()])
 
         names = ("the student critic's loss", "the student generator's loss")
-        run_steps(step, iterations, names=names, progress=progress)
+        run_steps(step, budget.iterations, names=names, progress=budget.progress)
         adam.zero_grad(set_to_none=True)
         return student
 
@@ -114,3 +105,28 @@ class TwoCriticDistillation(StudentForm):
         return student, StudentCritic(
             critic, gan.critic, losses=self.critic_losses, config=gan.config, seed=mapping_seed
         )
+
+    def _generator_loss(
+        self,
+        student: SampleGenerator,
+        gan: TrainedGan,
+        critic: nn.Module,
+        y_B: Tensor,
+        rng: torch.Generator,
+    ) -> Tensor:
+        z_BL = draw_latent(student, len(y_B), rng)
+        student_BTC = student(z_BL, y_B)
+        with torch.no_grad():
+            teacher_BTC = gan.generator(z_BL, y_B)
+        loss: Tensor = student_BTC.new_zeros(())
+        if "pixel" in self.losses:
+            loss = loss + self.losses["pixel"] * pixel_loss(student_BTC, teacher_BTC)
+        if "perceptual" in self.losses:
+            mine = gan.critic.features(student_BTC, y_B)[:-1]  # type: ignore[operator]
+            with torch.no_grad():
+                theirs = gan.critic.features(teacher_BTC, y_B)[:-1]  # type: ignore[operator]
+            loss = loss + self.losses["perceptual"] * perceptual_loss(mine, theirs)
+        if "adversarial" in self.losses:
+            score_B = critic(student_BTC, y_B)
+            loss = loss + self.losses["adversarial"] * adversarial_loss(score_B)
+        return loss

@@ -3,7 +3,6 @@
 ``MEASURES.md`` in this folder defines each measure on one page.
 """
 
-from flwr_gan.metrics.cost import GeneratorCost, generator_cost
 from flwr_gan.metrics.frechet import frechet_distance
 from flwr_gan.metrics.inception import inception_score
 from flwr_gan.metrics.judge import SampleJudge
@@ -21,14 +20,12 @@ from flwr_gan.metrics.sharpness import laplacian_variance
 from flwr_gan.metrics.speed import samples_per_second
 
 __all__ = [
-    "GeneratorCost",
     "Macs",
     "MembershipAuc",
     "SampleJudge",
     "attack_generator",
     "count_macs",
     "frechet_distance",
-    "generator_cost",
     "inception_score",
     "laplacian_variance",
     "membership_auc",

@@ -128,20 +128,7 @@ class SampleJudge:
     ) -> dict[str, float]:
         """Score generated samples as ``score`` does, with ``inception_score`` beside the rest.
 
-        Parameters
-        ----------
-        x_NTC : ndarray of float32
-            Generated samples, at least 2; more than ``max_samples`` are drawn from.
-        y_N : ndarray of int64 or None
-            Labels they were asked for; None where a generator has no classes. Both accuracies are
-            NaN then.
-        seed : int
-            Seed of the draw and of the classifier that is trained on the samples.
-
-        Raises
-        ------
-        DataError
-            If there are fewer than 2 samples or a sample is not finite.
+        Where a generator has no classes, ``y_N`` is None and both accuracies are NaN.
         """
         labels = np.zeros(len(x_NTC), dtype=np.int64) if y_N is None else y_N
         x, y = _subset(x_NTC, labels, self._max_samples, seed, "judge-samples")

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from flwr_gan.data import Samples
 from flwr_gan.metrics import SampleJudge
-from flwr_gan.metrics.forgetting import forgetting
 
 MEASURES = {"accuracy": True, "frechet": False}
 """What is measured of each stage, and whether more of it is better."""
@@ -80,6 +79,32 @@ def summarised(row: Mapping[str, float], earlier: Sequence[Mapping[str, Any]]) -
         if drops:
             found[f"forgetting_{measure}"] = float(np.mean(drops))
     return found
+
+
+def forgetting(history: Sequence[float], *, higher_is_better: bool) -> float:
+    """Return the drop of the last quality from the best before it (Chaudhry et al., 2018).
+
+    Parameters
+    ----------
+    history : sequence of float
+        Quality on one thing over time, oldest first, at least 2.
+    higher_is_better : bool
+        True for an accuracy, False for a distance.
+
+    Returns
+    -------
+    float
+        Above 0 where quality was lost, below where the last is the best of all.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to compare the last quality with.
+    """
+    if len(history) < 2:
+        raise ValueError(f"forgetting needs 2 or more measurements, not {len(history)}")
+    *earlier, last = history
+    return max(earlier) - last if higher_is_better else last - min(earlier)
 
 
 def pool_accuracy(

@@ -8,11 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-# Okabe and Ito: distinct to the colour-blind.
-BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY = (
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
-)  # fmt: skip
-GREY = "#555555"
+from flwr_gan.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, tidy
+
 LOOKS = {
     "zlib:9": (BLUE, "o"),
     "lzma:9": (ORANGE, "s"),
@@ -20,7 +17,7 @@ LOOKS = {
     "zstd:19": (YELLOW, "P"),
     "paq9a:1": (PURPLE, "D"),
     "pcodec:8": (SKY, "v"),
-    "sparse": ("#000000", "*"),
+    "sparse": (BLACK, "*"),
 }
 PUBLISHED_LOOKS = {"zlib": BLUE, "lzma": ORANGE, "bz2": GREEN, "paq9a": PURPLE}
 
@@ -78,7 +75,7 @@ def _ratios(axes: Axes, table: pd.DataFrame, places: Mapping[str, int]) -> None:
             size = 9 if marker == "*" else 5
             axes.plot(x, rows["ratio"], color=colour, marker=marker, ms=size, lw=1.2, label=codec)
     _log(axes, "y", (1, 2, 5, 10, 20, 50))
-    _tidy(axes)
+    tidy(axes)
 
 
 def _lossy(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
@@ -102,7 +99,7 @@ def _lossy(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
     axes.set_xlabel("output change (%), rms / standard deviation")
     axes.set_ylabel("ratio")
     axes.set_title("lossy values")
-    _tidy(axes)
+    tidy(axes)
     if len(rows):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(_plain))
@@ -123,7 +120,7 @@ def _speeds(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     axes.set_xlabel("MB of float32 a second, one core")
     axes.set_title(f"speed and ratio, {name}", loc="left")
     _log(axes, "x", (1, 10, 100, 1000, 10000))
-    _tidy(axes)
+    tidy(axes)
     axes.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
 
 
@@ -141,8 +138,3 @@ def _log(axes: Axes, which: str, ticks: Sequence[float]) -> None:
 
 def _plain(value: float, _: object) -> str:
     return f"{value:g}"
-
-
-def _tidy(axes: Axes) -> None:
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)

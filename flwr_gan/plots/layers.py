@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from flwr_gan.plots.sweep import COLOURS, MARKERS
+from flwr_gan.plots.style import COLOURS, MARKERS, legend_above, tidy
 
 
 def layers_figure(groups: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
@@ -45,9 +45,7 @@ def layers_figure(groups: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure
     axes.set_xlim(-2, 102)
     axes.set_xlabel("zeros among the weights (%)", fontsize=9)
     axes.tick_params(axis="x", labelsize=9)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes)
     if len(groups) > 1:
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, fontsize=8)
+        legend_above(figure, axes)
     return figure

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito: distinct to the colour-blind
+from flwr_gan.plots.style import BLUE, GREEN, ORANGE, tidy
+
 ACCURACIES = (
     ("conditional_accuracy", "generated samples recognised as their label", BLUE, "o"),
     ("synthetic_accuracy", "real test data, trained on generated samples", ORANGE, "s"),
@@ -35,8 +36,7 @@ def rounds_figure(rounds: pd.DataFrame) -> Figure:
     grid = figure.subplots(len(draws), 1, sharex=True, squeeze=False, height_ratios=heights)
     for axes, (_, draw) in zip(grid[:, 0], draws, strict=True):
         draw(axes)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     return figure
 
 
@@ -63,7 +63,7 @@ def _sparsity(axes: Axes, x: "pd.Series[float]", sparsity: "pd.Series[float]") -
     _line(axes, x, 100 * sparsity, "", GREEN, "o")
     axes.set_ylabel("sparsity (%)")
     axes.set_ylim(-5, 105)
-    axes.set_xlabel("bytes carried so far, both directions (kB)")
+    axes.set_xlabel("bytes so far, both directions (kB)")
 
 
 def _line(

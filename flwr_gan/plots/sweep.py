@@ -13,12 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-# Okabe and Ito: distinct to the colour-blind.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c8c00")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+from flwr_gan.plots.style import COLOURS, GREY, MARKERS, tidy
+
 SIZES = (24.0, 52.0, 92.0, 145.0)
 CHOICES = {"colour": COLOURS, "marker": MARKERS, "size": SIZES, "filling": (True, False)}
-GREY = "#555555"
 QUALITY = {
     "conditional_accuracy": "accuracy: generated samples\nrecognised as their label",
     "synthetic_accuracy": "accuracy: real test data,\ntrained on generated samples",
@@ -156,9 +154,8 @@ def _draw(
         )
     axes.set_ylabel(QUALITY[measure], fontsize=9)
     axes.tick_params(labelsize=9)
-    axes.grid(alpha=0.3)
     axes.margins(x=0.06, y=0.12)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes)
     if measure == "frechet_distance":
         _log_where_wide(axes, axes.yaxis, points[measure, "mean"])
 

@@ -30,12 +30,6 @@ class PrivacyConfig(Settings):
         False: batches and noise follow from the run's seed, so that a run can be repeated, and
         whoever knows the seed can take the noise off again. True: they come from the operating
         system, as a deployment needs.
-
-    Raises
-    ------
-    ConfigError
-        If a value is of the wrong type or out of range; names the key, the value and what is
-        allowed.
     """
 
     group = "privacy"

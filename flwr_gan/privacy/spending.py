@@ -1,4 +1,4 @@
-"""The privacy of one client: what it spends, what it remembers, and what it tells.
+"""The privacy of one client: what it spends, remembers and reports.
 
 K classes.
 """
@@ -21,7 +21,7 @@ from flwr_gan.privacy.config import PrivacyConfig
 from flwr_gan.privacy.trainer import PrivateTrainer
 
 SPENT_KEYS = ("epsilon", "delta", "noise_multiplier", "clip", "sample_rate", "steps", "label_noise")
-"""What a client tells of its spending; a column each in ``privacy.csv``."""
+"""What a client reports of its spending; a column each in ``privacy.csv``."""
 
 _PREFIX = "privacy."
 
@@ -101,7 +101,7 @@ class ClientPrivacy:
             device=device,
         )
 
-    def told(self) -> dict[str, float]:
+    def report(self) -> dict[str, float]:
         """Return what the client reports beside its weights: nothing that its samples decide."""
         rate = sample_rate(self.num_samples, self.gan.batch_size)
         steps = sum(release.steps for release in self.account.history)
@@ -133,6 +133,6 @@ def spending_row(
     """Return the row of ``privacy.csv`` that a reply's metrics hold; None where they hold none."""
     if f"{_PREFIX}epsilon" not in metrics:
         return None
-    told = {key: metrics[f"{_PREFIX}{key}"] for key in SPENT_KEYS}
-    told["steps"] = int(told["steps"])
-    return {"round": server_round, "client": partition, **told}
+    row = {key: metrics[f"{_PREFIX}{key}"] for key in SPENT_KEYS}
+    row["steps"] = int(row["steps"])
+    return {"round": server_round, "client": partition, **row}

@@ -27,7 +27,7 @@ class PrivateTrainer(WganGpTrainer):
     of each sample's whole loss, penalty included, adds Gaussian noise to the sum and divides by
     the expected batch size. The generator learns from the critic alone and is asked for labels
     that are drawn from `label_share_K`, so its updates are post-processing; so is everything that
-    is made of its weights, a pruning mask too. The losses that are told are those of real batches
+    is made of its weights, a pruning mask too. The losses in the log are those of real batches
     without noise: they must stay where the samples are.
 
     Parameters

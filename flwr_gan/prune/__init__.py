@@ -1,6 +1,6 @@
 """Lottery tickets: masks, pruning schedule, rewinding (paper 000, Alg. 2); numpy only."""
 
-from flwr_gan.prune.config import LotteryConfig
+from flwr_gan.prune.config import LotteryConfig, Scope
 from flwr_gan.prune.pruner import LotteryPruner
 from flwr_gan.prune.schedule import pruned_count, pruned_fraction
 from flwr_gan.prune.ticket import TicketLevel, find_ticket
@@ -8,6 +8,7 @@ from flwr_gan.prune.ticket import TicketLevel, find_ticket
 __all__ = [
     "LotteryConfig",
     "LotteryPruner",
+    "Scope",
     "TicketLevel",
     "find_ticket",
     "pruned_count",

@@ -5,6 +5,8 @@ from typing import Literal
 
 from flwr_gan.core.settings import Natural, Settings, Share
 
+Scope = Literal["global", "local"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class LotteryConfig(Settings):
@@ -25,19 +27,13 @@ class LotteryConfig(Settings):
     min_kept_per_layer : int
         Weights that every layer keeps whatever their size. With 0, a layer that would lose
         everything is an error.
-
-    Raises
-    ------
-    ConfigError
-        If a value is of the wrong type or out of range; names the key, the value and what is
-        allowed.
     """
 
     group = "lottery"
 
     rate: Share = 0.2
     iterations: Natural = 5
-    scope: Literal["global", "local"] = "global"
+    scope: Scope = "global"
     train_final: bool = True
     min_kept_per_layer: Natural = 0
 

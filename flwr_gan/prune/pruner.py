@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flwr_gan.errors import DataError
-from flwr_gan.prune.config import LotteryConfig
+from flwr_gan.prune.config import LotteryConfig, Scope
 from flwr_gan.prune.magnitude import Mask, prune
 from flwr_gan.prune.schedule import pruned_count
 
@@ -39,7 +39,7 @@ class LotteryPruner:
         initial: Mapping[str, NDArray[np.float32]],
         *,
         rate: float = 0.2,
-        scope: str = "global",
+        scope: Scope = "global",
         min_kept_per_layer: int = 0,
     ) -> None:
         self._config = LotteryConfig(rate=rate, scope=scope, min_kept_per_layer=min_kept_per_layer)

@@ -34,11 +34,6 @@ class RegenerationConfig(Settings):
         Whether the loss moves the thresholds.
     augmented : bool
         Whether a client goes dense again when its samples get worse.
-
-    Raises
-    ------
-    ConfigError
-        If a value is of the wrong type or out of range.
     """
 
     group = "regeneration"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flwr_gan.errors import ConfigError
-from flwr_gan.methods import expansion
+from flwr_gan.methods import base
 from flwr_gan.methods.base import train_further
 from flwr_gan.methods.chain import channel_counts
 from flwr_gan.methods.expansion import TrainExpandPrune
@@ -25,7 +25,7 @@ def phases(monkeypatch):
         seen.append((channel_counts(generator), iterations, critic, before, outputs(generator)))
         return critic
 
-    monkeypatch.setattr(expansion, "train_further", watched)
+    monkeypatch.setattr(base, "train_further", watched)
     return seen
 
 

@@ -5,8 +5,7 @@ import pytest
 
 from flwr_gan.data.digits import load_digits
 from flwr_gan.metrics import SampleJudge
-from flwr_gan.metrics.forgetting import forgetting
-from flwr_gan.metrics.stages import stage_scores, summarised
+from flwr_gan.metrics.stages import forgetting, stage_scores, summarised
 
 
 def test_forgetting_is_the_drop_from_the_best_before():

@@ -8,9 +8,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from flwr_gan.data.strokes import load_strokes
 from flwr_gan.errors import OutputError
-from flwr_gan.plots import partition_picture, sample_grid, save_figure, stroke_plot
+from flwr_gan.plots import partition_picture, sample_grid, save_figure
 from flwr_gan.plots.strokes import STROKE_COLOURS, fit_drawing
 
 # A vertical line, a lifted move, a horizontal line.
@@ -100,17 +99,6 @@ def test_fitting_shrinks_what_is_larger_than_the_unit() -> None:
     assert fit_drawing([], centre=(0, 0), side=1) == []
 
 
-@pytest.mark.parametrize("count", [1, 7])
-def test_single_samples_are_drawn(tmp_path: Path, count: int) -> None:
-    dataset = load_strokes(num_samples=80, num_writers=4)
-    samples = dataset.train.take(np.arange(count))
-    captions = [dataset.class_names[label] for label in samples.y_N]
-    figure = stroke_plot(samples.x_NTC, captions=captions)
-    assert [axes.get_title() for axes in figure.axes] == captions
-    save_figure(figure, tmp_path / "strokes.png")
-    assert len(stroke_plot(samples.x_NTC[0]).axes) == 1
-
-
 @pytest.mark.parametrize(("clients", "classes"), [(1, 2), (5, 10), (50, 62), (300, 10)])
 def test_partitions_of_all_sizes_are_drawn(tmp_path: Path, clients: int, classes: int) -> None:
     counts_PK = np.random.default_rng(0).integers(0, 500, size=(clients, classes))
@@ -130,7 +118,7 @@ def test_no_samples_at_all_are_drawn() -> None:
 
 
 def test_files_are_complete_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figure = stroke_plot(PLUS)
+    figure = partition_picture(np.ones((2, 2), dtype=int), ("a", "b"))
     path = tmp_path / "new" / "plus.png"
     save_figure(figure, path)
     first = path.read_bytes()

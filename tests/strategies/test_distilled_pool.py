@@ -100,7 +100,7 @@ def test_state_survives_a_checkpoint():
     ("settings", "message"),
     [
         ({"width": 0}, r"strategy\.width=0"),
-        ({"width": "wide"}, r"strategy\.width=wide"),
+        ({"width": "wide"}, r"strategy\.width='wide'"),
         ({"learning_rate": 2}, r"strategy\.learning_rate=2"),
         ({"iterations": 0}, r"strategy\.iterations=0"),
         ({"batch_size": 1.5}, r"strategy\.batch_size=1\.5"),

@@ -190,13 +190,13 @@ def test_state_survives_a_checkpoint():
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"rewind": "back"}, "strategy.rewind=back"),
+        ({"rewind": "back"}, "strategy.rewind='back'"),
         ({"rounds_per_level": 0}, "strategy.rounds_per_level=0"),
         ({"rewind_round": 3}, "strategy.rewind_round=3"),
         ({"rounds_per_level": 1.5}, "strategy.rounds_per_level=1.5"),
-        ({"iterations": "abc"}, "strategy.iterations=abc"),
+        ({"iterations": "abc"}, "strategy.iterations='abc'"),
         ({"iterations": -1}, "strategy.iterations=-1"),
-        ({"train_final": "maybe"}, "strategy.train_final=maybe"),
+        ({"train_final": "maybe"}, "strategy.train_final='maybe'"),
         ({"iterations": 0, "train_final": False}, "strategy.train_final=False"),
         ({"proximal_mu": -1.0}, "strategy.proximal_mu=-1.0"),
         ({"rate": 1.0}, "lottery.rate=1.0"),

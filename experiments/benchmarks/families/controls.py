@@ -7,7 +7,7 @@ import torch
 
 from flwr_gan.core.settings import Amount, Share
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.methods import Method, TrainedGan, train_further
+from flwr_gan.methods import Budget, Method, TrainedGan
 from flwr_gan.methods.chain import channel_counts, resized
 from flwr_gan.methods.channel_criteria import kept_counts
 
@@ -19,17 +19,10 @@ class FurtherTraining(Method):
         """Return a copy: the form does not change."""
         return deepcopy(generator)
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return a copy that was trained further."""
         generator = deepcopy(gan.generator)
-        train_further(gan, generator, iterations=iterations, rng=rng, progress=progress)
+        budget.train(gan, generator)
         return generator
 
 
@@ -59,22 +52,12 @@ class FromScratch(Method):
         """Return a narrower generator."""
         return resized(generator, kept_counts(channel_counts(generator), 1 - self.width))
 
-    def compress(
-        self,
-        gan: TrainedGan,
-        *,
-        iterations: int,
-        rng: torch.Generator,
-        progress: str | None = None,
-    ) -> SampleGenerator:
+    def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return the narrow generator after its training; nothing of the teacher is in it."""
-        seed = int(torch.randint(2**31, (), generator=rng))
+        seed = int(torch.randint(2**31, (), generator=budget.rng))
         channels = kept_counts(channel_counts(gan.generator), 1 - self.width)
         generator = resized(gan.generator, channels, seed=seed)
         rates = self.rate * gan.config.generator_lr, self.rate * gan.config.critic_lr
         config = replace(gan.config, generator_lr=rates[0], critic_lr=rates[1])
-        train_further(
-            replace(gan, config=config), generator, iterations=iterations, rng=rng,
-            progress=progress,
-        )  # fmt: skip
+        budget.train(replace(gan, config=config), generator)
         return generator
