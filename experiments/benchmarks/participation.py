@@ -1,0 +1,215 @@
+"""What codecs of updates cost and give where few clients take part in a round.
+
+``python -m experiments.benchmarks.participation [--short] [--output FILE]`` trains a network of
+50,890 weights on MNIST: twenty clients with uneven classes (Dirichlet, 1), an epoch of gradient
+descent each, under FedAvg, of which all, 20 %, 10 % or 5 % are sampled in a round; with 5 % a
+client returns after twenty rounds on average. The fewer take part, the more rounds there are. It
+writes a row a codec and share.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+import torch
+from flwr.app import Context
+from flwr.client import NumPyClient
+from flwr.clientapp import ClientApp
+from flwr.common import NDArrays, Scalar, ndarrays_to_parameters
+from flwr.server import ServerAppComponents, ServerConfig
+from flwr.server.strategy import FedAvg
+from flwr.serverapp import ServerApp
+from torch import Tensor, nn
+
+from experiments.benchmarks.output import add_output, output_file, write_measured
+from flwr_gan.data import Samples
+from flwr_gan.data.mnist import load_mnist
+from flwr_gan.data.partition import DirichletSplit
+from flwr_gan.engine.run_apps import run_apps
+from flwr_gan.flower import CompressedStrategy, compression_mod
+from flwr_gan.seeding import derive_seed
+
+ALPHA, BATCH_SIZE, LEARNING_RATE = 1.0, 25, 0.1
+ROUNDS = {1.0: 5, 0.2: 12, 0.1: 24, 0.05: 40}  # by the share of the clients that take part
+LAST = 3  # rounds whose accuracies are averaged
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Way:
+    """How updates travel."""
+
+    codec_up: str
+    codec_down: str
+    feedback: bool | str = True
+
+
+WAYS = (
+    Way("sparse", "sparse"),
+    Way("sparse:int6", "sparse:int6"),
+    Way("topk:0.05+int4", "topk:0.05+int4"),
+    Way("topk:0.05+int4", "topk:0.05+int4", feedback="ef21"),
+    Way("topk:0.05+int4", "topk:0.01+int4"),
+    Way("randk:0.1+int4", "randk:0.1+int4"),
+    Way("eden:2", "eden:2", feedback=False),
+    Way("powersgd:4+fp16", "powersgd:4+fp16"),
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is trained."""
+
+    clients: int = 20
+    images: int = 6_000
+
+
+class Client(NumPyClient):
+    """Trains the network on one share of the images for an epoch."""
+
+    def __init__(self, partition: int, size: Size) -> None:
+        self._partition, self._size = partition, size
+
+    def fit(
+        self, parameters: NDArrays, config: dict[str, Scalar]
+    ) -> tuple[NDArrays, int, dict[str, Scalar]]:
+        """Take one step of gradient descent for each batch."""
+        x, y = _shares(self._size)[self._partition]
+        model = _network(parameters)
+        descent = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+        for images, labels in _batches(x, y):
+            descent.zero_grad()
+            torch.autograd.backward(nn.functional.cross_entropy(model(images), labels))
+            descent.step()
+        return _weights(model), len(y), {}
+
+
+def run(way: Way, size: Size, *, share: float, rounds: int) -> dict[str, Any]:
+    """Train under a codec with a share of the clients in each round; return a row.
+
+    Bytes are means over messages. Those of broadcasts are without the first one to each client,
+    which holds nothing to code it relative to.
+    """
+    accuracies: list[float] = []
+
+    def evaluate(
+        server_round: int, weights: NDArrays, config: dict[str, Scalar]
+    ) -> tuple[float, dict[str, Scalar]]:
+        x, y = _tensors(_mnist()[1])
+        with torch.no_grad():
+            right = _network(weights)(x).argmax(1) == y
+        accuracies.append(float(right.float().mean()))
+        return accuracies[-1], {}
+
+    strategy = CompressedStrategy(
+        FedAvg(
+            fraction_fit=share,
+            fraction_evaluate=0.0,
+            min_fit_clients=1,
+            min_available_clients=size.clients,
+            initial_parameters=ndarrays_to_parameters(_weights(_network(None))),
+            evaluate_fn=evaluate,
+        ),
+        **asdict(way),
+        seed=SEED,
+    )
+    run_apps(
+        ServerApp(
+            server_fn=lambda context: ServerAppComponents(
+                strategy=strategy, config=ServerConfig(num_rounds=rounds)
+            )
+        ),
+        ClientApp(lambda context: _client(context, size), mods=[compression_mod]),
+        num_supernodes=size.clients,
+        run_config={},
+    )
+    rows = strategy.ledger.to_frame()
+    down, up = (rows[rows["direction"] == direction] for direction in ("down", "up"))
+    gaps = down.groupby("client")["round"].diff()
+    later = down[gaps.notna()]
+    return asdict(way) | {
+        "participation": share,
+        "rounds": rounds,
+        "rounds_between": gaps.mean(),
+        "accuracy": sum(accuracies[-LAST:]) / LAST,
+        "up_payload_bytes": up["payload_bytes"].mean(),
+        "down_payload_bytes": later["payload_bytes"].mean(),
+        "up_message_bytes": up["message_bytes"].mean(),
+        "down_message_bytes": later["message_bytes"].mean(),
+        "all_message_bytes": rows["message_bytes"].sum(),
+        "replies": len(up),
+    }
+
+
+def main() -> None:
+    """Run all codecs and shares and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_output(parser, "participation", short="few clients and rounds")
+    options = parser.parse_args()
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    size = Size(clients=8, images=400) if options.short else Size()
+    rows = []
+    for share, rounds in ({0.5: 6} if options.short else ROUNDS).items():
+        for way in WAYS:
+            rows.append(run(way, size, share=share, rounds=rounds))
+            print(
+                *(rows[-1][key] for key in ("codec_up", "codec_down", "participation", "accuracy")),
+                flush=True,
+            )
+    table = pd.DataFrame(rows)
+    command = "python -m experiments.benchmarks.participation" + " --short" * options.short
+    write_measured(table, output_file(options, "participation"), command=command)
+    print(table.to_string(index=False, float_format="{:.5g}".format))
+
+
+def _client(context: Context, size: Size) -> Any:
+    return Client(int(str(context.node_config["partition-id"])), size).to_client()
+
+
+def _network(weights: NDArrays | None) -> nn.Sequential:
+    """Return the network with weights, or with initial ones."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(SEED, "network"))
+        model = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
+    if weights is not None:
+        with torch.no_grad():
+            for parameter, array in zip(model.parameters(), weights, strict=True):
+                parameter.copy_(torch.from_numpy(array))
+    return model
+
+
+def _weights(model: nn.Module) -> NDArrays:
+    return [parameter.detach().numpy() for parameter in model.parameters()]
+
+
+@lru_cache(maxsize=1)
+def _mnist() -> tuple[Samples, Samples]:
+    data = load_mnist()
+    return data.train, data.test
+
+
+@lru_cache(maxsize=1)
+def _shares(size: Size) -> list[tuple[Tensor, Tensor]]:
+    """Return the images and labels of each client."""
+    train = _mnist()[0]
+    chosen = Samples(train.x_NTC[: size.images], train.y_N[: size.images])
+    x, y = _tensors(chosen)
+    split = DirichletSplit(alpha=ALPHA)(chosen, num_clients=size.clients, seed=SEED)
+    return [(x[indices], y[indices]) for indices in split]
+
+
+def _batches(x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(torch.split(x, BATCH_SIZE), torch.split(y, BATCH_SIZE), strict=True)
+
+
+def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(samples.x_NTC).flatten(1), torch.from_numpy(samples.y_N)
+
+
+if __name__ == "__main__":
+    main()
