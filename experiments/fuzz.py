@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
     known = cases()
     by_name = {case.name: case for case in [*known, *bombs()]}
-    fuzzer = Fuzzer(coverage=LineCoverage.of_decoders() if options.coverage else None)
+    fuzzer = Fuzzer(coverage=LineCoverage() if options.coverage else None)
     warm_up(known)
     replayed = replay(fuzzer, options.corpus, by_name)
     started = time.perf_counter()
@@ -255,9 +255,13 @@ def _run(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
     row = summary(fuzzer, replayed=replayed, seconds=time.perf_counter() - started)
     given = sys.argv[1:] if arguments is None else arguments
     row = {"command": " ".join(["python -m experiments.fuzz", *given])} | row
+    missed = []
+    if fuzzer.coverage:
+        counted, missed = fuzzer.coverage.report()
+        row |= counted
     print(json.dumps({**row, "found": fuzzer.findings}, indent=1))
     if fuzzer.coverage:
-        print("lines of decoders that did not run:", *fuzzer.coverage.missed, sep="\n  ")
+        print("lines of decoders that did not run:", *missed, sep="\n  ")
     if fuzzer.findings:
         _append(options.corpus / "findings.jsonl", fuzzer.findings)
     if options.keep_reasons:
@@ -291,7 +295,7 @@ def _append(path: Path, findings: Sequence[dict[str, str]]) -> None:
 def summary(fuzzer: Fuzzer, *, replayed: int, seconds: float) -> dict[str, Any]:
     """Return the figures of a run."""
     made = fuzzer.executions - replayed
-    row: dict[str, Any] = {
+    return {
         "seconds": round(seconds, 1),
         "executions": fuzzer.executions,
         "executions_per_s": round(made / seconds, 1),
@@ -305,10 +309,6 @@ def summary(fuzzer: Fuzzer, *, replayed: int, seconds: float) -> dict[str, Any]:
         "max_bytes": MAX_BYTES,
         "by_codec": dict(fuzzer.by_codec.most_common()),
     }
-    if fuzzer.coverage:
-        row["decoder_lines"] = fuzzer.coverage.lines
-        row["decoder_line_coverage"] = round(fuzzer.coverage.share, 4)
-    return row
 
 
 if __name__ == "__main__":

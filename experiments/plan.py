@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -15,9 +14,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from experiments.preset import expand_preset
+from experiments.sweep_jobs import Job, share_trainings
 from flwr_gan.app.overrides import config_dir
-from flwr_gan.codecs import get_codec
-from flwr_gan.errors import CodecError, ConfigError
+from flwr_gan.errors import ConfigError
 
 SWEEPS = Path("runs/sweeps")
 # A folder's name is a value of output_dir and resume, which take it without quotes.
@@ -28,56 +27,12 @@ _OF_THE_SWEEP = ("output_dir", "resume", "also_codecs")
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run of a sweep.
-
-    Parameters
-    ----------
-    overrides : tuple of str
-        Hydra overrides, as Hydra hands them to the job.
-    values : dict
-        What they set, key by key.
-    label : str
-        Those that tell it from the other jobs.
-    folder : Path
-        Where the run writes.
-    """
-
-    overrides: tuple[str, ...]
-    values: dict[str, Any]
-    label: str
-    folder: Path
-
-    @property
-    def training(self) -> tuple[str, ...]:
-        """All overrides but the codec: jobs that share them and code losslessly train the same."""
-        return tuple(text for text in self.overrides if _plain(text.partition("=")[0]) != "codec")
-
-    @property
-    def codec(self) -> str | None:
-        """The codec that the overrides name, None where they name none or none that is known."""
-        codec = self.values.get("codec")
-        try:
-            get_codec(codec)  # type: ignore[arg-type]
-        except CodecError:
-            return None
-        return str(codec)
-
-    @property
-    def shares_training(self) -> bool:
-        """Whether the codec is one that other codecs can be measured beside."""
-        return self.codec is not None and get_codec(self.codec).lossless
-
-
-@dataclass(frozen=True)
 class Plan:
-    """All jobs of a sweep, in the order in which Hydra starts them."""
+    """All jobs of a sweep, in the order in which they are run."""
 
     folder: Path
     jobs: list[Job]
-    arguments: list[str] = field(default_factory=list)  # for Hydra
     verbose: bool = False
-    multirun: bool = True
 
 
 def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
@@ -91,6 +46,8 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     multirun : bool
         Whether several values are welcome; with a preset they always are.
 
+    ``seeds=5`` stands for ``seed=0,1,2,3,4``.
+
     Raises
     ------
     ConfigError
@@ -98,13 +55,17 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
         of a single run.
     """
     preset, given, own_arguments = expand_preset(arguments)
-    multirun = multirun or preset is not None
+    own_arguments, several = expand_seeds(own_arguments)
+    multirun = multirun or several or preset is not None
     parsed = _parse([*given, *own_arguments])
     own = [item for _, item in parsed if not _is_about_the_sweep(item)]
     swept = [item for item in own if item.is_sweep_override()]
     for item in own:
         if item.key_or_group in _OF_THE_SWEEP:
             raise ConfigError(f"{item.key_or_group} is set by the sweep: drop it; see sweep_dir")
+    for _, item in parsed:
+        if _is_about_the_sweep(item) and item.key_or_group not in ("sweep_dir", "hydra.verbose"):
+            raise ConfigError(f"{item.input_line}: of hydra's settings a sweep takes hydra.verbose")
     if swept and not multirun:
         raise ConfigError(f"{swept[0].input_line} names several values: put -m before it")
     folder = _folder(parsed, own, swept or own, preset=preset, given=given)
@@ -112,13 +73,31 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
         (batch,) = BasicSweeper.split_arguments(own, None)
     except HydraException as error:
         raise ConfigError(" ".join(str(error).split())) from error
-    told = {item.get_key_element() for item in swept or own}
-    jobs = [_job(tuple(overrides), told, folder) for overrides in batch]
+    shown = {item.get_key_element() for item in swept or own}
+    jobs = [_job(tuple(overrides), shown, folder) for overrides in batch]
+    share_trainings(jobs)
     if len({job.folder for job in jobs}) < len(jobs):
         raise ConfigError("two jobs of this sweep have the same settings: name each value once")
-    kept = [text for text, item in parsed if item.key_or_group != "sweep_dir"]
     verbose = any(item.key_or_group == "hydra.verbose" and item.value() for _, item in parsed)
-    return Plan(folder, jobs, [*kept, f"sweep_dir={folder}"], verbose, multirun)
+    return Plan(folder, jobs, verbose)
+
+
+def expand_seeds(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Put ``seed=0,...,N-1`` in the place of ``seeds=N``; return whether it was there.
+
+    Raises
+    ------
+    ConfigError
+        When N is no whole number from 1.
+    """
+    found = []
+    for text in arguments:
+        key, _, value = text.partition("=")
+        if key == "seeds" and not (value.isdecimal() and int(value)):
+            raise ConfigError(f"{text} is not allowed: give a whole number from 1, or seed=3,7")
+        own = ",".join(map(str, range(int(value)))) if key == "seeds" else ""
+        found.append(f"seed={own}" if own else text)
+    return found, found != list(arguments)
 
 
 def _parse(arguments: Sequence[str]) -> list[tuple[str, Override]]:
@@ -127,6 +106,10 @@ def _parse(arguments: Sequence[str]) -> list[tuple[str, Override]]:
         # The loader lets a glob such as partition=glob(*) find its options.
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         for text in arguments:
+            if not __debug__ and "range(" in text:
+                raise ConfigError(
+                    f"{text}: Hydra cannot read a range under python -O; leave out -O"
+                )
             try:
                 parsed.append((text, parser.parse_overrides([text])[0]))
             except HydraException as error:
@@ -145,7 +128,7 @@ def _is_about_the_sweep(item: Override) -> bool:
 def _folder(
     parsed: list[tuple[str, Override]],
     own: list[Override],
-    told: list[Override],
+    shown: list[Override],
     *,
     preset: str | None,
     given: list[str],
@@ -163,22 +146,22 @@ def _folder(
                     f"sweep_dir={path}: allowed are letters, digits and . / _ + - : ~ @"
                 )
             return Path(path)
-    swept = _readable("+".join(sorted({_plain(item.key_or_group) for item in told})))
+    swept = _readable("+".join(sorted({_plain(item.key_or_group) for item in shown})))
     name = preset or swept or "defaults"
-    fixed = [str(item.input_line) for item in own if item not in told]
+    fixed = [str(item.input_line) for item in own if item not in shown]
     fixed = [text for text in fixed if text not in given]
     return SWEEPS / (f"{name}-{_digest(fixed)}" if fixed else name)
 
 
-def _job(overrides: tuple[str, ...], told: set[str], folder: Path) -> Job:
+def _job(overrides: tuple[str, ...], shown: set[str], folder: Path) -> Job:
     parser = OverridesParser.create()
     items = [parser.parse_override(text) for text in overrides]
     values = {_plain(item.key_or_group): item.value() for item in items}
-    shown = {
-        _plain(item.key_or_group): item.value() for item in items if item.get_key_element() in told
+    swept = {
+        _plain(item.key_or_group): item.value() for item in items if item.get_key_element() in shown
     }
-    label = " ".join(f"{key}={value}" for key, value in shown.items())
-    name = _readable("+".join(f"{key}-{shown[key]}" for key in sorted(shown)))
+    label = " ".join(f"{key}={value}" for key, value in swept.items())
+    name = _readable("+".join(f"{key}-{swept[key]}" for key in sorted(swept)))
     digest = _digest(overrides)
     # The hash stands for all settings, however few of them the earlier sweep has put in the name.
     earlier = sorted(folder.glob(f"*-{digest}"))

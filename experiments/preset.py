@@ -50,9 +50,9 @@ def expand_preset(arguments: Sequence[str]) -> tuple[str | None, list[str], list
         return None, [], own
     if len(named) > 1:
         raise ConfigError(f"preset={','.join(named)}: a sweep takes one preset")
-    told = {_key(text) for text in own}
+    given = {_key(text) for text in own}
     overrides = [str(text) for text in yaml.safe_load(_path(named[0]).read_text())]
-    return named[0], [text for text in overrides if _key(text) not in told], own
+    return named[0], [text for text in overrides if _key(text) not in given], own
 
 
 def _path(name: str) -> Path:

@@ -8,11 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from experiments.job_state import JobRecord, is_begun
+from experiments.study.app_runs import is_begun, is_finished
+from experiments.study.cases import CASE
+from experiments.study.cases import RESULT as RECORD
+from experiments.study.markdown import cell
+from experiments.study.statistics import average
 from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import OutputError
 
 RESULTS = "results.csv"
+ORDER = "jobs.txt"
+"""In the folder of a sweep: the names of the jobs' folders in their order."""
 # What identifies a run that was not started by a sweep.
 _IDENTITY = ("data", "strategy", "codec", "clients", "seed")
 _COUNTS = ("clients", "seed", "rounds", "failures")
@@ -29,7 +35,7 @@ QUALITY_HEADINGS = {
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """Return the runs in a folder: itself and its twins, or the runs that lie in it.
+    """Return the runs in a folder: itself with those of its other codecs, or those inside.
 
     Raises
     ------
@@ -44,7 +50,14 @@ def run_folders(folder: Path) -> list[Path]:
         found += sorted(path for path in inside.iterdir() if _is_run(path))
     if not found:
         raise OutputError(f"{folder} holds no run: name the folder of a run or of a sweep")
-    return sorted(found, key=_number)
+    places = {name: at for at, name in enumerate(read_order(folder))}
+    return sorted(found, key=lambda path: (places.get(path.name, len(places)), path.name))
+
+
+def read_order(folder: Path) -> list[str]:
+    """Return the names of a sweep's jobs in their order, nothing where there is no sweep."""
+    path = folder / ORDER
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def read_results(folder: Path) -> pd.DataFrame:
@@ -60,12 +73,14 @@ def read_results(folder: Path) -> pd.DataFrame:
         When there is no run, or a file cannot be read.
     """
     folders = run_folders(folder)
-    records = [JobRecord.read(path) for path in folders]
-    asked = list(dict.fromkeys(key for record in records if record for key in record.values))
-    rows = [_row(path, record) for path, record in zip(folders, records, strict=True)]
+    values = [_read_json(path / CASE).get("values", {}) for path in folders]
+    asked = list(dict.fromkeys(key for own in values for key in own))
+    rows = [_row(path, own) for path, own in zip(folders, values, strict=True)]
     table = pd.DataFrame(rows)
     counted = [str(key) for key in table if key in _COUNTS or str(key).endswith("_bytes")]
-    table[counted] = table[counted].astype("Int64")  # whole numbers, also beside empty cells
+    for key in counted:
+        if all(pd.isna(value) or isinstance(value, int) for value in table[key].astype(object)):
+            table[key] = table[key].astype("Int64")  # whole numbers, also beside empty cells
     first = [*asked, *(key for key in (*_IDENTITY, *_OUTCOME) if key not in asked)]
     rest = [column for column in table.columns if column not in first]
     return table.reindex(columns=[*first, *rest])
@@ -92,18 +107,27 @@ def varying_columns(table: pd.DataFrame) -> list[str]:
 
 
 def closing_table(table: pd.DataFrame) -> str:
-    """Return what a person wants to see of a table first, as text."""
+    """Return what a person wants to see of a table first, as text; seeds as mean and interval."""
     keys = varying_columns(table) or [key for key in ("codec",) if key in table]
     shown = table[[*keys, "status"]].fillna("")
+    measures = {}
     if "up_bytes" in table:
-        shown["up kB"] = (table["up_bytes"].astype(float) / 1000).round(1)
-        shown["down kB"] = (table["down_bytes"].astype(float) / 1000).round(1)
-        shown["payload ratio"] = table["payload_up_ratio"].astype(float).round(2)
-        shown["message ratio"] = table["message_up_ratio"].astype(float).round(2)
-        shown["sparsity %"] = (100 * table["sparsity"]).round(1)
-    for key, label in _SHOWN.items():
-        if key in table:
-            shown[label] = table[key].round(3)
+        measures = {
+            "up kB": (table["up_bytes"].astype(float) / 1000, 1),
+            "down kB": (table["down_bytes"].astype(float) / 1000, 1),
+            "payload ratio": (table["payload_up_ratio"].astype(float), 2),
+            "message ratio": (table["message_up_ratio"].astype(float), 2),
+            "sparsity %": (100 * table["sparsity"], 1),
+        }
+    measures |= {label: (table[key], 3) for key, label in _SHOWN.items() if key in table}
+    for label, (column, digits) in measures.items():
+        shown[label] = column.astype(float).round(digits)
+    groups = [key for key in (*keys, "status") if key != "seed"]
+    if "seed" in keys and len(shown[groups].drop_duplicates()) < len(shown):
+        shown = average(shown, groups, measures)
+        for label, (_, digits) in measures.items():
+            shown[label] = [cell(row, (label, digits)) for _, row in shown.iterrows()]
+            shown = shown.drop(columns=f"{label}_half_width")
     lines = [shown.to_string(index=False, na_rep="-")]
     if "payload_up_ratio" in table:
         lines.append("ratios: bytes of dense float32 per byte sent up")
@@ -117,24 +141,28 @@ def _codes(column: "pd.Series[Any]") -> npt.NDArray[np.intp]:
 
 
 def _is_run(folder: Path) -> bool:
-    return is_begun(folder) or (folder / "job.json").exists()
+    return is_begun(folder) or (folder / RECORD).exists()
 
 
-def _number(folder: Path) -> tuple[int, str]:
-    record = JobRecord.read(folder)
-    return (record.number if record else 0, folder.name)
+def _read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds, nothing where there is none."""
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise OutputError(f"{path} is damaged: {error}; remove it") from error
 
 
-def _row(folder: Path, record: JobRecord | None) -> dict[str, Any]:
-    summary = read_summary(folder)
-    status = "unfinished" if summary is None else "finished"
-    if record is not None and record.status == "failed":
-        status, summary = "failed", None
+def _row(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
+    summary, reason = read_summary(folder), str(_read_json(folder / RECORD).get("reason", ""))
+    if reason:
+        summary = None
     row: dict[str, Any] = {} if summary is None else {key: summary.get(key) for key in _IDENTITY}
-    row |= {} if record is None else {key: _cell(value) for key, value in record.values.items()}
-    row |= {
-        "status": status,
-        "reason": record.reason if record is not None and status == "failed" else None,
+    unfinished = "failed" if reason else "unfinished"
+    row |= values | {
+        "status": unfinished if summary is None else "finished",
+        "reason": reason or None,
         "output_dir": str(folder),
         "trained_by": None if summary is None else summary.get("trained_by", str(folder)),
     }
@@ -143,10 +171,6 @@ def _row(folder: Path, record: JobRecord | None) -> dict[str, Any]:
         final = {key: value for key, value in summary["final"].items() if key != "wall_s"}
         row |= final | summary["totals"] | {"wall_s": summary["wall_s"]}
     return row
-
-
-def _cell(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
@@ -158,7 +182,7 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
         When it cannot be read, or lacks what each summary holds.
     """
     path = folder / "summary.json"
-    if not path.exists():
+    if not is_finished(folder):
         return None
     try:
         summary: dict[str, Any] = json.loads(path.read_text())

@@ -1,26 +1,16 @@
-"""What the commands of all studies have in common: how they end, and how options are read."""
+"""Options of the benchmark of updates, which are its own until it stands on ``study``."""
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
 from typing import TypeVar
 
-from flwr_gan.errors import ConfigError, FlwrGanError
+from experiments.study.options import called, run_command, whole_numbers, words
 
+__all__ = ["add_places", "add_presets", "called", "places", "run_command", "run_study",
+           "whole_numbers", "words"]  # fmt: skip
 Parts = TypeVar("Parts", bound=Sized)
-
-
-def run_command(name: str, work: Callable[[], int]) -> int:
-    """Return the exit status that ``work`` returns, or that of its error, told in one line."""
-    try:
-        return work()
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    except FlwrGanError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return error.exit_status
 
 
 def run_study(
@@ -60,11 +50,6 @@ def run_study(
         return 1 if failed else 0
 
     return run_command(name, work)
-
-
-def called(program: str, arguments: Sequence[str] | None) -> str:
-    """Return the command line that was given."""
-    return " ".join([program, *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def add_presets(
@@ -109,27 +94,3 @@ def places(
     runs = options.folder or (folder.with_name(f"{folder.name}_{options.preset}") if other
                               else folder)  # fmt: skip
     return runs, options.results or (runs / "results" if other or partial else results)
-
-
-def words(text: str | None) -> tuple[str, ...]:
-    """Return the words between commas."""
-    return tuple(filter(None, (text or "").split(",")))
-
-
-def whole_numbers(option: str, given: Sequence[str]) -> tuple[int, ...]:
-    """Return words as numbers from 0, or raise a ConfigError that names the option."""
-    for word in given:
-        if not word.isdecimal():
-            raise ConfigError(f"{option} {word} is not allowed: give whole numbers from 0")
-    return tuple(map(int, given))
-
-
-def check_device(name: str) -> None:
-    """Raise a ConfigError when PyTorch cannot compute there."""
-    import torch  # only here: a command that does without begins sooner
-
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--device {name} is not usable: {reason}; give cpu") from error

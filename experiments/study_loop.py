@@ -2,15 +2,15 @@
 
 import json
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
+from experiments.study.cases import short_reason
 from flwr_gan.core.atomic import write_text
-from flwr_gan.errors import ConfigError, FlwrGanError
+from flwr_gan.errors import ConfigError
 
 
 class Named(Protocol):
@@ -22,14 +22,6 @@ class Named(Protocol):
 
 
 Part = TypeVar("Part", bound=Named)
-
-
-def short_reason(error: Exception) -> str:
-    """Return what an error says, and the kind and line of one that is not expected."""
-    if isinstance(error, FlwrGanError):
-        return str(error)
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
 
 
 def run_each(

@@ -13,27 +13,24 @@ table, a figure and a page of all results, ``report.html``; failed jobs are in i
 """
 
 import argparse
+import json
 import logging
-import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from collections.abc import Sequence
+from pathlib import Path
 
 from experiments.plan import Plan, make_plan
 from experiments.preset import preset_about, preset_names
 from experiments.report import report
 from experiments.report.folders import add_command
-from experiments.runner import Runner
-from flwr_gan.app.config import load_config
-from flwr_gan.app.overrides import config_dir
-from flwr_gan.errors import ConfigError, FlwrGanError, OutputError
+from experiments.results_table import ORDER, read_order
+from experiments.study.app_runs import is_begun
+from experiments.study.cases import CASE, run_case, run_cases
+from experiments.study.results import write_json
+from experiments.sweep_jobs import Job
+from flwr_gan.core.atomic import write_text
+from flwr_gan.errors import FlwrGanError, OutputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,51 +60,40 @@ def _sweep(plan: Plan, given: list[str]) -> int:
         raise OutputError(
             f"cannot write {plan.folder}: {error.strerror}; choose another sweep_dir"
         ) from error
+    usable = [job for job in plan.jobs if _is_usable(job, plan.folder)]
+    if not usable:
+        _ = plan.jobs[0].settings  # raises what is wrong with it
     add_command(plan.folder, shlex.join(["python", "-m", "experiments.sweep", *given]))
-    runner = Runner(plan)
-
-    @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="sweep")
-    def job(config: DictConfig) -> None:
-        number = HydraConfig.get().job.num if plan.multirun else 0
-        runner.run(plan.jobs[number], config)
-
+    order = [job.name for job in plan.jobs]
+    write_text(plan.folder / ORDER, "\n".join(dict.fromkeys([*order, *read_order(plan.folder)])))
     print(f"{len(plan.jobs)} job(s); results go to {plan.folder}", flush=True)
+    wrong = len(plan.jobs) - len(usable)
     try:
-        with _command_line([*(["--multirun"] if plan.multirun else []), *plan.arguments]):
-            job()
-    except (HydraException, OmegaConfBaseException) as error:
-        _explain(plan)  # in the words of the settings themselves, where they are at fault
-        raise ConfigError(" ".join(str(error).split())) from error
+        failed = wrong + run_cases(usable, plan.folder)
     except KeyboardInterrupt:
-        if runner.outcomes:
+        if any(is_begun(job.folder) for job in usable):
             report(plan.folder)
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     report(plan.folder)
-    if runner.failed:
-        print(f"{len(runner.failed)} of {len(plan.jobs)} jobs failed", file=sys.stderr)
-    return 1 if runner.failed else 0
+    if failed:
+        print(f"{failed} of {len(plan.jobs)} jobs failed", file=sys.stderr)
+    return 1 if failed else 0
 
 
-def _explain(plan: Plan) -> None:
-    """Raise the error of the first job whose settings cannot be composed."""
-    for job in plan.jobs:
-        load_config(job.overrides)
-
-
-@contextmanager
-def _command_line(arguments: list[str]) -> Iterator[None]:
-    """Give Hydra its arguments, and let it raise what it would print."""
-    argv, shown = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [argv[0], *arguments], "1"
+def _is_usable(job: Job, folder: Path) -> bool:
+    """Return whether the settings of a job are right; a wrong one is named and recorded."""
+    claim = folder / job.name / CASE
     try:
-        yield
-    finally:
-        sys.argv = argv
-        if shown is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = shown
+        if claim.exists() and "settings" not in json.loads(claim.read_text(encoding="utf-8")):
+            claim.unlink()  # its settings were wrong before
+        _ = job.settings
+    except FlwrGanError as error:
+        print(f"{job.label}: {error}", flush=True)
+        write_json({"values": job.shown_values}, claim)
+        run_case(job, folder)
+        return False
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,7 +113,8 @@ def _parser() -> argparse.ArgumentParser:
 def _epilog() -> str:
     presets = "".join(f"  preset={name:8} {preset_about(name)}\n" for name in preset_names())
     return (
-        "Other keys: sweep_dir=DIR; hydra.verbose=true shows each round.\n\n"
+        "Other keys: sweep_dir=DIR; seeds=5 for seed=0,1,2,3,4; hydra.verbose=true shows each "
+        "round.\n\n"
         "A preset is a whole sweep (and needs no -m); keys beside it replace its own:\n"
         f"{presets}"
         "\nThe same command started again goes on with what is missing or has failed.\n"

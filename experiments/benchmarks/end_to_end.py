@@ -14,19 +14,17 @@ row a codec and link, the mean over seeds:
 """
 
 import argparse
-import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from experiments.benchmarks.output import add_output, output_file, write_measured
-from experiments.runner import train
-from experiments.study_command import called
+from experiments.benchmarks.output import run_benchmark
+from experiments.study.app_runs import train
 from flwr_gan.app.overrides import split_overrides
-from flwr_gan.errors import ConfigError, FlwrGanError
+from flwr_gan.errors import ConfigError
 
 CODECS = ("raw", "zstd:19", "sparse", "sparse:int8")
 BASELINE = "raw"
@@ -38,30 +36,34 @@ SHORT = "lottery.iterations=1 strategy.rounds_per_level=2 samples_per_class=50"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print and write the table; return the exit status."""
-    options = _parser().parse_args(arguments)
-    logging.getLogger("flwr").setLevel(logging.ERROR)
+    return run_benchmark(
+        "end_to_end", __doc__, measure, arguments,
+        short=f"a few rounds to {MEASURE} {SHORT_TARGET}, one seed", add_options=add_options,
+    )  # fmt: skip
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add target, seeds and settings."""
+    parser.add_argument("--target", type=float, help=f"{MEASURE} to reach; default: {TARGET}")
+    parser.add_argument("--seeds", type=int, help="default: 3, or 1 with --short")
+    parser.add_argument("--settings", default="", metavar="'K=V K=V'", help="of the main job")
+
+
+def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the table of all codecs and links."""
     target = options.target or (SHORT_TARGET if options.short else TARGET)
-    settings = f"{SHORT if options.short else ''} {options.settings}"
+    if not 0 < target < 1:
+        raise ConfigError(f"--target {target} is not allowed: give a number between 0 and 1")
+    settings = split_overrides(f"{SHORT if options.short else ''} {options.settings}")
     rows = []
-    try:
-        if not 0 < target < 1:
-            raise ConfigError(f"--target {target} is not allowed: give a number between 0 and 1")
-        with tempfile.TemporaryDirectory() as folder:
-            for seed in range(options.seeds or (1 if options.short else 3)):
-                for codec in CODECS:
-                    place = Path(folder) / f"{codec.replace(':', '.')}_seed{seed}"
-                    own = [f"codec={codec}", f"seed={seed}", f"output_dir={place}"]
-                    train([*split_overrides(settings), *own])
-                    rows.append({"codec": codec, "seed": seed} | until(target, place))
-                    print(f"seed {seed}, {codec}: {rows[-1]}", flush=True)
-        table = over_links(pd.DataFrame(rows), target=target)
-        command = called("python -m experiments.benchmarks.end_to_end", arguments)
-        write_measured(table, output_file(options, "end_to_end"), command=command)
-    except FlwrGanError as error:
-        print(f"experiments.benchmarks.end_to_end: {error}", file=sys.stderr)
-        return error.exit_status
-    print(table.to_string(index=False, float_format="{:.4g}".format))
-    return 0
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(options.seeds or (1 if options.short else 3)):
+            for codec in CODECS:
+                place = Path(folder) / f"{codec.replace(':', '.')}_seed{seed}"
+                train([*settings, f"codec={codec}", f"seed={seed}", f"output_dir={place}"])
+                rows.append({"codec": codec, "seed": seed} | until(target, place))
+                print(f"seed {seed}, {codec}: {rows[-1]}", flush=True)
+    yield "", over_links(pd.DataFrame(rows), target=target)
 
 
 def until(target: float, folder: Path) -> dict[str, float]:
@@ -108,18 +110,6 @@ def over_links(runs: pd.DataFrame, *, target: float) -> pd.DataFrame:
         part["bytes_ratio"] = plain.message_bytes / part.message_bytes
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.benchmarks.end_to_end",
-        description="Wall time and bytes to a target quality, over links of several rates.",
-    )
-    add_output(parser, "end_to_end", short=f"a few rounds to {MEASURE} {SHORT_TARGET}, one seed")
-    parser.add_argument("--target", type=float, help=f"{MEASURE} to reach; default: {TARGET}")
-    parser.add_argument("--seeds", type=int, help="default: 3, or 1 with --short")
-    parser.add_argument("--settings", default="", metavar="'K=V K=V'", help="of the main job")
-    return parser
 
 
 if __name__ == "__main__":

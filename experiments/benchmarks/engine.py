@@ -25,7 +25,7 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,13 @@ import pandas as pd
 
 from experiments.benchmarks.engine_commands import measure_commands
 from experiments.benchmarks.engine_tasks import TASKS, measure, write_images
-from experiments.benchmarks.output import add_output, output_file, write_measured
-from experiments.study_command import called
-from flwr_gan.core.atomic import write_text
+from experiments.benchmarks.output import run_benchmark
 from flwr_gan.engine.run_apps import BACKENDS
-from flwr_gan.errors import FlwrGanError, TrainingError
+from flwr_gan.errors import TrainingError
 
 BASELINE = "ray"
+CELL = "--cell"
+"""In front of what a process of its own measures."""
 CLIENTS, MANY_CLIENTS = 1000, 20_000
 ROUNDS = {"empty": 200, "lr": 100}
 SHORT_ROUNDS = 20
@@ -49,26 +49,27 @@ KEYS = ["task", "engine", "clients", "rounds"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the tables; return the exit status."""
-    options = _parser().parse_args(arguments)
-    output = output_file(options, "engine")
-    logging.getLogger("flwr").setLevel(logging.ERROR)
-    try:
-        if options.cell:
-            print(json.dumps(_measured(*options.cell)))
-            return 0
-        repeats = options.repeats or (1 if options.short else 3)
-        table = summarise(_cells(repeats, short=options.short))
-        command = called("python -m experiments.benchmarks.engine", arguments)
-        write_measured(table, output, command=command)
-        print(table.to_string(index=False, float_format="{:.4g}".format), flush=True)
-        commands = measure_commands(repeats, short=options.short)
-        path = output.with_name(f"{output.stem}_commands.csv")
-        write_text(path, commands.to_csv(index=False, float_format="%.5g"))
-    except FlwrGanError as error:
-        print(f"experiments.benchmarks.engine: {error}", file=sys.stderr)
-        return error.exit_status
-    print(commands.to_string(index=False, float_format="{:.4g}".format))
-    return 0
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == [CELL]:
+        logging.getLogger("flwr").setLevel(logging.ERROR)
+        print(json.dumps(_measured(*given[1:])))
+        return 0
+    return run_benchmark(
+        "engine", __doc__, tables, arguments,
+        short=f"{SHORT_ROUNDS} rounds, fewer images, one repeat", add_options=add_options,
+    )  # fmt: skip
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add how often all is measured."""
+    parser.add_argument("--repeats", type=int, help="default: 3, or 1 with --short")
+
+
+def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the tables of engines and of whole commands."""
+    repeats = options.repeats or (1 if options.short else 3)
+    yield "", summarise(_cells(repeats, short=options.short))
+    yield "_commands", measure_commands(repeats, short=options.short)
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -116,23 +117,12 @@ def _measured(engine: str, task: str, clients: str, rounds: str, data: str) -> d
 
 
 def _in_its_own_process(*cell: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "experiments.benchmarks.engine", "--cell", *cell]
+    command = [sys.executable, "-m", "experiments.benchmarks.engine", CELL, *cell]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise TrainingError(f"{' '.join(cell[:2])} ended with {done.returncode}; see above")
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return row
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.benchmarks.engine",
-        description="Client updates a second of the engines.",
-    )
-    add_output(parser, "engine", short=f"{SHORT_ROUNDS} rounds, fewer images, one repeat")
-    parser.add_argument("--repeats", type=int, help="default: 3, or 1 with --short")
-    parser.add_argument("--cell", nargs=5, help=argparse.SUPPRESS)
-    return parser
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""Where the table of a benchmark goes, and what it was measured on."""
+"""What the commands of benchmarks have in common."""
 
 import argparse
-import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 import pandas as pd
 
-from experiments.study_files import machine, today, versions
-from flwr_gan.core.atomic import write_text
+from experiments.study.options import called
+from experiments.study.results import machine, today, versions, write_json, write_table
+from flwr_gan.errors import FlwrGanError
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -33,11 +37,79 @@ def output_file(options: argparse.Namespace, name: str) -> Path:
 
 def write_measured(table: pd.DataFrame, path: Path, *, command: str) -> None:
     """Write a table as CSV, and beside it command, date, machine and versions as JSON."""
-    write_text(path, table.to_csv(index=False, float_format="%.5g"))
-    told = {
+    write_table(table, path)
+    about = {
         "command": command,
         "date": today(),
         "machine": machine(),
         "versions": versions(("torch", "numpy", "flwr")),
     }
-    write_text(path.with_suffix(".json"), json.dumps(told, indent=2) + "\n")
+    write_json(about, path.with_suffix(".json"))
+
+
+def run_benchmark(
+    name: str,
+    about: str | None,
+    measure: Callable[[argparse.Namespace], Iterable[tuple[str, pd.DataFrame]]],
+    arguments: Sequence[str] | None,
+    *,
+    short: str,
+    add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+) -> int:
+    """Measure, write and print the tables of a benchmark; return the exit status.
+
+    Parameters
+    ----------
+    name : str
+        Of the module, and of the first table.
+    about : str
+        What it measures: the first line of the module's text.
+    measure : callable
+        Takes the options; yields tables with the ending of their name, empty for the first.
+    arguments : sequence of str, optional
+        Of the command line.
+    short : str
+        What ``--short`` leaves out.
+    add_options : callable
+        Adds options of its own.
+    """
+    module = f"experiments.benchmarks.{name}"
+    description = (about or "").splitlines()[0]
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    add_output(parser, name, short=short)
+    add_options(parser)
+    options = parser.parse_args(arguments)
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    file, command = output_file(options, name), called(f"python -m {module}", arguments)
+    try:
+        for ending, table in measure(options):
+            write_measured(table, file.with_stem(f"{file.stem}{ending}"), command=command)
+            print(table.to_string(index=False, float_format="{:.4g}".format), end="\n\n")
+    except FlwrGanError as error:
+        print(f"{module}: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+def in_turn(
+    ways: Mapping[str, Callable[[], float]], repeats: int, *, warm_up: bool = True
+) -> dict[str, list[float]]:
+    """Return the seconds of each way, which take turns: what slows the machine slows all.
+
+    Parameters
+    ----------
+    ways : mapping of str to callable
+        Each does its work once and returns the seconds that it took.
+    repeats : int
+        How often.
+    warm_up : bool
+        Whether a first turn does not count.
+    """
+    turns = [{name: way() for name, way in ways.items()} for _ in range(repeats + warm_up)]
+    return {name: [turn[name] for turn in turns[warm_up:]] for name in ways}
+
+
+def ratios(measured: Mapping[str, Sequence[float]], to: str, name: str) -> dict[str, float]:
+    """Return the median of how many times the seconds of one way are those of another, and ends."""
+    found = [a / b for a, b in zip(measured[to], measured[name], strict=True)]
+    return {"ratio": median(found), "ratio_lowest": min(found), "ratio_highest": max(found)}

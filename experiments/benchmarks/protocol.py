@@ -7,25 +7,18 @@ picture (``.png``). Finished runs are kept in ``--folder`` and not repeated.
 """
 
 import argparse
-import json
-import logging
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
-from flwr.app import Message
-from flwr.clientapp import ClientApp
-from flwr.server import ServerAppComponents, ServerConfig
-from flwr.serverapp import ServerApp
 from matplotlib.figure import Figure
 
-from experiments.benchmarks.output import add_output, output_file
-from experiments.runner import train
-from flwr_gan.app.client import client_fn
-from flwr_gan.app.federation import build_strategy, load_federation
+from experiments.benchmarks.output import output_file, run_benchmark
+from experiments.study.app_runs import finish_run, plain_bytes
+from experiments.study.figures import tidy
 from flwr_gan.app.overrides import split_overrides
 from flwr_gan.core.atomic import write_text
-from flwr_gan.engine.run_apps import run_apps
-from flwr_gan.flower.records import message_bytes
 from flwr_gan.plots import save_figure
 
 FOLDER = Path("runs/protocol")
@@ -49,32 +42,6 @@ COLOURS = (
 DASHES = ("-", "--", "-.", "-", "--", "-", "-.", ":")
 
 
-def plain_bytes(overrides: str) -> pd.DataFrame:
-    """Return the transport's bytes of each round under Flower alone: no mod, no wrapper."""
-    federation = load_federation(overrides)
-    strategy = build_strategy(federation)
-    carried: dict[int, int] = {}
-
-    def weigh(message: Message, reply: Message) -> None:
-        server_round = int(message.metadata.group_id)
-        size = message_bytes(message.content) + message_bytes(reply.content)
-        carried[server_round] = carried.get(server_round, 0) + size
-
-    def server_fn(context: object) -> ServerAppComponents:
-        return ServerAppComponents(
-            strategy=strategy, config=ServerConfig(num_rounds=strategy.num_rounds)
-        )
-
-    run_apps(
-        ServerApp(server_fn=server_fn),
-        ClientApp(lambda context: client_fn(context).to_client()),
-        num_supernodes=federation.config.federation.num_clients,
-        run_config={"overrides": overrides},
-        on_reply=weigh,
-    )
-    return pd.DataFrame({"round": list(carried), "bytes": list(carried.values())})
-
-
 def run_wire(wire: str, seed: int, folder: Path, settings: str) -> pd.DataFrame:
     """Return the rounds of one run, from its folder where it is finished already."""
     place = folder / f"{wire.replace(' ', '_').replace(',', '').replace(':', '.')}_seed{seed}"
@@ -83,13 +50,10 @@ def run_wire(wire: str, seed: int, folder: Path, settings: str) -> pd.DataFrame:
     if own is None:
         path = place.with_suffix(".csv")
         if not path.exists():
-            table = plain_bytes(" ".join(split_overrides(overrides)))
-            write_text(path, table.to_csv(index=False))
+            write_text(path, plain_bytes(overrides).to_csv(index=False))
         rounds = pd.read_csv(path)
     else:
-        if not (place / "summary.json").exists():
-            text = f"resume={place}" if (place / "config.yaml").exists() else f"{overrides} {own}"
-            train(split_overrides(text))
+        finish_run(split_overrides(f"{settings} seed={seed} {own}"), place)
         rounds = pd.read_csv(place / "rounds.csv")
         rounds["bytes"] = rounds.up_bytes + rounds.down_bytes
         messages = pd.read_csv(place / "messages.csv")
@@ -125,21 +89,28 @@ def picture(table: pd.DataFrame) -> Figure:
     axes.set_yscale("log")
     axes.set_xlabel("round")
     axes.set_ylabel("bytes of a round in transport, all clients (kB)")
-    axes.grid(alpha=0.3, which="both")
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes, which="both")
     figure.legend(loc="outside right upper", frameon=False, title="wire")
     return figure
 
 
-def main() -> None:
-    """Run what is not finished and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    add_output(parser, "protocol", short="hardly any training, one seed")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is not finished and write the results; return the exit status."""
+    return run_benchmark(
+        "protocol", __doc__, measure, arguments,
+        short="hardly any training, one seed", add_options=add_options,
+    )  # fmt: skip
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add seeds, folder and settings."""
     parser.add_argument("--seeds", type=int, help="default: 3")
     parser.add_argument("--folder", type=Path, help=f"of the runs; default: {FOLDER}")
     parser.add_argument("--settings", default="", metavar="'K=V K=V'", help="of the quickstart")
-    options = parser.parse_args()
-    logging.getLogger("flwr").setLevel(logging.ERROR)
+
+
+def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield a row a round, and a row a wire; draw the picture."""
     seeds = options.seeds or (1 if options.short else 3)
     folder = options.folder or (FOLDER.with_name("protocol_short") if options.short else FOLDER)
     settings = f"{SHORT} {options.settings}" if options.short else options.settings
@@ -147,20 +118,13 @@ def main() -> None:
     parts = []
     for number, (wire, seed) in enumerate(jobs, start=1):
         parts.append(run_wire(wire, seed, folder, settings))
-        print(
-            f"{number}/{len(jobs)} {wire}, seed {seed}: {parts[-1]['bytes'].sum():,} bytes",
-            flush=True,
-        )
+        total = parts[-1]["bytes"].sum()
+        print(f"{number}/{len(jobs)} {wire}, seed {seed}: {total:,} bytes", flush=True)
     table = pd.concat(parts)
-    summary = summarise(table)
-    columns = ["wire", "seed", "round", "sparsity", "bytes", "payload_bytes"]
-    output = output_file(options, "protocol")
-    write_text(output, table[columns].to_csv(index=False))
-    write_text(output.with_stem(f"{output.stem}_summary"), summary.to_csv(index=False))
-    save_figure(picture(table), output.with_suffix(".png"))
-    print(json.dumps({"seeds": seeds, "settings": settings}))
-    print(summary.to_string(index=False, float_format="{:.3f}".format))
+    yield "", table[["wire", "seed", "round", "sparsity", "bytes", "payload_bytes"]]
+    yield "_summary", summarise(table)
+    save_figure(picture(table), output_file(options, "protocol").with_suffix(".png"))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,14 +17,14 @@ numba's loops are loaded before anything is measured.
 """
 
 import argparse
-import logging
 import os
 import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +39,11 @@ from flwr.server.strategy import FedAvg, Strategy
 from flwr.serverapp import ServerApp
 
 from experiments.benchmarks.codec_measures import GENERATOR_SHAPES
-from experiments.benchmarks.output import add_output, output_file, write_measured
+from experiments.benchmarks.output import in_turn, run_benchmark
 from experiments.benchmarks.server_large import CLIENTS as LARGE_CLIENTS
 from experiments.benchmarks.server_large import large_table
 from experiments.benchmarks.server_nodes import Nodes
-from experiments.study_command import called
 from flwr_gan.codecs import compiled
-from flwr_gan.core.atomic import write_text
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import CodedFitRes, CompressedStrategy, compression_mod
@@ -201,10 +199,7 @@ def aggregation_table(clients: int, repeats: int) -> pd.DataFrame:
     weights = generator()
     model_bytes = sum(array.nbytes for array in weights)
     made = {kind: replies(kind, weights, clients=clients) for kind in KINDS}
-    seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    for _ in range(repeats):
-        for kind in KINDS:
-            seconds[kind].append(made[kind].aggregate())
+    seconds = in_turn({kind: own.aggregate for kind, own in made.items()}, repeats, warm_up=False)
     baseline = statistics.median(seconds[BASELINE])
     rows = []
     for kind, measured in seconds.items():
@@ -227,12 +222,13 @@ def aggregation_table(clients: int, repeats: int) -> pd.DataFrame:
 
 def round_table(repeats: int, *, training_s: float) -> pd.DataFrame:
     """Return a row without and one with the wrapper."""
-    seconds: dict[str, list[float]] = {"FedAvg": [], "CompressedStrategy(FedAvg), raw": []}
-    for codec in (None, "raw"):
+    ways = {"FedAvg": None, "CompressedStrategy(FedAvg), raw": "raw"}
+    for codec in ways.values():
         round_seconds(codec, training_s=0.0)  # imports, and memory that is kept from then on
-    for _ in range(repeats):
-        for codec, measured in zip((None, "raw"), seconds.values(), strict=True):
-            measured.append(round_seconds(codec, training_s=training_s))
+    timed = {
+        name: partial(round_seconds, codec, training_s=training_s) for name, codec in ways.items()
+    }
+    seconds = in_turn(timed, repeats, warm_up=False)
     plain, *_ = map(statistics.median, seconds.values())
     return pd.DataFrame(
         {
@@ -250,32 +246,22 @@ def round_table(repeats: int, *, training_s: float) -> pd.DataFrame:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the tables; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_output(parser, "server", short=f"{SHORT[0]} replies, once")
-    options = parser.parse_args(arguments)
-    logging.getLogger("flwr").setLevel(logging.ERROR)
+    short = f"{SHORT[0]} replies, once"
+    return run_benchmark("server", __doc__, measure, arguments, short=short)
+
+
+def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the tables of aggregation, of the large network and of rounds."""
     clients, repeats, training_s, width = SHORT if options.short else WHOLE
-    output = output_file(options, "server")
-    command = called("python -m experiments.benchmarks.server", arguments)
     compiled.load()
-    try:
-        table = aggregation_table(clients, repeats)
-        write_measured(table, output, command=command)
-        print(table.to_string(index=False, float_format="{:.4g}".format), end="\n\n")
-        large = large_table(
-            lambda codec, arrays: _strategy(FedAvg, codec, arrays, LARGE_CLIENTS),
-            width=width,
-            repeats=repeats,
-        )
-        rounds = round_table(repeats, training_s=training_s)
-        for name, found in (("large", large), ("round", rounds)):
-            path = output.with_stem(f"{output.stem}_{name}")
-            write_text(path, found.to_csv(index=False, float_format="%.5g"))
-            print(found.to_string(index=False, float_format="{:.4g}".format), end="\n\n")
-    except FlwrGanError as error:
-        print(error, file=sys.stderr)
-        return error.exit_status
-    return 0
+    yield "", aggregation_table(clients, repeats)
+    strategies = partial(_of_large, LARGE_CLIENTS)
+    yield "_large", large_table(strategies, width=width, repeats=repeats)
+    yield "_round", round_table(repeats, training_s=training_s)
+
+
+def _of_large(clients: int, codec: str | None, arrays: NDArrays) -> Strategy:
+    return _strategy(FedAvg, codec, arrays, clients)
 
 
 if __name__ == "__main__":

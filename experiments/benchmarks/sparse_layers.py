@@ -10,8 +10,10 @@ Where nothing learns the dense convolution may have its channels last, if it is 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
+from itertools import product
 from statistics import median
 
 import pandas as pd
@@ -19,9 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from experiments.benchmarks.output import add_output, output_file, write_measured
-from experiments.study_command import called
-from flwr_gan.errors import FlwrGanError
+from experiments.benchmarks.output import in_turn, run_benchmark
 from flwr_gan.gan import torch_threads
 from flwr_gan.gan.sparse_layers import frozen_weights, largest_density, sparse_layers
 
@@ -43,22 +43,17 @@ BATCH_SIZES = (64, 256)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the table; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_output(parser, "sparse_layers", short="the paper's layers, one batch size, fewer repeats")
-    options = parser.parse_args(arguments)
+    short = "the paper's layers, one batch size, fewer repeats"
+    return run_benchmark("sparse_layers", __doc__, measure_all, arguments, short=short)
+
+
+def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the table of all layers, batch sizes and densities."""
     names, sizes, repeats = (SHORT, (256,), 3) if options.short else (LAYERS, BATCH_SIZES, 11)
-    cells = [(name, size, density) for name in names for size in sizes for density in DENSITIES]
-    try:
-        with torch_threads(1):
-            found = [measure(*cell, repeats=repeats) for cell in cells]
-        table = pd.DataFrame([row for rows in found for row in rows])
-        command = called("python -m experiments.benchmarks.sparse_layers", arguments)
-        write_measured(table, output_file(options, "sparse_layers"), command=command)
-    except FlwrGanError as error:
-        print(error, file=sys.stderr)
-        return error.exit_status
-    print(table.to_string(index=False, float_format="{:.3g}".format))
-    return 0
+    places = product(names, sizes, DENSITIES)
+    with torch_threads(1):
+        found = [measure(*place, repeats=repeats) for place in places]
+    yield "", pd.DataFrame([row for rows in found for row in rows])
 
 
 def measure(name: str, batch_size: int, density: float, *, repeats: int) -> list[dict[str, object]]:
@@ -117,14 +112,14 @@ def _channels_last(layer: nn.Conv1d, x_BCT: Tensor) -> Callable[[], Tensor]:
 
 def _times(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Return milliseconds of the faster dense way and of the sparse one, and their ratio."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(-1, repeats):  # the first warms up
-        for name, way in ways.items():
-            started = time.process_time()
-            with torch.no_grad():
-                way()
-            if repeat >= 0:
-                seconds[name].append(time.process_time() - started)
+
+    def seconds_of(way: Callable[[], object]) -> float:
+        started = time.process_time()
+        with torch.no_grad():
+            way()
+        return time.process_time() - started
+
+    seconds = in_turn({name: partial(seconds_of, way) for name, way in ways.items()}, repeats)
     sparse_ms = 1000 * median(seconds.pop("sparse"))
     dense_ms = 1000 * min(median(measured) for measured in seconds.values())
     return {"dense_ms": dense_ms, "sparse_ms": sparse_ms, "ratio": dense_ms / sparse_ms}

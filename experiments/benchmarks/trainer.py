@@ -20,8 +20,9 @@ layer, which is dense at P = 10, and memory; a search its first levels, which ar
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
@@ -32,11 +33,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.benchmarks.output import add_output, output_file, write_measured
+from experiments.benchmarks.output import in_turn, ratios, run_benchmark
 from experiments.benchmarks.trainer_tickets import measure_tickets
-from experiments.study_command import called
 from flwr_gan.app.config import load_config
-from flwr_gan.errors import FlwrGanError
 from flwr_gan.gan import (
     Critic,
     GanConfig,
@@ -46,7 +45,6 @@ from flwr_gan.gan import (
     torch_threads,
 )
 from flwr_gan.gan.batched import Training, train_together
-from flwr_gan.gan.config import CRITIC_GRADIENTS
 from flwr_gan.gan.losses import generator_loss, gradient_penalty, wasserstein_estimate
 
 SETTINGS = {
@@ -63,6 +61,7 @@ SHORT_TICKETS: dict[str, Any] = {
     "repeats": 3,
     "critic_iterations": {"iteration": 16, "sampling": 1, "search": 2},
 }
+CRITIC_GRADIENTS = ("closed_form", "autograd")
 CLIENTS = (8, 32)
 CLIENT_PATHS = ("one_after_another", "together")
 NUM_VECTORS, NUM_COMPONENTS, NUM_CLASSES, NUM_SAMPLES = 10, 3, 39, 3314
@@ -75,32 +74,28 @@ class _Trained(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write the table; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_output(parser, "trainer", short="fewer settings and repeats")
+    """Measure, print and write the tables; return the exit status."""
+    return run_benchmark(
+        "trainer", __doc__, measure, arguments,
+        short="fewer settings and repeats", add_options=add_options,
+    )  # fmt: skip
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what the second table takes."""
     parser.add_argument(
         "--before", type=Path, metavar="FOLDER", help="checkout to compare tickets with as well"
     )
     parser.add_argument("--tickets", action="store_true", help="the second table alone")
-    options = parser.parse_args(arguments)
-    command = called("python -m experiments.benchmarks.trainer", arguments)
-    file = output_file(options, "trainer")
-    tables = {}
-    try:
-        if not options.tickets:
-            with torch_threads(1):
-                tables[file] = measure_all(short=options.short)
-        tables[file.with_stem(f"{file.stem}_tickets")] = pd.DataFrame(
-            measure_tickets(before=options.before, **(SHORT_TICKETS if options.short else TICKETS))
-        )
-        for path, table in tables.items():
-            write_measured(table, path, command=command)
-    except FlwrGanError as error:
-        print(error, file=sys.stderr)
-        return error.exit_status
-    for table in tables.values():
-        print(table.to_string(index=False, float_format="{:.2f}".format))
-    return 0
+
+
+def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the table of steps, and that of tickets."""
+    if not options.tickets:
+        with torch_threads(1):
+            yield "", measure_all(short=options.short)
+    settings = SHORT_TICKETS if options.short else TICKETS
+    yield "_tickets", pd.DataFrame(measure_tickets(before=options.before, **settings))
 
 
 def measure_all(*, short: bool) -> pd.DataFrame:
@@ -155,28 +150,21 @@ def _rows(
 ) -> list[dict[str, object]]:
     """Measure the paths in turn; the first of them is what the others are compared with."""
     iterations = max(1, round(least_s / min(path.seconds(1) for path in paths.values())))
-    seconds: dict[str, list[float]] = {name: [] for name in paths}
-    for _ in range(repeats):
-        for name, path in paths.items():
-            seconds[name].append(path.seconds(iterations))
-    baseline = next(iter(seconds.values()))
-    rows: list[dict[str, object]] = []
-    for name, measured in seconds.items():
-        ratios = [a / b for a, b in zip(baseline, measured, strict=True)]
-        rows.append(
-            {
-                "clients": clients,
-                "batch_size": config.batch_size,
-                "critic_iterations": config.critic_iterations,
-                "path": name,
-                "steps_per_s": clients * iterations * config.critic_iterations / median(measured),
-                "ratio": median(ratios),
-                "ratio_lowest": min(ratios),
-                "ratio_highest": max(ratios),
-                "repeats": repeats,
-            }
-        )
-    return rows
+    ways = {name: partial(path.seconds, iterations) for name, path in paths.items()}
+    seconds = in_turn(ways, repeats, warm_up=False)
+    steps = clients * iterations * config.critic_iterations
+    return [
+        {
+            "clients": clients,
+            "batch_size": config.batch_size,
+            "critic_iterations": config.critic_iterations,
+            "path": name,
+            "steps_per_s": steps / median(seconds[name]),
+            **ratios(seconds, next(iter(paths)), name),
+            "repeats": repeats,
+        }
+        for name in paths
+    ]
 
 
 class _Clients:

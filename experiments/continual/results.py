@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.continual.cases import WAYS
-from experiments.study import Record, average, differences, page_table
+from experiments.study.cases import Record
 from experiments.study.figures import BLACK, BLUE, GREEN, PINK, RED, SKY, row_of_panels, tidy
+from experiments.study.markdown import page_table
 from experiments.study.results import description
+from experiments.study.statistics import average, differences
 
 BASELINE = next(iter(WAYS))
 CAPACITY = (

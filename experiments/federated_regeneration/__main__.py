@@ -17,7 +17,7 @@ from pathlib import Path
 
 from experiments.federated_regeneration.cases import REGENERATIONS, Case
 from experiments.federated_regeneration.results import page, tables
-from experiments.study import Study
+from experiments.study.command import Study
 
 
 def cases(options: argparse.Namespace) -> list[Case]:

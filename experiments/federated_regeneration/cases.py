@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.study.app_runs import finish_run, uploads
+from experiments.study.cases import StudyCase
 from flwr_gan.app.config import load_config
 from flwr_gan.errors import TrainingError
 
@@ -22,7 +23,7 @@ QUALITY = ("frechet_distance", "conditional_accuracy", "synthetic_accuracy", "co
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class Case(StudyCase):
     """A run in each of the two ways, with one seed.
 
     Parameters
@@ -36,6 +37,8 @@ class Case:
         Settings that both ways share.
     """
 
+    columns = ("regeneration", "seed")
+
     regeneration: str
     seed: int
     overrides: tuple[str, ...] = ()
@@ -45,11 +48,6 @@ class Case:
     def name(self) -> str:
         """Name of its folder."""
         return f"{self.regeneration}-seed{self.seed}"
-
-    @property
-    def place(self) -> Mapping[str, Any]:
-        """The case as columns."""
-        return {"regeneration": self.regeneration, "seed": self.seed}
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -6,8 +6,10 @@ from typing import Any
 import pandas as pd
 
 from experiments.federated_regeneration.cases import QUALITY
-from experiments.study import Record, average, differences, page_table
+from experiments.study.cases import Record
+from experiments.study.markdown import page_table
 from experiments.study.results import description
+from experiments.study.statistics import average, differences
 
 _QUALITY = tuple(
     zip(

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from experiments.privacy.cases import PRESETS, Case, check_budget
 from experiments.privacy.results import figures, page, tables
-from experiments.study import Study, words
+from experiments.study.command import Study
+from experiments.study.options import words
 
 
 def cases(options: argparse.Namespace) -> list[Case]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from experiments.privacy.attack import attack_uploads
 from experiments.study.app_runs import finish_run, uploads
+from experiments.study.cases import StudyCase
 from flwr_gan.app.federation import load_federation
 from flwr_gan.app.overrides import split_overrides
 from flwr_gan.errors import ConfigError
@@ -96,7 +97,7 @@ PRESETS: dict[str, dict[str, Setting]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class Case(StudyCase):
     """One run of the app, and the attack on its uploads.
 
     Parameters
@@ -111,6 +112,8 @@ class Case:
         All that the runs of a data set share.
     """
 
+    columns = ("data", "budget", "seed")
+
     data: str
     budget: str
     seed: int
@@ -120,11 +123,6 @@ class Case:
     def name(self) -> str:
         """The case as a folder's name."""
         return f"{self.data}_epsilon-{self.budget}_seed{self.seed}"
-
-    @property
-    def place(self) -> Mapping[str, Any]:
-        """The case as columns."""
-        return {"data": self.data, "budget": self.budget, "seed": self.seed}
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.privacy.cases import LONGER, PLAIN
-from experiments.study import Record, average, page_table
+from experiments.study.cases import Record
 from experiments.study.figures import BLUE, GREEN, RED, row_of_panels, tidy
+from experiments.study.markdown import page_table
 from experiments.study.results import description
+from experiments.study.statistics import average
 
 _TITLES = {PLAIN: "no noise", LONGER: "no noise, longer"}
 _PANELS = {

@@ -16,7 +16,7 @@ from flwr_gan.plots import (
 from flwr_gan.plots.sweep import QUALITY, has_quality
 
 _MOST_LINES = 6  # more runs than this are drawn as groups
-_TOLD = 8  # groups that an alternative text speaks of
+_MOST_LISTED = 8  # groups that an alternative text speaks of
 
 Grouping = tuple[dict[str, list[RunFiles]], str]
 
@@ -33,7 +33,7 @@ def quality_picture(results: Results) -> Picture | None:
             for key in QUALITY
             if key in rounds
         )
-        caption = "Quality and sparsity after each round, against the bytes carried so far."
+        caption = "Quality and sparsity after each round, against the bytes sent so far."
         return figure_picture(rounds_figure(rounds), alt, caption)
     if not has_quality(table):
         return None
@@ -55,12 +55,12 @@ def traffic_picture(results: Results) -> Picture | None:
     groups, how = _grouped([run for run in results.runs if len(run.rounds)], results, _of_codec)
     if not groups:
         return None
-    told = [
+    lines = [
         f"{label}: {_mean(runs, 'up_bytes', 0):,.0f} kB up in the first round, "
         f"{_mean(runs, 'up_bytes', -1):,.0f} kB in the last"
         for label, runs in groups.items()
     ]
-    alt = f"Line plot of kilobytes sent in each round. {_told(told)}"
+    alt = f"Line plot of kilobytes sent in each round. {_listed(lines)}"
     return figure_picture(traffic_figure(_rounds(groups)), alt, f"Bytes a round. {how}".strip())
 
 
@@ -71,11 +71,11 @@ def layers_picture(results: Results) -> Picture | None:
     if not groups:
         return None
     shares = {label: [run.layer_sparsity for run in runs] for label, runs in groups.items()}
-    told = []
+    lines = []
     for label, layers in shares.items():
         values = [share for run in layers for share in run.values()]
-        told.append(f"{label}: {100 * min(values):.0f} to {100 * max(values):.0f} % by layer")
-    alt = f"Dot plot of the share of zeros in each layer. {_told(told)}"
+        lines.append(f"{label}: {100 * min(values):.0f} to {100 * max(values):.0f} % by layer")
+    alt = f"Dot plot of the share of zeros in each layer. {_listed(lines)}"
     caption = f"Zeros in each layer's weights at the end of the run. {how}".strip()
     return figure_picture(layers_figure(shares), alt, caption)
 
@@ -94,14 +94,14 @@ def duration_picture(results: Results) -> Picture | None:
         )
         for label, runs in coders.items()
     }
-    told = [
+    lines = [
         f"{label}: {_mean(runs, 'wall_s', None, 1.0):.2g} s a round"
         for label, runs in groups.items()
     ]
     plots = "Line plot of the seconds of each round, above bars of the seconds of coding."
     caption = f"Wall time of training and scoring, and of coding. {how}".strip()
     return figure_picture(
-        duration_figure(_rounds(groups), coding), f"{plots} {_told(told)}", caption
+        duration_figure(_rounds(groups), coding), f"{plots} {_listed(lines)}", caption
     )
 
 
@@ -162,7 +162,7 @@ def _plain(key: str) -> str:
     return key.replace("_", " ")
 
 
-def _told(lines: Iterable[str]) -> str:
+def _listed(lines: Iterable[str]) -> str:
     lines = list(lines)
-    more = [f"and {len(lines) - _TOLD} more"] if len(lines) > _TOLD else []
-    return "; ".join([*lines[:_TOLD], *more]) + "."
+    more = [f"and {len(lines) - _MOST_LISTED} more"] if len(lines) > _MOST_LISTED else []
+    return "; ".join([*lines[:_MOST_LISTED], *more]) + "."

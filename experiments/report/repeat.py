@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from experiments.job_state import flat_settings
+from experiments.study.cases import flat_settings
 from flwr_gan.app.overrides import compose, config_dir
 from flwr_gan.errors import FlwrGanError
 

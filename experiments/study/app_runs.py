@@ -1,18 +1,19 @@
 """Runs of the app inside this process: whole, resumed, and under plain Flower."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 from flwr.app import Message
 from flwr.clientapp import ClientApp
 from flwr.server import ServerAppComponents, ServerConfig
 from flwr.server.strategy import Strategy
 from flwr.serverapp import ServerApp
-from hydra.core.global_hydra import GlobalHydra
 
 from flwr_gan.app.client import client_fn
+from flwr_gan.app.config import load_config
 from flwr_gan.app.federation import Federation, build_strategy, load_federation, num_rounds
 from flwr_gan.app.overrides import split_overrides
 from flwr_gan.client_app import app as client_app
@@ -22,19 +23,33 @@ from flwr_gan.flower.records import message_bytes
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import clients_at_once, prepare_run_config, run_together
 
+# Settings that say where a run writes and who watches it, and nothing about what it does.
+_PLACES = ("output_dir", "resume", "also_codecs", "logger")
+
 
 def train(overrides: Sequence[str]) -> None:
     """Do one run, on the path of ``flower-simulation`` with its inline engine."""
-    with _hydra_set_aside():
-        run_config, num_clients = prepare_run_config(" ".join(overrides), None)
-        run_apps(
-            server_app,
-            client_app,
-            num_supernodes=num_clients,
-            run_config=run_config,
-            clients_at_once=clients_at_once(run_config),
-            run_together=run_together,
-        )
+    run_config, num_clients = prepare_run_config(" ".join(overrides), None)
+    run_apps(
+        server_app,
+        client_app,
+        num_supernodes=num_clients,
+        run_config=run_config,
+        clients_at_once=clients_at_once(run_config),
+        run_together=run_together,
+    )
+
+
+def settings_of(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return all settings of a run but those that leave its results as they are.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is wrong; names it.
+    """
+    settings: dict[str, Any] = yaml.safe_load(load_config(overrides).to_yaml())
+    return {key: value for key, value in settings.items() if key not in _PLACES}
 
 
 def is_finished(folder: Path) -> bool:
@@ -119,14 +134,3 @@ def plain_bytes(overrides: str) -> pd.DataFrame:
 
     run_plain(overrides, on_reply=weigh)
     return pd.DataFrame({"round": list(sent), "bytes": list(sent.values())})
-
-
-@contextmanager
-def _hydra_set_aside() -> Iterator[None]:
-    """Let a run compose its own config inside a Hydra job; Hydra takes one at a time."""
-    hydra = GlobalHydra.instance()
-    outer, hydra.hydra = hydra.hydra, None
-    try:
-        yield
-    finally:
-        hydra.hydra = outer

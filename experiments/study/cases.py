@@ -3,13 +3,14 @@
 import json
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from tqdm import tqdm
 
@@ -20,25 +21,33 @@ from flwr_gan.gan import torch_threads
 CASE, RESULT = "case.json", "result.json"
 
 
-class Case(Protocol):
-    """One part of a study."""
+class StudyCase(ABC):
+    """One part of a study: a frozen dataclass whose fields say what is run."""
 
-    @property
-    def name(self) -> str:
-        """What its folder is called."""
+    columns: ClassVar[tuple[str, ...]] = ("seed",)
+    """Fields that tell a case from others, as columns of tables; the seed among them."""
 
     @property
     def place(self) -> Mapping[str, Any]:
-        """What it is, as columns of tables; the seed among them."""
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """All that its result depends on."""
+        """The case as columns."""
+        return {name: getattr(self, name) for name in self.columns}
 
     @property
     def work_s(self) -> float:
         """Roughly how many processor seconds it takes."""
+        return 100.0
 
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What its folder is called."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> Mapping[str, Any]:
+        """All that its result depends on."""
+
+    @abstractmethod
     def measure(self, folder: Path) -> dict[str, Any]:
         """Do the work and return the result, values that JSON can hold.
 
@@ -53,7 +62,7 @@ class Record:
 
     Parameters
     ----------
-    case : Case
+    case : StudyCase
         Which.
     folder : Path
         Its own.
@@ -86,7 +95,7 @@ class Record:
             yield {**self.case.place, **row}
 
 
-def read_record(case: Case, folder: Path) -> Record | None:
+def read_record(case: StudyCase, folder: Path) -> Record | None:
     """Return the record of a case in the folder of a study, None where it has not ended.
 
     Raises
@@ -104,7 +113,7 @@ def read_record(case: Case, folder: Path) -> Record | None:
 
 
 def run_cases(
-    cases: Sequence[Case], folder: Path, *, workers: int = 1, shown: Sequence[str] = ()
+    cases: Sequence[StudyCase], folder: Path, *, workers: int = 1, shown: Sequence[str] = ()
 ) -> int:
     """Measure what is not finished; return the number of cases that failed.
 
@@ -125,7 +134,7 @@ def run_cases(
         When the folder holds results of other settings.
     """
     for case in cases:
-        _claim(case, folder)
+        claim(case, folder)
     left = [case for case in cases if (read_record(case, folder) or _FAILED).reason]
     total = sum(case.work_s for case in left)
     print(
@@ -149,7 +158,7 @@ def run_cases(
     return failed
 
 
-def run_case(case: Case, folder: Path) -> Record:
+def run_case(case: StudyCase, folder: Path) -> Record:
     """Measure one case, whatever comes of it, and keep the record."""
     earlier = read_record(case, folder)
     place, began = folder / case.name, time.process_time()
@@ -179,15 +188,47 @@ def short_reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text} ({Path(last.filename).name}, line {last.lineno})"
 
 
-def _claim(case: Case, folder: Path) -> None:
-    path, text = folder / case.name / CASE, json.dumps(case.settings, indent=1) + "\n"
-    if not path.exists():
-        write_text(path, text)
-    elif path.read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{path.parent} holds results of other settings: choose another --folder")
+def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with one key each, such as ``gan.iterations``."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat |= flat_settings(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
-def _run(cases: Sequence[Case], folder: Path, workers: int) -> Iterator[Record]:
+def claim(case: StudyCase, folder: Path, *, keep: bool = True) -> None:
+    """Make a folder the case's own, or with ``keep=False`` check that it is no other's.
+
+    Raises
+    ------
+    ConfigError
+        When it holds results of other settings; names one.
+    """
+    path, now = folder / case.name / CASE, json.loads(json.dumps(case.settings))
+    earlier = _read_claim(path)
+    if earlier is None and keep:
+        write_text(path, json.dumps(now, indent=1) + "\n")
+    elif earlier not in (None, now):
+        before, after = map(flat_settings, (earlier, now))
+        key = next(key for key in {**before, **after} if before.get(key) != after.get(key))
+        raise ConfigError(
+            f"{path.parent} holds results of other settings ({key} was {before.get(key)} and is "
+            f"{after.get(key)}): choose another --folder or sweep_dir"
+        )
+
+
+def _read_claim(path: Path) -> Any:
+    """Return the settings that a folder belongs to, None where it belongs to none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot read {path}: {error}; remove it") from error
+
+
+def _run(cases: Sequence[StudyCase], folder: Path, workers: int) -> Iterator[Record]:
     if workers == 1:
         yield from (run_case(case, folder) for case in cases)
         return

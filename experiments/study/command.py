@@ -1,6 +1,7 @@
 """A study as a command: its options, its runs, and what is written of them."""
 
 import argparse
+import json
 import logging
 import re
 import sys
@@ -12,11 +13,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.study.cases import Case, Record, read_record, run_cases
+from experiments.report.page import Code, Picture, Section, Table, write_page
+from experiments.study.cases import Record, StudyCase, claim, read_record, run_cases
 from experiments.study.markdown import fill_pages
+from experiments.study.options import called, known, run_command, whole_numbers, words
 from experiments.study.results import machine, versions, write_json, write_table
 from flwr_gan.core.atomic import write_text
-from flwr_gan.errors import ConfigError, FlwrGanError, OutputError
+from flwr_gan.errors import ConfigError, OutputError
 from flwr_gan.plots import save_figure
 
 Tables = Mapping[str, pd.DataFrame]
@@ -67,7 +70,7 @@ class Study:
     digits : int
         Of numbers in tables.
     libraries : sequence of str
-        Whose versions are told.
+        Whose versions ``run.json`` has.
     shown : sequence of str
         Values that are shown when a case ends.
     """
@@ -75,7 +78,7 @@ class Study:
     module: str
     about: str
     home: Path
-    cases: Callable[[Options], Sequence[Case]]
+    cases: Callable[[Options], Sequence[StudyCase]]
     tables: Callable[[Sequence[Record]], Tables]
     page: Callable[[Tables, Mapping[str, Any]], dict[str, str]]
     figures: Callable[[Tables, Sequence[Record]], Mapping[str, Figure]] = lambda tables, records: {}
@@ -168,7 +171,7 @@ class Study:
         )
         return folder, options.results or (self.committed if whole else folder / "results")
 
-    def write(self, cases: Sequence[Case], folder: Path, results: Path, command: str) -> None:
+    def write(self, cases: Sequence[StudyCase], folder: Path, results: Path, command: str) -> None:
         """Write tables, figures, ``run.json`` and the page, and print their paths.
 
         The page is written anew where the results are those that are committed; elsewhere its
@@ -176,9 +179,13 @@ class Study:
 
         Raises
         ------
+        ConfigError
+            If the folder holds results of other settings.
         OutputError
             If no case is finished, or a file cannot be read or written.
         """
+        for case in cases:
+            claim(case, folder, keep=False)
         ended = [record for case in cases if (record := read_record(case, folder))]
         records = [record for record in ended if not record.reason]
         if not records:
@@ -200,10 +207,18 @@ class Study:
         for name, table in tables.items():
             print(write_table(table, results / name, digits=self.digits))
         print(write_json(run, results / "run.json"))
-        for name, figure in self.figures(tables, records).items():
+        drawn = self.figures(tables, records)
+        for name, figure in drawn.items():
             save_figure(figure, results / name, dpi=120)
             print(results / name)
         self.more(records, results)
+        sections = [
+            Section("Figures", *(Picture(results / name, name) for name in drawn)),
+            Section("Tables", *(Table(table, name) for name, table in tables.items())),
+            Section("How it was made", Code(json.dumps(run, indent=2), command)),
+        ]
+        write_page(folder / "report.html", self.about, sections)
+        print(folder / "report.html")
         parts = self.page(tables, run)
         if results.resolve() == self.committed.resolve():
             fill_pages([self.home / page for page in self.pages], parts)
@@ -211,59 +226,3 @@ class Study:
             text = "\n\n".join(f"## {name}\n\n{part}" for name, part in parts.items())
             write_text(results / "tables.md", text + "\n")
             print(results / "tables.md")
-
-
-def run_command(name: str, work: Callable[[], int]) -> int:
-    """Return the exit status that ``work`` returns, or that of its error, told in one line."""
-    try:
-        return work()
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    except FlwrGanError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return error.exit_status
-
-
-def called(program: str, arguments: Sequence[str] | None) -> str:
-    """Return the command line that was given."""
-    return " ".join([program, *(sys.argv[1:] if arguments is None else arguments)])
-
-
-def words(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Return the words between commas."""
-    texts = [given] if isinstance(given, str) else given or ()
-    return tuple(word for text in texts for word in text.split(",") if word)
-
-
-def known(option: str, given: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
-    """Return the words of an option, or raise a ConfigError that names what is allowed."""
-    for word in given:
-        if word not in allowed:
-            raise ConfigError(f"{option} {word}: allowed are {', '.join(allowed)}")
-    return _once(option, given)
-
-
-def whole_numbers(option: str, given: Sequence[str]) -> tuple[int, ...]:
-    """Return words as numbers from 0, or raise a ConfigError that names the option."""
-    for word in given:
-        if not word.isdecimal():
-            raise ConfigError(f"{option} {word} is not allowed: give whole numbers from 0")
-    return tuple(map(int, _once(option, given)))
-
-
-def _once(option: str, given: Sequence[str]) -> tuple[str, ...]:
-    if len(set(given)) < len(given):
-        raise ConfigError(f"{option} {','.join(given)} names something twice: name each once")
-    return tuple(given)
-
-
-def check_device(name: str) -> None:
-    """Raise a ConfigError when PyTorch cannot compute there."""
-    import torch  # only here: a command that does without begins sooner
-
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--device {name} is not usable: {reason}; give cpu") from error

@@ -63,6 +63,11 @@ def plus_minus(mean: float, half_width: float, digits: int, *, sign: str = "") -
     return f"{mean:{sign}.{digits}f}{width}"
 
 
+def number(value: float, digits: int, *, absent: str = "-") -> str:
+    """Return a number with so many digits behind the point, or what stands where there is none."""
+    return absent if pd.isna(value) else f"{value:,.{digits}f}"
+
+
 def fill_pages(pages: Sequence[Path], parts: Mapping[str, str]) -> None:
     """Write parts of Markdown pages anew, each between ``<!-- name -->`` and ``<!-- end -->``.
 
@@ -94,15 +99,3 @@ def fill_pages(pages: Sequence[Path], parts: Mapping[str, str]) -> None:
             raise OutputError(f"{names} has no marker <!-- {name} -->: put it back")
     for page, text in texts.items():
         write_text(page, text)
-
-
-def averaged(row: Mapping[Any, Any], name: str, digits: int, *, unit: float = 1) -> str:
-    """Return a measure of a row of ``statistics.average``, in some unit."""
-    return plus_minus(row[name] / unit, row[f"{name}_half_width"] / unit, digits)
-
-
-def fill_page(page: Path, parts: Mapping[str, str], *, output: Path | None = None) -> None:
-    """As ``fill_pages``, one page to another file."""
-    text = page.read_text(encoding="utf-8")
-    write_text(output or page, text)
-    fill_pages([output or page], parts)

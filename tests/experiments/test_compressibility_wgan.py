@@ -1,19 +1,18 @@
 """The study of paper 000 on one client, in small."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.papers.compressibility_wgan.__main__ import main
+from experiments.papers.compressibility_wgan.__main__ import STUDY, main
+from experiments.papers.compressibility_wgan.cases import Case
 from experiments.papers.compressibility_wgan.cell import Cell
 from experiments.papers.compressibility_wgan.coding import code_generators, with_signed_zeros
-from experiments.papers.compressibility_wgan.results import signed_zeros, write_results
+from experiments.papers.compressibility_wgan.results import signed_zeros
 from experiments.papers.compressibility_wgan.rows import Rows
-from experiments.papers.compressibility_wgan.scoring import is_scored, score_generators
-from experiments.papers.compressibility_wgan.study import cell_steps, work
+from experiments.papers.compressibility_wgan.scoring import score_generators
 from experiments.papers.compressibility_wgan.training import find_generators
+from experiments.study.cases import run_cases
 from flwr_gan.errors import ConfigError, LayerCollapseError, OutputError
 from flwr_gan.prune import LotteryPruner
 
@@ -24,18 +23,23 @@ TINY = (
 )  # fmt: skip
 
 
-def make(root: Path, **changes: object) -> Cell:
+def make(**changes: object) -> Case:
     settings = {"data": "strokes", "scope": "global", "seed": 0, "overrides": TINY}
-    return Cell(root=root, **(settings | {"controls": (2,)} | changes))  # type: ignore[arg-type]
+    return Case(**(settings | {"controls": (2,)} | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def cell(tmp_path_factory):
-    """Return a finished part of the study."""
-    cell = make(tmp_path_factory.mktemp("study"))
-    cell.claim()
-    assert sum(cell_steps(cell)) == work(cell)
-    return cell
+def place(tmp_path_factory):
+    """Return the folder of a study with one finished part."""
+    folder = tmp_path_factory.mktemp("study")
+    assert run_cases([make()], folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cell(place):
+    """Return the finished part of the study."""
+    return make().cell(place / make().name)
 
 
 def same(a, b):
@@ -75,7 +79,7 @@ def test_controls_differ_from_the_ticket_in_one_thing_each(cell):
 
 @pytest.mark.slow
 def test_a_control_that_loses_a_layer_ends_and_the_rest_goes_on(tmp_path, monkeypatch):
-    cell = make(tmp_path, controls=())
+    cell = make(controls=()).cell(tmp_path)
     prune = LotteryPruner.prune
     calls = []
 
@@ -86,16 +90,11 @@ def test_a_control_that_loses_a_layer_ends_and_the_rest_goes_on(tmp_path, monkey
         return prune(pruner, weights)
 
     monkeypatch.setattr(LotteryPruner, "prune", collapse_second)
-    for _ in find_generators(cell):
-        pass
+    find_generators(cell)
     assert cell.path("one_shot", 1).exists()
     assert not cell.path("one_shot", 2).exists()
     assert cell.path("pruned", 2).exists()
-    assert not is_scored(cell)
-    for _ in score_generators(cell):
-        pass
-    assert is_scored(cell)
-    quality = pd.read_csv(cell.folder / "quality.csv")
+    quality = pd.DataFrame(score_generators(cell))
     assert list(quality[quality.kind == "one_shot"].level) == [1]
 
 
@@ -116,37 +115,38 @@ def test_signs_of_zeros_are_those_before_pruning(cell):
     )
 
 
-def test_an_interrupted_part_goes_on_to_the_same_bytes(cell, tmp_path):
-    other = make(tmp_path)
-    steps = find_generators(other)
-    next(steps)
-    next(steps)
+def test_an_interrupted_part_goes_on_to_the_same_bytes(cell, tmp_path, monkeypatch):
+    other, save = make().cell(tmp_path), Cell.save
+    with monkeypatch.context() as patch:
+
+        def interrupted(own, kind, level, weights):
+            if (kind, level) == ("retrained", 2):
+                raise KeyboardInterrupt
+            save(own, kind, level, weights)
+
+        patch.setattr(Cell, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            find_generators(other)
     assert other.path("retrained", 1).exists()
-    assert not other.path("retrained", 2).exists()
     before = other.path("retrained", 1).stat().st_mtime_ns
-    for _ in find_generators(make(tmp_path)):
-        pass
+    find_generators(make().cell(tmp_path))
     assert other.path("retrained", 1).stat().st_mtime_ns == before  # not trained again
     paths = sorted(cell.folder.rglob("*.fgan"))
     assert len(paths) == 9
     for path in paths:
-        twin = other.folder / path.relative_to(cell.folder)
-        assert twin.read_bytes() == path.read_bytes(), path
+        own = other.folder / path.relative_to(cell.folder)
+        assert own.read_bytes() == path.read_bytes(), path
 
 
 def test_finished_rows_are_not_done_again(cell, monkeypatch):
-    assert is_scored(cell)
     monkeypatch.setattr(Cell, "generate", lambda *_: pytest.fail("scored again"))
-    for _ in score_generators(cell):
-        pass
-    for _ in code_generators(cell):
-        pass
+    score_generators(cell)
+    code_generators(cell)
 
 
-def test_tables_and_pictures_come_from_the_cells(cell, tmp_path):
+def test_tables_and_pictures_come_from_the_cases(cell, place, tmp_path):
     results = tmp_path / "results"
-    written = list(write_results([cell], results, command="x"))
-    assert all(path.exists() for path in written)
+    STUDY.write([make()], place, results, "x")
     copied = results / "generators" / "strokes_p00.fgan"
     assert copied.read_bytes() == cell.path("retrained", 0).read_bytes()
     quality = pd.read_csv(results / "quality.csv")
@@ -156,10 +156,9 @@ def test_tables_and_pictures_come_from_the_cells(cell, tmp_path):
     assert (table.loc[2, "lzma_canonical"]) > table.loc[2, "lzma_signed"]
     headline = pd.read_csv(results / "headline.csv")
     assert set(headline["not_worse_up_to"]) == {0}  # one seed proves nothing
-    page = (cell.root / "report.html").read_text()
+    page = (place / "report.html").read_text()
     assert page.count("<img") == len(list(results.glob("*.png")))
-    assert "| P |" in (tmp_path / "README.md").read_text()
-    assert "<!-- bits -->\n| P |" in (tmp_path / "SIGNED_ZEROS.md").read_text()
+    assert "## bits\n\n| P |" in (results / "tables.md").read_text()
 
 
 def test_bits_beyond_need_are_zero_where_a_coder_takes_what_is_needed():
@@ -172,29 +171,27 @@ def test_bits_beyond_need_are_zero_where_a_coder_takes_what_is_needed():
     assert found["paper_bits_per_pruned_weight"] == pytest.approx(1)
 
 
-def test_results_of_other_settings_are_refused(cell):
-    changed = make(cell.root, overrides=(*TINY, "gan.penalty=5"))
-    with pytest.raises(ConfigError, match="another gan"):
-        changed.claim()
-    cell.claim()
+def test_results_of_other_settings_are_refused(place):
+    with pytest.raises(ConfigError, match="other settings"):
+        run_cases([make(overrides=(*TINY, "gan.penalty=5"))], place)
 
 
 def test_nothing_finished_is_one_clear_line(tmp_path, capsys):
     places = ["--folder", str(tmp_path), "--results", str(tmp_path)]
     assert main(["--report", "--data=strokes", "--seeds=0", *places]) == 1
-    assert "no part of the study is finished" in capsys.readouterr().err
+    assert "is finished: run it without --report first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         (["--data", "pendigitz"], "pendigits"),
-        (["--scopes", "glob"], "lottery.scope='glob'"),
+        (["--scopes", "glob"], "--scopes glob: allowed are global, local"),
         (["seed=3"], "--seeds"),
         (["gan.penalti=3"], "gan.penalty"),
         (["--client", "5"], "there is no partition 5"),
-        (["--workers", "0"], "--workers=0"),
-        (["--seeds=-1"], "seed=-1"),
+        (["--workers", "0"], "--workers 0"),
+        (["--seeds=-1"], "--seeds -1"),
     ],
 )
 def test_mistakes_are_one_clear_line(arguments, named, tmp_path, capsys):

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.benchmarks.families import cell, study
-from experiments.benchmarks.families.__main__ import main
+from experiments.benchmarks.families import cases
+from experiments.benchmarks.families.__main__ import STUDY, main
+from experiments.benchmarks.families.cases import Case
 from experiments.benchmarks.families.entries import (
     ENTRIES,
     FAMILIES,
@@ -18,7 +19,6 @@ from experiments.benchmarks.families.entries import (
 )
 from experiments.benchmarks.families.material import materials
 from experiments.benchmarks.families.pictures import LOOKS, SHOWN
-from experiments.benchmarks.families.results import PAGE
 from experiments.benchmarks.families.tables import on_front, summarise
 from flwr_gan.errors import ConfigError
 from flwr_gan.metrics import classifier
@@ -34,7 +34,7 @@ def _quick_classifiers(monkeypatch):
 
 
 def call(tmp_path, *arguments):
-    places = ["--folder", str(tmp_path / "run"), "--output", str(tmp_path / "results/rows.csv")]
+    places = ["--folder", str(tmp_path / "run"), "--results", str(tmp_path / "results")]
     return main(["--short", *places, *arguments])
 
 
@@ -51,7 +51,7 @@ def test_every_family_has_entries_colours_and_a_place_on_the_page():
     assert {entry.family for entry in entries} == set(FAMILIES) == set(LOOKS)
     assert len({entry.label for entry in entries}) == len(entries)
     assert set(SHOWN) <= {entry.name for entry in entries}
-    page = PAGE.read_text()
+    page = (STUDY.home / "README.md").read_text()
     assert all(f"<!-- {name} -->" in page for name in ("budget", "digits", "pendigits", "wdcgan"))
 
 
@@ -94,10 +94,10 @@ def test_one_file_more_is_one_entry_more(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_command_measures_once_and_writes_everything(tmp_path, monkeypatch, capsys):
+def test_the_command_measures_once_and_writes_everything(tmp_path, forbid, capsys):
     assert call(tmp_path, *ONLY) == 0
     out = capsys.readouterr().out
-    assert "5/5 digits seed 0" in out
+    assert "5/5 digits_seed0" in out
     assert "min left" in out
     rows = pd.read_csv(tmp_path / "results" / "rows.csv").set_index("entry")
     assert set(COLUMNS) <= set(rows.columns)
@@ -109,30 +109,27 @@ def test_the_command_measures_once_and_writes_everything(tmp_path, monkeypatch, 
     assert rows["dense_macs"]["distil50_pixel"] < 0.6 * rows["teacher_macs"]["distil50_pixel"]
     assert (rows["train_cpu_s"] > 0).tolist() == [False, False, True, True, False]
     record = json.loads((tmp_path / "results" / "run.json").read_text())
-    assert record["cells"] == record["finished"] == 5
-    assert record["command"].endswith(" ".join([*ONLY, "--short"]))
+    assert record["runs"] == 5
+    assert record["command"].endswith(" ".join(["--short", *ONLY]))
     names = ("front_bytes", "front_macs", "front_cost", "samples_digits")
     assert all((tmp_path / "results" / f"{name}.png").stat().st_size > 5000 for name in names)
     assert "data:image/png" in (tmp_path / "run" / "report.html").read_text()
 
-    def never(*args, **settings):
-        raise AssertionError("a finished cell was repeated")
-
-    monkeypatch.setattr(study, "run_cell", never)
+    forbid(Case, "measure")
     assert call(tmp_path, *ONLY) == 0
-    assert "5 of 5 cells are finished already" in capsys.readouterr().out
+    assert "0 of 5 runs to do" in capsys.readouterr().out
     assert call(tmp_path, *ONLY, "--report") == 0
 
 
 def test_entries_that_differ_in_the_codec_alone_share_their_training(tmp_path, monkeypatch):
     trained = []
-    real = cell.compress
+    real = cases.compress
 
     def count(gan, methods, **settings):
         trained.extend(methods)
         return real(gan, methods, **settings)
 
-    monkeypatch.setattr(cell, "compress", count)
+    monkeypatch.setattr(cases, "compress", count)
     names = ("factored8", "factored8_int8")
     assert call(tmp_path, "--only", *names, "--data", "digits") == 0
     assert len(trained) == 1
@@ -143,19 +140,19 @@ def test_entries_that_differ_in_the_codec_alone_share_their_training(tmp_path, m
 
 @pytest.mark.slow
 def test_a_failed_cell_is_shown_and_done_again_with_the_same_result(tmp_path, monkeypatch, capsys):
-    real = study.run_cell
+    with monkeypatch.context() as patch:
+        real = Case.measure
 
-    def fail_one(entry, *given, **settings):
-        if entry.name == "int8":
-            raise ValueError("out of luck")
-        return real(entry, *given, **settings)
+        def fail_one(case, folder):
+            if case.entry.name == "int8":
+                raise ValueError("out of luck")
+            return real(case, folder)
 
-    monkeypatch.setattr(study, "run_cell", fail_one)
-    assert call(tmp_path / "a", *ONLY) == 1
+        patch.setattr(Case, "measure", fail_one)
+        assert call(tmp_path / "a", *ONLY) == 1
     said = capsys.readouterr()
     assert "int8: failed: ValueError: out of luck" in said.out
-    assert said.err.strip().endswith("1 of 5 cells failed; see above")
-    monkeypatch.setattr(study, "run_cell", real)
+    assert said.err.strip().endswith("1 of 5 runs failed; see above")
     assert call(tmp_path / "a", *ONLY) == 0
     assert call(tmp_path / "b", *ONLY) == 0
     keep = ["entry", "payload_bytes", "frechet_distance", "psnr_db", "coverage", "sparse_macs"]
@@ -163,18 +160,13 @@ def test_a_failed_cell_is_shown_and_done_again_with_the_same_result(tmp_path, mo
     pd.testing.assert_frame_equal(*tables)
 
 
-def test_cells_and_generators_of_other_settings_are_refused(tmp_path, monkeypatch, capsys):
+def test_results_of_other_settings_are_refused(tmp_path, capsys):
     words = ("--only", "sparse", "--data", "digits")
     assert call(tmp_path, *words) == 0
-    path = tmp_path / "run" / "cells" / "digits_seed0" / "sparse.json"
-    record = json.loads(path.read_text())
-    record["settings"]["iterations"] = 999
-    path.write_text(json.dumps(record))
+    path = tmp_path / "run" / "digits_seed0_sparse" / "case.json"
+    path.write_text(path.read_text().replace('"iterations": 4', '"iterations": 999'))
     assert call(tmp_path, *words) == 2
-    assert "measured with other settings: remove it" in capsys.readouterr().err
-    path.write_text("{")
-    assert call(tmp_path, *words) == 1
-    assert "cannot be read" in capsys.readouterr().err
+    assert "holds results of other settings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -182,8 +174,8 @@ def test_cells_and_generators_of_other_settings_are_refused(tmp_path, monkeypatc
     [
         (("--only", "nothing"), "--only nothing: allowed are "),
         (("--data", "mnist"), "--data mnist: allowed are digits, pendigits, wdcgan"),
-        (("--seeds", "-1"), "--seeds -1 is not allowed"),
-        (("--seeds", "1", "1"), "--seeds names something twice"),
+        (("--seeds=-1",), "--seeds -1 is not allowed"),
+        (("--seeds", "1", "1"), "--seeds 1,1 names something twice"),
         (("--report",), "is finished: run it without --report first"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from experiments.papers.fl_compression_comparison import client, results, study, task
+from experiments.papers.fl_compression_comparison import cases, client, results, task
 from experiments.papers.fl_compression_comparison.__main__ import main
 from experiments.papers.fl_compression_comparison.client import prune_layer
 from experiments.papers.fl_compression_comparison.distillation import (
@@ -18,6 +18,7 @@ from experiments.papers.fl_compression_comparison.distillation import (
 )
 from experiments.papers.fl_compression_comparison.federation import as_received, run_case
 from experiments.papers.fl_compression_comparison.network import (
+    DENSE_BYTES,
     STUDENT_SIZES,
     TEACHER_SIZES,
     Network,
@@ -34,8 +35,8 @@ from experiments.papers.fl_compression_comparison.setting import (
     BY_NAME,
     METHODS,
     TABLE_5,
-    Case,
     Hyperparameters,
+    Run,
 )
 from flwr_gan.methods.classifier_distillation import cross_entropy_gradient
 from flwr_gan.seeding import derive_seed
@@ -48,18 +49,19 @@ def small_data(monkeypatch, bars):
     """Put ten bright bars and noise in the place of Fashion-MNIST."""
     data = bars(200, 60)
     monkeypatch.setattr(task, "fashion_mnist", lambda: data)
+    cases._task.cache_clear()
 
 
 def make(method="none", *, partition="iid", algorithm="fedavg", seed=0, settings=TINY):
-    return Case(
+    return Run(
         partition=partition, algorithm=algorithm, method=BY_NAME[method], seed=seed,
         hyperparameters=settings,
     )  # fmt: skip
 
 
-def run(case, **changes):
+def run(case):
     with torch.no_grad():
-        return run_case(task.make_task(case), case, **changes)
+        return run_case(task.make_task(case), case)
 
 
 def logits(seed, count=6):
@@ -71,7 +73,7 @@ def test_both_networks_have_the_papers_size():
     assert teacher.flat.numel() == 109_386
     assert student.flat.numel() == 49_300
     assert round(49_300 / 109_386, 2) == TABLE_5["d"].ratio
-    assert study.DENSE_BYTES == 4 * 109_386
+    assert DENSE_BYTES == 4 * 109_386
 
 
 def test_all_eight_combinations_are_there_once():
@@ -179,8 +181,8 @@ def test_the_uncompressed_run_is_federated_averaging(algorithm):
         np.testing.assert_allclose(own, expected, atol=1e-7)
     sent = outcome.messages[(outcome.messages.codec == "raw") & (outcome.messages.kind == "train")]
     assert len(sent) == 2 * 3 * 2
-    assert (sent.payload_bytes > study.DENSE_BYTES).all()
-    assert (sent.payload_bytes < study.DENSE_BYTES + 100).all()
+    assert (sent.payload_bytes > DENSE_BYTES).all()
+    assert (sent.payload_bytes < DENSE_BYTES + 100).all()
 
 
 def test_fedprox_stays_nearer_to_where_it_started():
@@ -213,7 +215,7 @@ def call(tmp_path, *arguments):
 
 @pytest.mark.slow
 def test_the_command_runs_once_and_writes_tables_and_figures(tmp_path, forbid, capsys):
-    words = ("--methods", "none,pq", "--rounds", "1")
+    words = ("--methods", "none,pq", "--rounds", "1", "--algorithms", "fedavg")
     assert call(tmp_path, *words) == 0
     out = capsys.readouterr().out
     assert "9/9" in out
@@ -232,23 +234,24 @@ def test_the_command_runs_once_and_writes_tables_and_figures(tmp_path, forbid, c
     figures = ("fig4_fedavg.png", "fig5.png")
     assert all((place / name).stat().st_size > 5000 for name in figures)
 
-    forbid(study, "run_case")
+    forbid(cases, "run_case")
     assert call(tmp_path, *words) == 0
-    assert "9 of 9 runs are finished already" in capsys.readouterr().out
+    assert "0 of 9 runs to do" in capsys.readouterr().out
 
 
 def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, break_where, capsys):
-    real = study.run_case
-    break_where(study, "run_case", lambda data, case: case.method.name == "q")
+    real = cases.run_case
+    break_where(cases, "run_case", lambda data, case: case.method.name == "q")
     words = ("--methods", "none,q", "--partitions", "iid", "--no-controls")
+    words += ("--algorithms", "fedavg")
     assert call(tmp_path, *words) == 1
     said = capsys.readouterr()
     assert "iid3_fedavg_q_seed0: failed: ValueError: out of luck" in said.out
     assert said.err.strip().endswith("1 of 2 runs failed; see above")
     assert list(pd.read_csv(tmp_path / "results" / "runs.csv")["method"]) == ["none"]
-    monkeypatch.setattr(study, "run_case", real)
+    monkeypatch.setattr(cases, "run_case", real)
     assert call(tmp_path, *words) == 0
-    assert "1 of 2 runs are finished already" in capsys.readouterr().out
+    assert "1 of 2 runs to do" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -258,8 +261,7 @@ def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, break
         (("--partitions", "whole"), "--partitions whole: allowed are iid, dirichlet"),
         (("--algorithms", "fedadam"), "--algorithms fedadam: allowed are fedavg, fedprox"),
         (("--seeds", "one"), "--seeds one is not allowed: give whole numbers from 0"),
-        (("--seeds", ","), "--seeds is empty: give at least one value"),
-        (("--methods", "p,p"), "--methods names p twice: name it once"),
+        (("--methods", "p,p"), "--methods p,p names something twice: name each once"),
         (("--rounds", "0"), "num_rounds=0 is not allowed: give at least 1"),
         (("--samples", "100000"), "--samples 100000: there are 200 training samples"),
         (("--link-mbit", "0"), "--link-mbit 0.0 is not allowed: give more than 0"),
@@ -273,9 +275,10 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, words, told):
 
 def test_a_folder_of_other_settings_is_refused(tmp_path, capsys):
     words = ("--methods", "none", "--partitions", "iid", "--no-controls")
+    words += ("--algorithms", "fedavg")
     assert call(tmp_path, *words) == 0
     assert call(tmp_path, *words, "--rounds", "1") == 2
-    assert "holds results of other settings: choose another --folder" in capsys.readouterr().err
+    assert "holds results of other settings" in capsys.readouterr().err
 
 
 def test_a_report_needs_a_finished_run(tmp_path, capsys):
@@ -290,6 +293,6 @@ def test_differences_are_paired_by_seed():
         for method, values in (("none", (0.1, 0.5)), ("p", (0.2, 0.6)))
         for seed, value in enumerate(values)
     ]
-    (row,) = results.differences(pd.DataFrame(rows)).to_dict("records")
+    (row,) = results.to_uncompressed(pd.DataFrame(rows)).to_dict("records")
     assert row["test_accuracy"] == pytest.approx(0.1)
     assert row["test_accuracy_half_width"] == pytest.approx(0, abs=1e-9)

@@ -7,11 +7,9 @@ import pytest
 
 from experiments import fuzz
 from experiments.fuzz_cases import Parts, cases, sealed
-from experiments.fuzz_coverage import MODULES
 from experiments.fuzz_mutations import mutate, shortened
 from flwr_gan.codecs import codec_names
 from flwr_gan.compress import stage_names
-from flwr_gan.compress.registry import _STAGES
 from flwr_gan.wire import decode_payload, encode_payload
 
 
@@ -32,11 +30,6 @@ def test_parts_make_the_payload_again(known):
 def test_every_codec_and_stage_has_a_case():
     words = {word.split(":")[0] for case in cases() for word in case.codec.split("+")}
     assert words == {*codec_names(), *stage_names()}
-
-
-def test_every_stage_is_looked_at():
-    names = {name.split(".")[1] for name in MODULES if name.startswith("compress.")}
-    assert {module.split(".")[-1] for _, _, module in _STAGES} < names
 
 
 def test_mutations_follow_from_the_seed(known):
@@ -102,10 +95,11 @@ def test_shortening_keeps_what_matters():
 
 
 def test_coverage_sees_decoders(known):
-    coverage = fuzz.LineCoverage.of_decoders()
-    assert coverage.share == 0
+    coverage = fuzz.LineCoverage()
     fuzzer = fuzz.Fuzzer(coverage=coverage)
     for case in known:
         assert fuzzer.run(case, sealed(case.parts)) is None
-    assert coverage.share > 0.5
-    assert all("write" not in line for line in coverage.missed)
+    row, missed = coverage.report()
+    assert row["decoder_lines"] > 1000
+    assert 0.5 < row["decoder_line_coverage"] < 1
+    assert any(line.startswith("wire/payload.py:decode_payload (line ") for line in missed)

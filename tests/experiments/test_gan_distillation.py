@@ -7,20 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.papers.gan_distillation import images, results, scoring, study, training
+from experiments.papers.gan_distillation import cases, images, results, scoring, training
 from experiments.papers.gan_distillation.__main__ import main
+from experiments.papers.gan_distillation.cases import Case, all_cases
 from experiments.papers.gan_distillation.judge import ConvolutionalJudge
 from experiments.papers.gan_distillation.pictures import tile
 from experiments.papers.gan_distillation.setting import (
     PRESETS,
     PUBLISHED_TEACHER,
     TABLE_1,
-    Case,
-    grid,
-    teacher_case,
+    teacher_of,
 )
 from flwr_gan.core.tree import read_arrays
-from flwr_gan.errors import ConfigError
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics import classifier
 
@@ -36,6 +34,8 @@ def small_data(monkeypatch, bars):
     """Put bright bars and noise in the place of MNIST."""
     data = bars(120, 50)
     monkeypatch.setattr(images, "load_mnist", lambda: data)
+    images.load_images.cache_clear()
+    scoring.examiner.cache_clear()
     monkeypatch.setattr(classifier, "STEPS", 20)  # the perceptron need not be good
 
 
@@ -49,8 +49,9 @@ def weights_of(case, folder):
 
 @pytest.fixture
 def teacher(tmp_path):
-    case = teacher_case(TINY)
-    training.train_gan(case, images.load_images(TINY).train.x_NTC, tmp_path, device="cpu")
+    case = teacher_of(TINY)
+    x_NTC = images.load_images(TINY).train.x_NTC
+    training.train_gan(case, x_NTC, tmp_path / case.name, device="cpu")
     return case
 
 
@@ -91,7 +92,7 @@ def test_images_are_enlarged_by_interpolation_and_always_the_same():
 
 
 def test_the_teacher_comes_first_and_serves_all_seeds():
-    cases = list(grid(seeds=(0, 1), hyperparameters=PRESETS["default"]))
+    cases = all_cases((0, 1), PRESETS["default"], "cpu")
     assert cases[0].role == "teacher"
     assert sum(case.role == "teacher" for case in cases) == 1
     assert len({case.name for case in cases}) == len(cases) == 1 + 2 * 3 * 4 + 2 * 2
@@ -123,16 +124,17 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path, monkeypa
     monkeypatch.setattr(training, "PART", 2)
     x_NTC = images.load_images(TINY).train.x_NTC
     case = make("regular", settings=replace(TINY, iterations=5))
-    training.train_gan(case, x_NTC, tmp_path / "whole", device="cpu")
+    training.train_gan(case, x_NTC, tmp_path / "whole" / case.name, device="cpu")
 
     def stop():
         raise KeyboardInterrupt
 
+    parts = tmp_path / "parts" / case.name
     for _ in range(2):  # after 2 updates, after 4, then to the end
         with pytest.raises(KeyboardInterrupt):
-            training.train_gan(case, x_NTC, tmp_path / "parts", device="cpu", on_part=stop)
-        assert not training.is_trained(case, tmp_path / "parts")
-    training.train_gan(case, x_NTC, tmp_path / "parts", device="cpu")
+            training.train_gan(case, x_NTC, parts, device="cpu", on_part=stop)
+        assert not training.is_trained(parts)
+    training.train_gan(case, x_NTC, parts, device="cpu")
     whole, parts = (weights_of(case, tmp_path / name) for name in ("whole", "parts"))
     assert list(whole) == list(parts)
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
@@ -141,11 +143,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path, monkeypa
 
 def test_a_student_comes_nearer_to_its_teacher(teacher, tmp_path):
     before, _ = training.networks(make("mse", settings=TINY))
-    generator, _ = training.load_network(teacher, tmp_path)
+    generator, _ = training.load_network(teacher, tmp_path / teacher.name)
     wanted = scoring.draw(generator, 20)
     case = make("mse", settings=replace(TINY, iterations=30))
-    training.train_student(case, tmp_path, device="cpu")
-    after, _ = training.load_network(case, tmp_path)
+    training.train_student(case, tmp_path / case.name, device="cpu")
+    after, _ = training.load_network(case, tmp_path / case.name)
     errors = [np.square(scoring.draw(student, 20) - wanted).mean() for student in (before, after)]
     assert errors[1] < 0.8 * errors[0]
 
@@ -154,7 +156,9 @@ def test_a_student_leaves_its_teacher_alone_and_the_critic_matters(teacher, tmp_
     before = weights_of(teacher, tmp_path)
     strong = replace(TINY, alpha=0.5)
     for role in ("mse", "joint"):
-        training.train_student(make(role, settings=strong), tmp_path, device="cpu")
+        training.train_student(
+            make(role, settings=strong), tmp_path / make(role).name, device="cpu"
+        )
     after = weights_of(teacher, tmp_path)
     assert all(np.array_equal(before[name], after[name]) for name in before)
     mse, joint = (weights_of(make(role), tmp_path) for role in ("mse", "joint"))
@@ -163,8 +167,8 @@ def test_a_student_leaves_its_teacher_alone_and_the_critic_matters(teacher, tmp_
 
 
 def test_scores_have_bytes_of_the_payload_and_quality_before_and_after_8_bits(teacher, tmp_path):
-    examiner = scoring.Examiner(images.load_images(TINY), tmp_path)
-    row = examiner.score(teacher)
+    examiner = scoring.Examiner(images.load_images(TINY))
+    row = examiner.score(teacher, tmp_path / teacher.name)
     assert row["parameters"] == 672 * 4 + 12_831 * 2 + 1
     assert row["dense_bytes"] == 4 * row["parameters"]
     assert row["dense_bytes"] / 4 > row["int8_bytes"] > row["dense_bytes"] / 8
@@ -173,8 +177,9 @@ def test_scores_have_bytes_of_the_payload_and_quality_before_and_after_8_bits(te
     assert np.isnan(row["psnr_db"])  # the teacher is not compared with itself
     assert row["int8_frechet_distance"] != row["frechet_distance"]
     assert row["mlp_frechet_distance"] != row["frechet_distance"]
-    training.train_student(make("mse"), tmp_path, device="cpu")
-    assert 0 < examiner.score(make("mse"))["psnr_db"] < 60
+    student = make("mse")
+    training.train_student(student, tmp_path / student.name, device="cpu")
+    assert 0 < examiner.score(student, tmp_path / student.name)["psnr_db"] < 60
     assert 0 <= examiner.real["judge_accuracy"] <= 1
     assert examiner.real["frechet_distance"] < row["frechet_distance"]
 
@@ -208,7 +213,7 @@ def test_differences_are_paired_by_depth_and_seed_and_show_the_worst():
             ("regular_longer", 0, 4.0, 7.0),
         )
     ]  # fmt: skip
-    row, longer = results.differences(pd.DataFrame(rows)).to_dict("records")
+    row, longer = results.to_rivals(pd.DataFrame(rows)).to_dict("records")
     assert (row["role"], longer["role"]) == ("mse", "mse_longer")
     assert longer["frechet_distance"] == pytest.approx(-2.0)
     assert row["seeds"] == 2
@@ -225,7 +230,7 @@ def call(tmp_path, *arguments):
 
 def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, forbid, capsys):
     assert call(tmp_path) == 0
-    assert "4/6 joint_d1_seed0: inception-type score" in capsys.readouterr().out
+    assert "4/6 joint_d1_seed0: inception_score" in capsys.readouterr().out
     place = tmp_path / "results"
     runs = pd.read_csv(place / "runs.csv")
     assert list(runs["role"]) == ["teacher", "regular", "mse", "joint", *LONGER]
@@ -238,18 +243,18 @@ def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, forbid
     assert "student, joint loss" in (place / "tables.md").read_text()
     assert all((place / name).stat().st_size > 5000 for name in ("quality.png", "samples.png"))
 
-    forbid(study, "train_gan")
-    forbid(study, "train_student")
+    forbid(cases, "train_gan")
+    forbid(cases, "train_student")
     assert call(tmp_path) == 0
-    assert "6 of 6 trainings are finished" in capsys.readouterr().out
+    assert "0 of 6 runs to do" in capsys.readouterr().out
 
 
 def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, break_where, capsys):
-    break_where(study, "train_student", lambda case, folder: case.role == "mse")
+    break_where(cases, "train_student", lambda case, folder: case.role == "mse")
     assert call(tmp_path) == 1
     said = capsys.readouterr()
     assert "mse_d1_seed0: failed: ValueError: out of luck" in said.out
-    assert said.err.strip().endswith("1 of 6 trainings failed; see above")
+    assert said.err.strip().endswith("1 of 6 runs failed; see above")
     record = json.loads((tmp_path / "results" / "run.json").read_text())
     assert record["missing"] == ["mse_d1_seed0"]
 
@@ -258,7 +263,7 @@ def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, break_where, 
     ("words", "told"),
     [
         (("--seeds", "one"), "--seeds one is not allowed: give whole numbers from 0"),
-        (("--seeds", "0,0"), "--seeds 0,0: name at least one, each once"),
+        (("--seeds", "0,0"), "--seeds 0,0 names something twice: name each once"),
         (("--depths", "0"), "depths=(0,) is not allowed: give numbers from 1, each once"),
         (("--iterations", "0"), "iterations=0 is not allowed: give at least 1"),
         (("--samples", "100000"), "--samples 100000: there are 120 training images"),
@@ -277,13 +282,10 @@ def test_an_unusable_device_is_named(tmp_path, capsys):
     assert said.count("\n") == 1
 
 
-def test_a_folder_of_other_settings_is_refused(tmp_path):
+def test_a_regular_gan_does_not_depend_on_what_students_learn_by():
     case = make("regular")
-    training.claim(case, tmp_path)
-    training.claim(case, tmp_path)
-    training.claim(make("regular", settings=replace(TINY, alpha=0.5)), tmp_path)  # no student
-    with pytest.raises(ConfigError, match="holds results of other settings"):
-        training.claim(make("regular", settings=replace(TINY, iterations=9)), tmp_path)
+    assert case.settings == make("regular", settings=replace(TINY, alpha=0.5)).settings
+    assert case.settings != make("regular", settings=replace(TINY, iterations=9)).settings
 
 
 def test_a_report_needs_a_teacher(tmp_path, capsys):

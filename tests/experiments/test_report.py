@@ -71,7 +71,8 @@ def test_a_damaged_file_is_named_and_nothing_is_written(simulate, capsys):
         ("config.yaml", "- 1\n"),
         ("samples.png", "no picture"),
         ("generators/global.fgan", "no payload"),
-        ("job.json", "{"),
+        ("case.json", "{"),
+        ("result.json", "{"),
         ("commands.txt", b"\xff"),
     ):
         path = folder / name
@@ -107,8 +108,8 @@ def test_what_stands_in_files_is_text_and_never_html(simulate, tmp_path):
     summary |= {"data": evil, "versions": {evil: evil}}
     (folder / "summary.json").write_text(json.dumps(summary))
     (tmp_path / "sweep" / "two").mkdir()
-    record = {"number": 2, "values": {evil: evil}, "status": "failed", "reason": evil}
-    (tmp_path / "sweep" / "two" / "job.json").write_text(json.dumps(record))
+    (tmp_path / "sweep" / "two" / "case.json").write_text(json.dumps({"values": {evil: evil}}))
+    (tmp_path / "sweep" / "two" / "result.json").write_text(json.dumps({"reason": evil}))
     add_command(tmp_path / "sweep", evil)
     report.report(tmp_path / "sweep")
     page = (tmp_path / "sweep" / "report.html").read_text()

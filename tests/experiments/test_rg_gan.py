@@ -9,22 +9,26 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.papers.rg_gan import material, results, study
+from experiments.papers.rg_gan import __main__ as command
+from experiments.papers.rg_gan import material
 from experiments.papers.rg_gan.__main__ import main
+from experiments.papers.rg_gan.cases import Case
 from experiments.papers.rg_gan.flops import layer_macs, update_flops
 from experiments.papers.rg_gan.pages import PAPERS_TABLE_5
 from experiments.papers.rg_gan.record import Keeper
-from experiments.papers.rg_gan.setting import FAMILIES, METHODS, Case, family_settings, grid
+from experiments.papers.rg_gan.setting import FAMILIES, METHODS, family_settings
 from experiments.papers.rg_gan.training import Run, run_case
+from experiments.study.cases import read_record, run_cases
+from experiments.study.samples import read_samples
 from flwr_gan.data import Samples
-from flwr_gan.errors import ConfigError, OutputError
+from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks
 from flwr_gan.gan.dcgan import build_depth_networks
 from flwr_gan.gan.sngan import build_spectral_networks
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics.macs import _Counter
 
-PAGE = Path(results.__file__).with_name("README.md")
+PAGE = Path(command.__file__).with_name("README.md")
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +49,7 @@ def small_data(monkeypatch, bars):
 
 def make(family="strokes", method="rg", *, samples=400, seed=0, augmented=False, **changes):
     settings = replace(family_settings(family, "short"), **changes)
-    return Case(family=family, method=method, samples=samples, seed=seed, settings=settings,
+    return Case(family=family, method=method, samples=samples, seed=seed, family_settings=settings,
                 augmented_data=augmented)  # fmt: skip
 
 
@@ -57,12 +61,15 @@ def strokes_judge():
 def load(case, judges):
     """Return the case's material; the judge is trained once."""
     if case.family not in judges:
-        judges[case.family] = material.load_material(case.family, case.settings)
+        judges[case.family] = material.load_material(case.family, case.family_settings)
     return judges[case.family]
 
 
 def test_the_grid_has_every_comparison_of_the_paper():
-    cases = grid(families=tuple(FAMILIES), seeds=(0, 1, 2), preset="default")
+    options = command.STUDY.parser().parse_args([])
+    options.families, options.methods = tuple(FAMILIES), tuple(METHODS)
+    options.seeds = (0, 1, 2)
+    cases = command.cases(options)
     assert len({case.name for case in cases}) == len(cases)
     assert {case.seed for case in cases} == {0, 1, 2}
     sngan = [case for case in cases if case.family == "sngan" and case.seed == 1]
@@ -204,20 +211,16 @@ def test_runs_are_deterministic_and_augmentation_matters(strokes_judge):
     case = make(samples=100)
     data = load(case, strokes_judge)
     first, second = (run_case(case, data)[0] for _ in range(2))
-    first.pop("cpu_s")
-    second.pop("cpu_s")
     assert first == second
     augmented, _ = run_case(make(samples=100, augmented=True), data)
     assert augmented["checks"][0]["score"] != first["checks"][0]["score"]
 
 
-def test_images_are_padded_or_enlarged():
+@pytest.mark.parametrize(("family", "side"), [("sngan", 32), ("wdcgan", 64)])
+def test_images_are_padded_or_enlarged(family, side):
     image = np.full((1, 28, 28), 0.5, np.float32)
-    padded = material.pad(image)
-    assert padded.shape == (1, 32, 32)
-    assert padded[0, 2:-2, 2:-2].min() == 0.5
-    assert padded[0, 0].max() == -1
-    assert material.enlarge(image).shape == (1, 64, 64)
+    assert material._formed(image, family).shape == (1, side, side)
+    assert material._formed(image, family)[0, 2:-2, 2:-2].min() == 0.5
 
 
 def call(tmp_path, *words, methods="dense,rr_b,rg"):
@@ -228,7 +231,7 @@ def call(tmp_path, *words, methods="dense,rr_b,rg"):
 @pytest.mark.slow
 def test_the_command_runs_once_and_writes_tables_and_pictures(tmp_path, forbid, capsys):
     assert call(tmp_path) == 0
-    assert "1/17 sngan_dense_n400_seed0: Frechet distance" in capsys.readouterr().out
+    assert "1/17 sngan_dense_n400_seed0: finished" in capsys.readouterr().out
     place = tmp_path / "results"
     runs = pd.read_csv(place / "runs.csv")
     assert set(runs["method"]) == {"dense", "rg", "rr_b"}
@@ -243,13 +246,13 @@ def test_the_command_runs_once_and_writes_tables_and_pictures(tmp_path, forbid, 
     for part in told.split("## ")[1:]:  # every table has its place on the page
         assert f"<!-- {part.splitlines()[0]} -->\n" in PAGE.read_text()
 
-    forbid(study, "run_case")
+    forbid(Case, "measure")
     assert call(tmp_path) == 0
-    assert "17 of 17 runs are finished already" in capsys.readouterr().out
+    assert "0 of 17 runs to do" in capsys.readouterr().out
 
 
 def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, break_where, capsys):
-    break_where(study, "run_case", lambda case, data: case.method == "rr_b")
+    break_where(Case, "measure", lambda case, folder: case.method == "rr_b")
     assert call(tmp_path, methods="regan,rr_b") == 1
     said = capsys.readouterr()
     assert "sngan_rr_b_n400_seed0: failed: ValueError: out of luck" in said.out
@@ -265,24 +268,21 @@ def test_an_unusable_device_is_named(tmp_path, capsys):
     assert said.count("\n") == 1
 
 
-def test_results_of_other_settings_and_damaged_files_are_refused(tmp_path, strokes_judge):
+def test_a_run_keeps_its_result_and_samples_and_refuses_other_settings(tmp_path, strokes_judge):
     case = make(samples=100)
-    data = load(case, strokes_judge)
-    study._run_and_keep(case, data, tmp_path)
-    assert study.read_record(case, tmp_path)["method"] == "rg"
-    assert study.read_samples(case, tmp_path).shape == (20, 10, 3)
-    with pytest.raises(ConfigError, match="is of other settings: choose another --folder"):
-        study.run_cases([make(samples=100, strength=0.5)], tmp_path)
-    study.run_path(case, tmp_path).write_bytes(b"nonsense")
-    with pytest.raises(OutputError, match="cannot read"):
-        study.read_record(case, tmp_path)
+    load(case, strokes_judge)
+    assert run_cases([case], tmp_path) == 0
+    assert set(read_record(case, tmp_path).result) == {"checks", "outputs"}
+    assert read_samples(tmp_path / case.name).shape == (20, 10, 3)
+    with pytest.raises(ConfigError, match="other settings"):
+        run_cases([make(samples=100, strength=0.5)], tmp_path)
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("--seeds", "one"), "--seeds one is not allowed: give whole numbers from 0"),
-        (("--seeds", "0,0"), "--seeds 0,0: name at least one, each once"),
+        (("--seeds", "0,0"), "--seeds 0,0 names something twice: name each once"),
         (("--families", "moons"), "--families moons: allowed are sngan, wdcgan, strokes"),
         (("--methods", "luck"), f"--methods luck: allowed are {', '.join(METHODS)}"),
         (("--report",), "no run in {folder} is finished: run it without --report first"),

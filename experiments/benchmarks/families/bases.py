@@ -1,7 +1,6 @@
 """The generators that are compressed: each trained once, kept as a file, read by every entry."""
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from experiments.benchmarks.families.material import (
     networks,
     training_labels,
 )
-from flwr_gan.core.atomic import write_text
+from experiments.study.results import write_json
 from flwr_gan.data.dataset import Dataset
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import WganGpTrainer
@@ -29,9 +28,7 @@ def base_folder(folder: Path, material: Material, seed: int) -> Path:
     return folder / "bases" / f"{material.name}_seed{seed}"
 
 
-def trained_gan(
-    material: Material, dataset: Dataset, seed: int, folder: Path, *, progress: bool = True
-) -> TrainedGan:
+def trained_gan(material: Material, dataset: Dataset, seed: int, folder: Path) -> TrainedGan:
     """Return the trained GAN of a seed, from its files or from training, which is kept then.
 
     Raises
@@ -50,19 +47,15 @@ def trained_gan(
         for name, network in parts:
             load_network_arrays(network, load(place / name))
     else:
-        started = time.process_time()
         WganGpTrainer(generator, critic, config=material.gan).train(
             dataset.train.x_NTC,
             y_N,
             iterations=material.base_iterations,
             rng=torch.Generator().manual_seed(derive_seed(seed, "families: first training")),
-            progress=f"{material.name}, seed {seed}" if progress else None,
         )
-        spent = time.process_time() - started
         for name, network in parts:
             save(place / name, network_arrays(network), codec="raw")
-        text = json.dumps({"settings": settings, "train_cpu_s": spent}, indent=2)
-        write_text(record, text + "\n")
+        write_json({"settings": settings}, record)
     return TrainedGan(
         generator=generator, critic=critic, x_NTC=dataset.train.x_NTC, y_N=y_N,
         config=further_config(material),

@@ -1,99 +1,77 @@
 """The tables of README.md, from the tables of results."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from experiments.benchmarks.families.material import Material
+from experiments.benchmarks.families.material import Material, materials
 from experiments.benchmarks.families.tables import QUALITY
-from experiments.study.markdown import markdown_table
+from experiments.study.markdown import Cell, number, page_table
+from experiments.study.results import description
 
 
-def page_parts(
-    summary: pd.DataFrame, materials: Sequence[Material], run: Mapping[str, Any]
-) -> dict[str, str]:
+def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
     """Return the text of each marker of the page."""
-    parts = {material.name: table(summary, material) for material in materials}
-    return parts | {"budget": budget(materials, run), "run": description(run)}
+    kinds = materials(tuple(run["generators"]), short="--short" in run["command"])
+    summary = tables["summary.csv"]
+    parts = {kind.name: entries(summary[summary["data"] == kind.name], kind) for kind in kinds}
+    budgets = pd.DataFrame([vars(kind) | run["generators"][kind.name] for kind in kinds])
+    return parts | {"budget": budget(budgets), "run": description(run)}
 
 
-def table(summary: pd.DataFrame, material: Material) -> str:
+def entries(summary: pd.DataFrame, material: Material) -> str:
     """Return all entries of one kind of generator, mean (smallest to largest) over seeds."""
     extra = "conditional accuracy" if material.labelled else "Laplacian variance"
-    column = "conditional_accuracy" if material.labelled else "laplacian_variance"
-    head = (
-        "family", "entry", "codec", "bytes", "ratio", "Fréchet, × uncompressed", "precision",
-        "recall", "coverage", "inception-type score", extra, "PSNR, dB", "MACs, %",
-        "MACs, zeros skipped, %", "speed, ×", "training, s",
-    )  # fmt: skip
-    part = summary[summary["data"] == material.name]
-    rows = []
-    for _, row in part.iterrows():
-        teacher = row["dense_macs"] * row["macs_reduction"]
+    column = extra.replace(" ", "_").lower()
+
+    def label(row: Any) -> str:
         stars = "**" if row["front_payload_bytes"] else ""
-        rows.append(
-            [
-                str(row["family"]),
-                f"{stars}{row['label']}{stars}",
-                f"`{row['codec']}`",
-                f"{row['payload_bytes']:,.0f}",
-                f"{row['compression_ratio']:.1f}",
-                spread(row, QUALITY),
-                f"{row['precision']:.2f}",
-                f"{row['recall']:.2f}",
-                f"{row['coverage']:.2f}",
-                f"{row['inception_score']:.2f}",
-                f"{row[column]:.2f}",
-                "∞" if math.isinf(row["psnr_db"]) else f"{row['psnr_db']:.1f}",
-                f"{100 * row['dense_macs'] / teacher:.0f}",
-                f"{100 * row['sparse_macs'] / teacher:.0f}",
-                f"{row['speed_up']:.2f}",
-                f"{row['train_cpu_s']:.1f}",
-            ]
-        )
-    return markdown_table(head, rows)
+        return f"{stars}{row['label']}{stars}"
+
+    def percent(name: str) -> Cell:
+        return lambda row: f"{100 * row[name] / (row['dense_macs'] * row['macs_reduction']):.0f}"
+
+    columns: list[tuple[str, Cell]] = [
+        ("family", "family"), ("entry", label), ("codec", lambda row: f"`{row['codec']}`"),
+        ("bytes", _mean("payload_bytes", 0)), ("ratio", _mean("compression_ratio", 1)),
+        ("Fréchet, × uncompressed", lambda row: spread(row, QUALITY)),
+        *((name, _mean(name, 2)) for name in ("precision", "recall", "coverage")),
+        ("inception-type score", _mean("inception_score", 2)), (extra, _mean(column, 2)),
+        ("PSNR, dB", lambda row: f"{row['psnr_db']:.1f}".replace("inf", "∞")),
+        ("MACs, %", percent("dense_macs")), ("MACs, zeros skipped, %", percent("sparse_macs")),
+        ("speed, ×", _mean("speed_up", 2)), ("training, s", _mean("train_cpu_s", 1)),
+    ]  # fmt: skip
+    return page_table(summary, columns)
 
 
 def spread(row: Any, name: str) -> str:
     """Return mean and, of several seeds, smallest and largest value."""
-    told = f"{row[name]:.3g}"
+    mean = f"{row[name]:.3g}"
     if row["seeds"] < 2:
-        return told
-    return f"{told} ({row[f'{name}_min']:.3g} to {row[f'{name}_max']:.3g})"
+        return mean
+    return f"{mean} ({row[f'{name}_min']:.3g} to {row[f'{name}_max']:.3g})"
 
 
-def budget(materials: Sequence[Material], run: Mapping[str, Any]) -> str:
+def budget(generators: pd.DataFrame) -> str:
     """Return what is trained for how long, and how good the uncompressed generators are."""
-    head = (
-        "generator", "weights", "trained for, updates", "budget of a method, updates",
-        "its learning rates, ×",        "Fréchet distance, uncompressed", "real against real",
-    )  # fmt: skip
-    rows = []
-    for material in materials:
-        told = run["generators"][material.name]
-        rows.append(
-            [
-                material.title,
-                f"{told['parameters']:,}" if told["parameters"] else "-",
-                f"{material.base_iterations:,}",
-                f"{material.iterations:,}",
-                f"{material.rate:g}",
-                ", ".join(f"{value:.3g}" for value in told["frechet_distance"]) or "-",
-                "-" if told["real"] is None else f"{told['real']['frechet_distance']:.3g}",
-            ]
-        )
-    return markdown_table(head, rows)
+
+    def real(row: Any) -> str:
+        return f"{row['real']['frechet_distance']:.3g}" if row["real"] else "-"
+
+    columns: list[tuple[str, Cell]] = [
+        ("generator", "title"),
+        ("weights", lambda row: number(row["parameters"] or math.nan, 0)),
+        ("trained for, updates", lambda row: f"{row['base_iterations']:,}"),
+        ("budget of a method, updates", lambda row: f"{row['iterations']:,}"),
+        ("its learning rates, ×", lambda row: f"{row['rate']:g}"),
+        ("Fréchet distance, uncompressed",
+         lambda row: ", ".join(f"{value:.3g}" for value in row["frechet_distance"]) or "-"),
+        ("real against real", real),
+    ]  # fmt: skip
+    return page_table(generators, columns)
 
 
-def description(run: Mapping[str, Any]) -> str:
-    """Return command, machine, time and versions in a few lines."""
-    versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
-    missing = run["cells"] - run["finished"]
-    return (
-        f"`{run['command']}`, {run['date']}: {run['finished']} of {run['cells']} cells"
-        f"{' (' + str(missing) + ' not finished)' if missing else ''}, seeds "
-        f"{', '.join(map(str, run['seeds']))}, {run['core_minutes']} core-minutes, one thread, on "
-        f"{run['machine']}. {versions}."
-    )
+def _mean(name: str, digits: int) -> Callable[[Any], str]:
+    return lambda row: f"{row[name]:,.{digits}f}"

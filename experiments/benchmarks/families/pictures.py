@@ -1,8 +1,7 @@
 """The fronts, and samples of chosen entries side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,22 +11,22 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from experiments.benchmarks.families.cell import cell_path, samples_path
 from experiments.benchmarks.families.material import Material
-from experiments.benchmarks.families.study import Plan
 from experiments.benchmarks.families.tables import QUALITY, SMALLER, comparable
-from flwr_gan.errors import OutputError
-from flwr_gan.plots import sample_grid, save_figure
+from experiments.study.cases import Record
+from experiments.study.figures import BLACK, BLUE, GREEN, ORANGE, PINK, RED, SKY, tidy
+from experiments.study.samples import read_samples
+from flwr_gan.plots import sample_grid
 
-# Okabe and Ito: distinct to the colour-blind; each family has a marker of its own, too.
+# Each family has a marker of its own, too.
 LOOKS = {
-    "none": ("#000000", "o"),
-    "pruning": ("#d55e00", "v"),
-    "distillation": ("#009e73", "s"),
-    "low rank": ("#e69f00", "D"),
-    "precision": ("#0072b2", "^"),
-    "encoding": ("#cc79a7", "P"),
-    "combination": ("#56b4e9", "X"),
+    "none": (BLACK, "o"),
+    "pruning": (RED, "v"),
+    "distillation": (GREEN, "s"),
+    "low rank": (ORANGE, "D"),
+    "precision": (BLUE, "^"),
+    "encoding": (PINK, "P"),
+    "combination": (SKY, "X"),
 }
 SHOWN = (
     "raw", "further_training", "int8", "int4", "int4_trained", "ternary_trained", "prune90",
@@ -62,20 +61,14 @@ AXES = (
 )
 
 
-def write_pictures(
-    plan: Plan, summary: pd.DataFrame, folder: Path, results: Path
-) -> Iterator[Path]:
-    """Write the fronts and the samples of the first seed; yield their paths."""
-    for axis in AXES:
-        path = results / f"front_{axis.title}.png"
-        save_figure(front_figure(summary, plan.materials, axis), path, dpi=110)
-        yield path
-    for material in plan.materials:
-        figure = samples_figure(plan, material, folder)
-        if figure is not None:
-            path = results / f"samples_{material.name}.png"
-            save_figure(figure, path, dpi=110)
-            yield path
+def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
+    """Return the fronts, and samples of the first seed."""
+    kinds = list(dict.fromkeys(record.case.material for record in records))
+    fronts = {
+        f"front_{axis.title}.png": front_figure(tables["summary.csv"], kinds, axis) for axis in AXES
+    }
+    samples = {f"samples_{kind.name}.png": samples_figure(records, kind) for kind in kinds}
+    return fronts | {name: figure for name, figure in samples.items() if figure is not None}
 
 
 def front_figure(summary: pd.DataFrame, materials: Sequence[Material], axis: Axis) -> Figure:
@@ -140,13 +133,12 @@ def _draw_front(axes: Axes, part: pd.DataFrame, axis: Axis) -> None:
     bottom, top = max(y.min(), 1e-3), max(y.max(), 1.2)
     room = 0.15 + 0.035 * np.count_nonzero(front)  # labels stand below the front
     axes.set_ylim(bottom / (top / bottom) ** room, top * (top / bottom) ** 0.06)
-    axes.axhline(1, color="#000000", lw=0.8, ls=":", zorder=0)
+    axes.axhline(1, color=BLACK, lw=0.8, ls=":", zorder=0)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     for direction in (axes.xaxis, axes.yaxis):
         direction.set_major_formatter(FuncFormatter(_number))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes)
     labels = [str(part.iloc[at]["label"]) for at in front]
     _label(axes, x[front], y[front], labels)
 
@@ -187,16 +179,15 @@ def _label(
         )  # fmt: skip
 
 
-def samples_figure(plan: Plan, material: Material, folder: Path) -> Figure | None:
+def samples_figure(records: Sequence[Record], material: Material) -> Figure | None:
     """Draw samples of chosen entries, a row each, the same latent vectors in each column."""
-    seed, labels, rows = plan.seeds[0], [], []
-    by_name = {entry.name: entry for entry in plan.entries}
-    for name in filter(by_name.__contains__, SHOWN):
-        path = samples_path(cell_path(folder, by_name[name], material, seed))
-        if path.exists():
-            try:
-                rows.append(np.load(path, allow_pickle=False)[:COLUMNS])
-            except (OSError, ValueError) as error:
-                raise OutputError(f"{path} cannot be read: {error}") from error
-            labels.append(by_name[name].label)
+    seed = records[0].case.seed
+    own = {
+        record.case.entry.name: record
+        for record in records
+        if record.case.material == material and record.case.seed == seed
+    }
+    shown = [own[name] for name in SHOWN if name in own]
+    rows = [read_samples(record.folder)[:COLUMNS] for record in shown]
+    labels = [record.case.entry.label for record in shown]
     return sample_grid(np.stack(rows), labels, material.kind) if rows else None

@@ -1,14 +1,8 @@
-"""Tables of all cells: a row a cell, means over seeds, and what nothing else is better than."""
-
-from pathlib import Path
+"""Means over seeds, and what nothing else is better than."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-from experiments.benchmarks.families.cell import read_cell
-from experiments.benchmarks.families.entries import REFERENCE
-from experiments.benchmarks.families.study import Plan
 
 QUALITY = "frechet_ratio"
 COSTS = ("payload_bytes", "sparse_macs", "cost_cpu_s")
@@ -21,31 +15,6 @@ MEASURES = (
 )  # fmt: skip
 SMALLER = 8
 _IDENTITY = ["data", "entry", "family", "label", "codec", "methods", "iterations"]
-
-
-def read_rows(plan: Plan, folder: Path) -> pd.DataFrame:
-    """Return the finished cells of a plan, a row each, labels and families as entries have them.
-
-    ``frechet_ratio`` is to the entry ``raw`` of the same data and seed, NaN where that is not
-    finished; ``macs_reduction`` is dense multiply-accumulates before by after; ``speed_up`` samples
-    a second after by before; ``cost_cpu_s`` processor seconds of training and coding together.
-    """
-    rows = []
-    for seed, material, entry in plan.cells():
-        row = read_cell(folder, entry, material, seed)
-        if row is not None:
-            rows.append(row | {"label": entry.label, "family": entry.family})
-    table = pd.DataFrame(rows)
-    if not len(table):
-        return table
-    reference = table[table["entry"] == REFERENCE].set_index(["data", "seed"])["frechet_distance"]
-    places = pd.MultiIndex.from_frame(table[["data", "seed"]])
-    before = reference.reindex(places).to_numpy(dtype=float)
-    table[QUALITY] = table["frechet_distance"] / before
-    table["macs_reduction"] = table["teacher_macs"] / table["dense_macs"]
-    table["speed_up"] = table["samples_per_s"] / table["teacher_samples_per_s"]
-    table["cost_cpu_s"] = table["train_cpu_s"] + table["encode_cpu_s"]
-    return table
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:

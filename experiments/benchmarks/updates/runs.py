@@ -15,7 +15,7 @@ from experiments.benchmarks.updates.carried import Carried, by_round, of_ledger
 from experiments.benchmarks.updates.cases import PLAIN, Case
 from experiments.benchmarks.updates.peer_wire import PeerGrid, peer_mod
 from experiments.benchmarks.updates.peers import get_peer
-from experiments.runner import train
+from experiments.study.app_runs import train
 from flwr_gan.app.client import client_fn
 from flwr_gan.app.federation import build_strategy, load_federation
 from flwr_gan.app.overrides import split_overrides

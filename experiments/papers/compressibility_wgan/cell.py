@@ -6,14 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 
 from flwr_gan.app.config import RunConfig, load_config
 from flwr_gan.app.federation import Federation, load_federation
-from flwr_gan.core.atomic import write_text
 from flwr_gan.data import Samples
-from flwr_gan.errors import ConfigError
 from flwr_gan.gan import load_network_arrays, sample
 from flwr_gan.prune.pruner import Weights
 from flwr_gan.seeding import derive_seed, numpy_rng
@@ -28,9 +25,6 @@ KINDS = {
 }
 """What a generator is; all kinds at one level have the same number of weights."""
 
-SETTINGS = ("client", "data", "partition", "gan", "lottery", "seed")
-"""What the results of a cell depend on."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -44,8 +38,8 @@ class Cell:
         ``"global"`` or ``"local"`` pruning.
     seed : int
         Initial weights, training and samples derive from it; cells of one seed are paired.
-    root : Path
-        Folder of the study.
+    folder : Path
+        Where everything of this cell is kept.
     overrides : tuple of str
         Further settings of the app, ``experiment=paper_scaled`` among them.
     client : int
@@ -57,23 +51,13 @@ class Cell:
     data: str
     scope: str
     seed: int
-    root: Path
+    folder: Path
     overrides: tuple[str, ...]
     client: int = 0
     controls: tuple[int, ...] = ()
 
     @property
-    def name(self) -> str:
-        """Data set, scope and seed, for people."""
-        return f"{self.data}, {self.scope}, seed {self.seed}"
-
-    @property
-    def folder(self) -> Path:
-        """Where everything of this cell is kept."""
-        return self.root / self.data / self.scope / f"seed{self.seed}"
-
-    @property
-    def settings(self) -> tuple[str, ...]:
+    def all_overrides(self) -> tuple[str, ...]:
         """All overrides, this cell's own included."""
         own = (f"data={self.data}", f"lottery.scope={self.scope}", f"seed={self.seed}")
         return (*self.overrides, *own)
@@ -87,7 +71,7 @@ class Cell:
         ConfigError
             When a setting is wrong; names it.
         """
-        return load_config(self.settings, default_output=str(self.folder))
+        return load_config(self.all_overrides, default_output=str(self.folder))
 
     @cached_property
     def federation(self) -> Federation:
@@ -98,7 +82,7 @@ class Cell:
         ConfigError, DataError, PartitionError
             When a setting, the data or the split is not usable.
         """
-        return load_federation(" ".join(self.settings), default_output=str(self.folder))
+        return load_federation(" ".join(self.all_overrides), default_output=str(self.folder))
 
     @property
     def levels(self) -> range:
@@ -145,23 +129,3 @@ class Cell:
     def place(self) -> dict[str, str | int]:
         """Data set, scope and seed, as columns."""
         return {"data": self.data, "scope": self.scope, "seed": self.seed}
-
-    def claim(self) -> None:
-        """Make the folder this cell's own.
-
-        Raises
-        ------
-        ConfigError
-            When it holds results of other settings.
-        """
-        path = self.folder / "config.yaml"
-        text = f"{self.config.to_yaml()}client: {self.client}\n"
-        if not path.exists():
-            write_text(path, text)
-            return
-        before, now = (yaml.safe_load(it) for it in (path.read_text(encoding="utf-8"), text))
-        for key in SETTINGS:
-            if before.get(key) != now.get(key):
-                raise ConfigError(
-                    f"{self.folder} holds results of another {key}: choose another --folder"
-                )

@@ -1,10 +1,8 @@
 """Bytes of every generator of one cell under every codec, with zeros as the paper left them too."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from experiments.benchmarks.codecs import GENERAL, QUANTISED, SPARSE, installed
 from experiments.papers.compressibility_wgan.cell import Cell
@@ -26,13 +24,8 @@ def codings() -> list[tuple[str, str]]:
     return [*(("signed", spec) for spec in signed), *(("canonical", spec) for spec in specs)]
 
 
-def count_codings(cell: Cell) -> int:
-    """Return how many rows the table of codings gets."""
-    return len(cell.levels) * len(codings())
-
-
-def code_generators(cell: Cell) -> Iterator[str]:
-    """Code the generator after each pruning, as Alg. 2 returns it; yield after each row."""
+def code_generators(cell: Cell) -> list[dict[str, Any]]:
+    """Code the generator after each pruning, as Alg. 2 returns it; return a row a coding."""
     rows = Rows(cell.folder / "codecs.csv", KEY)
     labels_N = cell.draw_labels(LABELS_FOR_OUTPUT)
     for level in cell.levels:
@@ -58,8 +51,8 @@ def code_generators(cell: Cell) -> Iterator[str]:
                     change = cell.generate(decoded, labels_N) - outputs
                     row["output_change"] = float(np.sqrt(np.mean(change**2)) / outputs.std())
                 rows.add(key, row)
-            yield f"coding {level}"
         rows.write()
+    return rows.all
 
 
 def with_signed_zeros(cell: Cell, level: int) -> Weights:
@@ -82,14 +75,13 @@ def with_signed_zeros(cell: Cell, level: int) -> Weights:
     }
 
 
-def layer_table(cell: Cell) -> pd.DataFrame:
+def layer_rows(cell: Cell) -> list[dict[str, Any]]:
     """Return weights and kept weights of each layer after each pruning."""
-    rows = [
-        {"level": level, "layer": name, "weights": array.size, "kept": np.count_nonzero(array)}
-        for level in cell.levels
-        for name, array in cell.load("pruned" if level else "retrained", level).items()
+    return [
+        {"level": level, "layer": name, "weights": array.size, "kept": int((array != 0).sum())}
+        for level in cell.levels[1:]
+        for name, array in cell.load("pruned", level).items()
     ]
-    return pd.DataFrame(rows).assign(sparsity=lambda table: 1 - table.kept / table.weights)
 
 
 def size(weights: Weights) -> int:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from experiments.papers.compressibility_wgan.cell import KINDS
 from experiments.papers.compressibility_wgan.statistics import ALL, MARGINS
-from experiments.study.markdown import markdown_table
+from experiments.study.markdown import Cell, markdown_table, page_table
 
 TABLE_2_DATA = "strokes"
 SHOWN = (0, 1, 5, 10, 15, 17)
@@ -21,21 +21,17 @@ NAMES = {
 }
 
 
-def page_parts(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
-    """Return the text of each marker of each page."""
+def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
+    """Return the text of each marker of both pages."""
     return {
-        "README.md": {
-            "headline": headline(tables["headline.csv"]),
-            "table 2": table_2(tables["table2.csv"]),
-            "quality": quality(tables["quality_summary.csv"]),
-            "controls": controls(tables["controls.csv"]),
-            "lossy": lossy(tables["not_worse.csv"], tables["codecs.csv"]),
-            "scopes": scopes(tables["quality_summary.csv"], tables["layers.csv"]),
-        },
-        "SIGNED_ZEROS.md": {
-            "bits": bits(tables["signed_zeros.csv"]),
-            "ratios": zero_ratios(tables["table2.csv"]),
-        },
+        "headline": headline(tables["headline.csv"]),
+        "table 2": table_2(tables["table2.csv"]),
+        "quality": quality(tables["quality_summary.csv"]),
+        "controls": controls(tables["controls.csv"]),
+        "lossy": lossy(tables["not_worse.csv"], tables["codecs.csv"]),
+        "scopes": scopes(tables["quality_summary.csv"], tables["layers.csv"]),
+        "bits": bits(tables["signed_zeros.csv"]),
+        "ratios": zero_ratios(tables["table2.csv"]),
     }
 
 
@@ -58,7 +54,7 @@ def headline(table: pd.DataFrame) -> str:
                 KINDS[row["kind"]],
                 str(int(row["pairs"])),
                 f"**{int(row['not_worse_up_to'])}**",
-                ranges([int(level) for level in str(row["passing"]).split()]) or "none",
+                ranges([int(p) for p in str(row["passing"]).split() if p != "nan"]) or "none",
                 "-" if pd.isna(row["worse_from"]) else str(int(row["worse_from"])),
                 *(cells if last else ["-"] * len(cells)),
             ]
@@ -171,18 +167,19 @@ def scopes(summary: pd.DataFrame, layers: pd.DataFrame) -> str:
 
 def bits(table: pd.DataFrame) -> str:
     """Return the bits of LZMA for a pruned weight, after the paper's own table and after ours."""
-    head = (
-        "P", "pruned (ρ)", "needed: 32 (1 - ρ) + H(ρ)", "paper", "ours, signed", "ours, no signs",
-        "paper, beyond need", "ours, signed, beyond need", "ours, no signs, beyond need",
-    )  # fmt: skip
-    sources = ("paper", "signed", "canonical")
-    rows = []
-    for _, row in table.iterrows():
-        cells = [f"{row[f'{source}_bits_per_weight']:.2f}" for source in sources]
-        cells += [f"{row[f'{source}_bits_per_pruned_weight']:+.2f}" for source in sources]
-        pruned, needed = f"{100 * row['pruned']:.1f} %", f"{row['needed_bits_per_weight']:.2f}"
-        rows.append([str(int(row["P"])), pruned, needed, *cells])
-    return markdown_table(head, rows)
+    sources = {"paper": "paper", "signed": "ours, signed", "canonical": "ours, no signs"}
+
+    def beyond(source: str) -> Cell:
+        return lambda row: f"{row[f'{source}_bits_per_pruned_weight']:+.2f}"
+
+    columns: list[tuple[str, Cell]] = [
+        ("P", lambda row: str(int(row["P"]))),
+        ("pruned (ρ)", lambda row: f"{100 * row['pruned']:.1f} %"),
+        ("needed: 32 (1 - ρ) + H(ρ)", ("needed_bits_per_weight", 2)),
+        *((title, (f"{name}_bits_per_weight", 2)) for name, title in sources.items()),
+        *((f"{title}, beyond need", beyond(name)) for name, title in sources.items()),
+    ]
+    return page_table(table, columns)
 
 
 def zero_ratios(table: pd.DataFrame) -> str:

@@ -4,7 +4,6 @@ P levels, K classes, n samples a class, T vectors, C components.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,22 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.papers.compressibility_wgan.cell import KINDS, Cell
 from experiments.papers.compressibility_wgan.statistics import MARGINS
+from experiments.study.cases import Record
+from experiments.study.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    RED,
+    SKY,
+    legend_below,
+    row_of_panels,
+    tidy,
+)
 from flwr_gan.data.drawing import vectors_to_strokes
-from flwr_gan.plots import sample_grid, save_figure
+from flwr_gan.plots import sample_grid
 from flwr_gan.plots.strokes import (
     STROKE_NAMES,
     drawing_side,
@@ -27,18 +40,14 @@ from flwr_gan.plots.strokes import (
     stroke_lines,
 )
 
-# Okabe and Ito: distinct to the colour-blind.
-BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY, BLACK, GREY = (
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#777777",
-)  # fmt: skip
 FIG_4_LEVELS = (1, 5, 10, 15, 16, 17)
 EXAMPLES = 8
 LOOKS = {
     "retrained": (BLUE, "o", "-"),
-    "pruned": (ORANGE, "s", "-"),
+    "pruned": (RED, "s", "-"),
     "one_shot": (GREY, "x", ":"),
     "reinitialised": (GREEN, "^", ""),
-    "random_mask": (PURPLE, "D", ""),
+    "random_mask": (PINK, "D", ""),
 }
 AXES = {
     "synthetic_accuracy": "accuracy on real test data,\ntrained on samples alone",
@@ -48,21 +57,24 @@ AXES = {
 }
 
 
-def write_pictures(
-    cells: Sequence[Cell], tables: Mapping[str, pd.DataFrame], results: Path
-) -> Iterator[Path]:
-    """Write all figures; yield their paths."""
+def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
+    """Return all figures."""
     summary, codecs = tables["quality_summary.csv"], tables["codecs.csv"]
+    found = {}
     for data in dict.fromkeys(summary["data"]):
-        for cell in [cell for cell in cells if (cell.data, cell.scope) == (data, "global")][:1]:
-            for number, figure in enumerate(character_figures(cell), start=2):
-                yield _save(figure, results / f"fig{number}_{data}.png")
-        figure = quality_figure(summary[summary["data"] == data], str(data))
-        yield _save(figure, results / f"quality_{data}.png")
-    yield _save(ratio_figure(tables["table2.csv"]), results / "ratios.png")
-    yield _save(layer_figure(tables["layers.csv"]), results / "layers.png")
+        for record in records:
+            if (record.case.data, record.case.scope) == (data, "global"):
+                cell = record.case.cell(record.folder)
+                for number, figure in enumerate(character_figures(cell), start=2):
+                    found[f"fig{number}_{data}.png"] = figure
+                break
+        own = summary[summary["data"] == data]
+        found[f"quality_{data}.png"] = quality_figure(own, str(data))
+    found["ratios.png"] = ratio_figure(tables["table2.csv"])
+    found["layers.png"] = layer_figure(tables["layers.csv"])
     if {"global", "local"} <= set(codecs["scope"]):
-        yield _save(scope_figure(summary), results / "scopes.png")
+        found["scopes.png"] = scope_figure(summary)
+    return found
 
 
 def character_figures(cell: Cell) -> Iterator[Figure]:
@@ -170,8 +182,7 @@ def quality_figure(summary: pd.DataFrame, data: str) -> Figure:
         axes.set_ylabel(label)
         if measure == "frechet_distance":
             axes.set_yscale("log")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9,
@@ -201,17 +212,16 @@ def _references(axes: Axes, summary: pd.DataFrame, measure: str) -> None:
 def ratio_figure(table: pd.DataFrame) -> Figure:
     """Draw the compression ratio against P: the paper's, ours in its way, and the sparse codec."""
     datasets = list(dict.fromkeys(table["data"]))
-    figure = Figure(figsize=(3.6 * len(datasets) + 1, 4.6), layout="constrained")
     lines = (
         ("lzma_paper", "LZMA, published", BLACK, "", "--"),
-        ("lzma_signed", "LZMA, zeros with signs", ORANGE, "s", "-"),
-        ("lzma_canonical", "LZMA, zeros without signs", YELLOW, "D", "-"),
+        ("lzma_signed", "LZMA, zeros with signs", RED, "s", "-"),
+        ("lzma_canonical", "LZMA, zeros without signs", ORANGE, "D", "-"),
         ("sparse", "sparse, lossless", BLUE, "o", "-"),
         ("sparse:int8", "sparse, 8 bits", SKY, "^", "-"),
         ("sparse:int6", "sparse, 6 bits", GREEN, "v", "-"),
-        ("sparse:int4", "sparse, 4 bits", PURPLE, "P", "-"),
+        ("sparse:int4", "sparse, 4 bits", PINK, "P", "-"),
     )
-    grid = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
+    figure, grid = row_of_panels(len(datasets), width=3.8, height=4.2, sharey=True)
     for axes, data in zip(grid, datasets, strict=True):
         part = table[table["data"] == data].sort_values("P")
         for column, label, colour, marker, style in lines:
@@ -225,20 +235,17 @@ def ratio_figure(table: pd.DataFrame) -> Figure:
         axes.minorticks_off()
         axes.set_title(data)
         _level_axis(axes)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     grid[0].set_ylabel("dense float32 bytes to payload bytes")
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    legend_below(figure, grid[0], columns=4)
     return figure
 
 
 def layer_figure(layers: pd.DataFrame) -> Figure:
     """Draw the sparsity of each layer against P, global and local pruning."""
     datasets = list(dict.fromkeys(layers["data"]))
-    looks = {"fc.weight": BLUE, "conv1.weight": ORANGE, "conv2.weight": GREEN}
-    figure = Figure(figsize=(3.6 * len(datasets) + 1, 3.9), layout="constrained")
-    grid = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
+    looks = {"fc.weight": BLUE, "conv1.weight": RED, "conv2.weight": GREEN}
+    figure, grid = row_of_panels(len(datasets), width=3.8, height=4.2, sharey=True)
     for axes, data in zip(grid, datasets, strict=True):
         for scope, style in (("global", "-"), ("local", ":")):
             here = layers[(layers["data"] == data) & (layers["scope"] == scope)]
@@ -250,11 +257,9 @@ def layer_figure(layers: pd.DataFrame) -> Figure:
                 )  # fmt: skip
         axes.set_title(f"{data}")
         _level_axis(axes)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     grid[0].set_ylabel("pruned weights of the layer (%)")
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    legend_below(figure, grid[0], columns=3)
     return figure
 
 
@@ -263,8 +268,7 @@ def scope_figure(summary: pd.DataFrame) -> Figure:
     datasets = [
         data for data, part in summary.groupby("data", sort=False) if len(set(part["scope"])) > 1
     ]
-    figure = Figure(figsize=(3.6 * len(datasets) + 1, 4.0), layout="constrained")
-    grid = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
+    figure, grid = row_of_panels(len(datasets), width=3.8, height=4.2, sharey=True)
     for axes, data in zip(grid, datasets, strict=True):
         for scope, marker, style in (("global", "o", "-"), ("local", "s", ":")):
             for kind in ("retrained", "pruned"):
@@ -278,11 +282,9 @@ def scope_figure(summary: pd.DataFrame) -> Figure:
                 )  # fmt: skip
         axes.set_title(str(data))
         _level_axis(axes)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     grid[0].set_ylabel(AXES["synthetic_accuracy"])
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    legend_below(figure, grid[0], columns=4)
     return figure
 
 
@@ -295,8 +297,3 @@ def _spread(dataset: Any, label: int) -> npt.NDArray[np.int64]:
     """Return places of a class's samples, spread over all of them and thus over the writers."""
     count = int((dataset.train.y_N == label).sum())
     return np.linspace(0, count - 1, EXAMPLES).astype(np.int64)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    save_figure(figure, path, dpi=150)
-    return path

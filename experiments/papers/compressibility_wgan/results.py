@@ -1,11 +1,7 @@
-"""Tables of the study from what its cells have left; pictures are in ``pictures.py``."""
+"""Tables of the study from what its parts have left; pictures are in ``pictures.py``."""
 
-import json
-import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +9,6 @@ import numpy as np
 import pandas as pd
 
 from experiments.benchmarks.codec_measures import PUBLISHED_RATIOS
-from experiments.papers.compressibility_wgan.cell import Cell
-from experiments.papers.compressibility_wgan.html import write_html
-from experiments.papers.compressibility_wgan.pages import page_parts
-from experiments.papers.compressibility_wgan.pictures import write_pictures
-from experiments.papers.compressibility_wgan.scoring import is_scored
 from experiments.papers.compressibility_wgan.statistics import (
     ALL,
     MARGINS,
@@ -28,90 +19,49 @@ from experiments.papers.compressibility_wgan.statistics import (
     summarise,
     worse_from,
 )
-from experiments.study.markdown import fill_page
-from experiments.study_files import machine
-from flwr_gan import __version__
-from flwr_gan.core.atomic import write_bytes, write_text
-from flwr_gan.errors import OutputError
+from experiments.study.cases import Record
+from flwr_gan.core.atomic import write_bytes
 
 PAPERS_CODECS = {"zlib": "zlib:9", "lzma": "lzma:9", "bz2": "bz2:9", "paq9a": "paq9a:1"}
 OWN_CODECS = ("sparse", "sparse:int8", "sparse:int6", "sparse:int4")
 EXAMPLE_LEVELS = (0, 5, 10, 17)
-PAGES = Path(__file__).parent
-LIBRARIES = ("flwr", "torch", "numpy", "scikit-learn", "scipy", "pcodec", "zstandard")
 
 
-def write_results(cells: Sequence[Cell], results: Path, *, command: str) -> Iterator[Path]:
-    """Write every table and picture; yield their paths.
-
-    Parameters
-    ----------
-    cells : sequence of Cell
-        Parts of the study; those that are not finished are left out.
-    results : Path
-        Where tables and pictures go.
-    command : str
-        What was called, for ``run.json``.
-
-    Raises
-    ------
-    OutputError
-        If nothing is finished, or a file cannot be read or written.
-    """
-    cells = [cell for cell in cells if is_scored(cell)]
-    if not cells:
-        raise OutputError("no part of the study is finished: run it without --report first")
-    quality = read_rows(cells, "quality.csv")
-    codecs = average_codings(read_rows(cells, "codecs.csv"))
-    layers = layer_sparsity(cells)
-    verdicts = judge_not_worse(quality)
-    tables = {
+def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
+    """Return every table of the study."""
+    quality, codings, layers = (
+        pd.DataFrame([row for record in records for row in record.rows(name)])
+        for name in ("quality", "codings", "layers")
+    )
+    codecs, verdicts = average_codings(codings), judge_not_worse(quality)
+    table2 = table_2(codecs)
+    return {
         "quality.csv": quality,
         "quality_summary.csv": summarise(quality),
         "not_worse.csv": verdicts,
         "controls.csv": control_differences(quality),
         "headline.csv": headline(verdicts, codecs),
         "codecs.csv": codecs,
-        "table2.csv": table_2(codecs),
-        "layers.csv": layers,
+        "table2.csv": table2,
+        "layers.csv": layer_sparsity(layers),
+        "signed_zeros.csv": signed_zeros(table2),
     }
-    tables["signed_zeros.csv"] = signed_zeros(tables["table2.csv"])
-    for name, table in tables.items():
-        write_text(results / name, table.to_csv(index=False, float_format="%.5g"))
-        yield results / name
-    write_text(results / "run.json", json.dumps(describe(cells, command), indent=2) + "\n")
-    yield results / "run.json"
-    yield from write_pictures(cells, tables, results)
-    yield from copy_generators(cells[0], results / "generators")
-    for page, parts in page_parts(tables).items():
-        fill_page(PAGES / page, parts, output=results.parent / page)
-        yield results.parent / page
-    page_path = cells[0].root / "report.html"
-    write_html(page_path, tables, results)
-    yield page_path
 
 
-def copy_generators(cell: Cell, folder: Path) -> Iterator[Path]:
-    """Copy a few payloads of one cell, for those who want to look into one without training."""
+def copy_generators(records: Sequence[Record], results: Path) -> None:
+    """Copy a few payloads of one part, for those who want to look into one without training."""
+    cell = records[0].case.cell(records[0].folder)
     for level in EXAMPLE_LEVELS:
         if level in cell.levels:
-            path = folder / f"{cell.data}_p{level:02d}.fgan"
+            path = results / "generators" / f"{cell.data}_p{level:02d}.fgan"
             write_bytes(path, cell.path("retrained", level).read_bytes())
-            yield path
 
 
-def read_rows(cells: Sequence[Cell], name: str) -> pd.DataFrame:
-    """Return the rows of one table of all cells, with the cell's place in front."""
-    parts = []
-    for cell in cells:
-        try:
-            part = pd.read_csv(cell.folder / name)
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{cell.folder / name} cannot be read: {error}") from error
-        for position, (key, value) in enumerate(cell.place.items()):
-            part.insert(position, key, value)
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+def facts(records: Sequence[Record]) -> Mapping[str, Any]:
+    """Return the hyperparameters and the margins."""
+    config = records[0].case.cell(records[0].folder).config
+    lottery = asdict(config.lottery)
+    return {"gan": asdict(config.gan), "lottery": lottery, "margins": MARGINS}
 
 
 def average_codings(rows: pd.DataFrame) -> pd.DataFrame:
@@ -129,17 +79,9 @@ def average_codings(rows: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
 
 
-def layer_sparsity(cells: Sequence[Cell]) -> pd.DataFrame:
+def layer_sparsity(layers: pd.DataFrame) -> pd.DataFrame:
     """Return weights and kept weights of each layer after each pruning, mean over seeds."""
-    rows = []
-    for cell in cells:
-        for level in cell.levels[1:]:
-            for name, array in cell.load("pruned", level).items():
-                kept = int((array != 0).sum())
-                row = {"level": level, "layer": name, "weights": array.size, "kept": kept}
-                rows.append(cell.place | row)
-    table = pd.DataFrame(rows)
-    groups = table.groupby(["data", "scope", "layer", "weights", "level"], sort=False)
+    groups = layers.groupby(["data", "scope", "layer", "weights", "level"], sort=False)
     return groups["kept"].mean().reset_index().assign(sparsity=lambda t: 1 - t.kept / t.weights)
 
 
@@ -223,22 +165,3 @@ def signed_zeros(table: pd.DataFrame) -> pd.DataFrame:
             row[f"{source}_bits_per_pruned_weight"] = (bits - needed) / rho
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def describe(cells: Sequence[Cell], command: str) -> dict[str, Any]:
-    """Return what was run, with what and on what."""
-    config = cells[0].config
-    return {
-        "command": command,
-        "date": datetime.now(UTC).date().isoformat(),
-        "cells": [cell.name for cell in cells],
-        "gan": asdict(config.gan),
-        "lottery": asdict(config.lottery),
-        "margins": MARGINS,
-        "machine": machine(),
-        "versions": {
-            "flwr_gan": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in LIBRARIES},
-        },
-    }

@@ -46,7 +46,12 @@ class Rows:
         """Add a row; ``write`` keeps it."""
         self._rows[key] = dict(zip(self._key, key, strict=True)) | dict(row)
 
+    @property
+    def all(self) -> list[dict[str, Any]]:
+        """All rows."""
+        return list(self._rows.values())
+
     def write(self) -> None:
         """Write all rows, completely or not at all."""
-        table = pd.DataFrame(list(self._rows.values()))
+        table = pd.DataFrame(self.all)
         write_text(self._path, table.to_csv(index=False, float_format="%.6g"))

@@ -1,6 +1,6 @@
 """Quality of every generator of one cell, lossily coded ones included."""
 
-from collections.abc import Iterator
+from typing import Any
 
 from experiments.papers.compressibility_wgan.cell import Cell
 from experiments.papers.compressibility_wgan.rows import Rows
@@ -14,8 +14,6 @@ MAX_SAMPLES = 2000
 JUDGE_SEED = 0
 LOSSY = ("sparse:int8", "sparse:int6", "sparse:int4")
 LOSSLESS = "sparse"
-LOST = ("one_shot",)
-"""Kinds that may lose a layer, and then end."""
 
 
 def scorings(cell: Cell) -> list[tuple[str, int, str]]:
@@ -31,21 +29,8 @@ def scorings(cell: Cell) -> list[tuple[str, int, str]]:
     return plan
 
 
-def count_scorings(cell: Cell) -> int:
-    """Return how many rows the table of scores gets at most, the real samples' row included."""
-    return len(scorings(cell)) + 1
-
-
-def is_scored(cell: Cell) -> bool:
-    """Return whether there is a row for every generator that is planned and has not collapsed."""
-    rows = Rows(cell.folder / "quality.csv", KEY)
-    planned = scorings(cell)
-    trained = all(cell.path(kind, level).exists() for kind, level, _ in planned if kind not in LOST)
-    return trained and all(key in rows for key in planned if cell.path(*key[:2]).exists())
-
-
-def score_generators(cell: Cell) -> Iterator[str]:
-    """Score what is not scored yet, beside real samples; yield after each row.
+def score_generators(cell: Cell) -> list[dict[str, Any]]:
+    """Score what is not scored yet, beside real samples; return a row a generator.
 
     All cells of a data set share one judge, so that distances compare. Generated samples are as
     many as real ones: at most 2,000, and no more than the training part has. The row of kind
@@ -64,7 +49,6 @@ def score_generators(cell: Cell) -> Iterator[str]:
     real = ("real", 0, LOSSLESS)
     if real not in rows:
         rows.add(real, judge.real_scores)
-    yield "scoring real samples"
     labels_N = cell.draw_labels(min(MAX_SAMPLES, len(dataset.train)))
     seed = derive_seed(cell.seed, "study-judge")
     for key in scorings(cell):
@@ -72,8 +56,8 @@ def score_generators(cell: Cell) -> Iterator[str]:
             x_NTC = cell.generate(_coded(cell, *key), labels_N)
             rows.add(key, judge.score(x_NTC, labels_N, seed=seed))
             rows.write()
-        yield f"scoring {key[1]}"
     rows.write()
+    return rows.all
 
 
 def _coded(cell: Cell, kind: str, level: int, codec: str) -> Weights:

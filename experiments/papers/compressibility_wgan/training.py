@@ -1,7 +1,5 @@
 """Trainings of one cell: the ticket level by level, then the controls; each is kept at once."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 
@@ -15,13 +13,8 @@ from flwr_gan.prune.pruner import Weights
 from flwr_gan.seeding import derive_seed, numpy_rng
 
 
-def count_trainings(cell: Cell) -> int:
-    """Return how many trainings the cell takes in all."""
-    return len(cell.levels) + len(cell.trained_controls)
-
-
-def find_generators(cell: Cell) -> Iterator[str]:
-    """Train what is not there yet (paper 000, Alg. 2, and the controls); yield after each training.
+def find_generators(cell: Cell) -> None:
+    """Train what is not there yet (paper 000, Alg. 2, and the controls).
 
     Both readings of "the generator after P" come from one search: the weights that training P
     (counted from 0) leaves under mask P are the ticket trained once more; the weights of training
@@ -46,7 +39,6 @@ def find_generators(cell: Cell) -> Iterator[str]:
             whole = whole and _can_prune(once, dense)
             if whole:
                 cell.save("one_shot", level + 1, once.rewind(dense))
-        yield f"pruning {level}"
     for kind, level in cell.trained_controls:
         if not cell.path(kind, level).exists():
             if kind == "reinitialised":
@@ -55,7 +47,6 @@ def find_generators(cell: Cell) -> Iterator[str]:
                 start, mask = initial, _random_mask(cell, masks[level], level)
             kept = {name: np.where(mask[name], start[name], np.float32(0)) for name in mask}
             cell.save(kind, level, _train(cell, kept, mask, purpose=kind, level=level))
-        yield f"{kind} {level}"
 
 
 def _pruner(cell: Cell, initial: Weights) -> LotteryPruner:

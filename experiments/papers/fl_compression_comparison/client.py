@@ -21,7 +21,7 @@ from experiments.papers.fl_compression_comparison.network import (
     shuffled,
     train,
 )
-from experiments.papers.fl_compression_comparison.setting import Case
+from experiments.papers.fl_compression_comparison.setting import Run
 from experiments.papers.fl_compression_comparison.task import Task
 from flwr_gan.flower import compression_mod
 from flwr_gan.methods.classifier_distillation import (
@@ -41,7 +41,7 @@ class ClassifierClient(NumPyClient):
     round. The teacher never travels; its logits for the client's samples stay in the context.
     """
 
-    def __init__(self, task: Task, case: Case, context: Context) -> None:
+    def __init__(self, task: Task, case: Run, context: Context) -> None:
         self._task, self._case, self._state = task, case, context.state
         self._partition = int(str(context.node_config["partition-id"]))
         self._own = task.parts[self._partition]
@@ -136,7 +136,7 @@ def prune_layer(array: NDArray[np.float32], amount: float) -> NDArray[np.float32
     return np.where(kept["layer"], array, np.float32(0))
 
 
-def client_app(task: Task, case: Case) -> ClientApp:
+def client_app(task: Task, case: Run) -> ClientApp:
     """Return the app of every client, with the wire in its mods."""
 
     def client_fn(context: Context) -> Client:

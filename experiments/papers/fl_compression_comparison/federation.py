@@ -1,7 +1,7 @@
 """One case from start to end: Flower's FedAvg or FedProx under the compressed wire."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from experiments.papers.fl_compression_comparison.network import (
     TEACHER_SIZES,
     Network,
 )
-from experiments.papers.fl_compression_comparison.setting import Case
+from experiments.papers.fl_compression_comparison.setting import Run
 from experiments.papers.fl_compression_comparison.task import Task, held_classes
 from flwr_gan.codecs import get_codec
 from flwr_gan.engine.run_apps import run_apps
@@ -59,8 +59,8 @@ class Outcome:
 class Scorer:
     """Measures the global model after every round, and keeps the clients' seconds."""
 
-    def __init__(self, task: Task, case: Case, on_round: Callable[[], None]) -> None:
-        self._task, self._codec, self._on_round = task, case.method.codec, on_round
+    def __init__(self, task: Task, case: Run) -> None:
+        self._task, self._codec = task, case.method.codec
         sizes = STUDENT_SIZES if case.method.small else TEACHER_SIZES
         self.network = Network(sizes, seed=derive_seed(case.seed, "initial weights"))
         self._probe = task.x_NI[task.probe], task.y_N[task.probe]
@@ -92,12 +92,10 @@ class Scorer:
                 "teacher_s": max(teacher, default=0.0),
             }
         )
-        if server_round:
-            self._on_round()
         return loss, {"accuracy": accuracy}
 
 
-def run_case(task: Task, case: Case, *, on_round: Callable[[], None] = lambda: None) -> Outcome:
+def run_case(task: Task, case: Run) -> Outcome:
     """Train, aggregate and measure for all rounds.
 
     Parameters
@@ -106,8 +104,6 @@ def run_case(task: Task, case: Case, *, on_round: Callable[[], None] = lambda: N
         The samples.
     case : Case
         What to run.
-    on_round : callable, optional
-        Called after every round.
 
     Raises
     ------
@@ -115,7 +111,7 @@ def run_case(task: Task, case: Case, *, on_round: Callable[[], None] = lambda: N
         When a client fails.
     """
     started = time.perf_counter()
-    scorer = Scorer(task, case, on_round)
+    scorer = Scorer(task, case)
     strategy = build_strategy(case, scorer)
     rounds = case.hyperparameters.num_rounds
 
@@ -136,7 +132,6 @@ def run_case(task: Task, case: Case, *, on_round: Callable[[], None] = lambda: N
     last = scorer.rows[-1]
     upload = strategy.latest[0].arrays()
     summary = {
-        **case.place,
         "parameters": scorer.network.flat.numel(),
         "test_accuracy": last["test_accuracy"],
         "test_loss": last["test_loss"],
@@ -151,7 +146,7 @@ def run_case(task: Task, case: Case, *, on_round: Callable[[], None] = lambda: N
     return Outcome(pd.DataFrame(scorer.rows), messages, summary, scorer.network, upload)
 
 
-def build_strategy(case: Case, scorer: Scorer) -> CompressedStrategy:
+def build_strategy(case: Run, scorer: Scorer) -> CompressedStrategy:
     """Return Flower's strategy with all clients in every round, wrapped for the wire."""
     settings = case.hyperparameters
     shared: dict[str, Any] = {

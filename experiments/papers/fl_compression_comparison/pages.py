@@ -1,206 +1,147 @@
 """The tables of README.md, from the tables of results."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from experiments.papers.fl_compression_comparison.setting import BY_NAME, PARTITIONS
-from experiments.study.markdown import averaged, markdown_table, plus_minus
+from experiments.study.markdown import Cell, cell, page_table
+from experiments.study.results import description
 
+CONTROLS = ("student", "d_printed")
 ALGORITHM_NAMES = {"fedavg": "FedAvg", "fedprox": "FedProx"}
+_MEASURED: list[tuple[str, Cell]] = [
+    ("test accuracy", ("test_accuracy", 2, 0.01)),
+    ("training accuracy", ("train_accuracy", 2, 0.01)),
+    ("test loss", ("test_loss", 3)),
+    ("training loss", ("train_loss", 3)),
+]
 
 
-def page_parts(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
+def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
     """Return the text of each marker of the page."""
+    settings, summary = run["hyperparameters"], tables["summary.csv"]
+    samples = "all" if settings["num_samples"] is None else f"{settings['num_samples']:,}"
+    details = f"{settings['num_rounds']} rounds, {samples} training samples."
     return {
         "table 5": table_5(tables["table5.csv"]),
-        "settings": settings(tables["summary.csv"]),
-        "differences": differences(tables["differences.csv"]),
-        "costs": costs(tables["summary.csv"]),
+        "settings": by_setting(summary, {"test": "test_accuracy", "training": "train_accuracy"}),
+        "differences": by_setting(tables["differences.csv"], {"": "test_accuracy"}, sign="+"),
+        "costs": costs(summary),
         "codecs": codecs(tables["codecs.csv"]),
         "formulas": formulas(tables["formulas.csv"]),
-        "controls": controls(tables["summary.csv"]),
-        "run": description(run),
+        "controls": controls(summary),
+        "run": description(run, details),
     }
 
 
 def table_5(table: pd.DataFrame) -> str:
     """Return the paper's columns with ours beside each, IID with FedAvg."""
-    head = (
-        "model", "techniques", "accuracy: paper", "test", "training", "loss: paper", "test",
-        "training", "delay: paper", "ours, s", "ratio: paper", "ours",
-    )  # fmt: skip
-    rows = []
-    for _, row in _of(table, "iid", "fedavg").iterrows():
-        rows.append(
-            [
-                str(int(row["model"])),
-                BY_NAME[row["method"]].title,
-                f"{row['paper_accuracy']:.2f}",
-                _percent(row, "test_accuracy"),
-                _percent(row, "train_accuracy"),
-                f"{row['paper_loss']:.2f}",
-                _number(row, "test_loss"),
-                _number(row, "train_loss"),
-                f"{row['paper_delay']:.2f}",
-                f"{row['delay_s']:.2f}",
-                f"{row['paper_ratio']:.2f}",
-                f"{row['ratio']:.3f}",
-            ]
-        )
-    return markdown_table(head, rows)
+    columns: list[tuple[str, Cell]] = [
+        ("model", lambda row: str(int(row["model"]))), ("techniques", _technique),
+        ("accuracy: paper", ("paper_accuracy", 2)), ("test", ("test_accuracy", 2, 0.01)),
+        ("training", ("train_accuracy", 2, 0.01)), ("loss: paper", ("paper_loss", 2)),
+        ("test", ("test_loss", 3)), ("training", ("train_loss", 3)),
+        ("delay: paper", ("paper_delay", 2)), ("ours, s", _mean("delay_s", 2)),
+        ("ratio: paper", ("paper_ratio", 2)), ("ours", _mean("ratio", 3)),
+    ]  # fmt: skip
+    return page_table(_of(table, "iid", "fedavg"), columns)
 
 
-def settings(summary: pd.DataFrame) -> str:
-    """Return test and training accuracy of all models in all four settings."""
-    places = _places(summary)
-    head = ("techniques", *(f"{_title(*place)}: test" for place in places))
-    head += tuple(f"{_title(*place)}: training" for place in places)
-    rows = []
-    for name in dict.fromkeys(_gridded(summary)["method"]):
-        cells = [
-            _cell(_of(summary, *place), str(name), measure)
-            for measure in ("test_accuracy", "train_accuracy")
-            for place in places
-        ]
-        rows.append([BY_NAME[str(name)].title, *cells])
-    return markdown_table(head, rows)
+def by_setting(table: pd.DataFrame, measures: Mapping[str, str], *, sign: str = "") -> str:
+    """Return measures of all models in all four settings, a row a model."""
+    grid = table[table["partition"] != "whole"]
+    grid = grid[~grid["method"].isin(CONTROLS)]
+    pairs = grid[["partition", "algorithm"]].itertuples(index=False, name=None)
+    places = list(dict.fromkeys((str(a), str(b)) for a, b in pairs))
 
+    def column(measure: str, place: tuple[str, str]) -> Cell:
+        def text(row: Any) -> str:
+            found = _of(table, *place)
+            found = found[found["method"] == row["method"]]
+            spec = (measure, 2, 0.01)
+            return cell(found.iloc[0], spec, sign=sign) if len(found) else "-"
 
-def differences(table: pd.DataFrame) -> str:
-    """Return the change of test accuracy against no compression, in all four settings."""
-    places = _places(table)
-    head = ("techniques", *(_title(*place) for place in places))
-    rows = []
-    for name in dict.fromkeys(_gridded(table)["method"]):
-        cells = [_cell(_of(table, *place), str(name), "test_accuracy", "+") for place in places]
-        rows.append([BY_NAME[str(name)].title, *cells])
-    return markdown_table(head, rows)
+        return text
+
+    columns: list[tuple[str, Cell]] = [("techniques", _technique)]
+    for title, measure in measures.items():
+        for partition, algorithm in places:
+            head = f"{PARTITIONS[partition]}, {ALGORITHM_NAMES[algorithm]}"
+            head += f": {title}" if title else ""
+            columns.append((head, column(measure, (partition, algorithm))))
+    return page_table(grid.drop_duplicates("method"), columns)
 
 
 def costs(summary: pd.DataFrame) -> str:
     """Return bytes and seconds of a round, IID with FedAvg."""
-    head = (
-        "techniques", "wire", "up", "down", "both", "both, whole messages", "`sparse` instead",
-        "compute, s", "coding, s", "transfer (computed), s", "teacher, once, s",
-    )  # fmt: skip
-    rows = []
-    for _, row in _of(summary, "iid", "fedavg").iterrows():
-        method = BY_NAME[row["method"]]
-        cells = [
-            f"{row[name]:.3f}" for name in ("up_ratio", "down_ratio", "ratio", "message_ratio")
-        ]
-        sparse = f"{row['sparse_ratio']:.3f}" if method.codec == "raw" else ""
-        cells.append(sparse)
-        cells += [f"{row[n]:.2f}" for n in ("compute_s", "coding_s", "transfer_computed_s")]
-        cells.append(f"{row['teacher_s']:.1f}" if method.distil else "")
-        rows.append([method.title, f"`{method.codec}`", *cells])
-    return markdown_table(head, rows)
+    sparse, teacher = _mean("sparse_ratio", 3), _mean("teacher_s", 1)
+    columns: list[tuple[str, Cell]] = [
+        ("techniques", _technique), ("wire", lambda row: f"`{BY_NAME[row['method']].codec}`"),
+        ("up", _mean("up_ratio", 3)), ("down", _mean("down_ratio", 3)),
+        ("both", _mean("ratio", 3)), ("both, whole messages", _mean("message_ratio", 3)),
+        ("`sparse` instead",
+         lambda row: sparse(row) if BY_NAME[row["method"]].codec == "raw" else ""),
+        ("compute, s", _mean("compute_s", 2)), ("coding, s", _mean("coding_s", 2)),
+        ("transfer (computed), s", _mean("transfer_computed_s", 2)),
+        ("teacher, once, s", lambda row: teacher(row) if BY_NAME[row["method"]].distil else ""),
+    ]  # fmt: skip
+    return page_table(_of(summary, "iid", "fedavg"), columns)
 
 
 def codecs(table: pd.DataFrame) -> str:
     """Return the ratio of one upload of the last round under each codec, IID with FedAvg."""
     chosen = _of(table, "iid", "fedavg")
     specs = list(dict.fromkeys(chosen["codec"]))
-    head = ("techniques", *(f"`{spec}`" for spec in specs))
-    rows = []
-    for name, part in chosen.groupby("method", sort=False):
-        ratios = part.set_index("codec")["ratio"]
-        rows.append([BY_NAME[str(name)].title, *(f"{ratios[spec]:.3f}" for spec in specs)])
-    return markdown_table(head, rows)
+    wide = chosen.pivot(index="method", columns="codec", values="ratio")
+    shown = wide.reindex(dict.fromkeys(chosen["method"])).reset_index()
+    columns: list[tuple[str, Cell]] = [(f"`{spec}`", (spec, 3)) for spec in specs]
+    return page_table(shown, [("techniques", _technique), *columns])
 
 
 def formulas(table: pd.DataFrame) -> str:
     """Return what formulas do to the trained SimpleNN, IID with FedAvg."""
-    head = ("formula", "weights that are zero", "largest error / max", "test accuracy", "test loss")
-    rows = []
-    for _, row in _of(table, "iid", "fedavg").iterrows():
-        error = f"{row['largest_error']:.4f}"
-        zeros = f"{100 * row['zeros']:.1f} %"
-        formula = str(row["formula"]).replace("|", "\\|")
-        accuracy, loss = _percent(row, "test_accuracy"), _number(row, "test_loss")
-        rows.append([formula, zeros, error, accuracy, loss])
-    return markdown_table(head, rows)
+    columns: list[tuple[str, Cell]] = [
+        ("formula", lambda row: str(row["formula"]).replace("|", "\\|")),
+        ("weights that are zero", lambda row: f"{100 * row['zeros']:.1f} %"),
+        ("largest error / max", _mean("largest_error", 4)), _MEASURED[0], _MEASURED[2],
+    ]  # fmt: skip
+    return page_table(_of(table, "iid", "fedavg"), columns)
 
 
 def controls(summary: pd.DataFrame) -> str:
     """Return each control beside what it controls for, all with FedAvg."""
-    head = ("run", "split", "seeds", "parameters travel", "test accuracy", "training accuracy",
-            "test loss", "training loss")  # fmt: skip
     chosen = summary[summary["algorithm"] == "fedavg"]
     wanted = [
         ("none", "iid", 3), ("none", "whole", 3), ("none", "whole", 1), ("d", "iid", 3),
         ("student", "iid", 3), ("d_printed", "iid", 3), ("d", "dirichlet", 3),
         ("student", "dirichlet", 3),
     ]  # fmt: skip
-    rows = []
-    for name, partition, clients in wanted:
-        found = chosen[
-            (chosen["method"] == name)
-            & (chosen["partition"] == partition)
-            & (chosen["clients"] == clients)
-        ]
-        for _, row in found.iterrows():
-            where = PARTITIONS[partition] if clients > 1 else "one model, all samples"
-            cells = [_percent(row, m) for m in ("test_accuracy", "train_accuracy")]
-            cells += [_number(row, m) for m in ("test_loss", "train_loss")]
-            size = "49,300" if BY_NAME[name].small else "109,386"
-            title = "no compression" if name == "none" else BY_NAME[name].title
-            rows.append([title, where, str(int(row["seeds"])), size, *cells])
-    return markdown_table(head, rows)
+    places = chosen[["method", "partition", "clients"]].apply(tuple, axis=1)
+    shown = pd.concat([chosen[places == place] for place in wanted])
 
+    def split(row: Any) -> str:
+        return PARTITIONS[row["partition"]] if row["clients"] > 1 else "one model, all samples"
 
-def description(run: Mapping[str, Any]) -> str:
-    """Return command, machine, time and versions in a few lines."""
-    settings = run["hyperparameters"]
-    versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
-    samples = "all" if settings["num_samples"] is None else f"{settings['num_samples']:,}"
-    seeds = ", ".join(map(str, run["seeds"]))
-    total = run["runs"] + len(run["missing"])
-    missing = (
-        f"{len(run['missing'])} of {total}, named in [run.json](results/run.json)"
-        if run["missing"]
-        else "nothing"
-    )
-    return (
-        f"`{run['command']}`, {run['date']}: {run['runs']} runs, seeds {seeds}, "
-        f"{settings['num_rounds']} rounds, {samples} training samples, {run['core_minutes']} "
-        f"core-minutes, one thread, on {run['machine']}.\n\n{versions}.\n\n"
-        f"Not run: {missing}."
-    )
+    columns: list[tuple[str, Cell]] = [
+        ("run", lambda row: "no compression" if row["method"] == "none" else _technique(row)),
+        ("split", split), ("seeds", lambda row: str(int(row["seeds"]))),
+        ("parameters travel",
+         lambda row: "49,300" if BY_NAME[row["method"]].small else "109,386"),
+        *_MEASURED,
+    ]  # fmt: skip
+    return page_table(shown, columns)
 
 
 def _of(table: pd.DataFrame, partition: str, algorithm: str) -> pd.DataFrame:
     chosen = table[(table["partition"] == partition) & (table["algorithm"] == algorithm)]
-    if "method" in chosen:
-        return chosen[~chosen["method"].isin(["student", "d_printed"])]
-    return chosen
+    return chosen[~chosen["method"].isin(CONTROLS)] if "method" in chosen else chosen
 
 
-def _gridded(table: pd.DataFrame) -> pd.DataFrame:
-    grid = table[table["partition"] != "whole"]
-    return grid[~grid["method"].isin(["student", "d_printed"])]
+def _technique(row: Any) -> str:
+    return BY_NAME[row["method"]].title
 
 
-def _places(table: pd.DataFrame) -> list[tuple[str, str]]:
-    pairs = _gridded(table)[["partition", "algorithm"]].itertuples(index=False, name=None)
-    return list(dict.fromkeys((str(a), str(b)) for a, b in pairs))
-
-
-def _title(partition: str, algorithm: str) -> str:
-    return f"{PARTITIONS[partition]}, {ALGORITHM_NAMES[algorithm]}"
-
-
-def _cell(table: pd.DataFrame, method: str, measure: str, sign: str = "") -> str:
-    found = table[table["method"] == method]
-    return _percent(found.iloc[0], measure, sign) if len(found) else "-"
-
-
-def _percent(row: Any, measure: str, sign: str = "") -> str:
-    half = row[f"{measure}_half_width"]
-    return plus_minus(100 * row[measure], 100 * half, 2, sign=sign)
-
-
-def _number(row: Any, measure: str) -> str:
-    return averaged(row, measure, 3)
+def _mean(name: str, digits: int) -> Callable[[Any], str]:
+    return lambda row: f"{row[name]:.{digits}f}"

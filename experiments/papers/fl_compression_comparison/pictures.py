@@ -1,11 +1,9 @@
 """Figs. 4 and 5 of the paper: quality by round; delay and transmission ratio of each model."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -18,18 +16,19 @@ from experiments.papers.fl_compression_comparison.setting import (
     PARTITIONS,
     TABLE_5,
 )
-from flwr_gan.plots import save_figure
+from experiments.study.cases import Record
+from experiments.study.figures import BLACK, BLUE, ORANGE, PINK, RED, tidy
 
-# Okabe and Ito: distinct to the colour-blind; distilled models are dashed.
+# Distilled models are dashed.
 LOOKS = {
-    "none": ("#000000", "-"),
-    "p": ("#d55e00", "-"),
-    "q": ("#0072b2", "-"),
-    "pq": ("#cc79a7", "-"),
-    "d": ("#000000", "--"),
-    "pd": ("#d55e00", "--"),
-    "qd": ("#0072b2", "--"),
-    "pqd": ("#cc79a7", "--"),
+    "none": (BLACK, "-"),
+    "p": (RED, "-"),
+    "q": (BLUE, "-"),
+    "pq": (PINK, "-"),
+    "d": (BLACK, "--"),
+    "pd": (RED, "--"),
+    "qd": (BLUE, "--"),
+    "pqd": (PINK, "--"),
 }
 ROWS = (
     ("test_accuracy", "accuracy on test data (%)"),
@@ -38,26 +37,26 @@ ROWS = (
     ("train_loss", "cross entropy on training data"),
 )
 DELAY = (
-    ("compute_s", "training, measured (processor time)", "#0072b2"),
-    ("coding_s", "coding, measured", "#e69f00"),
+    ("compute_s", "training, measured (processor time)", BLUE),
+    ("coding_s", "coding, measured", ORANGE),
     ("transfer_computed_s", "transfer, computed at {link:g} Mbit/s", "#bbbbbb"),
 )
 
 
-def write_pictures(
-    tables: Mapping[str, pd.DataFrame], results: Path, *, link_mbit: float
-) -> Iterator[Path]:
-    """Write both figures, the first once for each algorithm; yield their paths."""
+def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
+    """Return both figures, the first once for each algorithm."""
     rounds, summary = tables["rounds.csv"], tables["summary.csv"]
+    found = {}
     for algorithm in ALGORITHMS:
         part = rounds[(rounds["algorithm"] == algorithm) & (rounds["partition"] != "whole")]
         part = part[part["method"].isin(LOOKS)]
         if len(part):
-            yield _save(rounds_figure(part, algorithm), results / f"fig4_{algorithm}.png")
+            found[f"fig4_{algorithm}.png"] = rounds_figure(part, algorithm)
     part = summary[summary["method"].isin(TABLE_5) & (summary["partition"] == "iid")]
     part = part[part["algorithm"] == "fedavg"].set_index("method")
     if len(part):
-        yield _save(costs_figure(part, link_mbit=link_mbit), results / "fig5.png")
+        found["fig5.png"] = costs_figure(part, link_mbit=records[0].case.link_mbit)
+    return found
 
 
 def rounds_figure(rounds: pd.DataFrame, algorithm: str) -> Figure:
@@ -82,7 +81,7 @@ def rounds_figure(rounds: pd.DataFrame, algorithm: str) -> Figure:
                 axes.plot(part["round"], factor * part[measure], color=colour, ls=dash, lw=1.4)
             if partition == partitions[0]:
                 axes.set_ylabel(label)
-            _plain(axes)
+            tidy(axes)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes, partition in zip(grid[0], partitions, strict=True):
         axes.set_title(f"{PARTITIONS[str(partition)]}, {ALGORITHM_NAMES[algorithm]}")
@@ -124,7 +123,7 @@ def costs_figure(summary: pd.DataFrame, *, link_mbit: float) -> Figure:
     paper = [TABLE_5[name].ratio for name in names]
     ratio.bar(at - 0.2, paper, width=0.38, color="#bbbbbb", label="the paper's")
     bars = ratio.bar(
-        at + 0.2, summary.loc[names, "ratio"], width=0.38, color="#0072b2",
+        at + 0.2, summary.loc[names, "ratio"], width=0.38, color=BLUE,
         label="ours, measured, both directions",
     )  # fmt: skip
     ratio.bar_label(bars, fmt="%.2f", fontsize=8, padding=1)
@@ -132,16 +131,6 @@ def costs_figure(summary: pd.DataFrame, *, link_mbit: float) -> Figure:
     for axes in (delay, ratio):
         axes.set_xticks(at, titles, rotation=35, ha="right")
         axes.set_ylim(0, axes.get_ylim()[1] * 1.2)
-        _plain(axes)
+        tidy(axes)
         axes.legend(frameon=False, fontsize=9, loc="upper right")
     return figure
-
-
-def _plain(axes: Axes) -> None:
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    save_figure(figure, path, dpi=110)
-    return path

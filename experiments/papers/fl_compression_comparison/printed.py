@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.papers.fl_compression_comparison.network import Network
+from experiments.papers.fl_compression_comparison.network import DENSE_BYTES, Network
 from experiments.papers.fl_compression_comparison.task import Task
 from flwr_gan.wire import encode_payload
 
@@ -94,20 +94,18 @@ def compare_formulas(network: Network, task: Task, *, amount: float) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def compare_codecs(upload: Mapping[str, Any], *, dense_bytes: int) -> pd.DataFrame:
-    """Return measured bytes of one upload under each codec, leaning on nothing.
+def compare_codecs(upload: Mapping[str, Any]) -> pd.DataFrame:
+    """Return measured bytes of one upload under each codec by itself.
 
     Parameters
     ----------
     upload : mapping of str to ndarray
         What a client sent.
-    dense_bytes : int
-        The uncompressed SimpleNN, to which the ratio refers.
     """
     rows = []
     for spec in SPECS:
         size = len(encode_payload(upload, codec=spec, self_contained=False))
-        rows.append({"codec": spec, "payload_bytes": size, "ratio": size / dense_bytes})
+        rows.append({"codec": spec, "payload_bytes": size, "ratio": size / DENSE_BYTES})
     return pd.DataFrame(rows)
 
 

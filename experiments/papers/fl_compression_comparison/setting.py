@@ -1,7 +1,8 @@
 """What is run: the paper's hyperparameters, its eight models, our controls, one case of them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from flwr_gan.errors import ConfigError
 
@@ -138,7 +139,7 @@ TABLE_5 = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class Run:
     """One federated run.
 
     Parameters
@@ -168,7 +169,7 @@ class Case:
         return f"{self.partition}{clients}_{self.algorithm}_{self.method.name}_seed{self.seed}"
 
     @property
-    def place(self) -> dict[str, str | int]:
+    def place(self) -> Mapping[str, Any]:
         """The case as columns."""
         return {
             "partition": self.partition,
@@ -177,63 +178,3 @@ class Case:
             "method": self.method.name,
             "seed": self.seed,
         }
-
-
-def grid(
-    *,
-    partitions: Sequence[str],
-    algorithms: Sequence[str],
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    hyperparameters: Hyperparameters,
-) -> Iterator[Case]:
-    """Yield every case of the comparison, seed after seed.
-
-    Raises
-    ------
-    ConfigError
-        When a name is unknown, or there is nothing to run.
-    """
-    known = {
-        "--partitions": (partitions, ("iid", "dirichlet")),
-        "--algorithms": (algorithms, ALGORITHMS),
-        "--methods": (methods, tuple(method.name for method in METHODS)),
-        "--seeds": (seeds, None),
-    }
-    for option, (given, allowed) in known.items():
-        if not given:
-            raise ConfigError(f"{option} is empty: give at least one value")
-        for value in given:
-            if allowed is not None and value not in allowed:
-                raise ConfigError(f"{option} {value}: allowed are {', '.join(allowed)}")
-            if given.count(value) > 1:
-                raise ConfigError(f"{option} names {value} twice: name it once")
-    for seed in seeds:
-        for partition in partitions:
-            for algorithm in algorithms:
-                for name in methods:
-                    yield Case(
-                        partition=partition, algorithm=algorithm, method=BY_NAME[name], seed=seed,
-                        hyperparameters=hyperparameters,
-                    )  # fmt: skip
-
-
-def controls(*, seeds: Sequence[int], hyperparameters: Hyperparameters) -> Iterator[Case]:
-    """Yield what tells where a figure comes from, with FedAvg.
-
-    The student trained on labels alone; distillation as printed; one model trained on everything;
-    three models that each train on everything, averaged each round.
-    """
-    alone = replace(hyperparameters, num_models=1)
-    for method, partition, settings in (
-        (STUDENT, "iid", hyperparameters),
-        (PRINTED, "iid", hyperparameters),
-        (STUDENT, "dirichlet", hyperparameters),
-        (METHODS[0], "whole", alone),
-        (METHODS[0], "whole", hyperparameters),
-    ):
-        for seed in seeds:
-            yield Case(
-                partition=partition, algorithm="fedavg", method=method, seed=seed,
-                hyperparameters=settings,
-            )  # fmt: skip

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.papers.fl_compression_comparison.setting import Case
+from experiments.papers.fl_compression_comparison.setting import Run
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.data.mnist import load_fashion_mnist
 from flwr_gan.data.partition import DirichletSplit, IidSplit, class_counts
@@ -62,7 +62,7 @@ def fashion_mnist() -> Dataset:
     return load_fashion_mnist()
 
 
-def make_task(case: Case) -> Task:
+def make_task(case: Run) -> Task:
     """Return the samples of a case; the split depends on partition, clients and seed alone.
 
     Raises
@@ -86,7 +86,7 @@ def make_task(case: Case) -> Task:
     )
 
 
-def chosen_rows(samples: Samples, case: Case) -> NDArray[np.int64]:
+def chosen_rows(samples: Samples, case: Run) -> NDArray[np.int64]:
     """Return the rows of the training samples that are used, sorted."""
     count = case.hyperparameters.num_samples
     if count is None:
@@ -96,7 +96,7 @@ def chosen_rows(samples: Samples, case: Case) -> NDArray[np.int64]:
     return np.sort(numpy_rng(case.seed, "samples").choice(len(samples), count, replace=False))
 
 
-def split(samples: Samples, case: Case) -> list[NDArray[np.int64]]:
+def split(samples: Samples, case: Run) -> list[NDArray[np.int64]]:
     """Return the rows of each client."""
     clients = case.hyperparameters.num_models
     if case.partition == "whole":

@@ -3,6 +3,7 @@
 # N images, T rows, C columns
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ class Images:
     test: Samples
 
 
+@lru_cache(maxsize=1)
 def load_images(hyperparameters: Hyperparameters) -> Images:
     """Return as many images as the settings ask for, always the same.
 

@@ -2,8 +2,7 @@
 
 # n images, T rows, C columns
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,35 +10,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from experiments.papers.gan_distillation.results import real_scores
 from experiments.papers.gan_distillation.scoring import draw
-from experiments.papers.gan_distillation.setting import (
-    PUBLISHED_TEACHER,
-    ROLES,
-    TABLE_1,
-    Case,
-    teacher_case,
-)
+from experiments.papers.gan_distillation.setting import PUBLISHED_TEACHER, ROLES, TABLE_1
 from experiments.papers.gan_distillation.training import load_network
-from flwr_gan.plots import save_figure
+from experiments.study.cases import Record
+from experiments.study.figures import (
+    BLACK,
+    BLUE,
+    ORANGE,
+    PINK,
+    RED,
+    SKY,
+    legend_below,
+    row_of_panels,
+    tidy,
+)
 
-# Okabe and Ito: distinct to the colour-blind.
-COLOURS = {
-    "mse": "#0072b2",
-    "joint": "#e69f00",
-    "regular": "#d55e00",
-    "mse_longer": "#56b4e9",
-    "regular_longer": "#cc79a7",
-    "teacher": "#000000",
+LOOKS = {
+    "mse": (BLUE, "o"),
+    "mse_longer": (SKY, "v"),
+    "joint": (ORANGE, "s"),
+    "regular": (RED, "^"),
+    "regular_longer": (PINK, "D"),
+    "teacher": (BLACK, "*"),
 }
-MARKERS = {
-    "mse": "o",
-    "joint": "s",
-    "regular": "^",
-    "mse_longer": "v",
-    "regular_longer": "D",
-    "teacher": "*",
-}
-SHOWN = ("mse", "mse_longer", "joint", "regular", "regular_longer")
+"""Colour and marker of each way of training."""
 MEASURES = (
     ("inception_score", "inception-type score (higher is better)"),
     ("frechet_distance", "Fréchet distance (lower is better)"),
@@ -49,20 +45,12 @@ ACROSS, DOWN = 4, 2
 """Images of a generator in the grid."""
 
 
-def write_pictures(
-    summary: pd.DataFrame,
-    real: Mapping[str, float],
-    finished: Sequence[Case],
-    folder: Path,
-    results: Path,
-) -> Iterator[Path]:
-    """Write both pictures; yield their paths."""
-    path = results / "quality.png"
-    save_figure(quality_figure(summary, real), path, dpi=110)
-    yield path
-    path = results / "samples.png"
-    save_figure(samples_figure(finished, folder), path, dpi=110)
-    yield path
+def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
+    """Return quality against size, and samples."""
+    return {
+        "quality.png": quality_figure(tables["summary.csv"], real_scores(records)),
+        "samples.png": samples_figure(records),
+    }
 
 
 def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
@@ -75,16 +63,15 @@ def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
     real : mapping from str to float
         Scores of real images, drawn as lines.
     """
-    figure = Figure(figsize=(14.5, 4.9), layout="constrained")
-    panels = figure.subplots(1, len(MEASURES))
+    figure, panels = row_of_panels(len(MEASURES), width=4.7, height=4.9)
     for axes, (measure, label) in zip(panels, MEASURES, strict=True):
-        for role in (*SHOWN, "teacher"):
+        for role, (colour, marker) in LOOKS.items():
             part = summary[summary["role"] == role].sort_values("parameters")
             if not len(part):
                 continue
             axes.errorbar(
                 part["parameters"], part[measure], yerr=_widths(part, measure), capsize=3,
-                color=COLOURS[role], marker=MARKERS[role], ms=11 if role == "teacher" else 6,
+                color=colour, marker=marker, ms=11 if role == "teacher" else 6,
                 ls="" if role == "teacher" else "-", lw=1.5, label=ROLES[role],
             )  # fmt: skip
         if measure in real:
@@ -92,47 +79,39 @@ def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
         axes.set_xscale("log")
         axes.set_xlabel("parameters of the generator")
         axes.set_title(label, fontsize=11)
-        axes.grid(alpha=0.3, which="both")
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes, which="both")
     _papers(panels[0])
     panels[1].set_yscale("log")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
+    legend_below(figure, panels[0], columns=5)
     return figure
 
 
-def samples_figure(finished: Sequence[Case], folder: Path) -> Figure:
+def samples_figure(records: Sequence[Record]) -> Figure:
     """Draw images for the same latent vectors: a row a way of training, a column a depth.
 
     Parameters
     ----------
-    finished : sequence of Case
+    records : sequence of Record
         Those of the first seed are drawn, with their teacher.
-    folder : Path
-        Of all runs.
     """
-    settings = finished[0].hyperparameters
-    seed = finished[0].seed
-    depths = settings.depths
-    rows = ("teacher", "mse", "joint", "regular")
-    named = {(case.role, case.depth): case for case in finished if case.seed == seed}
-    teacher = teacher_case(settings)
+    settings, seed = records[0].case.hyperparameters, records[0].case.seed
+    depths, rows = settings.depths, ("teacher", "mse", "joint", "regular")
+    named = {(r.case.role, r.case.depth): r for r in records if r.case.seed == seed}
+    teacher = next(record for record in records if record.case.role == "teacher")
     figure = Figure(figsize=(0.6 + 2.5 * len(depths), 0.4 + 1.32 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(depths), squeeze=False)
     for line, role in zip(grid, rows, strict=True):
+        name = f"teacher, d = {settings.teacher_depth}" if role == "teacher" else ROLES[role]
+        line[0].set_ylabel(name.replace(", ", ",\n"), fontsize=10)
         for axes, depth in zip(line, depths, strict=True):
-            case = teacher if role == "teacher" else named.get((role, depth))
-            axes.set_xticks([])
-            axes.set_yticks([])
+            record = teacher if role == "teacher" else named.get((role, depth))
+            axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-            if case is not None:
-                generator, _ = load_network(case, folder)
+            if record is not None:
+                generator, _ = load_network(record.case, record.folder)
                 axes.imshow(tile(draw(generator, ACROSS * DOWN)), cmap="gray_r", vmin=-1, vmax=1)
     for axes, depth in zip(grid[0], depths, strict=True):
         axes.set_title(f"d = {depth}", fontsize=11)
-    for line, role in zip(grid, rows, strict=True):
-        name = f"teacher, d = {settings.teacher_depth}" if role == "teacher" else ROLES[role]
-        line[0].set_ylabel(name.replace(", ", ",\n"), fontsize=10)
     return figure
 
 

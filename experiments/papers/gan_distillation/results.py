@@ -1,83 +1,43 @@
 """Tables of the study from what finished trainings have left; pictures are in ``pictures.py``."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from experiments.papers.gan_distillation.pages import page_parts
-from experiments.papers.gan_distillation.pictures import write_pictures
 from experiments.papers.gan_distillation.scoring import CODECS, QUALITY
-from experiments.papers.gan_distillation.setting import PUBLISHED_TEACHER, TABLE_1, Case
-from experiments.papers.gan_distillation.study import REAL, SCORES, is_finished
-from experiments.papers.gan_distillation.training import TRAINING
-from experiments.study.statistics import average, intervals, matched
-from experiments.study_files import machine, today, versions, write_parts, write_tables
+from experiments.papers.gan_distillation.setting import PUBLISHED_TEACHER, TABLE_1
+from experiments.study.cases import Record
+from experiments.study.statistics import average, differences
 from flwr_gan.errors import OutputError
 
-PAGES = Path(__file__).parent
-RESULTS = PAGES / "results"
-LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pandas")
 RIVALS = {"mse": "regular", "joint": "regular", "mse_longer": "regular_longer"}
 """With what each student is compared: as many generator updates."""
 COMPARED = ("inception_score", "frechet_distance", "recall", "coverage")
 
 
-def write_results(
-    cases: Sequence[Case], folder: Path, results: Path, *, command: str
-) -> Iterator[Path]:
-    """Write every table and picture; yield their paths.
-
-    The page beside this file is written anew where ``results`` is the folder beside it too;
-    elsewhere its tables alone go to ``tables.md``.
-
-    Parameters
-    ----------
-    cases : sequence of Case
-        Those that are not finished are left out.
-    folder : Path
-        Where the runs are.
-    results : Path
-        Where tables and pictures go.
-    command : str
-        What was called, for ``run.json``.
+def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
+    """Return a row a training, means over seeds, differences, and the paper's table with ours.
 
     Raises
     ------
     OutputError
-        If the teacher is not finished, or a file cannot be read or written.
+        If the teacher is not finished.
     """
-    finished = [case for case in cases if is_finished(case, folder)]
-    if not any(case.role == "teacher" for case in finished):
-        raise OutputError(f"no teacher in {folder} is finished: run it without --report first")
-    runs = pd.DataFrame([read_run(case, folder) for case in finished])
+    if not any(record.case.role == "teacher" for record in records):
+        raise OutputError("the teacher is not finished: run it without --report first")
+    runs = pd.DataFrame([record.row for record in records]).drop(columns="cpu_s")
+    runs.insert(3, "iterations", [record.case.iterations for record in records])
     runs = with_ratios(runs)
-    summary = summarise(runs)
-    tables = {
+    measured = [name for name in runs if name not in ("role", "depth", "seed", "iterations")]
+    summary = average(runs, ["role", "depth"], measured)
+    return {
         "runs.csv": runs,
         "summary.csv": summary,
-        "differences.csv": differences(runs),
+        "differences.csv": to_rivals(runs),
         "table1.csv": table_1(summary),
     }
-    run = describe(cases, finished, folder, command=command)
-    yield from write_tables(tables, run, results)
-    yield from write_pictures(summary, run["real"], finished, folder, results)
-    parts = page_parts(tables, run)
-    committed = results.resolve() == RESULTS.resolve()
-    yield write_parts(parts, results, PAGES / "README.md", committed=committed)
-
-
-def read_run(case: Case, folder: Path) -> dict[str, Any]:
-    """Return one training as a row: its place, what was measured, processor seconds."""
-    try:
-        scores = read_json(folder / case.name / SCORES)
-        training = read_json(folder / case.name / TRAINING)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{folder / case.name} cannot be read: {error}") from error
-    return {**case.place, "iterations": case.iterations, **scores, "train_s": training["cpu_s"]}
 
 
 def with_ratios(runs: pd.DataFrame) -> pd.DataFrame:
@@ -89,40 +49,36 @@ def with_ratios(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(**added)
 
 
-def summarise(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and half of the 95 % t interval over seeds of all that is measured."""
-    measured = [str(name) for name in runs if name not in ("role", "depth", "seed", "iterations")]
-    return average(runs, ["role", "depth"], measured)
-
-
-def differences(runs: pd.DataFrame) -> pd.DataFrame:
+def to_rivals(runs: pd.DataFrame) -> pd.DataFrame:
     """Return student minus the regular GAN of its depth, seed and number of updates."""
-    rows = []
-    for (role, depth), part in runs[runs["role"].isin(RIVALS)].groupby(["role", "depth"]):
-        rivals = runs[runs["role"] == RIVALS[str(role)]]
-        own, rival = matched(part, rivals, ["depth", "seed"])
-        if own.empty:
-            continue
-        row: dict[str, Any] = {"role": role, "depth": depth, "seeds": len(own)}
-        for name in COMPARED:
-            change = own[[name]] - rival[[name]]
-            worst = change.max() if name == "frechet_distance" else change.min()
-            row |= intervals(change) | {f"{name}_worst": worst[name]}
-        rows.append(row)
-    return pd.DataFrame(rows, columns=None if rows else ["role", "depth", "seeds", *COMPARED])
+
+    def worst(own: pd.DataFrame, rival: pd.DataFrame) -> dict[str, float]:
+        change = own[list(COMPARED)] - rival[list(COMPARED)]
+        highest = {"frechet_distance"}
+        return {
+            f"{name}_worst": change[name].max() if name in highest else change[name].min()
+            for name in COMPARED
+        }
+
+    parts = [
+        differences(
+            part, part["role"] == rival, groups=["role", "depth"], pair=["depth", "seed"],
+            measures=COMPARED, more=worst,
+        )
+        for student, rival in RIVALS.items()
+        if len(part := runs[runs["role"].isin([student, rival])])
+    ]  # fmt: skip
+    return pd.concat(parts).sort_values(["role", "depth"])
 
 
 def table_1(summary: pd.DataFrame) -> pd.DataFrame:
     """Return the MNIST rows of the paper's Table 1 with ours beside, a row a depth."""
-    small = summary[summary["role"] != "teacher"]
     rows = []
-    for depth in sorted(set(map(int, small["depth"]))):
-        part = small[small["depth"] == depth]
+    for depth, part in summary[summary["role"] != "teacher"].groupby("depth"):
         row: dict[str, Any] = {"depth": depth}
         if depth in TABLE_1:
-            row |= {f"paper_{name}": value for name, value in asdict(TABLE_1[depth]).items()}
-        first = part.iloc[0]
-        row |= {"parameters": int(first["parameters"]), "ratio": first["ratio"]}
+            row |= {f"paper_{name}": value for name, value in asdict(TABLE_1[int(depth)]).items()}
+        row |= {"parameters": int(part["parameters"].iloc[0]), "ratio": part["ratio"].iloc[0]}
         for _, own in part.iterrows():
             row[f"seeds_{own['role']}"] = own["seeds"]
             for name in QUALITY:
@@ -132,29 +88,17 @@ def table_1(summary: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def describe(
-    cases: Sequence[Case], finished: Sequence[Case], folder: Path, *, command: str
-) -> dict[str, Any]:
-    """Return what was run, with what, on what, and for how long."""
-    names = [case.name for case in finished]
-    seconds = [read_json(folder / name / TRAINING)["cpu_s"] for name in names]
+def facts(records: Sequence[Record]) -> Mapping[str, Any]:
+    """Return hyperparameters, the paper's teacher and the scores of real images."""
     depth, parameters, score = PUBLISHED_TEACHER
     return {
-        "command": command,
-        "date": today(),
-        "trainings": len(finished),
-        "missing": [case.name for case in cases if case.name not in names],
-        "seeds": sorted({case.seed for case in finished}),
-        "hyperparameters": asdict(finished[0].hyperparameters),
+        "hyperparameters": asdict(records[0].case.hyperparameters),
         "papers_teacher": {"depth": depth, "parameters": parameters, "inception_score": score},
-        "real": read_json(folder / REAL) if (folder / REAL).exists() else {},
-        "machine": machine(),
-        "core_minutes": round(sum(seconds) / 60, 1),
-        "versions": versions(LIBRARIES),
+        "real": real_scores(records),
     }
 
 
-def read_json(path: Path) -> Mapping[str, Any]:
-    """Return what a JSON file holds."""
-    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def real_scores(records: Sequence[Record]) -> dict[str, float]:
+    """Return the scores of real images, which the teacher's record has."""
+    found: dict[str, float] = next(r for r in records if r.case.role == "teacher").result["real"]
     return found

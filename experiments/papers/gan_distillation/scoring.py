@@ -2,16 +2,16 @@
 
 # N images, T rows, C columns
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.papers.gan_distillation.images import Images
+from experiments.papers.gan_distillation.images import Images, load_images
 from experiments.papers.gan_distillation.judge import ConvolutionalJudge
-from experiments.papers.gan_distillation.setting import Case, teacher_case
+from experiments.papers.gan_distillation.setting import Hyperparameters, Training, teacher_of
 from experiments.papers.gan_distillation.training import is_trained, load_network, networks
 from flwr_gan.gan import sample
 from flwr_gan.gan.networks import SampleGenerator
@@ -40,17 +40,13 @@ class Examiner:
     ----------
     images : Images
         Real ones; the judges' classifiers are trained on the training part.
-    folder : Path
-        Of all runs; the teacher is read from there.
     """
 
-    def __init__(self, images: Images, folder: Path) -> None:
+    def __init__(self, images: Images) -> None:
         self._images = images
-        self._folder = folder
-        self._teacher_NTC: NDArray[np.float32] | None = None
 
-    def score(self, case: Case) -> dict[str, float]:
-        """Return everything that is measured of a trained case, by column.
+    def score(self, case: Training, place: Path) -> dict[str, float]:
+        """Return everything that is measured of a training in a folder, by column.
 
         ``psnr_db`` compares with the teacher's images for the same latent vectors.
 
@@ -59,14 +55,18 @@ class Examiner:
         OutputError, DataError
             When a file is missing or damaged.
         """
-        generator, _ = load_network(case, self._folder)
+        generator, _ = load_network(case, place)
         x_NTC = draw(generator, case.hyperparameters.judged_samples)
         arrays = network_arrays(generator)
         template = Template.of(arrays)
-        row = self._quality(x_NTC, case) | {
-            "parameters": sum(array.size for array in arrays.values()),
-            "dense_bytes": sum(array.nbytes for array in arrays.values()),
-        }
+        row = (
+            self._quality(x_NTC)
+            | {"psnr_db": _nearness(x_NTC, case, place)}
+            | {
+                "parameters": sum(array.size for array in arrays.values()),
+                "dense_bytes": sum(array.nbytes for array in arrays.values()),
+            }
+        )
         for name, codec in CODECS.items():
             payload = encode_payload(arrays, codec=codec, self_contained=False)
             row[f"{name}_bytes"] = len(payload)
@@ -79,12 +79,12 @@ class Examiner:
     def real(self) -> dict[str, float]:
         """Scores of real training images, taken as if they were generated, and of the judges."""
         count = len(self._images.test)
-        scores = self._quality(self._images.train.x_NTC[:count], None)
+        scores = self._quality(self._images.train.x_NTC[:count])
         accuracies = {
             "judge_accuracy": self._judge.accuracy,
             "mlp_accuracy": self._perceptron.real_accuracy,
         }
-        return {name: value for name, value in scores.items() if name != "psnr_db"} | accuracies
+        return scores | accuracies
 
     @cached_property
     def _judge(self) -> ConvolutionalJudge:
@@ -97,24 +97,34 @@ class Examiner:
             train, test, num_classes=10, seed=_SEED, max_train=len(train), max_samples=len(test)
         )
 
-    def _quality(self, x_NTC: NDArray[np.float32], case: Case | None) -> dict[str, float]:
-        """Return the columns of ``QUALITY``; without a case there is no teacher to be near."""
+    def _quality(self, x_NTC: NDArray[np.float32]) -> dict[str, float]:
+        """Return the columns of ``QUALITY`` but for the PSNR."""
         scores = self._judge.score(x_NTC)
         scores["laplacian_variance"] = laplacian_variance(x_NTC)
-        scores["psnr_db"] = float("nan") if case is None else self._nearness(x_NTC, case)
         others = self._perceptron.full_score(x_NTC, None, _SEED)
         scores |= {f"mlp_{name}": others[name] for name in PERCEPTRON}
-        return {name: scores[name] for name in QUALITY}
+        return {name: scores[name] for name in QUALITY if name in scores}
 
-    def _nearness(self, x_NTC: NDArray[np.float32], case: Case) -> float:
-        """Return the PSNR to the teacher; NaN without one, and for the teacher itself."""
-        teacher = teacher_case(case.hyperparameters)
-        if case.role == "teacher" or not is_trained(teacher, self._folder):
-            return float("nan")
-        if self._teacher_NTC is None:
-            generator, _ = load_network(teacher, self._folder)
-            self._teacher_NTC = draw(generator, len(x_NTC))
-        return psnr(x_NTC, self._teacher_NTC)
+
+@lru_cache(maxsize=1)
+def examiner(hyperparameters: Hyperparameters) -> Examiner:
+    """Return the judge of all trainings with the same images."""
+    return Examiner(load_images(hyperparameters))
+
+
+def _nearness(x_NTC: NDArray[np.float32], case: Training, place: Path) -> float:
+    """Return the PSNR to the teacher; NaN without one, and for the teacher itself."""
+    teacher = teacher_of(case.hyperparameters)
+    beside = place.parent / teacher.name
+    if case.role == "teacher" or not is_trained(beside):
+        return float("nan")
+    return psnr(x_NTC, _teacher_images(teacher, beside, len(x_NTC)))
+
+
+@lru_cache(maxsize=1)
+def _teacher_images(teacher: Training, place: Path, count: int) -> NDArray[np.float32]:
+    generator, _ = load_network(teacher, place)
+    return draw(generator, count)
 
 
 def draw(generator: SampleGenerator, count: int) -> NDArray[np.float32]:

@@ -1,8 +1,9 @@
 """What is run: the paper's Table 1, our sizes and hyperparameters, one training of them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
@@ -129,7 +130,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class Training:
     """One training.
 
     Parameters
@@ -156,7 +157,7 @@ class Case:
         return f"{self.role}_d{self.depth}_seed{self.seed}"
 
     @property
-    def place(self) -> dict[str, str | int]:
+    def place(self) -> Mapping[str, Any]:
         """The case as columns."""
         return {"role": self.role, "depth": self.depth, "seed": self.seed}
 
@@ -179,7 +180,7 @@ class Case:
         return joint_weights(self.hyperparameters.alpha if self.role == "joint" else 0.0)
 
     @property
-    def work(self) -> float:
+    def work_s(self) -> float:
         """Roughly how long the training takes, in processor seconds."""
 
         def adversarial(depth: int) -> float:
@@ -192,27 +193,7 @@ class Case:
         return self.iterations * cost
 
 
-def teacher_case(hyperparameters: Hyperparameters) -> Case:
+def teacher_of(hyperparameters: Hyperparameters) -> Training:
     """Return the training of the one teacher of all students, whatever their seed."""
     depth = hyperparameters.teacher_depth
-    return Case(role="teacher", depth=depth, seed=0, hyperparameters=hyperparameters)
-
-
-def grid(*, seeds: Sequence[int], hyperparameters: Hyperparameters) -> Iterator[Case]:
-    """Yield every training: the teacher, then seed after seed, the small ones first.
-
-    Raises
-    ------
-    ConfigError
-        When there is no seed, or one is named twice.
-    """
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"--seeds {','.join(map(str, seeds))}: name at least one, each once")
-    yield teacher_case(hyperparameters)
-    for seed in seeds:
-        for depth in hyperparameters.depths:
-            for role in ("regular", "mse", "joint"):
-                yield Case(role=role, depth=depth, seed=seed, hyperparameters=hyperparameters)
-        for depth in hyperparameters.longer_depths if seed == seeds[0] else ():
-            for role in ("mse_longer", "regular_longer"):
-                yield Case(role=role, depth=depth, seed=seed, hyperparameters=hyperparameters)
+    return Training(role="teacher", depth=depth, seed=0, hyperparameters=hyperparameters)

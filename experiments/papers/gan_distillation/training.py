@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.papers.gan_distillation.setting import LATENT_DIM, Case, teacher_case
-from experiments.study_loop import claim_file
+from experiments.papers.gan_distillation.setting import LATENT_DIM, Training, teacher_of
 from flwr_gan.core.atomic import write_text
 from flwr_gan.core.tree import read_arrays, read_tree, write_arrays, write_tree
 from flwr_gan.gan import WganGpTrainer
@@ -30,23 +29,17 @@ PART = 50
 Arrays = dict[str, NDArray[Any]]
 
 
-def is_trained(case: Case, folder: Path) -> bool:
-    """Return whether a case's network is there."""
-    return (folder / case.name / TRAINING).exists()
+def is_trained(place: Path) -> bool:
+    """Return whether a trained network is in a folder."""
+    return (place / TRAINING).exists()
 
 
-def claim(case: Case, folder: Path) -> None:
-    """Make a folder the case's own.
-
-    Raises
-    ------
-    ConfigError
-        When it holds results of other settings.
-    """
-    claim_file(folder / case.name / "settings.json", relevant_settings(case))
+def training_seconds(place: Path) -> float:
+    """Return the processor seconds of a finished training."""
+    return float(json.loads((place / TRAINING).read_text(encoding="utf-8"))["cpu_s"])
 
 
-def relevant_settings(case: Case) -> dict[str, Any]:
+def relevant_settings(case: Training) -> dict[str, Any]:
     """Return all settings that the training of a case depends on."""
     settings = case.hyperparameters
     if not case.is_student:
@@ -59,18 +52,18 @@ def relevant_settings(case: Case) -> dict[str, Any]:
             "losses": case.losses,
             "batch_size": settings.batch_size,
             "learning_rate": settings.rate(case.depth),
-            "teacher": relevant_settings(teacher_case(settings)),
+            "teacher": relevant_settings(teacher_of(settings)),
         }
     return case.place | {"iterations": case.iterations} | how
 
 
-def networks(case: Case) -> tuple[DepthGenerator, DepthCritic]:
+def networks(case: Training) -> tuple[DepthGenerator, DepthCritic]:
     """Return generator and critic with their initial weights."""
     seed = derive_seed(case.seed, "distillation study")
     return build_depth_networks(case.depth, latent_dim=LATENT_DIM, seed=seed)
 
 
-def load_network(case: Case, folder: Path) -> tuple[DepthGenerator, DepthCritic]:
+def load_network(case: Training, place: Path) -> tuple[DepthGenerator, DepthCritic]:
     """Return a trained generator, and its critic with the weights that are there.
 
     Raises
@@ -79,7 +72,7 @@ def load_network(case: Case, folder: Path) -> tuple[DepthGenerator, DepthCritic]
         When the file is missing or damaged.
     """
     generator, critic = networks(case)
-    arrays = read_arrays(folder / case.name / NETWORK)
+    arrays = read_arrays(place / NETWORK)
     load_network_arrays(generator, _part(arrays, "generator"))
     if own := _part(arrays, "critic"):
         load_network_arrays(critic, own)
@@ -87,7 +80,7 @@ def load_network(case: Case, folder: Path) -> tuple[DepthGenerator, DepthCritic]
 
 
 def train_gan(
-    case: Case, x_NTC: NDArray[np.float32], folder: Path, *, device: str,
+    case: Training, x_NTC: NDArray[np.float32], place: Path, *, device: str,
     on_part: Callable[[], None] = lambda: None,
 ) -> None:  # fmt: skip
     """Train a GAN and keep it; goes on from the last checkpoint, to the same result bit for bit.
@@ -98,14 +91,13 @@ def train_gan(
         A teacher or a regular GAN.
     x_NTC : ndarray of float32
         Training images.
-    folder : Path
-        Of all runs.
+    place : Path
+        Its folder.
     device : str
         Where to compute.
     on_part : callable
         Called after each checkpoint.
     """
-    place = folder / case.name
     generator, critic = networks(case)
     config = case.hyperparameters.gan(case.depth)
     trainer = WganGpTrainer(generator, critic, config=config, device=device)
@@ -125,24 +117,24 @@ def train_gan(
         state |= {"generator": network_arrays(generator), "trainer": trainer.state_dict()}
         write_tree(place / CHECKPOINT, state)
         on_part()
-    told = {"cpu_s": cpu_s}
+    described = {"cpu_s": cpu_s}
     if log is not None:
-        told |= {"wasserstein_estimate": log.wasserstein_estimate}
-        told |= {"gradient_penalty": log.gradient_penalty}
+        described |= {"wasserstein_estimate": log.wasserstein_estimate}
+        described |= {"gradient_penalty": log.gradient_penalty}
     critic_arrays = _named("critic", network_arrays(critic))
-    _keep(place, _named("generator", network_arrays(generator)) | critic_arrays, told)
+    _keep(place, _named("generator", network_arrays(generator)) | critic_arrays, described)
     (place / CHECKPOINT).unlink(missing_ok=True)
 
 
-def train_student(case: Case, folder: Path, *, device: str) -> None:
+def train_student(case: Training, place: Path, *, device: str) -> None:
     """Train a student under the teacher that is there, and keep it.
 
     Parameters
     ----------
     case : Case
         A student.
-    folder : Path
-        Of all runs.
+    place : Path
+        Its folder; the teacher's lies beside it.
     device : str
         Where to compute.
 
@@ -152,7 +144,8 @@ def train_student(case: Case, folder: Path, *, device: str) -> None:
         When the teacher is missing.
     """
     settings = case.hyperparameters
-    teacher, critic = load_network(teacher_case(settings), folder)
+    teacher_training = teacher_of(settings)
+    teacher, critic = load_network(teacher_training, place.parent / teacher_training.name)
     student, _ = networks(case)
     start = time.process_time()
     distil(
@@ -162,16 +155,16 @@ def train_student(case: Case, folder: Path, *, device: str) -> None:
         rng=_rng(case),
     )  # fmt: skip
     cpu_s = time.process_time() - start
-    _keep(folder / case.name, _named("generator", network_arrays(student)), {"cpu_s": cpu_s})
+    _keep(place, _named("generator", network_arrays(student)), {"cpu_s": cpu_s})
 
 
-def _keep(place: Path, arrays: Arrays, told: dict[str, float]) -> None:
+def _keep(place: Path, arrays: Arrays, described: dict[str, float]) -> None:
     """Write a trained network; its description comes last and says that all is there."""
     write_arrays(place / NETWORK, arrays)
-    write_text(place / TRAINING, json.dumps(told, indent=2) + "\n")
+    write_text(place / TRAINING, json.dumps(described, indent=2) + "\n")
 
 
-def _rng(case: Case) -> torch.Generator:
+def _rng(case: Training) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(case.seed, f"distillation study {case.role}"))
 
 

@@ -3,14 +3,17 @@
 # N samples, T vectors or rows, C components or columns, D features
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d
 
-from experiments.papers.rg_gan.setting import Case, Family
+from experiments.papers.gan_distillation.images import enlarge
+from experiments.papers.rg_gan.setting import Family
 from flwr_gan.data import Samples
 from flwr_gan.data.mnist import load_mnist
 from flwr_gan.data.pendigits import load_pendigits
@@ -24,10 +27,12 @@ from flwr_gan.metrics import frechet_distance, precision_recall_density_coverage
 from flwr_gan.metrics.classifier import SmallClassifier
 from flwr_gan.seeding import derive_seed, numpy_rng
 
+if TYPE_CHECKING:
+    from experiments.papers.rg_gan.cases import Case
+
 _NUM_CLASSES = 10
 _JUDGE_SAMPLES = 6000
 _NEIGHBOURS = 5
-_MOST_COMPARED = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +72,7 @@ class Material:
         }
 
 
+@lru_cache(maxsize=3)
 def load_material(name: str, family: Family) -> Material:
     """Load data and train the judge, always the same.
 
@@ -101,21 +107,16 @@ def load_material(name: str, family: Family) -> Material:
     )  # fmt: skip
 
 
-def case_samples(case: Case, material: Material) -> Samples:
+def case_samples(case: "Case", material: Material) -> Samples:
     """Return the training samples that a case has; fewer are a part of more."""
     order_N = numpy_rng(case.seed, "rg-gan samples").permutation(len(material.train))
     part = material.train.take(order_N[: case.samples])
     return part if material.labelled else Samples(part.x_NTC, np.zeros_like(part.y_N))
 
 
-def reference_features(samples: Samples, material: Material) -> NDArray[np.float64]:
-    """Return the features of the training samples that checks of quality compare with."""
-    return material.features(samples.x_NTC[:_MOST_COMPARED])
-
-
-def networks(case: Case, material: Material) -> tuple[SampleGenerator, nn.Module]:
+def networks(case: "Case", material: Material) -> tuple[SampleGenerator, nn.Module]:
     """Return generator and critic with the initial weights of the case's seed."""
-    settings, seed = case.settings, derive_seed(case.seed, "rg-gan networks")
+    settings, seed = case.family_settings, derive_seed(case.seed, "rg-gan networks")
     latent_dim = settings.gan.latent_dim
     if case.family == "sngan":
         return build_spectral_networks(settings.depth, latent_dim=latent_dim, seed=seed)
@@ -128,22 +129,12 @@ def networks(case: Case, material: Material) -> tuple[SampleGenerator, nn.Module
     )  # fmt: skip
 
 
-def pad(x_NTC: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return images of 28 x 28 pixels with a margin of 2 pixels of background."""
-    return np.pad(x_NTC, ((0, 0), (2, 2), (2, 2)), constant_values=-1)
-
-
-def enlarge(x_NTC: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return images of 64 x 64 pixels, by bilinear interpolation."""
-    large = interpolate(torch.from_numpy(x_NTC)[:, None], size=(SIDE, SIDE), mode="bilinear")
-    found: NDArray[np.float32] = large[:, 0].numpy()
-    return found
-
-
 def _formed(x_NTC: NDArray[np.float32], family: str) -> NDArray[np.float32]:
     if family == "strokes":
         return x_NTC
-    return pad(x_NTC) if family == "sngan" else enlarge(x_NTC)
+    if family == "wdcgan":
+        return enlarge(x_NTC)
+    return np.pad(x_NTC, ((0, 0), (2, 2), (2, 2)), constant_values=-1)  # 32 x 32 pixels
 
 
 def _seen(x_NTC: NDArray[np.float32]) -> NDArray[np.float32]:

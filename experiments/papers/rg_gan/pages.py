@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.rg_gan.setting import ABLATION, FAMILIES, METHODS, TICKETS, VARIANTS
-from experiments.study.markdown import markdown_table
+from experiments.study.markdown import cell, markdown_table, page_table
+from experiments.study.results import description
 
 PAPERS_TABLE_5 = {
     ("dense", "best"): (40.0, 1.35, 17.74),
@@ -21,44 +22,53 @@ PAPERS_TABLE_5 = {
 _OUTPUT_TITLES = {"sparse": ", sparse output", "dense": ", dense output"}
 
 
-def page_parts(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
+_QUALITY = [("Fréchet distance", ("frechet_distance", 1)), ("coverage", ("coverage", 2))]
+_PRUNED = [
+    ("generator pruned, %", ("generator_sparsity", 1, 0.01)),
+    ("critic pruned, %", ("critic_sparsity", 1, 0.01)),
+]
+
+
+def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
     """Return the text of each marker of the page."""
     summary = tables["summary.csv"]
+    families = "; ".join(
+        f"{settings['title']}: {settings['gan']['iterations']:,} generator updates, "
+        f"batch {settings['gan']['batch_size']}, lambda {settings['strength']:g}, "
+        f"pace {settings['pace']:g}"
+        for settings in run["families"].values()
+    )
     return {
         "table 5": table_5(summary),
         "data": by_data(summary),
         "augmentation": by_augmentation(summary),
         "ablation": ablation(summary),
         "differences": differences(tables["differences.csv"]),
-        "run": description(run),
+        "run": description(run, f"{families}."),
     }
 
 
 def table_5(summary: pd.DataFrame) -> str:
     """Return the rows of the paper's Table 5 for each kind of GAN, the paper's figures beside."""
-    head = (
-        "GAN", "trained as", "seeds", "paper: real images, M", "operations, 1e17", "FID",
-        "ours: real images, K", "operations (computed), 1e12", "without masked (computed)",
-        "Fréchet distance", "coverage", "generator pruned, %", "critic pruned, %",
-    )  # fmt: skip
     rows = []
-    for family in _families(summary):
-        part = _whole(summary, family)
+    for family in families_of(summary):
+        part = with_all_data(summary, family)
         for (method, output), paper in PAPERS_TABLE_5.items():
             found = part[(part["method"] == method) & (part["output"] == output)]
-            for _, row in found.iterrows():
-                printed = [f"{value:g}" for value in paper] if family == "sngan" else ["", "", ""]
-                rows.append([
-                    _short(family), METHODS[method].title + _OUTPUT_TITLES.get(output, ""),
-                    str(row["seeds"]), *printed,
-                    _number(row, "images", 1, scale=1e-3),
-                    _number(row, "flops_dense_computed", 2, scale=1e-12),
-                    _number(row, "flops_masked_computed", 2, scale=1e-12),
-                    _number(row, "frechet_distance", 1), _number(row, "coverage", 2),
-                    _number(row, "generator_sparsity", 1, scale=100),
-                    _number(row, "critic_sparsity", 1, scale=100),
-                ])  # fmt: skip
-    return markdown_table(head, rows)
+            title = METHODS[method].title + _OUTPUT_TITLES.get(output, "")
+            printed = [f"{value:g}" if family == "sngan" else "" for value in paper]
+            names = zip(("title", "images_p", "operations_p", "fid_p"), (title, *printed),
+                        strict=True)  # fmt: skip
+            rows.append(found.assign(**dict(names)))
+    columns = [
+        ("GAN", _short), ("trained as", "title"), ("seeds", "seeds"),
+        ("paper: real images, M", "images_p"), ("operations, 1e17", "operations_p"),
+        ("FID", "fid_p"), ("ours: real images, K", ("images", 1, 1e3)),
+        ("operations (computed), 1e12", ("flops_dense_computed", 2, 1e12)),
+        ("without masked (computed)", ("flops_masked_computed", 2, 1e12)),
+        *_QUALITY, *_PRUNED,
+    ]  # fmt: skip
+    return page_table(pd.concat(rows), columns)
 
 
 def by_data(summary: pd.DataFrame) -> str:
@@ -67,17 +77,13 @@ def by_data(summary: pd.DataFrame) -> str:
             "RG-GAN", "dense: real images until then, K", "RG-GAN")  # fmt: skip
     best = summary[(summary["output"] == "best") & ~summary["augmented_data"]]
     rows = []
-    for family in _families(best):
+    for family in families_of(best):
         part = best[best["family"] == family]
         for samples in sorted(set(part["samples"]), reverse=True):
             own = part[part["samples"] == samples].set_index("method")
-            cells = []
-            for name, digits, scale in (
-                ("frechet_distance", 1, 1.0), ("coverage", 2, 1.0), ("images", 1, 1e-3),
-            ):  # fmt: skip
-                for method in ("dense", "rg"):
-                    cells.append(_cell(own, method, name, digits, scale))
-            rows.append([_short(family), f"{samples:,}", *cells])
+            measures = [("frechet_distance", 1), ("coverage", 2), ("images", 1, 1e3)]
+            cells = [_cell(own, m, spec) for spec in measures for m in ("dense", "rg")]
+            rows.append([_title(family), f"{samples:,}", *cells])
     return markdown_table(head, rows)
 
 
@@ -89,98 +95,67 @@ def by_augmentation(summary: pd.DataFrame) -> str:
     rows = []
     for family, samples in with_both.itertuples(index=False):
         part = best[(best["family"] == family) & (best["samples"] == samples)]
+        with_da = part["augmented_data"].astype(bool)
         cells = [
-            _cell(
-                part[part["augmented_data"] == augmented].set_index("method"), method,
-                "frechet_distance", 1, 1.0,
-            )
+            _cell(own.set_index("method"), method, ("frechet_distance", 1))
             for method in ("dense", "rg")
-            for augmented in (False, True)
-        ]  # fmt: skip
-        rows.append([_short(str(family)), f"{samples:,}", *cells])
+            for own in (part[~with_da], part[with_da])
+        ]
+        rows.append([_title(str(family)), f"{samples:,}", *cells])
     return markdown_table(head, rows)
 
 
 def ablation(summary: pd.DataFrame) -> str:
     """Return what each part adds, and the two other readings of the paper."""
-    head = ("trained as", "seeds", "Fréchet distance", "coverage", "generator pruned, %",
-            "critic pruned, %", "at the last update: Fréchet distance")  # fmt: skip
-    part = _whole(summary, "sngan")
-    rows = []
-    for method in ("dense", *ABLATION, "rg", *VARIANTS):
-        own = part[part["method"] == method].set_index("output")
-        if "best" not in own.index:
-            continue
-        row = own.loc["best"]
-        title = "DP + RR + AR, both (RG-GAN)" if method == "rg" else METHODS[method].title
-        cells = [_number(row, "frechet_distance", 1), _number(row, "coverage", 2)]
-        cells += [_number(row, f"{n}_sparsity", 1, scale=100) for n in ("generator", "critic")]
-        last = _number(own.loc["last"], "frechet_distance", 1)
-        rows.append([title, str(row["seeds"]), *cells, last])
-    return markdown_table(head, rows)
+    part = with_all_data(summary, "sngan")
+    best, last = (
+        part[part["output"] == output].set_index("method", drop=False)
+        for output in ("best", "last")
+    )
+    wanted = ["dense", *ABLATION, "rg", *VARIANTS]
+    titles = {name: METHODS[name].title for name in wanted} | {"rg": "DP + RR + AR, both (RG-GAN)"}
+    columns = [
+        ("trained as", lambda row: titles[row["method"]]), ("seeds", "seeds"),
+        *_QUALITY, *_PRUNED,
+        ("at the last update: Fréchet distance",
+         lambda row: cell(last.loc[row["method"]], ("frechet_distance", 1))),
+    ]  # fmt: skip
+    return page_table(best.loc[[name for name in wanted if name in best.index]], columns)
 
 
 def differences(table: pd.DataFrame) -> str:
     """Return each method minus the dense GAN of the same data and seed."""
-    head = ("GAN", "trained as", "training samples", "DA", "seeds", "Fréchet distance", "ratio",
-            "seeds with a lower one", "coverage")  # fmt: skip
-    rows = []
-    for _, row in table.iterrows():
-        if row["method"] not in ("rg", "regan", *TICKETS):
-            continue
-        rows.append([
-            _short(row["family"]), METHODS[row["method"]].title, f"{row['samples']:,}",
-            "yes" if row["augmented_data"] else "", str(row["seeds"]),
-            _number(row, "frechet_distance", 1, sign="+"), _number(row, "ratio", 2),
-            str(row["better_seeds"]), _number(row, "coverage", 2, sign="+"),
-        ])  # fmt: skip
-    return markdown_table(head, rows)
+    shown = table[table["method"].isin(["rg", "regan", *TICKETS])]
+    columns = [
+        ("GAN", _short), ("trained as", lambda row: METHODS[row["method"]].title),
+        ("training samples", lambda row: f"{row['samples']:,}"),
+        ("DA", lambda row: "yes" if row["augmented_data"] else ""), ("seeds", "seeds"),
+        ("Fréchet distance", ("frechet_distance", 1)),
+        ("ratio", lambda row: cell(row, ("ratio", 2))),
+        ("seeds with a lower one", "better_seeds"), ("coverage", ("coverage", 2)),
+    ]  # fmt: skip
+    return page_table(shown, columns, sign="+")
 
 
-def description(run: Mapping[str, Any]) -> str:
-    """Return command, machine, time and versions in a few lines."""
-    versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
-    seeds = ", ".join(map(str, run["seeds"]))
-    missing = (
-        f"{len(run['missing'])} runs, named in [run.json](results/run.json)"
-        if run["missing"]
-        else "nothing"
-    )
-    families = "; ".join(
-        f"{settings['title']}: {settings['gan']['iterations']:,} generator updates, "
-        f"batch {settings['gan']['batch_size']}, lambda {settings['strength']:g}, "
-        f"pace {settings['pace']:g}"
-        for settings in run["families"].values()
-    )
-    return (
-        f"`{run['command']}`, {run['date']}: {run['runs']} runs, seeds {seeds}, "
-        f"{run['core_minutes']} core-minutes, one thread, on {run['machine']}.\n\n{families}.\n\n"
-        f"{versions}.\n\nNot run: {missing}."
-    )
-
-
-def _families(table: pd.DataFrame) -> list[str]:
+def families_of(table: pd.DataFrame) -> list[str]:
+    """Return the kinds of GAN that a table has, in their order."""
     return [name for name in FAMILIES if name in set(table["family"])]
 
 
-def _whole(summary: pd.DataFrame, family: str) -> pd.DataFrame:
-    """Return the rows with all data and no augmentation."""
-    part = summary[(summary["family"] == family) & ~summary["augmented_data"].astype(bool)]
+def with_all_data(table: pd.DataFrame, family: str) -> pd.DataFrame:
+    """Return the rows of a kind of GAN with all data and no augmentation."""
+    part = table[(table["family"] == family) & ~table["augmented_data"].astype(bool)]
     whole: pd.DataFrame = part[part["samples"] == part["samples"].max()]
     return whole
 
 
-def _short(family: str) -> str:
+def _title(family: str) -> str:
     return FAMILIES[family].title.split(",")[0]
 
 
-def _cell(own: pd.DataFrame, method: str, name: str, digits: int, scale: float) -> str:
-    return _number(own.loc[method], name, digits, scale=scale) if method in own.index else "-"
+def _short(row: Any) -> str:
+    return _title(row["family"])
 
 
-def _number(row: Any, name: str, digits: int, *, scale: float = 1.0, sign: str = "") -> str:
-    if pd.isna(row[name]):
-        return "-"
-    half = row[f"{name}_half_width"]
-    width = "" if pd.isna(half) else f" ± {scale * half:.{digits}f}"
-    return f"{scale * row[name]:{sign}.{digits}f}{width}"
+def _cell(own: pd.DataFrame, method: str, spec: Any) -> str:
+    return cell(own.loc[method], spec) if method in own.index else "-"

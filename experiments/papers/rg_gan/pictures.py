@@ -2,8 +2,7 @@
 
 # n samples, T vectors or rows, C components or columns
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,71 +10,73 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from experiments.papers.rg_gan.pages import families_of, with_all_data
 from experiments.papers.rg_gan.setting import FAMILIES, METHODS
+from experiments.study.cases import Record
+from experiments.study.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    RED,
+    SKY,
+    row_of_panels,
+    tidy,
+)
+from experiments.study.samples import read_samples
 from flwr_gan.data import vectors_to_strokes
-from flwr_gan.plots import save_figure
 
-# Okabe and Ito: distinct to the colour-blind.
-COLOURS = {"dense": "#000000", "rg": "#0072b2", "regan": "#e69f00", "ticket20": "#009e73",
-           "ticket46": "#d55e00"}  # fmt: skip
+COLOURS = {"dense": BLACK, "rg": BLUE, "regan": ORANGE, "ticket20": GREEN, "ticket46": RED}
 _ABLATION_ROWS = {
     "DP": ("dp_g", "dp_d", "dp_b"),
     "DP + RR": ("rr_g", "rr_d", "rr_b"),
     "DP + RR + AR": ("ar_g", "ar_d", "rg"),
 }
-_BARS = {"G": "#56b4e9", "D": "#e69f00", "both": "#0072b2"}
+_BARS = {"G": SKY, "D": ORANGE, "both": BLUE}
 _NETWORKS = {"generator": "G", "critic": "D"}
-_LAYERS = (("#000000", "-"), ("#0072b2", "--"), ("#d55e00", "-."), ("#009e73", ":"),
-           ("#cc79a7", "-"))  # fmt: skip
+_LAYERS = ((BLACK, "-"), (BLUE, "--"), (RED, "-."), (GREEN, ":"), (PINK, "-"))
 _ACROSS = 5
 
 Samples = Mapping[tuple[str, str], NDArray[np.float32]]
 
 
-def write_pictures(
-    tables: Mapping[str, pd.DataFrame], samples: Samples, results: Path
-) -> Iterator[Path]:
-    """Write every picture that there are runs for; yield their paths.
-
-    Parameters
-    ----------
-    tables : mapping
-        Those of ``results``.
-    samples : mapping
-        Generated samples by family and method.
-    results : Path
-        Where pictures go.
-    """
-    checks, summary = tables["checks.csv"], tables["summary.csv"]
-    figures = {}
+def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
+    """Return every picture that there are runs for."""
+    checks, summary, layers = (tables[f"{name}.csv"] for name in ("checks", "summary", "layers"))
+    found = {}
     if len(compared := checks[checks["method"].isin(list(COLOURS))]):
-        figures["quality.png"] = quality_figure(compared)
+        found["quality.png"] = quality_figure(compared)
     if len(pair := summary[summary["method"].isin(["dense", "rg"])]):
-        figures["data.png"] = data_figure(pair)
-    if len(tables["layers.csv"]):
-        figures["sparsity.png"] = sparsity_figure(tables["layers.csv"], checks)
+        found["data.png"] = data_figure(pair)
+    if len(layers):
+        found["sparsity.png"] = sparsity_figure(layers, checks)
     if summary["method"].isin(["rr_b", "dp_b"]).any():
-        figures["ablation.png"] = ablation_figure(summary)
-    figures["samples.png"] = samples_figure(samples)
-    for name, figure in figures.items():
-        save_figure(figure, results / name, dpi=110)
-        yield results / name
+        found["ablation.png"] = ablation_figure(summary)
+    first = records[0].case.seed
+    samples = {
+        (record.case.family, record.case.method): read_samples(record.folder)
+        for record in records
+        if record.case.seed == first
+        and record.case.samples == record.case.family_settings.num_samples
+        and not record.case.augmented_data
+    }
+    return found | {"samples.png": samples_figure(samples)}
 
 
 def quality_figure(checks: pd.DataFrame) -> Figure:
     """Draw the score by real images shown (its Fig. 4), a panel a kind of GAN, means over seeds."""
-    families = _families(checks)
-    figure = Figure(figsize=(0.5 + 4.8 * len(families), 4.0), layout="constrained")
-    for axes, family in zip(figure.subplots(1, len(families), squeeze=False)[0], families,
-                            strict=True):  # fmt: skip
-        part = _whole(checks, family)
+    families = families_of(checks)
+    figure, panels = row_of_panels(len(families), width=4.8, height=4.0)
+    for axes, family in zip(panels, families, strict=True):
+        part = with_all_data(checks, family)
         for method, colour in COLOURS.items():
             own = part[part["method"] == method].groupby("images")["score"].mean()
             axes.plot(own.index / 1e3, own, color=colour, lw=1.6, label=METHODS[method].title)
         axes.set_yscale("log")
         axes.set_title(FAMILIES[family].title, fontsize=10)
         axes.set_xlabel("real images shown to the critic, thousands")
-        _plain(axes)
+        tidy(axes, which="both")
     axes = figure.axes[0]
     axes.set_ylabel("Fréchet distance to training samples")
     axes.legend(frameon=False, fontsize=9)
@@ -84,11 +85,11 @@ def quality_figure(checks: pd.DataFrame) -> Figure:
 
 def sparsity_figure(layers: pd.DataFrame, checks: pd.DataFrame) -> Figure:
     """Draw sparsity by layer and what regenerates over time (its Fig. 3), a row a kind of GAN."""
-    families = _families(layers)
+    families = families_of(layers)
     figure = Figure(figsize=(14.0, 0.4 + 3.4 * len(families)), layout="constrained")
     grid = figure.subplots(len(families), 3, squeeze=False)
     for line, family in zip(grid, families, strict=True):
-        part = _whole(layers, family)
+        part = with_all_data(layers, family)
         for axes, (network, short) in zip(line[:2], _NETWORKS.items(), strict=True):
             own = part[part["network"] == network]
             for (colour, dash), (layer, rows) in zip(_LAYERS, own.groupby("layer"), strict=False):
@@ -99,7 +100,7 @@ def sparsity_figure(layers: pd.DataFrame, checks: pd.DataFrame) -> Figure:
             axes.set_title(f"{FAMILIES[family].title.split(',')[0]}: {short}", fontsize=10)
             axes.set_ylabel("pruned in sparse phases, %")
             axes.legend(frameon=False, fontsize=8)
-        run = _whole(checks, family)
+        run = with_all_data(checks, family)
         run = run[(run["method"] == "rg") & (run["phase"] == "sparse")]
         for network, short in _NETWORKS.items():
             curve = run.groupby("update")[f"{network}_regenerated"].mean()
@@ -109,13 +110,13 @@ def sparsity_figure(layers: pd.DataFrame, checks: pd.DataFrame) -> Figure:
         line[2].legend(frameon=False, fontsize=8)
         for axes in line:
             axes.set_xlabel("generator updates")
-            _plain(axes)
+            tidy(axes, which="both")
     return figure
 
 
 def ablation_figure(summary: pd.DataFrame) -> Figure:
     """Draw the Frechet distance of each part of the method (its Fig. 5), SNGAN with all data."""
-    part = _whole(summary[summary["output"] == "best"], "sngan").set_index("method")
+    part = with_all_data(summary[summary["output"] == "best"], "sngan").set_index("method")
     figure = Figure(figsize=(8.0, 4.0), layout="constrained")
     axes = figure.subplots()
     for at, methods in enumerate(_ABLATION_ROWS.values()):
@@ -136,17 +137,16 @@ def ablation_figure(summary: pd.DataFrame) -> Figure:
     axes.set_xticks(range(len(_ABLATION_ROWS)), list(_ABLATION_ROWS))
     axes.set_ylabel("Fréchet distance to test samples")
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    _plain(axes)
+    tidy(axes, which="both")
     return figure
 
 
 def data_figure(summary: pd.DataFrame) -> Figure:
     """Draw the Frechet distance by the number of training samples, a panel a kind of GAN."""
     best = summary[summary["output"] == "best"]
-    families = _families(best)
-    figure = Figure(figsize=(0.5 + 4.8 * len(families), 4.0), layout="constrained")
-    for axes, family in zip(figure.subplots(1, len(families), squeeze=False)[0], families,
-                            strict=True):  # fmt: skip
+    families = families_of(best)
+    figure, panels = row_of_panels(len(families), width=4.8, height=4.0)
+    for axes, family in zip(panels, families, strict=True):
         part = best[best["family"] == family]
         for method in ("dense", "rg"):
             for augmented in (False, True):
@@ -163,7 +163,7 @@ def data_figure(summary: pd.DataFrame) -> Figure:
         axes.set_yscale("log")
         axes.set_xlabel("training samples")
         axes.set_title(FAMILIES[family].title, fontsize=10)
-        _plain(axes)
+        tidy(axes, which="both")
     axes = figure.axes[0]
     axes.set_ylabel("Fréchet distance to test samples")
     axes.legend(frameon=False, fontsize=9)
@@ -203,18 +203,3 @@ def _draw(axes: Axes, x_nTC: NDArray[np.float32], *, strokes: bool) -> None:
             xy = np.asarray(points, dtype=np.float64)
             axes.plot(xy[:, 0] + 2.6 * column, xy[:, 1] - 2.6 * row, color="#000000", lw=0.9)
     axes.set_aspect("equal")
-
-
-def _families(table: pd.DataFrame) -> list[str]:
-    return [name for name in FAMILIES if name in set(table["family"])]
-
-
-def _whole(table: pd.DataFrame, family: str) -> pd.DataFrame:
-    part = table[(table["family"] == family) & ~table["augmented_data"].astype(bool)]
-    whole: pd.DataFrame = part[part["samples"] == part["samples"].max()]
-    return whole
-
-
-def _plain(axes: Axes) -> None:
-    axes.grid(alpha=0.3, which="both")
-    axes.spines[["top", "right"]].set_visible(False)

@@ -1,9 +1,8 @@
-"""What is run: GANs, ways of training, amounts of data, and the grid of them."""
+"""What is run: GANs, ways of training and amounts of data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
 
 
@@ -162,15 +161,7 @@ FEW = 100
 
 
 def family_settings(name: str, preset: str) -> Family:
-    """Return the settings of a kind of GAN.
-
-    Raises
-    ------
-    ConfigError
-        If the name is unknown.
-    """
-    if name not in FAMILIES:
-        raise ConfigError(f"--families {name}: allowed are {', '.join(FAMILIES)}")
+    """Return the settings of a kind of GAN."""
     family = FAMILIES[name]
     if preset == "short":
         gan = replace(family.gan, iterations=14, batch_size=8, critic_iterations=1)
@@ -192,83 +183,7 @@ def family_settings(name: str, preset: str) -> Family:
     return family
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One run.
-
-    Parameters
-    ----------
-    family : str
-        One of ``FAMILIES``.
-    method : str
-        One of ``METHODS``.
-    samples : int
-        Training samples that it has.
-    augmented_data : bool
-        Whether the critic sees differentiably augmented samples.
-    seed : int
-        Data, initial weights and all draws derive from it; they do not depend on the method.
-    settings : Family
-        All other settings.
-    """
-
-    family: str
-    method: str
-    samples: int
-    augmented_data: bool = False
-    seed: int
-    settings: Family
-
-    @property
-    def name(self) -> str:
-        """The case as a file name."""
-        more = "_da" if self.augmented_data else ""
-        return f"{self.family}_{self.method}_n{self.samples}{more}_seed{self.seed}"
-
-    @property
-    def place(self) -> dict[str, str | int | bool]:
-        """The case as columns."""
-        return {
-            "family": self.family, "method": self.method, "samples": self.samples,
-            "augmented_data": self.augmented_data, "seed": self.seed,
-        }  # fmt: skip
-
-    @property
-    def work(self) -> float:
-        """Roughly how long it takes, in processor seconds."""
-        settings, levels = self.settings, METHODS[self.method].ticket_levels + 1
-        updates = settings.gan.iterations
-        masked = bool(METHODS[self.method].pruned)
-        seconds = updates * (settings.masked_update_s if masked else settings.update_s)
-        return levels * (seconds + updates / settings.check_every * settings.check_s) + 2.0
-
-
-def grid(*, families: Sequence[str], seeds: Sequence[int], preset: str) -> list[Case]:
-    """Return every run, seed after seed.
-
-    Raises
-    ------
-    ConfigError
-        When there is no seed or family, one is named twice, or a family is unknown.
-    """
-    for option, values in (("--seeds", seeds), ("--families", families)):
-        if not values or len(set(values)) < len(values):
-            raise ConfigError(
-                f"{option} {','.join(map(str, values))}: name at least one, each once"
-            )
-    settings = {name: family_settings(name, preset) for name in families}
-    return [
-        Case(
-            family=family, method=method, samples=samples, augmented_data=augmented, seed=seed,
-            settings=settings[family],
-        )
-        for seed in seeds
-        for family in families
-        for method, samples, augmented in _runs(family, settings[family].num_samples)
-    ]  # fmt: skip
-
-
-def _runs(family: str, whole: int) -> Iterator[tuple[str, int, bool]]:
+def runs(family: str, whole: int) -> Iterator[tuple[str, int, bool]]:
     """Yield method, samples and augmentation of each run of a family, the main ones first."""
     yield "dense", whole, False
     yield "rg", whole, False

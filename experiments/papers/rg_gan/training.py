@@ -2,23 +2,17 @@
 
 # N samples, L latent, D features
 
-import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from experiments.papers.rg_gan.flops import layer_macs, update_flops
-from experiments.papers.rg_gan.material import (
-    Material,
-    case_samples,
-    networks,
-    reference_features,
-)
+from experiments.papers.rg_gan.material import Material, case_samples, networks
 from experiments.papers.rg_gan.record import Arrays, Keeper
-from experiments.papers.rg_gan.setting import METHODS, Case
+from experiments.papers.rg_gan.setting import METHODS
 from flwr_gan.gan import WganGpTrainer, sample
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.metrics import frechet_distance
@@ -29,10 +23,14 @@ from flwr_gan.prune.threshold_masks import ThresholdedNetwork
 from flwr_gan.prune.ticket import find_ticket
 from flwr_gan.seeding import derive_seed
 
+if TYPE_CHECKING:
+    from experiments.papers.rg_gan.cases import Case
+
 SHOWN = 20
 """Generated samples that are kept for pictures."""
 
 _BATCH = 250
+_MOST_COMPARED = 2000
 _LEAST_AXES = 2
 
 
@@ -49,11 +47,11 @@ class Run:
         Where to train; scores are computed on the processor.
     """
 
-    def __init__(self, case: Case, material: Material, *, device: str = "cpu") -> None:
+    def __init__(self, case: "Case", material: Material, *, device: str = "cpu") -> None:
         self.case, self.material = case, material
-        self.method, self.settings = METHODS[case.method], case.settings
+        self.method, self.settings = METHODS[case.method], case.family_settings
         self.samples = case_samples(case, material)
-        self.reference_ND = reference_features(self.samples, material)
+        self.reference_ND = material.features(self.samples.x_NTC[:_MOST_COMPARED])
         self.generator, self.critic = networks(case, material)
         self.plain, _ = networks(case, material)
         self._count_macs()
@@ -225,7 +223,7 @@ class Run:
 
 
 def run_case(
-    case: Case, material: Material, *, device: str = "cpu"
+    case: "Case", material: Material, *, device: str = "cpu"
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Train and score a case.
 
@@ -236,33 +234,26 @@ def run_case(
 
     Returns
     -------
-    record : dict
-        Place, checks, final scores by output, processor seconds.
+    result : dict
+        Checks, and final scores by output.
     shown_nTC : ndarray of float32
         A few samples of its best generator.
     """
-    started = time.process_time()
     run = Run(case, material, device=device)
     run.train()
     outputs = {}
     shown_NTC = np.empty(0, dtype=np.float32)
     for name, snapshot in run.keeper.outputs().items():
         load_network_arrays(run.plain, snapshot.arrays)
-        x_NTC = run.draw(case.settings.judged_samples)
+        x_NTC = run.draw(case.family_settings.judged_samples)
         if name == "best":
             shown_NTC = x_NTC[:SHOWN]
-        told = {key: snapshot.check[key] for key in _TOLD}
-        outputs[name] = told | material.final_scores(x_NTC) | _size(snapshot.arrays)
-    record = {
-        **case.place,
-        "checks": run.keeper.checks,
-        "outputs": outputs,
-        "cpu_s": time.process_time() - started,
-    }
-    return record, shown_NTC
+        check = {key: snapshot.check[key] for key in _KEPT}
+        outputs[name] = check | material.final_scores(x_NTC) | _size(snapshot.arrays)
+    return {"checks": run.keeper.checks, "outputs": outputs}, shown_NTC
 
 
-_TOLD = (
+_KEPT = (
     "update", "images", "flops_dense_computed", "flops_masked_computed", "score", "phase",
     "generator_sparsity", "critic_sparsity",
 )  # fmt: skip

@@ -20,16 +20,17 @@ from experiments.papers.compressibility_wgan.federated.page import page
 from experiments.papers.compressibility_wgan.federated.pictures import figures
 from experiments.papers.compressibility_wgan.federated.plan import FULL, SHORT, Plan
 from experiments.papers.compressibility_wgan.federated.results import tables
-from experiments.study import Case, Study
+from experiments.study.cases import StudyCase
+from experiments.study.command import Study
 
 
-def cases(options: argparse.Namespace) -> list[Case]:
+def cases(options: argparse.Namespace) -> list[StudyCase]:
     """Return the cases of the whole or the short study that have one of the seeds."""
     plan = SHORT if options.preset == "short" else FULL
     return [case for case in all_cases(plan) if case.place["seed"] in options.seeds]
 
 
-def all_cases(plan: Plan) -> list[Case]:
+def all_cases(plan: Plan) -> list[StudyCase]:
     """Return the cases in the order in which they are run: the longest part comes late."""
     pools = [PoolCase(plan, k, partition) for k in plan.clients for partition in plan.partitions]
     runs = [

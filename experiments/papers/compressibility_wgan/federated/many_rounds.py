@@ -16,6 +16,7 @@ from experiments.papers.compressibility_wgan.federated.plan import (
     folder_name,
 )
 from experiments.study.app_runs import finish_run, plain_bytes
+from experiments.study.cases import StudyCase
 from flwr_gan.app.overrides import split_overrides
 
 MEASURES = ("synthetic_accuracy", "conditional_accuracy", "frechet_distance")
@@ -29,7 +30,7 @@ LEVELS = {
 
 
 @dataclass(frozen=True)
-class RoundsCase:
+class RoundsCase(StudyCase):
     """One run.
 
     Parameters
@@ -44,6 +45,8 @@ class RoundsCase:
         A pair of ``WIRES``.
     """
 
+    columns = ("data", "strategy", "wire", "seed")
+
     plan: Plan
     data: str
     seed: int
@@ -54,12 +57,6 @@ class RoundsCase:
     def name(self) -> str:
         """Name of its folder."""
         return folder_name(f"rounds-{self.data}-{self.strategy}-{self.wire}-{self.seed}")
-
-    @property
-    def place(self) -> Mapping[str, Any]:
-        """The case as columns."""
-        names = ("data", "strategy", "wire", "seed")
-        return {name: getattr(self, name) for name in names}
 
     @property
     def settings(self) -> Mapping[str, Any]:

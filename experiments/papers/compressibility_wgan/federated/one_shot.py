@@ -26,6 +26,7 @@ from experiments.papers.compressibility_wgan.federated.stored import (
     stored_sizes,
 )
 from experiments.study.app_runs import finish_run
+from experiments.study.cases import StudyCase
 from flwr_gan.app.federation import Federation, load_federation
 from flwr_gan.app.overrides import split_overrides
 from flwr_gan.data import Samples
@@ -40,7 +41,7 @@ ZSTD = "zstd:19"
 
 
 @dataclass(frozen=True)
-class PoolCase:
+class PoolCase(StudyCase):
     """One shot: so many clients under one partition.
 
     Parameters
@@ -51,21 +52,21 @@ class PoolCase:
         K.
     partition : str
         A key of ``PARTITIONS``.
+    seed : int
+        Of the app.
     """
+
+    columns = ("clients", "partition", "seed")
 
     plan: Plan
     clients: int
     partition: str
+    seed: int = 0
 
     @property
     def name(self) -> str:
         """Name of its folder."""
         return folder_name(f"one_shot-{self.clients}-{self.partition}")
-
-    @property
-    def place(self) -> Mapping[str, Any]:
-        """The case as columns."""
-        return {"clients": self.clients, "partition": self.partition, "seed": 0}
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -97,7 +98,7 @@ class PoolCase:
 
 
 @dataclass(frozen=True)
-class LongerCase:
+class LongerCase(StudyCase):
     """One shot with dense generators alone, trained for longer.
 
     Parameters

@@ -7,7 +7,7 @@ import pandas as pd
 
 from experiments.papers.compressibility_wgan.federated.many_rounds import LEVELS, MEASURES
 from experiments.papers.compressibility_wgan.federated.plan import AVERAGE, PLAIN
-from experiments.study import markdown_table, page_table
+from experiments.study.markdown import markdown_table, page_table
 from experiments.study.results import description
 from flwr_gan.app.federation import load_federation
 

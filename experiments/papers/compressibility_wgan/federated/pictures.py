@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from experiments.papers.compressibility_wgan.federated.many_rounds import MEASURES
 from experiments.papers.compressibility_wgan.federated.plan import PLAIN, TICKET
-from experiments.study import Record
+from experiments.study.cases import Record
 from experiments.study.figures import (
     BLACK,
     BLUE,

@@ -11,7 +11,7 @@ from experiments.papers.compressibility_wgan.federated.many_rounds import (
     with_quality_of_plain,
 )
 from experiments.papers.compressibility_wgan.federated.one_shot import LongerCase, PoolCase
-from experiments.study import Record
+from experiments.study.cases import Record
 
 COUNTS = ("round", "samples", "samples_equal_cost", "parameters", "prunings")
 

@@ -1,0 +1,160 @@
+"""One federated run with what is measured of it, and the grid of them."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from experiments.papers.fl_compression_comparison.federation import run_case
+from experiments.papers.fl_compression_comparison.network import (
+    DENSE_BYTES,
+    STUDENT_SIZES,
+    TEACHER_SIZES,
+)
+from experiments.papers.fl_compression_comparison.printed import compare_codecs, compare_formulas
+from experiments.papers.fl_compression_comparison.setting import (
+    BY_NAME,
+    METHODS,
+    PRINTED,
+    STUDENT,
+    Hyperparameters,
+    Run,
+)
+from experiments.papers.fl_compression_comparison.task import Task, make_task
+from experiments.study.cases import StudyCase
+from experiments.study.results import write_table
+
+MESSAGES = "messages.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case(Run, StudyCase):
+    """A federated run as a case of the study.
+
+    Parameters
+    ----------
+    link_mbit : float
+        Speed of a client's link in each direction, in Mbit/s, for transfer times.
+    """
+
+    link_mbit: float = 10.0
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that the result depends on."""
+        known = asdict(self) | {"codec": self.method.codec}
+        return {name: value for name, value in known.items() if name != "link_mbit"}
+
+    @property
+    def passes(self) -> float:
+        """Roughly how many passes of SimpleNN over all samples it takes."""
+        settings = self.hyperparameters
+        share = sum(STUDENT_SIZES) / sum(TEACHER_SIZES) * 0.6 if self.method.small else 1.0
+        passes = settings.num_rounds * share + settings.teacher_passes * self.method.distil
+        return passes * (settings.num_models if self.partition == "whole" else 1)
+
+    @property
+    def work_s(self) -> float:
+        """Roughly how many processor seconds it takes."""
+        return self.passes
+
+    def measure(self, folder: Path) -> dict[str, Any]:
+        """Train, aggregate and measure; return single values, rounds, codecs and formulas."""
+        task = _task(self.partition, self.seed, self.hyperparameters)
+        with torch.no_grad():
+            outcome = run_case(task, self)
+            result = outcome.summary | {
+                "rounds": outcome.rounds.to_dict("records"),
+                "codecs": compare_codecs(outcome.upload).to_dict("records"),
+            }
+            if self.method.name == "none":
+                amount = self.hyperparameters.prune_amount
+                formulas = compare_formulas(outcome.network, task, amount=amount)
+                result["formulas"] = formulas.to_dict("records")
+        write_table(outcome.messages, folder / MESSAGES, digits=7)
+        return result
+
+
+@lru_cache(maxsize=1)  # memory stays flat
+def _task(partition: str, seed: int, hyperparameters: Hyperparameters) -> Task:
+    """Return the samples of all runs with these settings."""
+    return make_task(
+        Run(partition=partition, algorithm="fedavg", method=METHODS[0], seed=seed,
+            hyperparameters=hyperparameters)
+    )  # fmt: skip
+
+
+def costs(case: Case, folder: Path, rounds: pd.DataFrame) -> dict[str, Any]:
+    """Return bytes of a run and seconds of a usual round, from its messages.
+
+    Ratios refer to SimpleNN in float32, both directions together where no direction is named.
+    Seconds are the slowest client's, the median over rounds; transfer is computed from measured
+    message bytes at the link's speed, all else is measured.
+    """
+    messages = pd.read_csv(folder / MESSAGES)
+    messages = messages[messages["kind"] == "train"]
+    own = messages[messages["codec"] == case.method.codec]
+    sparse = messages[messages["codec"] == "sparse"]
+    up, down = (own[own["direction"] == name] for name in ("up", "down"))
+    bits = 8 * own.groupby(["round", "client"])["message_bytes"].sum()
+    place = ["round", "client"]
+    coding = up.set_index(place)["encode_s"] + down.set_index(place)["decode_s"]
+    trained = rounds[rounds["round"] > 0]
+    row = {
+        f"{name}ratio": part[f"{size}_bytes"].sum() / (DENSE_BYTES * len(part) or math.nan)
+        for name, part, size in (
+            ("", own, "payload"), ("up_", up, "payload"), ("down_", down, "payload"),
+            ("message_", own, "message"), ("sparse_", sparse, "payload"),
+        )
+    }  # fmt: skip
+    row |= {
+        "teacher_s": trained["teacher_s"].iloc[0],
+        "compute_s": trained["compute_s"].median(),
+        "coding_s": coding.groupby("round").max().median(),
+        "transfer_computed_s": (bits.groupby("round").max() / (case.link_mbit * 1e6)).median(),
+    }
+    delay = row["compute_s"] + row["coding_s"] + row["transfer_computed_s"]
+    return row | {"delay_s": delay}
+
+
+def grid(
+    *,
+    partitions: Sequence[str],
+    algorithms: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    **settings: Any,
+) -> Iterator[Case]:
+    """Yield every case of the comparison, seed after seed."""
+    for seed in seeds:
+        for partition in partitions:
+            for algorithm in algorithms:
+                for name in methods:
+                    yield Case(partition=partition, algorithm=algorithm, method=BY_NAME[name],
+                               seed=seed, **settings)  # fmt: skip
+
+
+def controls(
+    *, seeds: Sequence[int], hyperparameters: Hyperparameters, **settings: Any
+) -> Iterator[Case]:
+    """Yield what tells where a figure comes from, with FedAvg.
+
+    The student trained on labels alone; distillation as printed; one model trained on everything;
+    three models that each train on everything, averaged each round.
+    """
+    alone = replace(hyperparameters, num_models=1)
+    for method, partition, sizes in (
+        (STUDENT, "iid", hyperparameters),
+        (PRINTED, "iid", hyperparameters),
+        (STUDENT, "dirichlet", hyperparameters),
+        (METHODS[0], "whole", alone),
+        (METHODS[0], "whole", hyperparameters),
+    ):
+        for seed in seeds:
+            yield Case(partition=partition, algorithm="fedavg", method=method, seed=seed,
+                       hyperparameters=sizes, **settings)  # fmt: skip

@@ -1,0 +1,38 @@
+"""The committed pages hold what the committed tables say."""
+
+import importlib
+import json
+import re
+
+import pandas as pd
+import pytest
+
+STUDIES = {
+    "continual": {"ways"},
+    "privacy": set(),
+    "federated_regeneration": set(),
+    "papers.fl_compression_comparison": {"settings", "formulas"},
+    "papers.gan_distillation": {"table 1", "quality", "bytes"},
+    "papers.rg_gan": set(),
+    "papers.compressibility_wgan": {"controls", "lossy"},
+    "papers.compressibility_wgan.federated": set(),
+    "benchmarks.families": set(),
+}
+"""Studies, with the parts whose last digits differ, for tables are rounded once more than pages."""
+
+
+@pytest.mark.parametrize(("module", "rounded"), STUDIES.items(), ids=STUDIES)
+def test_the_page_is_made_of_the_tables_beside_it(module, rounded):
+    study = importlib.import_module(f"experiments.{module}.__main__").STUDY
+    tables = {path.name: pd.read_csv(path) for path in study.committed.glob("*.csv")}
+    known = {"runs": 1, "seeds": [0], "core_minutes": 1, "missing": []}
+    run = known | json.loads((study.committed / "run.json").read_text())
+    text = "".join((study.home / page).read_text() for page in study.pages)
+    for name, part in study.page(tables, run).items():
+        (found,) = re.findall(rf"<!-- {re.escape(name)} -->\n(.*?)\n<!-- end -->", text, re.S)
+        if name in rounded:
+            assert [line.count("|") for line in part.split("\n")] == [
+                line.count("|") for line in found.split("\n")
+            ]
+        elif name != "run":
+            assert found == part
