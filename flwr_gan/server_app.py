@@ -13,12 +13,12 @@ from flwr.server import ServerAppComponents, ServerConfig
 from flwr.server.strategy import FedAvg, FedProx, Strategy
 from flwr.serverapp import ServerApp
 
-from flwr_gan.app.config import RunConfig, load_config
+from flwr_gan.app.config import RunConfig, load_config, read_config
 from flwr_gan.app.federation import (
     Federation,
     build_strategy,
     federation_from,
-    load_federation,
+    federation_of,
     num_rounds,
 )
 from flwr_gan.app.overrides import given, split_overrides
@@ -29,6 +29,8 @@ from flwr_gan.errors import ConfigError, OutputError, PartitionError
 from flwr_gan.flower import CompressedStrategy, TakesCodedReplies
 
 log = getLogger(__name__)
+
+FINISHED = "{} is finished already: nothing is left to do"
 
 
 def build_run(federation: Federation) -> Run:
@@ -87,9 +89,8 @@ def build_run(federation: Federation) -> Run:
 def server_fn(context: Context) -> ServerAppComponents:
     """Return the server that a context's run config describes."""
     run = build_run(federation_from(context))
-    done = nothing_left(context.run_config)
-    if done is not None:
-        log.info("%s", done)
+    if _is_finished(run.config):
+        log.info("%s", FINISHED.format(run.config.folder))
     parameters = run.open()
     server = RoundServer(
         strategy=run.strategy,
@@ -115,7 +116,7 @@ def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str
     Returns
     -------
     run_config : dict
-        Flower's run config: the overrides, with the output folder settled.
+        Flower's run config: the resolved config as YAML, with an output folder.
     num_supernodes : int
         How many nodes to start.
 
@@ -125,6 +126,7 @@ def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str
         When a setting, the data or the split is not usable.
     """
     overrides = split_overrides(items)
+    resumes = given("resume", overrides) is not None
     named = given("federation.num_clients", overrides)
     if num_supernodes is not None:
         if named is not None and named != str(num_supernodes):
@@ -132,51 +134,41 @@ def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str
                 f"--num-supernodes {num_supernodes} and federation.num_clients={named} differ: "
                 "give one of them"
             )
-        if given("resume", overrides) is None and named is None:
+        if not resumes and named is None:
             overrides.append(f"federation.num_clients={num_supernodes}")
-    if given("resume", overrides) is None:
-        if given("output_dir", overrides) is None:
-            name = load_config(overrides).name
-            overrides.append(f"output_dir=runs/{datetime.now():%Y-%m-%d_%H%M%S}_{name}")
-        # Composing takes its time, so config and data come by the call that is remembered.
-        config = load_federation(" ".join(overrides)).config
-    else:
-        config = load_config(overrides)
+    config = load_config(overrides)
     if num_supernodes not in (None, config.federation.num_clients):
         raise ConfigError(
             f"--num-supernodes {num_supernodes}: the resumed run has "
             f"{config.federation.num_clients} clients; drop the option"
         )
+    if config.output_dir is None:
+        config = config.changed(output_dir=f"runs/{datetime.now():%Y-%m-%d_%H%M%S}_{config.name}")
+    resolved = config.to_yaml()
     if not _is_finished(config):
         _check_writable(config.folder)
-        build_run(load_federation(" ".join(overrides)))
-    return {"overrides": " ".join(overrides)}, config.federation.num_clients
+        build_run(federation_of(resolved))
+    return {"config": resolved}, config.federation.num_clients
 
 
-def clients_at_once(run_config: Mapping[str, object]) -> int:
+def clients_at_once(run_config: Mapping[str, str]) -> int:
     """Return how many clients of the inline engine train in one program."""
-    federation = load_federation(str(run_config.get("overrides", "")))  # loaded before
-    return federation.config.federation.clients_at_once
+    return read_config(run_config["config"]).federation.clients_at_once
 
 
-def in_one_process(run_config: Mapping[str, object]) -> str | None:
+def in_one_process(run_config: Mapping[str, str]) -> str | None:
     """Return the setting that keeps the clients in one process, None where there is none."""
-    settings = load_federation(str(run_config.get("overrides", ""))).config.federation
+    settings = read_config(run_config["config"]).federation
     for name, ordinary in (("clients_at_once", 1), ("threads", 1), ("device", "cpu")):
         if getattr(settings, name) != ordinary:
             return f"federation.{name}={getattr(settings, name)}"
     return None
 
 
-def nothing_left(run_config: Mapping[str, object]) -> str | None:
+def nothing_left(run_config: Mapping[str, str]) -> str | None:
     """Return a line that says so where the run to resume is finished already, else None."""
-    overrides = split_overrides(str(run_config.get("overrides", "")))
-    if given("resume", overrides) is None:
-        return None
-    config = load_config(overrides)
-    if not _is_finished(config):
-        return None
-    return f"{config.folder} is finished already: nothing is left to do"
+    config = read_config(run_config["config"])
+    return FINISHED.format(config.folder) if _is_finished(config) else None
 
 
 def _is_finished(config: RunConfig) -> bool:

@@ -5,10 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from flwr.app import Context, RecordDict
 from flwr.server.strategy import FedAvg
 
 from flwr_gan import cli, server_app
+from flwr_gan.app import config
 from flwr_gan.app.config import load_config
+from flwr_gan.app.federation import federation_from
 from flwr_gan.cli import main
 from tests.conftest import TINY
 
@@ -360,7 +363,14 @@ def test_backend_settings_are_checked(capsys):
         assert f"of --backend {backend}: unknown key client_resources" in error_of(capsys)
 
 
-def test_settings_are_composed_once_where_the_output_folder_is_known(tmp_path, monkeypatch):
-    monkeypatch.setattr(server_app, "load_config", lambda _: pytest.fail("composed once more"))
-    text = f"{FAST} seed=123 output_dir={tmp_path / 'run'}"
-    assert server_app.prepare_run_config(text, None) == ({"overrides": text}, 2)
+def test_settings_are_composed_once_and_handed_on_resolved(tmp_path, monkeypatch):
+    text, composed = f"{FAST} seed=123 output_dir={tmp_path / 'run'}", []
+    compose = config.compose
+    monkeypatch.setattr(config, "compose", lambda *a, **k: composed.append(a) or compose(*a, **k))
+    run_config, nodes = server_app.prepare_run_config(text, None)
+    assert ([*run_config], nodes) == (["config"], 2)
+    contexts = [Context(1, node, {}, RecordDict(), dict(run_config)) for node in (2, 3)]
+    first, second = map(federation_from, contexts)
+    assert first is second
+    assert len(composed) == 1
+    assert first.config == load_config(text.split())

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from copy import deepcopy
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
@@ -149,6 +151,13 @@ class RunConfig(Settings):
         """Return the resolved config as YAML."""
         return OmegaConf.to_yaml(self.resolved)
 
+    def changed(self, **settings: Any) -> "RunConfig":
+        """Return the config with other values of some plain settings."""
+        resolved = deepcopy(self.resolved)
+        for key, value in settings.items():
+            resolved[key] = list(value) if isinstance(value, tuple) else value
+        return replace(self, resolved=resolved, **settings)
+
 
 def load_config(overrides: Sequence[str] = (), *, default_output: str | None = None) -> RunConfig:
     """Compose conf/ with Hydra overrides and check every value.
@@ -184,6 +193,12 @@ def load_file(path: Path) -> RunConfig:
         When the file cannot be read, or another version of the package has written it.
     """
     return _validate(_read(path))
+
+
+@lru_cache(maxsize=2)
+def read_config(resolved: str) -> RunConfig:
+    """Return the config that ``to_yaml`` gave; the last ones are remembered."""
+    return _validate(cast(DictConfig, OmegaConf.create(resolved)))
 
 
 def build(node: DictConfig, **runtime: Any) -> Any:

@@ -15,8 +15,8 @@ from hydra.utils import get_class
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from flwr_gan.app.config import RunConfig, build, load_config
-from flwr_gan.app.overrides import given, split_overrides
+from flwr_gan.app.config import RunConfig, build, load_config, read_config
+from flwr_gan.app.overrides import split_overrides
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.data.drift import Drift, DriftContext
 from flwr_gan.errors import ConfigError, PartitionError
@@ -171,24 +171,40 @@ class Federation:
 
 
 def federation_from(context: Context) -> Federation:
-    """Return the federation that a Flower context's run config describes."""
+    """Return the federation that a Flower context's run config describes.
+
+    It holds the resolved config as YAML (``config``). Under ``flwr run`` it holds Hydra overrides,
+    which each process composes once.
+    """
+    resolved = context.run_config.get("config")
+    if resolved is not None:
+        return federation_of(str(resolved))
     overrides = str(context.run_config.get("overrides", ""))
-    items = split_overrides(overrides)
-    if given("output_dir", items) or given("resume", items):
-        return load_federation(overrides)  # the same call as before the start, so loaded once
     return load_federation(overrides, default_output=f"runs/{context.run_id}")
 
 
-@lru_cache(maxsize=2)
 def load_federation(overrides: str, *, default_output: str | None = None) -> Federation:
-    """Load config, data and split; the last ones are remembered, for many clients in a process.
+    """Compose a config from overrides and return its federation; see ``federation_of``."""
+    return federation_of(_composed(overrides, default_output))
+
+
+@lru_cache(maxsize=2)
+def _composed(overrides: str, default_output: str | None) -> str:
+    return load_config(split_overrides(overrides), default_output=default_output).to_yaml()
+
+
+@lru_cache(maxsize=2)
+def federation_of(resolved: str) -> Federation:
+    """Load the data and the split of a config, given as YAML with nothing left to resolve.
+
+    The last ones are remembered, for many clients in a process.
 
     Raises
     ------
     ConfigError, DataError, PartitionError
         When a setting, the data or the split is not usable.
     """
-    config = load_config(split_overrides(overrides), default_output=default_output)
+    config = read_config(resolved)
     _check_device(config.federation.device)
     dataset = _dataset(
         OmegaConf.to_yaml(config.data), os.getcwd(), *map(os.environ.get, DATA_VARIABLES)

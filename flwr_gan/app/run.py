@@ -13,7 +13,7 @@ from flwr.common import NDArrays, Parameters, ndarrays_to_parameters, parameters
 from numpy.typing import NDArray
 
 from flwr_gan.app.checkpoint import Checkpoint
-from flwr_gan.app.compared import joined_ledger, split_ledger, write_twins
+from flwr_gan.app.compared import joined_ledger, split_ledger, write_compared
 from flwr_gan.app.federation import Federation
 from flwr_gan.app.loggers import TensorBoardLogger, open_logger
 from flwr_gan.app.scoring import Scorer
@@ -96,7 +96,7 @@ class Run:
         self.rounds = checkpoint.rounds
         if self.config.privacy is not None:
             self.spending = self._earlier_spending()
-        self.strategy.exchange.load_state_arrays(checkpoint.memory)
+        self.strategy.exchange.load_state_dict(checkpoint.memory)
         split_ledger(checkpoint.ledger, self.strategy)
         self.earlier_s = checkpoint.seconds
         if checkpoint.strategy:
@@ -141,8 +141,8 @@ class Run:
         weights = parameters_to_ndarrays(parameters)
         own: Mapping[str, Any] = getattr(self.strategy.inner, "round_measures", {})
         row = measured(self.strategy, server_round) | dict(metrics) | dict(own)
-        told = [spending_row(server_round, int(r.label), r.metrics) for r in self.strategy.latest]
-        self.spending += [spent for spent in told if spent is not None]
+        rows = [spending_row(server_round, int(r.label), r.metrics) for r in self.strategy.latest]
+        self.spending += [spent for spent in rows if spent is not None]
         state = self._state(weights)
         seconds += time.perf_counter() - begun
         return lambda: self._finish_round(server_round, row, state, seconds)
@@ -188,7 +188,7 @@ class Run:
                 f"no client delivered anything in {len(self.rounds)} rounds: {first}"
             )
         self.write_progress(weights)
-        write_twins(self, weights)
+        write_compared(self, weights)
         summary = self.write_results(weights)
         for line in closing_lines(self.rounds, summary, self.folder):
             log.info("%s", line)
@@ -217,12 +217,12 @@ class Run:
             logger.log_round(row)
 
     def _close_log(self) -> None:
-        """Log the samples, and what a twin has come to know at once, and end the log."""
-        twin = self.trained_by is not None
-        logger = self._opened_logger(1 if twin else self.first_round)
+        """Log the samples, all rounds of a run that another one trained, and end the log."""
+        shared = self.trained_by is not None
+        logger = self._opened_logger(1 if shared else self.first_round)
         if logger is None:
             return
-        if twin:
+        if shared:
             for row in self.rounds:
                 logger.log_round(row)
         logger.log_picture("samples", self.folder / "samples.png", server_round=len(self.rounds))
@@ -268,7 +268,7 @@ class Run:
             strategy=deepcopy(own),
             ledger=joined_ledger(self.strategy),
             rounds=self.rounds,
-            memory=self.strategy.exchange.state_arrays(),
+            memory=self.strategy.exchange.state_dict(),
             seconds=self.seconds,
         )
         return State(checkpoint, Ledger(list(self.strategy.ledger.rows)), list(self.spending))

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 
 from flwr_gan.app.turns import run_in_turns
-from flwr_gan.engine.jobs import hand_in
+from flwr_gan.engine.jobs import submit
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import torch_threads
 from flwr_gan.gan.batched import Training, alike, train_together
@@ -58,7 +58,7 @@ def train(
     """
     iterations = training.trainer.config.iterations if iterations is None else iterations
     request = _Request(training, iterations, progress)
-    return request.result() if hand_in(request) else request.train_alone()
+    return request.result() if submit(request) else request.train_alone()
 
 
 @dataclass

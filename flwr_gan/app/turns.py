@@ -1,6 +1,6 @@
 """Jobs in turns: each has a thread, of which one runs at a time, the one that holds the baton.
 
-A job runs until it hands in a request or ends, and the next one follows, in the order of the jobs.
+A job runs until it submits a request or ends, and the next one follows, in the order of the jobs.
 When all have stopped, the thread that began it all serves the requests and sends the jobs on. So
 nothing is concurrent, no job has to be thread-safe, and how threads are scheduled does not matter.
 """
@@ -29,7 +29,7 @@ def run_in_turns(
         The jobs. What one raises is raised here when all have ended, the first one's where
         several raise.
     serve : callable
-        Takes what jobs have handed in, in the order of the jobs. It is called in this thread, once
+        Takes what jobs have submitted, in the order of the jobs. It is called in this thread, once
         for each time that all living jobs wait.
     """
     with torch_threads(torch.get_num_threads()):
@@ -64,7 +64,7 @@ class _Job(Generic[T]):
         self.request: object = None
 
     def go_on(self) -> None:
-        """Hand the job the baton; get it back when the job hands in a request or ends."""
+        """Hand the job the baton; get it back when the job submits a request or ends."""
         self._running = True
         if self._thread.ident is None:
             self._thread.start()
@@ -75,7 +75,7 @@ class _Job(Generic[T]):
             raise self._failure
 
     def wait_for(self, request: object) -> None:
-        """Hand in a request, in the job's own thread, and wait for the baton."""
+        """Submit a request, in the job's own thread, and wait for the baton."""
         threads = torch.get_num_threads()
         self.request = request
         self._stopped.release()

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from flwr.app import Array, Context, Error, Message, RecordDict
 from flwr.serverapp import Grid
 
-from flwr_gan.engine.jobs import hand_in
+from flwr_gan.engine.jobs import submit
 from flwr_gan.engine.node_states import NodeStates
 from flwr_gan.errors import ConfigError, FlwrGanError
 from flwr_gan.flower.flwr_private import (
@@ -59,7 +59,7 @@ class InlineGrid(Grid):
     Nodes have the ids 2, 3, ..., in the order of their partitions, as Flower keeps 1 for its
     SuperLink. A node's ``context.state`` is empty at its first message and lives until ``close``.
     An exception in a client becomes an error reply and leaves the state as it was before the
-    message, as in deployment. What jobs push is handed in to whoever runs them as a ``Post``, for
+    message, as in deployment. What jobs push is submitted as a ``Post`` to whoever runs them, for
     ``deliver``; see ``flwr_gan.engine.jobs``.
 
     Parameters
@@ -141,7 +141,7 @@ class InlineGrid(Grid):
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Deliver messages and keep the replies; returns the messages' ids."""
         post = Post(messages)
-        if not hand_in(post):
+        if not submit(post):
             self.deliver([post])
         return post.message_ids
 

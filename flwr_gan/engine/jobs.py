@@ -19,7 +19,7 @@ here = _Here()
 """``job`` is the job that this thread runs, if it runs one."""
 
 
-def hand_in(request: object) -> bool:
+def submit(request: object) -> bool:
     """Wait until a request is served, and return True; False at once outside a job."""
     if here.job is None:
         return False

@@ -16,11 +16,11 @@ from flwr_gan.codecs.arrays import canonical_zeros
 from flwr_gan.codecs.base import Codec
 from flwr_gan.compress.array_codec import ArrayStagedCodec
 from flwr_gan.compress.stage import Stage
-from flwr_gan.flower.lines import FROM_SEED, NOTHING, Line, Lines
-from flwr_gan.flower.memory import Remembered, ServerMemory, name_of, slot
+from flwr_gan.flower.memory import Remembered, ServerMemory, name_of, record_key
 from flwr_gan.flower.records import Arrays, Content, Opaque, read_record
 from flwr_gan.flower.reply import counts_of
 from flwr_gan.flower.settings import WireSettings
+from flwr_gan.flower.update_chains import FROM_SEED, NOTHING, UpdateChain, UpdateChains
 from flwr_gan.wire import Base, PayloadInfo, Template, describe_payload, encode_to_send
 from flwr_gan.wire.bundles import without_stages
 from flwr_gan.wire.sent import Sent
@@ -100,7 +100,7 @@ class Source:
     """
 
     record: ArrayRecord
-    arrived_share: float = math.nan  # if a line was led on to it
+    arrived_share: float = math.nan  # if a chain of updates was continued to it
     encoded: dict[bytes | None, Broadcast] = field(default_factory=dict)
     receivers: dict[bytes | None, int] = field(default_factory=dict)
 
@@ -132,8 +132,8 @@ class Broadcaster:
     broadcast, whoever receives that. Where a round's nodes were sent different things, what was
     lost belongs to each of these and is added for the nodes that hold it.
 
-    Codecs with a stage on updates code one line of updates for all nodes, see
-    ``flwr_gan.flower.lines``.
+    Codecs with a stage on updates code one chain of updates for all nodes, see
+    ``flwr_gan.flower.update_chains``.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Broadcaster:
         self._codec = get_codec(settings.down_at(0))
         self._first_point = FROM_SEED if settings.seeded_start else NOTHING
         self.memory = ServerMemory()
-        self.lines = Lines()
+        self.chains = UpdateChains()
         self.lost: dict[str, Arrays] = {}
         self._sources: OrderedDict[tuple[int, ...], Source] = OrderedDict()
         self._trained: dict[str, dict[int, Source]] = {}
@@ -154,7 +154,7 @@ class Broadcaster:
     def __getstate__(self) -> dict[str, Any]:
         """Return the state of a copy, which does not know what nodes will hold."""
         self._settle()
-        fresh = {"memory": ServerMemory(), "lines": Lines(), "_sources": OrderedDict()}
+        fresh = {"memory": ServerMemory(), "chains": UpdateChains(), "_sources": OrderedDict()}
         return {**self.__dict__, **fresh}
 
     def begin(self, server_round: int) -> None:
@@ -164,7 +164,7 @@ class Broadcaster:
 
     def _settle(self) -> None:
         """End an exchange: what its training broadcasts have lost is known now."""
-        self.lines.used.clear()
+        self.chains.used.clear()
         for record, sources in self._trained.items():
             self.lost.pop(record, None)
             if len(sources) == 1:
@@ -179,7 +179,7 @@ class Broadcaster:
         """Encode a record for a node.
 
         Done once for each distinct record of an exchange and each distinct broadcast that its
-        receivers hold; where there is a line, once for each distinct record.
+        receivers hold; where there is a chain, once for each distinct record.
 
         Parameters
         ----------
@@ -201,23 +201,23 @@ class Broadcaster:
         """
         started = time.perf_counter()
         source = self._source(record)
-        line = self._line(source, slot(name))
+        chain = self._chain(source, record_key(name))
         held: bytes | None
-        if line is not None:
-            held = self.memory.held.get((node, slot(name)), self._first_point)
+        if chain is not None:
+            held = self.memory.held.get((node, record_key(name)), self._first_point)
             self.memory.confirm(node, name, NOTHING)  # until it answers
         else:
             held = self.memory.base_of(node, name) if self._settings.memory else None
         encoded_now = held not in source.encoded
         if encoded_now:
             source.encoded[held] = (
-                self._encode(source, held, slot(name), started)
-                if line is None
-                else self._on_line(source, line, held, started)
+                self._encode(source, held, record_key(name), started)
+                if chain is None
+                else self._along(source, chain, held, started)
             )
         source.receivers[held] = source.receivers.get(held, 0) + 1
         if training:
-            self._trained.setdefault(slot(name), {})[id(source)] = source
+            self._trained.setdefault(record_key(name), {})[id(source)] = source
         return source.encoded[held], encoded_now
 
     def _source(self, record: ArrayRecord) -> Source:
@@ -228,33 +228,35 @@ class Broadcaster:
                 self._sources.popitem(last=False)
         return self._sources[key]
 
-    def _line(self, source: Source, record: str) -> Line | None:
-        """Return the line of a record, led on to what is to be sent; None if there is none."""
-        if not self._settings.lines or record in self.lines.several:
+    def _chain(self, source: Source, record: str) -> UpdateChain | None:
+        """Return the chain of a record, continued to what is to be sent; None if there is none."""
+        if not self._settings.sends_updates or record in self.chains.several:
             return None
-        line = self.lines.of.get(record)
-        if line is None or line.end.source != source.name:
-            if record in self.lines.used:
-                end = self.lines.give_up(record)
+        chain = self.chains.of.get(record)
+        if chain is None or chain.end.source != source.name:
+            if record in self.chains.used:
+                end = self.chains.give_up(record)
                 self.memory.remember(end.name, end)
                 return None
-            if line is None and self._settings.seeded_start:
+            if chain is None and self._settings.seeded_start:
                 arrays = {name: canonical_zeros(array) for name, array in source.arrays.items()}
                 end = Remembered(arrays, {}, source.name)
                 payload = end.unchanged
             else:
-                sent, end = self._sent(source, None if line is None else line.end, record)
+                sent, end = self._sent(source, None if chain is None else chain.end, record)
                 payload, source.arrived_share = sent.payload, sent.arrived_share
-            line = self.lines.of.setdefault(record, Line([self._first_point], end))
-            line.append(payload, end)
-        self.lines.used.add(record)
-        return line
+            chain = self.chains.of.setdefault(record, UpdateChain([self._first_point], end))
+            chain.append(payload, end)
+        self.chains.used.add(record)
+        return chain
 
-    def _on_line(self, source: Source, line: Line, held: bytes | None, started: float) -> Broadcast:
-        payloads = line.payloads_from(held)
-        before = line.end.arrays if held == line.end.name else None
+    def _along(
+        self, source: Source, chain: UpdateChain, held: bytes | None, started: float
+    ) -> Broadcast:
+        payloads = chain.payloads_from(held)
+        before = chain.end.arrays if held == chain.end.name else None
         seconds = time.perf_counter() - started
-        return Broadcast(payloads, line.end, source, before, seconds, source.arrived_share)
+        return Broadcast(payloads, chain.end, source, before, seconds, source.arrived_share)
 
     def _encode(self, source: Source, held: bytes | None, record: str, started: float) -> Broadcast:
         earlier = None if held is None else self.memory.broadcasts[held]
@@ -274,8 +276,8 @@ class Broadcaster:
         # A node that holds nothing is sent all arrays once.
         if earlier is not None:
             chosen = self._settings.selection.of(wanted)
-            # On a line the others stay, so that a node can begin with any of its payloads.
-            kept = earlier.arrays if self._settings.lines else {}
+            # In a chain the others stay, so that a node can begin with any of its payloads.
+            kept = earlier.arrays if self._settings.sends_updates else {}
             names = [name for name in wanted if name in chosen or name in kept]
             wanted = {name: chosen[name] if name in chosen else kept[name] for name in names}
         codec = self._codec
@@ -300,30 +302,22 @@ class Broadcaster:
         left: tuple[Arrays, Arrays] = sent.residual, sent.memory
         if earlier is not None and again:
             left = earlier.residual, earlier.stages
-        # Only lines, and a memory of what was lossy, ask what the source was.
-        asked = self._settings.lines or (self._settings.memory and not self._codec.lossless)
+        # Only chains, and a memory of what was lossy, ask what the source was.
+        asked = self._settings.sends_updates or (self._settings.memory and not self._codec.lossless)
         return sent, Remembered(sent.decoded, left[0], source.name if asked else NOTHING, left[1])
 
-    def state_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs: what nodes hold, and what was lost."""
         self._settle()
-        state = {f"memory/{key}": array for key, array in self.memory.state_arrays().items()}
-        state |= {f"lines/{key}": array for key, array in self.lines.state_arrays().items()}
-        for record, arrays in self.lost.items():
-            state |= {f"lost/{record}/{name}": array for name, array in arrays.items()}
-        return state
+        lost = {record: dict(arrays) for record, arrays in self.lost.items()}
+        memory, chains = self.memory.state_dict(), self.chains.state_dict()
+        return {"memory": memory, "chains": chains, "lost": lost}
 
-    def load_state_arrays(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Take over what ``state_arrays`` gave."""
-        for prefix, part in (("memory/", self.memory), ("lines/", self.lines)):
-            kept = {k.removeprefix(prefix): a for k, a in state.items() if k.startswith(prefix)}
-            part.load_state_arrays(kept)
-        lost: dict[str, dict[str, Any]] = {}
-        for key, array in state.items():
-            if key.startswith("lost/"):
-                _, record, name = key.split("/", 2)
-                lost.setdefault(record, {})[name] = array
-        self.lost = dict(lost)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self.memory.load_state_dict(state["memory"])
+        self.chains.load_state_dict(state["chains"])
+        self.lost = dict(state["lost"])
 
 
 def first_codec(codec: Codec, *, feedback: bool) -> Codec:

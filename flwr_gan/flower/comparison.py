@@ -10,7 +10,7 @@ from flwr_gan.errors import CodecError
 from flwr_gan.flower.bookkeeping import count
 from flwr_gan.flower.notes import NOTE, keep_word
 from flwr_gan.flower.packing import packed
-from flwr_gan.flower.protocol import Carried
+from flwr_gan.flower.protocol import CodedMessage
 from flwr_gan.flower.records import copy_content, payload_of, payload_record
 from flwr_gan.flower.reply import counts_of
 from flwr_gan.flower.settings import WireSettings
@@ -54,32 +54,34 @@ class CodecComparison:
             row.client, row.kind = own.client, own.kind
         return self._ledgers
 
-    def sent(self, carried: Carried) -> None:
+    def sent(self, coded: CodedMessage) -> None:
         """Code a broadcast with each codec."""
         for spec in self._ledgers:
-            row, _, seconds = self._entered(carried, spec)
-            row.encode_s = seconds if carried.encoded_now else 0.0
+            row, _, seconds = self._entered(coded, spec)
+            row.encode_s = seconds if coded.encoded_now else 0.0
 
-    def received(self, carried: Carried) -> None:
+    def received(self, coded: CodedMessage) -> None:
         """Code a reply with each codec, and decode it."""
         for spec in self._ledgers:
-            row, payloads, seconds = self._entered(carried, spec)
+            row, payloads, seconds = self._entered(coded, spec)
             row.encode_s = seconds
             started = time.perf_counter()
             for name, payload in payloads.items():
-                arrays, base = carried.parts[name]
+                arrays, base = coded.parts[name]
                 decode_payload(payload, template=Template.of(arrays), base=base, max_bytes=None)
             row.decode_s = time.perf_counter() - started
 
-    def _entered(self, carried: Carried, spec: str) -> tuple[MessageRow, dict[str, bytes], float]:
+    def _entered(
+        self, coded: CodedMessage, spec: str
+    ) -> tuple[MessageRow, dict[str, bytes], float]:
         """Enter a message, coded with another codec; return its row, payloads and seconds."""
-        content = copy_content(carried.content)
+        content = copy_content(coded.content)
         blank = dict.fromkeys(_COUNTED, 0)
-        row = replace(carried.row, codec=spec, decode_s=math.nan, **blank)  # type: ignore[arg-type]
+        row = replace(coded.row, codec=spec, decode_s=math.nan, **blank)  # type: ignore[arg-type]
         payloads: dict[str, bytes] = {}
         seconds = 0.0
-        for name, (arrays, base) in carried.parts.items():
-            own = describe_payload(payload_of(carried.content.array_records[name]))
+        for name, (arrays, base) in coded.parts.items():
+            own = describe_payload(payload_of(coded.content.array_records[name]))
             started = time.perf_counter()
             payloads[name] = encode_payload(
                 arrays, codec=spec, base=base, self_contained=own.template is not None
@@ -95,7 +97,7 @@ class CodecComparison:
             if keep:
                 note["keep"] = keep
         row.message_bytes = message_bytes(packed(content))
-        self._pairs.append((carried.row, self._ledgers[spec].add(row)))
+        self._pairs.append((coded.row, self._ledgers[spec].add(row)))
         return row, payloads, seconds
 
 

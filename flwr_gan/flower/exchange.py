@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
@@ -14,7 +13,7 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.flower.bookkeeping import Books, count, least
 from flwr_gan.flower.broadcasts import Broadcast, Broadcaster
 from flwr_gan.flower.in_flight import Dispatch, Received
-from flwr_gan.flower.memory import slot
+from flwr_gan.flower.memory import record_key
 from flwr_gan.flower.mods import base_for
 from flwr_gan.flower.notes import (
     EF21,
@@ -26,7 +25,7 @@ from flwr_gan.flower.notes import (
 )
 from flwr_gan.flower.packing import packed, unpacked
 from flwr_gan.flower.progress import Progress, advanced, made
-from flwr_gan.flower.protocol import Carried, Listener, ReplyRules
+from flwr_gan.flower.protocol import CodedMessage, Listener, ReplyRules
 from flwr_gan.flower.records import (
     PAYLOAD_STYPE,
     Arrays,
@@ -94,8 +93,8 @@ class Exchange:
     def begin(self, server_round: int | None, kind: Kind, *, new_call: bool) -> None:
         """Begin an exchange of messages, unless it is the present one.
 
-        Messages of a round and a kind are one exchange. Where no round is told, as in round loops
-        written by hand, each call is one, and training begins a round.
+        Messages of a round and a kind are one exchange. Where messages name no round, as in round
+        loops written by hand, each call is one, and training begins a round.
         """
         if server_round is None:
             if not new_call:
@@ -133,7 +132,7 @@ class Exchange:
             row.arrived_share = least(row.arrived_share, broadcast.arrived_share)
         dispatch = Dispatch(node, row, {name: broadcast for name, (broadcast, _) in found.items()})
         self._waiting.setdefault(node, []).append(dispatch)
-        self._tell_sent(dispatch, content, any(now for _, now in found.values()))
+        self._notify_sent(dispatch, content, any(now for _, now in found.values()))
         self.books.warn_of_loss(row)
         coded: Message = Message(metadata=message.metadata, content=travels)  # type: ignore[call-overload]
         dispatch.message = coded
@@ -153,7 +152,7 @@ class Exchange:
             include=settings.include,
             exclude=settings.exclude,
             template=expected,
-            progress={slot(name): self.progress.token(node, name) for name in found},
+            progress={record_key(name): self.progress.token(node, name) for name in found},
             opaque={name: broadcast.source.opaque for name, (broadcast, _) in found.items()},
         )
 
@@ -300,7 +299,7 @@ class Exchange:
             row.kind = "unchanged"
         if self.settings.feedback == EF21 and self.books.kind == "train":
             self._advance(received)
-        self._tell_received(received)
+        self._notify_received(received)
         self.books.accepted()
         return found
 
@@ -340,12 +339,12 @@ class Exchange:
                 return dispatch
         return None
 
-    def _tell_sent(self, dispatch: Dispatch, content: RecordDict, encoded_now: bool) -> None:
+    def _notify_sent(self, dispatch: Dispatch, content: RecordDict, encoded_now: bool) -> None:
         parts = {n: (b.arrays, b.before) for n, b in dispatch.broadcasts.items()}
         for listener in self.listeners:
-            listener.sent(Carried(dispatch.row, content, parts, encoded_now))
+            listener.sent(CodedMessage(dispatch.row, content, parts, encoded_now))
 
-    def _tell_received(self, received: Received) -> None:
+    def _notify_received(self, received: Received) -> None:
         if not self.listeners:
             return
         parts = {
@@ -353,21 +352,21 @@ class Exchange:
             for name, reply in received.replies.items()
         }
         for listener in self.listeners:
-            listener.received(Carried(received.row, unpacked(received.message.content), parts))
+            listener.received(CodedMessage(received.row, unpacked(received.message.content), parts))
 
-    def state_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Return what a checkpoint needs."""
-        return self.broadcaster.state_arrays()
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs, as a tree."""
+        return self.broadcaster.state_dict()
 
-    def load_state_arrays(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Take over what ``state_arrays`` gave."""
-        self.broadcaster.load_state_arrays(state)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self.broadcaster.load_state_dict(state)
 
 
 def _round_of(message: Message) -> int | None:
     """Return the round that a message says it is of, None if it does not."""
-    told = [config.get("server-round") for config in message.content.config_records.values()]
-    for word in (*told, message.metadata.group_id):
+    named = [config.get("server-round") for config in message.content.config_records.values()]
+    for word in (*named, message.metadata.group_id):
         if str(word if word is not None else "").isdecimal():
             return int(str(word))
     return None

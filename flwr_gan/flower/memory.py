@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 from flwr.app import ConfigRecord, Context
-from numpy.typing import NDArray
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.records import Arrays
@@ -38,8 +37,8 @@ Left = Literal["residual", "stages", "progress"]
 _LEGACY_MODEL = ("fitins.parameters", "evaluateins.parameters", "fitres.parameters")
 
 
-def slot(record: str) -> str:
-    """Return the name under which a record of arrays is remembered."""
+def record_key(record: str) -> str:
+    """Return the key of a record of arrays: one key where several records carry one model."""
     return "parameters" if record in _LEGACY_MODEL else record
 
 
@@ -100,15 +99,15 @@ class Remembered:
             self.arrays, codec=WHOLE_CODEC, base=self.base, self_contained=False, strict=True
         )
 
-    def state_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what is remembered, without the source, as arrays for a checkpoint."""
-        return {part: _packed(getattr(self, part)) for part in _PARTS}
+    def state_dict(self) -> dict[str, bytes]:
+        """Return what is remembered, for a checkpoint."""
+        parts = {part: packed_bytes(getattr(self, part)) for part in _PARTS}
+        return parts | {"source": self.source}
 
     @classmethod
-    def of(cls, state: Mapping[str, NDArray[Any]], source: bytes) -> "Remembered":
-        """Return what ``state_arrays`` gave; earlier versions had no stages that remember."""
-        parts = {part: unpacked(state[part]) for part in _PARTS if part in state}
-        return cls(source=source, **parts)
+    def of(cls, state: Mapping[str, bytes]) -> "Remembered":
+        """Return what ``state_dict`` was called on."""
+        return cls(source=state["source"], **{part: unpacked(state[part]) for part in _PARTS})
 
 
 @dataclass
@@ -120,7 +119,7 @@ class ServerMemory:
 
     def base_of(self, node: int, record: str) -> bytes | None:
         """Return the name of what a node has, None when the server does not have it any more."""
-        name = self.held.get((node, slot(record)))
+        name = self.held.get((node, record_key(record)))
         if name is None or name not in self.broadcasts:
             return None
         self.broadcasts.move_to_end(name)
@@ -135,33 +134,24 @@ class ServerMemory:
 
     def confirm(self, node: int, record: str, name: bytes) -> None:
         """Note that a node has decoded a broadcast."""
-        self.held[node, slot(record)] = name
+        self.held[node, record_key(record)] = name
 
     def forget(self, node: int) -> None:
         """Note that nobody knows what a node has."""
         self.held |= {key: b"" for key in self.held if key[0] == node}
 
-    def state_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the memory as arrays, for a checkpoint."""
-        holders = [[node, record, name.hex()] for (node, record), name in self.held.items()]
-        state: dict[str, NDArray[Any]] = {
-            "holders": np.frombuffer(json.dumps(holders).encode(), dtype=np.uint8)
+    def state_dict(self) -> dict[str, Any]:
+        """Return the memory, for a checkpoint."""
+        return {
+            "holders": [[node, record, name.hex()] for (node, record), name in self.held.items()],
+            "broadcasts": {name.hex(): one.state_dict() for name, one in self.broadcasts.items()},
         }
-        for i, (name, broadcast) in enumerate(self.broadcasts.items()):
-            prefix = f"{i:02d}/{name.hex()}/{broadcast.source.hex()}"
-            state |= {f"{prefix}/{part}": array for part, array in broadcast.state_arrays().items()}
-        return state
 
-    def load_state_arrays(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what ``state_arrays`` gave."""
-        holders = json.loads(state["holders"].tobytes())
-        self.held = {(int(node), record): bytes.fromhex(name) for node, record, name in holders}
-        self.broadcasts = OrderedDict()
-        for key in sorted(key for key in state if key.endswith("/arrays")):
-            prefix = key.removesuffix("arrays")
-            _, name, source, _ = key.split("/")
-            parts = {part: state[prefix + part] for part in _PARTS if prefix + part in state}
-            self.broadcasts[bytes.fromhex(name)] = Remembered.of(parts, bytes.fromhex(source))
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self.held = {(n, record): bytes.fromhex(name) for n, record, name in state["holders"]}
+        kept = state["broadcasts"].items()
+        self.broadcasts = OrderedDict((bytes.fromhex(n), Remembered.of(one)) for n, one in kept)
 
 
 def packed_bytes(arrays: Arrays) -> bytes:
@@ -169,13 +159,8 @@ def packed_bytes(arrays: Arrays) -> bytes:
     return encode_payload(arrays, codec=STATE_CODEC, strict=True)
 
 
-def _packed(arrays: Arrays) -> NDArray[Any]:
-    return np.frombuffer(packed_bytes(arrays), dtype=np.uint8)
-
-
-def unpacked(data: NDArray[Any] | bytes) -> Arrays:
+def unpacked(payload: bytes) -> Arrays:
     """Undo ``packed_bytes``; no bound, for what this side has written itself."""
-    payload = data if isinstance(data, bytes) else data.tobytes()
     return decode_payload(payload, max_bytes=None, writable=False)
 
 
@@ -306,4 +291,4 @@ class ClientMemory:
 
 
 def _key(what: str, record: str) -> str:
-    return f"{what}/{slot(record)}"
+    return f"{what}/{record_key(record)}"

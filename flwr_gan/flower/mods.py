@@ -11,7 +11,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr_gan.codecs import get_codec
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.flower.flwr_private import ClientAppCallable, ErrorCode
-from flwr_gan.flower.memory import ClientMemory, name_of, slot
+from flwr_gan.flower.memory import ClientMemory, name_of, record_key
 from flwr_gan.flower.notes import EF21, Label, Order, ReplyNote, label_of, put_note, take_note
 from flwr_gan.flower.packing import packed, unpacked
 from flwr_gan.flower.progress import advanced, made
@@ -170,7 +170,8 @@ def _coded(
         near, progress = base, None
         if order.feedback == EF21 and base is not None:
             progress = memory.left("progress", name)
-            if progress is not None and name_of(progress).hex() != order.progress.get(slot(name)):
+            kept = order.progress.get(record_key(name))
+            if progress is not None and name_of(progress).hex() != kept:
                 progress = None  # one side has lost it
             near = advanced(base, progress)
             went_on = went_on or progress is not None

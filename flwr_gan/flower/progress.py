@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from flwr_gan.flower.memory import name_of, slot
+from flwr_gan.flower.memory import name_of, record_key
 from flwr_gan.flower.records import Arrays
 from flwr_gan.wire.floats import is_float, surviving_float32
 
@@ -45,13 +45,13 @@ class Progress:
 
     def token(self, node: int, record: str) -> str:
         """Return what names the progress of a node; nothing if there is none."""
-        found = self.of_node.get((node, slot(record)))
+        found = self.of_node.get((node, record_key(record)))
         return "" if found is None else name_of(found).hex()
 
     def get(self, node: int, record: str) -> Arrays | None:
         """Return the progress of a node, None if there is none."""
-        return self.of_node.get((node, slot(record)))
+        return self.of_node.get((node, record_key(record)))
 
     def put(self, node: int, record: str, progress: Arrays) -> None:
         """Keep the progress of a node."""
-        self.of_node[node, slot(record)] = progress
+        self.of_node[node, record_key(record)] = progress

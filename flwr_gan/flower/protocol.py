@@ -70,7 +70,7 @@ class CodedReplies:
 
 
 @dataclass(frozen=True)
-class Carried:
+class CodedMessage:
     """A message of the wire, for whoever listens.
 
     Parameters
@@ -95,8 +95,8 @@ class Carried:
 class Listener(Protocol):
     """Listens to the messages of a grid."""
 
-    def sent(self, carried: Carried) -> None:
+    def sent(self, coded: CodedMessage) -> None:
         """Hear of a broadcast on its way to a node."""
 
-    def received(self, carried: Carried) -> None:
+    def received(self, coded: CodedMessage) -> None:
         """Hear of a sound reply that a node has sent."""

@@ -75,7 +75,7 @@ class WireSettings:
             object.__setattr__(self, key, patterns(getattr(self, key), key=key))
         Selection(self.include, self.exclude)
         check_feedback(self.feedback)
-        if self.seeded_start and not self.lines:
+        if self.seeded_start and not self.sends_updates:
             raise CodecError(
                 f"seeded_start=True beside codec_down={self.down}: it needs memory=True and a "
                 "stage on updates, such as topk:0.05+int4"
@@ -105,8 +105,8 @@ class WireSettings:
         return Schedule.of(self.down).at(server_round, feedback=bool(self.feedback))
 
     @property
-    def lines(self) -> bool:
-        """True if broadcasts are updates, see ``flwr_gan.flower.lines``."""
+    def sends_updates(self) -> bool:
+        """True if broadcasts are updates, see ``flwr_gan.flower.update_chains``."""
         codecs = [get_codec(spec) for _, spec in Schedule.of(self.down).steps]
         return self.memory and any(c.updates for c in codecs)
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from experiments import sweep
 from experiments.plan import make_plan
 from experiments.study import app_runs
-from flwr_gan.app.compared import twin_folder
+from flwr_gan.app.compared import codec_folder
 from flwr_gan.app.config import load_config
 from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import CodecError, ConfigError, DataError
@@ -42,7 +42,7 @@ class Trainings:
         if self.instead and (error := self.instead.pop(0)) is not None:
             raise error
         for codec in config.also_codecs:
-            folder = twin_folder(config.folder, codec)
+            folder = codec_folder(config.folder, codec)
             own = {"codec": codec, "also_codecs": [], "output_dir": str(folder)}
             write_text(
                 folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.merge(config.resolved, own))

@@ -5,6 +5,7 @@ import pytest
 from flwr.app import RecordDict
 from flwr.server.strategy import FedAvg
 
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower import CompressedMessageStrategy, CompressedStrategy, compression_mod
@@ -141,7 +142,7 @@ def test_server_memory_survives_a_checkpoint():
     memory.remember(b"a" * 8, Remembered(weights(0), {"0": weights(1)["0"]}, b"s" * 8))
     memory.remember(b"b" * 8, Remembered(weights(2), {}, b"t" * 8))
     memory.confirm(9, "arrays", b"b" * 8)
-    other.load_state_arrays(memory.state_arrays())
+    other.load_state_dict(unflatten(flatten(memory.state_dict())))
     assert other.held == memory.held
     assert list(other.broadcasts) == list(memory.broadcasts)
     for name, broadcast in memory.broadcasts.items():

@@ -1,4 +1,4 @@
-"""Lines of updates: every way to the end of a line leaves the same bits."""
+"""Chains of updates: every way to the end of a chain leaves the same bits."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from flwr.common import parameters_to_ndarrays
 from flwr.server.strategy import FedAvg
 
 from flwr_gan.codecs import get_codec
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.flower import CompressedStrategy, CompressionMod, compression_mod
@@ -125,8 +126,8 @@ def test_a_node_is_sent_what_it_missed_or_everything_whichever_is_shorter():
     counts = []
     for at in range(40):
         federation.send(now, nodes=[0, 100 + at])
-        line, way = federation.broadcaster.lines.of["arrays"], federation.ways[100 + at]
-        assert sum(map(len, way)) == min(sum(map(len, line.payloads)), len(line.end.whole))
+        chain, way = federation.broadcaster.chains.of["arrays"], federation.ways[100 + at]
+        assert sum(map(len, way)) == min(sum(map(len, chain.payloads)), len(chain.end.whole))
         counts.append(len(way))
         now = moved(now, at, scale=0.01)
     assert counts[:3] == [1, 2, 3]
@@ -138,10 +139,10 @@ def test_the_server_keeps_no_more_than_a_model_and_as_many_bytes():
     for at in range(40):
         now = moved(now, at)
         federation.send(now, nodes=[at])
-    (line,) = federation.broadcaster.lines.of.values()
-    assert sum(map(len, line.payloads)) <= sum(a.nbytes for a in line.end.arrays.values())
-    assert len(line.points) == len(line.payloads) + 1
-    assert len(line.payloads) < 40
+    (chain,) = federation.broadcaster.chains.of.values()
+    assert sum(map(len, chain.payloads)) <= sum(a.nbytes for a in chain.end.arrays.values())
+    assert len(chain.points) == len(chain.payloads) + 1
+    assert len(chain.payloads) < 40
 
 
 def test_the_same_model_again_travels_as_its_hash():
@@ -241,14 +242,14 @@ def test_several_models_in_one_exchange_have_no_line():
         assert same(found[1], found[3])
         assert np.abs(found[0]["0"] - a["0"]).max() < 0.3
         assert np.abs(found[1]["0"] - b["0"]).max() < 0.3
-    assert federation.broadcaster.lines.several == {"arrays"}
+    assert federation.broadcaster.chains.several == {"arrays"}
 
 
 def test_a_checkpoint_holds_the_lines():
     federation, other, now = Federation("dgc:0.05+int8"), Federation("dgc:0.05+int8"), model()
     for at in range(3):
         federation.send(moved(now, at), nodes=[0, at])
-    other.broadcaster.load_state_arrays(federation.broadcaster.state_arrays())
+    other.broadcaster.load_state_dict(unflatten(flatten(federation.broadcaster.state_dict())))
     other.contexts, other.round = federation.contexts, federation.round
     ways = []
     for one in (federation, other):

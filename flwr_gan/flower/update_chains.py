@@ -1,4 +1,4 @@
-"""Lines: broadcasts that are updates, each coded once, for all nodes whatever they have missed.
+"""Chains of updates: each broadcast is coded once, for all nodes whatever they have missed.
 
 The server keeps what up-to-date nodes hold of a record, what was lost on the way there, and the
 payloads that led there. A node that missed some is sent these, a new node all of them; where that
@@ -6,13 +6,10 @@ is longer than all arrays without loss, either is sent those. So all nodes hold 
 the server's memory does not grow with their number.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
-
-from flwr_gan.codecs.arrays import Array
 from flwr_gan.flower.memory import Remembered
 
 NOTHING = b""
@@ -23,7 +20,7 @@ FROM_SEED = b"seed"
 
 
 @dataclass
-class Line:
+class UpdateChain:
     """What up-to-date nodes hold of a record, and the payloads that led there.
 
     Parameters
@@ -41,7 +38,7 @@ class Line:
     payloads: list[bytes] = field(default_factory=list)
 
     def append(self, payload: bytes, end: Remembered) -> None:
-        """Lead the line on; the oldest payloads make room."""
+        """Add an update; the oldest payloads make room."""
         self.end = end
         self.points.append(end.name)
         self.payloads.append(payload)
@@ -61,50 +58,42 @@ class Line:
 
 
 @dataclass
-class Lines:
-    """The lines of a server's records.
+class UpdateChains:
+    """The chains of a server's records.
 
-    A strategy that sends several models at once has no line: ``several`` names such records.
+    A strategy that sends several models at once has no chain: ``several`` names such records.
     """
 
-    of: dict[str, Line] = field(default_factory=dict)
+    of: dict[str, UpdateChain] = field(default_factory=dict)
     several: set[str] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
     """Records that were sent in this exchange."""
 
     def give_up(self, record: str) -> Remembered:
-        """Have no line of a record any more; return what its up-to-date nodes hold."""
+        """Keep no chain of a record any more; return what its up-to-date nodes hold."""
         self.several.add(record)
         return self.of.pop(record).end
 
-    def state_arrays(self) -> dict[str, Array]:
-        """Return the lines as arrays, for a checkpoint."""
-        words = []
-        for record, line in self.of.items():
-            points = [point.hex() for point in line.points]
-            words.append([record, line.end.source.hex(), points, [*map(len, line.payloads)]])
-        text = json.dumps([words, sorted(self.several)]).encode()
-        state = {"lines": np.frombuffer(text, np.uint8)}
-        for at, line in enumerate(self.of.values()):
-            parts = line.end.state_arrays() | {
-                "payloads": np.frombuffer(b"".join(line.payloads), np.uint8)
+    def state_dict(self) -> dict[str, Any]:
+        """Return the chains, for a checkpoint."""
+        chains = {
+            record: {
+                "points": [point.hex() for point in chain.points],
+                "end": chain.end.state_dict(),
+                "payloads": list(chain.payloads),
             }
-            state |= {f"{at}/{part}": array for part, array in parts.items()}
-        return state
+            for record, chain in self.of.items()
+        }
+        return {"chains": chains, "several": sorted(self.several)}
 
-    def load_state_arrays(self, state: Mapping[str, Array]) -> None:
-        """Take over what ``state_arrays`` gave; nothing where an earlier version has written it."""
-        if "lines" not in state:
-            return
-        words, several = json.loads(state["lines"].tobytes())
-        self.of, self.several = {}, set(several)
-        for at, (record, source, points, lengths) in enumerate(words):
-            parts = {
-                key.removeprefix(f"{at}/"): array
-                for key, array in state.items()
-                if key.startswith(f"{at}/")
-            }
-            joined, ends = parts["payloads"].tobytes(), np.cumsum(lengths)
-            payloads = [joined[e - n : e] for e, n in zip(ends, lengths, strict=True)]
-            end = Remembered.of(parts, bytes.fromhex(source))
-            self.of[record] = Line([*map(bytes.fromhex, points)], end, payloads)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        self.several = set(state["several"])
+        self.of = {
+            record: UpdateChain(
+                points=[*map(bytes.fromhex, chain["points"])],
+                end=Remembered.of(chain["end"]),
+                payloads=chain["payloads"],
+            )
+            for record, chain in state["chains"].items()
+        }
