@@ -102,6 +102,7 @@ class ElementStage(Protocol):
     contractive: bool
     decodes_finite: bool
     keeps_sign: bool
+    keeps_still: bool
     code_dtype: Any
     side_dtype: Any
     shared: bool

@@ -49,6 +49,7 @@ class AffineStage(GroupedStage):
     name: ClassVar[str] = "quantize"
     wire_id: ClassVar[int] = 1
     numbers: ClassVar[int] = 2
+    keeps_still = False
 
     def __init__(self, *, bits: int = 8, granularity: str = "layer", fit: str = "range") -> None:
         family = 1 if fit == "range" else 2

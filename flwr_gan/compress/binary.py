@@ -38,6 +38,7 @@ class BinaryStage(GroupedStage):
     name: ClassVar[str] = "binary"
     wire_id: ClassVar[int] = 5
     fine = False
+    keeps_still = False
 
     def __init__(self, *, granularity: str = "layer") -> None:
         form = GRANULARITIES.index(granularity)

@@ -47,6 +47,7 @@ class CodebookStage(Stage):
 
     name: ClassVar[str] = "codebook"
     wire_id: ClassVar[int] = 6
+    keeps_still = False
 
     def __init__(self, *, size: int = 16, scope: str = "layer") -> None:
         parameter = (size - 1) << 1 | SCOPES.index(scope)

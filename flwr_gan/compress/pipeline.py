@@ -24,6 +24,7 @@ from flwr_gan.compress.array_codec import ArrayStagedCodec
 from flwr_gan.compress.array_stage import ArrayStage
 from flwr_gan.compress.registry import get_stage, stage_by_id, stage_names
 from flwr_gan.compress.stage import Stage
+from flwr_gan.compress.update_stage import SelectingStage
 from flwr_gan.errors import CodecError, PayloadError
 
 SHORT_FORMS = {
@@ -269,7 +270,14 @@ def from_spec(spec: str) -> Codec:
             f"codec {spec!r} has {len(stages)} stages; at most {MAX_STAGES} are allowed"
         )
     name, *arguments = last.split(":")
-    return staged(stages, plain_codec(name, tuple(arguments)))
+    codec = plain_codec(name, tuple(arguments))
+    selecting = any(isinstance(stage, SelectingStage) for stage in stages)
+    if selecting and coding and not coding[0].keeps_still and not isinstance(codec, SparseCodec):
+        raise CodecError(
+            f"codec {spec!r}: {coding[0].spec} has no code for weights that did not change; "
+            f"allowed: the codec sparse behind it, or a stage that has one, such as ternary"
+        )
+    return staged(stages, codec)
 
 
 def unbiased_spec(spec: str) -> str:

@@ -65,6 +65,8 @@ class Stage(ABC):
     fine : bool
         True if so little is lost that products of what was coded, as of the factors of a layer,
         lose little, too.
+    keeps_still : bool
+        True if a difference of 0 is decoded to 0, so that what did not change stays as it is.
     shared : bool
         True if all arrays of a payload have their side numbers in common.
     block_length : int
@@ -95,6 +97,7 @@ class Stage(ABC):
     decodes_finite: bool = False
     keeps_sign: bool = False
     fine: bool = True
+    keeps_still: bool = True
     shared: bool = False
     block_length: int = 0
 

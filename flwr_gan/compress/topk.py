@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.sparse.largest import largest_places
 from flwr_gan.codecs.sparse.parts import flat_layer
@@ -18,6 +20,9 @@ from flwr_gan.compress.update_stage import (
     share_words,
 )
 
+_BLOCK = 1 << 16
+"""Weights that are looked at a time, so that they stay in the cache."""
+
 ALLOWED = (
     "allowed: topk:F[:SCOPE] with F from 0.0001 to 0.9999 in at most 4 decimals, SCOPE global or "
     "local, such as topk:0.01"
@@ -27,9 +32,10 @@ ALLOWED = (
 class TopKStage(SelectingStage):
     """Keeps ``k = F n`` of n changes, the largest magnitudes; of equal ones the first in order.
 
-    k is rounded half up, and at least 1; n counts all weights of the arrays. The norm of what is
-    left over is at most ``sqrt(1 - k / n)`` times that of the changes (Stich, Cordonnier and Jaggi,
-    "Sparsified SGD with memory", 2018, Lemma A.1).
+    k is rounded half up, and at least 1; n counts the weights that survive on both sides, so that
+    of a pruned network no larger a share travels. The norm of what is left over is at most
+    ``sqrt(1 - k / n)`` times that of the changes (Stich, Cordonnier and Jaggi, "Sparsified SGD with
+    memory", 2018, Lemma A.1).
 
     Parameters
     ----------
@@ -53,7 +59,7 @@ class TopKStage(SelectingStage):
         moved = [_Change(flat_layer(a), near) for a, near in zip(arrays, held, strict=True)]
         places: list[Positions] = []
         for group in [moved] if self.scope == SCOPES[0] else [[one] for one in moved]:
-            keep = kept_count(self.fraction_steps, sum(map(len, group)))
+            keep = kept_count(self.fraction_steps, sum(one.candidates for one in group))
             places += largest_places(group, keep=keep)
         return places
 
@@ -70,6 +76,13 @@ class _Change:
 
     def __getitem__(self, part: slice, /) -> Array:
         return changes(self.layer[part], self.near[part])
+
+    @property
+    def candidates(self) -> int:
+        """How many weights survive on both sides."""
+        parts = (slice(at, at + _BLOCK) for at in range(0, len(self), _BLOCK))
+        counts = (np.count_nonzero((self.layer[p] != 0) & (self.near[p] != 0)) for p in parts)
+        return int(sum(counts))
 
 
 def from_spec(arguments: tuple[str, ...]) -> TopKStage:

@@ -17,6 +17,10 @@ CHANGING = ["randk:0.1", "powersgd:2", *(f"eden:{bits}" for bits in range(1, 5))
 UNBIASED = ["randk:0.1:unbiased", *(f"eden:{bits}:unbiased" for bits in range(1, 5))]
 BIASED = [*SELECTING, *CHANGING]
 SPECS = [*BIASED, *UNBIASED]
+VALUE_CODES = [
+    "binary", "binary:network", "ternary", "int2", "int8", "quantize:affine2", "quantize:em1",
+    "codebook:2", "codebook:16", "flexpoint", "bf16", "ternary+zlib",
+]  # fmt: skip
 
 
 @st.composite
@@ -69,7 +73,9 @@ def test_some_changes_travel_whole_and_the_others_not(spec, pair):
     left = (new - got)[may].astype(np.float64)
     stage = get_stage(spec)
     assert isinstance(stage, SelectingStage)
-    share = stage.fraction_steps / 10_000
+    counts = [np.count_nonzero(candidates({"w": held[n]}, {"w": wanted[n]})) for n in held]
+    counts = counts if getattr(stage, "scope", "global") == "local" else [sum(counts)]
+    share = min((kept_count(stage.fraction_steps, n) / n for n in counts if n), default=1)
     assert left @ left <= (1 - share) * (wanted_change @ wanted_change) * (1 + 1e-6) + 1e-30
     for name, array in result.residual.items():
         stays = (held[name] != 0) & (wanted[name] != 0)
@@ -284,6 +290,32 @@ def test_as_many_travel_as_the_fraction_says():
     wanted = {"w": held["w"] + rng.normal(size=(100, 100)).astype(np.float32)}
     _, decoded = sent(wanted, held, "topk:0.01")
     assert np.count_nonzero(decoded["w"] != held["w"]) == 100
+
+
+def test_of_a_pruned_network_no_larger_share_travels():
+    rng = np.random.default_rng(4)
+    held = {"w": masked(rng.normal(size=(100, 100)), 0.9, rng)}
+    wanted = {"w": np.where(held["w"] != 0, held["w"] + np.float32(0.1), 0)}
+    for spec in ("topk:0.1", "topk:0.1:local", "randk:0.1"):
+        _, decoded = sent(wanted, held, spec)
+        survivors = np.count_nonzero(held["w"])
+        assert np.count_nonzero(decoded["w"] != held["w"]) == kept_count(1000, survivors)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("behind", VALUE_CODES)
+def test_what_was_not_chosen_stays_whatever_codes_the_changes(behind, share):
+    rng = np.random.default_rng(5)
+    held = {"w": rng.normal(size=(40, 50)).astype(np.float32)}
+    wanted = {"w": held["w"] + rng.normal(0, 0.01, size=(40, 50)).astype(np.float32)}
+    result, decoded = sent(wanted, held, f"topk:{share}+{behind}")
+    assert np.count_nonzero(decoded["w"] != held["w"]) <= 2000 * share
+    assert 0 < result.arrived_share < 1
+
+
+def test_a_stage_without_a_code_for_no_change_needs_the_sparse_codec():
+    with pytest.raises(CodecError, match="has no code for weights that did not change; allowed"):
+        get_codec("topk:0.1+binary+zlib")
 
 
 def test_error_feedback_keeps_the_smaller_change_for_later():

@@ -143,7 +143,8 @@ def write_differences(
     """Write the differences of the survivors to what the receiver holds in their places.
 
     Those that did not change are left out where that is shorter. ``moved`` may say which did;
-    the others then count as what the receiver holds.
+    the others then count as what the receiver holds, and are left out where the stage has no code
+    for them.
 
     Raises
     ------
@@ -161,13 +162,14 @@ def write_differences(
         coding = PCODEC
     written = []
     every = _Chosen(parts.values, nears, parts.places)
-    sets = write_changes(changed) if same * _FEW_ARE_SAME > count else Pieces()
-    if len(sets) and 8 * len(sets) < same:
+    only = moved is not None and stage is not None and not stage.keeps_still
+    sets = write_changes(changed) if only or same * _FEW_ARE_SAME > count else Pieces()
+    if only or (len(sets) and 8 * len(sets) < same):
         chosen = every.where(changed)
         head = write_varint(count)
         for way in _ways(chosen, stage, coding, in_full=True):
             written.append(_written(way, Pieces([head, _changes(way, sets)]), nears, changed))
-    if not written or 8 * len(sets) >= _LEAST_BITS[coding] * same:
+    if not only and (not written or 8 * len(sets) >= _LEAST_BITS[coding] * same):
         every = every if moved is None else every.kept_but(moved)
         for way in _ways(every, stage, coding, in_full=False):
             written.append(_written(way, _relative(way, count), nears))
