@@ -46,9 +46,9 @@ def test_the_settings_of_a_preset_compose(name):
 def test_the_one_of_updates_has_a_codec_of_its_own_for_each_option_and_starts_from_the_seed():
     jobs = make_plan(["preset=updates", "partition=iid", "lottery.rate=0.5"], multirun=False).jobs
     configs = [load_config(job.overrides) for job in jobs]
-    assert len({config.codec for config in configs}) == len(configs) == 4
-    assert [get_codec(config.codec).updates for config in configs] == [False, True, True, True]
-    assert [config.seeded_start for config in configs] == [False, True, True, True]
+    assert len({config.codec for config in configs}) == len(configs) == 3
+    assert [get_codec(config.codec).updates for config in configs] == [False, True, True]
+    assert [config.seeded_start for config in configs] == [False, True, True]
 
 
 def test_keys_beside_a_preset_replace_its_own():
