@@ -27,7 +27,6 @@ def test_the_full_one_is_the_whole_grid_and_the_small_one_has_the_same_axes():
         AXES, 2
     )
     assert (len(full.jobs), len(small.jobs)) == (189, 16)
-    assert small.multirun
 
 
 @pytest.mark.parametrize("name", preset_names())
