@@ -46,6 +46,11 @@ def on_page_markdown(markdown, page, **_):
     return LINK.sub(linked, markdown)
 
 
+def on_page_content(html, **_):
+    """Docstrings end with two colons where code follows; one is shown."""
+    return html.replace("::</p>", ":</p>")
+
+
 def _target(page: Path, link: str) -> Path:
     return Path(os.path.normpath(page.parent / link))
 
@@ -68,7 +73,8 @@ def _cells(text: str) -> str:
                 png = base64.b64encode(base64.b64decode(data["image/png"])).decode()
                 parts.append(f'<img alt="output" src="data:image/png;base64,{png}">')
             elif "text/html" in data:
-                parts.append("".join(data["text/html"]))
+                table = "".join(data["text/html"])
+                parts.append(table.replace(' border="1" class="dataframe"', ""))
             else:
                 plain = "".join(output.get("text", data.get("text/plain", "")))
                 parts.append(f"```text\n{plain.rstrip()}\n```")
