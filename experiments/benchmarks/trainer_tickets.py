@@ -23,8 +23,8 @@ from flwr_gan.gan import (
     GanConfig,
     WganGpTrainer,
     build_networks,
-    network_arrays,
     load_network_arrays,
+    network_arrays,
     sample,
 )
 from flwr_gan.prune.config import LotteryConfig

@@ -35,6 +35,11 @@ class SampleGenerator(nn.Module, ABC):
     num_classes: int
     latent_dim: int
 
+    def take_sizes(self, other: "SampleGenerator") -> None:
+        """Take over the four sizes of another generator."""
+        self.num_vectors, self.num_components = other.num_vectors, other.num_components
+        self.num_classes, self.latent_dim = other.num_classes, other.latent_dim
+
     @abstractmethod
     def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
         """Generate ``x_BTC`` in [-1, 1] from latent vectors and int64 class labels."""

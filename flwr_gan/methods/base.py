@@ -45,17 +45,17 @@ class Method(Settings, ABC):
 
     group = "method"
 
-    @abstractmethod
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a generator of the form that ``compress`` gives, with weights of no meaning.
 
-        A receiver builds it to know which arrays to expect.
+        A receiver builds it to know which arrays to expect. By default the form does not change.
 
         Raises
         ------
         ConfigError
             If the form depends on the training, or the settings do not fit the generator.
         """
+        return deepcopy(generator)
 
     def compress(
         self,

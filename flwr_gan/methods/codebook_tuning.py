@@ -46,10 +46,6 @@ class CodebookTuning(Method):
     size: Annotated[int, Within(at_least=LEAST, at_most=MOST)] = 16
     scope: Literal["layer", "network"] = "layer"
 
-    def student(self, generator: SampleGenerator) -> SampleGenerator:
-        """Return a copy: the form does not change."""
-        return deepcopy(generator)
-
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Train the centroids; return a generator whose weights are their values."""
         chain = StageChain(f"codebook:{self.size}:{self.scope}")
@@ -82,10 +78,7 @@ class CodebookGenerator(SampleGenerator):
         shared: bool,
     ) -> None:
         super().__init__()
-        self.num_vectors = generator.num_vectors
-        self.num_components = generator.num_components
-        self.num_classes = generator.num_classes
-        self.latent_dim = generator.latent_dim
+        self.take_sizes(generator)
         self.layers = _without_parameters(generator)
         groups = {_NETWORK: list(arrays)} if shared else {name: [name] for name in arrays}
         self._book_of = {name: book for book, names in groups.items() for name in names}

@@ -51,8 +51,7 @@ class PoolTeacher(SampleGenerator):
 
     def __init__(self, form: SampleGenerator, load: Load, counts_PK: NDArray[np.int64]) -> None:
         super().__init__()
-        self.num_vectors, self.num_components = form.num_vectors, form.num_components
-        self.num_classes, self.latent_dim = form.num_classes, form.latent_dim
+        self.take_sizes(form)
 
         @lru_cache(maxsize=HELD)
         def member(index: int) -> SampleGenerator:

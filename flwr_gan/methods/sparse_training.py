@@ -66,10 +66,6 @@ class SparseTraining(Method):
     module: Literal["generator", "critic", "both"] = "generator"
     min_kept_per_layer: Count = 1
 
-    def student(self, generator: SampleGenerator) -> SampleGenerator:
-        """Return a generator of the same shapes."""
-        return deepcopy(generator)
-
     def prunings(self, iterations: int) -> list[Pruning]:
         """Return when how much is pruned, in order."""
         if self.schedule == "iterative":

@@ -57,10 +57,6 @@ class StraightThrough(Method):
         _ = self._chain  # refuses what is no stage
         super().__post_init__()
 
-    def student(self, generator: SampleGenerator) -> SampleGenerator:
-        """Return a copy: the form does not change."""
-        return deepcopy(generator)
-
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Train under the stage; return a generator of the decoded weights.
 
@@ -99,10 +95,7 @@ class DecodedGenerator(SampleGenerator):
         self, generator: SampleGenerator, chain: StageChain, *, refresh_every: int = 1
     ) -> None:
         super().__init__()
-        self.num_vectors = generator.num_vectors
-        self.num_components = generator.num_components
-        self.num_classes = generator.num_classes
-        self.latent_dim = generator.latent_dim
+        self.take_sizes(generator)
         self.floats = deepcopy(generator)
         self._chain = chain
         self._refresh_every = refresh_every

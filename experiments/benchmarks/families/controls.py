@@ -15,10 +15,6 @@ from flwr_gan.methods.channel_criteria import kept_counts
 class FurtherTraining(Method):
     """The same training without any compression: what training alone does to the quality."""
 
-    def student(self, generator: SampleGenerator) -> SampleGenerator:
-        """Return a copy: the form does not change."""
-        return deepcopy(generator)
-
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return a copy that was trained further."""
         generator = deepcopy(gan.generator)
