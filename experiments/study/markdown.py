@@ -40,7 +40,8 @@ def page_table(
     Numbers have half of their interval behind them where the table has it as ``NAME_half_width``.
     """
     pairs = list(columns)
-    rows = [[cell(row, spec, sign=sign) for _, spec in pairs] for _, row in table.iterrows()]
+    as_they_are = table.astype(object)  # whole numbers stay whole in rows of floats
+    rows = [[cell(row, spec, sign=sign) for _, spec in pairs] for _, row in as_they_are.iterrows()]
     return markdown_table([head for head, _ in pairs], rows, flush_right=flush_right)
 
 
