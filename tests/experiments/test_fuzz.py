@@ -94,7 +94,8 @@ def test_shortening_keeps_what_matters():
     assert shortened(b"abcXdefghYij", lambda body: b"X" in body and b"Y" in body) == b"XY"
 
 
-def test_coverage_sees_decoders(known):
+def test_coverage_sees_decoders(known, monkeypatch):
+    monkeypatch.setattr(fuzz, "SLOWEST_S", 60.0)  # tracing slows decoding
     coverage = fuzz.LineCoverage()
     fuzzer = fuzz.Fuzzer(coverage=coverage)
     for case in known:
