@@ -38,7 +38,7 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 200
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", list(blocks("python")))
 def test_code_runs(code):
     from flwr.client.mod import secaggplus_mod
     from flwr.clientapp import ClientApp
