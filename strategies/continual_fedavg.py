@@ -110,8 +110,7 @@ class ContinualFedAvg(MaskedFedAvg):
         """Renew the pool and average; without an upload the global generator stays as it is."""
         uploads = [r for _, r in results if not r.metrics.get("unchanged", False)]
         silent = sum(r.num_examples for _, r in results if r.metrics.get("unchanged", False))
-        for upload in uploads:
-            self._keep(upload)
+        weighted = [(self._keep(upload), upload.num_examples) for upload in uploads]
         moved = [float(r.metrics["moved"]) for _, r in results if "moved" in r.metrics]
         self.round_measures = {
             "moved": float(np.mean(moved)) if moved else float("nan"),
@@ -122,7 +121,6 @@ class ContinualFedAvg(MaskedFedAvg):
         if not uploads or broken or self._broadcast is None:
             return self._broadcast, {}
         before = parameters_to_ndarrays(self._broadcast)
-        weighted = [(parameters_to_ndarrays(u.parameters), u.num_examples) for u in uploads]
         if silent:
             weighted.append((before, silent))
         return ndarrays_to_parameters(masked_mean(iter(weighted), quorum=self.quorum)), {}
@@ -169,7 +167,8 @@ class ContinualFedAvg(MaskedFedAvg):
         self._payloads = {int(client): payload for client, (payload, _) in state.items()}
         self._classes = {int(client): tuple(classes) for client, (_, classes) in state.items()}
 
-    def _keep(self, upload: FitRes) -> None:
+    def _keep(self, upload: FitRes) -> list[NDArray[np.float32]]:
+        """Put an upload into the pool and return its arrays, decoded once."""
         if not isinstance(upload, CodedFitRes):
             raise TypeError("ContinualFedAvg keeps uploads: wrap it in CompressedStrategy")
         arrays = dict(zip(self._names, upload.arrays().values(), strict=True))
@@ -180,3 +179,4 @@ class ContinualFedAvg(MaskedFedAvg):
         labels = (int(word) for word in words if word.isascii() and word.isdecimal())
         known = tuple(label for label in labels if label < self._num_classes)
         self._classes[client] = known
+        return list(arrays.values())

@@ -21,10 +21,13 @@ class Checkpoint:
         Global parameters.
     strategy : dict
         What the strategy itself remembers, as a tree.
-    ledger : Ledger
-        Rows of all messages so far.
+    ledgers : dict of Ledger
+        Rows of all messages so far: those of the run by ``""``, and of each codec that it is
+        compared with by the codec.
     rounds : list of dict
         A row for each finished round.
+    spending : list of dict
+        A row for each client and finished round, where training is private.
     memory : dict
         What the wire knows each node to hold, and what lossy codecs have lost.
     seconds : float
@@ -33,15 +36,16 @@ class Checkpoint:
 
     parameters: NDArrays
     strategy: dict[str, Any]
-    ledger: Ledger
+    ledgers: dict[str, Ledger]
     rounds: list[dict[str, Any]]
+    spending: list[dict[str, Any]]
     memory: dict[str, Any]
     seconds: float
 
     def write(self, folder: Path) -> None:
         """Replace the checkpoint of a run's output folder, completely or not at all."""
-        rows = [asdict(row) for row in self.ledger.rows]
-        write_tree(_path(folder), vars(self) | {"ledger": rows})
+        rows = {codec: [*map(asdict, ledger.rows)] for codec, ledger in self.ledgers.items()}
+        write_tree(_path(folder), vars(self) | {"ledgers": rows})
 
     @classmethod
     def read(cls, folder: Path) -> "Checkpoint | None":
@@ -56,7 +60,10 @@ class Checkpoint:
             return None
         tree = read_tree(_path(folder))
         try:
-            tree["ledger"] = Ledger([MessageRow(**row) for row in tree["ledger"]])
+            tree["ledgers"] = {
+                codec: Ledger([MessageRow(**row) for row in rows])
+                for codec, rows in tree["ledgers"].items()
+            }
             return cls(**tree)
         except (KeyError, TypeError) as error:
             raise OutputError(f"{_path(folder)} is damaged: {error}; start a new run") from error

@@ -116,28 +116,36 @@ class GanClient(NumPyClient):
         arrays = _named(generator, parameters)
         load_network_arrays(generator, arrays)
         trainer = self._trainer(generator, critic, privacy)
+        mask = {n: a != 0 for n, a in arrays.items()} if config.get("masked") else None
+        self._go_on(trainer, self._train, config, server_round, mask=mask, anchor=arrays)
+        return list(network_arrays(generator).values())
+
+    def _go_on(
+        self,
+        trainer: WganGpTrainer,
+        samples: Samples,
+        config: Config,
+        server_round: int,
+        **settings: Any,
+    ) -> None:
+        """Train for one round, on from where critic and optimisers stopped, and remember them."""
         if STATE in self._state:
             remembered = unflatten(record_to_arrays(self._state[STATE]))
             if remembered[ROUND] >= int(config.get("restart_from", 0)):
                 trainer.load_state_dict(remembered["trainer"])
         training = Training(
             trainer=trainer,
-            x_NTC=self._train.x_NTC,
-            y_N=self._train.y_N,
+            x_NTC=samples.x_NTC,
+            y_N=samples.y_N,
             rng=self._rng("train", server_round),
-            mask={n: a != 0 for n, a in arrays.items()} if config.get("masked") else None,
-            anchor=arrays,
             proximal_mu=float(config.get("proximal_mu", 0.0)),
+            **settings,
         )
         together.train(
             training,
             iterations=self._config.gan.local_iterations,
             progress=f"round {server_round}, client {self._partition}",
         )
-        self._remember(trainer, server_round)
-        return list(network_arrays(generator).values())
-
-    def _remember(self, trainer: WganGpTrainer, server_round: int) -> None:
         state = {ROUND: server_round, "trainer": trainer.state_dict()}
         self._state[STATE] = arrays_to_record(flatten(state))
 

@@ -6,7 +6,7 @@ files of a run of its own, in ``output_dir/also/<codec>``. All bytes in them are
 of training are those of the run that trained, which the summary names.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from logging import getLogger
@@ -45,24 +45,6 @@ def write_compared(run: "Run", weights: list[NDArray[Any]]) -> None:
         log.info("%s: %s bytes up, %s down; %s", other.config.codec, up, down, other.folder)
 
 
-def joined_ledger(strategy: CompressedStrategy) -> Ledger:
-    """Return the rows of a run and of its other codecs as one ledger."""
-    ledgers = [strategy.ledger, *strategy.comparison.ledgers.values()]
-    return Ledger([row for ledger in ledgers for row in ledger.rows])
-
-
-def split_ledger(joined: Ledger, strategy: CompressedStrategy) -> None:
-    """Give the rows of ``joined_ledger`` back to the ledgers of a strategy."""
-    others = strategy.comparison.ledgers
-    strategy.exchange.books.ledger = _rows_of(joined, lambda codec: codec not in others)
-    for codec, ledger in others.items():
-        ledger.rows[:] = _rows_of(joined, codec.__eq__).rows
-
-
-def _rows_of(joined: Ledger, wanted: Callable[[str], bool]) -> Ledger:
-    return Ledger([row for row in joined.rows if wanted(row.codec.split(" > ")[0])])
-
-
 def _compared(run: "Run") -> Iterator["Run"]:
     for codec, ledger in run.strategy.comparison.ledgers.items():
         config = _config(run.config, codec)
@@ -73,6 +55,7 @@ def _compared(run: "Run") -> Iterator["Run"]:
             earlier_s=run.seconds,
             trained_by=str(run.folder),
         )
+        other.spending = run.spending
         other.rounds = [row | _bytes(other, int(row["round"])) for row in run.rounds]
         if run.scorer.judges:
             other.scorer.judge = run.scorer.judge

@@ -18,7 +18,16 @@ from flwr_gan.app.loggers import check_logger
 from flwr_gan.app.overrides import compose, first_line, given, parse
 from flwr_gan.codecs import get_codec
 from flwr_gan.compress.schedule import Schedule
-from flwr_gan.core.settings import Count, Natural, Rate, Settings, Share, Within, nearest, require
+from flwr_gan.core.settings import (
+    Count,
+    Natural,
+    Rate,
+    Settings,
+    Share,
+    Within,
+    require,
+    require_keys,
+)
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
 from flwr_gan.privacy import PrivacyConfig
@@ -258,13 +267,8 @@ def _read(path: Path) -> DictConfig:
 def _typed(schema: type[T], node: DictConfig) -> T:
     """Return the checked settings of one group."""
     values = {str(key): value for key, value in _plain(node).items()}
-    known = [field.name for field in fields(cast(Any, schema))]
-    for key in values:
-        if key not in known:
-            raise ConfigError(
-                f"unknown key {schema.key(key)}: allowed are {', '.join(known)}"
-                f"{nearest(key, known)}"
-            )
+    known = [schema.key(field.name) for field in fields(cast(Any, schema))]
+    require_keys("", map(schema.key, values), known)
     return schema(**values)
 
 

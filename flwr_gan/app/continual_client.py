@@ -12,7 +12,7 @@ from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
 
 from flwr_gan.app import together
-from flwr_gan.app.client import STATE, Config, GanClient
+from flwr_gan.app.client import Config, GanClient
 from flwr_gan.app.continual import UploadRule, replay_labels, sample_distance, with_replay
 from flwr_gan.app.federation import federation_from
 from flwr_gan.core.tree import flatten, unflatten
@@ -145,22 +145,7 @@ class ContinualClient(GanClient):
         )
         data = self._with_replay(real, memory, float(config.get("replay", 0.0)), server_round)
         trainer = self._regularised(generator, critic, masks)
-        if STATE in self._state:
-            remembered = unflatten(record_to_arrays(self._state[STATE]))
-            trainer.load_state_dict(remembered["trainer"])
-        training = Training(
-            trainer=trainer,
-            x_NTC=data.x_NTC,
-            y_N=data.y_N,
-            rng=self._rng("train", server_round),
-            proximal_mu=float(config.get("proximal_mu", 0.0)),
-        )
-        together.train(
-            training,
-            iterations=self._config.gan.local_iterations,
-            progress=f"round {server_round}, client {self._partition}",
-        )
-        self._remember(trainer, server_round)
+        self._go_on(trainer, data, config, server_round)
         arrays = _weights(generator, masks)
         if masks is not None:
             masks.check(self._quality(arrays, data, server_round))

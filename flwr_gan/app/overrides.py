@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from flwr_gan.core.settings import require_one_of
 from flwr_gan.errors import ConfigError
 
 
@@ -85,7 +86,8 @@ def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfi
             ]
             for item in parsed:
                 if item.key_or_group in groups:
-                    _check_choice(item, groups[item.key_or_group])
+                    group = item.key_or_group
+                    require_one_of(group, str(item.value()), groups[group])
             known = _known_keys(tuple(chosen))
             for item in parsed:
                 if item.is_delete() and item.key_or_group in required:
@@ -150,15 +152,6 @@ def _leaves(node: DictConfig, prefix: str = "") -> list[str]:
         if isinstance(value, DictConfig) and not value._is_none():
             keys.extend(_leaves(value, f"{prefix}{key}."))
     return keys
-
-
-def _check_choice(item: Override, options: list[str]) -> None:
-    value = str(item.value())
-    if value not in options:
-        group = item.key_or_group
-        raise ConfigError(
-            f"{group}={value}: allowed are {', '.join(options)}{_nearest(value, options)}"
-        )
 
 
 def _check_key(key: str, known: list[str], groups: Mapping[str, list[str]]) -> None:

@@ -13,7 +13,7 @@ from flwr.common import NDArrays, Parameters, ndarrays_to_parameters, parameters
 from numpy.typing import NDArray
 
 from flwr_gan.app.checkpoint import Checkpoint
-from flwr_gan.app.compared import joined_ledger, split_ledger, write_compared
+from flwr_gan.app.compared import write_compared
 from flwr_gan.app.federation import Federation
 from flwr_gan.app.loggers import TensorBoardLogger, open_logger
 from flwr_gan.app.scoring import Scorer
@@ -21,7 +21,7 @@ from flwr_gan.app.summary import closing_lines, measured, progress_line, summari
 from flwr_gan.compress.schedule import Schedule
 from flwr_gan.core.atomic import write_text
 from flwr_gan.data.partition import class_counts
-from flwr_gan.errors import OutputError, TrainingError
+from flwr_gan.errors import TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.plots import (
     continual_figure,
@@ -94,10 +94,11 @@ class Run:
             log.info("nothing was finished in %s: starting from the first round", self.folder)
             return None
         self.rounds = checkpoint.rounds
-        if self.config.privacy is not None:
-            self.spending = self._earlier_spending()
+        self.spending = checkpoint.spending
         self.strategy.exchange.load_state_dict(checkpoint.memory)
-        split_ledger(checkpoint.ledger, self.strategy)
+        self.strategy.exchange.books.ledger = checkpoint.ledgers[""]
+        for codec, ledger in self.strategy.comparison.ledgers.items():
+            ledger.rows[:] = checkpoint.ledgers[codec].rows
         self.earlier_s = checkpoint.seconds
         if checkpoint.strategy:
             self.strategy.inner.load_state_dict(checkpoint.strategy)  # type: ignore[attr-defined]
@@ -115,16 +116,6 @@ class Run:
         """Wall time so far, that of interrupted parts included up to their last checkpoint."""
         return self.earlier_s + time.perf_counter() - self._started
 
-    def _earlier_spending(self) -> list[dict[str, Any]]:
-        """Return the rows of finished rounds; a round that will be done again brings its own."""
-        path = self.folder / SPENDING
-        try:
-            table = pd.read_csv(path)
-            rows = table[table["round"] < self.first_round].to_dict("records")
-        except (OSError, ValueError, KeyError) as error:
-            raise OutputError(f"cannot read {path}: {error}; start a new run") from error
-        return [{str(key): value for key, value in row.items()} for row in rows]
-
     def on_round(
         self,
         server_round: int,
@@ -132,10 +123,10 @@ class Run:
         metrics: Mapping[str, Any],
         seconds: float,
     ) -> Callable[[], None]:
-        """Take down what a finished round left; return what is still to be done about it.
+        """Record a finished round; return what is still to be done about it.
 
-        What is returned scores the round and writes its rows and a checkpoint. It looks at nothing
-        that the next round changes if ``may_run_ahead`` is true.
+        The returned function scores the round and writes its rows and a checkpoint. If
+        ``may_run_ahead`` is true, it reads nothing that the next round changes.
         """
         begun = time.perf_counter()
         weights = parameters_to_ndarrays(parameters)
@@ -143,9 +134,9 @@ class Run:
         row = measured(self.strategy, server_round) | dict(metrics) | dict(own)
         rows = [spending_row(server_round, int(r.label), r.metrics) for r in self.strategy.latest]
         self.spending += [spent for spent in rows if spent is not None]
-        state = self._state(weights)
+        checkpoint = self._checkpoint(weights)
         seconds += time.perf_counter() - begun
-        return lambda: self._finish_round(server_round, row, state, seconds)
+        return lambda: self._finish_round(server_round, row, checkpoint, seconds)
 
     @property
     def may_run_ahead(self) -> bool:
@@ -156,10 +147,10 @@ class Run:
         )
 
     def _finish_round(
-        self, server_round: int, row: dict[str, Any], state: "State", seconds: float
+        self, server_round: int, row: dict[str, Any], checkpoint: Checkpoint, seconds: float
     ) -> None:
         begun = time.perf_counter()
-        weights = state.checkpoint.parameters
+        weights = checkpoint.parameters
         row |= self.scorer.score(server_round, weights, self.rounds)
         row["wall_s"] = seconds + time.perf_counter() - begun
         self.rounds.append(row)
@@ -167,7 +158,7 @@ class Run:
         if last:
             self.save_generators(weights)  # before the checkpoint, which ends the last round
         self._log_round(row)  # before the checkpoint: a round logged twice counts once
-        self.write_state(state)
+        self.write_state(checkpoint)
         line = progress_line(row, num_rounds=self.num_rounds, seconds=self.seconds)
         log.info("%s", line)
         if last:
@@ -258,37 +249,28 @@ class Run:
 
     def write_progress(self, weights: NDArrays) -> None:
         """Write the checkpoint and the tables of the rounds so far."""
-        self.write_state(self._state(weights))
+        self.write_state(self._checkpoint(weights))
 
-    def _state(self, weights: NDArrays) -> "State":
+    def _checkpoint(self, weights: NDArrays) -> Checkpoint:
         """Return what is to be written of this moment, which later rounds leave alone."""
         own: dict[str, Any] = getattr(self.strategy.inner, "state_dict", dict)()
-        checkpoint = Checkpoint(
+        ledgers = {"": self.strategy.ledger, **self.strategy.comparison.ledgers}
+        return Checkpoint(
             parameters=weights,
             strategy=deepcopy(own),
-            ledger=joined_ledger(self.strategy),
+            ledgers={codec: Ledger(list(ledger.rows)) for codec, ledger in ledgers.items()},
             rounds=self.rounds,
+            spending=list(self.spending),
             memory=self.strategy.exchange.state_dict(),
             seconds=self.seconds,
         )
-        return State(checkpoint, Ledger(list(self.strategy.ledger.rows)), list(self.spending))
 
-    def write_state(self, state: "State") -> None:
+    def write_state(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint and the tables of a moment; rounds are those finished by now."""
-        rounds = pd.DataFrame(self.rounds).to_csv(index=False)
-        write_text(self.folder / "rounds.csv", rounds)
-        messages = state.messages.to_frame().to_csv(index=False)
-        write_text(self.folder / "messages.csv", messages)
+        tables = {"rounds.csv": pd.DataFrame(self.rounds)}
+        tables["messages.csv"] = checkpoint.ledgers[""].to_frame()
         if self.config.privacy is not None:
-            spending = pd.DataFrame(state.spending).to_csv(index=False)
-            write_text(self.folder / SPENDING, spending)
-        state.checkpoint.write(self.folder)  # last: what it does not hold is written anew
-
-
-@dataclass(frozen=True)
-class State:
-    """What is written of a moment between two rounds."""
-
-    checkpoint: Checkpoint
-    messages: Ledger
-    spending: list[dict[str, Any]]
+            tables[SPENDING] = pd.DataFrame(checkpoint.spending)
+        for name, table in tables.items():
+            write_text(self.folder / name, table.to_csv(index=False))
+        checkpoint.write(self.folder)  # last: what it does not hold is written anew

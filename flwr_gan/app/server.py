@@ -1,14 +1,12 @@
 """The server loop: Flower's own rounds, with a result row and a checkpoint after each."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from flwr.common import Code, FitIns, FitRes, Parameters, Scalar
+from flwr.common import Parameters, Scalar
 from flwr.server.client_manager import SimpleClientManager
-from flwr.server.client_proxy import ClientProxy
 from flwr.server.history import History
 from flwr.server.server import FitResultsAndFailures, Server
 from flwr.serverapp import Grid
@@ -17,10 +15,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from flwr_gan.app.turns import run_in_turns
 from flwr_gan.engine.inline_grid import InlineGrid
 from flwr_gan.engine.processes_grid import ProcessesGrid
+from flwr_gan.engine.quick_flower import ask_clients
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CompressedStrategy
 from flwr_gan.flower.flwr_private import GridClientProxy
 
+R = TypeVar("R")
 PATIENCE_S = 60.0
 
 
@@ -122,17 +122,14 @@ class RoundServer(Server):
         )
         if not instructions:
             return None
-        instructions = sorted(instructions, key=lambda instruction: int(instruction[0].cid))
-        jobs = [partial(_fit, *instruction, server_round, timeout) for instruction in instructions]
-        results: list[tuple[ClientProxy, FitRes]] = []
-        failures: list[tuple[ClientProxy, FitRes] | BaseException] = []
-        for start in range(0, len(jobs), grid.clients_at_once):
-            group = jobs[start : start + grid.clients_at_once]
-            for found in run_in_turns(group, serve=grid.deliver):
-                if isinstance(found, tuple) and found[1].status.code == Code.OK:
-                    results.append(found)
-                else:
-                    failures.append(found)
+        instructions.sort(key=lambda instruction: int(instruction[0].cid))
+        size, deliver = grid.clients_at_once, grid.deliver
+
+        def in_groups(jobs: Sequence[Callable[[], R]]) -> list[R]:
+            groups = (jobs[at : at + size] for at in range(0, len(jobs), size))
+            return [found for group in groups for found in run_in_turns(group, serve=deliver)]
+
+        results, failures = ask_clients("fit", in_groups, instructions, None, timeout, server_round)
         parameters, metrics = self.strategy.aggregate_fit(server_round, results, failures)
         return parameters, metrics, (results, failures)
 
@@ -186,13 +183,3 @@ class _Behind:
         if self._job is not None:
             job, self._job = self._job, None
             job.result()
-
-
-def _fit(
-    proxy: ClientProxy, instruction: FitIns, server_round: int, timeout: float | None
-) -> tuple[ClientProxy, FitRes] | Exception:
-    """Return what Flower's round takes: a reply, or why there is none."""
-    try:
-        return proxy, proxy.fit(instruction, timeout, server_round)
-    except Exception as error:  # a failure of the client is for the strategy
-        return error

@@ -8,8 +8,8 @@ from typing import TypeVar
 import torch
 
 from flwr_gan.app.turns import run_in_turns
+from flwr_gan.core.settings import Count, checked
 from flwr_gan.engine.jobs import submit
-from flwr_gan.errors import ConfigError
 from flwr_gan.gan import torch_threads
 from flwr_gan.gan.batched import Training, alike, train_together
 from flwr_gan.gan.training_log import TrainLog
@@ -40,8 +40,7 @@ def run_together(jobs: Sequence[Callable[[], R]], *, at_once: int) -> list[R]:
     ConfigError
         If ``at_once`` is below 1.
     """
-    if at_once < 1:
-        raise ConfigError(f"at_once={at_once} is not allowed: give at least 1")
+    checked("at_once", at_once, Count)
     results: list[R] = []
     for start in range(0, len(jobs), at_once):
         group = jobs[start : start + at_once]

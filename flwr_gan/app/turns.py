@@ -1,4 +1,4 @@
-"""Jobs in turns: each has a thread, of which one runs at a time, the one that holds the baton.
+"""Jobs in turns: each has a thread, of which one runs at a time.
 
 A job runs until it submits a request or ends, and the next one follows, in the order of the jobs.
 When all have stopped, the thread that began it all serves the requests and sends the jobs on. So
@@ -64,7 +64,7 @@ class _Job(Generic[T]):
         self.request: object = None
 
     def go_on(self) -> None:
-        """Hand the job the baton; get it back when the job submits a request or ends."""
+        """Let the job run until it submits a request or ends."""
         self._running = True
         if self._thread.ident is None:
             self._thread.start()
@@ -75,7 +75,7 @@ class _Job(Generic[T]):
             raise self._failure
 
     def wait_for(self, request: object) -> None:
-        """Submit a request, in the job's own thread, and wait for the baton."""
+        """Submit a request, in the job's own thread, and wait for its next turn."""
         threads = torch.get_num_threads()
         self.request = request
         self._stopped.release()

@@ -128,6 +128,16 @@ def not_allowed(key: str, value: Any, allowed: str, words: Iterable[Any] = ()) -
     return ConfigError(f"{key}={value!r} is not allowed: give {allowed}{nearest(value, words)}")
 
 
+def require_keys(place: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raise a ConfigError that names the nearest match at the first key that is not allowed."""
+    allowed = list(allowed)
+    for key in given:
+        if key not in allowed:
+            raise ConfigError(
+                f"{place}unknown key {key}: allowed are {', '.join(allowed)}{nearest(key, allowed)}"
+            )
+
+
 def nearest(word: Any, words: Iterable[Any]) -> str:
     """Return what an error adds where one of the allowed words is near, else nothing."""
     near = difflib.get_close_matches(str(word), [str(w) for w in words], n=1, cutoff=0.5)

@@ -1,6 +1,5 @@
 """The run config of a Flower app: what its pyproject.toml declares, and what a person changes."""
 
-import difflib
 import json
 import re
 import tomllib
@@ -8,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from flwr_gan.core.settings import require_keys
 from flwr_gan.errors import ConfigError
 
 OPTION = "--run-config"
@@ -101,12 +101,7 @@ def _checked(key: str, value: Value, declared: Mapping[str, Value]) -> Value:
     """Return a value in the type that its key declares."""
     if not declared:
         return value
-    if key not in declared:
-        near = difflib.get_close_matches(key, declared, n=1)
-        hint = f" (nearest: {near[0]})" if near else ""
-        raise ConfigError(
-            f"{OPTION}: unknown key {key}: allowed are {', '.join(sorted(declared))}{hint}"
-        )
+    require_keys(f"{OPTION}: ", [key], sorted(declared))
     kind = type(declared[key])
     if kind is float and type(value) is int:
         return float(value)

@@ -13,9 +13,10 @@ from typing import Any, Protocol, TypeVar
 from flwr.app import Array, Context, Error, Message, RecordDict
 from flwr.serverapp import Grid
 
+from flwr_gan.core.settings import Count, checked
 from flwr_gan.engine.jobs import submit
 from flwr_gan.engine.node_states import NodeStates
-from flwr_gan.errors import ConfigError, FlwrGanError
+from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower.flwr_private import (
     FIRST_NODE_ID,
     ClientAppCallable,
@@ -59,7 +60,7 @@ class InlineGrid(Grid):
     Nodes have the ids 2, 3, ..., in the order of their partitions, as Flower keeps 1 for its
     SuperLink. A node's ``context.state`` is empty at its first message and lives until ``close``.
     An exception in a client becomes an error reply and leaves the state as it was before the
-    message, as in deployment. What jobs push is submitted as a ``Post`` to whoever runs them, for
+    message, as in deployment. What jobs push is submitted as a ``Post``, for
     ``deliver``; see ``flwr_gan.engine.jobs``.
 
     Parameters
@@ -97,8 +98,7 @@ class InlineGrid(Grid):
         run_together: RunTogether = one_by_one,
         state_memory_mb: float = STATE_MEMORY_MB,
     ) -> None:
-        if clients_at_once < 1:
-            raise ConfigError(f"clients_at_once={clients_at_once}: allowed is 1 or more")
+        checked("clients_at_once", clients_at_once, Count)
         self._client_app = client_app
         self._run_config = dict(run_config)
         self._run = run

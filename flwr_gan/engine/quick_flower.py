@@ -57,8 +57,8 @@ def quick_flower(run_jobs: RunJobs) -> Iterator[None]:
         instructions; in Flower's own threads they come in any order.
     """
     replacements: list[tuple[Any, str, object]] = [
-        (server_module, "fit_clients", partial(_ask_clients, "fit", run_jobs)),
-        (server_module, "evaluate_clients", partial(_ask_clients, "evaluate", run_jobs)),
+        (server_module, "fit_clients", partial(ask_clients, "fit", run_jobs)),
+        (server_module, "evaluate_clients", partial(ask_clients, "evaluate", run_jobs)),
         (server_module, "reconnect_clients", _reconnect_clients),
         (parameter_module, "bytes_to_ndarray", bytes_to_ndarray),
         (parameter_module, "ndarray_to_bytes", ndarray_to_bytes),
@@ -106,7 +106,7 @@ def ndarray_to_bytes(ndarray: np.ndarray[Any, Any]) -> bytes:
     return _ndarray_to_bytes(ndarray)
 
 
-def _ask_clients(
+def ask_clients(
     method: str,
     run_jobs: RunJobs,
     client_instructions: list[tuple[Any, Any]],
@@ -114,7 +114,7 @@ def _ask_clients(
     timeout: float | None,
     group_id: int,
 ) -> tuple[list[tuple[Any, Any]], list[Any]]:
-    """Do what Flower's ``fit_clients`` and ``evaluate_clients`` do."""
+    """Do what Flower's ``fit_clients`` and ``evaluate_clients`` do, with jobs for ``run_jobs``."""
     jobs = [
         partial(_outcome, getattr(client, method), ins, timeout=timeout, group_id=group_id)
         for client, ins in client_instructions

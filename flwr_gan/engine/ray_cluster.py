@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
+from flwr_gan.core.settings import Amount, Positive, checked, require_keys
 from flwr_gan.errors import ConfigError
 
 OPTION = "--backend-config"
@@ -44,19 +45,15 @@ def ray_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
     if find_spec("ray") is None:
         raise ConfigError("--backend ray needs Ray: pip install 'flwr-gan[ray]', or use inline")
     settings = _underscored(given or {})
-    check_keys(settings, _SETTINGS, OPTION)
+    require_keys(f"{OPTION}: ", settings, _SETTINGS)
     for key, value in settings.items():
         if not isinstance(value, dict):
             raise ConfigError(f"{OPTION}: {key}={value!r} is not allowed: give a JSON object")
     resources = {"num_cpus": 1, "num_gpus": 0.0} | settings.get("client_resources", {})
-    check_keys(resources, _RESOURCES, f"{OPTION}: client_resources")
+    require_keys(f"{OPTION}: client_resources: ", resources, _RESOURCES)
     for key, value in resources.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or value < 0 or (key == "num_cpus" and value == 0):
-            least = "above 0" if key == "num_cpus" else "from 0 up"
-            raise ConfigError(
-                f"{OPTION}: client_resources.{key}={value!r} is not allowed: give a number {least}"
-            )
+        kind = Positive if key == "num_cpus" else Amount
+        checked(f"{OPTION}: client_resources.{key}", value, kind)
     return {"init_args": {}} | settings | {"client_resources": resources}
 
 
@@ -126,13 +123,6 @@ def _check_room(resources: Mapping[str, float]) -> None:
     raise ConfigError(
         f"{OPTION}: client_resources ({asked}) is more than any machine has ({has}): ask for less"
     )
-
-
-def check_keys(given: Mapping[str, Any], allowed: tuple[str, ...], place: str) -> None:
-    """Raise ConfigError at a key that is not allowed."""
-    unknown = sorted(set(given).difference(allowed))
-    if unknown:
-        raise ConfigError(f"{place}: unknown key {unknown[0]}: allowed are {', '.join(allowed)}")
 
 
 def _underscored(settings: Mapping[str, Any]) -> dict[str, Any]:

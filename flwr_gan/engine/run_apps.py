@@ -16,10 +16,11 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
 from flwr_gan.core.heap import keep_freed_memory
+from flwr_gan.core.settings import Amount, Count, checked, require_keys, require_one_of
 from flwr_gan.engine.inline_grid import STATE_MEMORY_MB, InlineGrid, RunTogether, one_by_one
 from flwr_gan.engine.processes_grid import ProcessesGrid
 from flwr_gan.engine.quick_flower import quick_flower
-from flwr_gan.engine.ray_cluster import OPTION, check_keys, ray_cluster, ray_settings
+from flwr_gan.engine.ray_cluster import OPTION, ray_cluster, ray_settings
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower.flwr_private import Run, node_ids_in_order
 
@@ -125,8 +126,7 @@ def run_apps(
     """
     if backend == "auto":
         backend = _chosen_backend(num_supernodes, in_one_process)
-    if backend not in BACKENDS:
-        raise ConfigError(f"backend={backend}: allowed are auto, {', '.join(BACKENDS)}")
+    require_one_of("backend", backend, ("auto", *BACKENDS))
     if clients_at_once > 1 and backend != "inline":
         raise ConfigError(
             f"federation.clients_at_once={clients_at_once} is for --backend inline, and "
@@ -188,12 +188,9 @@ def _local_settings(
     default: dict[str, float | int] = {"state_memory_mb": STATE_MEMORY_MB}
     if backend == "processes":
         default["workers"] = min(num_supernodes, WORKERS_PER_CORE * cores())
-    check_keys(given, tuple(default), f"{OPTION} of --backend {backend}")
+    require_keys(f"{OPTION} of --backend {backend}: ", given, default)
     for key, value in given.items():
-        kinds = int if key == "workers" else int | float
-        if not isinstance(value, kinds) or isinstance(value, bool) or value < (key == "workers"):
-            least = "whole number from 1" if key == "workers" else "number from 0"
-            raise ConfigError(f"{OPTION}: {key}={value!r} is not allowed: give a {least} up")
+        checked(f"{OPTION}: {key}", value, Count if key == "workers" else Amount)
     return default | dict(given)
 
 

@@ -26,7 +26,7 @@ class Outcome:
 
     @property
     def refusal(self) -> str | None:
-        """Why no reply was ever accepted; None if one was, or nobody was asked."""
+        """Why no reply was ever accepted; None if one was, or none was asked for."""
         if any(books.trained for books in self.books):
             return None
         return next((books.reason for books in self.books if books.reason), None)

@@ -20,13 +20,14 @@ from flwr_gan.flower.notes import UNKNOWN, Label, peek_label
 from flwr_gan.flower.packing import unpacked
 from flwr_gan.flower.protocol import Listener
 from flwr_gan.flower.settings import WireSettings
+from flwr_gan.flower.wrapping import Wrapper
 from flwr_gan.wire.ledger import Ledger
 
 T = TypeVar("T")
 NO_REPLY = "node {} did not answer in time"
 
 
-class CompressedGrid(Grid):
+class CompressedGrid(Wrapper, Grid):
     """Wrap a grid so that arrays travel as coded payloads; clients need ``compression_mod``.
 
     One line in any server app::
@@ -79,22 +80,6 @@ class CompressedGrid(Grid):
         self.exchange.attach(grid)
         self._pushed: dict[str, Dispatch] = {}
         self._lock = threading.RLock()
-
-    @property
-    def ledger(self) -> Ledger:
-        """The rows of all messages so far."""
-        return self.exchange.books.ledger
-
-    @property
-    def failures(self) -> dict[int, list[str]]:
-        """Why replies were refused or did not come, by round."""
-        return self.exchange.books.failures
-
-    def __getattr__(self, name: str) -> Any:
-        """Return an attribute of the wrapped grid."""
-        if name == "inner":
-            raise AttributeError(name)
-        return getattr(self.inner, name)
 
     def set_run(self, run: Run) -> None:
         """Set the run of the wrapped grid."""

@@ -114,7 +114,7 @@ class Exchange:
         kind = _KINDS.get(message.metadata.message_type.split(".")[0], "init")
         self.begin(_round_of(message), kind, new_call=new_call)
         node, content = message.metadata.dst_node_id, copy_content(message.content)
-        if self._waiting.get(node):  # nobody knows whether it has decoded what it was sent
+        if self._waiting.get(node):  # it is not known whether it has decoded what it was sent
             self.broadcaster.memory.forget(node)
         found: dict[str, tuple[Broadcast, bool]] = {}
         for name, record in message.content.array_records.items():
@@ -320,7 +320,7 @@ class Exchange:
         return content
 
     def forget(self, dispatch: Dispatch) -> None:
-        """Note that no reply to a message will come: nobody knows what its node holds."""
+        """Note that no reply to a message will come, so that what its node holds is unknown."""
         waiting = self._waiting.get(dispatch.node, [])
         if dispatch in waiting:
             waiting.remove(dispatch)

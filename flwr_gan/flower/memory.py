@@ -99,15 +99,20 @@ class Remembered:
             self.arrays, codec=WHOLE_CODEC, base=self.base, self_contained=False, strict=True
         )
 
+    @cached_property
+    def _packed(self) -> dict[str, bytes]:
+        parts = {part: getattr(self, part) for part in _PARTS}
+        return {part: packed_bytes(arrays) for part, arrays in parts.items() if arrays}
+
     def state_dict(self) -> dict[str, bytes]:
-        """Return what is remembered, for a checkpoint."""
-        parts = {part: packed_bytes(getattr(self, part)) for part in _PARTS}
-        return parts | {"source": self.source}
+        """Return what is remembered, for a checkpoint; packed the first time only."""
+        return self._packed | {"source": self.source}
 
     @classmethod
     def of(cls, state: Mapping[str, bytes]) -> "Remembered":
         """Return what ``state_dict`` was called on."""
-        return cls(source=state["source"], **{part: unpacked(state[part]) for part in _PARTS})
+        parts = {part: unpacked(state[part]) if part in state else {} for part in _PARTS}
+        return cls(source=state["source"], **parts)
 
 
 @dataclass
@@ -137,7 +142,7 @@ class ServerMemory:
         self.held[node, record_key(record)] = name
 
     def forget(self, node: int) -> None:
-        """Note that nobody knows what a node has."""
+        """Note that it is not known what a node has."""
         self.held |= {key: b"" for key in self.held if key[0] == node}
 
     def state_dict(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from flwr_gan.flower.compressed_grid import CompressedGrid, refusal
 from flwr_gan.flower.exchange import Exchange
 from flwr_gan.flower.sampling import least_available, seeded_global_random, wait_for_nodes
 from flwr_gan.flower.settings import WireSettings
-from flwr_gan.flower.wrapping import Wrapper
+from flwr_gan.flower.wrapping import StrategyWrapper
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire.ledger import Ledger
 
@@ -26,7 +26,7 @@ _HOOKS = (
 )  # fmt: skip
 
 
-class CompressedMessageStrategy(Wrapper, Strategy):
+class CompressedMessageStrategy(StrategyWrapper, Strategy):
     """Wrap a strategy of Flower's message API so that its arrays travel as coded payloads.
 
     The inner strategy sees plain array records; clients need ``mods=[compression_mod]``.

@@ -190,7 +190,7 @@ def _coded(
         )
         if order.feedback == EF21 and base is not None and arrays:
             memory.leave("progress", name, made(sent.decoded, base))
-        if feedback and arrays:  # who has nothing to say still has what the last reply lost
+        if feedback and arrays:  # an empty reply leaves the residual of the last one as it was
             memory.leave("residual", name, sent.residual)
             memory.leave("stages", name, sent.memory)
         answer.array_records[name] = payload_record(sent.payload)

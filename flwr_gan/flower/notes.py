@@ -1,4 +1,4 @@
-"""What the grid and the client's mod say to each other beside the payloads.
+"""What the grid and the client's mod send each other beside the payloads.
 
 A note is one config record of a message, taken out before the client or the strategy sees the
 message. Its length does not depend on measured times, so that equal runs weigh the same.
@@ -30,7 +30,7 @@ _MEASURED = struct.Struct("<fff")
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What the grid tells the mod.
+    """What the grid sends to the mod.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyNote:
-    """What the mod tells the grid.
+    """What the mod sends to the grid.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ class CodedReplies:
 
 @dataclass(frozen=True)
 class CodedMessage:
-    """A message of the wire, for whoever listens.
+    """A coded message, as listeners get it.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Listener(Protocol):
     """Listens to the messages of a grid."""
 
     def sent(self, coded: CodedMessage) -> None:
-        """Hear of a broadcast on its way to a node."""
+        """Take a broadcast that is on its way to a node."""
 
     def received(self, coded: CodedMessage) -> None:
-        """Hear of a sound reply that a node has sent."""
+        """Take a sound reply that a node has sent."""

@@ -37,7 +37,7 @@ from flwr_gan.flower.records import Arrays
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.sampling import OrderedClientManager, least_available
 from flwr_gan.flower.settings import WireSettings
-from flwr_gan.flower.wrapping import Wrapper
+from flwr_gan.flower.wrapping import StrategyWrapper
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire.ledger import Ledger
 
@@ -136,7 +136,7 @@ class CodedClientProxy(GridClientProxy):
         return reply
 
 
-class CompressedStrategy(Wrapper, Strategy):
+class CompressedStrategy(StrategyWrapper, Strategy):
     """Wrap a legacy Flower strategy so that its parameters travel as coded payloads.
 
     The inner strategy sees plain parameters; clients need ``mods=[compression_mod]``. Replies are

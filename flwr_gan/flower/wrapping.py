@@ -1,4 +1,4 @@
-"""What both strategy wrappers are: faces of an exchange around an inner strategy."""
+"""What grid and strategy wrappers share: an exchange around something of Flower's."""
 
 from typing import Any
 
@@ -7,10 +7,7 @@ from flwr_gan.wire.ledger import Ledger
 
 
 class Wrapper:
-    """A strategy around another one, whose attributes are reachable through it.
-
-    It can be pickled and copied between rounds; the grid is found anew.
-    """
+    """A wrapper with an exchange; attributes of what it wraps are reachable through it."""
 
     exchange: Exchange
 
@@ -25,10 +22,17 @@ class Wrapper:
         return self.exchange.books.failures
 
     def __getattr__(self, name: str) -> Any:
-        """Return an attribute of the inner strategy."""
+        """Return an attribute of what is wrapped."""
         if name.startswith("__") or "inner" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__} has no attribute {name}")
         return getattr(self.__dict__["inner"], name)
+
+
+class StrategyWrapper(Wrapper):
+    """A strategy around another one.
+
+    It can be pickled and copied between rounds; the grid is found anew.
+    """
 
     def __repr__(self) -> str:
         inner, codec = self.__dict__.get("inner"), self.exchange.settings.label

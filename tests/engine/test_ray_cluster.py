@@ -33,7 +33,7 @@ def test_a_client_takes_one_core_unless_told_otherwise():
         ({"resources": {}}, ["unknown key resources", "client_resources"]),
         ({"client_resources": {"cpus": 1}}, ["unknown key cpus", "num_cpus"]),
         ({"client_resources": {"num_cpus": 0}}, ["client_resources.num_cpus=0", "above 0"]),
-        ({"client_resources": {"num_gpus": -1}}, ["client_resources.num_gpus=-1", "from 0 up"]),
+        ({"client_resources": {"num_gpus": -1}}, ["client_resources.num_gpus=-1", "of at least 0"]),
         ({"client_resources": {"num_cpus": "2"}}, ["client_resources.num_cpus='2'"]),
         ({"client_resources": {"num_cpus": True}}, ["client_resources.num_cpus=True"]),
         ({"init_args": "auto"}, ["init_args='auto'", "JSON object"]),

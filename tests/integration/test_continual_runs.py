@@ -12,6 +12,7 @@ from flwr_gan.app.continual_client import ContinualClient, Memory, begin_stage, 
 from flwr_gan.app.run import Run
 from flwr_gan.client_app import app as client_app
 from flwr_gan.codecs.sparse.masks import CHANGED
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import mods
@@ -186,7 +187,7 @@ def test_the_teacher_is_the_generator_before_the_stage():
     assert memory.teacher is two
     assert memory.before_K.tolist() == [3, 1, 0, 0]
     assert memory.seen_K.tolist() == [3, 1, 5, 5]
-    again = Memory.from_arrays(memory.to_arrays())
+    again = Memory(**unflatten(flatten(vars(memory))))
     assert np.array_equal(again.teacher["w"], two["w"])
     assert (again.stage, again.uploaded) == (memory.stage, memory.uploaded)
 
