@@ -118,7 +118,7 @@ def test_no_samples_at_all_are_drawn() -> None:
 
 
 def test_files_are_complete_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    figure = partition_picture(np.ones((2, 2), dtype=int), ("a", "b"))
+    figure = sample_grid(np.zeros((2, 1, 4, 4)), ("a", "b"), "image")
     path = tmp_path / "new" / "plus.png"
     save_figure(figure, path)
     first = path.read_bytes()
