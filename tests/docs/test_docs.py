@@ -5,6 +5,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -43,15 +44,18 @@ def test_code_runs(code):
     from flwr.client.mod import secaggplus_mod
     from flwr.clientapp import ClientApp
     from flwr.server.strategy import FedAvg
-
-    class Grid:
-        def get_node_ids(self):
-            return []
+    from flwr.serverapp import Grid
 
     def client_fn(context):
         raise NotImplementedError
 
-    given = {"ClientApp": ClientApp, "FedAvg": FedAvg, "grid": Grid(), "client_fn": client_fn}
+    given = {name: getattr(flwr_gan.flower, name) for name in flwr_gan.flower.__all__}
+    given |= {
+        "ClientApp": ClientApp,
+        "FedAvg": FedAvg,
+        "grid": Mock(spec=Grid),
+        "client_fn": client_fn,
+    }
     exec(code.replace("FedAvg(...)", "FedAvg()"), {**given, "secaggplus_mod": secaggplus_mod})
 
 
