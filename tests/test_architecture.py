@@ -162,7 +162,8 @@ def test_a_file_uses_the_libraries_of_its_room(path):
     for library in used - {*PACKAGES, "experiments"}:
         files = FILES.get((room(path), library), {path.name})
         known = library in LIBRARIES.get(room(path), set())
-        assert known and path.name in files, f"{path} imports {library}"
+        assert known, f"{path} imports {library}"
+        assert path.name in files, f"{path} imports {library}"
 
 
 @pytest.mark.parametrize("path", modules(), ids=str)

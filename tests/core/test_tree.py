@@ -64,5 +64,5 @@ def test_a_damaged_file_is_one_clear_line(tmp_path):
     with pytest.raises(OutputError, match="is damaged: 'outline'; start a new run"):
         read_tree(path)
     path.unlink()
-    with pytest.raises(OutputError, match="cannot read .* start a new run"):
+    with pytest.raises(OutputError, match=r"cannot read .* start a new run"):
         read_tree(path)
