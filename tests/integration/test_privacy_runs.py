@@ -24,7 +24,7 @@ def by_hand(row, steps):
 
 
 def test_a_row_a_client_and_round_with_epsilon_over_rounds_and_levels(simulate):
-    folder = simulate(f"{PRIVATE} gan.local_iterations=3")
+    folder = simulate(f"{PRIVATE} gan.local_iterations=3 also_codecs=[zlib]")
     table = spent(folder)
     assert list(zip(table["round"], table.client, strict=True)) == [(1, 0), (1, 1), (2, 0), (2, 1)]
     # round 2 is the next pruning level: critic and optimisers are new, the account is not
@@ -33,8 +33,10 @@ def test_a_row_a_client_and_round_with_epsilon_over_rounds_and_levels(simulate):
         assert row.epsilon == pytest.approx(by_hand(row, row.steps), rel=1e-9)
     assert (table[table["round"] == 2].epsilon.to_numpy()
             > table[table["round"] == 1].epsilon.to_numpy()).all()  # fmt: skip
-    summary = json.loads((folder / "summary.json").read_text())
-    assert summary["privacy"] == {"epsilon": table.epsilon.max(), "delta": 1e-4}
+    for place in (folder, folder / "also" / "zlib"):
+        summary = json.loads((place / "summary.json").read_text())
+        assert summary["privacy"] == {"epsilon": table.epsilon.max(), "delta": 1e-4}
+        pd.testing.assert_frame_equal(spent(place), table)
 
 
 def test_all_trainings_of_a_ticket_are_paid_for_and_counts_are_noisy(simulate):
@@ -53,7 +55,7 @@ def test_a_target_is_kept_and_used(simulate):
     assert (last.epsilon > 5.9).all()
 
 
-def test_without_privacy_nothing_is_told(simulate):
+def test_without_privacy_nothing_is_reported(simulate):
     folder = simulate()
     assert not (folder / "privacy.csv").exists()
     assert "privacy" not in json.loads((folder / "summary.json").read_text())
