@@ -84,7 +84,8 @@ class SelectingStage(KeepingStage, UpdateStage):
         parts = []
         for array, near, places in zip(arrays, held, self.chosen(arrays, held), strict=True):
             layer = canonical_zeros(np.ascontiguousarray(array).reshape(-1))
-            made = np.where((layer == 0) | (near == 0), layer, near)
+            travels = (layer == 0) | (near == 0) | ~np.isfinite(near)
+            made = np.where(travels, layer, near)
             made[places] = layer[places]
             parts.append([made.reshape(array.shape)])
         return b"", parts

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from flwr_gan.codecs import compiled, get_codec
 from flwr_gan.compress import eden, get_stage
 from flwr_gan.compress.registry import stage_by_id
+from flwr_gan.compress.scaling import SMALLEST
 from flwr_gan.compress.update_stage import SelectingStage, kept_count
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import decode_payload, encode_payload, encode_to_send
@@ -66,7 +67,9 @@ def test_some_changes_travel_whole_and_the_others_not(spec, pair):
     held, wanted = pair
     result, decoded = sent(wanted, held, spec)
     got, old, new = joined(decoded), joined(held), joined(wanted)
-    assert ((got == old) | (got == new)).all()
+    # In an array without negative values a weight that was negative does not stay so.
+    turned = (old < 0) & (new > 0) & (got == np.float32(SMALLEST))
+    assert ((got == old) | (got == new) | turned).all()
     may = candidates(held, wanted)
     assert np.array_equal(got[~may], new[~may])
     wanted_change = (new - old)[may].astype(np.float64)

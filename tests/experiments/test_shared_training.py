@@ -36,8 +36,8 @@ def test_a_lossy_codec_is_not_measured_beside_another(simulate):
 @pytest.mark.parametrize(
     ("override", "error", "message"),
     [
-        ("also_codecs=zlib", ConfigError, "expected a list"),
-        ("also_codecs=[1]", ConfigError, "expected a list"),
+        ("also_codecs=zlib", ConfigError, "give a list of"),
+        ("also_codecs=[1]", ConfigError, "give a list of"),
         ("also_codecs=[zlib,zlib]", ConfigError, "each codec once"),
         ("also_codecs=[sparse]", ConfigError, "each codec once"),
         ("also_codecs=[zlip]", CodecError, "zlip"),

@@ -244,7 +244,14 @@ def test_an_unknown_codec_fails_by_itself(start, trainings):
     assert status == 1
     assert list(table.status) == ["finished", "failed", "finished"]
     assert "zlip" in row(table, codec="zlip").reason
-    assert len(trainings.started) == 2
+    assert len(trainings.started) == 1  # of both lossless codecs that are right
+
+
+def test_a_wrong_option_is_named_and_the_others_run(start, trainings):
+    status, table = start("partition=iid,dirchlet")
+    assert status == 1
+    assert "nearest: dirichlet" in row(table, partition="dirchlet").reason
+    assert len(trainings.started) == 1
 
 
 def test_what_one_codec_cannot_do_leaves_the_others_alone(start, trainings):
@@ -329,7 +336,6 @@ def test_a_single_job_needs_no_m(tmp_path, trainings, capsys):
     ("argument", "message"),
     [
         ("lotery.rate=0.1,0.2", "nearest: lottery.rate"),
-        ("partition=iid,dirchlet", "nearest: dirichlet"),
         ("codec=zlib,'", "cannot read"),
         ("output_dir=here", "set by the sweep"),
         ("sweep_dir=a,b", "sweep_dir="),

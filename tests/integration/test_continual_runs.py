@@ -101,7 +101,7 @@ def test_silence_loses_nothing(simulate, monkeypatch):
     kept = ContinualClient._adapt
 
     def adapt(self, parameters, config, server_round, real, memory):
-        before = {n: a.copy() for n, a in memory.unsaid.items()}
+        before = {n: a.copy() for n, a in memory.pending.items()}
         broadcast, arrays = kept(self, parameters, config, server_round, real, memory)
         seen.append((server_round, self._partition, before, broadcast, arrays))
         return broadcast, arrays
@@ -114,10 +114,10 @@ def test_silence_loses_nothing(simulate, monkeypatch):
     for partition in (0, 1):
         assert not by_client[1, partition][0]
         for server_round in (3, 4):
-            unsaid, sent, _ = by_client[server_round, partition]
+            pending, sent, _ = by_client[server_round, partition]
             _, _, earlier = by_client[server_round - 1, partition]
             for name, array in sent.items():
-                np.testing.assert_allclose(array + unsaid[name], earlier[name], atol=1e-6)
+                np.testing.assert_allclose(array + pending[name], earlier[name], atol=1e-6)
 
 
 @pytest.mark.slow

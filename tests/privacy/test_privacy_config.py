@@ -25,7 +25,7 @@ def test_dp_critic():
         (["privacy.clip=0"], r"privacy\.clip=0"),
         (["privacy.delta=1"], r"privacy\.delta=1"),
         (["privacy.label_noise=0"], r"privacy\.label_noise=0"),
-        (["privacy.clip=much"], r"privacy\.clip=much"),
+        (["privacy.clip=much"], r"privacy\.clip='much'"),
         (["privacy.target_epsilon=3"], "set one of them"),
         (["privacy.noise_multiplier=null"], "set one of them"),
         (["privacy.nois_multiplier=1"], "noise_multiplier"),
