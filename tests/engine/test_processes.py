@@ -214,7 +214,7 @@ def test_ctrl_c_ends_server_and_workers():
     program = subprocess.Popen(command, stdout=-1, text=True, start_new_session=True)
     assert program.stdout.readline() == "begun\n"
     os.killpg(program.pid, signal.SIGINT)
-    out, _ = program.communicate(timeout=30)  # the pipe closes when the last worker has ended
+    out, _ = program.communicate(timeout=120)  # the pipe closes when the last worker has ended
     assert out.splitlines()[-1] == "interrupted"
     assert program.returncode == 0
 
