@@ -62,7 +62,7 @@ def write_costs(results: Path, *, short: bool, command: str) -> Iterator[Path]:
 
 def picture(rounds: pd.DataFrame, tasks: Sequence[Task]) -> Figure:
     """Draw quality against the bytes of all messages so far, means over seeds, a panel a task."""
-    figure = Figure(figsize=(7.6, 4.0 * len(tasks)), layout="constrained")
+    figure = Figure(figsize=(11.0, 4.0 * len(tasks)), layout="constrained")
     panels = figure.subplots(len(tasks), 1, squeeze=False)[:, 0]
     for axes, task in zip(panels, tasks, strict=True):
         own = rounds[rounds["task"] == task.name]
@@ -87,7 +87,7 @@ def picture(rounds: pd.DataFrame, tasks: Sequence[Task]) -> Figure:
         axes.set_title(task.title, fontsize=10)
         axes.grid(alpha=0.3, which="both")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=6, frameon=False, loc="lower right")
+        axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 
