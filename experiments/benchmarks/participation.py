@@ -8,8 +8,8 @@ codec and share.
 """
 
 import argparse
-import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -25,12 +25,13 @@ from flwr.server.strategy import FedAvg
 from flwr.serverapp import ServerApp
 from torch import Tensor, nn
 
-from experiments.benchmarks.output import add_output, output_file, write_measured
+from experiments.benchmarks.output import run_benchmark
 from flwr_gan.data import Samples
 from flwr_gan.data.mnist import load_mnist
 from flwr_gan.data.partition import DirichletSplit
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower import CompressedStrategy, compression_mod
+from flwr_gan.gan import torch_threads
 from flwr_gan.seeding import derive_seed
 
 ALPHA, BATCH_SIZE, LEARNING_RATE = 1.0, 25, 0.1
@@ -145,26 +146,22 @@ def run(way: Way, size: Size, *, share: float, rounds: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Run all codecs and shares and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_output(parser, "participation", short="few clients and rounds")
-    options = parser.parse_args()
-    logging.getLogger("flwr").setLevel(logging.ERROR)
-    torch.set_num_threads(1)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, write and print the table; return the exit status."""
+    short = "few clients and rounds"
+    return run_benchmark("participation", __doc__, measure_all, arguments, short=short)
+
+
+def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the table of all codecs and shares."""
     size = Size(clients=8, images=400) if options.short else Size()
     rows = []
-    for share, rounds in ({0.5: 6} if options.short else ROUNDS).items():
-        for way in WAYS:
-            rows.append(run(way, size, share=share, rounds=rounds))
-            print(
-                *(rows[-1][key] for key in ("codec_up", "codec_down", "participation", "accuracy")),
-                flush=True,
-            )
-    table = pd.DataFrame(rows)
-    command = "python -m experiments.benchmarks.participation" + " --short" * options.short
-    write_measured(table, output_file(options, "participation"), command=command)
-    print(table.to_string(index=False, float_format="{:.5g}".format))
+    with torch_threads(1):
+        for share, rounds in ({0.5: 6} if options.short else ROUNDS).items():
+            for way in WAYS:
+                rows.append(run(way, size, share=share, rounds=rounds))
+                print(way.codec_up, way.codec_down, share, rows[-1]["accuracy"], flush=True)
+    yield "", pd.DataFrame(rows)
 
 
 def _client(context: Context, size: Size) -> Any:
@@ -212,4 +209,4 @@ def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,7 +9,7 @@ values are what stands there (float32), or how many units in the last place a we
 import argparse
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,7 @@ import pandas as pd
 import zstandard
 from numpy.typing import NDArray
 
-from experiments.benchmarks.output import add_output, output_file, write_measured
-from experiments.study_command import called
+from experiments.benchmarks.output import run_benchmark
 from flwr_gan.codecs.arrays import BFLOAT16
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.wire import Template, decode_payload, encode_payload
@@ -38,20 +37,14 @@ Array = NDArray[Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write the table; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_output(parser, "patches", short="fewer weights")
-    options = parser.parse_args(arguments)
+    """Measure, write and print the table; return the exit status."""
+    return run_benchmark("patches", __doc__, measure_all, arguments, short="fewer weights")
+
+
+def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the table of all cases."""
     count = SHORT_WEIGHTS if options.short else WEIGHTS
-    try:
-        table = pd.DataFrame([measure(*case, count=count) for case in CASES])
-        command = called("python -m experiments.benchmarks.patches", arguments)
-        write_measured(table, output_file(options, "patches"), command=command)
-    except FlwrGanError as error:
-        print(error, file=sys.stderr)
-        return error.exit_status
-    print(table.to_string(index=False, float_format="{:.4g}".format))
-    return 0
+    yield "", pd.DataFrame([measure(*case, count=count) for case in CASES])
 
 
 def measure(dtype: str, share: float, *, count: int) -> dict[str, object]:

@@ -15,10 +15,9 @@ from matplotlib.figure import Figure
 
 from experiments.report.page import Code, Picture, Section, Table, write_page
 from experiments.study.cases import Record, StudyCase, claim, read_record, run_cases
-from experiments.study.markdown import fill_pages
+from experiments.study.markdown import write_parts
 from experiments.study.options import called, known, run_command, whole_numbers, words
 from experiments.study.results import machine, versions, write_json, write_table
-from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import ConfigError, OutputError
 from flwr_gan.plots import save_figure
 
@@ -220,9 +219,7 @@ class Study:
         write_page(folder / "report.html", self.about, sections)
         print(folder / "report.html")
         parts = self.page(tables, run)
-        if results.resolve() == self.committed.resolve():
-            fill_pages([self.home / page for page in self.pages], parts)
-        else:
-            text = "\n\n".join(f"## {name}\n\n{part}" for name, part in parts.items())
-            write_text(results / "tables.md", text + "\n")
-            print(results / "tables.md")
+        pages = [self.home / page for page in self.pages]
+        committed = results.resolve() == self.committed.resolve()
+        if beside := write_parts(parts, pages, results, committed=committed):
+            print(beside)

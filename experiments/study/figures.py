@@ -21,7 +21,7 @@ def row_of_panels(
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure of panels side by side, each so many inches wide."""
     figure = Figure(figsize=(0.5 + width * count, height), layout="constrained")
-    panels: Iterable[Axes] = figure.subplots(1, count, squeeze=False, **shared)[0]  # type: ignore[arg-type]
+    panels: Iterable[Axes] = figure.subplots(1, count, squeeze=False, **shared)[0]  # type: ignore[call-overload]
     return figure, list(panels)
 
 

@@ -100,3 +100,21 @@ def fill_pages(pages: Sequence[Path], parts: Mapping[str, str]) -> None:
             raise OutputError(f"{names} has no marker <!-- {name} -->: put it back")
     for page, text in texts.items():
         write_text(page, text)
+
+
+def write_parts(
+    parts: Mapping[str, str], pages: Sequence[Path], results: Path, *, committed: bool
+) -> Path | None:
+    """Fill the pages where results are those that are committed; else write ``tables.md``.
+
+    Returns
+    -------
+    Path or None
+        Of ``tables.md``, beside the results.
+    """
+    if committed:
+        fill_pages(pages, parts)
+        return None
+    text = "\n\n".join(f"## {name}\n\n{part}" for name, part in parts.items())
+    write_text(results / "tables.md", text + "\n")
+    return results / "tables.md"

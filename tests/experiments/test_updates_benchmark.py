@@ -11,12 +11,13 @@ from torch import nn
 from experiments.benchmarks.updates import classifier, cost, runs
 from experiments.benchmarks.updates.__main__ import main
 from experiments.benchmarks.updates.carried import by_round
-from experiments.benchmarks.updates.cases import PLAIN, Case, Task, Wire
+from experiments.benchmarks.updates.cases import PLAIN, Task, Wire
 from experiments.benchmarks.updates.compared import all_cases
 from experiments.benchmarks.updates.peer_wire import Sender, decode
 from experiments.benchmarks.updates.peers import get_peer
-from experiments.benchmarks.updates.study import read_rounds, run_cases
+from experiments.benchmarks.updates.runs import Case
 from experiments.benchmarks.updates.tables import read_all, summarise
+from experiments.study.cases import read_record, run_cases
 from flwr_gan.app.config import load_config
 from flwr_gan.app.overrides import split_overrides
 from flwr_gan.errors import CodecError, ConfigError
@@ -162,7 +163,8 @@ def test_the_classifier_runs_and_is_not_run_again(small, tmp_path, forbid):
         for spec in (PLAIN, "topk:0.01+binary:network", "topk_npz:0.01")
     ]
     assert run_cases(cases, tmp_path) == 0
-    plain, own, peer = (read_rounds(case, tmp_path) for case in cases)
+    ended = (read_record(case, tmp_path) for case in cases)
+    plain, own, peer = (pd.DataFrame(record.result["rounds"]) for record in ended)
     dense = 10 * sum(array.nbytes for array in classifier.initial_arrays(0).values())
     assert plain["down_message_bytes"][0] > peer["down_message_bytes"][0] > dense
     assert own["up_message_bytes"][1] < peer["up_message_bytes"][1] / 1.5 < dense / 20

@@ -18,62 +18,50 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.benchmarks.output import RESULTS
-from experiments.benchmarks.updates.cases import Case
 from experiments.benchmarks.updates.compared import TASKS, all_cases
 from experiments.benchmarks.updates.results import write_costs, write_results
-from experiments.benchmarks.updates.study import run_cases
-from experiments.study_command import (
-    add_places,
-    add_presets,
-    called,
-    places,
-    run_command,
-    run_study,
-    whole_numbers,
-    words,
-)
+from experiments.study.cases import run_cases
+from experiments.study.options import called, run_command, whole_numbers, words
 
-FOLDER = Path("runs/updates")
+FOLDER, SHORT_FOLDER = Path("runs/updates"), Path("runs/updates_short")
 _PROGRAM = "python -m experiments.benchmarks.updates"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not finished and write the results; return the exit status."""
     options = _parser().parse_args(arguments)
-    partial = any((options.task, options.seeds, options.folder))
-    folder, results = places(options, FOLDER, RESULTS, partial=partial)
-    command = called(_PROGRAM, arguments)
     logging.getLogger("flwr").setLevel(logging.ERROR)
+    return run_command("updates", lambda: _run(options, called(_PROGRAM, arguments)))
+
+
+def _run(options: argparse.Namespace, command: str) -> int:
+    folder = options.folder or (SHORT_FOLDER if options.short else FOLDER)
+    partial = any((options.short, options.task, options.seeds, options.folder))
+    results = options.results or (folder / "results" if partial else RESULTS)
     if options.cost:
-        return run_command("updates", lambda: _cost(options.preset == "short", results, command))
-    return run_study(
-        "updates",
-        options,
-        _cases,
-        run=lambda cases: run_cases(cases, folder),
-        write=lambda cases: write_results(cases, folder, results, command=command),
-    )
-
-
-def _cases(options: argparse.Namespace) -> list[Case]:
-    given = options.seeds or ("0" if options.preset == "short" else "0,1,2")
-    seeds = whole_numbers("--seeds", words(given))
-    return list(all_cases(options.preset, seeds=seeds, tasks=words(options.task)))
-
-
-def _cost(short: bool, results: Path, command: str) -> int:
-    for path in write_costs(results, short=short, command=command):
+        for path in write_costs(results, short=options.short, command=command):
+            print(path)
+        return 0
+    preset = "short" if options.short else "default"
+    seeds = whole_numbers("--seeds", words(options.seeds)) or ((0,) if options.short else (0, 1, 2))
+    cases = list(all_cases(preset, seeds=seeds, tasks=words(options.task)))
+    failed = 0 if options.report else run_cases(cases, folder, shown=("quality", "megabytes"))
+    for path in write_results(cases, folder, results, command=command):
         print(path)
-    return 0
+    if failed:
+        print(f"{failed} of {len(cases)} runs failed; see above", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=_PROGRAM, description="Quality against bytes of updates.")
-    add_presets(parser)
+    parser.add_argument("--short", action="store_true", help="seconds; to try it")
     parser.add_argument("--task", metavar="NAME,NAME", help=", ".join(TASKS))
     parser.add_argument("--seeds", metavar="N,N", help="default: 0,1,2")
     parser.add_argument("--cost", action="store_true", help="measure what encoding takes instead")
-    add_places(parser, FOLDER, shown="tables and picture", verb="run")
+    parser.add_argument("--folder", type=Path, help=f"of the runs; default: {FOLDER}")
+    parser.add_argument("--results", type=Path, help="of tables and picture")
+    parser.add_argument("--report", action="store_true", help="run nothing, write the results")
     return parser
 
 

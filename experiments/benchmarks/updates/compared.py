@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from experiments.benchmarks.updates.cases import PLAIN, Case, Task, Wire
-from flwr_gan.errors import ConfigError
+from experiments.benchmarks.updates.cases import PLAIN, Task, Wire
+from experiments.benchmarks.updates.runs import Case
+from experiments.study.options import known, whole_numbers
 
 _FEDAVG = "strategy=fedavg lottery.iterations=0"
 _PEN = "data=pendigits partition=writer federation.num_clients=10"
@@ -97,12 +98,8 @@ def all_cases(preset: str, *, seeds: Sequence[int], tasks: Sequence[str] = ()) -
     ConfigError
         When a task is unknown, or something is named twice.
     """
-    for option, given in (("--seeds", seeds), ("--task", tasks)):
-        if len(set(given)) < len(given):
-            raise ConfigError(f"{option} names something twice: name each once")
-    for name in tasks:
-        if name not in TASKS:
-            raise ConfigError(f"--task {name} is unknown: allowed are {', '.join(TASKS)}")
+    whole_numbers("--seeds", tuple(map(str, seeds)))
+    known("--task", tasks, tuple(TASKS))
     for seed in seeds:
         for name in tasks or TASKS:
             task, wires = TASKS[name], WIRES[name]

@@ -1,14 +1,13 @@
 """The tables of README.md."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from experiments.benchmarks.updates.cases import Task
-from experiments.study.markdown import markdown_table
-from experiments.study_files import machine, today
+from experiments.study.markdown import markdown_table, number
+from experiments.study.results import machine, today
 
 _HEAD = (
     "uploads", "broadcasts", "settings", "seeds", "rounds", "quality at the end",
@@ -72,8 +71,3 @@ def with_and_without(row: Any, name: str, digits: int, *, unit: float = 1) -> st
     """Return a measure with the first broadcast, and in brackets without."""
     every, later = (number(row[key] / unit, digits) for key in (name, f"{name}_later"))
     return every if every == "-" else f"{every} ({later})"
-
-
-def number(value: Any, digits: int) -> str:
-    """Return a number, or a dash where there is none."""
-    return "-" if math.isnan(value) else f"{value:,.{digits}f}"

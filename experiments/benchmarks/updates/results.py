@@ -7,12 +7,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.benchmarks.output import RESULTS, write_measured
-from experiments.benchmarks.updates.cases import Case, Task
+from experiments.benchmarks.updates.cases import Task
 from experiments.benchmarks.updates.cost import measure_costs
 from experiments.benchmarks.updates.pages import cost_table, page_parts
+from experiments.benchmarks.updates.runs import Case
 from experiments.benchmarks.updates.tables import GROUPS, read_all, summarise
-from experiments.study_files import write_parts
-from flwr_gan.core.atomic import write_text
+from experiments.study.figures import tidy
+from experiments.study.markdown import write_parts
+from experiments.study.results import write_table
 from flwr_gan.plots import save_figure
 
 PAGE = Path(__file__).parent / "README.md"
@@ -43,12 +45,11 @@ def write_results(
     summary = summarise(rounds, tasks)
     write_measured(rounds, results / "updates.csv", command=command)
     yield results / "updates.csv"
-    write_text(results / "updates_summary.csv", summary.to_csv(index=False, float_format="%.5g"))
-    yield results / "updates_summary.csv"
+    yield write_table(summary, results / "updates_summary.csv")
     save_figure(picture(rounds, tasks), results / "updates.png")
     yield results / "updates.png"
     parts = page_parts(summary, tasks, command=command, core_minutes=seconds / 60)
-    yield write_parts(parts, results, PAGE, committed=_committed(results))
+    yield write_parts(parts, [PAGE], results, committed=_committed(results)) or PAGE
 
 
 def write_costs(results: Path, *, short: bool, command: str) -> Iterator[Path]:
@@ -57,7 +58,7 @@ def write_costs(results: Path, *, short: bool, command: str) -> Iterator[Path]:
     write_measured(costs, results / "updates_cost.csv", command=command)
     yield results / "updates_cost.csv"
     parts = {"cost": cost_table(costs)}
-    yield write_parts(parts, results, PAGE, committed=_committed(results))
+    yield write_parts(parts, [PAGE], results, committed=_committed(results)) or PAGE
 
 
 def picture(rounds: pd.DataFrame, tasks: Sequence[Task]) -> Figure:
@@ -85,8 +86,7 @@ def picture(rounds: pd.DataFrame, tasks: Sequence[Task]) -> Figure:
         axes.set_xlabel("whole messages of all clients, both ways, MB")
         axes.set_ylabel(task.quality.replace("_", " "))
         axes.set_title(task.title, fontsize=10)
-        axes.grid(alpha=0.3, which="both")
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes, which="both")
         axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 

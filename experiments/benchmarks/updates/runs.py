@@ -1,23 +1,25 @@
-"""One run of a case: a table of quality and bytes, round by round."""
+"""One case: its run, of which quality and bytes are kept round by round."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import Mod
 from flwr.common import NDArrays, Scalar
-from flwr.server import ServerAppComponents, ServerConfig
-from flwr.serverapp import Grid, ServerApp
+from flwr.server.strategy import Strategy
+from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvgM
 
 from experiments.benchmarks.updates import classifier
 from experiments.benchmarks.updates.carried import Carried, by_round, of_ledger
-from experiments.benchmarks.updates.cases import PLAIN, Case
+from experiments.benchmarks.updates.cases import PLAIN, Task, Wire
 from experiments.benchmarks.updates.peer_wire import PeerGrid, peer_mod
 from experiments.benchmarks.updates.peers import get_peer
-from experiments.study.app_runs import train
-from flwr_gan.app.client import client_fn
-from flwr_gan.app.federation import build_strategy, load_federation
+from experiments.study.app_runs import finish_run, run_plain
+from experiments.study.cases import StudyCase
+from flwr_gan.app.federation import Federation
 from flwr_gan.app.overrides import split_overrides
 from flwr_gan.app.scoring import Scorer
 from flwr_gan.engine.run_apps import run_apps
@@ -25,60 +27,104 @@ from flwr_gan.flower import CompressedGrid, CompressionMod
 from flwr_gan.wire.ledger import Ledger
 
 
-def run_case(case: Case, folder: Path) -> pd.DataFrame:
-    """Run a case and return a row a round; a GAN's run goes on where it was interrupted.
+@dataclass(frozen=True)
+class Case(StudyCase):
+    """One run.
 
     Parameters
     ----------
-    case : Case
-        What to run.
-    folder : Path
-        Of the run, which a GAN with a wire needs.
+    task : Task
+        What is trained.
+    wire : Wire
+        How updates travel.
+    seed : int
+        Of the run.
     """
-    if case.task.images:
-        return _classifier(case)
-    return _plain_gan(case) if case.wire.up == PLAIN else _gan(case, folder)
+
+    task: Task
+    wire: Wire
+    seed: int
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """The case as columns."""
+        wire = {"codec_up": self.wire.up, "codec_down": self.wire.down}
+        return {"task": self.task.name, **wire, "settings": self.wire.settings, "seed": self.seed}
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        words = [self.task.name, self.wire.up, self.wire.down, *self.wire.settings.split()]
+        text = "_".join([*words, str(self.rounds), f"seed{self.seed}"])
+        return "".join(letter if letter.isalnum() or letter in "_.-+" else "-" for letter in text)
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds it takes."""
+        return self.wire.rounds or self.task.rounds
+
+    @property
+    def work_s(self) -> float:
+        """Roughly how many processor seconds it takes."""
+        return self.rounds * self.task.round_s
+
+    @property
+    def overrides(self) -> str:
+        """Settings of a GAN's run but for its wire and its folder."""
+        rounds = f"federation.rounds={self.rounds} seed={self.seed}"
+        return " ".join(filter(None, (self.task.overrides, rounds, self.wire.settings)))
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that the result of the run depends on."""
+        return {
+            "task": self.task.name,
+            "overrides": self.overrides,
+            "images": self.task.images,
+            "codec_up": self.wire.up,
+            "codec_down": self.wire.down,
+        }
+
+    def measure(self, folder: Path) -> dict[str, Any]:
+        """Run it and return its rounds; a GAN's run goes on where it was interrupted."""
+        if self.task.images:
+            rounds = _classifier(self)
+        else:
+            rounds = _plain_gan(self) if self.wire.up == PLAIN else _gan(self, folder / "run")
+        total = rounds["up_message_bytes"].sum() + rounds["down_message_bytes"].sum()
+        return {
+            "quality": float(rounds["quality"].iloc[-1]),
+            "megabytes": float(total / 1e6),
+            "rounds": rounds.to_dict("records"),
+        }
 
 
 def _gan(case: Case, folder: Path) -> pd.DataFrame:
-    begun = (folder / "config.yaml").exists()
     wire = f"codec_up={case.wire.up} codec_down={case.wire.down}"
-    asked = f"{case.overrides} {wire} output_dir={folder}"
-    train(split_overrides(f"resume={folder}" if begun else asked))
-    rounds = pd.read_csv(folder / "rounds.csv")
-    messages = pd.read_csv(folder / "messages.csv")
+    run = finish_run(split_overrides(f"{case.overrides} {wire}"), folder)
+    rounds = pd.read_csv(run / "rounds.csv")
+    messages = pd.read_csv(run / "messages.csv")
     return by_round(
         of_ledger(messages), dict(zip(rounds["round"], rounds[case.task.quality], strict=True))
     )
 
 
 def _plain_gan(case: Case) -> pd.DataFrame:
-    """Run the app of this package under Flower alone: no mod, no wrapper."""
-    federation = load_federation(case.overrides)
-    strategy = build_strategy(federation)
-    scorer = Scorer(federation, strategy)
     quality: dict[int, float] = {}
 
-    def evaluate(
-        server_round: int, weights: NDArrays, config: dict[str, Scalar]
-    ) -> tuple[float, dict[str, Scalar]]:
-        quality[server_round] = scorer.score(server_round, weights, [])[case.task.quality]
-        return quality[server_round], {}
+    def score_rounds(federation: Federation, strategy: Strategy) -> None:
+        scorer = Scorer(federation, strategy)
 
-    strategy.evaluate_fn = evaluate
+        def evaluate(
+            server_round: int, weights: NDArrays, config: dict[str, Scalar]
+        ) -> tuple[float, dict[str, Scalar]]:
+            quality[server_round] = scorer.score(server_round, weights, [])[case.task.quality]
+            return quality[server_round], {}
 
-    def server_fn(context: object) -> ServerAppComponents:
-        config = ServerConfig(num_rounds=case.rounds)
-        return ServerAppComponents(strategy=strategy, config=config)
+        strategy.evaluate_fn = evaluate  # type: ignore[attr-defined]
 
     carried = Carried()
-    run_apps(
-        ServerApp(server_fn=server_fn),
-        ClientApp(lambda context: client_fn(context).to_client()),
-        num_supernodes=federation.config.federation.num_clients,
-        run_config={"overrides": case.overrides},
-        on_reply=carried.weigh,
-    )
+    run_plain(case.overrides, on_reply=carried.weigh, prepare=score_rounds)
     return by_round(carried.table(), quality)
 
 

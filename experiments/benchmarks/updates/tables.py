@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.benchmarks.updates.cases import PLAIN, Case, Task
-from experiments.benchmarks.updates.study import is_finished, read_rounds
+from experiments.benchmarks.updates.cases import PLAIN, Task
+from experiments.benchmarks.updates.runs import Case
+from experiments.study.cases import read_record
 from flwr_gan.errors import OutputError
 
 WINDOW = 3
@@ -25,21 +26,12 @@ def read_all(cases: Sequence[Case], folder: Path) -> tuple[pd.DataFrame, float]:
     OutputError
         If none is finished.
     """
-    parts = []
-    for case in (case for case in cases if is_finished(case, folder)):
-        parts.append(
-            read_rounds(case, folder).assign(
-                task=case.task.name,
-                codec_up=case.wire.up,
-                codec_down=case.wire.down,
-                settings=case.wire.settings,
-                seed=case.seed,
-            )
-        )
-    if not parts:
+    ended = (read_record(case, folder) for case in cases)
+    records = [record for record in ended if record is not None and not record.reason]
+    if not records:
         raise OutputError(f"no run in {folder} is finished: run it without --report first")
-    seconds = sum(float(part["cpu_s"].iloc[0]) for part in parts)
-    return pd.concat(parts)[COLUMNS], seconds
+    rounds = pd.DataFrame([row for record in records for row in record.rows("rounds")])
+    return rounds[COLUMNS], sum(record.cpu_s for record in records)
 
 
 def summarise(rounds: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
