@@ -5,15 +5,14 @@ from collections.abc import Iterable
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-# Okabe and Ito: distinct to the colour-blind.
-BLACK, BLUE, RED, GREEN = "#000000", "#0072b2", "#d55e00", "#009e73"
-PINK, SKY, ORANGE, GREY = "#cc79a7", "#56b4e9", "#e69f00", "#777777"
+from flwr_gan.plots.style import BLACK, BLUE, GREEN, ORANGE, PINK, RED, SKY, tidy
 
+__all__ = [
+    "BLACK", "BLUE", "GREEN", "GREY", "ORANGE", "PINK", "RED", "SKY",
+    "legend_below", "row_of_panels", "tidy",
+]  # fmt: skip
 
-def tidy(axes: Axes, *, which: str = "major") -> None:
-    """Draw a light grid and no upper and right border."""
-    axes.grid(alpha=0.3, which=which)  # type: ignore[arg-type]
-    axes.spines[["top", "right"]].set_visible(False)
+GREY = "#777777"
 
 
 def row_of_panels(

@@ -8,18 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from flwr_gan.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, tidy
+from flwr_gan.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, tidy
 
 LOOKS = {
     "zlib:9": (BLUE, "o"),
-    "lzma:9": (ORANGE, "s"),
+    "lzma:9": (RED, "s"),
     "bz2:9": (GREEN, "^"),
-    "zstd:19": (YELLOW, "P"),
-    "paq9a:1": (PURPLE, "D"),
+    "zstd:19": (ORANGE, "P"),
+    "paq9a:1": (PINK, "D"),
     "pcodec:8": (SKY, "v"),
     "sparse": (BLACK, "*"),
 }
-PUBLISHED_LOOKS = {"zlib": BLUE, "lzma": ORANGE, "bz2": GREEN, "paq9a": PURPLE}
+PUBLISHED_LOOKS = {"zlib": BLUE, "lzma": RED, "bz2": GREEN, "paq9a": PINK}
 
 
 def codecs_figure(table: pd.DataFrame, published: Mapping[str, Sequence[float]]) -> Figure:
@@ -80,7 +80,7 @@ def _ratios(axes: Axes, table: pd.DataFrame, places: Mapping[str, int]) -> None:
 
 def _lossy(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
     rows = table[_is_lossy(table) & table["output_change"].notna()]
-    colours = dict(zip(names, (GREY, YELLOW, GREEN, SKY, PURPLE, ORANGE), strict=False))
+    colours = dict(zip(names, (GREY, ORANGE, GREEN, SKY, PINK, RED), strict=False))
     for name in dict.fromkeys(rows["weights"]):
         part = rows[rows["weights"] == name].sort_values("ratio")
         colour = colours.get(name, BLUE)
@@ -111,7 +111,7 @@ def _lossy(axes: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
 def _speeds(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     at = np.arange(len(rows))
     axes.barh(at - 0.2, rows["encode_mb_s"], 0.38, color=BLUE, label="encode")
-    axes.barh(at + 0.2, rows["decode_mb_s"], 0.38, color=YELLOW, label="decode")
+    axes.barh(at + 0.2, rows["decode_mb_s"], 0.38, color=ORANGE, label="decode")
     labels = [
         f"{spec}  {ratio:.3g}" for spec, ratio in zip(rows["codec"], rows["ratio"], strict=True)
     ]

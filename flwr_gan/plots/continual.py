@@ -4,17 +4,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from flwr_gan.plots.style import BLUE, GREEN, ORANGE, PURPLE, tidy
+from flwr_gan.plots.style import BLUE, GREEN, PINK, RED, tidy
 
 # Dashes and markers tell the lines apart in grey.
 STYLES = {
     "old": {"color": BLUE, "linestyle": "-", "marker": "o"},
-    "new": {"color": ORANGE, "linestyle": "--", "marker": "s"},
+    "new": {"color": RED, "linestyle": "--", "marker": "s"},
 }
 LABELS = {"old": "what came in earlier stages", "new": "what came in the present stage"}
 BYTES = {
     "up_bytes": ("up", GREEN, "-"),
-    "down_bytes": ("down", PURPLE, ":"),
+    "down_bytes": ("down", PINK, ":"),
 }
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from flwr_gan.plots.style import BLUE, COLOURS, ORANGE, legend_above, tidy
+from flwr_gan.plots.style import BLUE, COLOURS, RED, legend_above, tidy
 
 # Lines that lie on each other are still told apart.
 _STYLES = ("-", "--", "-.", ":")
@@ -55,7 +55,7 @@ def duration_figure(rounds: Groups, coding: Mapping[str, tuple[float, float]]) -
     rows = np.arange(len(coding))
     encode, decode = np.array(list(coding.values()), dtype=float).reshape(-1, 2).T
     bottom.barh(rows, encode, 0.6, color=BLUE, label="encode")
-    bottom.barh(rows, decode, 0.6, left=encode, color=ORANGE, label="decode")
+    bottom.barh(rows, decode, 0.6, left=encode, color=RED, label="decode")
     bottom.set_yticks(rows, list(coding), fontsize=8)
     bottom.invert_yaxis()
     bottom.set_xlabel("seconds of coding in a whole run", fontsize=9)

@@ -6,11 +6,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flwr_gan.plots.style import BLUE, GREEN, ORANGE, tidy
+from flwr_gan.plots.style import BLUE, GREEN, RED, tidy
 
 ACCURACIES = (
     ("conditional_accuracy", "generated samples recognised as their label", BLUE, "o"),
-    ("synthetic_accuracy", "real test data, trained on generated samples", ORANGE, "s"),
+    ("synthetic_accuracy", "real test data, trained on generated samples", RED, "s"),
 )
 
 
