@@ -89,8 +89,8 @@ def test_silent_clients_cost_little_and_are_counted(simulate):
     # What is broadcast again is what the clients hold already.
     down = messages[messages.direction == "down"].groupby("round").payload_bytes.max()
     assert down[3] < 0.3 * down[1]
-    twin, _ = tables(folder / "also" / "zlib")
-    assert twin.kind.tolist() == messages.kind.tolist()
+    compared, _ = tables(folder / "also" / "zlib")
+    assert compared.kind.tolist() == messages.kind.tolist()
     totals = json.loads((folder / "summary.json").read_text())["totals"]
     assert totals["up_bytes"] == ups.message_bytes.sum()
 

@@ -21,7 +21,7 @@ def planted(family, change):
     return replace(gan, generator=generator_from(links, gan.generator))
 
 
-def twins(links):
+def equal_channels(links):
     """Make channels 1 and 2 of every hidden layer equal, with different uses."""
     for link in links[:-1]:
         link.weight_OIP[2] = link.weight_OIP[1]
@@ -71,7 +71,7 @@ def test_magnitude_drops_the_smallest_filters(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_similarity_drops_a_twin_first_and_absorbs_it_without_loss(family):
-    gan = planted(family, twins)
+    gan = planted(family, equal_channels)
     method = ChannelPruning(criterion="similarity", fraction=fraction_of_one(gan), samples=32)
     pruned = method.prune(gan, seeded())
     assert channel_counts(pruned) == tuple(n - 1 for n in channel_counts(gan.generator))
@@ -79,7 +79,7 @@ def test_similarity_drops_a_twin_first_and_absorbs_it_without_loss(family):
 
 
 def test_similarity_without_absorbing_takes_the_same_channel_and_changes_the_output():
-    gan = planted("vectors", twins)
+    gan = planted("vectors", equal_channels)
     method = ChannelPruning(
         criterion="similarity", fraction=fraction_of_one(gan), samples=32, absorb=False
     )
