@@ -1,11 +1,11 @@
 """Named sweeps: ``preset=NAME`` stands for the overrides in ``experiments/presets/NAME.yaml``."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
+from flwr_gan.core.settings import nearest
 from flwr_gan.errors import ConfigError
 
 _FOLDER = Path(__file__).resolve().parent / "presets"
@@ -58,9 +58,7 @@ def expand_preset(arguments: Sequence[str]) -> tuple[str | None, list[str], list
 def _path(name: str) -> Path:
     names = preset_names()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        nearest = f" (nearest: {near[0]})" if near else ""
-        raise ConfigError(f"preset={name}: allowed are {', '.join(names)}{nearest}")
+        raise ConfigError(f"preset={name}: allowed are {', '.join(names)}{nearest(name, names)}")
     return _FOLDER / f"{name}.yaml"
 
 

@@ -20,13 +20,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.plan import Plan, make_plan
+from experiments.plan import make_plan
 from experiments.preset import preset_about, preset_names
 from experiments.report import report
 from experiments.report.folders import add_command
 from experiments.results_table import ORDER, read_order
 from experiments.study.app_runs import is_begun
 from experiments.study.cases import CASE, run_case, run_cases
+from experiments.study.options import run_command
 from experiments.study.results import write_json
 from experiments.sweep_jobs import Job
 from flwr_gan.core.atomic import write_text
@@ -44,16 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(given)
-    try:
-        plan = make_plan(options.overrides, multirun=options.multirun)
-        _configure_logging(verbose=plan.verbose)
-        return _sweep(plan, given)
-    except FlwrGanError as error:
-        print(f"experiments.sweep: {error}", file=sys.stderr)
-        return error.exit_status
+    return run_command("experiments.sweep", lambda: _sweep(options, given))
 
 
-def _sweep(plan: Plan, given: list[str]) -> int:
+def _sweep(options: argparse.Namespace, given: list[str]) -> int:
+    plan = make_plan(options.overrides, multirun=options.multirun)
+    _configure_logging(verbose=plan.verbose)
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -73,8 +70,7 @@ def _sweep(plan: Plan, given: list[str]) -> int:
     except KeyboardInterrupt:
         if any(is_begun(job.folder) for job in usable):
             report(plan.folder)
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        raise
     report(plan.folder)
     if failed:
         print(f"{failed} of {len(plan.jobs)} jobs failed", file=sys.stderr)

@@ -1,6 +1,5 @@
 """The server app: ``flwr_gan.server_app:app``."""
 
-import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -73,7 +72,6 @@ def build_run(federation: Federation) -> Run:
             f"{type(inner).__name__} averages: use strategy=generator_pool or distilled_pool, or "
             "method=none"
         )
-    _check_proximal_mu(inner)
     _check_adaptive(federation, inner)
     _check_shares(federation)
     if config.resume is not None and not _is_finished(config):
@@ -176,15 +174,6 @@ def _is_finished(config: RunConfig) -> bool:
     return config.resume is not None and (Path(config.resume) / "summary.json").exists()
 
 
-def _check_proximal_mu(strategy: Strategy) -> None:
-    value = getattr(strategy, "proximal_mu", 0.0)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < math.inf:
-        raise ConfigError(
-            f"strategy.proximal_mu={value!r} is not allowed: give a number of at least 0"
-        )
-
-
 def _check_adaptive(federation: Federation, strategy: Strategy) -> None:
     """Raise where drift, regeneration or silent clients meet what they do not go with."""
     config, name = federation.config, type(strategy).__name__
@@ -196,7 +185,10 @@ def _check_adaptive(federation: Federation, strategy: Strategy) -> None:
                 f"masked_fedavg or fedavg, or {group}=none"
             )
     if config.regeneration is not None and getattr(strategy, "proximal_mu", None):
-        raise ConfigError("strategy.proximal_mu beside regeneration: thresholds have no anchor")
+        raise ConfigError(
+            "strategy.proximal_mu above 0 cannot be combined with regeneration: set one of them to "
+            "0 or none"
+        )
     silent = isinstance(strategy, TakesCodedReplies) and strategy.reply_rules().may_be_empty
     if silent and config.privacy:
         raise ConfigError(f"privacy does not go with {name}, whose clients may be silent: drop it")

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from flwr_gan.app.config import RunConfig, build, load_config, read_config
 from flwr_gan.app.overrides import split_overrides
+from flwr_gan.core.settings import Amount, checked
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.data.drift import Drift, DriftContext
 from flwr_gan.errors import ConfigError, PartitionError
@@ -241,7 +242,13 @@ def _check_delta(config: RunConfig, split: Sequence[NDArray[np.int64]]) -> None:
 
 
 def build_strategy(federation: Federation) -> Any:
-    """Return the configured strategy, plain; what it needs at run time goes by parameter name."""
+    """Return the configured strategy, plain; what it needs at run time goes by parameter name.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is not usable.
+    """
     config = federation.config
     delivered = federation.delivered()
     arrays = network_arrays(delivered)
@@ -268,7 +275,9 @@ def build_strategy(federation: Federation) -> Any:
         "on_evaluate_config_fn": _round_config,
         "evaluate_metrics_aggregation_fn": average_metrics,
     }
-    return build(config.strategy, **_accepted(config.strategy["_target_"], runtime))
+    strategy = build(config.strategy, **_accepted(config.strategy["_target_"], runtime))
+    checked("strategy.proximal_mu", getattr(strategy, "proximal_mu", 0.0), Amount)
+    return strategy
 
 
 def num_rounds(config: RunConfig, strategy: Any) -> int:

@@ -1,4 +1,4 @@
-"""The inner loops of coding, compiled by numba. Import it by ``flwr_gan.codecs.compiled``.
+"""The inner loops of coding, compiled by numba; imported through ``flwr_gan.codecs.compiled``.
 
 Every loop here has its equal in numpy, and gives the same numbers to the last bit.
 

@@ -1,4 +1,4 @@
-"""The loops of rANS, compiled by numba. Import it by ``flwr_gan.codecs.compiled``.
+"""The loops of rANS, compiled by numba; imported through ``flwr_gan.codecs.compiled``.
 
 See ``flwr_gan.codecs.sparse.rans``, which has the equals in numpy: the same words, the same
 symbols.

@@ -280,13 +280,13 @@ class Broadcaster:
             kept = earlier.arrays if self._settings.sends_updates else {}
             names = [name for name in wanted if name in chosen or name in kept]
             wanted = {name: chosen[name] if name in chosen else kept[name] for name in names}
-        codec = self._codec
+        codec, makes_up = self._codec, bool(self._settings.feedback) and self._codec.contractive
         if earlier is None:
-            codec = first_codec(codec, feedback=self._settings.feedback and codec.contractive)
+            codec = first_codec(codec, feedback=makes_up)
         again = earlier is not None and not self._codec.lossless and earlier.source == source.name
         if earlier is not None and again:
             wanted = {name: earlier.arrays[name] for name in wanted if name in earlier.arrays}
-        elif self._settings.feedback and self._codec.contractive:
+        elif makes_up:
             residual = self.lost.get(record, {} if earlier is None else earlier.residual)
             residual = self._settings.selection.of(residual)
             stages = None if earlier is None else earlier.stages
