@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.sparse.largest import largest_places
+from flwr_gan.codecs.sparse.largest import BLOCK, largest_places
 from flwr_gan.codecs.sparse.parts import flat_layer
 from flwr_gan.codecs.sparse.support import Positions
 from flwr_gan.compress.update_stage import (
@@ -19,9 +19,6 @@ from flwr_gan.compress.update_stage import (
     share_of,
     share_words,
 )
-
-_BLOCK = 1 << 16
-"""Weights that are looked at a time, so that they stay in the cache."""
 
 ALLOWED = (
     "allowed: topk:F[:SCOPE] with F from 0.0001 to 0.9999 in at most 4 decimals, SCOPE global or "
@@ -80,7 +77,7 @@ class _Change:
     @property
     def candidates(self) -> int:
         """How many weights survive on both sides."""
-        parts = (slice(at, at + _BLOCK) for at in range(0, len(self), _BLOCK))
+        parts = (slice(at, at + BLOCK) for at in range(0, len(self), BLOCK))
         counts = (np.count_nonzero((self.layer[p] != 0) & (self.near[p] != 0)) for p in parts)
         return int(sum(counts))
 

@@ -15,7 +15,7 @@ from flwr_gan.codecs.arrays import Array
 from flwr_gan.codecs.sparse.support import Mask, Positions
 from flwr_gan.codecs.sparse.values import Numbers
 
-_BLOCK = 1 << 16
+BLOCK = 1 << 16
 """Numbers that are looked at a time, so that they stay in the cache."""
 
 _SAMPLE = 1 << 15
@@ -71,8 +71,8 @@ def _magnitudes(values: Array) -> Array:
 def _reaching(layer: Numbers, least: int) -> tuple[Positions, Array]:
     """Return where the magnitudes of a layer are that have so many bits or more, and these."""
     parts = [(np.empty(0, np.int64), np.empty(0, np.int32))]
-    for start in range(0, len(layer), _BLOCK):
-        bits = _magnitudes(layer[start : start + _BLOCK])
+    for start in range(0, len(layer), BLOCK):
+        bits = _magnitudes(layer[start : start + BLOCK])
         places = np.flatnonzero(bits >= least)
         parts.append((places + start, bits[places]))
     places, bits = (np.concatenate(part) for part in zip(*parts, strict=True))
