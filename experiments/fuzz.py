@@ -27,10 +27,10 @@ from tqdm import tqdm
 from experiments.fuzz_cases import Case, bombs, cases, sealed
 from experiments.fuzz_coverage import LineCoverage
 from experiments.fuzz_mutations import mutate, shortened
-from flwr_gan.codecs import compiled
 from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import Base, Template, decode_payload, decode_survivors
+from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.header import seal
 
 MAX_BYTES = 1 << 20

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import zstandard
 
-from flwr_gan.codecs import codec_names
-from flwr_gan.codecs.varint import write_varint
 from flwr_gan.wire import Template, describe_payload, encode_payload
+from flwr_gan.wire.codecs import codec_names
+from flwr_gan.wire.codecs.varint import write_varint
 from flwr_gan.wire.header import DEFLATED, VERSION, embed_template, seal
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from experiments.fuzz_cases import Case
-from flwr_gan.codecs.varint import write_varint
+from flwr_gan.wire.codecs.varint import write_varint
 
 INTERESTING = (0, 1, 2, 3, 7, 15, 16, 31, 63, 64, 126, 127, 128, 129, 191, 192, 253, 254, 255)
 COUNTS = (0, 1, 2, 127, 128, 1 << 14, 1 << 17, (1 << 17) + 1, (1 << 31) - 1, 1 << 31, 1 << 32)

@@ -18,9 +18,9 @@ from experiments.study.app_runs import finish_run, is_begun, is_finished, settin
 from experiments.study.cases import StudyCase
 from flwr_gan.app.compared import codec_folder as codec_folder
 from flwr_gan.app.config import load_file
-from flwr_gan.codecs import get_codec
 from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import CodecError
+from flwr_gan.wire.codecs import get_codec
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """The rooms of the package: which may import which, which libraries each uses, what conf names.
 
-A room is a folder or a module directly under ``flwr_gan``, or ``strategies``. Imports inside
-functions count, and so do strings that name a module, such as those of a registry.
+A room is a folder or a module directly under ``flwr_gan``, or ``strategies``, or one of the two
+folders of ``wire``. Imports inside functions count, and so do strings that name a module, such as
+those of a registry.
 """
 
 import ast
@@ -25,36 +26,37 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "seeding": set(),
     "core": {"errors"},
-    "codecs": {"errors"},
-    "compress": {"errors", "codecs"},
-    "wire": {"errors", "core", "codecs", "compress"},
-    "flower": {"errors", "seeding", "core", "codecs", "compress", "wire"},
+    "wire.codecs": {"errors"},
+    "wire.stages": {"errors", "wire.codecs"},
+    "wire": {"errors", "core", "wire.codecs", "wire.stages"},
+    "flower": {"errors", "seeding", "core", "wire.codecs", "wire.stages", "wire"},
     "engine": {"errors", "core", "flower"},
     "data": {"errors", "seeding", "core"},
     "gan": {"errors", "seeding", "core"},
-    "prune": {"errors", "seeding", "core", "codecs", "gan"},
-    "methods": {"errors", "seeding", "core", "codecs", "compress", "gan", "prune"},
+    "prune": {"errors", "seeding", "core", "wire.codecs", "gan"},
+    "methods": {"errors", "seeding", "core", "wire.codecs", "wire.stages", "gan", "prune"},
     "metrics": {"errors", "seeding", "core", "data"},
     "privacy": {"errors", "core", "gan"},
     "plots": {"errors", "core", "data"},
     "strategies": {"errors", "core", "wire", "flower", "prune", "methods", "app"},
     "app": {
-        "errors", "seeding", "core", "codecs", "compress", "wire", "flower", "engine", "data",
-        "gan", "prune", "methods", "metrics", "privacy", "plots",
+        "errors", "seeding", "core", "wire.codecs", "wire.stages", "wire", "flower", "engine",
+        "data", "gan", "prune", "methods", "metrics", "privacy", "plots",
     },
     "cli": {"errors", "engine"},
     "client_app": {"flower", "app"},
     "server_app": {"errors", "flower", "app"},
 }  # fmt: skip
+ROOMS_WITHIN = {("wire", "codecs"), ("wire", "stages")}
 # Looked up by name, because what is looked up builds on who looks.
-BY_NAME = {("codecs", "compress")}
+BY_NAME = {("wire.codecs", "wire.stages")}
 
 # Libraries beside the standard one, by room.
 LIBRARIES: dict[str, set[str]] = {
     "seeding": {"numpy"},
     "core": {"numpy"},
-    "codecs": {"numpy", "numba", "pcodec", "zstandard"},
-    "compress": {"numpy", "numba"},
+    "wire.codecs": {"numpy", "numba", "pcodec", "zstandard"},
+    "wire.stages": {"numpy", "numba"},
     "wire": {"numpy", "numba", "isal", "ml_dtypes", "pandas"},
     "flower": {"flwr", "numpy", "numba"},
     "engine": {"flwr", "numpy", "ray", "threadpoolctl"},
@@ -105,8 +107,14 @@ def modules() -> list[Path]:
     return [p.relative_to(ROOT) for p in paths if p != ROOT / "flwr_gan" / "__init__.py"]
 
 
+def room_of(top: str, *rest: str) -> str:
+    if top == "strategies":
+        return top
+    return ".".join(rest[:2]) if rest[:2] in ROOMS_WITHIN else rest[0]
+
+
 def room(path: Path) -> str:
-    return "strategies" if path.parts[0] == "strategies" else path.parts[1].removesuffix(".py")
+    return room_of(*path.with_suffix("").parts)
 
 
 @cache
@@ -134,7 +142,7 @@ def rooms_of(path: Path) -> set[str]:
     for name in imported(path):
         top, *rest = name.split(".")
         if top == "flwr_gan" and rest and rest[0] != "__version__":
-            found.add(rest[0])
+            found.add(room_of(top, *rest))
         elif top in ("strategies", "experiments"):
             found.add(top)
     return found - {room(path)}
@@ -205,7 +213,7 @@ def test_conf_names_what_is_there_and_where_its_group_belongs(group, target):
 
 def test_codecs_and_wire_import_without_torch_flwr_or_hydra():
     code = (
-        "import sys, flwr_gan.wire, flwr_gan.compress; "
+        "import sys, flwr_gan.wire, flwr_gan.wire.stages; "
         "print(sorted({'torch', 'flwr', 'hydra', 'pcodec'} & set(sys.modules)))"
     )
     result = subprocess.run(

@@ -1,7 +1,7 @@
 """Measure what encoding and decoding cost, for the table that ``codec=auto:MBITS`` chooses by.
 
 ``python -m experiments.benchmarks.codec_costs`` codes random pruned layers of several sizes and
-densities, fits seconds and bytes, and prints the rows of ``flwr_gan.codecs.auto.COSTS``.
+densities, fits seconds and bytes, and prints the rows of ``flwr_gan.wire.codecs.auto.COSTS``.
 Seconds are those that the processor spends on it, with numba's loops where numba is installed.
 """
 
@@ -11,9 +11,9 @@ from statistics import median
 import numpy as np
 from scipy.optimize import nnls
 
-from flwr_gan.codecs import compiled
-from flwr_gan.codecs.auto import COSTS
 from flwr_gan.wire import Template, decode_payload, encode_payload
+from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.auto import COSTS
 
 SIZES = (1_000, 30_000, 300_000, 1_000_000)
 DENSITIES = (1.0, 0.3, 0.1, 0.03, 0.01)

@@ -29,13 +29,13 @@ from experiments.benchmarks.codec_measures import (
     output_change,
     read_weights,
 )
-from flwr_gan.codecs import codec_names, get_codec
-from flwr_gan.codecs.base import BaseUse
 from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import CodecError, FlwrGanError
 from flwr_gan.plots.codecs import codecs_figure
 from flwr_gan.plots.figure import save_figure
 from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload, payload_sizes
+from flwr_gan.wire.codecs import codec_names, get_codec
+from flwr_gan.wire.codecs.base import BaseUse
 
 RESULTS = Path(__file__).parent / "results"
 SHORT_RESULTS = Path("runs/codecs_short")

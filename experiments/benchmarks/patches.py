@@ -18,9 +18,9 @@ import zstandard
 from numpy.typing import NDArray
 
 from experiments.benchmarks.output import run_benchmark
-from flwr_gan.codecs.arrays import BFLOAT16
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.wire import Template, decode_payload, encode_payload
+from flwr_gan.wire.codecs.arrays import BFLOAT16
 
 WEIGHTS, SHORT_WEIGHTS = 1_000_000, 50_000
 DEVIATION, STEP = 0.02, 3.13e-6

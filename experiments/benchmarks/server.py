@@ -43,10 +43,10 @@ from experiments.benchmarks.output import in_turn, run_benchmark
 from experiments.benchmarks.server_large import CLIENTS as LARGE_CLIENTS
 from experiments.benchmarks.server_large import large_table
 from experiments.benchmarks.server_nodes import Nodes
-from flwr_gan.codecs import compiled
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import CodedFitRes, CompressedStrategy, compression_mod
+from flwr_gan.wire.codecs import compiled
 from strategies import SparseFedAvg
 
 SURVIVORS = 8179  # of the generator that is pruned 17 times

@@ -107,7 +107,7 @@ def _flwr_gan(arrays: dict[str, Array], spec: str, threads: str = "") -> Way:
     from flwr_gan.wire import Template, decode_payload, encode_payload
 
     try:
-        from flwr_gan.codecs import compiled
+        from flwr_gan.wire.codecs import compiled
     except ImportError:  # an older checkout
         pass
     else:
@@ -122,7 +122,7 @@ def _flwr_gan(arrays: dict[str, Array], spec: str, threads: str = "") -> Way:
 
 
 def _numpy(arrays: dict[str, Array], spec: str) -> Way:
-    from flwr_gan.codecs import compiled
+    from flwr_gan.wire.codecs import compiled
 
     encode, decode, length = _flwr_gan(arrays, spec)
 

@@ -279,8 +279,8 @@ def _in_process(path: Path, way: str, repeats: int, checkout: Path) -> dict[str,
 def start_s() -> float:
     """Return the seconds that a process needs to import the compiled loops, from their cache."""
     program = (
-        "import time, numpy; from flwr_gan.codecs import compiled as c; t = time.perf_counter(); "
-        "c.load(); "
+        "import time, numpy; from flwr_gan.wire.codecs import compiled as c; "
+        "t = time.perf_counter(); c.load(); "
         "from flwr_gan.wire import *; encode_payload({'w': numpy.ones(99, 'f4')}); "
         "print(time.perf_counter() - t)"
     )

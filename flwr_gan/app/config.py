@@ -16,8 +16,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from flwr_gan.app.loggers import check_logger
 from flwr_gan.app.overrides import compose, first_line, given, parse
-from flwr_gan.codecs import get_codec
-from flwr_gan.compress.schedule import Schedule
 from flwr_gan.core.settings import (
     Count,
     Natural,
@@ -33,6 +31,8 @@ from flwr_gan.gan import GanConfig
 from flwr_gan.privacy import PrivacyConfig
 from flwr_gan.prune import LotteryConfig
 from flwr_gan.prune.regenerating import RegenerationConfig
+from flwr_gan.wire.codecs import get_codec
+from flwr_gan.wire.stages.schedule import Schedule
 
 T = TypeVar("T", bound=Settings)
 

@@ -18,7 +18,6 @@ from flwr_gan.app.federation import Federation
 from flwr_gan.app.loggers import TensorBoardLogger, open_logger
 from flwr_gan.app.scoring import Scorer
 from flwr_gan.app.summary import closing_lines, measured, progress_line, summarise, write_summary
-from flwr_gan.compress.schedule import Schedule
 from flwr_gan.core.atomic import write_text
 from flwr_gan.data.partition import class_counts
 from flwr_gan.errors import TrainingError
@@ -34,6 +33,7 @@ from flwr_gan.privacy import spending_row
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template, describe_payload, save
 from flwr_gan.wire.ledger import Ledger
+from flwr_gan.wire.stages.schedule import Schedule
 
 log = getLogger(__name__)
 

@@ -9,10 +9,10 @@ from flwr.common import FitRes, Parameters, Scalar
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg, Strategy
 
-from flwr_gan.codecs import compiled
-from flwr_gan.codecs.arrays import Array, ArraySpec
 from flwr_gan.flower.records import NUMPY_STYPE, Arrays, npy_space, scattered_parameters
 from flwr_gan.flower.reply import CodedReply
+from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.arrays import Array, ArraySpec
 
 Results = list[tuple[ClientProxy, FitRes]]
 Failures = list[tuple[ClientProxy, Any] | BaseException]

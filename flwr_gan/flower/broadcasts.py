@@ -11,11 +11,6 @@ from typing import Any
 import numpy as np
 from flwr.app import ArrayRecord
 
-from flwr_gan.codecs import get_codec
-from flwr_gan.codecs.arrays import canonical_zeros
-from flwr_gan.codecs.base import Codec
-from flwr_gan.compress.array_codec import ArrayStagedCodec
-from flwr_gan.compress.stage import Stage
 from flwr_gan.flower.memory import Remembered, ServerMemory, name_of, record_key
 from flwr_gan.flower.records import Arrays, Content, Opaque, read_record
 from flwr_gan.flower.reply import counts_of
@@ -23,7 +18,12 @@ from flwr_gan.flower.settings import WireSettings
 from flwr_gan.flower.update_chains import FROM_SEED, NOTHING, UpdateChain, UpdateChains
 from flwr_gan.wire import Base, PayloadInfo, Template, describe_payload, encode_to_send
 from flwr_gan.wire.bundles import without_stages
+from flwr_gan.wire.codecs import get_codec
+from flwr_gan.wire.codecs.arrays import canonical_zeros
+from flwr_gan.wire.codecs.base import Codec
 from flwr_gan.wire.sent import Sent
+from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
+from flwr_gan.wire.stages.stage import Stage
 
 FIRST_CODEC = "sparse:int8"
 """Of all arrays, for a node that holds nothing, under a code of changes."""

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flwr_gan.codecs import get_codec
 from flwr_gan.errors import CodecError
 from flwr_gan.flower.bookkeeping import count
 from flwr_gan.flower.notes import NOTE, keep_word
@@ -16,6 +15,7 @@ from flwr_gan.flower.reply import counts_of
 from flwr_gan.flower.settings import WireSettings
 from flwr_gan.flower.transport import message_bytes
 from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
+from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.ledger import Ledger, MessageRow
 
 

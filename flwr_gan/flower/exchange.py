@@ -8,7 +8,6 @@ from typing import Any
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from flwr_gan.codecs.arrays import Array
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.bookkeeping import Books, count, least
 from flwr_gan.flower.broadcasts import Broadcast, Broadcaster
@@ -38,6 +37,7 @@ from flwr_gan.flower.records import (
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.settings import WireSettings
 from flwr_gan.wire import Base, PayloadInfo, Template, describe_payload
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.ledger import Kind, Ledger, MessageRow
 
 LEAST_REPLY_BYTES = 64 << 20

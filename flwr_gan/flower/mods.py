@@ -8,7 +8,6 @@ from typing import TypeVar
 import numpy as np
 from flwr.app import Context, Error, Message, RecordDict
 
-from flwr_gan.codecs import get_codec
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.flower.flwr_private import ClientAppCallable, ErrorCode
 from flwr_gan.flower.memory import ClientMemory, name_of, record_key
@@ -27,6 +26,7 @@ from flwr_gan.flower.records import (
 )
 from flwr_gan.flower.selection import Selection, completed
 from flwr_gan.wire import Template, encode_to_send
+from flwr_gan.wire.codecs import get_codec
 
 CLIENT_MAX_BYTES = 4 << 30
 Held = TypeVar("Held")

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from flwr.app import ConfigRecord, RecordDict
 
-from flwr_gan.codecs import get_codec
-from flwr_gan.compress.schedule import Schedule
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.records import Opaque
+from flwr_gan.wire.codecs import get_codec
+from flwr_gan.wire.stages.schedule import Schedule
 
 NOTE = "flwr_gan.wire"
 EF21 = "ef21"

@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
-from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.notes import NOTE
 from flwr_gan.flower.records import is_payload, payload_record, payloads_of
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 MOST_BYTES = 1 << 16
 """Payloads of a message that is packed have fewer; of more, what packing saves is below 2 %."""

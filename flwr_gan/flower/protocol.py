@@ -6,10 +6,10 @@ from typing import Protocol, runtime_checkable
 
 from flwr.app import RecordDict
 
-from flwr_gan.codecs.arrays import Array
 from flwr_gan.flower.records import Arrays
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.wire import Template
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.ledger import MessageRow
 
 TakeReply = Callable[[CodedReply, Array | Arrays, int], None]

@@ -17,10 +17,10 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, RecordDict
 from flwr.common import Parameters, ndarray_to_bytes
 
-from flwr_gan.codecs.arrays import ArraySpec
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.transport import message_bytes as message_bytes
 from flwr_gan.wire import Base
+from flwr_gan.wire.codecs.arrays import ArraySpec
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 Opaque = Mapping[str, tuple[str, tuple[int, ...], str]]

@@ -7,8 +7,6 @@ from functools import cached_property
 import numpy as np
 from flwr.common import Parameters
 
-from flwr_gan.codecs import compiled
-from flwr_gan.codecs.arrays import Array
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.records import (
     Arrays,
@@ -26,6 +24,8 @@ from flwr_gan.wire import (
     describe_payload,
     has_base_mask,
 )
+from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.arrays import Array
 
 _BLOCK = 1 << 16
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from flwr_gan.codecs import get_codec
-from flwr_gan.compress.schedule import Schedule
 from flwr_gan.errors import CodecError
 from flwr_gan.flower.notes import EF21
 from flwr_gan.flower.selection import Selection, patterns
+from flwr_gan.wire.codecs import get_codec
+from flwr_gan.wire.stages.schedule import Schedule
 
 Feedback = bool | Literal["ef21"]
 """Whether and how a sender makes up for what its codec loses."""

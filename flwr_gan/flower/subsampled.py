@@ -22,12 +22,12 @@ from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import Strategy
 
-from flwr_gan.compress.randk import RandKStage, from_spec
 from flwr_gan.flower.flwr_private import ClientAppCallable
 from flwr_gan.flower.memory import ClientMemory
 from flwr_gan.flower.pruned import AroundStrategy, Failures
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.wire.floats import is_float
+from flwr_gan.wire.stages.randk import RandKStage, from_spec
 
 _IN, _OUT = "fitins.parameters", "fitres.parameters"
 

@@ -1,6 +1,6 @@
 """Sums of weights and what is counted of them, compiled by numba.
 
-Import it where ``flwr_gan.codecs.compiled`` has numba's loops.
+Import it where ``flwr_gan.wire.codecs.compiled`` has numba's loops.
 """
 
 from typing import Any

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flwr_gan.codecs.sparse.largest import largest as largest_scores
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.chain import (
@@ -21,6 +20,7 @@ from flwr_gan.methods.chain import (
     links_of,
     with_maps,
 )
+from flwr_gan.wire.codecs.sparse.largest import largest as largest_scores
 
 Kept = list[NDArray[np.intp]]
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from flwr_gan.compress.codebook import LEAST, MOST
-from flwr_gan.compress.scaling import SMALLEST
 from flwr_gan.core.settings import Within
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
 from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.decoded import Arrays, StageChain
+from flwr_gan.wire.stages.codebook import LEAST, MOST
+from flwr_gan.wire.stages.scaling import SMALLEST
 
 _NETWORK = "network"
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from flwr_gan.codecs import get_codec
-from flwr_gan.codecs.arrays import Array, ArraySpec
-from flwr_gan.compress import stage_names
 from flwr_gan.errors import CodecError, ConfigError
+from flwr_gan.wire.codecs import get_codec
+from flwr_gan.wire.codecs.arrays import Array, ArraySpec
+from flwr_gan.wire.stages import stage_names
 
 Arrays = dict[str, NDArray[np.float32]]
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from flwr_gan.compress import ArrayStage, get_stage
-from flwr_gan.compress.lowrank import MOST_RANK
-from flwr_gan.compress.scaling import SMALLEST
 from flwr_gan.errors import CodecError, ConfigError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor
 from flwr_gan.methods.base import Budget, Method, TrainedGan
+from flwr_gan.wire.stages import ArrayStage, get_stage
+from flwr_gan.wire.stages.lowrank import MOST_RANK
+from flwr_gan.wire.stages.scaling import SMALLEST
 
 Factor = NDArray[np.float32]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from flwr_gan.codecs.sparse.largest import largest
 from flwr_gan.errors import LayerCollapseError, TrainingError
+from flwr_gan.wire.codecs.sparse.largest import largest
 
 Mask = dict[str, NDArray[np.bool_]]
 

@@ -1,7 +1,7 @@
 """The wire: named arrays to one payload and back; see FORMAT.md in this folder."""
 
-from flwr_gan.codecs.base import DEFAULT_MAX_BYTES
 from flwr_gan.wire.base import Base
+from flwr_gan.wire.codecs.base import DEFAULT_MAX_BYTES
 from flwr_gan.wire.file import load, save
 from flwr_gan.wire.header import PayloadInfo, PayloadSizes, describe_payload
 from flwr_gan.wire.payload import (

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array, ArraySpec
-from flwr_gan.codecs.base import BaseNeed
-from flwr_gan.codecs.sparse.parts import KnownBase
 from flwr_gan.errors import CodecError
 from flwr_gan.wire.base_hash import base_hash
+from flwr_gan.wire.codecs.arrays import Array, ArraySpec
+from flwr_gan.wire.codecs.base import BaseNeed
+from flwr_gan.wire.codecs.sparse.parts import KnownBase
 from flwr_gan.wire.floats import is_float, nearest_float32
 from flwr_gan.wire.inputs import as_array
 from flwr_gan.wire.template import Template, check_name

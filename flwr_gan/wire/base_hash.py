@@ -2,9 +2,9 @@
 
 import hashlib
 
-from flwr_gan.codecs.base import BaseNeed
-from flwr_gan.codecs.sparse.masks import mask_hash
-from flwr_gan.codecs.sparse.parts import KnownBase
+from flwr_gan.wire.codecs.base import BaseNeed
+from flwr_gan.wire.codecs.sparse.masks import mask_hash
+from flwr_gan.wire.codecs.sparse.parts import KnownBase
 from flwr_gan.wire.template import Template
 
 BASE_HASH_BYTES = 8

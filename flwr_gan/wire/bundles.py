@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array, ArraySpec
-from flwr_gan.codecs.base import BaseUse, Body, Codec
-from flwr_gan.codecs.sparse.codec import SparseCodec
-from flwr_gan.codecs.sparse.parts import KnownBase, is_weight
-from flwr_gan.compress.array_codec import ArrayStagedCodec
-from flwr_gan.compress.pipeline import StagedCodec
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.base import Base
+from flwr_gan.wire.codecs.arrays import Array, ArraySpec
+from flwr_gan.wire.codecs.base import BaseUse, Body, Codec
+from flwr_gan.wire.codecs.sparse.codec import SparseCodec
+from flwr_gan.wire.codecs.sparse.parts import KnownBase, is_weight
+from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
+from flwr_gan.wire.stages.pipeline import StagedCodec
 from flwr_gan.wire.table import CORRECTED, SAME, Entry, bundles_of, coded_spec
 from flwr_gan.wire.template import Template
 

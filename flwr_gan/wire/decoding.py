@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import BFLOAT16, Array, own_copy
-from flwr_gan.codecs.base import Body, Codec
-from flwr_gan.codecs.sparse.parts import is_weight
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.base import Base
 from flwr_gan.wire.bundles import base_users, decode_bundles
+from flwr_gan.wire.codecs.arrays import BFLOAT16, Array, own_copy
+from flwr_gan.wire.codecs.base import Body, Codec
+from flwr_gan.wire.codecs.sparse.parts import is_weight
 from flwr_gan.wire.forms import restored
 from flwr_gan.wire.header import PayloadInfo
 from flwr_gan.wire.table import Entry, read_table

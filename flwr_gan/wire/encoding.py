@@ -6,12 +6,6 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array, ArraySpec, extremes
-from flwr_gan.codecs.base import BaseNeed, BaseUse, Body, Codec, refuse_base
-from flwr_gan.codecs.raw import RawCodec
-from flwr_gan.codecs.sparse.codec import SparseCodec
-from flwr_gan.codecs.sparse.parts import is_weight
-from flwr_gan.compress.pipeline import StagedCodec
 from flwr_gan.errors import CodecError
 from flwr_gan.wire.base import Base
 from flwr_gan.wire.bundles import (
@@ -22,11 +16,17 @@ from flwr_gan.wire.bundles import (
     encode_corrections,
     without_stages,
 )
+from flwr_gan.wire.codecs.arrays import Array, ArraySpec, extremes
+from flwr_gan.wire.codecs.base import BaseNeed, BaseUse, Body, Codec, refuse_base
+from flwr_gan.wire.codecs.raw import RawCodec
+from flwr_gan.wire.codecs.sparse.codec import SparseCodec
+from flwr_gan.wire.codecs.sparse.parts import is_weight
 from flwr_gan.wire.decoding import decode_bodies
 from flwr_gan.wire.floats import is_float, surviving_float32
 from flwr_gan.wire.forms import Formed, exact_form
 from flwr_gan.wire.header import write_payload
 from flwr_gan.wire.served import Lossy, is_served
+from flwr_gan.wire.stages.pipeline import StagedCodec
 from flwr_gan.wire.table import AS_FLOAT32, PLAIN, SAME, Entry, bundles_of, coded_spec, write_table
 from flwr_gan.wire.template import Template
 from flwr_gan.wire.tied import find_tied

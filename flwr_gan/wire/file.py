@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.base import DEFAULT_MAX_BYTES
 from flwr_gan.core.atomic import write_bytes
 from flwr_gan.errors import OutputError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.base import DEFAULT_MAX_BYTES
 from flwr_gan.wire.header import embed_template
 from flwr_gan.wire.payload import decode_payload, encode_payload
 from flwr_gan.wire.template import Template

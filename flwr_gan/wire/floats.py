@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import BFLOAT16, Array
-from flwr_gan.codecs.sparse.parts import FLOAT32
+from flwr_gan.wire.codecs.arrays import BFLOAT16, Array
+from flwr_gan.wire.codecs.sparse.parts import FLOAT32
 
 HALF, DOUBLE = np.dtype("<f2"), np.dtype("<f8")
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
 
-from flwr_gan.codecs.base import BaseNeed, Body, Codec
-from flwr_gan.codecs.pieces import Pieces, write_piece
-from flwr_gan.codecs.varint import ByteReader, write_varint
-from flwr_gan.compress.pipeline import from_wire, wire_numbers
-from flwr_gan.compress.registry import MAX_PARAMETER
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.base_hash import BASE_HASH_BYTES
 from flwr_gan.wire.checksum import crc32
+from flwr_gan.wire.codecs.base import BaseNeed, Body, Codec
+from flwr_gan.wire.codecs.pieces import Pieces, write_piece
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
+from flwr_gan.wire.stages.pipeline import from_wire, wire_numbers
+from flwr_gan.wire.stages.registry import MAX_PARAMETER
 from flwr_gan.wire.template import HASH_BYTES, Template
 
 MAGIC = b"FGN"

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import (
+from flwr_gan.errors import CodecError
+from flwr_gan.wire.codecs.arrays import (
     BFLOAT16,
     DTYPES,
     Array,
     check_dimensions,
     refused_type,
 )
-from flwr_gan.errors import CodecError
 
 
 def as_array(value: Any, name: str) -> Array:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.base import Codec
-from flwr_gan.compress.array_codec import ArrayStagedCodec
-from flwr_gan.compress.array_stage import ArrayStage
 from flwr_gan.wire.base import Base
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.base import Codec
 from flwr_gan.wire.floats import is_float, surviving_float32
+from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
+from flwr_gan.wire.stages.array_stage import ArrayStage
 
 Arrays = Mapping[str, Array]
 

@@ -5,13 +5,13 @@ from typing import Any, get_args
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array
-from flwr_gan.codecs.base import DEFAULT_MAX_BYTES, BaseUse, Codec
-from flwr_gan.codecs.registry import get_codec
-from flwr_gan.codecs.sparse.codec import SparseCodec
-from flwr_gan.codecs.threads import coding_threads
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.base import Base
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.base import DEFAULT_MAX_BYTES, BaseUse, Codec
+from flwr_gan.wire.codecs.registry import get_codec
+from flwr_gan.wire.codecs.sparse.codec import SparseCodec
+from flwr_gan.wire.codecs.threads import coding_threads
 from flwr_gan.wire.decoding import decode_arrays, within_limits
 from flwr_gan.wire.encoding import encode_arrays
 from flwr_gan.wire.header import PayloadInfo, PayloadSizes, describe_payload

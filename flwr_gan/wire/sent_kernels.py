@@ -1,6 +1,6 @@
 """Error feedback weight by weight, compiled by numba.
 
-Import it where ``flwr_gan.codecs.compiled`` has numba's loops. What is read may be read-only;
+Import it where ``flwr_gan.wire.codecs.compiled`` has numba's loops. What is read may be read-only;
 no array may overlap another.
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from flwr_gan.codecs.kernels import NoAlias
+from flwr_gan.wire.codecs.kernels import NoAlias
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

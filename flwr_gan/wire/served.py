@@ -21,8 +21,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array, extremes
 from flwr_gan.errors import CodecError
+from flwr_gan.wire.codecs.arrays import Array, extremes
 
 Lossy = Literal["default", "all"]
 

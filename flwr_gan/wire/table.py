@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import BFLOAT16, ArraySpec
-from flwr_gan.codecs.sparse.parts import FLOAT32, is_weight
-from flwr_gan.codecs.sparse.streams import read_stream, write_stream
-from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import PayloadError
+from flwr_gan.wire.codecs.arrays import BFLOAT16, ArraySpec
+from flwr_gan.wire.codecs.sparse.parts import FLOAT32, is_weight
+from flwr_gan.wire.codecs.sparse.streams import read_stream, write_stream
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.floats import DOUBLE, is_float
 from flwr_gan.wire.template import Template
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import MAX_DIMS, MAX_ELEMENTS, WIRE_TYPES, ArraySpec
-from flwr_gan.codecs.varint import ByteReader, write_varint
 from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import MAX_DIMS, MAX_ELEMENTS, WIRE_TYPES, ArraySpec
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.inputs import as_array
 
 HASH_BYTES = 8

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import Array
 from flwr_gan.wire.checksum import crc32
+from flwr_gan.wire.codecs.arrays import Array
 
 LEAST_BYTES = 65
 """Shorter arrays are not looked at: to name them costs what they do."""

@@ -6,9 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flwr_gan.codecs import get_codec
-from flwr_gan.compress import ArrayStage, get_stage
-from flwr_gan.compress.registry import stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import (
     Template,
@@ -17,7 +14,10 @@ from flwr_gan.wire import (
     encode_payload,
     encode_to_send,
 )
+from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.header import seal
+from flwr_gan.wire.stages import ArrayStage, get_stage
+from flwr_gan.wire.stages.registry import stage_by_id
 
 SPECS = [
     "prune:magnitude:0.8:global",

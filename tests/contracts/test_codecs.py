@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flwr_gan.codecs import codec_names, get_codec
-from flwr_gan.codecs.arrays import DTYPES
 from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs import codec_names, get_codec
+from flwr_gan.wire.codecs.arrays import DTYPES
 
 LOSSLESS = [*codec_names(), "sparse:pcodec", "auto", "auto:1000"]
 LOSSY = [

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flwr_gan.codecs import compiled
-from flwr_gan.codecs.stage import Places, differences, measure_all, side_of_each
-from flwr_gan.compress import Coded, get_stage, stage_names
-from flwr_gan.compress.groups import GRANULARITIES
-from flwr_gan.compress.registry import _STAGES, stage_by_id
 from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.stage import Places, differences, measure_all, side_of_each
+from flwr_gan.wire.stages import Coded, get_stage, stage_names
+from flwr_gan.wire.stages.groups import GRANULARITIES
+from flwr_gan.wire.stages.registry import _STAGES, stage_by_id
 from tests.contracts.test_array_stages import SPECS as ARRAY_SPECS
 from tests.contracts.test_update_stages import SPECS as UPDATE_SPECS
 

@@ -8,9 +8,9 @@ import pytest
 from experiments import fuzz
 from experiments.fuzz_cases import Parts, cases, sealed
 from experiments.fuzz_mutations import mutate, shortened
-from flwr_gan.codecs import codec_names
-from flwr_gan.compress import stage_names
 from flwr_gan.wire import decode_payload, encode_payload
+from flwr_gan.wire.codecs import codec_names
+from flwr_gan.wire.stages import stage_names
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import participation
-from flwr_gan.codecs import get_codec
 from flwr_gan.data import Samples
+from flwr_gan.wire.codecs import get_codec
 
 SIZE = participation.Size(clients=4, images=80)
 

@@ -6,8 +6,8 @@ from experiments import sweep
 from experiments.plan import SWEEPS, make_plan
 from experiments.preset import expand_preset, preset_about, preset_names
 from flwr_gan.app.config import load_config
-from flwr_gan.codecs import get_codec
 from flwr_gan.errors import ConfigError
+from flwr_gan.wire.codecs import get_codec
 
 AXES = {"codec", "lottery.rate", "federation.num_clients", "partition"}
 

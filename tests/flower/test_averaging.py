@@ -12,7 +12,6 @@ from flwr.common import Code, FitRes, Parameters, Status
 from flwr.server.strategy import FedAvg
 
 from experiments.benchmarks import server
-from flwr_gan.codecs import compiled
 from flwr_gan.flower import CodedFitRes
 from flwr_gan.flower import reply as reply_module
 from flwr_gan.flower.averaging import RunningMean, averages_in_place
@@ -20,6 +19,7 @@ from flwr_gan.flower.records import payload_record
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.transport import message_bytes
 from flwr_gan.wire import Base, Template, encode_payload
+from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.header import seal
 
 CLIENTS = 4

@@ -8,11 +8,11 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flwr_gan.codecs.varint import write_varint
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.notes import NOTE
 from flwr_gan.flower.packing import _USUAL, MOST_BYTES, packed, unpacked
 from flwr_gan.flower.records import message_bytes, payload_record
+from flwr_gan.wire.codecs.varint import write_varint
 
 numbers = st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats())
 values = st.one_of(numbers, st.booleans(), st.text(max_size=9), st.binary(max_size=9))

@@ -6,7 +6,6 @@ from flwr.app import RecordDict
 from flwr.common import parameters_to_ndarrays
 from flwr.server.strategy import FedAvg
 
-from flwr_gan.codecs import get_codec
 from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import CodecError, PayloadError
@@ -18,6 +17,7 @@ from flwr_gan.flower.packing import unpacked
 from flwr_gan.flower.records import arrays_to_record, payloads_of
 from flwr_gan.flower.settings import WireSettings
 from flwr_gan.wire import describe_payload, encode_to_send
+from flwr_gan.wire.codecs import get_codec
 from tests.flower.foreign import legacy
 
 UPDATES = ["topk:0.05+int4", "topk:0.1:local", "randk:0.1+int8", "eden:1", "powersgd:2+int8",

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from flwr_gan.codecs import compiled
 from flwr_gan.wire import describe_payload, encode_payload
+from flwr_gan.wire.codecs import compiled
 from tests.golden.cases import CASES, FOLDER, SAME_BYTES_EVERYWHERE
 from tests.golden.write import decoded, digest
 

@@ -11,7 +11,6 @@ from flwr.app import Context, RecordDict
 from flwr_gan.app.continual_client import ContinualClient, Memory, begin_stage, client_fn
 from flwr_gan.app.run import Run
 from flwr_gan.client_app import app as client_app
-from flwr_gan.codecs.sparse.masks import CHANGED
 from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
@@ -20,6 +19,7 @@ from flwr_gan.gan import WganGpTrainer
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wire import describe_payload, encode_to_send, load
+from flwr_gan.wire.codecs.sparse.masks import CHANGED
 
 CONTINUAL = (
     "experiment=continual federation.num_clients=2 federation.rounds=4 drift.every=2 "

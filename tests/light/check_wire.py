@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from flwr_gan.cli import find_app
-from flwr_gan.codecs import codec_names, get_codec
-from flwr_gan.compress import stage_names
 from flwr_gan.engine import run_apps
+from flwr_gan.wire.codecs import codec_names, get_codec
+from flwr_gan.wire.stages import stage_names
 
 LOSSLESS = ("raw", "zlib:6", "lzma:6", "bz2:9", "zstd:3", "rle", "csr", "sparse", "auto")
 LOSSY = (

@@ -92,7 +92,7 @@ def fgan_looks_into_files_and_converts_them(light, tmp_path):
 
 def what_else_is_missing_is_named(light, tmp_path):
     for code, said in {
-        "from flwr_gan.codecs import get_codec; get_codec('pcodec')": "flwr-gan[pcodec]",
+        "from flwr_gan.wire.codecs import get_codec; get_codec('pcodec')": "flwr-gan[pcodec]",
         "from flwr_gan.wire.ledger import Ledger; Ledger().to_frame()": "pip install pandas",
     }.items():
         assert said in run(light / "python", "-c", code, cwd=tmp_path, status=1)

@@ -9,12 +9,12 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
-from flwr_gan.compress import get_stage
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import sample
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods.factored import Factored
 from flwr_gan.metrics import count_macs
+from flwr_gan.wire.stages import get_stage
 from tests.methods.small_gans import (
     T,
     assert_leaves_the_gan_and_repeats,

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flwr_gan.codecs.sparse.masks import CHANGED, LAYERED, NESTED, SAME, open_mask, write_mask
-from flwr_gan.codecs.sparse.parts import BaseLayers
-from flwr_gan.codecs.sparse.positions import Support
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import Template, decode_payload, encode_payload, payload_sizes
+from flwr_gan.wire.codecs.sparse.masks import CHANGED, LAYERED, NESTED, SAME, open_mask, write_mask
+from flwr_gan.wire.codecs.sparse.parts import BaseLayers
+from flwr_gan.wire.codecs.sparse.positions import Support
 from flwr_gan.wire.header import describe_payload, seal
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.fuzz import Fuzzer, read_corpus, warm_up
 from experiments.fuzz_cases import bombs, cases
-from flwr_gan.codecs import compiled
+from flwr_gan.wire.codecs import compiled
 
 CORPUS = Path(__file__).parent / "corpus"
 

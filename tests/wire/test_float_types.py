@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flwr_gan.codecs import codec_names
 from flwr_gan.wire import (
     Template,
     decode_payload,
@@ -17,6 +16,7 @@ from flwr_gan.wire import (
     encode_payload,
     payload_sizes,
 )
+from flwr_gan.wire.codecs import codec_names
 
 BFLOAT16 = ml_dtypes.bfloat16
 LOSSLESS = [*codec_names(), "sparse:pcodec", "auto"]

@@ -6,10 +6,10 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from flwr_gan.codecs.registry import _CODECS
-from flwr_gan.codecs.sparse.streams import write_stream
-from flwr_gan.compress.registry import _STAGES
 from flwr_gan.wire import Template, decode_payload, encode_payload
+from flwr_gan.wire.codecs.registry import _CODECS
+from flwr_gan.wire.codecs.sparse.streams import write_stream
+from flwr_gan.wire.stages.registry import _STAGES
 from tests.wire.format_streams import Page
 
 ARRAYS = {

@@ -6,9 +6,9 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from flwr_gan.codecs import compiled
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
+from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.header import seal
 
 RNG = np.random.default_rng(3)

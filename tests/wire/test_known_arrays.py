@@ -5,9 +5,9 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from flwr_gan.codecs import compiled
 from flwr_gan.wire import decode_payload, encode_to_send
 from flwr_gan.wire import sent as sent_module
+from flwr_gan.wire.codecs import compiled
 from tests.wire.test_sent import bits
 
 LOSSLESS = ["raw", "zlib", "sparse", "sparse:pcodec", "auto", "csr"]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from flwr_gan.codecs import compiled
-from flwr_gan.codecs.sparse.values import BLOCK
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
+from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.sparse.values import BLOCK
 from flwr_gan.wire.header import seal
 
 COUNT = 270_000_000

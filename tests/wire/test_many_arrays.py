@@ -5,9 +5,9 @@ import zlib
 import numpy as np
 import pytest
 
-from flwr_gan.codecs.varint import write_varint
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload
+from flwr_gan.wire.codecs.varint import write_varint
 from flwr_gan.wire.header import DEFLATED, MAX_TEMPLATE_BYTES, embed_template, seal
 
 

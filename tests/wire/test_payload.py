@@ -8,8 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flwr_gan.codecs import codec_names
-from flwr_gan.codecs.arrays import DTYPES
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import (
     Template,
@@ -18,6 +16,8 @@ from flwr_gan.wire import (
     encode_payload,
     payload_sizes,
 )
+from flwr_gan.wire.codecs import codec_names
+from flwr_gan.wire.codecs.arrays import DTYPES
 from flwr_gan.wire.header import embed_template, seal
 
 SPECS = [*codec_names(), "sparse:pcodec", "sparse:int8", "sparse:bf16", "quantize:int4+zlib"]

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from flwr_gan import wire
-from flwr_gan.codecs import compiled
-from flwr_gan.compress.stage import lost
 from flwr_gan.wire import (
     Base,
     decode_payload,
     encode_payload,
     encode_to_send,
 )
+from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.sent import _left_over, _with_residual
+from flwr_gan.wire.stages.stage import lost
 
 LOSSY = [
     "sparse:int8",

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from flwr_gan.codecs.varint import write_varint
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import Template
+from flwr_gan.wire.codecs.varint import write_varint
 
 ARRAYS = {
     "a": np.zeros((2, 3), np.float32),

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from flwr_gan.codecs import codec_names
-from flwr_gan.codecs.sparse.streams import write_stream
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import Template, decode_payload, encode_payload
+from flwr_gan.wire.codecs import codec_names
+from flwr_gan.wire.codecs.sparse.streams import write_stream
 from flwr_gan.wire.table import Entry, read_table, write_table
 from flwr_gan.wire.tied import find_tied
 

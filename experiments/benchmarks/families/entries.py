@@ -26,9 +26,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from flwr_gan.app.config import build
 from flwr_gan.app.overrides import config_dir, first_line
-from flwr_gan.codecs import get_codec
 from flwr_gan.errors import ConfigError
 from flwr_gan.methods import Method
+from flwr_gan.wire.codecs import get_codec
 
 ENTRIES = Path(__file__).parent / "entries"
 FAMILIES = (

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from experiments.benchmarks.updates.peers import get_peer, is_peer
-from flwr_gan.codecs import get_codec
+from flwr_gan.wire.codecs import get_codec
 
 PLAIN = "plain"
 

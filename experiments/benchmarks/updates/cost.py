@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flwr_gan.codecs import compiled
 from flwr_gan.wire import Base, encode_payload, encode_to_send
+from flwr_gan.wire.codecs import compiled
 
 WEIGHTS, SHORT_WEIGHTS = 10_000_000, 200_000
 REPEATS, SHARE = 7, 0.01

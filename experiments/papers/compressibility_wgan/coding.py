@@ -7,10 +7,10 @@ import numpy as np
 from experiments.benchmarks.codecs import GENERAL, QUANTISED, SPARSE, installed
 from experiments.papers.compressibility_wgan.cell import Cell
 from experiments.papers.compressibility_wgan.rows import Rows
-from flwr_gan.codecs import get_codec
 from flwr_gan.gan import network_arrays
 from flwr_gan.prune.pruner import Weights
 from flwr_gan.wire import decode_payload, encode_payload
+from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.template import Template
 
 KEY = ("level", "zeros", "codec")

@@ -21,12 +21,12 @@ from experiments.papers.fl_compression_comparison.network import (
 )
 from experiments.papers.fl_compression_comparison.setting import Run
 from experiments.papers.fl_compression_comparison.task import Task, held_classes
-from flwr_gan.codecs import get_codec
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import TrainingError
 from flwr_gan.flower import CompressedStrategy
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template, decode_payload, encode_payload
+from flwr_gan.wire.codecs import get_codec
 
 
 @dataclass(frozen=True)

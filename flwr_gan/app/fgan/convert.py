@@ -6,10 +6,10 @@ from pathlib import Path
 
 from flwr_gan.app.fgan.npz import read_npz, write_npz
 from flwr_gan.app.fgan.safetensors_file import read_safetensors, write_safetensors
-from flwr_gan.codecs.arrays import Array
 from flwr_gan.core.atomic import write_bytes
 from flwr_gan.errors import ConfigError, OutputError, PayloadError
 from flwr_gan.wire import DEFAULT_MAX_BYTES, encode_payload, load
+from flwr_gan.wire.codecs.arrays import Array
 
 _MOST_BESIDE_ARRAYS = 1 << 27
 """Names, shapes and whatever else a file holds beside its arrays; safetensors allows 100 MB."""

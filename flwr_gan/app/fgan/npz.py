@@ -8,9 +8,9 @@ from typing import IO
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import BFLOAT16, Array
 from flwr_gan.core.atomic import replacing
 from flwr_gan.errors import CodecError, OutputError, PayloadError
+from flwr_gan.wire.codecs.arrays import BFLOAT16, Array
 from flwr_gan.wire.inputs import is_bfloat16
 
 _ENDING = ".npy"

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flwr_gan.codecs.arrays import BFLOAT16, ArraySpec
-from flwr_gan.codecs.base import DEFAULT_MAX_BYTES, Body, Codec
-from flwr_gan.codecs.sparse.bands import read_bands
-from flwr_gan.codecs.sparse.masks import LAYERED, MODE_NAMES
-from flwr_gan.codecs.sparse.numbers import BANDED, CHANGES, CODING, RELATIVE, SHIFTED
-from flwr_gan.codecs.sparse.parts import is_weight
-from flwr_gan.codecs.sparse.positions import FORM_NAMES, read_forms
-from flwr_gan.codecs.sparse.values import CODING_NAMES
-from flwr_gan.codecs.varint import ByteReader
-from flwr_gan.compress.array_codec import ArrayStagedCodec
 from flwr_gan.wire.bundles import without_stages
+from flwr_gan.wire.codecs.arrays import BFLOAT16, ArraySpec
+from flwr_gan.wire.codecs.base import DEFAULT_MAX_BYTES, Body, Codec
+from flwr_gan.wire.codecs.sparse.bands import read_bands
+from flwr_gan.wire.codecs.sparse.masks import LAYERED, MODE_NAMES
+from flwr_gan.wire.codecs.sparse.numbers import BANDED, CHANGES, CODING, RELATIVE, SHIFTED
+from flwr_gan.wire.codecs.sparse.parts import is_weight
+from flwr_gan.wire.codecs.sparse.positions import FORM_NAMES, read_forms
+from flwr_gan.wire.codecs.sparse.values import CODING_NAMES
+from flwr_gan.wire.codecs.varint import ByteReader
 from flwr_gan.wire.decoding import read_entries
 from flwr_gan.wire.header import VERSION, PayloadInfo, PayloadSizes, describe_payload
 from flwr_gan.wire.payload import decode_payload
+from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
 from flwr_gan.wire.table import FORM_NAMES as TRAVEL_NAMES
 from flwr_gan.wire.table import PLAIN, Entry, bundles_of, coded_spec
 from flwr_gan.wire.template import Template

@@ -1,0 +1,15 @@
+"""Lossless codecs: arrays to bytes and back, bounded in memory, the same bytes every time."""
+
+from flwr_gan.wire.codecs.arrays import ArraySpec
+from flwr_gan.wire.codecs.base import DEFAULT_MAX_BYTES, Body, Codec
+from flwr_gan.wire.codecs.registry import codec_by_id, codec_names, get_codec
+
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "ArraySpec",
+    "Body",
+    "Codec",
+    "codec_by_id",
+    "codec_names",
+    "get_codec",
+]

@@ -1,0 +1,267 @@
+"""``auto``: the codec that a payload is best coded with, by size or by time over a known link.
+
+Only codecs that every installation can read take part: ``sparse``, ``zstd`` and ``raw``. By size
+all of them are tried, and the shortest is taken. The choice depends on the arrays and the spec
+alone, never on a clock, so that the same arrays give the same bytes; it is readable from the
+payload, whose header names the codec that was chosen. Within ``sparse`` each layer is given its own
+form of mask (none, all, gaps, bitmap), bands and codes in any case.
+
+n weights, k survivors.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array, ArraySpec
+from flwr_gan.wire.codecs.base import BaseUse, Body, Codec, prepared
+from flwr_gan.wire.codecs.pieces import Pieces
+from flwr_gan.wire.codecs.raw import RawCodec
+from flwr_gan.wire.codecs.registry import codec_by_id, plain_codec
+from flwr_gan.wire.codecs.sparse.codec import SparseCodec
+from flwr_gan.wire.codecs.sparse.parts import is_weight
+from flwr_gan.wire.codecs.zstd_codec import ZstdCodec
+
+ALLOWED = "allowed: auto, or auto:MBITS with the link's speed in Mbit/s, such as auto:10"
+_LARGEST_LINK = 1e6
+_BASE_BYTES = 8
+"""What a payload takes to name a base."""
+
+_FEW_BYTES = 1 << 18
+_LEVEL_FOR_FEW, _LEVEL_FOR_MANY = 19, 9
+"""Level 9 takes a fraction of the time of ``sparse``, level 19 a multiple."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What coding costs, on one core; all times are computed from measurements, none is measured.
+
+    Parameters
+    ----------
+    spec : str
+        The codec.
+    call_us : float
+        Microseconds to encode and decode a payload of nothing.
+    place_ns, survivor_ns : float
+        Nanoseconds to encode and decode, for each weight and for each survivor besides.
+    mask_factor : float
+        Bytes for the mask as a multiple of its entropy.
+    survivor_bytes : float
+        Bytes for each survivor.
+    """
+
+    spec: str
+    call_us: float
+    place_ns: float
+    survivor_ns: float
+    mask_factor: float
+    survivor_bytes: float
+
+    def predicted_bytes(self, places: int, survivors: int) -> float:
+        """Return about how long a payload is."""
+        if self.spec == "raw":
+            return 4.0 * places
+        return self.mask_factor * _mask_bytes(places, survivors) + self.survivor_bytes * survivors
+
+    def predicted_s(self, places: int, survivors: int, mbits: float) -> float:
+        """Return about how many seconds it takes to encode, send and decode."""
+        coding = 1e-6 * self.call_us
+        coding += 1e-9 * (self.place_ns * places + self.survivor_ns * survivors)
+        return coding + 8e-6 * self.predicted_bytes(places, survivors) / mbits
+
+
+COSTS = (
+    Cost("sparse", 900, 1.1, 51, 1.0, 3.3),
+    Cost("zstd:3", 75, 2.8, 8, 3.7, 3.7),
+    Cost("raw", 31, 2.0, 0, 0, 4),
+)
+"""Measured by ``python -m experiments.benchmarks.codec_costs``; changed by hand, for a change
+changes payloads. Of equals the first is chosen."""
+
+
+class AutoCodec(Codec):
+    """Chooses a codec for each payload. Lossless.
+
+    Parameters
+    ----------
+    mbits : float or None
+        Speed of the link in Mbit/s (10**6 bits a second), above 0 and at most 10**6: the codec is
+        chosen by the computed time to encode, send and decode. None: by the fewest bytes.
+    """
+
+    name: ClassVar[str] = "auto"
+    wire_id: ClassVar[int] = -1
+
+    def __init__(self, *, mbits: float | None = None) -> None:
+        self.mbits = mbits
+        self.spec = "auto" if mbits is None else f"auto:{mbits:g}"
+
+    def select(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> Codec:
+        """Return the codec for these arrays, which then codes them without doing it again."""
+        if self.mbits is not None:
+            spec = "sparse" if base is not None else _quickest(arrays, self.mbits)
+            return _codec(spec)
+        sparse = _TriedSparse(arrays, strict=strict, base=base, base_use=base_use)
+        if base_use != "auto":
+            return sparse
+        total = sum(array.nbytes for array in arrays)
+        level = _LEVEL_FOR_FEW if total <= _FEW_BYTES else _LEVEL_FOR_MANY
+        zstd = _TriedZstd(arrays, strict=strict, level=level)
+        best = sparse if sparse.length <= zstd.length else zstd
+        return _CanonicalRaw() if total < best.length else best
+
+    def encode_bundle(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> Body:
+        """Code the arrays with the codec chosen, its number in front."""
+        options = {"strict": strict, "base": base, "base_use": base_use}
+        chosen = self.select(arrays, **options)  # type: ignore[arg-type]
+        body = chosen.encode_bundle(arrays, **options)  # type: ignore[arg-type]
+        return Body(body.mask, Pieces([bytes([chosen.wire_id]), body.values]), body.base_need)
+
+    def decode_bundle(
+        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
+    ) -> list[Array]:
+        """Decode with the codec that the number in front names."""
+        values = body.joined
+        if not values:
+            raise PayloadError("auto stream is truncated: it does not name its codec")
+        rest = Body(body.mask, values[1:], body.base_need)
+        return codec_by_id(values[0]).decode_bundle(rest, specs, base=base)
+
+    @property
+    def general(self) -> bool:
+        """False: the codec chosen may have a mask."""
+        return False
+
+
+class _TriedSparse(SparseCodec):
+    """``sparse``, which has coded these arrays already."""
+
+    def __init__(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool,
+        base: Sequence[Array] | None,
+        base_use: BaseUse,
+    ) -> None:
+        super().__init__()
+        self._given = [*arrays], strict, base, base_use
+        self._body = super().encode_bundle(arrays, strict=strict, base=base, base_use=base_use)
+        named = _BASE_BYTES if self._body.base_need != "none" else 0
+        self.length = len(self._body.mask) + len(self._body.values) + named
+
+    def encode_bundle(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> Body:
+        known, *options = self._given
+        if (
+            _are_same(arrays, known)
+            and options[0] == strict
+            and options[1] is base
+            and options[2] == base_use
+        ):
+            return self._body
+        return super().encode_bundle(arrays, strict=strict, base=base, base_use=base_use)
+
+
+class _TriedZstd(ZstdCodec):
+    """``zstd``, which has coded these arrays already."""
+
+    def __init__(self, arrays: Sequence[Array], *, strict: bool, level: int) -> None:
+        super().__init__(level=level)
+        self._given = [*arrays], strict
+        self._body = super().encode_bundle(arrays, strict=strict)
+        self.length = len(self._body.values)
+
+    def encode_bundle(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> Body:
+        if _are_same(arrays, self._given[0]) and self._given[1] == strict:
+            return self._body
+        return super().encode_bundle(arrays, strict=strict, base=base, base_use=base_use)
+
+
+class _CanonicalRaw(RawCodec):
+    """``raw`` for those who did not ask for it: zeros lose their sign, as with other codecs."""
+
+    def encode_bundle(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> Body:
+        cleaned = prepared(arrays, strict=strict)
+        return super().encode_bundle(cleaned, strict=strict, base=base, base_use=base_use)
+
+
+def _are_same(arrays: Sequence[Array], known: Sequence[Array]) -> bool:
+    pairs = zip(arrays, known, strict=False)
+    return len(arrays) == len(known) and all(one is other for one, other in pairs)
+
+
+def _quickest(arrays: Sequence[Array], mbits: float) -> str:
+    """Return the spec of the codec that a link of this speed is best used with."""
+    weights = [array for array in arrays if is_weight(array.dtype)]
+    others = sum(array.nbytes for array in arrays) - sum(w.nbytes for w in weights)
+    places = sum(w.size for w in weights) + others // 4
+    survivors = sum(int(np.count_nonzero(w)) for w in weights) + others // 4
+    return min(COSTS, key=lambda cost: cost.predicted_s(places, survivors, mbits)).spec
+
+
+def _codec(spec: str) -> Codec:
+    if spec == "raw":
+        return _CanonicalRaw()
+    name, *arguments = spec.split(":")
+    return plain_codec(name, tuple(arguments))
+
+
+def _mask_bytes(places: int, survivors: int) -> float:
+    bits = 0.0
+    for part in (survivors, places - survivors):
+        if 0 < part < places:
+            bits += part * math.log2(places / part)
+    return bits / 8
+
+
+def from_spec(arguments: tuple[str, ...]) -> AutoCodec:
+    """Build ``auto`` or ``auto:MBITS``, or raise ``CodecError``."""
+    if not arguments:
+        return AutoCodec()
+    words = ":".join(("auto", *arguments))
+    try:
+        mbits = float(arguments[0])
+    except ValueError as error:
+        raise CodecError(f"codec {words!r} cannot be read; {ALLOWED}") from error
+    if len(arguments) > 1 or not 0 < mbits <= _LARGEST_LINK:
+        raise CodecError(f"codec {words!r}: a link has above 0 and at most 1e6 Mbit/s; {ALLOWED}")
+    return AutoCodec(mbits=mbits)

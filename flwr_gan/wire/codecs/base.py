@@ -1,0 +1,233 @@
+"""What every codec does: arrays to bytes and back, one array or many at a time."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array, ArraySpec, canonical_zeros, check_encodable, own_copy
+from flwr_gan.wire.codecs.pieces import Pieces
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
+
+BaseUse = Literal["auto", "mask", "values", "derive"]
+BaseNeed = Literal["none", "mask", "values"]
+
+DEFAULT_MAX_BYTES = 1 << 30
+"""Decoded bytes that are accepted unless the caller says otherwise."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """The coded arrays of one payload.
+
+    Parameters
+    ----------
+    mask : bytes
+        Which weights are there; empty where the codec does not keep that apart.
+    values : bytes, memoryview or Pieces
+        Everything else; pieces as it is written, one byte string as it is read.
+    base_need : {"none", "mask", "values"}
+        What of the base the decoder needs: nothing, its zero pattern, or all of it.
+    decoded : callable, optional
+        Returns what ``decode_bundle`` does of a body that was just written, without reading it.
+    """
+
+    mask: bytes
+    values: bytes | memoryview | Pieces
+    base_need: BaseNeed = "none"
+    decoded: Callable[[], list[Array]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def joined(self) -> bytes | memoryview:
+        """The values as one byte string."""
+        return bytes(self.values) if isinstance(self.values, Pieces) else self.values
+
+
+class Codec(ABC):
+    """Turns arrays into bytes and back.
+
+    Attributes
+    ----------
+    name : str
+        First word of the codec's spec, such as ``"zlib"``.
+    wire_id : int
+        Number of the codec in a payload; permanent, never reused.
+    spec : str
+        The codec with its settings, such as ``"zlib:9"``; ``get_codec(spec)`` makes it again.
+    lossless : bool
+        True if decoding gives every bit back (but for the sign of zeros, unless ``strict``).
+    """
+
+    name: ClassVar[str]
+    wire_id: ClassVar[int]
+    spec: str
+    lossless: bool = True
+
+    @abstractmethod
+    def encode_bundle(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> Body:
+        """Code several arrays together.
+
+        Parameters
+        ----------
+        arrays : sequence of numpy.ndarray
+            C-contiguous arrays of any codable dtype.
+        strict : bool, default=False
+            Keep the sign of zeros.
+        base : sequence of numpy.ndarray, optional
+            Arrays of the same shapes and dtypes that the receiver holds.
+        base_use : {"auto", "mask", "values", "derive"}, default="auto"
+            How the base may be used; ``"auto"`` takes whatever gives the fewest bytes.
+
+        Raises
+        ------
+        CodecError
+            If the arrays cannot be coded, or not in the way asked for.
+        """
+
+    def select(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> "Codec":
+        """Return the codec that a payload of these arrays is to name: this one, unless it chooses.
+
+        The arguments are those of ``encode_bundle``.
+        """
+        return self
+
+    @abstractmethod
+    def decode_bundle(
+        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
+    ) -> list[Array]:
+        """Decode what ``encode_bundle`` returned; ``specs`` must have been checked for size.
+
+        The arrays may be views of the body, which cannot be changed.
+
+        Raises
+        ------
+        PayloadError
+            If the bytes are not what ``encode_bundle`` can have returned.
+        """
+
+    def encode(self, array: npt.ArrayLike, *, strict: bool = False) -> bytes:
+        """Code one array on its own.
+
+        Parameters
+        ----------
+        array : array_like
+            Any shape, any codable dtype.
+        strict : bool, default=False
+            Keep the sign of zeros, which otherwise all become +0.0.
+
+        Raises
+        ------
+        CodecError
+            If the array cannot be coded.
+        """
+        body = self.encode_bundle([check_encodable(np.asarray(array))], strict=strict)
+        if self.general:
+            return bytes(body.values)
+        return write_varint(len(body.mask)) + body.mask + bytes(body.values)
+
+    def decode(
+        self,
+        blob: bytes,
+        *,
+        shape: tuple[int, ...],
+        dtype: npt.DTypeLike,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> Array:
+        """Decode what ``encode`` returned.
+
+        Parameters
+        ----------
+        blob : bytes
+            The coded array.
+        shape : tuple of int
+            Shape of the array that was coded.
+        dtype : numpy dtype
+            Its dtype.
+        max_bytes : int
+            Largest array to return.
+
+        Raises
+        ------
+        PayloadError
+            If the bytes are not what ``encode`` can have returned for that shape and dtype.
+        """
+        spec = ArraySpec(tuple(shape), np.dtype(dtype))
+        if spec.nbytes > max_bytes:
+            raise PayloadError(f"array of {spec.nbytes} bytes exceeds max_bytes={max_bytes}")
+        reader = ByteReader(blob, what="coded array")
+        mask = b"" if self.general else bytes(reader.take(reader.varint(limit=reader.left)))
+        return own_copy(self.decode_bundle(Body(mask, bytes(reader.rest())), [spec])[0])
+
+    @property
+    def general(self) -> bool:
+        """True if the codec knows bytes and not weights, and so has no mask."""
+        return True
+
+    @property
+    def takes_base(self) -> bool:
+        """True if weights may be coded relative to a base."""
+        return not self.general
+
+    @property
+    def updates(self) -> bool:
+        """True if a stage is for updates: for changes of what the receiver holds."""
+        return False
+
+    @property
+    def decodes_finite(self) -> bool:
+        """True if nothing infinite and no NaN is decoded, whatever the bytes, but from the base."""
+        return False
+
+    @property
+    def keeps_sign(self) -> bool:
+        """True if without a base what is not negative is decoded to what is not."""
+        return self.lossless
+
+    @property
+    def contractive(self) -> bool:
+        """True if error feedback makes up for what is lost; False if nothing is.
+
+        The norm of what a coding leaves over is then never above that of what it was given.
+        """
+        return False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.spec!r})"
+
+
+def prepared(arrays: Sequence[Array], *, strict: bool) -> list[Array]:
+    """Return the arrays C-contiguous and, unless ``strict``, with canonical zeros."""
+    checked = [check_encodable(array) for array in arrays]
+    return checked if strict else [canonical_zeros(array) for array in checked]
+
+
+def refuse_mask(body: Body, name: str) -> None:
+    """Raise ``PayloadError`` if a body has a mask, where the codec of this name has none."""
+    if body.mask:
+        raise PayloadError(f"{name} payload has a mask, which {name} never writes")
+
+
+def refuse_base(base_use: BaseUse, spec: str) -> None:
+    """Raise ``CodecError`` if a use of the base is demanded that the codec does not have."""
+    if base_use != "auto":
+        raise CodecError(
+            f"codec {spec}: base_use={base_use!r} needs the codec sparse; use base_use='auto'"
+        )

@@ -1,0 +1,229 @@
+"""Bins: keys of 32 or 16 bits, each a symbol and raw bits; or a palette."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.errors import PayloadError
+from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.pieces import Pieces
+from flwr_gan.wire.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
+from flwr_gan.wire.codecs.sparse.floats import float_keys, float_values
+from flwr_gan.wire.codecs.sparse.palette import (
+    MOST_BYTES,
+    distinct_keys,
+    read_palette,
+    write_palette,
+)
+from flwr_gan.wire.codecs.sparse.streams import read_stream, spread, write_byte_planes, write_stream
+from flwr_gan.wire.codecs.sparse.tables import entropy_bits
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
+
+Keys = np.ndarray[Any, np.dtype[Any]]
+
+PALETTE = 0xFF
+"""In the place of the number of raw bits: a palette follows."""
+
+_MANY = 1 << 18
+"""So many keys are taken apart byte by byte, which is fast; fewer where it saves most."""
+
+
+def write_bins(parts: Sequence[Keys]) -> Pieces:
+    """Code keys, joined, as one block: by bins, or by a palette if that is shorter.
+
+    Parameters
+    ----------
+    parts : sequence of numpy.ndarray of uint32, uint16 or float32, 1-D
+        Keys, divided where their statistics may change; of floats, their ``float_keys``.
+    """
+    floats = parts[0].dtype == np.float32
+    bits = [part.view(np.uint32) for part in parts] if floats else parts
+    palette = distinct_keys(bits)
+    if palette is None and floats and sum(map(len, parts)) >= _MANY:
+        return _write_floats(bits)
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    keys = float_keys(joined) if floats else joined
+    coded = _write_binned(keys, ends)
+    if palette is None:
+        return coded
+    palette = np.sort(float_keys(palette.view(np.float32))) if floats else palette
+    places = np.searchsorted(palette, keys)
+    lead = Pieces([bytes([PALETTE]), write_palette(palette)])
+    if len(palette) > MOST_BYTES:
+        lead += _write_binned(places.astype(np.uint16), ends)
+    elif len(palette) > 1:
+        lead += write_stream(np.split(places.astype(np.uint8), ends))
+    return min(coded, lead, key=len)
+
+
+@dataclass(frozen=True)
+class FloatPlanes:
+    """float32 numbers as the bytes of their keys, highest first: four arrays of uint8, (n,)."""
+
+    planes: tuple[Bytes, ...]
+
+    def __len__(self) -> int:
+        return len(self.planes[0])
+
+    def __getitem__(self, part: slice) -> "FloatPlanes":
+        return FloatPlanes(tuple(plane[part] for plane in self.planes))
+
+    def join(self, out: Keys) -> None:
+        """Write the numbers to ``out``, float32, shape (n,)."""
+        first, second, third, fourth = self.planes
+        loops = compiled.kernels()
+        if loops is not None:
+            loops.join_floats(first, second, third, fourth, out.view(np.uint32))
+            return
+        octets = out.view(np.uint8).reshape(-1, 4)
+        octets[:, 0], octets[:, 1] = fourth, third
+        octets[:, 2] = first << 7 | second & 0x7F
+        octets[:, 3] = first >> 1 | second & 0x80
+
+
+def _read_floats(reader: ByteReader, count: int) -> Keys | FloatPlanes:
+    raw = reader.byte()
+    if raw != 24:
+        return float_values(_read_bins(reader, raw, count, np.dtype("<u4")))
+    lowest = reader.varint(limit=255)
+    symbols = _read_symbols(reader, count, lowest, 8)
+    first = symbols + np.uint8(lowest) if lowest else symbols
+    return FloatPlanes((first, *(read_stream(reader, count) for _ in range(3))))
+
+
+def read_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Keys | FloatPlanes:
+    """Read a block of ``count`` keys, or of float32 numbers, or raise ``PayloadError``."""
+    if dtype.kind == "f":
+        return _read_floats(reader, count)
+    return _read_bins(reader, reader.byte(), count, dtype)
+
+
+def _read_bins(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -> Keys:
+    if raw != PALETTE:
+        return _read_binned(reader, raw, count, dtype)
+    palette = read_palette(reader, count, dtype)
+    if len(palette) == 1:
+        return np.full(count, palette[0])
+    places = (
+        read_stream(reader, count)
+        if len(palette) <= MOST_BYTES
+        else _read_binned(reader, reader.byte(), count, np.dtype("<u2"))
+    )
+    if int(places.max()) >= len(palette):
+        raise PayloadError("values have a place that their palette does not have")
+    return palette[places]
+
+
+def _write_floats(parts: Sequence[Keys]) -> Pieces:
+    """Code the keys of many floats with 24 raw bits; the symbols are their exponents."""
+    count = sum(map(len, parts))
+    exponents = write_stream([_plane(part, 3) for part in parts], beside=3 * count)
+    # For the lower bytes most often nothing can be done.
+    some = spread(*parts)
+    samples = [_plane(some, byte) for byte in _LOWER]
+    lower = write_byte_planes(count, samples, lambda planes: _lower_planes_to(parts, planes))
+    return Pieces([bytes([24, 0]), exponents, lower])
+
+
+_LOWER = (2, 1, 0)
+
+
+def _lower_planes_to(parts: Sequence[Keys], planes: Mapping[int, Bytes]) -> None:
+    """Write some of the three lower bytes of the keys, by their places in ``_LOWER``."""
+    loops = compiled.kernels()
+    at = 0
+    for bits in parts:
+        of_part = {place: plane[at : at + len(bits)] for place, plane in planes.items()}
+        if loops is not None and len(planes) == len(_LOWER):
+            loops.lower_planes(bits, of_part[0], of_part[1], of_part[2])
+        else:
+            for place, plane in of_part.items():
+                _plane_to(bits, _LOWER[place], plane)
+        at += len(bits)
+
+
+def _plane(bits: Keys, byte: int) -> Bytes:
+    plane = np.empty(len(bits), np.uint8)
+    _plane_to(bits, byte, plane)
+    return plane
+
+
+_OF_BYTE = ((0, 255, 0), (8, 255, 0), (16, 127, 128), (23, 255, 0))
+"""Of each byte of a key by how much to shift the bits, what to keep of that, and of the sign."""
+
+
+def _plane_to(bits: Keys, byte: int, plane: Bytes) -> None:
+    """Write a byte of the keys of uint32 ``bits``, 0 the lowest; see ``float_keys``."""
+    loops = compiled.kernels()
+    if loops is not None:
+        loops.float_plane(bits, *_OF_BYTE[byte], plane)
+    elif byte == 3:
+        plane[:] = bits >> 23
+    else:
+        octets = bits.view(np.uint8)
+        plane[:] = octets[byte::4]
+        if byte == 2:
+            plane &= 0x7F
+            plane |= octets[3::4] & 0x80
+
+
+def _write_binned(keys: Keys, ends: Any) -> Pieces:
+    bits = 8 * keys.dtype.itemsize
+    raw = bits - 8 if len(keys) >= _MANY else _raw_bits(keys, bits)
+    tops = keys >> raw
+    lowest = int(tops.min())
+    symbols = (tops - lowest).astype(np.uint8)
+    coded = Pieces([bytes([raw]), write_varint(lowest)])
+    coded += write_stream(np.split(symbols, ends))
+    if raw % 8:
+        coded += _write_packed((keys >> (raw - raw % 8)).astype(np.uint8), raw % 8)
+    for plane in range(raw // 8 - 1, -1, -1):
+        coded += write_stream([(keys >> 8 * plane).astype(np.uint8)])
+    return coded
+
+
+def _raw_bits(keys: Keys, bits: int) -> int:
+    """Return how many low bits to leave uncoded, so that the rest makes good symbols."""
+    finest = bits - 14
+    histogram = np.bincount(keys >> finest, minlength=1 << 14)
+    best, best_bits = bits - 8, float("inf")
+    for raw in range(finest, bits - 7):
+        used = np.flatnonzero(histogram)
+        if used[-1] - used[0] < 256:
+            counts = histogram[used]
+            cost = round(entropy_bits(counts)) + raw * len(keys) + 7 * len(used)
+            if cost < best_bits:
+                best, best_bits = raw, cost
+        histogram = histogram.reshape(-1, 2).sum(axis=1)
+    return best
+
+
+def _read_symbols(reader: ByteReader, count: int, lowest: int, bits: int) -> Bytes:
+    symbols = read_stream(reader, count)
+    if lowest + int(symbols.max()) >> bits:
+        raise PayloadError("values have a symbol that is too large")
+    return symbols
+
+
+def _read_binned(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -> Keys:
+    bits = 8 * dtype.itemsize
+    if not bits - 14 <= raw <= bits - 8:
+        raise PayloadError(f"values have {raw} raw bits of {bits}")
+    lowest = reader.varint(limit=(1 << (bits - raw)) - 1)
+    symbols = _read_symbols(reader, count, lowest, bits - raw)
+    keys: Keys = (symbols.astype(dtype) + dtype.type(lowest)) << raw
+    if raw % 8:
+        packed = read_stream(reader, -(-count * (raw % 8) // 8)).tobytes()
+        middle = unpack_fixed(packed, raw % 8, count)
+        keys |= middle.astype(dtype) << (raw - raw % 8)
+    planes = keys.view(np.uint8).reshape(count, -1)
+    for plane in range(raw // 8 - 1, -1, -1):
+        planes[:, plane] = read_stream(reader, count)
+    return keys
+
+
+def _write_packed(values: Bytes, width: int) -> Pieces:
+    return write_stream([np.frombuffer(pack_fixed(values, width), np.uint8)])

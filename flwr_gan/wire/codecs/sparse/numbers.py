@@ -1,0 +1,318 @@
+"""What is written of the survivors: their numbers, in full or as differences to a base.
+
+k survivors of a layer; c of them that changed.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.pieces import Pieces
+from flwr_gan.wire.codecs.sparse.bands import write_bands
+from flwr_gan.wire.codecs.sparse.changes import write_changes
+from flwr_gan.wire.codecs.sparse.floats import (
+    ordered_differences,
+    unused_bits,
+    unzigzag,
+)
+from flwr_gan.wire.codecs.sparse.parts import Layout, Parts
+from flwr_gan.wire.codecs.sparse.sides import write_sides
+from flwr_gan.wire.codecs.sparse.support import Support, unequal
+from flwr_gan.wire.codecs.sparse.values import (
+    BINS,
+    BYTES,
+    MAGNITUDE_BINS,
+    PCODEC,
+    Computed,
+    Numbers,
+    is_continuous,
+    write_values,
+)
+from flwr_gan.wire.codecs.stage import ElementStage, Places, differences, measure_all, side_of_each
+from flwr_gan.wire.codecs.varint import write_varint
+
+RELATIVE = 0x80
+"""Bit of the value coding that says that values are differences to the base."""
+
+BANDED = 0x40
+"""Bit of the value coding that says that layers are divided into bands."""
+
+CHANGES = 0x20
+"""Bit of the value coding that says that of most survivors nothing travels: they did not change."""
+
+SHIFTED = 0x10
+"""Bit of the value coding that says that the low bits of all floats are zero."""
+
+CODING = 0x0F
+"""Bits of the value coding that name the coding of numbers."""
+
+_LEAST_BITS = {MAGNITUDE_BINS: 1 / 8, BYTES: 1 / 8, PCODEC: 0.0, BINS: 1 / 8}
+"""Bits that a coding takes about at least for each of many numbers."""
+
+
+_FEW_ARE_SAME = 1 << 10
+"""Of so many survivors more than one must not have changed, or to tell which saves too little."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to write the survivors' numbers.
+
+    Parameters
+    ----------
+    coding : int
+        One of the value codings.
+    numbers : list of numpy.ndarray or Computed
+        What the coding is given, layer by layer.
+    side : Pieces
+        The stage's side numbers.
+    shift : int
+        How many low bits of all floats are zero and were left out.
+    """
+
+    coding: int
+    numbers: Sequence[Numbers]
+    side: Pieces = field(default_factory=Pieces)
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class Written:
+    """The survivors as they are written.
+
+    Parameters
+    ----------
+    data : Pieces
+        The bytes.
+    weights : callable or None
+        Returns what is read back of the survivors of each layer, float32; None without a stage.
+    """
+
+    data: Pieces
+    weights: Callable[[], list[Array]] | None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+def code_coding(stage: ElementStage) -> int:
+    """Return the value coding of a stage's codes."""
+    return BYTES if np.dtype(stage.code_dtype).itemsize == 1 else BINS
+
+
+def full_values(parts: Parts, *, stage: ElementStage | None, pcodec: bool) -> list[Way]:
+    """Return the ways to write the survivors without a base, of which the shortest is best."""
+    if stage is not None:
+        return [_staged(stage, parts.values, parts.places)]
+    if not pcodec:
+        return [Way(BINS, parts.values)]
+    ways = [Way(PCODEC, parts.values)]
+    # pcodec looks for grids and common factors; a palette is another way to use them.
+    if not all(is_continuous(values) for values in parts.values if len(values)):
+        ways.append(Way(BINS, parts.values))
+    return ways
+
+
+def write_full(ways: Sequence[Way], *, layout: Layout | None = None) -> Written:
+    """Write the survivors, in the order of the layout if there is one, in the shortest way."""
+    return min((_full(way, layout) for way in ways), key=len)
+
+
+def _full(way: Way, layout: Layout | None) -> Written:
+    count, numbers = sum(map(len, way.numbers)), way.numbers
+    tag, bands = way.coding, Pieces()
+    if layout is not None and layout.divided:
+        tag |= BANDED
+        bands = write_bands(layout.bands)
+        numbers = layout.arranged(numbers)
+    head = write_varint(count) + bytes([tag])
+    return _written(way, Pieces([head, bands, way.side, write_values(numbers, way.coding)]))
+
+
+def write_differences(
+    parts: Parts,
+    nears: list[Array],
+    *,
+    stage: ElementStage | None,
+    pcodec: bool,
+    moved: list[Support] | None = None,
+) -> Written:
+    """Write the differences of the survivors to what the receiver holds in their places.
+
+    Those that did not change are left out where that is shorter. ``moved`` may say which did;
+    the others then count as what the receiver holds, and are left out where the stage has no code
+    for them.
+
+    Raises
+    ------
+    CodecError
+        If the stage cannot code a difference.
+    """
+    if stage is not None:
+        stage = stage.for_differences()
+    pairs = zip(parts.values, nears, strict=True)
+    changed = moved or [unequal(*pair, bitwise=stage is None) for pair in pairs]
+    count = sum(map(len, nears))
+    same = count - sum(one.count for one in changed)
+    coding = MAGNITUDE_BINS if stage is None else code_coding(stage)
+    if pcodec:
+        coding = PCODEC
+    written = []
+    every = _Chosen(parts.values, nears, parts.places)
+    only = moved is not None and stage is not None and not stage.keeps_still
+    sets = write_changes(changed) if only or same * _FEW_ARE_SAME > count else Pieces()
+    if only or (len(sets) and 8 * len(sets) < same):
+        chosen = every.where(changed)
+        head = write_varint(count)
+        for way in _ways(chosen, stage, coding, in_full=True):
+            written.append(_written(way, Pieces([head, _changes(way, sets)]), nears, changed))
+    if not only and (not written or 8 * len(sets) >= _LEAST_BITS[coding] * same):
+        every = every if moved is None else every.kept_but(moved)
+        for way in _ways(every, stage, coding, in_full=False):
+            written.append(_written(way, _relative(way, count), nears))
+    return min(written, key=len)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Survivors whose numbers travel: their values, what is held, where they are."""
+
+    values: list[Array]
+    nears: list[Array]
+    places: list[Places]
+
+    def where(self, chosen: Sequence[Support]) -> "_Chosen":
+        taken = [support.positions for support in chosen]
+        places = zip(self.places, taken, strict=True)
+        return _Chosen(
+            [part[at] for part, at in zip(self.values, taken, strict=True)],
+            [part[at] for part, at in zip(self.nears, taken, strict=True)],
+            [Places(_of(of_one, at), of_one.shape) for of_one, at in places],
+        )
+
+    def kept_but(self, changed: Sequence[Support]) -> "_Chosen":
+        """Return the same with what is held for the values of all that did not change."""
+        values = [near.copy() for near in self.nears]
+        for made, part, support in zip(values, self.values, changed, strict=True):
+            made[support.positions] = part[support.positions]
+        return _Chosen(values, self.nears, self.places)
+
+    def computed(self, compute: Callable[[Array, Array], Array]) -> list[Computed]:
+        """Return what is computed of values and what is held, a part at a time."""
+
+        def of_layer(values: Array, near: Array) -> Computed:
+            return Computed(
+                len(values), lambda first, last: compute(values[first:last], near[first:last])
+            )
+
+        return [of_layer(*pair) for pair in zip(self.values, self.nears, strict=True)]
+
+
+def _of(places: Places, taken: Array) -> Array:
+    """Return which of the places are taken, given their numbers."""
+    whole = places.count == math.prod(places.shape)
+    return taken if whole else places.positions[taken]
+
+
+def _ways(
+    chosen: _Chosen, stage: ElementStage | None, coding: int, *, in_full: bool
+) -> Iterator[Way]:
+    if stage is not None:
+        yield _staged(stage, chosen.computed(differences), chosen.places)
+        return
+    shift = unused_bits([*chosen.values, *chosen.nears])
+
+    def steps(values: Array, near: Array) -> Array:
+        found = ordered_differences(values, near, shift=shift)
+        return unzigzag(found).view(np.int32) if coding == PCODEC else found
+
+    yield Way(coding, chosen.computed(steps), shift=shift)
+    if in_full:
+        yield Way(BINS, chosen.values)
+
+
+def _staged(stage: ElementStage, values: Sequence[Numbers], places: list[Places]) -> Way:
+    written = measure_all(stage, values, places)
+    sides = side_of_each(stage, written, len(places))
+    coded = zip(values, places, sides, strict=True)
+    codes = [_Codes(stage, *layer) for layer in coded]
+    return Way(code_coding(stage), codes, write_sides(stage, written))
+
+
+class _Codes:
+    """The codes of a layer's numbers, computed a part at a time, again for who wants to know."""
+
+    def __init__(self, stage: ElementStage, values: Numbers, places: Places, side: Array) -> None:
+        self._stage, self._values, self._places, self._side = stage, values, places, side
+        self._parts: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, part: slice, /) -> Array:
+        first, last, _ = part.indices(len(self))
+        self._parts[first] = last
+        return self._of(first, last)[0]
+
+    def _of(self, first: int, last: int) -> tuple[Array, Places, Array]:
+        """Return the codes of a part, where its numbers are, and their side numbers."""
+        block = self._stage.block_length
+        side = self._side[first // block :] if block else self._side
+        places = self._places.part(first, last)
+        return self._stage.to_codes(self._values[first:last], places, side), places, side
+
+    def weights(self, near: Array | None) -> Array:
+        """Return what is read back of the codes, which all have been computed once, float32."""
+        weights = np.empty(len(self), np.float32)
+        for first, last in self._parts.items():
+            codes, places, side = self._of(first, last)
+            held = None if near is None else near[first:last]
+            side = side.astype(self._stage.side_dtype, copy=False)
+            weights[first:last] = self._stage.from_codes(codes, places, side, held)
+        return weights
+
+
+def _written(
+    way: Way,
+    data: Pieces,
+    nears: Sequence[Array] | None = None,
+    changed: Sequence[Support] | None = None,
+) -> Written:
+    """Return what was written, with a way to know what is read back of codes.
+
+    ``nears`` is what the receiver holds of survivors, ``changed`` which of them have codes, if not
+    all of them.
+    """
+    codes = [one for one in way.numbers if isinstance(one, _Codes)]
+
+    def weights() -> list[Array]:
+        if changed is None:
+            held: Sequence[Array | None] = nears or [None] * len(codes)
+            return [one.weights(near) for one, near in zip(codes, held, strict=True)]
+        found = [near.copy() for near in nears or []]
+        for one, near, chosen in zip(codes, found, changed, strict=True):
+            near[chosen.positions] = one.weights(near[chosen.positions])
+        return found
+
+    return Written(data, weights if len(codes) == len(way.numbers) else None)
+
+
+def _relative(way: Way, count: int) -> Pieces:
+    return Pieces([write_varint(count), _tagged(way, RELATIVE), _coded(way)])
+
+
+def _changes(way: Way, sets: Pieces) -> Pieces:
+    nothing = not any(map(len, way.numbers))
+    return Pieces([_tagged(way, RELATIVE | CHANGES), sets, Pieces() if nothing else _coded(way)])
+
+
+def _tagged(way: Way, flags: int) -> bytes:
+    flags |= way.coding
+    return bytes([flags | SHIFTED, way.shift]) if way.shift else bytes([flags])
+
+
+def _coded(way: Way) -> Pieces:
+    return Pieces([way.side, write_values(way.numbers, way.coding)])

@@ -1,0 +1,162 @@
+"""Sets of positions inside ranges of known length, such as the surviving weights of each layer."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from flwr_gan.errors import PayloadError
+from flwr_gan.wire.codecs.pieces import Pieces
+from flwr_gan.wire.codecs.sparse.bits import Bytes
+from flwr_gan.wire.codecs.sparse.streams import byte_counts
+from flwr_gan.wire.codecs.sparse.support import BLOCK, Block, Mask, Positions, Support
+from flwr_gan.wire.codecs.sparse.tables import entropy_bits
+from flwr_gan.wire.codecs.sparse.values import (
+    MAGNITUDE_BINS,
+    MASKS,
+    ValueReader,
+    Values,
+    write_values,
+)
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
+
+__all__ = ["Mask", "PositionReader", "Positions", "Support", "read_forms", "write_positions"]
+
+NONE, ALL, GAPS, BITMAP = 0, 1, 2, 3
+"""Forms of a set, two bits each on the wire (permanent)."""
+
+FORM_NAMES = ("none", "all", "gaps", "bitmap")
+
+_BITMAP_DENSITY = 1 / 24
+"""Below this, gaps are always the form."""
+
+_MANY = 1 << 16
+"""Where there are so many positions, bits take less time, and hardly more bytes, than gaps."""
+
+
+def write_positions(supports: Sequence[Support]) -> Pieces:
+    """Code which positions are taken.
+
+    Parameters
+    ----------
+    supports : sequence of Support
+        One a layer.
+
+    Returns
+    -------
+    Pieces
+        The forms, the sizes of sets in the form of gaps, the bitmaps, the gaps.
+    """
+    forms: list[int] = []
+    sizes = b""
+    gaps: list[Values] = []
+    bitmaps: list[Bytes] = []
+    for support in supports:
+        form, coded = _best_form(support)
+        forms.append(form)
+        if form == GAPS:
+            sizes += write_varint(len(coded))
+            gaps.append(coded)
+        elif form == BITMAP:
+            bitmaps.append(coded)
+    head = Pieces([_pack_forms(forms), sizes])
+    return Pieces([head, write_values(bitmaps, MASKS), write_values(gaps, MAGNITUDE_BINS)])
+
+
+def _pack_forms(forms: Sequence[int]) -> bytes:
+    packed = bytearray(-(-len(forms) // 4))
+    for at, form in enumerate(forms):
+        packed[at >> 2] |= form << 2 * (at & 3)
+    return bytes(packed)
+
+
+def _best_form(support: Support) -> tuple[int, Values]:
+    nothing = np.empty(0, np.uint8)
+    if not support.count:
+        return NONE, nothing
+    if support.bits is None:
+        return ALL, nothing
+    dense = support.count >= _BITMAP_DENSITY * support.length
+    if dense and support.count >= _MANY:
+        return BITMAP, support.bits
+    positions = support.positions
+    gaps = np.empty(support.count, np.uint32)
+    gaps[0] = positions[0]
+    np.subtract(positions[1:], positions[:-1] + 1, out=gaps[1:], casting="unsafe")
+    if not dense:
+        return GAPS, gaps
+    gap_bits = entropy_bits(byte_counts(np.minimum(gaps, 255).astype(np.uint8)))
+    shorter = gap_bits <= entropy_bits(byte_counts(support.bits))
+    return (GAPS, gaps) if shorter else (BITMAP, support.bits)
+
+
+def read_forms(reader: ByteReader, layers: int) -> list[int]:
+    """Return the form of each layer's set."""
+    packed = reader.take(-(-layers // 4))
+    forms = [packed[at >> 2] >> 2 * (at & 3) & 3 for at in range(layers)]
+    if _pack_forms(forms) != packed:
+        raise PayloadError("mask has forms for more layers than there are")
+    return forms
+
+
+class PositionReader:
+    """Reads back what ``write_positions`` wrote, layer by layer, in blocks of bounded size.
+
+    Parameters
+    ----------
+    reader : ByteReader
+        Where the coded sets begin; they are all read when this one is made.
+    lengths : sequence of int
+        Length of each layer.
+    """
+
+    def __init__(self, reader: ByteReader, lengths: Sequence[int]) -> None:
+        self.forms = read_forms(reader, len(lengths))
+        self._lengths = list(lengths)
+        self._sizes = [
+            reader.varint(limit=length) if form == GAPS else 0
+            for form, length in zip(self.forms, lengths, strict=True)
+        ]
+        octets = [
+            (length + 7) // 8 if form == BITMAP else 0
+            for form, length in zip(self.forms, lengths, strict=True)
+        ]
+        byte, number = np.dtype(np.uint8), np.dtype("<u4")
+        self._bitmaps = ValueReader(reader, coding=MASKS, dtype=byte, total=sum(octets))
+        total = sum(self._sizes)
+        self._gaps = ValueReader(reader, coding=MAGNITUDE_BINS, dtype=number, total=total)
+
+    def blocks(self, layer: int) -> Iterator[Block]:
+        """Yield the positions of a layer in ascending order; layers must be taken in order."""
+        length = self._lengths[layer]
+        if self.forms[layer] == ALL:
+            for start in range(0, length, BLOCK):
+                stop = min(start + BLOCK, length)
+                yield Block(start, stop, stop - start)
+        elif self.forms[layer] == GAPS:
+            yield from self._gap_blocks(length, self._sizes[layer])
+        elif self.forms[layer] == BITMAP:
+            for start in range(0, length, BLOCK):
+                yield self._bitmap_block(start, min(start + BLOCK, length))
+
+    def finish(self) -> None:
+        """Raise ``PayloadError`` if there are more than the layers needed."""
+        self._gaps.finish()
+        self._bitmaps.finish()
+
+    def _gap_blocks(self, length: int, left: int) -> Iterator[Block]:
+        last = -1
+        while left:
+            gaps = self._gaps.read(min(left, BLOCK))
+            found = np.cumsum(gaps, dtype=np.int64)
+            found += np.arange(last + 1, last + 1 + len(gaps))
+            last = int(found[-1])
+            if last >= length:
+                raise PayloadError(f"mask has a position {last} in a layer of {length} weights")
+            left -= len(found)
+            yield Block.of_positions(found)
+
+    def _bitmap_block(self, start: int, stop: int) -> Block:
+        bits = self._bitmaps.read((stop - start + 7) // 8)
+        if stop % 8 and bits[-1] >> stop % 8:
+            raise PayloadError("mask has bits behind the end of a layer")
+        return Block.of_bits(start, stop, bits)

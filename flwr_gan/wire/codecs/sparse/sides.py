@@ -1,0 +1,96 @@
+"""The side numbers of a stage, such as scales: of arrays, of all of them, or of blocks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flwr_gan.errors import PayloadError
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.pieces import Pieces
+from flwr_gan.wire.codecs.sparse.values import BINS, ValueReader, write_values
+from flwr_gan.wire.codecs.stage import ElementStage, side_of_each, side_shapes
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
+
+
+def write_sides(stage: ElementStage, written: Sequence[Array]) -> Pieces:
+    """Code side numbers: as they are, or those of blocks as keys in bins behind their number."""
+    if not stage.block_length:
+        return Pieces([part.astype(stage.side_dtype).tobytes() for part in written])
+    return Pieces([write_varint(sum(map(len, written))), write_values(written, BINS)])
+
+
+class SideReader:
+    """Reads back what ``write_sides`` wrote, and gives each array the numbers of its weights.
+
+    Parameters
+    ----------
+    stage : ElementStage
+        Whose numbers they are.
+    reader : ByteReader
+        Where they begin.
+    shapes : sequence of tuple of int
+        Shapes of the arrays.
+    total : int
+        How many weights are coded in all.
+
+    Raises
+    ------
+    PayloadError
+        If they cannot have been written.
+    """
+
+    def __init__(
+        self,
+        stage: ElementStage,
+        reader: ByteReader,
+        *,
+        shapes: Sequence[tuple[int, ...]],
+        total: int,
+    ) -> None:
+        self._block = stage.block_length
+        self._at = 0
+        self._seen = 0
+        if self._block:
+            count = reader.varint(limit=total // self._block + min(len(shapes), total))
+            keys = ValueReader(reader, coding=BINS, dtype=np.dtype("<u2"), total=count)
+            self._keys = keys.read(count)
+            stage.check_side(self._keys)
+            return
+        written = []
+        for shape in side_shapes(stage, shapes):
+            dtype = np.dtype(stage.side_dtype)
+            data = reader.take(dtype.itemsize * stage.side_count(shape))
+            written.append(np.frombuffer(data, dtype))
+            stage.check_side(written[-1])
+        self._of_each = side_of_each(stage, written, len(shapes))
+
+    def take(self, layer: int, count: int) -> tuple[int, Array]:
+        """Return what the next ``count`` (1 or more) weights of an array need.
+
+        Returns
+        -------
+        first : int
+            How many weights of the array were taken before.
+        side : numpy.ndarray
+            Its numbers; those of blocks from the one on in which the first weight is.
+        """
+        first = self._seen
+        self._seen += count
+        if not self._block:
+            return first, self._of_each[layer]
+        start = self._at + first // self._block
+        side = self._keys[start : self._at + -(-self._seen // self._block)]
+        if len(side) * self._block < first % self._block + count:
+            raise PayloadError("there are fewer scales than blocks of weights")
+        return first, side
+
+    def next_layer(self) -> None:
+        """Begin with the next array."""
+        if self._block:
+            self._at += -(-self._seen // self._block)
+        self._seen = 0
+
+    def finish(self) -> None:
+        """Raise ``PayloadError`` if numbers are left."""
+        if self._block and self._at != len(self._keys):
+            raise PayloadError("there are more scales than blocks of weights")

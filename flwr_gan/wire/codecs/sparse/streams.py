@@ -1,0 +1,276 @@
+"""Byte streams of known length: stored, constant or coded by rANS, whichever is shortest."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+import numpy as np
+
+from flwr_gan.errors import PayloadError
+from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.pieces import Deferred, Pieces
+from flwr_gan.wire.codecs.sparse import rans
+from flwr_gan.wire.codecs.sparse.bits import Bytes
+from flwr_gan.wire.codecs.sparse.tables import (
+    Counts,
+    Table,
+    counted_table,
+    entropy_bits,
+    mask_table,
+    read_table,
+)
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
+
+STORED, CONSTANT, RANS = 0, 1, 2
+"""Ways of coding a stream; the two low bits of its leading number (permanent)."""
+
+_SAMPLE = 1 << 12
+_LEAST_SAVING_BITS = 0.2
+"""A bit in forty, of each byte of a sample, is not worth the time."""
+
+_LONG = 1 << 16
+_MANY = 15
+MOST_TABLES = 64
+"""A table takes 4 bytes of a stream, but about 200,000 of memory."""
+
+_TABLE_BITS, _SYMBOL_BITS, _MASK_TABLE_BITS = 32, 10, 40
+"""About what a table takes, with the number of its symbols."""
+
+
+def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False, beside: int = 0) -> Pieces:
+    """Return the sections, joined, as one stream; nothing at all if they are empty.
+
+    Parameters
+    ----------
+    sections : sequence of numpy.ndarray of uint8
+        The bytes, divided where their statistics may change.
+    are_masks : bool, default=False
+        The bytes are eight bits of a mask each.
+    beside : int, default=0
+        How many bytes travel with them that cannot be shorter: more lanes are then no burden.
+    """
+    sections = [part for part in sections if len(part)]
+    if not sections:
+        return Pieces()
+    count = sum(map(len, sections))
+    joined = sections[0] if len(sections) == 1 else np.concatenate(sections)
+    if count >= 2 * _SAMPLE and _is_noise(byte_counts(spread(joined))):
+        return _stored(joined)
+    counts = [byte_counts(part) for part in sections]
+    total = np.sum(counts, axis=0)
+    if total.max() == len(joined):
+        return Pieces([write_varint(1 << 2 | CONSTANT), bytes([int(total.argmax())])])
+    coded = _coded(joined, counts, are_masks, beside)
+    if coded is None or len(coded) >= len(joined):
+        return _stored(joined)
+    return Pieces([write_varint(len(coded) << 2 | RANS), coded])
+
+
+def spread(*parts: Bytes) -> Bytes:
+    """Return some 4,096 numbers spread over all of the parts."""
+    return every(parts, max(1, sum(map(len, parts)) // _SAMPLE))
+
+
+def every(parts: Sequence[Bytes], step: int) -> Bytes:
+    """Return every ``step``-th number of the parts, as if they were joined."""
+    found, skipped = [], 0
+    for part in parts:
+        found.append(part[skipped::step])
+        skipped = (skipped - len(part)) % step
+    return np.concatenate(found)
+
+
+def write_byte_planes(
+    count: int, samples: Sequence[Bytes], write: Callable[[Mapping[int, Bytes]], None]
+) -> Pieces:
+    """Return planes of bytes that are still to be made, each as a stream.
+
+    Where a sample says that next to nothing can be saved, a plane is made where it is to stand,
+    together with its neighbours if they are alike.
+
+    Parameters
+    ----------
+    count : int
+        How many bytes each has.
+    samples : sequence of numpy.ndarray of uint8
+        Some bytes of each plane, as ``spread`` takes them, or all.
+    write : callable
+        Is given arrays of uint8, shape (count,), by the numbers of their planes, and writes these.
+    """
+    coded = Pieces()
+    noisy = [count > len(sample) and _is_noise(byte_counts(sample)) for sample in samples]
+    for is_noisy, group in groupby(range(len(samples)), key=noisy.__getitem__):
+        if is_noisy:
+            coded += _deferred(count, list(group), write)
+            continue
+        for number in group:
+            plane = np.empty(count, np.uint8)
+            write({number: plane})
+            coded += write_stream([plane])
+    return coded
+
+
+def _deferred(
+    count: int, numbers: Sequence[int], write: Callable[[Mapping[int, Bytes]], None]
+) -> Deferred:
+    head = write_varint(count << 2 | STORED)
+    length = len(head) + count
+
+    def write_streams(view: memoryview) -> None:
+        planes = {}
+        for place, number in enumerate(numbers):
+            stream = view[place * length : (place + 1) * length]
+            stream[: len(head)] = head
+            planes[number] = np.frombuffer(stream[len(head) :], np.uint8)
+        write(planes)
+
+    return Deferred(length * len(numbers), write_streams)
+
+
+def _stored(data: Bytes) -> Pieces:
+    return Pieces([write_varint(len(data) << 2 | STORED), np.ascontiguousarray(data).data])
+
+
+def _is_noise(sample: Counts) -> bool:
+    """Return True if the counts of a sample say that next to nothing can be saved."""
+    total = int(sample.sum())
+    bits = entropy_bits(sample) / total
+    # A sample of so many bytes seems to be more regular than it is, by about this much.
+    unseen = np.count_nonzero(sample) / (2 * total * math.log(2))
+    return bool(bits + unseen > 8 - _LEAST_SAVING_BITS)
+
+
+def _coded(joined: Bytes, counts: Sequence[Counts], are_masks: bool, beside: int) -> Pieces | None:
+    """Return the stream's head, tables and symbols; None if it would be longer than the data."""
+    parts = _merged([_Part(int(part.sum()), part, are_masks) for part in counts])
+    tables = [part.table() for part in parts]
+    size = sum(table.bits(part.counts) for table, part in zip(tables, parts, strict=True)) / 8
+    if size >= len(joined):
+        return None
+    lanes = rans.lane_bits(size + beside, len(joined))
+    lengths = [part.length for part in parts]
+    coded = Pieces([bytes([lanes | min(len(parts) - 1, _MANY) << 4])])
+    if len(parts) > _MANY:
+        coded += write_varint(len(parts))
+    for length in lengths[:-1]:
+        coded += write_varint(length)
+    for table in tables:
+        coded += table.coded
+    for piece in rans.encode(joined, np.cumsum(lengths).tolist(), tables, 1 << lanes):
+        coded += piece
+    return coded
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Symbols that share a table: how many, how often each occurs, whether they are of masks."""
+
+    length: int
+    counts: Counts
+    are_masks: bool
+
+    @cached_property
+    def bits(self) -> float:
+        """About how many bits they take, with their table."""
+        used = int(np.count_nonzero(self.counts))
+        table = _MASK_TABLE_BITS if self.are_masks else _TABLE_BITS + _SYMBOL_BITS * used
+        return entropy_bits(self.counts) + table
+
+    def joined(self, other: "_Part") -> "_Part":
+        """Return both as one."""
+        counts = self.counts + other.counts
+        return _Part(self.length + other.length, counts, self.are_masks)
+
+    def table(self) -> Table:
+        """Return the table with which they are shortest."""
+        table = counted_table(self.counts)
+        if self.are_masks:
+            of_mask = mask_table(self.counts)
+            if of_mask.bits(self.counts) < table.bits(self.counts):
+                return of_mask
+        return table
+
+
+def _merged(parts: Sequence[_Part]) -> list[_Part]:
+    """Put neighbours together where that is shorter, and where they are too many."""
+    merged = [parts[0]]
+    for part in parts[1:]:
+        both = merged[-1].joined(part)
+        if both.bits <= merged[-1].bits + part.bits:
+            merged[-1] = both
+        else:
+            merged.append(part)
+    while len(merged) > MOST_TABLES:
+        pairs = [merged[at : at + 2] for at in range(0, len(merged), 2)]
+        merged = [pair[0].joined(pair[1]) if len(pair) == 2 else pair[0] for pair in pairs]
+    return merged
+
+
+def byte_counts(data: Bytes) -> Counts:
+    """Return how often each byte occurs."""
+    if len(data) < _LONG:
+        return np.bincount(data, minlength=256)
+    loops = compiled.kernels()
+    if loops is not None:
+        counts = np.zeros(256, np.int64)
+        loops.count_bytes(data, counts)
+        return counts
+    pairs = np.ascontiguousarray(data[: len(data) & ~1]).view("<u2")
+    by_pair = np.bincount(pairs, minlength=1 << 16).reshape(256, 256)
+    both: Counts = by_pair.sum(axis=0) + by_pair.sum(axis=1)
+    return both + np.bincount(data[len(data) & ~1 :], minlength=256)
+
+
+def read_stream(reader: ByteReader, count: int) -> Bytes:
+    """Take a stream of ``count`` bytes off ``reader``; the array may not be writable.
+
+    Raises
+    ------
+    PayloadError
+        If the stream does not hold exactly so many bytes.
+    """
+    if not count:
+        return np.empty(0, np.uint8)
+    lead = reader.varint(limit=reader.left << 2 | 3)
+    data, method = reader.take(lead >> 2), lead & 3
+    if method == STORED:
+        if len(data) != count:
+            raise PayloadError(f"a stored stream has {len(data)} bytes in the place of {count}")
+        return np.frombuffer(data, np.uint8)
+    if method == CONSTANT:
+        if len(data) != 1:
+            raise PayloadError("a constant stream must hold exactly one byte")
+        return np.full(count, data[0], np.uint8)
+    if method != RANS:
+        raise PayloadError("a stream is coded in a way that this version does not know")
+    return _decoded(ByteReader(data, what="a stream"), count)
+
+
+def _at_once(data: memoryview, count: int) -> Bytes | None:
+    """Return few symbols, read in one pass of numba's loops; None if that cannot be."""
+    if compiled.kernels() is None or count > _LONG:
+        return None
+    from flwr_gan.wire.codecs.stream_kernels import rans_stream
+
+    symbols = np.empty(count, np.uint8)
+    return symbols if rans_stream(np.frombuffer(data, np.uint8), symbols) else None
+
+
+def _decoded(reader: ByteReader, count: int) -> Bytes:
+    found = _at_once(reader.all(), count)
+    if found is not None:
+        return found
+    head = reader.byte()
+    lanes, parts = head & 15, (head >> 4) + 1
+    if parts > _MANY:
+        parts = reader.varint(limit=MOST_TABLES)
+    if lanes > rans.MAX_LANE_BITS or not parts:
+        raise PayloadError("a stream has more lanes than there can be, or no tables")
+    ends, left = [], count
+    for _ in range(parts - 1):
+        left -= reader.varint(limit=left)
+        ends.append(count - left)
+    tables = [read_table(reader) for _ in range(parts)]
+    return rans.decode(reader.rest(), count, [*ends, count], tables, 1 << lanes)

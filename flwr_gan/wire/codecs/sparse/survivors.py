@@ -1,0 +1,224 @@
+"""Reading of what ``numbers`` wrote: the weights of the survivors, any number at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from flwr_gan.errors import PayloadError
+from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.sparse.bands import Bands, read_bands
+from flwr_gan.wire.codecs.sparse.changes import ChangeReader
+from flwr_gan.wire.codecs.sparse.floats import add_differences, zigzag
+from flwr_gan.wire.codecs.sparse.numbers import (
+    BANDED,
+    CHANGES,
+    CODING,
+    RELATIVE,
+    SHIFTED,
+    code_coding,
+)
+from flwr_gan.wire.codecs.sparse.parts import FLOAT32, KnownBase
+from flwr_gan.wire.codecs.sparse.sides import SideReader
+from flwr_gan.wire.codecs.sparse.support import Block
+from flwr_gan.wire.codecs.sparse.values import BINS, MAGNITUDE_BINS, PCODEC, ValueReader
+from flwr_gan.wire.codecs.stage import ElementStage, Places
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
+
+_MOST_SHIFT = 31
+
+
+def read_at_once(
+    values: bytes | memoryview, stage: ElementStage | None, base: KnownBase
+) -> Array | None:
+    """Return differences to all survivors of a base, added to these, in one pass of numba's loops.
+
+    None where there are no such loops, and where the values are not of the usual form or damaged:
+    ``SurvivorReader`` reads these, or says what is wrong.
+    """
+    loops = compiled.kernels()
+    near = base.survivors
+    coding = MAGNITUDE_BINS if stage is None else code_coding(stage)
+    head = write_varint(len(near)) + bytes([RELATIVE | coding])
+    if loops is None or values[: len(head)] != head:
+        return None
+    coded = np.frombuffer(values, np.uint8, offset=len(head))
+    if stage is not None:
+        return stage.for_differences().at_once(coded, base.end_array, near)
+    from flwr_gan.wire.codecs.survivor_kernels import exact_differences
+
+    weights = np.empty(len(near), np.uint32)
+    sound = exact_differences(coded, near.view(np.uint32), weights)
+    return weights.view(FLOAT32) if sound else None
+
+
+class SurvivorReader:
+    """Reads the weights of survivors, layer by layer.
+
+    Parameters
+    ----------
+    reader : ByteReader
+        Where what is written of the survivors begins.
+    shapes : sequence of tuple of int
+        Shapes of the layers.
+    stage : ElementStage or None
+        The stage of the codec.
+    limit : int
+        Most survivors that there can be.
+    has_base : bool
+        True if the receiver holds a base.
+    may_divide : bool
+        True if the mask is one that may have bands.
+
+    Raises
+    ------
+    PayloadError
+        If this cannot have been written, or needs a base that is not there.
+    """
+
+    def __init__(
+        self,
+        reader: ByteReader,
+        shapes: Sequence[tuple[int, ...]],
+        *,
+        stage: ElementStage | None,
+        limit: int,
+        has_base: bool,
+        may_divide: bool,
+    ) -> None:
+        self._left = reader.varint(limit=limit)
+        tag = reader.byte()
+        self._coding, self.relative = tag & CODING, bool(tag & RELATIVE)
+        if self.relative and not has_base:
+            raise PayloadError("unknown_base: the values are differences to a base not given")
+        if tag & BANDED and (self.relative or not may_divide):
+            raise PayloadError("payload has bands beside a base, which do not go together")
+        if tag & (CHANGES | SHIFTED) and not self.relative:
+            raise PayloadError("payload has values that changed, but are no differences to a base")
+        self._stage = stage.for_differences() if stage and self.relative else stage
+        dtype = self._value_dtype(changes=bool(tag & CHANGES))
+        self._shift = self._read_shift(reader) if tag & SHIFTED else 0
+        self._changes = ChangeReader(reader, total=self._left) if tag & CHANGES else None
+        self.bands: list[Bands | None] = [None] * len(shapes)
+        if tag & BANDED:
+            self.bands = read_bands(reader, shapes)
+        coded = self._left if self._changes is None else self._changes.count
+        self._sides = None
+        if self._stage is not None and (coded or self._changes is None):
+            self._sides = SideReader(self._stage, reader, shapes=shapes, total=coded)
+        self._numbers = ValueReader(reader, coding=self._coding, dtype=dtype, total=coded)
+        self._shapes = shapes
+        self._layer = 0
+
+    def read(self, block: Block, near: Array | None, layer: Array) -> None:
+        """Write the layer's next k survivors to their places; its other places are zero.
+
+        Parameters
+        ----------
+        block : Block
+            Where they are.
+        near : numpy.ndarray of float32, shape (k,), optional
+            What the receiver holds there; needed where ``relative`` is true.
+        layer : numpy.ndarray of float32, shape (n,)
+            The layer.
+        """
+        self._count_down(block.count)
+        inside = layer[block.start : block.stop] if block.is_whole else None
+        if self._changes is None or near is None:
+            weights = self._decoded(block, block.count, near, inside)
+        else:
+            changed = np.flatnonzero(self._changes.take(block.count))
+            weights = near.copy()
+            found = block.positions[changed]
+            weights[changed] = self._decoded(found, len(found), near[changed])
+        if weights is not inside:
+            block.put(layer, weights)
+
+    def next_layer(self) -> None:
+        """Begin with the next layer."""
+        self._layer += 1
+        if self._sides is not None:
+            self._sides.next_layer()
+
+    def read_all(self, base: KnownBase) -> Array:
+        """Return the weights of all survivors, which are those of a base, float32."""
+        near = base.survivors if self.relative else None
+        places = base.places
+        self._count_down(len(base.survivors))
+        if self._changes is None or near is None:
+            return self._all_decoded(places, near)
+        changed = self._changes.take(len(near))
+        parts = np.split(changed, base.ends[:-1]) if base.ends else []
+        pairs = zip(places, parts, strict=True)
+        taken = [Places(of_one.positions[part], of_one.shape) for of_one, part in pairs]
+        weights = near.copy()
+        weights[changed] = self._all_decoded(taken, near[changed])
+        return weights
+
+    def finish(self) -> None:
+        """Raise ``PayloadError`` if more was written than the layers needed."""
+        if self._left:
+            raise PayloadError("there are more values than the mask has survivors")
+        if self._changes is not None:
+            self._changes.finish()
+        if self._sides is not None:
+            self._sides.finish()
+        self._numbers.finish()
+
+    def _count_down(self, count: int) -> None:
+        if count > self._left:
+            raise PayloadError("the mask has more survivors than there are values")
+        self._left -= count
+
+    def _decoded(
+        self, where: Block | Array, count: int, near: Array | None, out: Array | None = None
+    ) -> Array:
+        codes = self._numbers.read(count, out if self._stage is None and near is None else None)
+        if self._stage is None:
+            return self._unstaged(codes, near)
+        if self._sides is None or not len(codes):
+            return np.empty(0, FLOAT32)
+        first, side = self._sides.take(self._layer, len(codes))
+        places = Places(where, self._shapes[self._layer], first)
+        return self._stage.from_codes(codes, places, side, near, out)
+
+    def _all_decoded(self, places: Sequence[Places], near: Array | None) -> Array:
+        codes = self._numbers.read(sum(of_one.count for of_one in places))
+        if self._stage is None:
+            return self._unstaged(codes, near)
+        if self._sides is None:
+            return np.empty(0, FLOAT32)
+        sides = []
+        for layer, of_one in enumerate(places):
+            sides.append(self._sides.take(layer, of_one.count)[1])
+            self._sides.next_layer()
+        return self._stage.from_joined_codes(codes, places, sides, near)
+
+    def _unstaged(self, codes: Array, near: Array | None) -> Array:
+        if near is None or self._coding == BINS:
+            return codes
+        if self._coding == PCODEC:
+            codes = zigzag(codes.view(np.uint32))
+        return add_differences(codes, near, shift=self._shift)
+
+    def _value_dtype(self, *, changes: bool) -> np.dtype[Any]:
+        allowed: dict[int, np.dtype[Any]]
+        if self._stage is not None:
+            allowed = {code_coding(self._stage): np.dtype(self._stage.code_dtype)}
+        elif self.relative:
+            allowed = {MAGNITUDE_BINS: np.dtype("<u4"), PCODEC: np.dtype("<i4")}
+            if changes:
+                allowed[BINS] = FLOAT32
+        else:
+            allowed = {BINS: FLOAT32, PCODEC: FLOAT32}
+        if self._coding not in allowed:
+            number = self._coding
+            raise PayloadError(f"payload has value coding {number}, which does not belong here")
+        return allowed[self._coding]
+
+    def _read_shift(self, reader: ByteReader) -> int:
+        shift = reader.byte()
+        if self._stage is not None or self._coding == BINS or not 0 < shift <= _MOST_SHIFT:
+            raise PayloadError(f"payload has values with {shift} zero bits, which cannot be")
+        return shift

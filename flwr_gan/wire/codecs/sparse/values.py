@@ -1,0 +1,251 @@
+"""Numbers in blocks: by bins, by pcodec, by magnitude bins, as bytes, or as bits of masks.
+
+All codings work on blocks of at most ``BLOCK`` numbers, so that little memory is needed, and
+several blocks can be coded side by side.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.pcodec_codec import compress_numbers, decompress_numbers, pcodec_module
+from flwr_gan.wire.codecs.pieces import Pieces
+from flwr_gan.wire.codecs.sparse.bins import FloatPlanes, read_bins, write_bins
+from flwr_gan.wire.codecs.sparse.codes import read_codes, write_codes
+from flwr_gan.wire.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
+from flwr_gan.wire.codecs.sparse.streams import read_stream, write_stream
+from flwr_gan.wire.codecs.threads import in_order
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
+
+Values = np.ndarray[Any, np.dtype[Any]]
+
+BINS, PCODEC, MAGNITUDE_BINS, BYTES, MASKS = 0, 1, 2, 3, 4
+"""Value codings; the first four on the wire (permanent)."""
+
+CODING_NAMES = ("bins", "pcodec", "magnitude bins", "codes")
+
+BLOCK = 1 << 20
+_PCODEC_BLOCK = 1 << 17
+_PCODEC_LEVEL = 8
+_PCODEC_LEVEL_LONG = 10
+_PCODEC_LONG = 1 << 15
+_SAMPLE = 1 << 9
+_FEW_PAIRS = 2
+
+
+class Numbers(Protocol):
+    """What is coded of a layer: an array, or what computes parts of one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Values: ...
+
+
+Block = list[tuple[Numbers, int, int]]
+"""Parts of layers, each with its first number and the one behind its last."""
+
+
+class Computed:
+    """Numbers that are computed a part at a time, when they are coded.
+
+    Parameters
+    ----------
+    count : int
+        How many there are.
+    compute : callable
+        Given a first and a last index, returns the numbers between them.
+    """
+
+    def __init__(self, count: int, compute: Callable[[int, int], Values]) -> None:
+        self._count = count
+        self._compute = compute
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, part: slice, /) -> Values:
+        first, last, _ = part.indices(self._count)
+        return self._compute(first, last)
+
+
+def write_values(layers: Sequence[Numbers], coding: int) -> Pieces:
+    """Code the numbers of all layers, in order; every block but the last behind its length.
+
+    Parameters
+    ----------
+    layers : sequence of numpy.ndarray, 1-D, of one dtype, or of Computed
+        float32, uint32 or uint16 for bins, int32 or float32 for pcodec, uint32 for magnitude bins,
+        int8 for bytes, uint8 for masks.
+    coding : int
+        One of the value codings.
+    """
+    if coding == PCODEC:
+        pcodec_module()
+    left, space = sum(map(len, layers)), block_length(coding)
+    coded = Pieces()
+
+    def written(block: Block) -> Pieces:
+        return _WRITERS[coding]([layer[first:last] for layer, first, last in block])
+
+    for one in in_order(written, blocks_of(layers, space)):
+        left -= space
+        if left > 0:
+            coded += write_varint(len(one))
+        coded += one
+    return coded
+
+
+def block_length(coding: int) -> int:
+    """Return how many numbers a block has at most; pcodec finds more in short ones."""
+    return _PCODEC_BLOCK if coding == PCODEC else BLOCK
+
+
+def blocks_of(layers: Sequence[Numbers], most: int) -> Iterator[Block]:
+    """Yield the parts of layers that make up each block."""
+    block: Block = []
+    space = most
+    for layer in layers:
+        at, length = 0, len(layer)
+        while at < length:
+            last = min(at + space, length)
+            block.append((layer, at, last))
+            space -= last - at
+            at = last
+            if not space:
+                yield block
+                block, space = [], most
+    if block:
+        yield block
+
+
+def _write_pcodec(parts: list[Values]) -> Pieces:
+    numbers = np.concatenate(parts)
+    # Where there are many numbers, finer bins pay for the table that describes them.
+    level = _PCODEC_LEVEL if len(numbers) < _PCODEC_LONG else _PCODEC_LEVEL_LONG
+    blob = compress_numbers(numbers, level=level, plain=is_continuous(numbers))
+    return Pieces([write_varint(len(blob)), blob])
+
+
+def is_continuous(numbers: Values) -> bool:
+    """Return True if a sample shows neither repeated numbers nor unused low bits.
+
+    Then there is no structure that pcodec's search, which takes most of its time, could find.
+    """
+    sample = numbers[:: max(1, len(numbers) // _SAMPLE)].view(np.uint32)
+    low_bits = int(np.bitwise_or.reduce(sample)) & 255
+    return bool(low_bits) and len(sample) - len(np.unique(sample)) < _FEW_PAIRS
+
+
+def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+    blob = bytes(reader.take(reader.varint(limit=reader.left)))
+    try:
+        pcodec_module()
+    except CodecError as error:
+        raise PayloadError(f"payload has values in pcodec: {error}") from error
+    numbers = np.empty(count, dtype)
+    decompress_numbers(blob, numbers)
+    return numbers
+
+
+def _write_masks(parts: list[Values]) -> Pieces:
+    return write_stream(parts, are_masks=True)
+
+
+def _read_masks(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+    return read_stream(reader, count)
+
+
+_WRITERS = {
+    BINS: write_bins,
+    PCODEC: _write_pcodec,
+    MAGNITUDE_BINS: write_magnitudes,
+    BYTES: write_codes,
+    MASKS: _write_masks,
+}
+_READERS: dict[int, Callable[[ByteReader, int, np.dtype[Any]], Values | FloatPlanes]] = {
+    BINS: read_bins,
+    PCODEC: _read_pcodec,
+    MAGNITUDE_BINS: read_magnitudes,
+    BYTES: read_codes,
+    MASKS: _read_masks,
+}
+
+
+class ValueReader:
+    """Reads back what ``write_values`` wrote, any number of values at a time.
+
+    Parameters
+    ----------
+    reader : ByteReader
+        Where the coded values begin; they are all read when this one is made.
+    coding : int
+        One of the value codings.
+    dtype : numpy.dtype
+        Type of the values.
+    total : int
+        How many there are.
+
+    Raises
+    ------
+    PayloadError
+        If they are truncated.
+    """
+
+    def __init__(
+        self, reader: ByteReader, *, coding: int, dtype: np.dtype[Any], total: int
+    ) -> None:
+        self._left = total
+        self._dtype = dtype
+        self._block: Values | FloatPlanes = np.empty(0, dtype)
+        most = block_length(coding)
+        starts = range(0, max(total - 1, 0) // most * most, most)
+        slices = [reader.take(reader.varint(limit=reader.left)) for _ in starts]
+
+        def decoded(data: ByteReader, start: int) -> Values | FloatPlanes:
+            return _READERS[coding](data, min(most, total - start), dtype)
+
+        def finished(job: tuple[memoryview, int]) -> Values | FloatPlanes:
+            data = ByteReader(job[0], what="values")
+            block = decoded(data, job[1])
+            data.finish()
+            return block
+
+        self._blocks = in_order(finished, zip(slices, starts, strict=True))
+        # Only what is behind the last block says where that ends.
+        self._last = decoded(reader, most * len(starts)) if total else self._block
+
+    def read(self, count: int, out: Values | None = None) -> Values:
+        """Return the next ``count`` values, or raise ``PayloadError`` if there are fewer.
+
+        Where they would have to be copied, they are written to ``out``, if it is given.
+        """
+        if count > self._left:
+            raise PayloadError("the mask has more survivors than there are values")
+        self._left -= count
+        parts = []
+        left = count
+        while left:
+            if not len(self._block):
+                self._block = next(self._blocks, self._last)
+            parts.append(self._block[:left])
+            self._block = self._block[left:]
+            left -= len(parts[-1])
+        if len(parts) == 1 and isinstance(parts[0], np.ndarray):
+            return parts[0]
+        found = np.empty(count, self._dtype) if out is None else out
+        at = 0
+        for part in parts:
+            place = found[at : at + len(part)]
+            if isinstance(part, FloatPlanes):
+                part.join(place)
+            else:
+                place[:] = part
+            at += len(part)
+        return found
+
+    def finish(self) -> None:
+        """Raise ``PayloadError`` if values are left."""
+        if self._left:
+            raise PayloadError("there are more values than the mask has survivors")

@@ -1,0 +1,184 @@
+"""Affine quantisation: whole multiples of a scale above a zero point, both fitted to the weights.
+
+L largest code, 2**bits - 1; s scale, z zero point, of a group (survey of GAN compression, Eq. 9).
+"""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.stage import Places, Positions
+from flwr_gan.wire.stages.groups import GRANULARITIES, GroupedStage, group_of, of_each
+from flwr_gan.wire.stages.scaling import SMALLEST
+from flwr_gan.wire.stages.stage import FINE_BITS, Coded, finite_only
+
+_STARTS = (1.0, 0.6, 0.3)
+"""Shares of the range over which the codes are spread when the fit begins."""
+_MOST_STEPS = 60
+
+Doubles = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class AffineStage(GroupedStage):
+    """``w = z + q * s`` with integer ``q`` from 0 to L. Lossy.
+
+    With the fit ``range``, z is the least weight of a group and ``z + L s`` its largest: the error
+    is at most ``s / 2``. (With 1 bit the range grows with what error feedback adds: use ``em``.)
+
+    With ``em``, z and s make the mean squared error small, as in QGAN (the survey's Eq. 10): codes
+    are assigned to the nearest (expectation), then z and s by least squares (maximisation), until
+    no code changes; of several starts, the range among them, the best. The mean squared error is
+    not above that of the range; the error of a weight beyond the outer codes is its distance to
+    them, that of any other at most ``s / 2``.
+
+    A survivor whose decoded weight would be zero becomes the tiny ``s * 2**-24``.
+
+    Parameters
+    ----------
+    bits : int
+        Bits of a code before entropy coding, 1 to 8.
+    granularity : {"layer", "channel", "network"}
+        One scale and zero point for the array, one for each index of its first axis (if it has two
+        axes or more), or one for all arrays.
+    fit : {"range", "em"}
+        How they are found.
+    """
+
+    name: ClassVar[str] = "quantize"
+    wire_id: ClassVar[int] = 1
+    numbers: ClassVar[int] = 2
+    keeps_still = False
+
+    def __init__(self, *, bits: int = 8, granularity: str = "layer", fit: str = "range") -> None:
+        family = 1 if fit == "range" else 2
+        form = family * len(GRANULARITIES) + GRANULARITIES.index(granularity)
+        self.fit = fit
+        self.fine = bits >= FINE_BITS
+        self.largest = (1 << bits) - 1
+        # Two codes at the ends of the range: what is fed back widens it, and so on.
+        self.contractive = fit == "em" or bits > 1
+        super().__init__(
+            f"{'affine' if fit == 'range' else fit}{bits}",
+            granularity=granularity,
+            parameter=bits | form << 4,
+            lowest=-(1 << (bits - 1)),
+            highest=(1 << (bits - 1)) - 1,
+        )
+
+    def check_side(self, side: Array) -> None:
+        """Raise ``PayloadError`` if a number is not finite, or a scale negative."""
+        if not (np.isfinite(side).all() and (side[: len(side) // 2] >= 0).all()):
+            raise PayloadError("a quantisation scale or zero point is not finite, or negative")
+
+    def measure(self, values: Array, places: Places) -> Array:
+        """Return the scales of all groups, then their zero points; 0 where nothing survives."""
+        finite_only(values, self.spec)
+        count = self.group_count(places.shape)
+        group = group_of(places, count)
+        wide = values.astype(np.float64)
+        low, high = np.full(count, np.inf), np.full(count, -np.inf)
+        np.minimum.at(low, group, wide)
+        np.maximum.at(high, group, wide)
+        empty = low > high
+        low[empty] = high[empty] = 0
+        steps = (high - low) / self.largest
+        with np.errstate(over="ignore"):
+            scales = steps.astype(np.float32)
+        short = scales < steps
+        scales[short] = np.nextafter(scales[short], np.float32(np.inf))
+        zeros = low.astype(np.float32)
+        if not np.isfinite(scales).all():
+            raise CodecError(f"{self.spec}: the weights range too far; use more bits")
+        if self.fit == "em" and len(wide):
+            scales, zeros = _fitted(wide, group, scales, zeros, self.largest)
+        return np.concatenate([scales, zeros])
+
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
+        """Return ``round((w - z) / s)`` less ``2**(bits - 1)`` as int8, ties to even."""
+        scales, zeros = _numbers(places, side)
+        steps = _nearest(values.astype(np.float64), scales, zeros, self.largest)
+        return (steps + self.lowest).astype(np.int8)
+
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
+        """Return ``z + q * s`` in double precision."""
+        steps = codes.astype(np.int16) - self.lowest
+        scales, zeros = _numbers(places, side)
+        exact: Array = zeros + steps * scales
+        return exact
+
+    def scales(self, places: Places, side: Array) -> Array:
+        """Return the scale of each place, or the one that there is."""
+        return _numbers(places, side)[0]
+
+    def error_bound(self, coded: Coded) -> Array:
+        """Return ``s / 2`` for each survivor, with room for rounding; for ``em``, as measured."""
+        if self.fit == "em":
+            return super().error_bound(coded)
+        scales, zeros = _numbers(coded.places, coded.side)
+        steps = coded.codes.astype(np.int16) - self.lowest
+        room = (np.abs(zeros) + steps * scales) * 2.0**-23 + SMALLEST
+        bound: Array = scales / 2 + room
+        return bound
+
+
+def _numbers(places: Places, side: Array) -> tuple[Array, Array]:
+    """Return the scale and the zero point of each place."""
+    scales, zeros = np.split(side, 2)
+    return of_each(scales, places), of_each(zeros, places)
+
+
+def _nearest(wide: Doubles, scales: Array, zeros: Array, largest: int) -> Doubles:
+    """Return the codes from 0 to L whose weights are nearest."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = np.rint((wide - zeros) / scales)
+    nearest: Doubles = np.clip(np.nan_to_num(steps, nan=0.0), 0, largest)
+    return nearest
+
+
+def _fitted(
+    wide: Doubles, group: Positions, scales: Array, zeros: Array, largest: int
+) -> tuple[Array, Array]:
+    """Return float32 scales and zero points of less squared error, group by group."""
+    count = len(scales)
+    best_scales, best_zeros = scales.copy(), zeros.copy()
+    least = _squares(wide, group, best_scales, best_zeros, largest)
+    members = np.maximum(np.bincount(group, minlength=count), 1)
+    middle = np.bincount(group, wide, count) / members
+    for share in _STARTS:
+        now_s = share * scales.astype(np.float64)
+        now_z = middle + share * (zeros - middle)
+        before = None
+        for _ in range(_MOST_STEPS):
+            steps = _nearest(wide, now_s[group], now_z[group], largest)
+            if before is not None and np.array_equal(steps, before):
+                break
+            before = steps
+            mean_q = np.bincount(group, steps, count) / members
+            off = steps - mean_q[group]
+            spread = np.bincount(group, off * off, count)
+            slope = np.bincount(group, off * wide, count) / np.where(spread > 0, spread, 1)
+            # A group whose weights share one code says nothing of the scale.
+            now_s = np.where((spread > 0) & (slope > 0), slope, now_s)
+            now_z = middle - now_s * mean_q
+        with np.errstate(over="ignore"):
+            new_scales, new_zeros = now_s.astype(np.float32), now_z.astype(np.float32)
+        sound = np.isfinite(new_scales) & np.isfinite(new_zeros)
+        new_scales, new_zeros = (
+            np.where(sound, new, old) for new, old in ((new_scales, scales), (new_zeros, zeros))
+        )
+        squares = _squares(wide, group, new_scales, new_zeros, largest)
+        better = squares < least
+        least = np.where(better, squares, least)
+        best_scales = np.where(better, new_scales, best_scales)
+        best_zeros = np.where(better, new_zeros, best_zeros)
+    return best_scales, best_zeros
+
+
+def _squares(wide: Doubles, group: Positions, scales: Array, zeros: Array, largest: int) -> Array:
+    """Return the sum of squared errors of each group."""
+    s, z = scales.astype(np.float64)[group], zeros.astype(np.float64)[group]
+    errors = wide - (z + s * _nearest(wide, s, z, largest))
+    squares: Array = np.bincount(group, errors * errors, len(scales))
+    return squares

@@ -1,0 +1,151 @@
+"""A codebook: each weight becomes the nearest of K centroids, found by k-means.
+
+K centroids; n weights of a group, k of them survivors.
+"""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.stage import Places
+from flwr_gan.wire.stages.scaling import SMALLEST
+from flwr_gan.wire.stages.settings import one_of, unknown_settings, unreadable, whole_number
+from flwr_gan.wire.stages.stage import FINE_BITS, Stage, finite_only
+
+LEAST, MOST = 2, 256
+SCOPES = ("layer", "network")
+ALLOWED = (
+    f"allowed: codebook:K[:SCOPE] with K from {LEAST} to {MOST} and SCOPE layer or network, such "
+    "as codebook:16:layer"
+)
+
+_MOST_STEPS = 300
+
+Doubles = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class CodebookStage(Stage):
+    """``w = c[i]``: the K centroids travel as float32 in ascending order, and an index a survivor.
+
+    Lossy. Lloyd's algorithm in one dimension, on the sorted survivors: from centroids spread evenly
+    over the range, and from evenly spread quantiles, until no weight changes its centroid (or 300
+    steps); the result of less squared error is taken. Nothing is drawn, so the same weights give
+    the same codebook. The error of a weight between two centroids is at most half of their
+    distance; of one beyond the outer centroids, its distance to these. An array of n weights has
+    min(K, n) centroids. A centroid is never zero: 2**-149 stands for it.
+
+    Parameters
+    ----------
+    size : int
+        K, 2 to 256.
+    scope : {"layer", "network"}
+        One codebook for each array, or one for all.
+    """
+
+    name: ClassVar[str] = "codebook"
+    wire_id: ClassVar[int] = 6
+    keeps_still = False
+
+    def __init__(self, *, size: int = 16, scope: str = "layer") -> None:
+        parameter = (size - 1) << 1 | SCOPES.index(scope)
+        # How many centroids an array has is looked at when its codes are decoded.
+        super().__init__(str(size), scope, parameter=parameter, lowest=-(size // 2), highest=127)
+        self.size = size
+        self.fine = size >= 1 << FINE_BITS
+        self.shared = scope == "network"
+
+    def side_count(self, shape: tuple[int, ...]) -> int:
+        """Return the number of centroids."""
+        return min(self.size, math.prod(shape))
+
+    def check_side(self, side: Array) -> None:
+        """Raise ``PayloadError`` unless the centroids are finite, ascending and not zero."""
+        if not (np.isfinite(side).all() and (np.diff(side) >= 0).all() and side.all()):
+            raise PayloadError(f"{self.spec}: a centroid is zero, not finite or out of order")
+
+    def measure(self, values: Array, places: Places) -> Array:
+        """Return the centroids; where there are fewer kinds of weights, the last is repeated."""
+        finite_only(values, self.spec)
+        count = self.side_count(places.shape)
+        if not len(values):
+            return np.ones(count, np.float32)
+        ordered = np.sort(values).astype(np.float64)
+        kinds = np.unique(ordered)
+        if len(kinds) <= count:
+            found = kinds
+        else:
+            even = np.linspace(kinds[0], kinds[-1], count)
+            quantiles = ordered[(2 * np.arange(count) + 1) * len(ordered) // (2 * count)]
+            tried = [_lloyd(ordered, start) for start in (even, quantiles)]
+            found = min(tried, key=lambda centroids: _squares(ordered, centroids))
+        padded = np.append(found, np.full(count - len(found), found[-1])).astype(np.float32)
+        padded[padded == 0] = SMALLEST
+        return padded
+
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
+        """Return the index of the nearest centroid less ``K // 2`` as int8; of two, the lower."""
+        limits = _limits(side.astype(np.float64))
+        index = np.searchsorted(limits, values.astype(np.float64))
+        return (index + self.lowest).astype(np.int8)
+
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
+        """Return the centroids of these indices."""
+        index = codes.astype(np.int16) - self.lowest
+        if len(index) and index.max() >= len(side):
+            raise PayloadError(f"{self.spec}: an index has no centroid")
+        weights: Array = side[index].astype(np.float32, copy=False)
+        return weights
+
+
+def _limits(centroids: Doubles) -> Doubles:
+    """Return the values up to which each centroid but the last is the nearest."""
+    return centroids[:-1] / 2 + centroids[1:] / 2
+
+
+def _lloyd(ordered: Doubles, centroids: Doubles) -> Doubles:
+    totals = np.append(0.0, np.cumsum(ordered))
+    before = None
+    for _ in range(_MOST_STEPS):
+        cuts = np.searchsorted(ordered, _limits(centroids), side="right")
+        if before is not None and np.array_equal(cuts, before):
+            break
+        before = cuts
+        starts, ends = np.append(0, cuts), np.append(cuts, len(ordered))
+        taken = ends > starts
+        means = (totals[ends] - totals[starts]) / np.maximum(ends - starts, 1)
+        # A mean lies among its members, whatever differences of large sums say.
+        first = ordered[np.minimum(starts, len(ordered) - 1)]
+        last = ordered[np.maximum(ends - 1, 0)]
+        centroids = np.sort(
+            np.where(taken, np.clip(means, first, np.maximum(first, last)), centroids)
+        )
+    return centroids
+
+
+def _squares(ordered: Doubles, centroids: Doubles) -> float:
+    errors = ordered - centroids[np.searchsorted(_limits(centroids), ordered)]
+    return float(errors @ errors)
+
+
+def from_spec(arguments: tuple[str, ...]) -> CodebookStage:
+    """Build ``codebook:K`` or ``codebook:K:SCOPE``."""
+    if len(arguments) not in (1, 2):
+        raise unreadable("codebook", arguments, ALLOWED)
+    size = whole_number(arguments[0], lowest=LEAST, highest=MOST)
+    if size is None:
+        words = ":".join(("codebook", *arguments))
+        raise CodecError(f"stage {words!r}: {arguments[0]!r} is no size; {ALLOWED}")
+    return CodebookStage(
+        size=size, scope=one_of("codebook scope", (*arguments, "layer")[1], SCOPES)
+    )
+
+
+def from_parameter(parameter: int) -> CodebookStage:
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
+    size = (parameter >> 1) + 1
+    if not LEAST <= size <= MOST:
+        raise unknown_settings("codebook")
+    return CodebookStage(size=size, scope=SCOPES[parameter & 1])

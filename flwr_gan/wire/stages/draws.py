@@ -1,0 +1,36 @@
+"""Random numbers that are the same on every machine and with every version of numpy."""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from flwr_gan.wire.codecs.arrays import Array
+
+_STEP, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_ALL = (1 << 64) - 1
+
+
+def drawn(count: int, seed: int) -> Array:
+    """Return so many uniform whole numbers, uint64, shape (count,).
+
+    SplitMix64 of Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014: in
+    whole numbers alone, each by itself.
+    """
+    start = np.uint64((seed * _FIRST + _STEP) & _ALL)
+    numbers: Array = np.arange(count, dtype=np.uint64)
+    numbers *= np.uint64(_STEP)
+    numbers += start
+    for shift, factor in ((30, _FIRST), (27, _SECOND)):
+        numbers ^= numbers >> np.uint64(shift)
+        numbers *= np.uint64(factor)
+    numbers ^= numbers >> np.uint64(31)
+    return numbers
+
+
+def content_seed(arrays: Sequence[Array]) -> int:
+    """Return a seed of 32 bits that the bytes of arrays give, so that nobody has to send one."""
+    seed = 0
+    for array in arrays:
+        seed = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, seed)
+    return seed

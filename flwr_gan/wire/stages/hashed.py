@@ -1,0 +1,156 @@
+"""Weights shared by a hash: HashedNets, of the survey's family of encodings.
+
+n weights of an array; K shared values, which are all that travels of it.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.stage import Positions
+from flwr_gan.wire.codecs.varint import ByteReader, write_varint
+from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
+from flwr_gan.wire.stages.settings import (
+    STEPS,
+    fraction_text,
+    read_fraction,
+    unknown_settings,
+    unreadable,
+)
+from flwr_gan.wire.stages.stage import finite_only
+
+LEAST_AXES = 2
+SIGNED = "sign"
+
+ALLOWED = (
+    "allowed: hash:F[:sign] with F from 0.0001 to 0.9999 in at most 4 decimals, such as hash:0.1"
+)
+
+_BLOCK = 1 << 17
+
+
+class HashStage(ArrayStage):
+    """``w[i] = x(i) v[h(i)]`` with ``K = ceil(F n)`` values v. Lossy; a zero need not stay one.
+
+    h is a hash of the place i and of n, so it takes no bytes; x is 1 or, with ``sign``, 1 or -1 by
+    another bit of the hash, so that weights that share a value need not share a sign. The values
+    sent are those of least squared error, the means of ``x(i) w[i]`` over the weights that share
+    one; pruned weights count with their zeros. The norm of the errors is at most that of the
+    weights.
+
+    An array of fewer than two axes, or with no more than K weights that are not zero, travels as it
+    is. The same weights share a value every time: error feedback cannot make up for what is lost.
+
+    Parameters
+    ----------
+    fraction_steps : int
+        F in ten-thousandths, 1 to 9,999.
+    signed : bool
+        With signs by hash.
+    """
+
+    name: ClassVar[str] = "hash"
+    wire_id: ClassVar[int] = 10
+    contractive = False
+
+    def __init__(self, *, fraction_steps: int, signed: bool = False) -> None:
+        super().__init__()
+        self.fraction_steps = fraction_steps
+        self.signed = signed
+        self.spec = f"hash:{fraction_text(fraction_steps)}{f':{SIGNED}' if signed else ''}"
+        self.parameter = fraction_steps << 1 | signed
+        self.keeps_shapes = False
+
+    def value_count(self, shape: Shape) -> int:
+        """Return K for an array of this shape."""
+        return -(-self.fraction_steps * math.prod(shape) // STEPS)
+
+    def apply(
+        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
+    ) -> tuple[bytes, list[list[Array]]]:
+        """Return for each array 1 if it is hashed, else 0; and the values, or the array."""
+        head = b""
+        parts = []
+        for array in arrays:
+            survivors = int(np.count_nonzero(array))
+            hashed = array.ndim >= LEAST_AXES and self.value_count(array.shape) < survivors
+            head += write_varint(int(hashed))
+            parts.append([self._values(array) if hashed else array])
+        return head, parts
+
+    def _values(self, array: Array) -> Array:
+        finite_only(array, self.spec)
+        count = self.value_count(array.shape)
+        flat = array.reshape(-1)
+        totals, members = np.zeros(count), np.zeros(count, np.int64)
+        for start, chosen, negative in self._shared(flat.size, count):
+            weights = flat[start : start + len(chosen)].astype(np.float64)
+            totals += np.bincount(chosen, np.where(negative, -weights, weights), count)
+            members += np.bincount(chosen, minlength=count)
+        return (totals / np.maximum(members, 1)).astype(np.float32)
+
+    def _shared(self, size: int, count: int) -> Iterator[tuple[int, Positions, Array]]:
+        """Yield block by block where it starts, which value each weight has, which are negative.
+
+        The hash ends like MurmurHash3, in whole numbers of 32 bits: the same on every machine.
+        """
+        salt = np.uint32(size * 0x9E3779B1 & 0xFFFFFFFF)
+        for start in range(0, size, _BLOCK):
+            bits = np.arange(start, min(start + _BLOCK, size), dtype=np.uint32) ^ salt
+            for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+                bits = (bits ^ bits >> np.uint32(shift)) * np.uint32(factor)
+            bits ^= bits >> np.uint32(16)
+            chosen = bits.astype(np.uint64) * np.uint64(count) >> np.uint64(32)
+            yield start, chosen.astype(np.int64), (bits & np.uint32(self.signed)).astype(bool)
+
+    def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
+        """Return the shape of the shared values, (K,), or of the array itself."""
+        parts: list[list[Shape]] = []
+        for shape in shapes:
+            count = self.value_count(shape)
+            hashed = reader.varint(limit=1)
+            if hashed and (len(shape) < LEAST_AXES or count >= math.prod(shape)):
+                raise PayloadError(f"an array of {shape} cannot share {count} values")
+            parts.append([(count,) if hashed else shape])
+        return parts
+
+    def restore(
+        self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
+    ) -> Array:
+        """Return each weight's value; the work is a few operations a weight."""
+        (values,) = parts
+        if values.shape == shape:
+            return values
+        flat = np.empty(math.prod(shape), np.float32)
+        for start, chosen, negative in self._shared(flat.size, len(values)):
+            weights = values[chosen]
+            flat[start : start + len(chosen)] = np.where(negative, -weights, weights)
+        flat[flat == 0] = 0  # no negative zeros
+        return flat.reshape(shape)
+
+    def error_bound(self, arrays: Sequence[Array]) -> float:
+        """Return the norm of all weights of arrays that may be hashed."""
+        layers = (array.astype(np.float64) for array in arrays if array.ndim >= LEAST_AXES)
+        return math.sqrt(sum(float(np.sum(layer**2)) for layer in layers))
+
+
+def from_spec(arguments: tuple[str, ...]) -> HashStage:
+    """Build ``hash:F`` or ``hash:F:sign``."""
+    if len(arguments) not in (1, 2) or arguments[1:] not in ((), (SIGNED,)):
+        raise unreadable("hash", arguments, ALLOWED)
+    steps = read_fraction(arguments[0])
+    if steps is None:
+        words = ":".join(("hash", *arguments))
+        raise CodecError(f"stage {words!r}: {arguments[0]!r} is no fraction; {ALLOWED}")
+    return HashStage(fraction_steps=steps, signed=len(arguments) == 2)
+
+
+def from_parameter(parameter: int) -> HashStage:
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
+    if not 0 < parameter >> 1 < STEPS:
+        raise unknown_settings("hash")
+    return HashStage(fraction_steps=parameter >> 1, signed=bool(parameter & 1))

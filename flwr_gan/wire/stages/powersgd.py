@@ -1,0 +1,89 @@
+"""PowerSGD: the change of a layer as the product of two factors, by one step of power iteration.
+
+M the change, unfolded to m rows (first axis) and n columns (all others); r the rank.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.varint import write_varint
+from flwr_gan.wire.stages.change_stage import ChangeStage
+from flwr_gan.wire.stages.draws import drawn
+from flwr_gan.wire.stages.lowrank import MOST_RANK, product, unfolded
+from flwr_gan.wire.stages.settings import unknown_settings, unreadable, whole_number
+
+ALLOWED = f"allowed: powersgd:R with R from 1 to {MOST_RANK}, such as powersgd:4"
+
+
+class PowerSgdStage(ChangeStage):
+    """``M = P Q`` with P of m x r and Q of r x n numbers. Lossy; takes a base.
+
+    ``P = orth(M Q0)`` with Q0 what Q was for the update before, or drawn, and ``Q = P^T M``: the
+    sender keeps Q, and both travel in one exchange. What is left over is a projection of M, and its
+    norm never above that of M. Each column of P has the same largest magnitude as its row of Q, so
+    that a stage behind codes both equally well with one scale. A layer of fewer than two axes, or
+    whose factors would have as many numbers as it has survivors, travels as it is. Vogels,
+    Karimireddy and Jaggi, "PowerSGD", 2019, Algorithm 1, with warm start.
+
+    Parameters
+    ----------
+    rank : int
+        r, 1 to 1,024.
+    """
+
+    name: ClassVar[str] = "powersgd"
+    wire_id: ClassVar[int] = 15
+
+    def __init__(self, *, rank: int) -> None:
+        self.rank = rank
+        super().__init__(str(rank), parameter=rank)
+
+    def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array] | None:
+        """Return r, and the numbers of both factors, shape (r (m + n),)."""
+        rows, columns = unfolded(change.shape)
+        rank = min(self.rank, rows, columns)
+        if change.ndim < 2 or rank * (rows + columns) >= np.count_nonzero(near):
+            return None
+        matrix = change.reshape(rows, columns).astype(np.float64)
+        begun = self.memory.get(str(at))
+        if begun is None or begun.shape != (rank, columns) or not np.isfinite(begun).all():
+            begun = (drawn(rank * columns, at) * 2.0**-63 - 1).reshape(rank, columns)
+        left = np.linalg.qr(matrix @ begun.T.astype(np.float64))[0].T
+        right = left @ matrix
+        lefts, rights = (np.abs(part).max(axis=1, keepdims=True) for part in (left, right))
+        self.remembered[str(at)] = np.where(rights > 0, right, begun).astype(np.float32)
+        roots = np.sqrt(np.where(rights > 0, rights / lefts, 1))
+        factors = [(left * roots).reshape(-1), (right / roots).reshape(-1)]
+        return write_varint(rank), np.concatenate(factors).astype(np.float32)
+
+    def decoded(self, known: bytes, part: Array, near: Array) -> Array:
+        """Return the product of the factors."""
+        rows, columns = unfolded(near.shape)
+        rank = min(self.rank, rows, columns)
+        if known != write_varint(rank) or len(part) != rank * (rows + columns):
+            raise PayloadError(f"{self.spec}: the factors do not fit an array of {near.shape}")
+        left, right = np.split(part, [rank * rows])
+        return product(left.reshape(rank, rows), right.reshape(rank, columns)).reshape(near.shape)
+
+
+def from_spec(arguments: tuple[str, ...]) -> PowerSgdStage:
+    """Build ``powersgd:R``."""
+    if len(arguments) != 1:
+        raise unreadable("powersgd", arguments, ALLOWED)
+    rank = whole_number(arguments[0], lowest=1, highest=MOST_RANK)
+    if rank is None:
+        raise CodecError(
+            f"stage {':'.join(('powersgd', *arguments))!r}: {arguments[0]!r} is out of range; "
+            f"{ALLOWED}"
+        )
+    return PowerSgdStage(rank=rank)
+
+
+def from_parameter(parameter: int) -> PowerSgdStage:
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
+    if not 0 < parameter <= MOST_RANK:
+        raise unknown_settings("powersgd")
+    return PowerSgdStage(rank=parameter)

@@ -1,0 +1,154 @@
+"""Uniform quantisation: whole multiples of a scale, symmetric about zero.
+
+L largest code, 2**(bits - 1) - 1; s scale, max|w| / L over a group: paper 001, Eq. 4 to 6, with L
+in the place of the printed 2**bits - 1, whose codes take a bit more for the sign: what the paper
+prints for k bits is ``int(k + 1)`` here.
+"""
+
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.stage import Places
+from flwr_gan.wire.stages.affine import AffineStage
+from flwr_gan.wire.stages.blocks import BlockQuantizeStage
+from flwr_gan.wire.stages.groups import (
+    GRANULARITIES,
+    GroupedStage,
+    group_of,
+    of_each,
+    read_granularity,
+)
+from flwr_gan.wire.stages.scaling import SMALLEST, dequantised, factors, quantised
+from flwr_gan.wire.stages.settings import one_of, unknown_settings, unreadable
+from flwr_gan.wire.stages.stage import FINE_BITS, Coded, Stage, finite_extremes
+
+BITS = (8, 7, 6, 5, 4, 3, 2)
+AFFINE_BITS = (8, 7, 6, 5, 4, 3, 2, 1)
+FITS = ("range", "em")
+
+ALLOWED = (
+    "allowed: quantize:intB, B from 2 to 8, quantize:affineB or quantize:emB, B from 1 to 8, each "
+    "also with :layer, :channel or :network, such as quantize:int8:channel"
+)
+
+
+class QuantizeStage(GroupedStage):
+    """``w = q * s`` with integer ``q`` from -L to L. Lossy: the error is at most ``s / 2``.
+
+    A survivor that rounds to zero stays in the mask: it is decoded as the tiny ``s * 2**-24``, so
+    that the zeros of the decoded array are the mask. Differences to a base have a scale for each
+    block of survivors (``BlockQuantizeStage``) where ``granularity`` is ``"layer"``.
+
+    Parameters
+    ----------
+    bits : int
+        Bits of a code before entropy coding, 2 to 8.
+    granularity : {"layer", "channel", "network"}
+        One scale for the array, one for each index of its first axis, or one for all arrays.
+    """
+
+    name: ClassVar[str] = "quantize"
+    wire_id: ClassVar[int] = 1
+    least_axes: ClassVar[int] = 1
+    decodes_finite = True
+    keeps_sign = True
+
+    def __init__(self, *, bits: int = 8, granularity: str = "layer") -> None:
+        self.bits = bits
+        self.fine = bits >= FINE_BITS
+        self.largest = (1 << (bits - 1)) - 1
+        super().__init__(
+            f"int{bits}",
+            granularity=granularity,
+            parameter=bits | GRANULARITIES.index(granularity) << 4,
+            lowest=-self.largest,
+            highest=self.largest,
+        )
+
+    def for_differences(self) -> Stage:
+        """Return the stage with a scale for each block, in the place of one for a layer."""
+        return self if self.granularity != GRANULARITIES[0] else self._of_blocks
+
+    @cached_property
+    def _of_blocks(self) -> BlockQuantizeStage:
+        return BlockQuantizeStage(largest=self.largest, spec=self.spec, parameter=self.parameter)
+
+    def measure(self, values: Array, places: Places) -> Array:
+        """Return the scales: the largest magnitude by L, rounded up; 0 where nothing survives."""
+        least, most = finite_extremes(values, self.spec)
+        peaks = np.zeros(self.group_count(places.shape), np.float32)
+        if len(peaks) == 1 and len(values):
+            peaks[0] = max(most, -least)
+        elif len(values):
+            np.maximum.at(peaks, group_of(places, len(peaks)), np.abs(values))
+        wide = peaks.astype(np.float64)
+        scales = (wide / self.largest).astype(np.float32)
+        short = scales.astype(np.float64) * self.largest < wide
+        scales[short] = np.nextafter(scales[short], np.float32(np.inf))
+        return scales
+
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
+        """Return ``round(w * (1 / s))`` as int8, ties to even; 0 where s is 0."""
+        if len(side) == 1:
+            return quantised(values, side.astype(np.float64), largest=self.largest)
+        codes: Array = np.rint(values * factors(self.scales(places, side)))
+        return codes.astype(np.int8)
+
+    def from_codes(
+        self,
+        codes: Array,
+        places: Places,
+        side: Array,
+        near: Array | None = None,
+        out: Array | None = None,
+    ) -> Array:
+        """Return the float32 weights of these codes, or raise ``PayloadError``."""
+        if len(side) != 1:
+            return super().from_codes(codes, places, side, near, out)
+        self.check_codes(codes)
+        return dequantised(codes, side.astype(np.float64), near, out=out)
+
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
+        """Return ``q * s`` in double precision."""
+        exact: Array = codes * self.scales(places, side)
+        return exact
+
+    def scales(self, places: Places, side: Array) -> Array:
+        """Return the scale of each place, or the one that there is."""
+        return of_each(side, places)
+
+    def error_bound(self, coded: Coded) -> Array:
+        """Return ``s / 2`` for each survivor, with room for one rounding to float32."""
+        scales = of_each(coded.side, coded.places)
+        room = np.abs(coded.codes * scales) * 2.0**-23 + SMALLEST
+        bound: Array = scales / 2 + room
+        return bound
+
+
+def from_spec(arguments: tuple[str, ...]) -> Stage:
+    """Build ``quantize:KIND`` or ``quantize:KIND:GRANULARITY``."""
+    kinds = {f"int{bits}": ("int", bits) for bits in BITS}
+    kinds |= {f"affine{bits}": ("range", bits) for bits in AFFINE_BITS}
+    kinds |= {f"em{bits}": ("em", bits) for bits in AFFINE_BITS}
+    if not arguments or len(arguments) > 2:
+        raise unreadable("quantize", arguments, ALLOWED)
+    kind, bits = kinds[one_of("quantize type", arguments[0], kinds)]
+    granularity = read_granularity("quantize", arguments[1:], allowed=ALLOWED)
+    if kind == "int":
+        return QuantizeStage(bits=bits, granularity=granularity)
+    return AffineStage(bits=bits, granularity=granularity, fit=kind)
+
+
+def from_parameter(parameter: int) -> Stage:
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
+    bits, form = parameter & 15, parameter >> 4
+    family, granularity = divmod(form, len(GRANULARITIES))
+    if family == 0 and bits in BITS:
+        return QuantizeStage(bits=bits, granularity=GRANULARITIES[granularity])
+    if 0 < family <= len(FITS) and bits in AFFINE_BITS:
+        fit = FITS[family - 1]
+        return AffineStage(bits=bits, granularity=GRANULARITIES[granularity], fit=fit)
+    raise unknown_settings("quantize")

@@ -1,0 +1,106 @@
+"""Random k: of an update, changes travel that a seed draws, which both sides know.
+
+n survivors of an array; k of them that are drawn.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.stages.change_stage import ChangeStage, spread
+from flwr_gan.wire.stages.draws import content_seed, drawn
+from flwr_gan.wire.stages.settings import (
+    STEPS,
+    fraction_text,
+    read_fraction,
+    unknown_settings,
+    unreadable,
+)
+from flwr_gan.wire.stages.update_stage import kept_count
+
+UNBIASED = "unbiased"
+
+_DRAWS = 256
+
+ALLOWED = (
+    "allowed: randk:F or randk:F:unbiased with F from 0.0001 to 0.9999 in at most 4 decimals, such "
+    "as randk:0.05"
+)
+
+
+class RandKStage(ChangeStage):
+    """Keeps ``k = F n`` of the n changes of each array, drawn at random. Lossy; takes a base.
+
+    The base is the seed, so that positions take no bytes, and all clients of a round that were sent
+    the same have the same ones: sums of what they send stay linear. The norm of what is left over
+    is ``sqrt(1 - k / n)`` times that of the changes in expectation, and never above it.
+    ``unbiased`` sends the changes times ``n / k``, whose mean over all draws is the update; with
+    error feedback that grows without bound, so that it is for uses without. Konečný et al.,
+    "Federated learning: strategies for improving communication efficiency", 2016, section 2.
+
+    Parameters
+    ----------
+    fraction_steps : int
+        F in ten-thousandths, 1 to 9,999.
+    unbiased : bool
+        Send the changes times ``n / k``.
+    """
+
+    name: ClassVar[str] = "randk"
+    wire_id: ClassVar[int] = 12
+
+    def __init__(self, *, fraction_steps: int, unbiased: bool = False) -> None:
+        self.fraction_steps = fraction_steps
+        self.contractive = not unbiased
+        words = (fraction_text(fraction_steps), *((UNBIASED,) if unbiased else ()))
+        super().__init__(*words, parameter=fraction_steps << 1 | unbiased)
+        self.unbiased = None if unbiased else f"{self.spec}:{UNBIASED}"
+
+    def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array]:
+        """Return which draw it is, if not the first, and the changes that were drawn, shape (k,).
+
+        The first draw is the one in which a weight changed at all, of at most 256.
+        """
+        may, held = change[near != 0], near[near != 0]
+        for draw in range(_DRAWS):
+            found: Array = may[self.places(held, draw)]
+            if found.any() or not may.any():
+                break
+        if not self.contractive:
+            found = found * np.float32(len(may) / len(found))
+        return bytes([draw] if draw else []), found
+
+    def decoded(self, known: bytes, part: Array, near: Array) -> Array:
+        """Return the changes of all weights, zero where none was drawn."""
+        held = near[near != 0]
+        if len(known) > 1 or len(part) != kept_count(self.fraction_steps, len(held)):
+            raise PayloadError(f"{self.spec}: there are other changes than the base draws")
+        change = np.zeros(len(held), np.float32)
+        change[self.places(held, known[0] if known else 0)] = part
+        return spread(change, near)
+
+    def places(self, near: Array, draw: int = 0) -> Array:
+        """Return which of the survivors that the receiver holds are drawn, ascending, (k,)."""
+        count = kept_count(self.fraction_steps, len(near))
+        numbers = drawn(len(near), content_seed([near]) + (draw << 32))
+        return np.sort(np.argpartition(numbers, count - 1)[:count])
+
+
+def from_spec(arguments: tuple[str, ...]) -> RandKStage:
+    """Build ``randk:F`` or ``randk:F:unbiased``."""
+    if len(arguments) not in (1, 2) or arguments[1:] not in ((), (UNBIASED,)):
+        raise unreadable("randk", arguments, ALLOWED)
+    steps = read_fraction(arguments[0])
+    if steps is None:
+        words = ":".join(("randk", *arguments))
+        raise CodecError(f"stage {words!r}: {arguments[0]!r} is no fraction; {ALLOWED}")
+    return RandKStage(fraction_steps=steps, unbiased=len(arguments) == 2)
+
+
+def from_parameter(parameter: int) -> RandKStage:
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
+    if not 0 < parameter >> 1 < STEPS:
+        raise unknown_settings("randk")
+    return RandKStage(fraction_steps=parameter >> 1, unbiased=bool(parameter & 1))

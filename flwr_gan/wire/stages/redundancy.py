@@ -1,0 +1,107 @@
+"""Binary weights for the layers alone that can bear it: those of high redundancy.
+
+c channels, h height and w width of a layer's input. The survey of GAN compression, on ApGAN: where
+the redundancy ``c - h w`` is negative, a layer is sensitive to quantisation and is left alone; the
+others become the sign of each weight times the average weight.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from flwr_gan.errors import CodecError
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.stages.array_stage import KeepingStage, Shape
+from flwr_gan.wire.stages.binary import BinaryStage
+from flwr_gan.wire.stages.settings import one_of, unknown_settings, unreadable, whole_number
+
+LAYOUTS = ("conv", "transposed")
+"""Names; a name's place is its number on the wire (permanent)."""
+LARGEST_AREA = 1 << 20
+LEAST_AXES = 2
+
+ALLOWED = (
+    f"allowed: redundancy:N[:LAYOUT] with N, height times width, from 1 to {LARGEST_AREA} and "
+    "LAYOUT conv or transposed, such as redundancy:64:conv"
+)
+
+
+class RedundancyStage(KeepingStage):
+    """Layers with ``c - h w >= 0`` become s or -s, s the mean magnitude of their weights. Lossy.
+
+    All other arrays stay float32, as the survey has it; a coding stage behind this one may shorten
+    them, and decodes the two weights of a binary layer as they were: before ``quantize:int8:layer``
+    and ``sparse`` these take a bit and a half each. Zeros stay zero. The square of the norm of a
+    binary layer's errors is its sum of ``w**2`` less ``k s**2`` for k survivors.
+
+    An array shows its channels, but not the size of what the layer is applied to. So one N stands
+    for ``h w`` of all convolutions (three axes or more): it is that number where the size does not
+    change from layer to layer. Where channels fall as the size grows, an N between the channels of
+    the last redundant layer and of the next divides the layers as the measure does. A fully
+    connected layer (two axes) has an input of 1 x 1. Arrays of fewer axes are no layers. These
+    three are this project's choice, as is the mean over survivors.
+
+    Parameters
+    ----------
+    area : int
+        N, ``h w`` of a convolution's input.
+    layout : {"conv", "transposed"}
+        Which axis of a convolution has its input channels: the second, or the first.
+    """
+
+    name: ClassVar[str] = "redundancy"
+    wire_id: ClassVar[int] = 9
+
+    def __init__(self, *, area: int, layout: str = LAYOUTS[0]) -> None:
+        super().__init__()
+        self.area = area
+        self.layout = layout
+        self.spec = f"redundancy:{area}:{layout}"
+        self.parameter = area << 1 | LAYOUTS.index(layout)
+
+    def is_redundant(self, shape: Shape) -> bool:
+        """Return True for a layer whose weights become binary."""
+        if len(shape) <= LEAST_AXES:
+            return len(shape) == LEAST_AXES and shape[1] >= 1
+        return shape[1 - LAYOUTS.index(self.layout)] >= self.area
+
+    def apply(
+        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
+    ) -> tuple[bytes, list[list[Array]]]:
+        """Return nothing to know, and the arrays, some of them binary."""
+        stage = BinaryStage()
+        return b"", [
+            [stage.decode(stage.encode(array)[0]) if self.is_redundant(array.shape) else array]
+            for array in arrays
+        ]
+
+    def error_bound(self, arrays: Sequence[Array]) -> float:
+        """Return the norm of the errors of all binary layers."""
+        squares = 0.0
+        for array in arrays:
+            if self.is_redundant(array.shape):
+                sizes = np.abs(array.astype(np.float64))
+                gain = float(sizes.sum()) ** 2 / max(int(np.count_nonzero(sizes)), 1)
+                squares += max(float(np.sum(sizes**2)) - gain, 0.0)
+        return math.sqrt(squares)
+
+
+def from_spec(arguments: tuple[str, ...]) -> RedundancyStage:
+    """Build ``redundancy:N`` or ``redundancy:N:LAYOUT``."""
+    if len(arguments) not in (1, 2):
+        raise unreadable("redundancy", arguments, ALLOWED)
+    area = whole_number(arguments[0], lowest=1, highest=LARGEST_AREA)
+    if area is None:
+        words = ":".join(("redundancy", *arguments))
+        raise CodecError(f"stage {words!r}: {arguments[0]!r} is out of range; {ALLOWED}")
+    layout = one_of("redundancy layout", (*arguments, LAYOUTS[0])[1], LAYOUTS)
+    return RedundancyStage(area=area, layout=layout)
+
+
+def from_parameter(parameter: int) -> RedundancyStage:
+    """Build the stage from its number in a payload, or raise ``PayloadError``."""
+    if not 0 < parameter >> 1 <= LARGEST_AREA:
+        raise unknown_settings("redundancy")
+    return RedundancyStage(area=parameter >> 1, layout=LAYOUTS[parameter & 1])

@@ -1,0 +1,133 @@
+"""Whole multiples of scales: weights to codes and back, by numba's loops or numpy's.
+
+k weights; a scale for each block of them, or one for all.
+"""
+
+import numpy as np
+
+from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.stage import as_float32
+
+SMALLEST = 2.0**-149
+"""Smallest float32 number."""
+
+ZERO_FRACTION = 2.0**-24
+"""What of its scale a survivor becomes that would be zero."""
+
+_PART = 1 << 15
+_WHOLE = 1 << 62
+
+
+def quantised(
+    values: Array, scales: Array, *, largest: int, block: int = _WHOLE, first: int = 0
+) -> Array:
+    """Return ``round(value * (1 / scale))``, ties to even, from -largest to largest.
+
+    Computed in double precision, with one factor ``1 / scale`` for all values that share it.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of float32, shape (k,)
+        What to divide, finite.
+    scales : numpy.ndarray of float64
+        One for each ``block`` values, from the block on in which the first value is; where one is
+        0, so is the code.
+    largest : int
+        Largest code, at most 127.
+    block : int
+        Values that share a scale; by default all.
+    first : int
+        How many values of its block stand before the first.
+
+    Returns
+    -------
+    numpy.ndarray of int8, shape (k,)
+    """
+    codes = np.empty(len(values), np.int8)
+    of_scales = factors(scales)
+    loops = compiled.kernels()
+    if loops is not None:
+        loops.quantise(values, of_scales, block, first, largest, codes)
+        return codes
+    with compiled.slow_part():
+        for part in _parts(len(values)):
+            exact = values[part] * _of_each(of_scales, block, first, part)
+            np.rint(exact, out=exact)
+            codes[part] = exact.clip(-largest, largest)
+    return codes
+
+
+def factors(scales: Array) -> Array:
+    """Return ``1 / scale`` in double precision for each scale, and 0 where that is 0."""
+    found: Array = np.divide(1.0, scales, out=np.zeros(len(scales)), where=scales != 0)
+    return found
+
+
+def dequantised(
+    codes: Array,
+    scales: Array,
+    near: Array | None,
+    *,
+    block: int = _WHOLE,
+    first: int = 0,
+    out: Array | None = None,
+) -> Array:
+    """Return ``near + code * scale`` in double precision, rounded once to float32.
+
+    It is limited to what is finite. A weight that would be zero becomes ``2**-24`` of its scale,
+    at least 2**-149, so that it stays in the mask.
+
+    Parameters
+    ----------
+    codes : numpy.ndarray of int8, shape (k,)
+        Codes.
+    scales, block, first
+        As for ``quantised``.
+    near : numpy.ndarray of float32, shape (k,), or None
+        What is added.
+    out : numpy.ndarray of float32, shape (k,), optional
+        Where the weights are written to.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (k,)
+    """
+    weights = np.empty(len(codes), np.float32) if out is None else out
+    loops = compiled.kernels()
+    if loops is not None:
+        held = np.empty(0, np.float32) if near is None else np.ascontiguousarray(near)
+        loops.dequantise(codes, scales, block, first, held, weights)
+        return weights
+    with compiled.slow_part():
+        for part in _parts(len(codes)):
+            scale = _of_each(scales, block, first, part)
+            exact = codes[part] * scale
+            if near is not None:
+                exact += near[part]
+            weights[part] = without_zeros(as_float32(exact), scale)
+    return weights
+
+
+def without_zeros(weights: Array, scales: Array) -> Array:
+    """Return float32 weights with ``2**-24`` of their scale (one, or one each) for zeros."""
+    zero = weights == 0
+    if zero.any():
+        least = np.maximum((scales * ZERO_FRACTION).astype(np.float32), np.float32(SMALLEST))
+        weights = np.where(zero, least, weights)
+    return weights
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(at, min(at + _PART, count)) for at in range(0, count, _PART)]
+
+
+def _of_each(numbers: Array, block: int, first: int, part: slice) -> Array:
+    """Return the number of each value of a part, or the one that there is."""
+    if len(numbers) == 1:
+        return numbers
+    before = first + part.start
+    chosen = numbers[before // block : -(-(first + part.stop) // block)]
+    count = part.stop - part.start
+    each: Array = np.repeat(chosen, block)[before % block : before % block + count]
+    return each
