@@ -1,5 +1,7 @@
 """The wrapper and the mod around a foreign app on the message API."""
 
+import random
+
 import numpy as np
 import pytest
 from flwr.app import Message
@@ -78,14 +80,20 @@ def test_ledger_equals_what_the_transport_carried(monkeypatch):
     assert all(row.client >= 0 for row in strategy.ledger.rows)
 
 
-def test_global_random_state_is_not_disturbed_and_sampling_is_seeded():
-    import random
+def test_global_random_state_is_not_disturbed_and_sampling_is_seeded(monkeypatch):
+    undisturbed = []
+    configured = CompressedMessageStrategy._configured
 
-    random.seed(5)
-    expected = random.Random(5).random()
+    def watched(self, *args):
+        before = random.getstate()
+        chosen = configured(self, *args)
+        undisturbed.append(random.getstate() == before)
+        return chosen
+
+    monkeypatch.setattr(CompressedMessageStrategy, "_configured", watched)
     first = CompressedMessageStrategy(FedAvg(fraction_train=0.3), seed=3)
     run(first, num_supernodes=10)
-    assert random.random() == expected
+    assert undisturbed and all(undisturbed)
     second = CompressedMessageStrategy(FedAvg(fraction_train=0.3), seed=3)
     run(second, num_supernodes=10)
 
