@@ -93,7 +93,8 @@ def test_global_random_state_is_not_disturbed_and_sampling_is_seeded(monkeypatch
     monkeypatch.setattr(CompressedMessageStrategy, "_configured", watched)
     first = CompressedMessageStrategy(FedAvg(fraction_train=0.3), seed=3)
     run(first, num_supernodes=10)
-    assert undisturbed and all(undisturbed)
+    assert undisturbed
+    assert all(undisturbed)
     second = CompressedMessageStrategy(FedAvg(fraction_train=0.3), seed=3)
     run(second, num_supernodes=10)
 
