@@ -255,7 +255,7 @@ def _run(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
     row = summary(fuzzer, replayed=replayed, seconds=time.perf_counter() - started)
     given = sys.argv[1:] if arguments is None else arguments
     row = {"command": " ".join(["python -m experiments.fuzz", *given])} | row
-    missed = []
+    missed: list[str] = []
     if fuzzer.coverage:
         counted, missed = fuzzer.coverage.report()
         row |= counted

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from experiments.fuzz_cases import Case
+from experiments.fuzz_cases import Case, Parts
 from flwr_gan.wire.codecs.varint import write_varint
 
 INTERESTING = (0, 1, 2, 3, 7, 15, 16, 31, 63, 64, 126, 127, 128, 129, 191, 192, 253, 254, 255)
@@ -46,15 +47,19 @@ def mutate(case: Case, others: Sequence[Case], rng: np.random.Generator) -> byte
         elif field in ("template", "base_hash") and len(getattr(parts, field)) == 8:
             # A wrong hash ends decoding at once: one in ten is enough of that.
             if rng.random() < 0.1:
-                parts = replace(parts, **{field: rng.bytes(8)})
+                parts = _with(parts, field, rng.bytes(8))
         elif field == "template":
             parts = replace(parts, template=_edit_template(parts.template, rng))
         elif field == "table" and not parts.table:
             continue  # what would be read as one is the length of the mask
         else:
             mine, theirs = getattr(parts, field), getattr(other, field)
-            parts = replace(parts, **{field: _edit(mine, theirs, rng)})
+            parts = _with(parts, field, _edit(mine, theirs, rng))
     return parts.body()
+
+
+def _with(parts: Parts, field: str, value: Any) -> Parts:
+    return replace(parts, **{field: value})
 
 
 def _pick(choices: Sequence[int], rng: np.random.Generator) -> int:

@@ -7,8 +7,10 @@ Seconds are those that the processor spends on it, with numba's loops where numb
 
 import time
 from statistics import median
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from flwr_gan.wire import Template, decode_payload, encode_payload
@@ -52,7 +54,7 @@ def main() -> None:
         )
 
 
-def _measured(layer: np.ndarray, spec: str) -> tuple[float, int]:  # type: ignore[type-arg]
+def _measured(layer: NDArray[Any], spec: str) -> tuple[float, int]:
     arrays = {"w": layer}
     template = Template.of(arrays)
     payload = b""

@@ -64,7 +64,7 @@ def sweep(runs: int) -> dict[str, Any]:
         finally:
             trained.append(time.perf_counter() - begun)
 
-    GanClient.fit = timed_fit  # type: ignore[method-assign]
+    GanClient.fit = timed_fit  # type: ignore[method-assign, assignment]
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
         begun = time.perf_counter()
         arguments = ["-m", *TINY.split(), f"lottery.rate={rates}", f"sweep_dir={folder}/sweep"]

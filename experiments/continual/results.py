@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from experiments.continual.cases import WAYS
 from experiments.study.cases import Record
 from experiments.study.figures import BLACK, BLUE, GREEN, PINK, RED, SKY, row_of_panels, tidy
-from experiments.study.markdown import page_table
+from experiments.study.markdown import Columns, page_table
 from experiments.study.results import description
 from experiments.study.statistics import average, differences
 
@@ -42,7 +42,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
     """Return the text of each marker of the page: ways, differences to the preset, capacity."""
-    ways = [
+    ways: Columns = [
         ("", "way"), ("seeds", "seeds"),
         ("old, before the change", ("old_accuracy_before", 3)),
         ("old, at the end", ("old_accuracy", 3)), ("new, at the end", ("new_accuracy", 3)),
@@ -50,17 +50,20 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
         ("Fréchet distance", ("frechet_distance", 2)), ("uploads", ("uploads", 0)),
         ("up, kB", ("up_bytes", 0, 1000)), ("down, kB", ("down_bytes", 0, 1000)),
     ]  # fmt: skip
-    changes = [
+    changes: Columns = [
         ("", "way"), ("pairs", "seeds"), ("old, at the end", ("old_accuracy", 3)),
         ("new, at the end", ("new_accuracy", 3)), ("up, kB", ("up_bytes", 0, 1000)),
     ]  # fmt: skip
-    heads = (
-        "freed, % of weights", "regained, %", "of them shared, %", "pruned at the end, %",
-        "new, without them", "... without others", "old, without them", "... without others",
-    )  # fmt: skip
-    shares = [(name, 1, 0.01) for name in CAPACITY[:4]]
-    capacity = [("", "way"), *zip(heads, [*shares, *((name, 2) for name in CAPACITY[4:])],
-                                  strict=True)]  # fmt: skip
+    capacity: Columns = [
+        ("", "way"), ("freed, % of weights", ("freed", 1, 0.01)),
+        ("regained, %", ("regained", 1, 0.01)),
+        ("of them shared, %", ("regained_shared", 1, 0.01)),
+        ("pruned at the end, %", ("pruned_at_end", 1, 0.01)),
+        ("new, without them", ("new_without_regained", 2)),
+        ("... without others", ("new_without_others", 2)),
+        ("old, without them", ("old_without_regained", 2)),
+        ("... without others", ("old_without_others", 2)),
+    ]  # fmt: skip
     runs = tables["runs.csv"]
     preset = differences(
         runs, runs["way"] == BASELINE, groups=["way"], pair=["seed"],

@@ -7,7 +7,7 @@ import pandas as pd
 
 from experiments.federated_regeneration.cases import QUALITY
 from experiments.study.cases import Record
-from experiments.study.markdown import page_table
+from experiments.study.markdown import Columns, page_table
 from experiments.study.results import description
 from experiments.study.statistics import average, differences
 
@@ -34,12 +34,12 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
     Differences are what regeneration has more than iterative pruning of the same seed, bytes in
     percent.
     """
-    ways = [
+    ways: Columns = [
         ("regeneration", "regeneration"), ("tickets by", "way"), ("seeds", "seeds"),
         ("pruned, %", ("sparsity", 1, 0.01)), ("uploads, kB", ("payload_up_bytes", 0, 1000)),
         *_QUALITY,
     ]  # fmt: skip
-    changes = [("regeneration", "regeneration"), ("pairs", "seeds"),
+    changes: Columns = [("regeneration", "regeneration"), ("pairs", "seeds"),
                ("uploads, %", ("more_bytes", 1, 0.01)), *_QUALITY]  # fmt: skip
     runs = tables["runs.csv"]
     pair = ["regeneration", "seed"]

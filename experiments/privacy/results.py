@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from experiments.privacy.cases import LONGER, PLAIN
 from experiments.study.cases import Record
 from experiments.study.figures import BLUE, GREEN, RED, row_of_panels, tidy
-from experiments.study.markdown import page_table
+from experiments.study.markdown import Columns, page_table
 from experiments.study.results import description
 from experiments.study.statistics import average
 
@@ -32,7 +32,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """Return mean and half of the 95 % t interval over seeds of all that is measured."""
     groups = ["data", "budget"]
-    measured = [name for name in runs if name not in (*groups, "seed", "epsilon")]
+    measured = [str(name) for name in runs if name not in (*groups, "seed", "epsilon")]
     summary = average(runs, groups, measured)
     epsilon = runs.groupby(groups, sort=False)["epsilon"].max()  # a bound, infinite without noise
     summary.insert(list(summary).index("noise_multiplier"), "epsilon", epsilon.to_numpy())
@@ -46,7 +46,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 def budget_table(summary: pd.DataFrame) -> str:
     """Return quality, bytes and attacks of each budget."""
-    columns = [
+    columns: Columns = [
         ("data", "data"),
         ("target epsilon", lambda row: _TITLES.get(str(row["budget"]), str(row["budget"]))),
         ("epsilon spent", lambda row: f"{row['epsilon']:.2f}".replace("inf", "∞")),

@@ -27,6 +27,9 @@ def markdown_table(
 Cell = str | tuple[str, int] | tuple[str, int, float] | Callable[[Any], str]
 """A column's name; or name, digits and unit of a number; or what makes the cell of a row."""
 
+Columns = list[tuple[str, Cell]]
+"""For each column of a page's table its head and what stands in its cells."""
+
 
 def page_table(
     table: pd.DataFrame,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.benchmarks.families.material import Material, materials
 from experiments.benchmarks.families.tables import QUALITY
-from experiments.study.markdown import Cell, number, page_table
+from experiments.study.markdown import Cell, Columns, number, page_table
 from experiments.study.results import description
 
 
@@ -33,7 +33,7 @@ def entries(summary: pd.DataFrame, material: Material) -> str:
     def percent(name: str) -> Cell:
         return lambda row: f"{100 * row[name] / (row['dense_macs'] * row['macs_reduction']):.0f}"
 
-    columns: list[tuple[str, Cell]] = [
+    columns: Columns = [
         ("family", "family"), ("entry", label), ("codec", lambda row: f"`{row['codec']}`"),
         ("bytes", _mean("payload_bytes", 0)), ("ratio", _mean("compression_ratio", 1)),
         ("Fréchet, × uncompressed", lambda row: spread(row, QUALITY)),
@@ -60,7 +60,7 @@ def budget(generators: pd.DataFrame) -> str:
     def real(row: Any) -> str:
         return f"{row['real']['frechet_distance']:.3g}" if row["real"] else "-"
 
-    columns: list[tuple[str, Cell]] = [
+    columns: Columns = [
         ("generator", "title"),
         ("weights", lambda row: number(row["parameters"] or math.nan, 0)),
         ("trained for, updates", lambda row: f"{row['base_iterations']:,}"),

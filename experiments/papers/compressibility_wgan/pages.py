@@ -7,7 +7,7 @@ import pandas as pd
 
 from experiments.papers.compressibility_wgan.cell import KINDS
 from experiments.papers.compressibility_wgan.statistics import ALL, MARGINS
-from experiments.study.markdown import Cell, markdown_table, page_table
+from experiments.study.markdown import Cell, Columns, markdown_table, page_table
 
 TABLE_2_DATA = "strokes"
 SHOWN = (0, 1, 5, 10, 15, 17)
@@ -172,7 +172,7 @@ def bits(table: pd.DataFrame) -> str:
     def beyond(source: str) -> Cell:
         return lambda row: f"{row[f'{source}_bits_per_pruned_weight']:+.2f}"
 
-    columns: list[tuple[str, Cell]] = [
+    columns: Columns = [
         ("P", lambda row: str(int(row["P"]))),
         ("pruned (ρ)", lambda row: f"{100 * row['pruned']:.1f} %"),
         ("needed: 32 (1 - ρ) + H(ρ)", ("needed_bits_per_weight", 2)),

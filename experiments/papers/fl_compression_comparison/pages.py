@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.fl_compression_comparison.setting import BY_NAME, PARTITIONS
-from experiments.study.markdown import Cell, cell, page_table
+from experiments.study.markdown import Cell, Columns, cell, page_table
 from experiments.study.results import description
 
 CONTROLS = ("student", "d_printed")
 ALGORITHM_NAMES = {"fedavg": "FedAvg", "fedprox": "FedProx"}
-_MEASURED: list[tuple[str, Cell]] = [
+_MEASURED: Columns = [
     ("test accuracy", ("test_accuracy", 2, 0.01)),
     ("training accuracy", ("train_accuracy", 2, 0.01)),
     ("test loss", ("test_loss", 3)),
@@ -38,7 +38,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 def table_5(table: pd.DataFrame) -> str:
     """Return the paper's columns with ours beside each, IID with FedAvg."""
-    columns: list[tuple[str, Cell]] = [
+    columns: Columns = [
         ("model", lambda row: str(int(row["model"]))), ("techniques", _technique),
         ("accuracy: paper", ("paper_accuracy", 2)), ("test", ("test_accuracy", 2, 0.01)),
         ("training", ("train_accuracy", 2, 0.01)), ("loss: paper", ("paper_loss", 2)),
@@ -65,7 +65,7 @@ def by_setting(table: pd.DataFrame, measures: Mapping[str, str], *, sign: str = 
 
         return text
 
-    columns: list[tuple[str, Cell]] = [("techniques", _technique)]
+    columns: Columns = [("techniques", _technique)]
     for title, measure in measures.items():
         for partition, algorithm in places:
             head = f"{PARTITIONS[partition]}, {ALGORITHM_NAMES[algorithm]}"
@@ -77,7 +77,7 @@ def by_setting(table: pd.DataFrame, measures: Mapping[str, str], *, sign: str = 
 def costs(summary: pd.DataFrame) -> str:
     """Return bytes and seconds of a round, IID with FedAvg."""
     sparse, teacher = _mean("sparse_ratio", 3), _mean("teacher_s", 1)
-    columns: list[tuple[str, Cell]] = [
+    columns: Columns = [
         ("techniques", _technique), ("wire", lambda row: f"`{BY_NAME[row['method']].codec}`"),
         ("up", _mean("up_ratio", 3)), ("down", _mean("down_ratio", 3)),
         ("both", _mean("ratio", 3)), ("both, whole messages", _mean("message_ratio", 3)),
@@ -95,14 +95,14 @@ def codecs(table: pd.DataFrame) -> str:
     chosen = _of(table, "iid", "fedavg")
     specs = list(dict.fromkeys(chosen["codec"]))
     wide = chosen.pivot(index="method", columns="codec", values="ratio")
-    shown = wide.reindex(dict.fromkeys(chosen["method"])).reset_index()
-    columns: list[tuple[str, Cell]] = [(f"`{spec}`", (spec, 3)) for spec in specs]
+    shown = wide.reindex(chosen["method"].unique()).reset_index()
+    columns: Columns = [(f"`{spec}`", (spec, 3)) for spec in specs]
     return page_table(shown, [("techniques", _technique), *columns])
 
 
 def formulas(table: pd.DataFrame) -> str:
     """Return what formulas do to the trained SimpleNN, IID with FedAvg."""
-    columns: list[tuple[str, Cell]] = [
+    columns: Columns = [
         ("formula", lambda row: str(row["formula"]).replace("|", "\\|")),
         ("weights that are zero", lambda row: f"{100 * row['zeros']:.1f} %"),
         ("largest error / max", _mean("largest_error", 4)), _MEASURED[0], _MEASURED[2],
@@ -124,7 +124,7 @@ def controls(summary: pd.DataFrame) -> str:
     def split(row: Any) -> str:
         return PARTITIONS[row["partition"]] if row["clients"] > 1 else "one model, all samples"
 
-    columns: list[tuple[str, Cell]] = [
+    columns: Columns = [
         ("run", lambda row: "no compression" if row["method"] == "none" else _technique(row)),
         ("split", split), ("seeds", lambda row: str(int(row["seeds"]))),
         ("parameters travel",

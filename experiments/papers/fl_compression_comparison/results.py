@@ -25,8 +25,8 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     summary = average(runs, GROUP, [*MEASURES, *COSTS])
     rounds, codecs, formulas = (_all(records, name) for name in ("rounds", "codecs", "formulas"))
     formulas = formulas[formulas["partition"] != "whole"] if len(formulas) else formulas
-    groups, measured = ["partition", "algorithm", "formula"], ("zeros", "largest_error")
-    measured += ("test_accuracy", "test_loss")
+    groups = ["partition", "algorithm", "formula"]
+    measured = ("zeros", "largest_error", "test_accuracy", "test_loss")
     by_round = average(rounds, [*GROUP, "round"], MEASURES)
     return {
         "runs.csv": runs,

@@ -51,12 +51,13 @@ class Case(Training, StudyCase):
 def all_cases(seeds: tuple[int, ...], hyperparameters: Hyperparameters, device: str) -> list[Case]:
     """Return every training: the teacher, then seed after seed, the small ones first."""
     places = [("teacher", hyperparameters.teacher_depth, 0)]
+    roles, longer = ("regular", "mse", "joint"), ("mse_longer", "regular_longer")
     for seed in seeds:
-        roles = ("regular", "mse", "joint")
         places += [(role, depth, seed) for depth in hyperparameters.depths for role in roles]
-        longer = hyperparameters.longer_depths if seed == seeds[0] else ()
-        roles = ("mse_longer", "regular_longer")
-        places += [(role, depth, seed) for depth in longer for role in roles]
+        if seed == seeds[0]:
+            places += [
+                (role, depth, seed) for depth in hyperparameters.longer_depths for role in longer
+            ]
     return [
         Case(role=role, depth=depth, seed=seed, hyperparameters=hyperparameters, device=device)
         for role, depth, seed in places

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.gan_distillation.setting import PUBLISHED_TEACHER, ROLES
-from experiments.study.markdown import Cell, cell, markdown_table, number, page_table
+from experiments.study.markdown import Cell, Columns, cell, markdown_table, number, page_table
 from experiments.study.results import description
 
 ORDER = ("mse", "mse_longer", "joint", "regular", "regular_longer")
@@ -67,7 +67,7 @@ def quality(summary: pd.DataFrame, real: Mapping[str, float]) -> str:
     def near(row: Any) -> str:
         return cell(row, ("psnr_db", 1)) if row["role"].startswith(("mse", "joint")) else ""
 
-    columns: list[tuple[str, Cell]] = [
+    columns: Columns = [
         ("d", "depth"),
         ("trained as", lambda row: ROLES.get(row["role"], "real images")),
         ("seeds", "seeds"),
@@ -86,7 +86,7 @@ def quality(summary: pd.DataFrame, real: Mapping[str, float]) -> str:
 
 def differences(table: pd.DataFrame) -> str:
     """Return student minus regular GAN, with the least favourable seed."""
-    columns: list[tuple[str, Cell]] = [
+    columns: Columns = [
         ("d", "depth"), ("student", lambda row: ROLES[row["role"]]), ("seeds", "seeds"),
         ("inception-type score", ("inception_score", 2)),
         ("worst seed", ("inception_score_worst", 2)),
@@ -108,7 +108,7 @@ def sizes(summary: pd.DataFrame) -> str:
     def ratio(name: str) -> Cell:
         return lambda row: f"{row[name]:.{2 if row[name] < 10 else 0}f}"
 
-    columns: list[tuple[str, Cell]] = [
+    columns: Columns = [
         ("d", "depth"), ("trained as", lambda row: ROLES[row["role"]]),
         ("float32, bytes", plain("dense_bytes", 0)),
         ("`sparse`", plain("sparse_bytes", 0)), ("ratio", ratio("sparse_ratio")),

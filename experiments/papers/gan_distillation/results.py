@@ -30,7 +30,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     runs = pd.DataFrame([record.row for record in records]).drop(columns="cpu_s")
     runs.insert(3, "iterations", [record.case.iterations for record in records])
     runs = with_ratios(runs)
-    measured = [name for name in runs if name not in ("role", "depth", "seed", "iterations")]
+    measured = [str(name) for name in runs if name not in ("role", "depth", "seed", "iterations")]
     summary = average(runs, ["role", "depth"], measured)
     return {
         "runs.csv": runs,
@@ -77,7 +77,9 @@ def table_1(summary: pd.DataFrame) -> pd.DataFrame:
     for depth, part in summary[summary["role"] != "teacher"].groupby("depth"):
         row: dict[str, Any] = {"depth": depth}
         if depth in TABLE_1:
-            row |= {f"paper_{name}": value for name, value in asdict(TABLE_1[int(depth)]).items()}
+            row |= {
+                f"paper_{name}": value for name, value in asdict(TABLE_1[int(str(depth))]).items()
+            }
         row |= {"parameters": int(part["parameters"].iloc[0]), "ratio": part["ratio"].iloc[0]}
         for _, own in part.iterrows():
             row[f"seeds_{own['role']}"] = own["seeds"]

@@ -42,6 +42,7 @@ def training_seconds(place: Path) -> float:
 def relevant_settings(case: Training) -> dict[str, Any]:
     """Return all settings that the training of a case depends on."""
     settings = case.hyperparameters
+    how: dict[str, Any]
     if not case.is_student:
         how = asdict(settings.gan(case.depth))
         how = {name: how[name] for name in ("batch_size", "critic_iterations", "generator_lr",
@@ -54,7 +55,7 @@ def relevant_settings(case: Training) -> dict[str, Any]:
             "learning_rate": settings.rate(case.depth),
             "teacher": relevant_settings(teacher_of(settings)),
         }
-    return case.place | {"iterations": case.iterations} | how
+    return {**case.place, "iterations": case.iterations} | how
 
 
 def networks(case: Training) -> tuple[DepthGenerator, DepthCritic]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.rg_gan.setting import ABLATION, FAMILIES, METHODS, TICKETS, VARIANTS
-from experiments.study.markdown import cell, markdown_table, page_table
+from experiments.study.markdown import Columns, cell, markdown_table, page_table
 from experiments.study.results import description
 
 PAPERS_TABLE_5 = {
@@ -60,7 +60,7 @@ def table_5(summary: pd.DataFrame) -> str:
             names = zip(("title", "images_p", "operations_p", "fid_p"), (title, *printed),
                         strict=True)  # fmt: skip
             rows.append(found.assign(**dict(names)))
-    columns = [
+    columns: Columns = [
         ("GAN", _short), ("trained as", "title"), ("seeds", "seeds"),
         ("paper: real images, M", "images_p"), ("operations, 1e17", "operations_p"),
         ("FID", "fid_p"), ("ours: real images, K", ("images", 1, 1e3)),
@@ -114,7 +114,7 @@ def ablation(summary: pd.DataFrame) -> str:
     )
     wanted = ["dense", *ABLATION, "rg", *VARIANTS]
     titles = {name: METHODS[name].title for name in wanted} | {"rg": "DP + RR + AR, both (RG-GAN)"}
-    columns = [
+    columns: Columns = [
         ("trained as", lambda row: titles[row["method"]]), ("seeds", "seeds"),
         *_QUALITY, *_PRUNED,
         ("at the last update: Fréchet distance",
@@ -126,7 +126,7 @@ def ablation(summary: pd.DataFrame) -> str:
 def differences(table: pd.DataFrame) -> str:
     """Return each method minus the dense GAN of the same data and seed."""
     shown = table[table["method"].isin(["rg", "regan", *TICKETS])]
-    columns = [
+    columns: Columns = [
         ("GAN", _short), ("trained as", lambda row: METHODS[row["method"]].title),
         ("training samples", lambda row: f"{row['samples']:,}"),
         ("DA", lambda row: "yes" if row["augmented_data"] else ""), ("seeds", "seeds"),

@@ -1,13 +1,13 @@
 """The tables of FEDERATED.md, written between its markers from the result files."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from experiments.papers.compressibility_wgan.federated.many_rounds import LEVELS, MEASURES
 from experiments.papers.compressibility_wgan.federated.plan import AVERAGE, PLAIN
-from experiments.study.markdown import markdown_table, page_table
+from experiments.study.markdown import Columns, markdown_table, page_table
 from experiments.study.results import description
 from flwr_gan.app.federation import load_federation
 
@@ -21,7 +21,7 @@ NAMES = {
 
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
     """Return the text of each marker of the page."""
-    needed = {
+    needed: dict[str, tuple[Callable[..., str], list[str]]] = {
         "bytes": (bytes_table, ["one_shot"]),
         "accuracy": (accuracy_table, ["one_shot"]),
         "longer": (longer_table, ["one_shot", "longer_training"]),
@@ -53,7 +53,7 @@ def bytes_table(pools: pd.DataFrame) -> str:
         "zstd  ": "data_pen_zstd_bytes",
     }
     fewer = "clients with int8 ticket < int8 zstd data"
-    columns = [
+    columns: Columns = [
         ("K", "clients"),
         ("partition", "partition"),
         *((head.strip(), (name, 1, 1000)) for head, name in names.items()),
@@ -72,7 +72,7 @@ def accuracy_table(pools: pd.DataFrame) -> str:
         mean, low, high = (percent(row, f"client_{name}") for name in ("mean", "min", "max"))
         return f"{mean} ({low} to {high})"
 
-    columns = [
+    columns: Columns = [
         ("K", "clients"),
         ("partition", "partition"),
         ("all real data", lambda row: percent(row, "all_real")),
@@ -97,7 +97,7 @@ def longer_table(pools: pd.DataFrame, longer: pd.DataFrame) -> str:
     def iterations(row: Any) -> str:
         return "as above" if pd.isna(row["iterations"]) else f"{row['iterations']:,.0f}"
 
-    columns = [
+    columns: Columns = [
         ("K", "federation"), ("partition", "partition"), ("iterations", iterations),
         ("dense pool, accuracy (%)", ("accuracy_dense_pool", 1, 0.01)),
     ]  # fmt: skip
