@@ -54,8 +54,8 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
         When an argument cannot be read, sets what the sweep itself sets, or names several values
         of a single run.
     """
+    arguments, several = expand_seeds(arguments)
     preset, given, own_arguments = expand_preset(arguments)
-    own_arguments, several = expand_seeds(own_arguments)
     multirun = multirun or several or preset is not None
     parsed = _parse([*given, *own_arguments])
     own = [item for _, item in parsed if not _is_about_the_sweep(item)]

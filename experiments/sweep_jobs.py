@@ -22,6 +22,8 @@ from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import CodecError
 from flwr_gan.wire.codecs import get_codec
 
+_CLIENT_S = 12.0  # processor time of a client of the main job
+
 
 @dataclass
 class Group:
@@ -87,10 +89,10 @@ class Job(StudyCase):
 
     @property
     def work_s(self) -> float:
-        """A training is taken to be as long as it has clients."""
+        """A training is taken to last as long as the main job, for each of its clients."""
         clients = self.values.get("federation.num_clients")
-        known = clients if isinstance(clients, int) and clients > 0 else 1
-        return known / max(1, len(self.group.jobs))
+        known = clients if isinstance(clients, int) and clients > 0 else 5
+        return _CLIENT_S * known / max(1, len(self.group.jobs))
 
     @property
     def training(self) -> tuple[str, ...]:

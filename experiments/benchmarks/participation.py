@@ -55,8 +55,10 @@ WAYS = (
     Way("topk:0.05+int4", "topk:0.05+int4"),
     Way("topk:0.05+int4", "topk:0.05+int4", feedback="ef21"),
     Way("topk:0.05+int4", "topk:0.01+int4"),
+    Way("topk:0.05+int4", "sparse:int4"),
     Way("randk:0.1+int4", "randk:0.1+int4"),
     Way("eden:2", "eden:2", feedback=False),
+    Way("eden:2", "sparse:int4", feedback=False),
     Way("powersgd:4+fp16", "powersgd:4+fp16"),
 )
 

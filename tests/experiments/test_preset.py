@@ -43,7 +43,8 @@ def test_the_settings_of_a_preset_compose(name):
 
 
 def test_the_one_of_updates_has_a_codec_of_its_own_for_each_option_and_starts_from_the_seed():
-    jobs = make_plan(["preset=updates", "partition=iid", "lottery.rate=0.5"], multirun=False).jobs
+    given = ["preset=updates", "partition=iid", "lottery.rate=0.5", "seed=1"]
+    jobs = make_plan(given, multirun=False).jobs
     configs = [load_config(job.overrides) for job in jobs]
     assert len({config.codec for config in configs}) == len(configs) == 3
     assert [get_codec(config.codec).updates for config in configs] == [False, True, True]
@@ -55,6 +56,12 @@ def test_keys_beside_a_preset_replace_its_own():
     assert len(plan.jobs) == 8
     assert {job.values["codec"] for job in plan.jobs} == {"zlib"}
     assert {job.values["seed"] for job in plan.jobs} == {5}
+
+
+def test_seeds_beside_a_preset_replace_the_seeds_of_it():
+    plan = make_plan(["preset=updates", "partition=iid", "seeds=2"], multirun=False)
+    assert len(plan.jobs) == 12
+    assert {job.values["seed"] for job in plan.jobs} == {0, 1}
 
 
 def test_a_preset_finds_its_folder_again():
