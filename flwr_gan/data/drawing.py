@@ -33,26 +33,12 @@ def strokes_to_vectors(
     """Return the drawing as ``x_TC``, float32 in [-1, 1].
 
     Lossy: each stroke is resampled to points that are equally far from each other along it.
-
-    Parameters
-    ----------
-    strokes : sequence of arrays
-        One array ``(P, 2)`` a stroke, P >= 1, in drawing order, y growing upwards.
-    num_vectors : int
-        T. Where 2 S - 1 > T, the shortest strokes are left out until the others fit.
-    extent : float, optional
-        Length that becomes 1; without it the larger side of the drawing, which makes all drawings
-        equally large. With it, moves longer than `extent` along an axis are cut to it.
-    corner_deg : float, optional
-        Points at which a stroke turns by more degrees are kept as points of the drawing, as far as
-        there are vectors enough. Meant for clean strokes: noise has many corners.
-
-    Raises
-    ------
-    DataError
-        When there is no stroke or a coordinate is not finite.
-    ConfigError
-        When `num_vectors` is below 1 or `extent` is not positive.
+    ``strokes`` are arrays ``(P, 2)`` in drawing order. Where 2 S - 1 strokes and moves exceed
+    ``num_vectors``, the shortest strokes are left out. ``extent`` is the length that becomes 1
+    (longer moves are cut to it); by default the larger side of the drawing, which makes all
+    drawings equally large. Points at which a stroke turns by more than ``corner_deg`` degrees are
+    kept where there are vectors enough: meant for clean strokes, noise has many corners. Raises
+    DataError without a stroke or for a coordinate that is not finite.
     """
     checked("num_vectors", num_vectors, Count)
     checked("extent", extent, Positive | None)
@@ -83,17 +69,7 @@ def vectors_to_strokes(
 ) -> list[FloatArray]:
     """Return the strokes of a drawing by cumulative sums, the first vector starting at (0, 0).
 
-    Parameters
-    ----------
-    x_TC : float array, shape (T, 3)
-        Vectors (dx, dy, pen), real or generated.
-    threshold : float
-        The pen draws where the pen component is above it.
-
-    Returns
-    -------
-    list of float64 arrays, shape (P, 2)
-        One polyline a run of drawn vectors; none when the pen is never down.
+    Each run of vectors whose pen is above ``threshold`` is one float64 polyline ``(P, 2)``.
     """
     points = np.zeros((len(x_TC) + 1, 2))
     np.cumsum(x_TC[:, :2], axis=0, dtype=np.float64, out=points[1:])

@@ -21,21 +21,11 @@ from flwr_gan.seeding import numpy_rng
 
 @dataclass(frozen=True, kw_only=True)
 class DriftContext:
-    """What a schedule has to know beside a client's samples.
-
-    Parameters
-    ----------
-    num_classes : int
-        K of the data set.
-    kind : "strokes" or "image"
-        How a sample is drawn.
-    seed : int
-        Seed of the run's drift.
-    """
+    """What a schedule has to know beside a client's samples."""
 
     num_classes: int
     kind: Kind
-    seed: int
+    seed: int  # of the run's drift
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,24 +26,12 @@ _GZIP_SLACK = 1 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """One file of a data set.
+    """One file of a data set."""
 
-    Parameters
-    ----------
-    path : str
-        Where it lies below a data folder; a name that ends with ``.gz`` is gunzipped when read.
-    num_bytes : int
-        Length of its content, uncompressed; memory for more is never taken.
-    sha256 : str
-        Of its content, uncompressed.
-    urls : tuple of str
-        Where it can be fetched, tried in turn.
-    """
-
-    path: str
-    num_bytes: int
-    sha256: str
-    urls: tuple[str, ...]
+    path: str  # below a data folder; a name that ends with .gz is gunzipped when read
+    num_bytes: int  # of its content, uncompressed; memory for more is never taken
+    sha256: str  # of its content, uncompressed
+    urls: tuple[str, ...]  # where it can be fetched, tried in turn
 
 
 def cache_folder() -> Path:
@@ -55,15 +43,7 @@ def cache_folder() -> Path:
 def data_folders(folder: str | Path | None = None) -> list[Path]:
     """Return the folders that are searched, in order.
 
-    Parameters
-    ----------
-    folder : path, optional
-        A folder to search first, before ``FLWR_GAN_DATA``.
-
-    Raises
-    ------
-    DataError
-        When `folder` or ``FLWR_GAN_DATA`` names something that is no folder.
+    ``folder`` comes first. Raises DataError where it or ``FLWR_GAN_DATA`` names no folder.
     """
     named = {"data.folder": folder, ENVIRONMENT_VARIABLE: os.environ.get(ENVIRONMENT_VARIABLE)}
     found = []
@@ -81,19 +61,8 @@ def read_source(
 ) -> bytes:
     """Return the checked, uncompressed content of a file, fetching it when it is nowhere.
 
-    Parameters
-    ----------
-    file : SourceFile
-        What to read.
-    folder : path, optional
-        A folder to search first.
-    download : bool
-        Whether a file that is nowhere may be fetched into the cache folder.
-
-    Raises
-    ------
-    DataError
-        When the file is nowhere and cannot be fetched, or is not what it should be.
+    ``folder`` is searched first; ``download`` allows fetching into the cache folder. Raises
+    DataError when the file is nowhere and cannot be fetched, or is not what it should be.
     """
     folders = data_folders(folder)
     for candidate in folders:
@@ -117,19 +86,8 @@ def read_source(
 def fetch(file: SourceFile, target: Path, *, timeout_s: float = 10.0) -> bytes:
     """Download a file to `target` and return its content; nothing is written unless it checks out.
 
-    Parameters
-    ----------
-    file : SourceFile
-        What to fetch.
-    target : path
-        Where to write it as it came (compressed where it is).
-    timeout_s : float
-        How long a server may stay silent, in seconds.
-
-    Raises
-    ------
-    DataError
-        When no address serves the right bytes or `target` cannot be written.
+    The file is kept as it came, compressed where it is. A server may stay silent for ``timeout_s``
+    seconds. Raises DataError when no address serves the right bytes or `target` cannot be written.
     """
     reasons = []
     for url in file.urls:

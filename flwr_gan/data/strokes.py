@@ -26,27 +26,13 @@ _NUM_WAVES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Hand:
-    """How a writer differs from the others.
+    """How a writer differs from the others."""
 
-    Parameters
-    ----------
-    slant : float
-        How far the top of a character leans to the right, in heights.
-    size : float
-        Height of a character, at most 1.
-    width : float
-        Factor on the width of a character.
-    tilt_rad : float
-        Turn of the whole character, in radians.
-    roughness : float
-        How far a stroke strays, in heights.
-    """
-
-    slant: float
-    size: float
-    width: float
-    tilt_rad: float
-    roughness: float
+    slant: float  # how far the top of a character leans to the right, in heights
+    size: float  # height of a character, at most 1
+    width: float  # factor on the width of a character
+    tilt_rad: float  # turn of the whole character
+    roughness: float  # how far a stroke strays, in heights
 
     @classmethod
     def drawn_from(cls, rng: np.random.Generator) -> "Hand":
@@ -117,14 +103,7 @@ def load_strokes(
 def write(glyph: Glyph, hand: Hand, rng: np.random.Generator) -> list[FloatArray]:
     """Return the strokes of one sample, height about `hand.size`, y upwards.
 
-    Parameters
-    ----------
-    glyph : tuple of float64 arrays
-        Strokes of height 1.
-    hand : Hand
-        Whose sample it is.
-    rng : numpy.random.Generator
-        Where the differences between a writer's own samples come from.
+    ``glyph`` has height 1; ``rng`` gives the differences between a writer's own samples.
     """
     slant = hand.slant + rng.normal(0, 0.04)
     tilt = hand.tilt_rad + rng.normal(0, 0.03)

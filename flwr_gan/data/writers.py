@@ -12,19 +12,7 @@ def split_by_writer(
 ) -> tuple[Samples, Samples]:
     """Return a training and a test part written by different people.
 
-    Parameters
-    ----------
-    samples : Samples
-        Samples with writers.
-    test_fraction : float
-        Share of the writers that are held out, above 0 and below 1; at least one is in each part.
-    split_seed : int
-        Seed of the draw of the held-out writers.
-
-    Raises
-    ------
-    ConfigError
-        When `test_fraction` is out of range.
+    ``test_fraction`` of the writers, in (0, 1), are held out; at least one is in each part.
     """
     checked("data.test_fraction", test_fraction, Share)
     if samples.writer_N is None:

@@ -29,12 +29,7 @@ def forget(adam: torch.optim.Adam) -> None:
 def forget_pruned(adam: torch.optim.Adam, network: nn.Module, pruned: Mapping[str, Tensor]) -> None:
     """Set the moments of pruned weights to zero, so that nothing moves them.
 
-    Parameters
-    ----------
-    adam, network
-        The optimiser and the network it belongs to.
-    pruned : mapping from str to bool Tensor
-        True where a weight is pruned, for each parameter.
+    ``pruned`` is True where a weight is pruned, for each parameter.
     """
     for name, weight in network.named_parameters():
         for moment in MOMENTS:

@@ -21,20 +21,9 @@ Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 class ImageAugmentation:
     """Translation and cutout of grey images.
 
-    Parameters
-    ----------
-    translation : float
-        Largest shift in either direction, as a share of the side; what comes in is background.
-    cutout : float
-        Side of the square that becomes background, as a share of the image's. Its middle may be
-        anywhere, so a part of it may lie outside. 0 cuts nothing.
-    background : float
-        Value of background.
-
-    Raises
-    ------
-    ConfigError
-        If a share is not in [0, 1].
+    ``translation`` is the largest shift in either direction and ``cutout`` the side of the square
+    that becomes ``background``, both as shares of the image's side, in [0, 1]. The square may lie
+    partly outside.
     """
 
     def __init__(
@@ -79,19 +68,8 @@ class StrokeAugmentation:
 
     A shift means nothing to differences and a cut would tear a drawing apart, so the counterparts
     are: each axis stretched by a factor of its own, and a little noise on every vector. The pen is
-    left alone.
-
-    Parameters
-    ----------
-    stretch : float
-        Factors are drawn from [1 - stretch, 1 + stretch].
-    jitter : float
-        Standard deviation of the noise, in units of dx and dy.
-
-    Raises
-    ------
-    ConfigError
-        If a value is not in [0, 1).
+    left alone. Stretching factors are drawn from [1 - stretch, 1 + stretch]; ``jitter`` is the
+    standard deviation of the noise, in units of dx and dy. Both lie in [0, 1).
     """
 
     def __init__(self, *, stretch: float = 0.2, jitter: float = 0.02) -> None:

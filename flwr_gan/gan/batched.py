@@ -32,16 +32,7 @@ from flwr_gan.gan.training_log import LOSSES, TrainLog, run_steps
 class Training:
     """One of the trainings; the settings are those of ``WganGpTrainer.train``.
 
-    Parameters
-    ----------
-    trainer : WganGpTrainer
-        Its networks and optimisers are trained in place.
-    x_NTC, y_N : ndarray
-        Real samples and their labels.
-    rng : torch.Generator
-        Advances as if this training were alone.
-    mask, anchor, proximal_mu
-        As in ``WganGpTrainer.train``.
+    ``rng`` advances as if this training were alone.
     """
 
     trainer: WganGpTrainer
@@ -83,24 +74,9 @@ def train_together(
 ) -> list[TrainLog]:
     """Train as ``trainer.train`` would each of them, up to rounding, in one program.
 
-    Parameters
-    ----------
-    trainings : sequence of Training
-        At least one; they are ``alike``, and none shares a network or an rng with another.
-    iterations : int or None
-        Generator iterations of each; None takes them from the config.
-    progress : str or None
-        Label of a progress bar, drawn only on a terminal; None draws none.
-
-    Raises
-    ------
-    ConfigError
-        If they are not alike or ``iterations`` is below 1.
-    DataError
-        If data, mask or anchor of one do not fit its networks.
-    TrainingError
-        If a loss or a weight of one is not finite. Masks are then applied, and else networks,
-        optimisers and rngs of all are as before, so that each can be trained alone.
+    The trainings are ``alike``, and none shares a network or an rng with another; arguments and
+    errors are those of ``trainer.train``. After a TrainingError masks are applied, and else
+    networks, optimisers and rngs of all are as before, so that each can be trained alone.
     """
     if not alike(trainings):
         raise ConfigError("trainings that are not alike cannot share a program: train each alone")

@@ -37,10 +37,7 @@ def check_data(
 ) -> tuple[Tensor, Tensor]:
     """Return samples (float32) and labels (int64) as tensors on the generator's device.
 
-    Raises
-    ------
-    DataError
-        If there are none, shapes or labels do not fit the generator, or a value is not finite.
+    Raises DataError if there are none, they do not fit the generator, or a value is not finite.
     """
     shape = (generator.num_vectors, generator.num_components)
     if len(x_NTC) == 0 or x_NTC.shape[1:] != shape or y_N.shape != (len(x_NTC),):
@@ -65,18 +62,8 @@ def draw_batches(
 ) -> Iterator[Batch]:
     """Yield the R batches of one generator iteration (Alg. 1, lines 9-11).
 
-    Samples are drawn with replacement, so a batch may be larger than the data.
-
-    Parameters
-    ----------
-    real_NTC, y_N : Tensor
-        All real samples and their labels.
-    generator : Generator
-        Makes the generated samples, for the labels of the real ones; no gradient reaches it.
-    config : GanConfig
-        ``batch_size``, ``critic_iterations`` and ``fresh_batch``.
-    rng : torch.Generator
-        Advances.
+    Samples are drawn with replacement, so a batch may be larger than the data. Fakes are made for
+    the labels of the real samples; no gradient reaches the generator.
     """
     R, B, device = config.critic_iterations, config.batch_size, y_N.device
     frozen = FrozenGenerator(generator)

@@ -31,15 +31,6 @@ def autograd_gradients(
     """Return loss, Wasserstein estimate and penalty, shape (3,), and a gradient a parameter.
 
     Works for any critic; ``closed_form_gradients`` is the fast path of the multilayer perceptron.
-
-    Parameters
-    ----------
-    critic : nn.Module
-        Not changed.
-    batch : Batch
-        Real and generated samples, labels, and where to interpolate.
-    penalty : float
-        lambda, strength of the gradient penalty.
     """
     real_BTC, fake_BTC, y_B, mix_B = batch
     estimate = wasserstein_estimate(critic, real_BTC, fake_BTC, y_B)
@@ -52,14 +43,8 @@ def autograd_gradients(
 def hinge_gradients(critic: nn.Module, batch: Batch, penalty: float) -> tuple[Tensor, list[Tensor]]:
     """Return what ``autograd_gradients`` returns, for the hinge loss.
 
-    Parameters
-    ----------
-    critic : nn.Module
-        Keeps itself smooth, by spectral normalisation for instance.
-    batch : Batch
-        Real and generated samples and labels.
-    penalty : float
-        Not used: there is no gradient penalty, and 0 is returned in its place.
+    The critic keeps itself smooth, by spectral normalisation for instance: ``penalty`` is not used
+    and 0 is returned in the place of the gradient penalty.
     """
     real_BTC, fake_BTC, y_B, _ = batch
     score_2B = critic(torch.cat([real_BTC, fake_BTC]), torch.cat([y_B, y_B]))
@@ -87,14 +72,7 @@ def closed_form_gradients(
 ) -> tuple[Tensor, list[Tensor]]:
     """Return what ``autograd_gradients`` returns, in closed form and equal up to rounding.
 
-    Parameters
-    ----------
-    critic : nn.Module
-        One that ``has_closed_form``; not changed.
-    batch : Batch
-        Real and generated samples, labels, and where to interpolate.
-    penalty : float
-        lambda, strength of the gradient penalty.
+    The critic is one that ``has_closed_form``.
     """
     real_BTC, fake_BTC, y_B, mix_B = batch
     label_BK = critic.get_buffer("onehot_KK").index_select(0, y_B)
@@ -117,25 +95,14 @@ def stacked_gradients(
 
     Real samples, generated ones and the points between them go through the layers together, as 3B
     rows; the first layer is linear, so its values at the points between lie between its values.
-    With s_1, s_2 the slopes of the activations, the slope of the score is
-    g_x = W_1^T (s_1 * W_2^T (s_2 * w_3)); the penalty reaches the weights through these three
-    products alone, so its gradients are outer products of the slopes with their cotangents
-    u, v_1, v_2, which run forward through the layers as a sample would. Scores are linear in w_3,
-    and an activation is its slope times what goes in, so that M = s_2^T h_1 gives the gradients of
-    both layers: w_3 * M is that of W_2, and the row sums of W_2 * M, with the biases' share, w_3's.
-
-    Parameters
-    ----------
-    weights : sequence of Tensor
-        The six parameters of ``Critic``, stacked along the leading axes.
-    real_BD, fake_BD : Tensor
-        Real and generated samples, shape (..., B, D).
-    label_BK : Tensor
-        Their one-hot labels, shape (..., B, K).
-    mix_B : Tensor
-        Where on the line between real and generated each point lies, shape (..., B).
-    penalty : float
-        lambda.
+    With s_1, s_2 the slopes of the activations, the slope of the score is g_x = W_1^T (s_1 * W_2^T
+    (s_2 * w_3)); the penalty reaches the weights through these three products alone, so its
+    gradients are outer products of the slopes with their cotangents u, v_1, v_2, which run forward
+    through the layers as a sample would. Scores are linear in w_3, and an activation is its slope
+    times what goes in, so that M = s_2^T h_1 gives the gradients of both layers: w_3 * M is that of
+    W_2, and the row sums of W_2 * M, with the biases' share, w_3's. ``weights`` are the six
+    parameters of ``Critic``, ``label_BK`` one-hot labels, and ``mix_B`` says where between real and
+    generated each point lies; all are stacked along the leading axes.
     """
     w1, b1, w2, b2, w3, b3 = weights
     B, D = real_BD.shape[-2:]

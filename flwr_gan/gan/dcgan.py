@@ -34,18 +34,9 @@ class DepthGenerator(SampleGenerator):
     """Five transposed convolutions from a latent vector to an image in [-1, 1].
 
     The arrays are ``layers.0.weight`` (L [+ K], H1, 4, 4), ``layers.0.bias`` (H1,) and so on to
-    ``layers.4.bias`` (1,), all float32.
-
-    Parameters
-    ----------
-    channels : sequence of four ints
-        Channels of the hidden layers, ``depth_channels(d)`` for the paper's networks.
-    num_classes : int
-        K; with 1 the generator is unconditional and labels are not looked at, as in the paper.
-    latent_dim : int
-        L.
-    seed : int
-        Seed of the initial weights; the global random state is neither read nor changed.
+    ``layers.4.bias`` (1,), all float32. ``channels`` are those of the four hidden layers,
+    ``depth_channels(d)`` for the paper's networks. With one class the generator is unconditional
+    and ignores labels, as in the paper. The global random state is neither read nor changed.
     """
 
     def __init__(
@@ -81,15 +72,9 @@ class DepthGenerator(SampleGenerator):
 class ImageCritic(nn.Module):
     """Convolutions from an image to a score, without normalisation; each halves the side.
 
-    Parameters
-    ----------
-    channels : sequence of ints
-        Channels of the hidden layers, from the narrowest, next to the image, to the widest: four
-        for 64 x 64 pixels, three for 32 x 32.
-    num_classes : int
-        K; with more than 1, K planes that are one where the label is theirs go in with the image.
-    layer : type of nn.Conv2d
-        What the layers are; their weights have no meaning yet.
+    ``channels`` go from the narrowest, next to the image, to the widest: four for 64 x 64 pixels,
+    three for 32 x 32. With more than one class, K planes that are one where the label is theirs go
+    in with the image. Weights have no meaning yet.
     """
 
     def __init__(
@@ -126,15 +111,7 @@ class ImageCritic(nn.Module):
 
 
 class DepthCritic(ImageCritic):
-    """The mirror image of ``DepthGenerator``: five convolutions from an image to a score.
-
-    Parameters
-    ----------
-    channels, num_classes
-        As in ``ImageCritic``.
-    seed : int
-        Seed of the initial weights; the global random state is neither read nor changed.
-    """
+    """The mirror image of ``DepthGenerator``: five convolutions from an image to a score."""
 
     def __init__(self, channels: Sequence[int], *, num_classes: int = 1, seed: int = 0) -> None:
         super().__init__(channels, num_classes=num_classes)

@@ -29,11 +29,6 @@ class FrozenGenerator:
     multiplying one-hot rows, keeps the channels of a vector side by side, which convolutions are
     fastest at, and overwrites what it does not need again. One with sparse layers is called with
     some samples at a time, any other is just called.
-
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Not changed.
     """
 
     def __init__(self, generator: SampleGenerator) -> None:

@@ -15,17 +15,7 @@ CriticFunction = Callable[[Tensor, Tensor], Tensor]
 def wasserstein_estimate(
     critic: CriticFunction, real_BTC: Tensor, fake_BTC: Tensor, y_B: Tensor
 ) -> Tensor:
-    """Return E[C(x|y)] - E[C(G(z|y)|y)], which the critic maximises, as a 0-d tensor.
-
-    Parameters
-    ----------
-    critic : callable
-        Takes samples and int64 labels, returns one score a sample.
-    real_BTC, fake_BTC : Tensor
-        Real and generated samples of the same labels, float32.
-    y_B : Tensor
-        Labels, int64.
-    """
+    """Return E[C(x|y)] - E[C(G(z|y)|y)], which the critic maximises, as a 0-d tensor."""
     score_2B = critic(torch.cat([real_BTC, fake_BTC]), torch.cat([y_B, y_B]))
     real_B, fake_B = score_2B.chunk(2)
     return real_B.mean() - fake_B.mean()
@@ -36,16 +26,7 @@ def gradient_penalty(
 ) -> Tensor:
     """Return E[(||grad C(x^|y)||_2 - 1)^2] at points x^ between real and generated samples.
 
-    Parameters
-    ----------
-    critic : callable
-        Takes samples and int64 labels, returns one score a sample.
-    real_BTC, fake_BTC : Tensor
-        Ends of the lines that the points lie on, float32.
-    y_B : Tensor
-        Labels, int64.
-    mix_B : Tensor
-        Where on the line each point lies: 0 is real, 1 generated.
+    ``mix_B`` says where each point lies: 0 is real, 1 generated.
     """
     between_BTC = torch.lerp(real_BTC, fake_BTC, mix_B.view(-1, 1, 1)).requires_grad_()
     score_B = critic(between_BTC, y_B)
@@ -56,13 +37,7 @@ def gradient_penalty(
 
 
 def hinge_loss(real_B: Tensor, fake_B: Tensor) -> Tensor:
-    """Return E[max(0, 1 - C(x))] + E[max(0, 1 + C(G(z)))], the critic's of SNGAN, as a 0-d tensor.
-
-    Parameters
-    ----------
-    real_B, fake_B : Tensor
-        Scores of real and of generated samples.
-    """
+    """Return E[max(0, 1 - C(x))] + E[max(0, 1 + C(G(z)))], the loss of SNGAN's critic, 0-d."""
     return torch.relu(1 - real_B).mean() + torch.relu(1 + fake_B).mean()
 
 

@@ -18,22 +18,12 @@ NEGATIVE_SLOPE = 0.2
 
 
 class SampleGenerator(nn.Module, ABC):
-    """What a generator is to its trainer, whatever its layers.
+    """What a generator is to its trainer, whatever its layers."""
 
-    Attributes
-    ----------
-    num_vectors, num_components : int
-        T and C of a sample; for an image, rows and columns.
-    num_classes : int
-        K, classes that it can be asked for.
-    latent_dim : int
-        L, length of the latent vector.
-    """
-
-    num_vectors: int
-    num_components: int
-    num_classes: int
-    latent_dim: int
+    num_vectors: int  # T; rows of an image
+    num_components: int  # C; columns of an image
+    num_classes: int  # K, classes that it can be asked for
+    latent_dim: int  # L
 
     def take_sizes(self, other: "SampleGenerator") -> None:
         """Take over the four sizes of another generator."""
@@ -49,20 +39,9 @@ class Generator(SampleGenerator):
     """One fully connected layer and two 1-D convolutions, no biases; the output is in [-1, 1].
 
     The arrays are ``fc.weight`` (H1*T, L+K), ``conv1.weight`` (H2, H1, kernel_size) and
-    ``conv2.weight`` (C, H2, kernel_size), all float32.
-
-    Parameters
-    ----------
-    num_vectors, num_components, num_classes : int
-        T, C and K.
-    latent_dim : int
-        L.
-    channels : sequence of two ints
-        H1 and H2.
-    kernel_size : int
-        Width of the convolutions, odd.
-    seed : int
-        Seed of the initial weights; the global random state is neither read nor changed.
+    ``conv2.weight`` (C, H2, kernel_size), all float32. ``channels`` are H1 and H2, ``kernel_size``
+    is odd. The same seed gives the same weights; the global random state is neither read nor
+    changed.
     """
 
     def __init__(
@@ -102,14 +81,7 @@ class Generator(SampleGenerator):
 class Critic(nn.Module):
     """Three fully connected layers with leaky ReLU on a sample and its one-hot label.
 
-    Parameters
-    ----------
-    num_vectors, num_components, num_classes : int
-        T, C and K.
-    hidden : sequence of two ints
-        Widths of the hidden layers.
-    seed : int
-        Seed of the initial weights; the global random state is neither read nor changed.
+    ``hidden`` are the widths of the two hidden layers; seeds as in ``Generator``.
     """
 
     def __init__(
@@ -146,12 +118,7 @@ class Critic(nn.Module):
 def initialise(network: nn.Module, seed: int) -> None:
     """Draw every parameter anew from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's own scheme.
 
-    Parameters
-    ----------
-    network : nn.Module
-        Linear and convolution layers, changed in place.
-    seed : int
-        The same seed gives the same float32 weights, bit for bit.
+    For linear and convolution layers. The same seed gives the same float32 weights, bit for bit.
     """
     rng = torch.Generator().manual_seed(seed)
     for layer in network.children():
@@ -167,14 +134,7 @@ def build_networks(
 ) -> tuple[Generator, Critic]:
     """Build both networks for samples of shape (T, C) in K classes.
 
-    Parameters
-    ----------
-    config : GanConfig
-        Sizes of the networks.
-    num_vectors, num_components, num_classes : int
-        T, C and K.
-    seed : int
-        Seed of the run: networks built from the same seed start from the same weights.
+    The same seed of the run gives the same initial weights.
     """
     generator = Generator(
         num_vectors,

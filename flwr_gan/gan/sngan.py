@@ -65,15 +65,7 @@ class SpectralConv2d(nn.Conv2d):
 
 
 class SpectralCritic(ImageCritic):
-    """Convolutions from an image to a score, each with a spectral norm of 1.
-
-    Parameters
-    ----------
-    channels, num_classes
-        As in ``ImageCritic``.
-    seed : int
-        Seed of the initial weights; the global random state is neither read nor changed.
-    """
+    """Convolutions from an image to a score, each with a spectral norm of 1."""
 
     def __init__(self, channels: Sequence[int], *, num_classes: int = 1, seed: int = 0) -> None:
         super().__init__(channels, num_classes=num_classes, layer=SpectralConv2d)
@@ -91,12 +83,8 @@ def build_spectral_networks(
 ) -> tuple[DepthGenerator, SpectralCritic]:
     """Build generator and critic of one depth factor d.
 
-    Hidden channels are 4d, 2d, d for 32 x 32 pixels and 8d, 4d, 2d, d for 64 x 64.
-
-    Raises
-    ------
-    ConfigError
-        If there are no networks for a side.
+    Hidden channels are 4d, 2d, d for 32 x 32 pixels and 8d, 4d, 2d, d for 64 x 64. Raises
+    ConfigError for another side.
     """
     require_one_of("side", side, SIDES)
     channels = depth_channels(depth)[SIDES[::-1].index(side) :]

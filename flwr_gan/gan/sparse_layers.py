@@ -37,14 +37,8 @@ def faster_layers(layers: Mapping[str, nn.Module], pruned: Mapping[str, Tensor])
     """Return the names of the layers that are faster as sparse products, by shape and density.
 
     None where narrow convolutions alone would be: around a wide one in its own memory format they
-    gain nothing.
-
-    Parameters
-    ----------
-    layers : mapping from str to nn.Module
-        Linear layers and convolutions by the name of their weight.
-    pruned : mapping from str to bool Tensor
-        True where a weight is pruned.
+    gain nothing. ``layers`` are linear layers and convolutions by the name of their weight;
+    ``pruned`` is True where a weight is pruned.
     """
     found = {
         name
@@ -77,16 +71,9 @@ def sparse_layers(
     to rounding; pruned weights get gradients of zero. The choice depends on shapes and masks alone,
     so that it is the same in every process. Layers on another device than the CPU stay dense, as do
     grouped convolutions and weights that are parametrised or not float32. A block inside another
-    changes nothing.
-
-    Parameters
-    ----------
-    network : nn.Module
-        Its weights may change inside the block, but those that are pruned stay zero.
-    pruned : mapping from str to bool Tensor
-        True where a weight is pruned; parameters that are not named have no weight pruned.
-    choose : callable
-        Returns which layers are computed by sparse products, as ``faster_layers`` does.
+    changes nothing. Weights may change inside the block, but those that are ``pruned`` (True) stay
+    zero; a parameter that is not named there has none. ``choose`` returns which layers become
+    sparse products.
     """
     if has_sparse_layers(network):
         yield

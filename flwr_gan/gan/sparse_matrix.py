@@ -19,21 +19,11 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 @dataclass(frozen=True)
 class Entries:
-    """A sparse matrix without its values.
+    """A sparse matrix without its values."""
 
-    Parameters
-    ----------
-    row_starts, column_E : Tensor
-        Its entries row by row, int64, as CSR has them.
-    weight_E : Tensor
-        The weight that each entry has its value from, as an index into the flat weight, int64.
-    shape : tuple of two ints
-        Rows and columns.
-    """
-
-    row_starts: Tensor
-    column_E: Tensor
-    weight_E: Tensor
+    row_starts: Tensor  # int64, rows as in CSR
+    column_E: Tensor  # int64
+    weight_E: Tensor  # index into the flat weight of the weight that gives the value, int64
     shape: tuple[int, int]
 
     @classmethod
@@ -65,16 +55,9 @@ def layer_entries(layer: nn.Module, kept_N: Tensor, size: tuple[int, ...]) -> En
 
     A convolution leads from a large grid to a small one, a transposed one back. Either has the
     channels of the small grid on the first axis of its weight and those of the large on the second,
-    and connects the same pairs of positions; a linear layer has grids of one position.
-
-    Parameters
-    ----------
-    layer : nn.Module
-        Linear, or a convolution without groups that pads with zeros.
-    kept_N : Tensor
-        Indices of the surviving weights in the flat weight, int64.
-    size : tuple of ints
-        Positions of the input along each axis; () for a linear layer.
+    and connects the same pairs of positions; a linear layer has grids of one position. ``kept_N``
+    are indices of the surviving weights in the flat weight; ``size`` are the positions of the input
+    along each axis, () for a linear layer.
     """
     transposed = isinstance(layer, TRANSPOSED)
     found = output_size(layer, size)

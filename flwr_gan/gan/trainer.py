@@ -213,10 +213,7 @@ class WganGpTrainer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave, as arrays, bit for bit.
 
-        Raises
-        ------
-        DataError
-            If a name is missing or unknown, or a shape differs; nothing is changed then.
+        Raises DataError, and changes nothing, if a name is missing or unknown or a shape differs.
         """
         restore(self.state_dict(), state)
 

@@ -29,25 +29,10 @@ def run_steps(
     """Call ``step`` for each iteration and return the losses that it gave, one row each.
 
     Losses are looked at once in 25 iterations, so that a device is not waited for each time.
-
-    Parameters
-    ----------
-    step : callable
-        Does one iteration; returns its losses, a float32 tensor in the order of ``names``, which
-        may have axes before that one.
-    iterations : int
-        How many; 0 does nothing.
-    names : sequence of str
-        What errors call the losses.
-    remedy : str
-        What errors say to do.
-    progress : str or None
-        Label of a progress bar, drawn only on a terminal; None draws none.
-
-    Raises
-    ------
-    TrainingError
-        If a loss is not finite; names loss and iteration.
+    ``step`` returns a float32 tensor of losses in the order of ``names``, which may have axes
+    before that one. 0 iterations do nothing. ``progress`` labels a progress bar, drawn only on a
+    terminal. Raises a TrainingError that names the first loss that is not finite, its iteration and
+    the ``remedy``.
     """
     blocks: list[NDArray[np.float32]] = []
     unchecked: list[Tensor] = []
@@ -77,32 +62,15 @@ class TrainLog:
 
     The four losses are means over the last (at most 10) generator iterations; those of the critic
     are means over its R iterations in each.
-
-    Parameters
-    ----------
-    iterations : int
-        Generator iterations done.
-    seconds : float
-        Wall time, in seconds.
-    critic_loss : float
-        -wasserstein_estimate + lambda * gradient_penalty.
-    wasserstein_estimate : float
-        E[C(x|y)] - E[C(G(z|y)|y)].
-    gradient_penalty : float
-        Before it is multiplied by lambda.
-    generator_loss : float
-        Eq. 1, with the proximal term where there is one.
-    history : dict
-        ``iteration`` (from 1) and the four losses at up to 100 iterations, evenly spread, for
-        plots.
     """
 
-    iterations: int
-    seconds: float
-    critic_loss: float
-    wasserstein_estimate: float
-    gradient_penalty: float
-    generator_loss: float
+    iterations: int  # of the generator
+    seconds: float  # wall time
+    critic_loss: float  # -wasserstein_estimate + lambda * gradient_penalty
+    wasserstein_estimate: float  # E[C(x|y)] - E[C(G(z|y)|y)]
+    gradient_penalty: float  # before it is multiplied by lambda
+    generator_loss: float  # Eq. 1, with the proximal term where there is one
+    # ``iteration`` (from 1) and the four losses at up to 100 iterations, evenly spread, for plots
     history: dict[str, list[float]] = field(default_factory=dict)
 
     @classmethod

@@ -25,17 +25,7 @@ def network_arrays(network: nn.Module) -> Arrays:
 def load_network_arrays(network: nn.Module, arrays: Mapping[str, NDArray[np.generic]]) -> None:
     """Write named arrays into a network's parameters, bit for bit.
 
-    Parameters
-    ----------
-    network : nn.Module
-        Changed in place.
-    arrays : mapping from str to ndarray
-        One array for each parameter, of its shape.
-
-    Raises
-    ------
-    DataError
-        If a name is missing or unknown, or a shape differs; nothing is changed then.
+    Raises DataError, and changes nothing, if a name is missing or unknown or a shape differs.
     """
     restore(dict(network.named_parameters()), arrays)
 
@@ -43,17 +33,7 @@ def load_network_arrays(network: nn.Module, arrays: Mapping[str, NDArray[np.gene
 def restore(tensors: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Write a tree of arrays into a tree of tensors, bit for bit.
 
-    Parameters
-    ----------
-    tensors : mapping
-        Nested; its tensors are changed in place.
-    arrays : mapping
-        One array for each tensor, of its shape.
-
-    Raises
-    ------
-    DataError
-        If a name is missing or unknown, or a shape differs; nothing is changed then.
+    Raises DataError, and changes nothing, if a name is missing or unknown or a shape differs.
     """
     own, given = dict(leaves(tensors)), dict(leaves(arrays))
     check_arrays(given, {name: tuple(tensor.shape) for name, tensor in own.items()})

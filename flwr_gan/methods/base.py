@@ -133,22 +133,8 @@ def train_further(
 ) -> nn.Module:
     """Train a generator in place as the GAN was trained; return the critic that it ended with.
 
-    Parameters
-    ----------
-    gan : TrainedGan
-        Data, hyperparameters and the critic to start from, which is copied.
-    generator : SampleGenerator
-        Trained in place; its weights may be parametrised.
-    iterations : int
-        Generator updates; 0 is allowed and trains nothing.
-    rng : torch.Generator
-        Advances.
-    mask : mapping from str to bool ndarray, optional
-        True where a generator weight is kept.
-    critic : nn.Module, optional
-        To go on with, in place; default: a copy of the GAN's.
-    progress : str or None
-        Label of a progress bar.
+    It starts from ``critic``, trained in place, or from a copy of the GAN's. Weights may be
+    parametrised; 0 iterations train nothing; ``mask`` is True where a weight is kept.
     """
     critic = deepcopy(gan.critic) if critic is None else critic
     if iterations:

@@ -26,12 +26,7 @@ _Layer = nn.Linear | nn.Conv1d | nn.ConvTranspose2d
 class Link:
     """One layer of the chain, whatever the order of axes in its network.
 
-    Parameters
-    ----------
-    weight_OIP : ndarray of float32
-        What each output takes from each input, at each position of the kernel.
-    bias_O : ndarray of float32 or None
-        None where the layer has no bias.
+    ``weight_OIP`` says what each output takes from each input, at each position of the kernel.
     """
 
     weight_OIP: NDArray[np.float32]
@@ -50,22 +45,13 @@ class Link:
 def channel_counts(generator: SampleGenerator) -> tuple[int, ...]:
     """Return the number of channels of each hidden layer.
 
-    Raises
-    ------
-    ConfigError
-        If the generator is not of a class that is known here.
+    Raises ConfigError for a generator of an unknown class, as all functions here do.
     """
     return tuple(len(link.weight_OIP) for link in links_of(generator)[:-1])
 
 
 def links_of(generator: SampleGenerator) -> list[Link]:
-    """Return copies of a generator's layers, from the latent vector to the sample.
-
-    Raises
-    ------
-    ConfigError
-        If the generator is not of a class that is known here.
-    """
+    """Return copies of a generator's layers, from the latent vector to the sample."""
     links = []
     for layer in _layers(generator):
         weight = layer.weight.detach().cpu()
@@ -81,12 +67,7 @@ def links_of(generator: SampleGenerator) -> list[Link]:
 def generator_from(links: Sequence[Link], like: SampleGenerator) -> SampleGenerator:
     """Return a generator of the class and the sample shape of another, with layers of its own.
 
-    Parameters
-    ----------
-    links : sequence of Link
-        As many as ``like`` has; they decide the channels.
-    like : SampleGenerator
-        Not changed.
+    There are as many links as ``like`` has; they decide the channels.
     """
     generator = resized(like, [len(link.weight_OIP) for link in links[:-1]])
     with torch.no_grad():
@@ -103,22 +84,7 @@ def generator_from(links: Sequence[Link], like: SampleGenerator) -> SampleGenera
 
 
 def resized(like: SampleGenerator, channels: Sequence[int], *, seed: int = 0) -> SampleGenerator:
-    """Return a freshly drawn generator of the class of another, with other channels.
-
-    Parameters
-    ----------
-    like : SampleGenerator
-        Gives class, sample shape, number of classes and latent length.
-    channels : sequence of int
-        Channels of each hidden layer.
-    seed : int
-        Seed of the weights.
-
-    Raises
-    ------
-    ConfigError
-        If the generator is not of a class that is known here.
-    """
+    """Return a freshly drawn generator of the class of another, with other channels."""
     if isinstance(like, DepthGenerator):
         return DepthGenerator(
             channels, num_classes=like.num_classes, latent_dim=like.latent_dim, seed=seed
@@ -139,14 +105,8 @@ def resized(like: SampleGenerator, channels: Sequence[int], *, seed: int = 0) ->
 def cut(generator: SampleGenerator, kept: Sequence[NDArray[np.integer]]) -> SampleGenerator:
     """Return the generator without some channels; what is left keeps its weights.
 
-    It gives what the whole generator gives when those channels are zero.
-
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Not changed.
-    kept : sequence of int ndarrays
-        For each hidden layer the channels that stay, in order.
+    It gives what the whole generator gives when those channels are zero. ``kept`` are the channels
+    of each hidden layer that stay, in order.
     """
     links = links_of(generator)
     for at, channels in enumerate(kept):
@@ -158,20 +118,8 @@ def cut(generator: SampleGenerator, kept: Sequence[NDArray[np.integer]]) -> Samp
 def with_maps(generator: SampleGenerator, z_BL: Tensor, y_B: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Return samples, and what each hidden layer gives after its ReLU.
 
-    Gradients go through, and the weights may be parametrised.
-
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Not changed.
-    z_BL, y_B : Tensor
-        Latent vectors and int64 labels.
-
-    Returns
-    -------
-    x_BTC : Tensor
-    maps : list of Tensor, shape (B, H, N)
-        H channels of N numbers a sample.
+    Gradients go through, and the weights may be parametrised. Maps have shape (B, H, N): H channels
+    of N numbers a sample.
     """
     maps: list[Tensor] = []
 
@@ -195,21 +143,8 @@ def widen(generator: SampleGenerator, channels: Sequence[int], *, seed: int = 0)
 
     New filters are drawn as in a new network, and the layer behind them takes nothing from them at
     first: its weights for them are zero. Copies of filters (Net2Wider; Chen et al., 2016) keep the
-    function too, but get equal gradients and would stay copies.
-
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Not changed.
-    channels : sequence of int
-        Channels of each hidden layer, no fewer than there are.
-    seed : int
-        Seed of the new filters.
-
-    Raises
-    ------
-    ConfigError
-        If a layer would become narrower.
+    function too, but get equal gradients and would stay copies. Raises ConfigError if a layer would
+    become narrower.
     """
     before = channel_counts(generator)
     grows = [new >= old for new, old in zip(channels, before, strict=False)]

@@ -28,12 +28,8 @@ Kept = list[NDArray[np.intp]]
 def kept_counts(channels: Sequence[int], fraction: float) -> tuple[int, ...]:
     """Return how many channels each layer keeps when a fraction of each goes.
 
-    ``round(fraction * H)`` go, but one stays whatever the fraction.
-
-    Raises
-    ------
-    ConfigError
-        If no layer would lose a channel.
+    ``round(fraction * H)`` go, but one stays whatever the fraction. Raises ConfigError if no layer
+    would lose a channel.
     """
     counts = tuple(max(1, count - round(fraction * count)) for count in channels)
     if counts == tuple(channels):
@@ -80,19 +76,9 @@ def merge_similar(
 
     Layer after layer, the two channels whose feature maps have the highest cosine are found, and
     the one of the smaller norm goes, until ``counts`` are left. A map that is zero throughout
-    counts as equal to any other.
-
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Not changed.
-    counts : sequence of int
-        Channels that each hidden layer keeps.
-    z_BL, y_B : Tensor
-        Latent vectors and labels of the samples that the maps are looked at on.
-    absorb : bool
-        The weights that the next layer has for a channel that goes are added to those for its
-        like, times the factor that fits the one map to the other best.
+    counts as equal to any other. Maps are compared on the samples of ``z_BL`` and ``y_B``. With
+    ``absorb`` the weights that the next layer has for a channel that goes are added to those for
+    its like, times the factor that fits the one map to the other best.
     """
     for at, count in enumerate(counts):
         # the maps of a layer follow from what is left of the layers before it

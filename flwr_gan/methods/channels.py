@@ -60,12 +60,7 @@ class ChannelPruning(Method):
     def prune(self, gan: TrainedGan, rng: torch.Generator) -> SampleGenerator:
         """Return the generator as it is after the cut, before any training.
 
-        Parameters
-        ----------
-        gan : TrainedGan
-            Not changed.
-        rng : torch.Generator
-            Advances, but for ``"magnitude"``.
+        ``rng`` advances, but for ``"magnitude"``.
         """
         generator = gan.generator
         counts = kept_counts(channel_counts(generator), self.fraction)

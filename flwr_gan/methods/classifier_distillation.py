@@ -15,18 +15,7 @@ def distillation_loss(
     """Return ``alpha T^2 KL(softmax(t/T) || softmax(z/T)) + (1 - alpha) CE(z, y)``, a scalar.
 
     The factor T^2 keeps the size of the soft gradient the same at every temperature. Both networks
-    enter as logits.
-
-    Parameters
-    ----------
-    z_BK, t_BK : float tensor
-        Logits of student and teacher.
-    y_B : int64 tensor
-        True classes.
-    alpha : float
-        Weight of the soft part, from 0 to 1.
-    temperature : float
-        T, above 0.
+    enter as logits. ``alpha``, from 0 to 1, is the weight of the soft part; T is above 0.
     """
     soft = functional.kl_div(
         torch.log_softmax(z_BK / temperature, 1),

@@ -60,14 +60,8 @@ class CodebookTuning(Method):
 class CodebookGenerator(SampleGenerator):
     """A generator whose parameters are centroids; each weight is one of them, or zero.
 
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Gives the layers; copied.
-    arrays : mapping from str to float32 ndarray
-        Weights that have few values, by name; zeros are pruned.
-    shared : bool
-        One codebook for all arrays, in place of one for each.
+    ``arrays`` are weights of few values, by name; zeros are pruned. ``shared``: one codebook for
+    all arrays, in place of one for each.
     """
 
     def __init__(

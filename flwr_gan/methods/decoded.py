@@ -16,16 +16,8 @@ Arrays = dict[str, NDArray[np.float32]]
 class StageChain:
     """Stages of a codec spec, without the codec behind them, which loses nothing.
 
-    Parameters
-    ----------
-    spec : str
-        One stage or several, such as ``"quantize:int4:channel"`` or
-        ``"prune:magnitude:0.8+quantize:int4"``.
-
-    Raises
-    ------
-    ConfigError
-        If this names no stages.
+    ``spec`` is one stage or several, such as ``"prune:magnitude:0.8+quantize:int4"``; a ConfigError
+    says where it is none.
     """
 
     def __init__(self, spec: str) -> None:
@@ -43,10 +35,7 @@ class StageChain:
     def decode(self, arrays: Mapping[str, Array]) -> Arrays:
         """Return float32 arrays as they are after coding and decoding.
 
-        Raises
-        ------
-        CodecError
-            If a weight cannot be coded, such as NaN or one that is beyond the range.
+        Raises CodecError if a weight cannot be coded, such as NaN.
         """
         specs = [ArraySpec(array.shape, array.dtype) for array in arrays.values()]
         body = self._codec.encode_bundle(list(arrays.values()))
@@ -55,10 +44,7 @@ class StageChain:
     def decode_first(self, arrays: Mapping[str, Array]) -> Arrays:
         """Decode the weights that a training starts from.
 
-        Raises
-        ------
-        ConfigError
-            If they cannot be coded: the setting does not fit the generator.
+        Raises ConfigError if they cannot be coded: the setting does not fit the generator.
         """
         try:
             return self.decode(arrays)

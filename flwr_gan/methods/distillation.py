@@ -29,18 +29,10 @@ REMEDY = "lower method.learning_rate or the weights of method.losses"
 
 @dataclass(frozen=True, eq=False)
 class DistillationLog:
-    """Losses of a distillation.
+    """Losses of a distillation."""
 
-    Parameters
-    ----------
-    total_I : ndarray of float32
-        The weighted sum before each update.
-    terms : mapping from str to ndarray of float32, shape (I,)
-        Each term by its name, before it is weighted.
-    """
-
-    total_I: NDArray[np.float32]
-    terms: Mapping[str, NDArray[np.float32]]
+    total_I: NDArray[np.float32]  # the weighted sum before each update
+    terms: Mapping[str, NDArray[np.float32]]  # each term by its name, before it is weighted
 
 
 def distil(
@@ -59,41 +51,14 @@ def distil(
 ) -> DistillationLog:
     """Train a student in place, with Adam, to give what the teacher gives for the same latents.
 
-    Parameters
-    ----------
-    student : SampleGenerator
-        Trained in place, on the device that it is on; its weights may be parametrised.
-    teacher : SampleGenerator
-        On the same device; not changed.
-    critic : nn.Module, optional
-        The teacher's, with a method ``features``, for the terms that look through it; on the same
-        device, not changed.
-    labels_N : ndarray of int64
-        Batches take their labels from here, with replacement.
-    losses : mapping from str to float
-        Weight of each term; see ``distillation_losses.TERMS``. Those of weight 0 are left out.
-    iterations : int
-        Updates of the student; 0 trains nothing.
-    batch_size : int
-        B.
-    learning_rate : float
-        Adam's, for the student and for the mappings of the term ``features``.
-    rng : torch.Generator
-        Source of all that is drawn; advances.
-    real_NTC : ndarray of float32, optional
-        Real samples, those that ``labels_N`` belong to; only the term ``triplet`` looks at them.
-    progress : str or None
-        Label of a progress bar, drawn only on a terminal; None draws none.
+    The generators are on one device, and so is ``critic``, the teacher's, for the terms that look
+    through it. Batches draw their labels from ``labels_N``, with replacement. ``losses`` gives the
+    weight of each of ``distillation_losses.TERMS``. ``real_NTC``, the samples of ``labels_N``, is
+    for the term ``triplet`` alone. 0 iterations train nothing; weights may be parametrised.
 
-    Raises
-    ------
-    ConfigError
-        If a term is unknown or lacks what it needs, a setting is out of range, or the generators
-        do not go together.
-    DataError
-        If there are no labels, or labels and real samples do not fit the generators.
-    TrainingError
-        If a loss or a weight is not finite.
+    Raises ConfigError if a term is unknown or lacks what it needs, a setting is out of range or the
+    generators do not go together; DataError if labels or real samples do not fit; TrainingError for
+    what is not finite.
     """
     weights = used_terms("method.losses", losses, list(TERMS))
     checked("method.learning_rate", learning_rate, Rate)
@@ -179,17 +144,8 @@ def new_mappings(
 ) -> nn.ModuleList:
     """Return for each hidden layer a map of each number's S channels to H, to be trained.
 
-    Parameters
-    ----------
-    student, teacher : SampleGenerator
-        Their layers must match one by one, but for the channels.
-    rng : torch.Generator
-        Draws the seed of the weights; advances.
-
-    Raises
-    ------
-    ConfigError
-        If the layers do not match.
+    Raises ConfigError unless the layers match one by one, but for the channels. ``rng`` draws the
+    seed of the weights.
     """
     device = next(student.parameters()).device
     z_BL = torch.zeros(1, student.latent_dim, device=device)

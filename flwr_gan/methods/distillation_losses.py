@@ -18,30 +18,16 @@ from flwr_gan.errors import ConfigError
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Outputs:
-    """What one step's terms are computed from; a part that no term asks for may stay empty.
+    """What one step's terms are computed from; a part that no term asks for may stay empty."""
 
-    Parameters
-    ----------
-    student_BTC, teacher_BTC : Tensor
-        Samples of both generators for the same latent vectors and labels.
-    student_critic, teacher_critic : sequence of Tensor
-        What the critic's layers give for them, the last the scores, shape (B,).
-    real_critic : sequence of Tensor
-        The same for real samples of the same labels.
-    student_BSN, teacher_BHN : sequence of Tensor
-        Maps of the hidden layers of both generators.
-    mappings : sequence of nn.Module
-        For each hidden layer what maps S channels to H.
-    """
-
-    student_BTC: Tensor
+    student_BTC: Tensor  # samples of both for the same latent vectors and labels
     teacher_BTC: Tensor
-    student_critic: Sequence[Tensor] = ()
+    student_critic: Sequence[Tensor] = ()  # what the critic's layers give, the last the scores (B,)
     teacher_critic: Sequence[Tensor] = ()
-    real_critic: Sequence[Tensor] = ()
-    student_BSN: Sequence[Tensor] = ()
+    real_critic: Sequence[Tensor] = ()  # for real samples of the same labels
+    student_BSN: Sequence[Tensor] = ()  # maps of the hidden layers
     teacher_BHN: Sequence[Tensor] = ()
-    mappings: Sequence[nn.Module] = ()
+    mappings: Sequence[nn.Module] = ()  # for each hidden layer what maps S channels to H
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +72,7 @@ def features_loss(
 
 
 def perceptual_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-    """Return the mean absolute difference of each hidden layer of the critic, summed (Eq. 8).
-
-    Parameters
-    ----------
-    student, teacher : sequence of Tensor
-        What the critic's hidden layers give for samples of both.
-    """
+    """Return the mean absolute difference of each hidden layer of the critic, summed (Eq. 8)."""
     return torch.stack([F.l1_loss(s, t) for s, t in zip(student, teacher, strict=True)]).sum()
 
 
@@ -112,13 +92,6 @@ def triplet_loss(
     real one for the negative, as in the survey. A student critic takes the real one for the
     anchor and the student's for the negative: what is real and what the teacher makes lie close,
     what the student makes lies apart.
-
-    Parameters
-    ----------
-    anchor, positive, negative : sequence of Tensor
-        Layers of the critic for samples of the same labels.
-    margin : float
-        By how much nearer the positive shall be.
     """
     distance_B = _distance(anchor, positive) - _distance(anchor, negative)
     return F.relu(distance_B + margin).mean()
@@ -155,19 +128,8 @@ TERMS: Mapping[str, Term] = {
 def used_terms(key: str, losses: Mapping[str, float], terms: Sequence[str]) -> dict[str, float]:
     """Return the terms whose weight is not 0, in the order of ``terms``.
 
-    Parameters
-    ----------
-    key : str
-        What errors call the losses.
-    losses : mapping from str to float
-        A weight of at least 0 for each term that has one.
-    terms : sequence of str
-        Those that there are.
-
-    Raises
-    ------
-    ConfigError
-        If a term is unknown, a weight is not a number from 0 up, or all are 0.
+    Raises a ConfigError that names ``key`` if a term is unknown, a weight is not a number from 0
+    up, or all are 0.
     """
     for name, weight in losses.items():
         if name not in terms:
@@ -188,11 +150,6 @@ def joint_weights(alpha: float) -> dict[str, float]:
     written from. The form is that of Eq. 3 in the survey, L = L_gan + lambda L_pixel, times alpha
     and with lambda = (1 - alpha) / alpha; the adversarial part is the scores of the teacher's
     critic.
-
-    Parameters
-    ----------
-    alpha : float
-        From 0 to 1.
     """
     return {"pixel": 1 - alpha, "adversarial": alpha}
 

@@ -69,10 +69,8 @@ class EvolutionaryChannels(Method):
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a generator of the same class with the channels that stay.
 
-        Raises
-        ------
-        ConfigError
-            If ``layer_counts`` is free: then the search decides, or if nothing would go.
+        Raises ConfigError where ``layer_counts`` is free: then the search decides; and if nothing
+        would go.
         """
         counts = kept_counts(channel_counts(generator), self.fraction)
         if self.layer_counts == "free":
@@ -90,15 +88,7 @@ class EvolutionaryChannels(Method):
         return student
 
     def search(self, gan: TrainedGan, rng: torch.Generator) -> SearchResult:
-        """Return the fittest string of bits, and how fitness rose.
-
-        Parameters
-        ----------
-        gan : TrainedGan
-            Not changed.
-        rng : torch.Generator
-            Advances.
-        """
+        """Return the fittest string of bits, and how fitness rose."""
         generator = gan.generator
         widths = channel_counts(generator)
         counts = kept_counts(widths, self.fraction)

@@ -75,10 +75,7 @@ class Factored(Method):
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return the factored form of a generator, which its layers' shapes and the rank give.
 
-        Raises
-        ------
-        ConfigError
-            If the ranks follow from the kept energy.
+        Raises ConfigError if the ranks follow from the kept energy.
         """
         if not self._by_rank:
             raise ConfigError(

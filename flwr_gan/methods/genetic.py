@@ -14,60 +14,30 @@ Bits = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What a search found.
+    """What a search found."""
 
-    Parameters
-    ----------
-    bits_D : ndarray of bool
-        The fittest string.
-    fitness : tuple of float
-        Fitness of the fittest of each generation, the first included; it never falls.
-    """
-
-    bits_D: Bits
-    fitness: tuple[float, ...]
+    bits_D: Bits  # the fittest string
+    fitness: tuple[float, ...]  # of the fittest of each generation; it never falls
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneticSearch:
-    """Selection by tournaments of two, uniform crossover, mutation, and an elite that survives.
+    """Selection by tournaments of two, uniform crossover, mutation, and an elite that survives."""
 
-    Parameters
-    ----------
-    layers : tuple of int
-        Bits of each layer.
-    ones : tuple of int or None
-        Ones that each layer must have; None: any number but zero.
-    population : int
-        P.
-    generations : int
-        Generations after the first; 0 takes the best of the first.
-    mutation : float
-        Chance that a bit of a child flips.
-    elite : int
-        Fittest strings that go into the next generation unchanged, at least 1.
-    """
-
-    layers: tuple[int, ...]
-    ones: tuple[int, ...] | None
-    population: int
-    generations: int
-    mutation: float
-    elite: int
+    layers: tuple[int, ...]  # bits of each layer
+    ones: tuple[int, ...] | None  # that each layer must have; None: any number but zero
+    population: int  # P
+    generations: int  # after the first; 0 takes the best of the first
+    mutation: float  # chance that a bit of a child flips
+    elite: int  # fittest strings that go into the next generation unchanged, at least 1
 
     def run(
         self, first: Sequence[Bits], fitness: Callable[[Bits], float], rng: np.random.Generator
     ) -> SearchResult:
         """Search for a string of high fitness.
 
-        Parameters
-        ----------
-        first : sequence of bool ndarrays, shape (D,)
-            The first generation; it is repaired where it breaks the rule of ``ones``.
-        fitness : callable
-            Higher is better; asked once for each string that is met.
-        rng : numpy.random.Generator
-            Advances.
+        Strings of the ``first`` generation are repaired where they break the rule of ``ones``.
+        ``fitness``, the higher the better, is asked once for each string that is met.
         """
         known: dict[bytes, float] = {}
 

@@ -37,16 +37,9 @@ class PoolTeacher(SampleGenerator):
     member drawn at random, the student would learn the mean of all. So the quantile of the first
     latent number says which member answers, in proportion to ``share_PK``, and where in the slab it
     lies becomes that member's own first number. Each member so sees N(0, I), and the samples are
-    distributed as those of a pool whose members are drawn.
-
-    Parameters
-    ----------
-    form : SampleGenerator
-        A generator of the members' form.
-    load : callable
-        ``load(index) -> arrays`` of a member.
-    counts_PK : ndarray of int64
-        What each member stands for in each class; each class that is asked for needs one.
+    distributed as those of a pool whose members are drawn. ``load(index)`` gives the arrays of a
+    member, of the form of ``form``; ``counts_PK`` says what each member stands for in each class,
+    and each class that is asked for needs one.
     """
 
     def __init__(self, form: SampleGenerator, load: Load, counts_PK: NDArray[np.int64]) -> None:
@@ -90,25 +83,9 @@ class PoolTeacher(SampleGenerator):
 class PoolStudent:
     """A generator that learns, by the pixel loss, to give what a pool gives.
 
-    Parameters
-    ----------
-    form : SampleGenerator
-        A generator of the members' form; not changed.
-    width : float
-        Share of each hidden layer's channels that the student has, above 0, at most 1.
-    iterations, batch_size, learning_rate
-        As in ``distil``.
-    seed : int
-        Seed of all that is drawn.
-    threads : int
-        PyTorch threads to compute with.
-    device : str
-        Where to compute.
-
-    Raises
-    ------
-    ConfigError
-        If the form's channels cannot be cut.
+    ``form`` is a generator of the members' form, and the student has a ``width`` of each hidden
+    layer's channels, one at least; ``distil`` explains the training. Raises ConfigError if the
+    form's channels cannot be cut.
     """
 
     def __init__(
@@ -133,17 +110,8 @@ class PoolStudent:
     def learn(self, load: Load, counts_PK: NDArray[np.int64]) -> None:
         """Distil a pool, from the student's initial weights or what it has learnt before.
 
-        Parameters
-        ----------
-        load : callable
-            ``load(index) -> arrays`` of a member.
-        counts_PK : ndarray of int64
-            Samples that each member's client holds of each class, at least one in all.
-
-        Raises
-        ------
-        TrainingError
-            If a loss or a weight is not finite.
+        ``counts_PK`` are the samples that each member's client holds of each class, at least one in
+        all.
         """
         counts_K = counts_PK.sum(axis=0, dtype=np.float64)
         labels_N = numpy_rng(self._seed, "student-labels").choice(
@@ -174,11 +142,5 @@ class PoolStudent:
         return network_arrays(self._student)
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what ``arrays`` gave.
-
-        Raises
-        ------
-        DataError
-            If they are not of the student's form.
-        """
+        """Take over what ``arrays`` gave."""
         load_network_arrays(self._student, arrays)

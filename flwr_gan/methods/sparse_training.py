@@ -77,10 +77,7 @@ class SparseTraining(Method):
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return a generator with zeros in it, trained for ``iterations`` updates.
 
-        Raises
-        ------
-        ConfigError
-            If the floor of the layers leaves too few weights to prune.
+        Raises ConfigError if the floor of the layers leaves too few weights to prune.
         """
         generator, critic, config = deepcopy(gan.generator), deepcopy(gan.critic), gan.config
         mask = {name: np.ones(a.shape, bool) for name, a in network_arrays(generator).items()}

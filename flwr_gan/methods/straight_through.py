@@ -60,12 +60,7 @@ class StraightThrough(Method):
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Train under the stage; return a generator of the decoded weights.
 
-        Raises
-        ------
-        ConfigError
-            If the stage cannot code the generator's weights.
-        TrainingError
-            If a loss is not finite, or the weights that training leads to cannot be coded.
+        Raises ConfigError or TrainingError if the first or the trained weights cannot be coded.
         """
         arrays = network_arrays(gan.generator)
         self._chain.decode_first(arrays)
@@ -81,14 +76,7 @@ class StraightThrough(Method):
 class DecodedGenerator(SampleGenerator):
     """A generator that computes with decoded weights; its parameters are the float weights.
 
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Copied.
-    chain : StageChain
-        Gives the decoded weights.
-    refresh_every : int
-        Updates of the weights after which they are decoded anew.
+    They are decoded anew after ``refresh_every`` updates.
     """
 
     def __init__(

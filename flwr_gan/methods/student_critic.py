@@ -36,18 +36,9 @@ class StudentCritic:
     - ``triplet``: to it a real sample lies nearer to the teacher generator's than to the student
       generator's, by the margin.
 
-    Parameters
-    ----------
-    critic : nn.Module
-        Trained in place; has a method ``features``.
-    teacher : nn.Module
-        The teacher's critic; not changed.
-    losses : mapping from str to float
-        Weight of each term.
-    config : GanConfig
-        ``critic_lr``, ``betas`` and ``penalty``.
-    seed : int
-        Seed of the mappings.
+    ``critic`` and ``teacher``, the teacher's, have a method ``features``. ``losses`` gives the
+    weight of each term; ``critic_lr``, ``betas`` and ``penalty`` come from the config, and ``seed``
+    is that of the mappings.
     """
 
     def __init__(
@@ -69,15 +60,7 @@ class StudentCritic:
         self._adam = new_adam(self._trained.parameters(), lr=config.critic_lr, betas=config.betas)
 
     def terms(self, batch: Batch, teacher_BTC: Tensor) -> dict[str, Tensor]:
-        """Return each term that has a weight, before it is weighted.
-
-        Parameters
-        ----------
-        batch : Batch
-            Real samples and the student generator's.
-        teacher_BTC : Tensor
-            The teacher generator's samples for the same labels.
-        """
+        """Return each term that has a weight, before it is weighted."""
         found = {}
         real_BTC, fake_BTC, y_B, mix_B = batch
         if self._losses.get("adversarial"):
@@ -115,19 +98,8 @@ class StudentCritic:
 def narrower_critic(critic: nn.Module, width: float, *, seed: int) -> nn.Module:
     """Return a freshly drawn critic of the same class with a share of the hidden channels.
 
-    Parameters
-    ----------
-    critic : nn.Module
-        A ``Critic`` or a ``DepthCritic``; not changed.
-    width : float
-        Share of each hidden layer's channels, above 0; one stays.
-    seed : int
-        Seed of the weights.
-
-    Raises
-    ------
-    ConfigError
-        If the critic is of another class.
+    One channel stays in any case. Raises ConfigError for another class than ``Critic`` and
+    ``DepthCritic``.
     """
 
     def narrow(count: int) -> int:

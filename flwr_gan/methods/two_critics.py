@@ -89,15 +89,7 @@ class TwoCriticDistillation(StudentForm):
         return student
 
     def start(self, gan: TrainedGan, rng: torch.Generator) -> tuple[SampleGenerator, StudentCritic]:
-        """Return student generator and student critic as they are before the first step.
-
-        Parameters
-        ----------
-        gan : TrainedGan
-            Not changed.
-        rng : torch.Generator
-            Advances.
-        """
+        """Return student generator and student critic as they are before the first step."""
         device = next(gan.generator.parameters()).device
         student = self.first_student(gan.generator, rng).to(device)
         seed, mapping_seed = torch.randint(2**62, (2,), generator=rng, device=rng.device).tolist()

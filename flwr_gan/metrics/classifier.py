@@ -17,18 +17,8 @@ class SmallClassifier:
     """A multilayer perceptron with hidden layers of 128 and 64 units, trained on construction.
 
     It takes about 1,000 steps of Adam, but at least 20 and at most 200 epochs. The same data and
-    seed give the same classifier on one machine.
-
-    Parameters
-    ----------
-    x_NTC : ndarray of float32
-        Samples, at least one.
-    y_N : ndarray of int64
-        Labels in 0 ... num_classes - 1; classes may be missing.
-    num_classes : int
-        K.
-    seed : int
-        Seed of weights and of the order of batches.
+    seed give the same classifier on one machine. Labels are 0 ... num_classes - 1, and classes may
+    be missing.
     """
 
     def __init__(

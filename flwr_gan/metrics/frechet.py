@@ -15,22 +15,8 @@ def frechet_distance(a_ND: NDArray[np.floating], b_MD: NDArray[np.floating]) -> 
 
     The trace of the root is taken as the sum of the singular values of S_a^(1/2) S_b^(1/2), with
     both roots from symmetric eigen-decompositions: real by construction, exact for singular
-    covariances too. All in float64.
-
-    Parameters
-    ----------
-    a_ND, b_MD : ndarray
-        One row of features a sample, at least 2 rows each.
-
-    Returns
-    -------
-    float
-        At least 0; in squared units of the features.
-
-    Raises
-    ------
-    DataError
-        If a set has fewer than 2 rows or holds a value that is not finite.
+    covariances too. All in float64. One row of features a sample. At least 0, in squared units of
+    the features. Raises DataError for a set of fewer than 2 rows or a value that is not finite.
     """
     for features in (a_ND, b_MD):
         if len(features) < 2:

@@ -19,20 +19,8 @@ _TOLERANCE = 1e-3
 def inception_score(posterior_NK: NDArray[np.floating]) -> float:
     """Return ``exp(mean over samples of KL(p(y|x) || p(y)))``, p(y) the mean of the posteriors.
 
-    Parameters
-    ----------
-    posterior_NK : ndarray
-        One row of class probabilities a sample, at least one row.
-
-    Returns
-    -------
-    float
-        From 1 (the posteriors are all alike) to K (sure of each sample, all classes equally often).
-
-    Raises
-    ------
-    DataError
-        If there is no row, or a row holds anything but probabilities that sum to 1.
+    From 1 (the posteriors are all alike) to K (sure of each sample, all classes equally often).
+    Raises DataError without rows, and unless each row holds probabilities that sum to 1.
     """
     if not len(posterior_NK):
         raise DataError("inception score of no samples: at least 1 is needed")

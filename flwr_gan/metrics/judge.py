@@ -30,27 +30,10 @@ class LabelledSamples(Protocol):
 class SampleJudge:
     """Scores samples with a small classifier that was trained once on the real training split.
 
-    Everything is drawn from seeds: the same arguments give the same scores.
-
-    Parameters
-    ----------
-    train, test : LabelledSamples
-        Real samples to train the classifier on, and held-out ones to compare with.
-    num_classes : int
-        K.
-    seed : int
-        Seed of the classifier and of which real samples are used.
-    max_train : int
-        Real training samples used at most.
-    max_samples : int
-        Test samples, and generated samples a call, used at most.
-    neighbours : int
-        k of precision, recall, density and coverage.
-
-    Raises
-    ------
-    DataError
-        If a split has fewer than 2 samples.
+    Everything is drawn from seeds: the same arguments give the same scores. At most ``max_train``
+    real training samples are used, and ``max_samples`` of the test samples and of the generated
+    ones of a call; ``neighbours`` is the k of precision, recall, density and coverage. Raises
+    DataError for a split of fewer than 2 samples.
     """
 
     def __init__(
@@ -96,29 +79,16 @@ class SampleJudge:
     ) -> dict[str, float]:
         """Score generated samples.
 
-        Parameters
-        ----------
-        x_NTC : ndarray of float32
-            Generated samples, at least 2; more than ``max_samples`` are drawn from.
-        y_N : ndarray of int64
-            Labels they were asked for.
-        seed : int
-            Seed of the draw and of the classifier that is trained on the samples.
+        ``y_N`` are the labels that were asked for. Keys of what is returned:
 
-        Returns
-        -------
-        dict
-            ``frechet_distance``: in the last hidden layer of the classifier, so comparable only
-            between runs with the same data and seed; it is not the FID.
-            ``precision``, ``recall``, ``density``, ``coverage``: in the same features.
-            ``conditional_accuracy``: share of samples that the classifier takes for their label.
-            ``synthetic_accuracy``: accuracy on real test data of a classifier of the same kind
-            that is trained on the generated samples alone.
+        - ``frechet_distance``: in the last hidden layer of the classifier, so comparable only
+          between runs with the same data and seed; it is not the FID.
+        - ``precision``, ``recall``, ``density``, ``coverage``: in the same features.
+        - ``conditional_accuracy``: share of samples that the classifier takes for their label.
+        - ``synthetic_accuracy``: accuracy on real test data of a classifier of the same kind that
+          is trained on the generated samples alone.
 
-        Raises
-        ------
-        DataError
-            If there are fewer than 2 samples or a sample is not finite.
+        Raises DataError for fewer than 2 samples or one that is not finite.
         """
         x, y = _subset(x_NTC, y_N, self._max_samples, seed, "judge-samples")
         return self._distances(x) | self._accuracies(x, y, seed)
@@ -143,19 +113,8 @@ class SampleJudge:
     ) -> dict[str, float]:
         """Score generated samples against real ones of the caller's choice.
 
-        Parameters
-        ----------
-        x_NTC : ndarray of float32
-            Generated samples, at least 2.
-        y_N : ndarray of int64
-            Labels they were asked for.
-        real_NTC : ndarray of float32
-            Real samples, at least 2.
-
-        Returns
-        -------
-        dict
-            ``frechet_distance`` and ``conditional_accuracy``, as in ``score``.
+        Returns ``frechet_distance`` and ``conditional_accuracy`` as in ``score``; at least 2
+        samples each.
         """
         real, fake = self._classifier.features(real_NTC), self._classifier.features(x_NTC)
         return {

@@ -25,18 +25,10 @@ class LatentGenerator(Protocol):
 
 @dataclass(frozen=True)
 class Macs:
-    """Multiply-accumulates for one sample.
+    """Multiply-accumulates for one sample."""
 
-    Parameters
-    ----------
-    dense : int
-        All of them, those with the padding included.
-    sparse : int
-        Without those by a weight that is zero: what a machine that skips these would do.
-    """
-
-    dense: int
-    sparse: int
+    dense: int  # all of them, those with the padding included
+    sparse: int  # without those by a weight that is zero
 
 
 def count_macs(generator: LatentGenerator) -> Macs:
@@ -45,11 +37,6 @@ def count_macs(generator: LatentGenerator) -> Macs:
     Counted from the operations that PyTorch runs, whatever the layers, with the formulas of
     ``torch.utils.flop_counter``. Additions of biases and activations are not counted. A weight
     that is computed from others while the generator runs is dense, and computing it counts too.
-
-    Parameters
-    ----------
-    generator : LatentGenerator
-        Not changed.
     """
     weights = list(generator.parameters())
     z_BL = torch.zeros(1, generator.latent_dim, device=weights[0].device)

@@ -22,18 +22,10 @@ ATTACKS = ("nearest", "monte_carlo")
 
 @dataclass(frozen=True)
 class MembershipAuc:
-    """How well scores tell members from outsiders.
+    """How well scores tell members from outsiders."""
 
-    Parameters
-    ----------
-    auc : float
-        Chance that a member scores above an outsider, ties as one half: 0.5 is a coin, 1 certain.
-    low, high : float
-        Percentile bootstrap interval over members and outsiders.
-    """
-
-    auc: float
-    low: float
+    auc: float  # chance that a member scores above an outsider, ties as one half: 0.5 is a coin
+    low: float  # percentile bootstrap interval over members and outsiders
     high: float
 
 
@@ -50,26 +42,11 @@ def membership_scores(
     Distances are Euclidean, to generated samples of the asked sample's own class.
 
     ``nearest``: minus the distance to the nearest generated sample, the full black-box attack of
-    GAN-Leaks (Chen et al., 2020). ``monte_carlo``: minus the logarithm of the distance over
-    a radius, averaged over all generated samples, 0 for those beyond the radius, which is the
-    median of the nearest distances in the class (Hilprecht et al., 2019).
-
-    Parameters
-    ----------
-    asked_ND : ndarray
-        Samples whose membership is asked, flattened; members and outsiders in one call, since the
-        radius of ``monte_carlo`` follows from all of them.
-    asked_y_N : ndarray of int
-        Their classes.
-    generated_GD, generated_y_G : ndarray
-        What the generator gives, and for which classes.
-    attack : str
-        ``"nearest"`` or ``"monte_carlo"``.
-
-    Raises
-    ------
-    DataError
-        If the attack is unknown, or a class has no generated samples.
+    GAN-Leaks (Chen et al., 2020). ``monte_carlo``: minus the logarithm of the distance over a
+    radius, averaged over all generated samples, 0 for those beyond the radius, which is the median
+    of the nearest distances in the class (Hilprecht et al., 2019). Samples are flattened. Members
+    and outsiders go into one call, since the radius of ``monte_carlo`` follows from all of them.
+    Raises DataError if the attack is unknown or a class has no generated samples.
     """
     if attack not in ATTACKS:
         raise DataError(f"attack={attack!r} is not known: give {' or '.join(ATTACKS)}")
@@ -97,23 +74,8 @@ def attack_generator(
 ) -> MembershipAuc:
     """Return how well an attack tells a generator's training samples from fresh ones.
 
-    Parameters
-    ----------
-    members : Samples
-        All or some of the training samples.
-    outsiders : Samples
-        Samples of the same distribution that were not trained on; the same shares of classes.
-    generated : Samples
-        What the generator gives; some of each class that is asked.
-    attack : str
-        See ``membership_scores``.
-    rng : numpy.random.Generator
-        Draws the bootstrap samples; advances.
-
-    Raises
-    ------
-    DataError
-        As ``membership_scores`` and ``membership_auc``.
+    ``outsiders`` come from the same distribution, with the same shares of classes, and were not
+    trained on; ``generated`` holds some of each class. ``rng`` draws the bootstrap samples.
     """
     asked = np.concatenate([members.x_NTC, outsiders.x_NTC])
     score_N = membership_scores(
@@ -136,21 +98,8 @@ def membership_auc(
 ) -> MembershipAuc:
     """Return the area under the attack's ROC curve with a bootstrap interval.
 
-    Parameters
-    ----------
-    member_M, outsider_O : ndarray
-        Scores of samples that were in the training set, and of fresh ones of the same classes.
-    rng : numpy.random.Generator
-        Draws the bootstrap samples; advances.
-    resamples : int
-        How many.
-    confidence : float
-        Share of them within the interval.
-
-    Raises
-    ------
-    DataError
-        If one of the sets is empty.
+    The interval holds ``confidence`` of the bootstrap samples, which ``rng`` draws. Raises
+    DataError if a set is empty.
     """
     if not len(member_M) or not len(outsider_O):
         raise DataError(

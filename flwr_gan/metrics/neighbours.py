@@ -18,24 +18,8 @@ def precision_recall_density_coverage(
     Precision: share of generated samples inside the ball of some real one. Recall: share of real
     samples inside the ball of some generated one (Kynkäänniemi et al., 2019). Density: number of
     real balls around a generated sample, over k. Coverage: share of real balls that hold a
-    generated sample (Naeem et al., 2020). Balls are closed.
-
-    Parameters
-    ----------
-    real_RD, fake_GD : ndarray
-        One row of features a sample, at least 2 rows each.
-    neighbours : int
-        k; less where a set has no more than k samples.
-
-    Returns
-    -------
-    dict
-        ``precision``, ``recall``, ``coverage`` in [0, 1], ``density`` of at least 0.
-
-    Raises
-    ------
-    DataError
-        If a set has fewer than 2 rows.
+    generated sample (Naeem et al., 2020). Balls are closed. One row of features a sample. k is less
+    where a set has no more than k samples. Raises DataError for fewer than 2 rows.
     """
     smaller = min(len(real_RD), len(fake_GD))
     if smaller < 2:

@@ -17,20 +17,8 @@ PEAK = 2.0
 def psnr(x_NTC: NDArray[np.floating], teacher_NTC: NDArray[np.floating]) -> float:
     """Return ``10 log10(PEAK**2 / mean squared difference)`` over all samples together.
 
-    Parameters
-    ----------
-    x_NTC, teacher_NTC : ndarray
-        Outputs in [-1, 1] for the same latent vectors and labels, in the same order.
-
-    Returns
-    -------
-    float
-        In dB; infinite where nothing differs.
-
-    Raises
-    ------
-    DataError
-        If shapes differ, there is no sample, or a value is not finite.
+    In dB; infinite where nothing differs. Raises DataError if shapes differ, there is no sample, or
+    a value is not finite.
     """
     if x_NTC.shape != teacher_NTC.shape or not x_NTC.size:
         raise DataError(

@@ -36,31 +36,11 @@ def score_compressed(
 ) -> dict[str, float]:
     """Return the row of ``COLUMNS`` for a generator as its receiver decodes it.
 
-    Parameters
-    ----------
-    generator : LatentGenerator
-        What came out of the payload.
-    teacher : LatentGenerator
-        The generator that was compressed.
-    judge : SampleJudge
-        Compares with real samples.
-    x_NTC, teacher_NTC : ndarray of float32
-        Samples of both from the same latent vectors and labels.
-    y_N : ndarray of int64 or None
-        These labels; None where they do not say what a sample shows, and both accuracies are NaN.
-    dense_bytes, payload_bytes : int
-        Bytes of the teacher's weights in float32, and of what travelled.
-    seed : int
-        Seed of what the judge draws.
-    images : bool
-        Whether a sample is an image; without, the variance of its Laplacian is NaN.
-    repeats : int
-        Runs that the speed is the median of.
-
-    Raises
-    ------
-    DataError
-        If a sample is not finite, or both generators' samples differ in shape.
+    ``x_NTC`` and ``teacher_NTC`` are samples of both from the same latent vectors and labels.
+    ``y_N`` is None where labels do not say what a sample shows; both accuracies are NaN then, and
+    so is the variance of the Laplacian without ``images``. ``dense_bytes`` are those of the
+    teacher's float32 weights, ``payload_bytes`` what travelled. The speed is the median of
+    ``repeats`` runs.
     """
     macs, weights = count_macs(generator), list(generator.parameters())
     speed, teacher_speed = samples_per_second((generator, teacher), repeats=repeats)

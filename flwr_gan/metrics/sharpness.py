@@ -13,22 +13,9 @@ def laplacian_variance(x_NTC: NDArray[np.floating]) -> float:
     """Return the variance of the Laplacian over an image's pixels, averaged over the images.
 
     The Laplacian is that of the 3 x 3 stencil ``[0 1 0; 1 -4 1; 0 1 0]`` with borders mirrored at
-    the outermost pixels, as OpenCV takes it.
-
-    Parameters
-    ----------
-    x_NTC : ndarray
-        Grey images in [-1, 1], at least one, of at least 2 x 2 pixels.
-
-    Returns
-    -------
-    float
-        In squared units of x; times 127.5 ** 2 for grey levels from 0 to 255.
-
-    Raises
-    ------
-    DataError
-        If there is no image or it is too small.
+    the outermost pixels, as OpenCV takes it. In squared units of x, which lies in [-1, 1]; times
+    127.5 ** 2 for grey levels from 0 to 255. Raises DataError without an image or for one below 2 x
+    2 pixels.
     """
     if x_NTC.ndim != 3 or not len(x_NTC) or min(x_NTC.shape[1:]) < 2:
         raise DataError(

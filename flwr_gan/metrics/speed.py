@@ -16,22 +16,9 @@ def samples_per_second(
     """Return the samples a second that each generator makes, on one thread of the processor.
 
     Seconds are those of this thread, which are the clock's on a core that does nothing else. The
-    generators take turns, so that a change of the machine's speed hits all alike; the median of
-    the runs is taken, after one that warms up. Zeros are multiplied like any other number.
-
-    Parameters
-    ----------
-    generators : sequence of LatentGenerator
-        Not changed; on the CPU.
-    batch_size : int
-        B, samples of one run.
-    repeats : int
-        Runs of each that the median is taken of.
-
-    Raises
-    ------
-    ConfigError
-        If ``batch_size`` or ``repeats`` is below 1.
+    generators take turns, so that a change of the machine's speed hits all alike; the median of the
+    runs is taken, after one that warms up. Zeros are multiplied like any other number. Raises
+    ConfigError if ``batch_size`` or ``repeats`` is below 1.
     """
     for key, value in (("batch_size", batch_size), ("repeats", repeats)):
         checked(key, value, Count)

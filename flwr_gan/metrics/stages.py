@@ -28,26 +28,12 @@ def stage_scores(
 ) -> dict[str, float]:
     """Return the columns of a round: quality on each stage so far, old, new, forgetting.
 
-    Parameters
-    ----------
-    judge : SampleJudge
-        Its classifier gives features and recognises labels.
-    references : sequence of Samples
-        Real samples of what came with each stage up to the present one.
-    generate : callable
-        ``generate(labels_N) -> x_NTC``: samples of the generator that is scored.
-    samples_per_class : int
-        Generated samples a class.
-    earlier : sequence of mapping
-        The columns of the rounds before, oldest first.
-
-    Returns
-    -------
-    dict
-        ``accuracy_0`` and ``frechet_0`` for stage 0 and so on: share of the generated samples of
-        the stage's classes that are recognised, and the Frechet distance to its real samples.
-        ``new_*`` is the present stage, ``old_*`` the mean of those before it, ``forgetting_*``
-        the mean of what these have lost against their best.
+    ``references`` are real samples of what came with each stage up to the present one, ``earlier``
+    the columns of the rounds before, oldest first. Returned are ``accuracy_0`` and ``frechet_0``
+    for stage 0 and so on: the share of the generated samples of the stage's classes that are
+    recognised, and the Frechet distance to its real samples. ``new_*`` is the present stage,
+    ``old_*`` the mean of those before it, ``forgetting_*`` the mean of what these have lost against
+    their best.
     """
     row: dict[str, float] = {"stage": len(references) - 1}
     for stage, real in enumerate(references):
@@ -84,22 +70,8 @@ def summarised(row: Mapping[str, float], earlier: Sequence[Mapping[str, Any]]) -
 def forgetting(history: Sequence[float], *, higher_is_better: bool) -> float:
     """Return the drop of the last quality from the best before it (Chaudhry et al., 2018).
 
-    Parameters
-    ----------
-    history : sequence of float
-        Quality on one thing over time, oldest first, at least 2.
-    higher_is_better : bool
-        True for an accuracy, False for a distance.
-
-    Returns
-    -------
-    float
-        Above 0 where quality was lost, below where the last is the best of all.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to compare the last quality with.
+    ``history`` is oldest first. Above 0 where quality was lost, below where the last is the best of
+    all. Raises ValueError without two of them.
     """
     if len(history) < 2:
         raise ValueError(f"forgetting needs 2 or more measurements, not {len(history)}")
@@ -112,16 +84,7 @@ def pool_accuracy(
 ) -> dict[str, float]:
     """Return the share of the pool's samples that are recognised, of all classes that it knows.
 
-    Parameters
-    ----------
-    judge : SampleJudge
-        Its classifier recognises labels.
-    pool : object
-        Has ``known_classes`` and ``draw_from_pool``.
-    seed : int
-        Seed of the samples.
-    samples_per_class : int
-        Generated samples a class.
+    ``pool`` has ``known_classes`` and ``draw_from_pool``.
     """
     labels_N = np.repeat(np.array(pool.known_classes, np.int64), samples_per_class)
     x_NTC = pool.draw_from_pool(labels_N, seed)

@@ -25,14 +25,10 @@ PUBLISHED_LOOKS = {"zlib": BLUE, "lzma": RED, "bz2": GREEN, "paq9a": PINK}
 def codecs_figure(table: pd.DataFrame, published: Mapping[str, Sequence[float]]) -> Figure:
     """Draw the measurements of the codec benchmark.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        One row a set of weights, kind of zeros and codec: columns weights (``pP`` for P pruning
-        iterations, or any name), zeros (raw, canonical), codec, ratio, order0_bound_ratio,
-        output_change (fraction, NaN if lossless), encode_mb_s, decode_mb_s.
-    published : mapping of str to sequence of float
-        Published ratios of a codec for P = 0, 1, 2, ...
+    The table has one row a set of weights (``pP`` for P pruning iterations, or any name), kind of
+    zeros (raw, canonical) and codec, with ratio, order0_bound_ratio, output_change (fraction, NaN
+    if lossless), encode_mb_s and decode_mb_s. ``published`` gives ratios of a codec for P = 0, 1,
+    2, ...
     """
     figure = Figure(figsize=(11.5, 8.2), layout="constrained")
     (raw, clean), (lossy, speed) = figure.subplots(2, 2)

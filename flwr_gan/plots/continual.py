@@ -21,10 +21,7 @@ BYTES = {
 def continual_figure(rounds: pd.DataFrame) -> Figure:
     """Draw accuracy and Frechet distance on old and new, and cumulative bytes.
 
-    Parameters
-    ----------
-    rounds : pandas.DataFrame
-        Columns of ``rounds.csv``, with those of the stages.
+    ``rounds`` has the columns of ``rounds.csv``, with those of the stages.
     """
     figure = Figure(figsize=(7.2, 6.8), layout="constrained")
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))

@@ -11,19 +11,8 @@ from flwr_gan.errors import OutputError
 def save_figure(figure: Figure, path: str | Path, *, dpi: int = 120) -> None:
     """Write a figure in the format that the file's ending names, such as ``.png`` or ``.svg``.
 
-    Parameters
-    ----------
-    figure : Figure
-        What to draw.
-    path : path
-        Where to write it; a file that is there is replaced once the new one is complete.
-    dpi : int
-        Dots per inch of pixel formats.
-
-    Raises
-    ------
-    OutputError
-        When the format is unknown or the file cannot be written.
+    A file that is there is replaced once the new one is complete. Raises OutputError when the
+    format is unknown or the file cannot be written.
     """
     path = Path(path)
     ending = path.suffix.removeprefix(".").lower()

@@ -19,10 +19,7 @@ Groups = Mapping[str, Sequence[pd.DataFrame]]
 def traffic_figure(groups: Groups) -> Figure:
     """Draw the bytes of each round's messages, up and down, one line a group of runs.
 
-    Parameters
-    ----------
-    groups : mapping of str to sequence of pandas.DataFrame
-        ``rounds.csv`` of each run of each group; lines are means, bands ranges.
+    A group holds the ``rounds.csv`` of each of its runs; lines are means, bands ranges.
     """
     figure = Figure(figsize=(7.2, 5.4), layout="constrained")
     up, down = figure.subplots(2, 1, sharex=True, sharey=True)
@@ -38,12 +35,8 @@ def traffic_figure(groups: Groups) -> Figure:
 def duration_figure(rounds: Groups, coding: Mapping[str, tuple[float, float]]) -> Figure:
     """Draw the seconds of each round above, and those of coding below.
 
-    Parameters
-    ----------
-    rounds : mapping of str to sequence of pandas.DataFrame
-        ``rounds.csv`` of each run of each group; lines are means, bands ranges.
-    coding : mapping of str to (float, float)
-        Seconds that the messages of a run took to encode and to decode, by the bar's name.
+    ``coding`` gives the seconds that the messages of a run took to encode and to decode, by the
+    bar's name.
     """
     bars = 0.6 + 0.34 * len(coding)
     figure = Figure(figsize=(7.2, 3.4 + bars), layout="constrained")
@@ -67,19 +60,7 @@ def duration_figure(rounds: Groups, coding: Mapping[str, tuple[float, float]]) -
 
 
 def draw_groups(axes: Axes, groups: Groups, column: str, *, scale: float = 1.0) -> None:
-    """Draw a column of ``rounds.csv`` against the round, one line a group.
-
-    Parameters
-    ----------
-    axes : Axes
-        Where to.
-    groups : mapping of str to sequence of pandas.DataFrame
-        The rounds of each run of each group.
-    column : str
-        What is drawn.
-    scale : float
-        The values are multiplied by it.
-    """
+    """Draw a column of ``rounds.csv`` against the round, one line a group."""
     for i, (label, runs) in enumerate(groups.items()):
         values = pd.concat([run.set_index("round")[column] * scale for run in runs], axis=1)
         mean, colour = values.mean(axis=1), COLOURS[i % len(COLOURS)]

@@ -11,11 +11,8 @@ from flwr_gan.plots.style import COLOURS, MARKERS, legend_above, tidy
 def layers_figure(groups: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     """Draw the share of zeros in each layer, one mark a group of runs.
 
-    Parameters
-    ----------
-    groups : mapping of str to sequence of mappings
-        For each run of each group, the share of zeros by the layer's name, first layer first.
-        Marks are means, bars ranges.
+    Each run gives the share of zeros by the layer's name, first layer first. Marks are means, bars
+    ranges.
     """
     names = list(dict.fromkeys(name for runs in groups.values() for run in runs for name in run))
     height = 1.1 + 0.32 * len(names) + 0.22 * (len(groups) // 2 + 1)

@@ -19,19 +19,7 @@ def partition_picture(
 ) -> Figure:
     """Draw how many samples of each class each client holds, and their sums.
 
-    Parameters
-    ----------
-    counts_PK : int array, shape (P, K)
-        Samples of each client and class.
-    class_names : sequence of str
-        K names.
-    title : str
-        Stands above the picture.
-
-    Raises
-    ------
-    ValueError
-        When the shapes do not fit.
+    Raises ValueError when there is not one name for each of the K columns.
     """
     if counts_PK.ndim != 2 or counts_PK.shape[1] != len(class_names) or not counts_PK.size:
         raise ValueError(f"counts of shape {counts_PK.shape} are not (P, {len(class_names)})")

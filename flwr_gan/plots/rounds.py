@@ -17,11 +17,8 @@ ACCURACIES = (
 def rounds_figure(rounds: pd.DataFrame) -> Figure:
     """Draw accuracy, Frechet distance and sparsity against cumulative bytes.
 
-    Parameters
-    ----------
-    rounds : pandas.DataFrame
-        Columns of ``rounds.csv``; measures that are missing are left out, with their panel where
-        it would be empty.
+    ``rounds`` has the columns of ``rounds.csv``; measures that are missing are left out, with their
+    panel where it would be empty.
     """
     kilobytes = (rounds["up_bytes"] + rounds["down_bytes"]).cumsum() / 1000
     accuracies = [accuracy for accuracy in ACCURACIES if accuracy[0] in rounds]

@@ -33,19 +33,8 @@ _IMAGE_GAP = 0.09  # of an image's width
 def sample_grid(x_KnTC: npt.NDArray[np.floating], class_names: Sequence[str], kind: Kind) -> Figure:
     """Draw n samples of each class: strokes coloured by their order, images in grey.
 
-    Parameters
-    ----------
-    x_KnTC : float array, shape (K, n, T, C)
-        The samples, in [-1, 1].
-    class_names : sequence of str
-        K names.
-    kind : "strokes" or "image"
-        How a sample is drawn: vectors (dx, dy, pen), or T rows of C pixels, -1 white and 1 black.
-
-    Raises
-    ------
-    ValueError
-        When the shapes do not fit.
+    Samples lie in [-1, 1]: vectors (dx, dy, pen), or T rows of C pixels, -1 white and 1 black.
+    Raises ValueError when shapes do not fit.
     """
     if x_KnTC.ndim != 4 or len(x_KnTC) != len(class_names) or not x_KnTC.size:
         raise ValueError(

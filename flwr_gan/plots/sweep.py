@@ -33,20 +33,11 @@ def has_quality(table: pd.DataFrame) -> bool:
 def quality_figure(table: pd.DataFrame, factors: Sequence[str]) -> Figure:
     """Draw the quality measures of finished runs against the bytes of all their messages.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        One row a run with the columns ``up_bytes``, ``down_bytes``, the quality measures, and the
-        factors. Rows without bytes are left out.
-    factors : sequence of str
-        Columns of settings that vary. Up to four are told apart, by colour (``codec``, where it
-        varies), marker, size and filling; runs that differ in ``seed`` alone become one point
-        with a bar from the lowest to the highest.
-
-    Raises
-    ------
-    ValueError
-        When there is nothing to draw.
+    The table has one row a run with ``up_bytes``, ``down_bytes``, the quality measures and the
+    factors; rows without bytes are left out. Up to four factors are told apart, by colour
+    (``codec``, where it varies), marker, size and filling; runs that differ in ``seed`` alone
+    become one point with a bar from the lowest to the highest. Raises ValueError when there is
+    nothing to draw.
     """
     measures = _drawn(table)
     if "up_bytes" not in table or not measures:

@@ -27,10 +27,7 @@ class Release(NamedTuple):
 def epsilon_of(history: Iterable[Release], delta: float) -> float:
     """Return epsilon at `delta` of all releases together; infinite where one has no noise.
 
-    Raises
-    ------
-    ConfigError
-        When Opacus is not installed.
+    Raises ConfigError when Opacus is not installed.
     """
     spent = tuple(release for release in history if release.steps)
     if not spent:
@@ -60,12 +57,7 @@ def _epsilon(history: tuple[Release, ...], delta: float) -> float:
 class PrivacyAccount:
     """The releases of one client so far, over all trainings and rounds.
 
-    Parameters
-    ----------
-    delta : float
-        At which epsilon is given.
-    history : list of Release
-        Equal neighbours are joined.
+    Equal neighbours of ``history`` are joined.
     """
 
     delta: float
@@ -96,21 +88,8 @@ def noise_for(
 ) -> float:
     """Return the smallest noise multiplier, to 0.1 %, that keeps all within a target.
 
-    Parameters
-    ----------
-    target_epsilon, delta : float
-        The budget.
-    sample_rate : float
-        Chance of a sample to be in a batch.
-    steps : int
-        Critic steps in all.
-    beside : tuple of Release
-        What else the budget has to pay.
-
-    Raises
-    ------
-    ConfigError
-        When no noise is enough.
+    For ``steps`` critic steps in all, each with the chance ``sample_rate`` of a sample to be in its
+    batch; the budget also pays for ``beside``. Raises ConfigError when no noise is enough.
     """
 
     def spent(noise: float) -> float:

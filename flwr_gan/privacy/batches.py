@@ -30,18 +30,8 @@ def draw_poisson_batches(
     """Yield R batches; each sample is in each of them by a coin toss of its own.
 
     Batches differ in size and may be empty. The amplification that the accountant counts on needs
-    just this, and no batch that is used twice (paper 000, Alg. 1, uses one for R steps).
-
-    Parameters
-    ----------
-    real_NTC, y_N : Tensor
-        All real samples and their labels.
-    generator : SampleGenerator
-        Makes one generated sample for each real one, of its label; no gradient reaches it.
-    config : GanConfig
-        ``batch_size``, the expected size, and ``critic_iterations``.
-    rng : torch.Generator
-        Advances.
+    just this, and no batch that is used twice (paper 000, Alg. 1, uses one for R steps). Each real
+    sample has one generated sample of its label.
     """
     rate = sample_rate(len(y_N), config.batch_size)
     left = config.critic_iterations
@@ -68,17 +58,6 @@ def noisy_class_counts(
     A sample adds 1 to one count, so `noise` is the noise multiplier of the release. Counts below
     twice the noise become 0, and all become 1 if none is left; both look at the noisy counts
     alone and cost nothing.
-
-    Parameters
-    ----------
-    y_N : ndarray of int64
-        Labels.
-    num_classes : int
-        K.
-    noise : float
-        Standard deviation.
-    rng : torch.Generator
-        Advances.
     """
     exact_K = np.bincount(y_N, minlength=num_classes)
     drawn_K = torch.randn(num_classes, generator=rng, dtype=torch.float64).numpy()

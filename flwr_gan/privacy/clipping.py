@@ -23,18 +23,8 @@ def clipped_sums(
 ) -> tuple[Tensor, list[Tensor]]:
     """Return mean measures, shape (3,), and the sum of clipped per-sample gradients a parameter.
 
-    Works for any critic that treats the samples of a batch apart.
-
-    Parameters
-    ----------
-    critic : nn.Module
-        Not changed.
-    batch : Batch
-        Real and generated samples, labels, and where to interpolate; may be empty.
-    penalty : float
-        lambda, strength of the gradient penalty.
-    clip : float
-        Largest norm of one sample's gradient over all parameters together.
+    Works for any critic that treats the samples of a batch apart. ``clip`` is the largest norm of
+    one sample's gradient over all parameters together. The batch may be empty.
     """
     if not len(batch.y_B):
         return _nothing(critic)

@@ -10,35 +10,18 @@ from flwr_gan.errors import ConfigError
 class PrivacyConfig(Settings):
     """How a client hides each of its samples from everybody who sees what it uploads.
 
-    Exactly one of `noise_multiplier` and `target_epsilon` is set.
-
-    Parameters
-    ----------
-    noise_multiplier : float or None
-        Standard deviation of the noise on the summed gradients of a critic step, over `clip`;
-        0 clips only and promises nothing (epsilon is infinite).
-    target_epsilon : float or None
-        Epsilon that a client has spent at the end of the run; each client's noise multiplier
-        follows from it, from the number of its samples and from the planned critic steps.
-    delta : float
-        Below one over the number of samples of every client.
-    clip : float
-        Largest Euclidean norm of one sample's gradient over all critic weights.
-    label_noise : float
-        Standard deviation of the noise on the client's class counts, which are released once.
-    secret : bool
-        False: batches and noise follow from the run's seed, so that a run can be repeated, and
-        whoever knows the seed can take the noise off again. True: they come from the operating
-        system, as a deployment needs.
+    Exactly one of `noise_multiplier` and `target_epsilon` is set; ``conf/privacy`` describes each.
     """
 
     group = "privacy"
 
-    noise_multiplier: Amount | None = None
+    noise_multiplier: Amount | None = None  # 0 promises nothing: epsilon is infinite
+    # each client's noise follows from its number of samples and the planned critic steps
     target_epsilon: Positive | None = None
     delta: Share = 1e-4
-    clip: Positive = 1.0
+    clip: Positive = 1.0  # Euclidean norm over all critic weights
     label_noise: Positive = 4.0
+    # False: batches and noise follow from the run's seed; whoever knows it can take the noise off
     secret: bool = False
 
     def __post_init__(self) -> None:

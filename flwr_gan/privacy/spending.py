@@ -28,24 +28,12 @@ _PREFIX = "privacy."
 
 @dataclass
 class ClientPrivacy:
-    """What a client has spent and released so far.
-
-    Parameters
-    ----------
-    config : PrivacyConfig
-        The budget.
-    gan : GanConfig
-        Hyperparameters of its trainings.
-    num_samples : int
-        N, samples of the client; taken to be known.
-    planned_steps : int
-        Critic steps of the whole run; used where a target epsilon is set.
-    """
+    """What a client has spent and released so far."""
 
     config: PrivacyConfig
     gan: GanConfig
-    num_samples: int
-    planned_steps: int
+    num_samples: int  # N, taken to be known
+    planned_steps: int  # critic steps of the whole run; used where a target epsilon is set
     account: PrivacyAccount = field(init=False)
     _counts_K: NDArray[np.int64] | None = field(init=False, default=None)
 
@@ -56,10 +44,7 @@ class ClientPrivacy:
     def noise_multiplier(self) -> float:
         """That of the critic's steps: as it was set, or the least that keeps the target.
 
-        Raises
-        ------
-        ConfigError
-            When no noise keeps the target.
+        Raises ConfigError when no noise keeps the target.
         """
         if self.config.target_epsilon is None:
             return float(self.config.noise_multiplier or 0.0)

@@ -24,37 +24,16 @@ class PrivateTrainer(WganGpTrainer):
     """Train as ``WganGpTrainer`` does, with DP-SGD on the critic (Abadi et al., 2016).
 
     Only the critic sees real samples. Each of its steps draws a Poisson batch, clips the gradient
-    of each sample's whole loss, penalty included, adds Gaussian noise to the sum and divides by
-    the expected batch size. The generator learns from the critic alone and is asked for labels
-    that are drawn from `label_share_K`, so its updates are post-processing; so is everything that
-    is made of its weights, a pruning mask too. The losses in the log are those of real batches
-    without noise: they must stay where the samples are.
-
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Trained in place.
-    critic : nn.Module
-        Trained in place.
-    config : GanConfig
-        Hyperparameters; ``batch_size`` is the expected size of a batch.
-    noise_multiplier : float
-        Standard deviation of the noise, over `clip`.
-    clip : float
-        Largest norm of one sample's gradient.
-    account : PrivacyAccount
-        Every step is entered before it is taken.
-    label_share_K : ndarray
-        Share of each class among the labels that the generator is asked for; it must not be
-        computed from the samples without noise of its own.
-    device : str
-        Where to compute.
-
-    Raises
-    ------
-    ConfigError
-        If batches would be used twice, a network mixes the samples of a batch, or the critic's
-        gradients have no closed form and the config asks for it.
+    of each sample's whole loss, penalty included, adds Gaussian noise to the sum and divides by the
+    expected batch size. The generator learns from the critic alone and is asked for labels that are
+    drawn from `label_share_K`, so its updates are post-processing; so is everything that is made of
+    its weights, a pruning mask too. The losses in the log are those of real batches without noise:
+    they must stay where the samples are. ``batch_size`` of the config is the expected size of a
+    batch, ``noise_multiplier`` the standard deviation of the noise over ``clip``, the largest norm
+    of one sample's gradient; every step is entered into ``account`` before it is taken.
+    ``label_share_K`` must not be computed from the samples without noise of its own. Raises
+    ConfigError if batches would be used twice, a network mixes the samples of a batch, or the
+    critic's gradients have no closed form and the config asks for it.
     """
 
     def __init__(

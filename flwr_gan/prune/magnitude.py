@@ -24,21 +24,8 @@ def prune(
 ) -> Mask:
     """Return a mask inside ``mask`` under which a given number of weights is pruned.
 
-    Parameters
-    ----------
-    weights, mask
-        As in ``prune_smallest``.
-    pruned : callable
-        Gives the number of pruned weights of n weights.
-    scope : {"global", "local"}
-        n counts all layers together, or each by itself; there the floor may leave a layer more.
-    min_kept_per_layer : int
-        Weights that every layer keeps, or all of a smaller one.
-
-    Raises
-    ------
-    LayerCollapseError, TrainingError
-        As ``prune_smallest``.
+    ``pruned`` gives the number of pruned weights of n weights: n counts all layers together, or
+    with the scope "local" each by itself, where ``min_kept_per_layer`` may leave a layer more.
     """
     floor = min_kept_per_layer
     if scope == "global":
@@ -60,27 +47,13 @@ def prune_smallest(
 ) -> Mask:
     """Return a mask inside ``mask`` under which exactly ``pruned`` weights are pruned in all.
 
-    Of the weights that ``mask`` keeps, those of the smallest magnitude across all given layers
-    go; among equal magnitudes the last in order of layers and, inside a layer, in row-major
-    order. That is the rule of the codec ``sparse``, which derives a mask from such weights.
-
-    Parameters
-    ----------
-    weights : mapping from str to float32 ndarray
-        Trained weights of the layers that are ranked together.
-    mask : mapping from str to bool ndarray
-        True where a weight is kept so far.
-    pruned : int
-        Total number of pruned weights in the result, those of ``mask`` included.
-    min_kept_per_layer : int
-        The largest weights of each layer, this many (or all, in a smaller layer), stay.
-
-    Raises
-    ------
-    LayerCollapseError
-        If a layer loses its last weight, or if the floor leaves too few weights to prune.
-    TrainingError
-        If a weight that is kept so far is not finite.
+    Of the weights that ``mask`` keeps, those of the smallest magnitude across all given layers go;
+    among equal magnitudes the last in order of layers and, inside a layer, in row-major order. That
+    is the rule of the codec ``sparse``, which derives a mask from such weights. ``mask`` is True
+    where a weight is kept so far, and ``pruned`` counts those of ``mask`` too. The largest
+    ``min_kept_per_layer`` weights of each layer stay, or all of a smaller one. Raises
+    LayerCollapseError if a layer loses its last weight or the floor leaves too few to prune,
+    TrainingError if a kept weight is not finite.
     """
     sizes = {name: np.abs(weights[name]).ravel() for name in mask}
     for name, layer in mask.items():

@@ -26,13 +26,8 @@ class MaskedNetwork:
     """Parametrises the weights of a network by a mask, all kept at first.
 
     What the network computes with is exactly zero where the mask is False, and no gradient reaches
-    those weights; optimiser and trainer need not know. The network's parameters get other names
-    and another order, so gradients in closed form do not serve it.
-
-    Parameters
-    ----------
-    network : nn.Module
-        Changed in place: every weight of two or more axes is parametrised.
+    those weights; optimiser and trainer need not know. The network's parameters get other names and
+    another order, so gradients in closed form do not serve it. Changes the network in place.
     """
 
     def __init__(self, network: nn.Module) -> None:

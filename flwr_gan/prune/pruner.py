@@ -80,24 +80,9 @@ class LotteryPruner:
     def prune(self, trained: Mapping[str, NDArray[np.float32]]) -> Mask:
         """Go one level up: prune the smallest of the surviving trained weights (Alg. 2, line 13).
 
-        Parameters
-        ----------
-        trained : mapping from str to ndarray
-            Weights to rank by magnitude; not changed.
-
-        Returns
-        -------
-        dict from str to bool ndarray
-            The new masks.
-
-        Raises
-        ------
-        LayerCollapseError
-            If a layer would lose its last weight; level and masks stay as they were.
-        TrainingError
-            If a surviving weight is not finite.
-        DataError
-            If names or shapes differ from the initial weights'.
+        Returns the new masks. Raises LayerCollapseError if a layer would lose its last weight
+        (level and masks stay as they were), TrainingError if a surviving weight is not finite,
+        DataError for other names or shapes.
         """
         self._check(trained)
         config, level = self._config, self._level + 1
@@ -114,20 +99,8 @@ class LotteryPruner:
     def rewind(self, weights: Mapping[str, NDArray[np.float32]] | None = None) -> Weights:
         """Return the surviving initial weights, or the survivors of other weights.
 
-        Parameters
-        ----------
-        weights : mapping from str to ndarray, optional
-            Weights to rewind to, such as those of an early round; default: the initial ones.
-
-        Returns
-        -------
-        dict from str to float32 ndarray
-            Survivors bit for bit; pruned weights are +0.0.
-
-        Raises
-        ------
-        DataError
-            If names or shapes differ from the initial weights'.
+        ``weights`` may be those of an early round. Survivors are kept bit for bit, pruned weights
+        are +0.0. Raises DataError for other names or shapes.
         """
         if weights is not None:
             self._check(weights)
@@ -142,10 +115,7 @@ class LotteryPruner:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave; the settings stay this pruner's own.
 
-        Raises
-        ------
-        DataError
-            If weights or masks are of other names or shapes.
+        Raises DataError for other names or shapes.
         """
         initial, mask = dict(state["initial"]), dict(state["mask"])
         self._check(initial)

@@ -18,23 +18,7 @@ Arrays = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class RegenerationConfig(Settings):
-    """How clients prune and regenerate; the settings are those of ``ThresholdedNetwork``.
-
-    Parameters
-    ----------
-    strength : float
-        lambda, weight of the regulariser that raises the thresholds.
-    pace : float
-        How fast thresholds move, beside weights.
-    gradients : str
-        ``"masked"`` or ``"all"``.
-    recurrent : bool
-        Whether pruned weights may return.
-    estimate : bool
-        Whether the loss moves the thresholds.
-    augmented : bool
-        Whether a client goes dense again when its samples get worse.
-    """
+    """How clients prune and regenerate; the settings are those of ``ThresholdedNetwork``."""
 
     group = "regeneration"
 
@@ -43,18 +27,13 @@ class RegenerationConfig(Settings):
     gradients: Literal["masked", "all"] = "masked"
     recurrent: bool = True
     estimate: bool = True
-    augmented: bool = True
+    augmented: bool = True  # a client goes dense again when its samples get worse
 
 
 class RegeneratingGenerator:
     """A generator under trained masks, and what its client keeps of it between rounds.
 
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Changed in place; its optimiser has to be made afterwards.
-    config : RegenerationConfig
-        How it is pruned and regenerated.
+    The generator is changed in place; its optimiser has to be made afterwards.
     """
 
     def __init__(self, generator: SampleGenerator, config: RegenerationConfig) -> None:
@@ -83,12 +62,7 @@ class RegeneratingGenerator:
 
         Where they are zero nobody keeps the weight, so the client's own pruned value stays behind
         its mask, ready to return; at first that is its initial value. The thresholds stay the
-        client's own.
-
-        Parameters
-        ----------
-        arrays : mapping from str to float32 ndarray
-            Weights under the names that the generator has without masks.
+        client's own. Arrays have the names that the generator has without masks.
         """
         own = self._masks.arrays(dense=True)
         self._masks.load_arrays({n: np.where(a != 0, a, own[n]) for n, a in arrays.items()})

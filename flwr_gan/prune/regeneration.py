@@ -20,22 +20,11 @@ class AugmentedRegeneration:
     goes on with thresholds of 0.
 
     The paper gives n = 5 and neither the weights nor the end of a dense phase. The weights are the
-    numbers of the published code, which counts the current score as the last of the five; here,
-    as in the paper's text, the five are the previous ones. The end of a dense phase is that of the
+    numbers of the published code, which counts the current score as the last of the five; here, as
+    in the paper's text, the five are the previous ones. The end of a dense phase is that of the
     published code. That it starts the thresholds anew is this project's choice: old ones would
-    bring the old mask back at once.
-
-    Parameters
-    ----------
-    networks : sequence of ThresholdedNetwork
-        Generator, critic or both; may be empty.
-    weights : sequence of float
-        One for each of the n previous scores, oldest first.
-
-    Raises
-    ------
-    ConfigError
-        If there is no weight, or one is not a positive number.
+    bring the old mask back at once. ``networks`` are generator, critic, both or none; ``weights``,
+    numbers above 0, belong to the n previous scores, oldest first.
     """
 
     def __init__(
@@ -68,10 +57,7 @@ class AugmentedRegeneration:
     def check(self, score: float) -> bool:
         """Take a score, lower is better, and switch; return whether a dense phase follows.
 
-        Parameters
-        ----------
-        score : float
-            Such as a Frechet distance. One that is not finite counts as worse and is not kept.
+        A score, such as a Frechet distance, that is not finite counts as worse and is not kept.
         """
         worse = not math.isfinite(score) or score > self.limit
         if math.isfinite(score):

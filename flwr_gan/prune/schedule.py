@@ -6,12 +6,7 @@ from typing import NamedTuple
 def pruned_fraction(rate: float, level: int) -> float:
     """Return rho_p = 1 - (1 - delta)^p, the share of weights that are pruned after ``level``.
 
-    Parameters
-    ----------
-    rate : float
-        delta, the share of the survivors that each pruning removes.
-    level : int
-        p, the number of prunings so far.
+    delta is the share of the survivors that each pruning removes, p the number of prunings so far.
     """
     return 1 - (1 - rate) ** level
 
@@ -26,18 +21,10 @@ def pruned_count(size: int, rate: float, level: int) -> int:
 
 
 class Pruning(NamedTuple):
-    """One pruning of several.
+    """One pruning of several."""
 
-    Parameters
-    ----------
-    update : int
-        Updates of the generator that come before it.
-    fraction : float
-        Share of the weights that is pruned after it, what was pruned before included.
-    """
-
-    update: int
-    fraction: float
+    update: int  # updates of the generator that come before it
+    fraction: float  # share of the weights pruned after it, what was pruned before included
 
 
 def one_shot(fraction: float) -> list[Pruning]:

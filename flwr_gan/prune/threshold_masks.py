@@ -64,16 +64,8 @@ class ThresholdMask(nn.Module):
     """Parametrises one weight by its mask; the thresholds are trained with it.
 
     The first forward pass after an update settles the mask: it protects a layer that is about to
-    lose everything, and without recurrence it takes over what has been pruned.
-
-    Parameters
-    ----------
-    weight : Tensor
-        The weight; at first all of it is kept that is not exactly zero.
-    axis : int
-        Its axis of output channels.
-    gradients, recurrent, estimate, pace
-        As in ``ThresholdedNetwork``.
+    lose everything, and without recurrence it takes over what has been pruned. ``axis`` is that of
+    the output channels. At first all of the weight is kept that is not exactly zero.
     """
 
     def __init__(
@@ -167,11 +159,6 @@ class ThresholdedNetwork:
         Thresholds are this times a parameter. Adam moves a parameter by about its learning rate
         whatever the gradient, so this is how much faster or slower than weights thresholds move;
         1 is the paper's.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is not allowed, nothing can be masked, or a transposed convolution has groups.
     """
 
     def __init__(
@@ -230,10 +217,7 @@ class ThresholdedNetwork:
     def arrays(self, *, dense: bool = False) -> dict[str, NDArray[np.float32]]:
         """Return the parameters under the names that the network has without masks.
 
-        Parameters
-        ----------
-        dense : bool
-            True: pruned weights with the values that they keep. False: as +0.0.
+        Pruned weights are +0.0; with ``dense`` they have the values that they keep.
         """
         masks = {} if dense else self.mask
         found = {}
@@ -253,10 +237,7 @@ class ThresholdedNetwork:
     def load_state_dict(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Take over what ``state_dict`` gave, as arrays, bit for bit.
 
-        Raises
-        ------
-        DataError
-            If a name is missing or unknown, or a shape differs; nothing is changed then.
+        Raises DataError, and changes nothing, if a name is missing or unknown or a shape differs.
         """
         restore(self.state_dict(), state)
 

@@ -15,27 +15,13 @@ TrainFunction = Callable[[int, Weights, Mask], Weights]
 
 @dataclass(frozen=True)
 class TicketLevel:
-    """A generator after ``level`` prunings.
+    """A generator after ``level`` prunings."""
 
-    Parameters
-    ----------
-    level : int
-        p, prunings so far.
-    weights : dict
-        Its weights; pruned ones are +0.0.
-    mask : dict
-        True where a weight is kept.
-    sparsity : float
-        Share of weights that are pruned.
-    trained_under_mask : bool
-        False where the last pruning came after the last training (Alg. 2 as printed).
-    """
-
-    level: int
-    weights: Weights
+    level: int  # p, prunings so far
+    weights: Weights  # pruned ones are +0.0
     mask: Mask
-    sparsity: float
-    trained_under_mask: bool
+    sparsity: float  # share of weights that are pruned
+    trained_under_mask: bool  # False: the last pruning came after the last training
 
 
 def find_ticket(
@@ -43,23 +29,11 @@ def find_ticket(
 ) -> Iterator[TicketLevel]:
     """Prune, rewind and train again, level by level; yield the generator of each level.
 
-    With ``config.train_final`` the levels are 0 (dense) to P, each trained under its own mask:
-    P + 1 trainings. Without, they are 1 to P, each pruned after its training: P trainings.
-
-    Parameters
-    ----------
-    initial : mapping from str to ndarray
-        Initial weights, to which survivors return before every training.
-    train : callable
-        Gets the level, the rewound weights and the mask; returns trained weights. The critic has
-        to start from its own initial weights each time (``WganGpTrainer.restart``).
-    config : LotteryConfig
-        Rate, number of prunings, scope, floor.
-
-    Raises
-    ------
-    LayerCollapseError
-        If a layer would lose its last weight.
+    With ``config.train_final`` the levels are 0 (dense) to P, each trained under its own mask: P +
+    1 trainings. Without, they are 1 to P, each pruned after its training: P trainings. ``train``
+    gets the level, the rewound weights and the mask, and returns trained weights; the critic has to
+    start from its own initial weights each time (``WganGpTrainer.restart``). Raises
+    LayerCollapseError if a layer would lose its last weight.
     """
     pruner = LotteryPruner(
         initial,
