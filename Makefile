@@ -62,7 +62,7 @@ wheel: $(DEV)
 	sh .ci/wheel
 
 versions: $(DEV)
-	sh .ci/flwr-versions
+	sh .ci/versions
 
 clean:
 	rm -rf .venv build dist site
