@@ -106,6 +106,16 @@ def test_every_public_name_is_on_its_page(page, package):
     }
 
 
+@pytest.mark.parametrize(
+    ("page", "package"),
+    [("wire", flwr_gan.wire), ("flower", flwr_gan.flower), ("strategies", strategies)],
+)
+def test_every_public_name_is_in_an_example_that_runs(page, package):
+    text = (ROOT / "docs" / "api" / f"{page}.md").read_text()
+    examples = "".join(code for _, code in BLOCK.findall(text))
+    assert [name for name in package.__all__ if not re.search(rf"\b{name}\b", examples)] == []
+
+
 def test_the_version_is_one():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
