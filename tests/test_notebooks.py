@@ -12,10 +12,7 @@ from tests.conftest import TINY
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-FEDERATED_TICKET, PRUNE_AND_CODE, YOUR_OWN_APP = (
-    ROOT / "notebooks" / name
-    for name in ("1_federated_ticket.ipynb", "2_prune_and_code.ipynb", "3_your_own_app.ipynb")
-)
+FEDERATED_TICKET, PRUNE_AND_CODE, YOUR_OWN_APP, COMPRESSED_UPDATES = NOTEBOOKS
 # Places and times of a machine: in the committed outputs they would be different each time.
 TRACES = (
     str(Path.home()), str(ROOT), "/home/", "/tmp/", "/Users/", "site-packages", "iopub",
@@ -88,12 +85,20 @@ def test_a_finished_run_is_read_without_scores_and_without_a_global_generator(ru
 
 
 @pytest.mark.slow
-def test_pruning_and_coding_are_read_from_the_committed_results(run, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("path", "tables"),
+    [
+        (PRUNE_AND_CODE, ("generators", "zero", "payload", "headline", "lossy")),
+        (COMPRESSED_UPDATES, ("update", "feedback", "front", "sweep", "few")),
+    ],
+    ids=lambda given: given.stem if isinstance(given, Path) else "",
+)
+def test_what_is_shown_is_read_from_the_committed_results(path, tables, run, monkeypatch, tmp_path):
     monkeypatch.setenv("FLWR_GAN_DATA", str(tmp_path))  # no data set is needed
-    notebook = run(PRUNE_AND_CODE)
-    committed = nbformat.read(PRUNE_AND_CODE, as_version=4)
+    notebook = run(path)
+    committed = nbformat.read(path, as_version=4)
     assert pictures(notebook) == pictures(committed)
-    for name in ("generators", "zero", "payload", "headline", "lossy"):
+    for name in tables:
         message = f"{name}: the results have changed since the outputs: `make notebooks`"
         assert shown(notebook, name) == shown(committed, name), message
     assert printed(notebook) == ""
