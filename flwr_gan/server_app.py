@@ -2,15 +2,16 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
 
 from flwr.app import Context
-from flwr.server import ServerAppComponents, ServerConfig
+from flwr.common import Scalar
 from flwr.server.strategy import FedAvg, FedProx, Strategy
-from flwr.serverapp import ServerApp
+from flwr.serverapp import Grid, ServerApp
 
 from flwr_gan.app.config import RunConfig, load_config, read_config
 from flwr_gan.app.federation import (
@@ -22,7 +23,7 @@ from flwr_gan.app.federation import (
 )
 from flwr_gan.app.overrides import given, split_overrides
 from flwr_gan.app.run import Run
-from flwr_gan.app.server import RoundServer
+from flwr_gan.app.server import Behind, GridClients
 from flwr_gan.app.together import run_together as run_together
 from flwr_gan.errors import ConfigError, OutputError, PartitionError
 from flwr_gan.flower import CompressedStrategy, TakesCodedReplies
@@ -33,13 +34,7 @@ FINISHED = "{} is finished already: nothing is left to do"
 
 
 def build_run(federation: Federation) -> Run:
-    """Return a run that is ready to start: config, data, split and strategy are all checked.
-
-    Raises
-    ------
-    ConfigError, PartitionError
-        When a setting or a client's share is not usable.
-    """
+    """Return a run that is ready to start: config, data, split and strategy are all checked."""
     config = federation.config
     if config.resume is None and (config.folder / "config.yaml").exists():
         raise ConfigError(
@@ -84,44 +79,46 @@ def build_run(federation: Federation) -> Run:
     return Run(federation, strategy, rounds)
 
 
-def server_fn(context: Context) -> ServerAppComponents:
-    """Return the server that a context's run config describes."""
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the rounds that are left of what a context's run config describes."""
     run = build_run(federation_from(context))
     if _is_finished(run.config):
         log.info("%s", FINISHED.format(run.config.folder))
-    parameters = run.open()
-    server = RoundServer(
-        strategy=run.strategy,
-        num_clients=run.config.federation.num_clients,
-        first_round=run.first_round,
-        parameters=parameters,
-        on_round=run.on_round,
-        may_run_ahead=run.may_run_ahead,
-    )
-    return ServerAppComponents(server=server, config=ServerConfig(num_rounds=run.num_rounds))
+    resumed = run.open()
+    strategy, clients = run.strategy, GridClients(grid)
+    clients.await_all(run.config.federation.num_clients)
+    parameters = resumed or strategy.initialize_parameters(clients)
+    assert parameters is not None, "there are nodes to ask"
+    with Behind() as behind:
+        for server_round in range(run.first_round, run.num_rounds + 1):
+            begun = time.perf_counter()
+            if asked := strategy.configure_fit(server_round, parameters, clients):
+                replies = clients.fit(asked, server_round)
+                parameters = strategy.aggregate_fit(server_round, *replies)[0] or parameters
+            metrics: dict[str, Scalar] = {}
+            if asked_to_evaluate := strategy.configure_evaluate(server_round, parameters, clients):
+                scores = clients.evaluate(asked_to_evaluate, server_round)
+                metrics = strategy.aggregate_evaluate(server_round, *scores)[1]
+            behind.wait()
+            seconds = time.perf_counter() - begun
+            finish = run.on_round(server_round, parameters, metrics, seconds)
+            last = server_round == run.num_rounds
+            if run.may_run_ahead and clients.compute_elsewhere and not last:
+                behind.start(finish)
+            else:
+                finish()
 
 
 def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str, str], int]:
     """Check Hydra overrides from the command line before anything starts; nothing is written.
 
-    Parameters
-    ----------
-    items : str
-        Space-separated overrides.
-    num_supernodes : int or None
-        The number of nodes asked for beside them.
-
-    Returns
-    -------
-    run_config : dict
-        Flower's run config: the resolved config as YAML, with an output folder.
-    num_supernodes : int
-        How many nodes to start.
-
-    Raises
-    ------
-    FlwrGanError
-        When a setting, the data or the split is not usable.
+    Returns Flower's run config, which is the resolved config as YAML with an output folder, and how
+    many nodes to start. Raises ``FlwrGanError`` when a setting, the data or the split is not
+    usable.
     """
     overrides = split_overrides(items)
     resumes = given("resume", overrides) is not None
@@ -224,10 +221,7 @@ def _check_resumable(folder: str, strategy: Strategy) -> None:
 def _check_writable(folder: Path) -> None:
     """Make the missing folders in a temporary place beside where they would go, then remove it.
 
-    Raises
-    ------
-    OutputError
-        When they cannot be made.
+    Raises ``OutputError`` when they cannot be made.
     """
     existing = folder.absolute()
     while not os.path.lexists(existing):
@@ -245,6 +239,3 @@ def _check_writable(folder: Path) -> None:
         raise OutputError(
             f"cannot write {folder}: {error.strerror}; choose another output_dir"
         ) from error
-
-
-app = ServerApp(server_fn=server_fn)

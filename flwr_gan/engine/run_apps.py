@@ -22,7 +22,7 @@ from flwr_gan.engine.processes_grid import ProcessesGrid
 from flwr_gan.engine.quick_flower import quick_flower
 from flwr_gan.engine.ray_cluster import OPTION, ray_cluster, ray_settings
 from flwr_gan.errors import ConfigError
-from flwr_gan.flower.flwr_private import Run, node_ids_in_order
+from flwr_gan.flower.flwr_private import Run, node_ids_in_order, take_task_identity
 
 log = getLogger(__name__)
 
@@ -58,6 +58,7 @@ class ConfiguredServerApp(ServerApp):
 
     def __call__(self, grid: Grid, context: Context) -> None:
         """Execute the app, and keep what it raises."""
+        take_task_identity(context.run_id)  # which Flower's simulation leaves open
         try:
             self._app(grid, _with_run_config(context, self._run_config))
         except Exception as error:

@@ -22,15 +22,8 @@ _WRAPPED = ("inner", "strategy")
 class OrderedClientManager(ClientManager):
     """A view of a client manager that samples by node id, with a generator of its own.
 
-    Parameters
-    ----------
-    inner : ClientManager
-        The manager of the running server.
-    rng : random.Random
-        Source of the sample.
-    least : int
-        Clients to wait for before anybody is told how many there are. Flower's strategies look at
-        that number first and would sample from those that happened to be there.
+    It waits for `least` clients before anybody is told how many there are: Flower's strategies look
+    at that number first and would sample from those that happened to be there.
     """
 
     def __init__(self, inner: ClientManager, *, rng: random.Random, least: int) -> None:
@@ -66,8 +59,9 @@ class OrderedClientManager(ClientManager):
         criterion: Criterion | None = None,
     ) -> list[ClientProxy]:
         """Return a seeded sample of the available clients, empty when there are too few."""
-        self._inner.num_available()  # Flower registers new nodes in this call, not in wait_for
-        self.wait_for(num_clients if min_num_clients is None else min_num_clients)
+        # Managers of grids look for new nodes in num_available, not in wait_for.
+        least = num_clients if min_num_clients is None else min_num_clients
+        wait_until(self._inner.num_available, least)
         clients = [c for c in self.all().values() if criterion is None or criterion.select(c)]
         if num_clients > len(clients):
             return []
