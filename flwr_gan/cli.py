@@ -33,17 +33,10 @@ _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 @dataclass(frozen=True)
 class FlowerApp:
-    """A Flower app as found on this machine.
+    """A Flower app as found on this machine, with the run config that its pyproject.toml declares.
 
-    Parameters
-    ----------
-    server_app, client_app
-        Its two halves.
-    defaults : dict
-        Run config that its pyproject.toml declares.
-    server_module : str
-        Name of the module that holds the server app; it may define ``prepare_run_config`` and,
-        beside it, ``nothing_left``, ``clients_at_once``, ``run_together`` and ``in_one_process``.
+    The module of the server app may define ``prepare_run_config`` and, beside it, ``nothing_left``,
+    ``clients_at_once``, ``run_together`` and ``in_one_process``.
     """
 
     server_app: ServerApp
@@ -55,10 +48,7 @@ class FlowerApp:
 def find_app(name: str) -> FlowerApp:
     """Return the app that `name` names: a folder with a pyproject.toml, or a package.
 
-    Raises
-    ------
-    AppError
-        When there is no such app.
+    Raises ``AppError``.
     """
     folder = Path(name)
     importable = all(part.isidentifier() for part in name.split("."))

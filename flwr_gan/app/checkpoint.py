@@ -13,34 +13,15 @@ from flwr_gan.wire.ledger import Ledger, MessageRow
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of the server between two rounds.
-
-    Parameters
-    ----------
-    parameters : list of ndarray
-        Global parameters.
-    strategy : dict
-        What the strategy itself remembers, as a tree.
-    ledgers : dict of Ledger
-        Rows of all messages so far: those of the run by ``""``, and of each codec that it is
-        compared with by the codec.
-    rounds : list of dict
-        A row for each finished round.
-    spending : list of dict
-        A row for each client and finished round, where training is private.
-    memory : dict
-        What the wire knows each node to hold, and what lossy codecs have lost.
-    seconds : float
-        Wall time so far.
-    """
+    """The state of the server between two rounds."""
 
     parameters: NDArrays
-    strategy: dict[str, Any]
-    ledgers: dict[str, Ledger]
-    rounds: list[dict[str, Any]]
-    spending: list[dict[str, Any]]
-    memory: dict[str, Any]
-    seconds: float
+    strategy: dict[str, Any]  # what it remembers, as a tree
+    ledgers: dict[str, Ledger]  # of the run by "", and of each codec that it is compared with
+    rounds: list[dict[str, Any]]  # a row for each finished round
+    spending: list[dict[str, Any]]  # a row for each client and round, where training is private
+    memory: dict[str, Any]  # what the wire knows each node to hold, and what lossy codecs have lost
+    seconds: float  # wall time so far
 
     def write(self, folder: Path) -> None:
         """Replace the checkpoint of a run's output folder, completely or not at all."""
@@ -51,10 +32,7 @@ class Checkpoint:
     def read(cls, folder: Path) -> "Checkpoint | None":
         """Return the checkpoint of an output folder, None when no round was finished.
 
-        Raises
-        ------
-        OutputError
-            When it cannot be read.
+        Raises ``OutputError``.
         """
         if not _path(folder).exists():
             return None

@@ -145,13 +145,7 @@ class RunConfig(Settings):
 
     @property
     def folder(self) -> Path:
-        """The output folder.
-
-        Raises
-        ------
-        ConfigError
-            When none was chosen.
-        """
+        """The output folder; ``ConfigError`` when none was chosen."""
         if self.output_dir is None:
             raise ConfigError("output_dir is not set: choose the folder that results go to")
         return Path(self.output_dir)
@@ -169,20 +163,11 @@ class RunConfig(Settings):
 
 
 def load_config(overrides: Sequence[str] = (), *, default_output: str | None = None) -> RunConfig:
-    """Compose conf/ with Hydra overrides and check every value.
+    """Compose conf/ with Hydra overrides, such as ``codec=lzma``, and check every value.
 
-    Parameters
-    ----------
-    overrides : sequence of str
-        Hydra overrides such as ``codec=lzma`` or ``lottery.rate=0.3``. ``resume=DIR`` takes
-        everything from ``DIR/config.yaml`` and goes with no other override.
-    default_output : str, optional
-        Output folder where none is set.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key, what is allowed and the nearest match.
+    ``resume=DIR`` takes everything from ``DIR/config.yaml`` and goes with no other override.
+    `default_output` is the output folder where none is set. A ``ConfigError`` names the key, what
+    is allowed and the nearest match.
     """
     resumed = given("resume", overrides)
     if resumed is not None:
@@ -194,12 +179,9 @@ def load_config(overrides: Sequence[str] = (), *, default_output: str | None = N
 
 
 def load_file(path: Path) -> RunConfig:
-    """Return the config that a run has written to `path`.
+    """Return the config that a run has written.
 
-    Raises
-    ------
-    ConfigError
-        When the file cannot be read, or another version of the package has written it.
+    Raises ``ConfigError`` where another version has written it.
     """
     return _validate(_read(path))
 
@@ -213,10 +195,8 @@ def read_config(resolved: str) -> RunConfig:
 def build(node: DictConfig, **runtime: Any) -> Any:
     """Instantiate the ``_target_`` of a config node, with `runtime` arguments beside its own.
 
-    Raises
-    ------
-    ConfigError
-        When the target does not exist or refuses a setting, or a setting is not free to choose.
+    Raises ``ConfigError`` when the target does not exist or refuses a setting, or when a setting is
+    not free to choose.
     """
     taken = sorted(set(runtime).intersection(map(str, node)))
     if taken:

@@ -13,21 +13,11 @@ from flwr_gan.data import Samples
 
 
 def replay_labels(counts_K: NDArray[np.int64], *, num_real: int, share: float) -> NDArray[np.int64]:
-    """Return the labels to replay (Shin et al., 2017), a given share of all training samples.
+    """Return the labels to replay (Shin et al., 2017), ascending: a share of all training samples.
 
-    Parameters
-    ----------
-    counts_K : ndarray of int64
-        What the client has held of each class so far; the labels have these proportions.
-    num_real : int
-        Number of real samples beside them.
-    share : float
-        Of replayed samples among all, 0 to below 1, rounded to whole samples.
-
-    Returns
-    -------
-    ndarray of int64
-        Labels, ascending; none where nothing was held.
+    They have the proportions of `counts_K`, what the client has held of each class so far. `share`
+    is that of replayed samples among all, 0 to below 1, with `num_real` real ones; it is rounded to
+    whole samples. Without earlier samples there are none.
     """
     total = int(counts_K.sum())
     number = round(num_real * share / (1 - share)) if total else 0
@@ -45,14 +35,9 @@ def with_replay(real: Samples, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64
 
 @dataclass(frozen=True, kw_only=True)
 class UploadRule(Settings):
-    """Upload when the samples have moved, or after some rounds in any case.
+    """Upload when samples have moved by `threshold`, and in any case `every` so many rounds.
 
-    Parameters
-    ----------
-    threshold : float
-        Least distance of samples that counts as a change; 0 uploads in every round.
-    every : int
-        Rounds after the last upload in which one is due whatever the distance; 1 or more.
+    With a threshold of 0 every round ends with an upload.
     """
 
     group = "strategy"
@@ -61,14 +46,9 @@ class UploadRule(Settings):
     every: Count
 
     def is_due(self, distance: float, *, rounds: int) -> bool:
-        """Return whether to upload.
+        """Return whether to upload, so many rounds after the last upload.
 
-        Parameters
-        ----------
-        distance : float
-            Of the samples now to those of what the server knows; NaN counts as changed.
-        rounds : int
-            Rounds since the last upload.
+        A distance of NaN is a change.
         """
         return not distance < self.threshold or rounds >= self.every
 

@@ -36,33 +36,15 @@ NEVER = -(1 << 30)
 
 @dataclass
 class Memory:
-    """What a client remembers between rounds, beside critic and optimisers.
+    """What a client remembers between rounds, beside critic and optimisers."""
 
-    Parameters
-    ----------
-    stage : int
-        In which it trained last, -1 before the first.
-    uploaded : int
-        Round of its last upload.
-    seen_K : ndarray of int64
-        Samples that it has held of each class, in all stages.
-    before_K : ndarray of int64
-        The same before the present stage began.
-    teacher : dict
-        Its generator when the present stage began; empty in the first.
-    pending : dict
-        What it has learnt since its last upload, to be added to the next broadcast.
-    masks : dict
-        State of its trained masks, with the values of pruned weights.
-    """
-
-    stage: int
-    uploaded: int
-    seen_K: NDArray[np.int64]
-    before_K: NDArray[np.int64]
-    teacher: Arrays = field(default_factory=dict)
-    pending: Arrays = field(default_factory=dict)
-    masks: dict[str, Any] = field(default_factory=dict)
+    stage: int  # in which it trained last, -1 before the first
+    uploaded: int  # round of its last upload
+    seen_K: NDArray[np.int64]  # samples that it has held of each class, in all stages
+    before_K: NDArray[np.int64]  # the same before the present stage began
+    teacher: Arrays = field(default_factory=dict)  # its generator at the begin of the stage
+    pending: Arrays = field(default_factory=dict)  # learnt since its last upload
+    masks: dict[str, Any] = field(default_factory=dict)  # trained ones, with pruned values
 
     @classmethod
     def empty(cls, num_classes: int) -> "Memory":

@@ -50,10 +50,7 @@ class Federation:
     def samples_of(self, partition: int) -> Samples:
         """Return the training samples that a client holds.
 
-        Raises
-        ------
-        PartitionError
-            When there is no such partition.
+        Raises ``PartitionError`` if there is no such one.
         """
         if not 0 <= partition < len(self.split):
             raise PartitionError(
@@ -75,25 +72,13 @@ class Federation:
 
     @cached_property
     def method(self) -> Method | None:
-        """What clients apply to their trained generator before they upload it.
-
-        Raises
-        ------
-        ConfigError
-            When a setting is not usable.
-        """
+        """What clients apply to their trained generator before they upload it."""
         node = self.config.method
         return None if node is None else cast(Method, build(node))
 
     @cached_property
     def drift(self) -> Drift | None:
-        """How the clients' data change over the rounds, if they do.
-
-        Raises
-        ------
-        ConfigError
-            When a setting is not usable.
-        """
+        """How the clients' data change over the rounds, if they do."""
         node = self.config.drift
         return None if node is None else cast(Drift, build(node))
 
@@ -128,22 +113,13 @@ class Federation:
 
     @cached_property
     def planned_rounds(self) -> int:
-        """How many rounds the run takes.
-
-        Raises
-        ------
-        ConfigError
-            When neither the strategy nor the config says, or both differ.
-        """
+        """How many rounds the run takes."""
         return num_rounds(self.config, build_strategy(self))
 
     def planned_critic_steps(self, *, ticket: bool) -> int:
         """Return the most critic steps that a client takes in the whole run.
 
-        Parameters
-        ----------
-        ticket : bool
-            Whether it searches for a ticket in each round, with a training for each pruning.
+        With `ticket` it searches for one in each round, with a training for each pruning.
         """
         gan, lottery = self.config.gan, self.config.lottery
         trainings = lottery.iterations + lottery.train_final
@@ -153,10 +129,8 @@ class Federation:
     def delivered(self) -> SampleGenerator:
         """Return a generator of the form that clients upload, with weights of no meaning.
 
-        Raises
-        ------
-        ConfigError
-            When the method's settings do not fit the generator, or its form is not known before.
+        Raises ``ConfigError`` when the method's settings do not fit the generator, or its form is
+        not known before.
         """
         generator, _ = self.networks(self.config.seed)
         return generator if self.method is None else self.method.student(generator)
@@ -198,12 +172,8 @@ def _composed(overrides: str, default_output: str | None) -> str:
 def federation_of(resolved: str) -> Federation:
     """Load the data and the split of a config, given as YAML with nothing left to resolve.
 
-    The last ones are remembered, for many clients in a process.
-
-    Raises
-    ------
-    ConfigError, DataError, PartitionError
-        When a setting, the data or the split is not usable.
+    The last ones are remembered, for many clients in a process. Raises ``ConfigError``,
+    ``DataError`` or ``PartitionError`` when a setting, the data or the split is not usable.
     """
     config = read_config(resolved)
     _check_device(config.federation.device)
@@ -242,13 +212,7 @@ def _check_delta(config: RunConfig, split: Sequence[NDArray[np.int64]]) -> None:
 
 
 def build_strategy(federation: Federation) -> Any:
-    """Return the configured strategy, plain; what it needs at run time goes by parameter name.
-
-    Raises
-    ------
-    ConfigError
-        When a setting is not usable.
-    """
+    """Return the configured strategy, plain; what it needs at run time goes by parameter name."""
     config = federation.config
     delivered = federation.delivered()
     arrays = network_arrays(delivered)
@@ -283,10 +247,7 @@ def build_strategy(federation: Federation) -> Any:
 def num_rounds(config: RunConfig, strategy: Any) -> int:
     """Return how many rounds a run takes.
 
-    Raises
-    ------
-    ConfigError
-        When neither the strategy nor the config says, or both differ.
+    Raises ``ConfigError`` when neither the strategy nor the config says, or both differ.
     """
     own: int | None = getattr(strategy, "num_rounds", None)
     asked = config.federation.rounds

@@ -26,18 +26,7 @@ _TAGS = {
 class TensorBoardLogger:
     """Writes event files into ``output_dir/tensorboard``: ``tensorboard --logdir runs`` shows them.
 
-    Parameters
-    ----------
-    folder : Path
-        The run's output folder.
-    first_round : int
-        The round that the run starts or goes on with. What an interrupted part of the run has
-        logged of this round and later ones does not count.
-
-    Raises
-    ------
-    OutputError
-        When the files cannot be written.
+    What an interrupted part of the run has logged of `first_round` and later ones does not count.
     """
 
     def __init__(self, folder: Path, *, first_round: int) -> None:
@@ -90,12 +79,6 @@ def check_logger(name: str | None) -> None:
 
 
 def open_logger(name: str | None, folder: Path, *, first_round: int) -> TensorBoardLogger | None:
-    """Return the logger of a run, None where its config names none; see ``TensorBoardLogger``.
-
-    Raises
-    ------
-    ConfigError
-        When the logger is unknown or not installed.
-    """
+    """Return the logger of a run, None where its config names none; see ``TensorBoardLogger``."""
     check_logger(name)
     return None if name is None else LOGGERS[name][0](folder, first_round=first_round)

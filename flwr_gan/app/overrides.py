@@ -44,13 +44,7 @@ def split_overrides(text: str) -> list[str]:
 
 
 def given(key: str, overrides: Sequence[str]) -> str | None:
-    """Return what the overrides give a key, as text without quotes; None for nothing or null.
-
-    Raises
-    ------
-    ConfigError
-        When an override cannot be read.
-    """
+    """Return what the overrides give a key, as text without quotes; None for nothing or null."""
     text = None
     for item in map(parse, overrides):
         if item.key_or_group == key:
@@ -63,17 +57,8 @@ def given(key: str, overrides: Sequence[str]) -> str | None:
 def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfig:
     """Compose conf/ with overrides, after checking each of their keys and choices.
 
-    Parameters
-    ----------
-    overrides : sequence of str
-        Hydra overrides.
-    required : collection of str
-        Keys at the top level that must not be deleted.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key, what is allowed and the nearest match.
+    Keys of `required`, at the top level, must not be deleted. A ``ConfigError`` names the key, what
+    is allowed and the nearest match.
     """
     parsed = [parse(text) for text in overrides]
     try:
@@ -106,13 +91,7 @@ def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfi
 
 
 def parse(text: str) -> Override:
-    """Return one override.
-
-    Raises
-    ------
-    ConfigError
-        When it cannot be read, or sweeps over several values.
-    """
+    """Return one override; ``ConfigError`` when it cannot be read, or sweeps over values."""
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:

@@ -43,18 +43,10 @@ SPENDING = "privacy.csv"  # a row a client and round, where training is private
 
 @dataclass
 class Run:
-    """The books of one run.
+    """The result files of one run, from a strategy whose ledger holds the messages.
 
-    Parameters
-    ----------
-    federation : Federation
-        Config, data and split.
-    strategy : CompressedStrategy
-        The wrapped strategy, whose ledger holds the messages.
-    num_rounds : int
-        Rounds in all.
-    trained_by : str, optional
-        Folder of the run whose training this one shares; none where it trained by itself.
+    `trained_by` is the folder of the run whose training this one shares, if it did not train
+    itself.
     """
 
     federation: Federation
@@ -75,10 +67,8 @@ class Run:
     def open(self) -> Parameters | None:
         """Write what is known before training; return the parameters to resume from, if any.
 
-        Raises
-        ------
-        OutputError
-            When the output folder cannot be written, or a checkpoint cannot be read.
+        Raises ``OutputError`` when the output folder cannot be written, or a checkpoint cannot be
+        read.
         """
         write_text(self.folder / "config.yaml", self.config.to_yaml())
         data = self.federation.dataset
@@ -167,10 +157,7 @@ class Run:
     def close(self, weights: NDArrays) -> None:
         """Write what the finished run leaves behind; the summary comes last.
 
-        Raises
-        ------
-        TrainingError
-            When no client delivered anything in any round.
+        Raises ``TrainingError`` when no client delivered anything in any round.
         """
         if not any(row["clients"] for row in self.rounds):
             reasons = [reason for found in self.strategy.failures.values() for reason in found]

@@ -24,13 +24,8 @@ Weights = Sequence[NDArray[Any]]
 class Scorer:
     """Draw samples of what a run has learnt, and score them.
 
-    Parameters
-    ----------
-    federation : Federation
-        Config, data and split.
-    strategy : flwr.server.strategy.Strategy
-        The inner strategy. It may have samples of its own (``sample``), and say which classes it
-        can generate (``held_classes``).
+    The inner strategy may have samples of its own (``sample``), and say which classes it can
+    generate (``held_classes``).
     """
 
     federation: Federation
@@ -64,16 +59,9 @@ class Scorer:
     def score(
         self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
-        """Return the quality after a round; nothing where the server does not evaluate.
+        """Return the quality after a round, from the weights and the rows of the rounds before.
 
-        Parameters
-        ----------
-        server_round : int
-            The round that has ended.
-        weights : sequence of arrays
-            The global parameters.
-        earlier : sequence of dict
-            The rows of the rounds before.
+        It is empty where the server does not evaluate.
         """
         if not self.judges or not len(self.classes):
             return {}

@@ -13,17 +13,11 @@ KEPT_ROUNDS = 3  # a run may be killed while clients are two rounds ahead of the
 
 
 class StateMod:
-    """A mod that keeps ``context.state`` on disk.
+    """A mod that keeps ``context.state`` on disk, in a folder that `folder_of` gives.
 
-    It is saved after each answered message, and loaded where a node starts with an empty one.
-
-    It goes before the other mods, so that what they remember is kept too. Array records are kept
-    and bytes in config records; the round is the message's group id, as Flower's server sets it.
-
-    Parameters
-    ----------
-    folder_of : callable
-        Gives the folder of a node's files, from its context.
+    It is saved after each answered message, and loaded where a node starts with an empty one. It
+    goes before the other mods, so that what they remember is kept too. Array records are kept and
+    bytes in config records; the round is the message's group id, as Flower's server sets it.
     """
 
     def __init__(self, folder_of: Callable[[Context], Path]) -> None:
@@ -59,10 +53,7 @@ def save_state(folder: Path, context: Context, server_round: int) -> None:
 def load_state(folder: Path, context: Context, *, before: int) -> None:
     """Fill a state with what the latest round before `before` left, if any did.
 
-    Raises
-    ------
-    OutputError
-        When a state file cannot be read.
+    Raises ``OutputError``.
     """
     rounds = [found for found in _rounds(folder) if found < before]
     if not rounds:

@@ -93,17 +93,7 @@ def write_summary(summary: Mapping[str, Any], path: Path) -> None:
 
 
 def progress_line(row: Mapping[str, Any], *, num_rounds: int, seconds: float) -> str:
-    """Return one line of live progress, with an estimate of the time that is left.
-
-    Parameters
-    ----------
-    row : mapping
-        The row of the round that has ended.
-    num_rounds : int
-        Rounds in all.
-    seconds : float
-        Wall time so far.
-    """
+    """Return a round's line of live progress, with an estimate of the time left by that so far."""
     done = int(row["round"])
     left = (num_rounds - done) * seconds / done
     parts = [

@@ -20,25 +20,10 @@ log = getLogger(__name__)
 
 
 def run_together(jobs: Sequence[Callable[[], R]], *, at_once: int) -> list[R]:
-    """Run jobs in groups, inside which what calls ``train`` trains together.
+    """Run jobs in groups of `at_once`, inside which what calls ``train`` trains together.
 
-    Parameters
-    ----------
-    jobs : sequence of callable
-        Called without arguments. A group of one is called as it is, without a thread.
-    at_once : int
-        Jobs of a group.
-
-    Returns
-    -------
-    list
-        What the jobs return, in their order. What a job raises is raised when those of its group
-        have ended, the first one's where several raise.
-
-    Raises
-    ------
-    ConfigError
-        If ``at_once`` is below 1.
+    A group of one is called as it is, without a thread. Results come in the order of the jobs. What
+    a job raises is raised when those of its group have ended, the first one's where several raise.
     """
     checked("at_once", at_once, Count)
     results: list[R] = []

@@ -23,14 +23,9 @@ def run_in_turns(
 ) -> list[T]:
     """Run jobs side by side; return what they return, in their order.
 
-    Parameters
-    ----------
-    works : sequence of callable
-        The jobs. What one raises is raised here when all have ended, the first one's where
-        several raise.
-    serve : callable
-        Takes what jobs have submitted, in the order of the jobs. It is called in this thread, once
-        for each time that all living jobs wait.
+    What a job raises is raised here when all have ended, the first one's where several raise.
+    `serve` takes what jobs have submitted, in the order of the jobs. It is called in this thread,
+    once for each time that all living jobs wait.
     """
     with torch_threads(torch.get_num_threads()):
         jobs = [_Job(work) for work in works]

@@ -13,10 +13,7 @@ from flwr_gan.errors import OutputError
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
-    Raises
-    ------
-    OutputError
-        When the folder cannot be made or the file cannot be written.
+    Raises ``OutputError`` when the folder cannot be made or the file cannot be written.
     """
     path = Path(path)
     try:

@@ -59,15 +59,10 @@ Rate = Annotated[float, Within(above=0, at_most=1)]
 
 
 class Settings:
-    """A dataclass that checks its fields by their types when it is made.
+    """A dataclass that checks its fields by their types when it is made, with ``ConfigError``.
 
     Bounds stand in the types (``Annotated`` with ``Within``), words are a ``Literal``. Lists become
     tuples and whole numbers floats where the type says so, as a config file needs it.
-
-    Raises
-    ------
-    ConfigError
-        If a value is of the wrong type or out of range.
     """
 
     group: ClassVar[str] = ""
@@ -94,10 +89,7 @@ class Settings:
 def checked(key: str, value: Any, kind: Any) -> Any:
     """Return a value of a type, as `Settings` checks it.
 
-    Raises
-    ------
-    ConfigError
-        If it is not of that type.
+    Raises ``ConfigError`` if it is not of that type.
     """
     kinds = get_args(kind) if get_origin(kind) is Annotated else (kind,)
     if isinstance(value, list) and get_origin(kinds[0]) is tuple:

@@ -35,19 +35,11 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def flatten(tree: Mapping[str, Any]) -> Arrays:
-    """Return a tree as named arrays.
+    """Return a tree as named arrays, and ``outline``, from which ``unflatten`` makes the tree.
 
-    Parameters
-    ----------
-    tree : mapping
-        Keys are text. Leaves are arrays, tensors (which become arrays), bytes, numbers, text,
-        True, False and None; lists and tuples may hold them too and become lists.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Copies of the arrays by their path, such as ``critic/fc1.weight``, and ``outline``, from
-        which ``unflatten`` makes the tree.
+    Keys are text. Leaves are arrays, tensors (which become arrays), bytes, numbers, text, True,
+    False and None; lists and tuples may hold them too and become lists. Arrays are copied and named
+    by their path, such as ``critic/fc1.weight``.
     """
     arrays: Arrays = {}
 
@@ -74,10 +66,7 @@ def flatten(tree: Mapping[str, Any]) -> Arrays:
 def unflatten(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """Return the tree that ``flatten`` was given.
 
-    Raises
-    ------
-    KeyError, ValueError
-        When an array is missing, or the outline is not one.
+    Raises ``KeyError`` or ``ValueError`` when an array is missing, or the outline is not one.
     """
 
     def grown(node: dict[str, Any]) -> Any:
@@ -95,13 +84,7 @@ def write_tree(path: Path, tree: Mapping[str, Any]) -> None:
 
 
 def read_tree(path: Path) -> dict[str, Any]:
-    """Read what ``write_tree`` wrote.
-
-    Raises
-    ------
-    OutputError
-        When the file is missing or damaged.
-    """
+    """Read what ``write_tree`` wrote; ``OutputError`` when the file is missing or damaged."""
     try:
         return unflatten(read_arrays(path))
     except (KeyError, ValueError) as error:
@@ -115,13 +98,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_arrays(path: Path) -> Arrays:
-    """Read what ``write_arrays`` wrote.
-
-    Raises
-    ------
-    OutputError
-        When the file is missing or damaged.
-    """
+    """Read what ``write_arrays`` wrote; ``OutputError`` when the file is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

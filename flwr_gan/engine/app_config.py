@@ -22,13 +22,7 @@ _NEARLY = re.compile(rf"""({_KEY})\s*(?:=|:)\s*('[^']*'|"[^"]*"|[^\s='":]+)(?=\s
 
 
 def declared_config(table: object) -> dict[str, Value]:
-    """Return the run config that ``[tool.flwr.app.config]`` declares, with dots in nested keys.
-
-    Raises
-    ------
-    ConfigError
-        When it is no table, or a value is no bool, int, float or str.
-    """
+    """Return the run config that ``[tool.flwr.app.config]`` declares, with dots in nested keys."""
     if not isinstance(table, dict):
         raise ConfigError("config is no table: write [tool.flwr.app.config]")
     return dict(_flat(table, ""))
@@ -37,18 +31,9 @@ def declared_config(table: object) -> dict[str, Value]:
 def given_config(items: str, declared: Mapping[str, Value]) -> dict[str, Value]:
     """Return the run config of an app: what it declares, changed by what a person gives.
 
-    Parameters
-    ----------
-    items : str
-        Space-separated ``key=value``, values as in TOML; or the name of a ``.toml`` file.
-    declared : mapping
-        As ``declared_config`` returns it; if it is empty, any key is allowed.
-
-    Raises
-    ------
-    ConfigError
-        When an item is not of this form, its key is not declared, or its value is of another type;
-        an int will do for a float.
+    `items` are space-separated ``key=value``, values as in TOML, or the name of a ``.toml`` file.
+    Where nothing is declared, any key is allowed. Raises ``ConfigError`` when an item is not of
+    this form, its key is not declared, or its value is of another type; an int will do for a float.
     """
     changed: dict[str, Value] = {}
     for key, value in _items(items.strip(), declared):

@@ -60,30 +60,12 @@ class InlineGrid(Grid):
     Nodes have the ids 2, 3, ..., in the order of their partitions, as Flower keeps 1 for its
     SuperLink. A node's ``context.state`` is empty at its first message and lives until ``close``.
     An exception in a client becomes an error reply and leaves the state as it was before the
-    message, as in deployment. What jobs push is submitted as a ``Post``, for
-    ``deliver``; see ``flwr_gan.engine.jobs``.
+    message, as in deployment. ``on_reply`` is called with each message and its reply.
 
-    Parameters
-    ----------
-    client_app : callable
-        The ``ClientApp`` of every client.
-    num_supernodes : int
-        Number of virtual clients.
-    run_config : mapping
-        Flower's run config, for the contexts.
-    on_reply : callable, optional
-        Called with each message and its reply.
-    clients_at_once : int
-        Messages that are delivered side by side, none of them to the same node.
-    run_together : RunTogether
-        Runs the clients of these messages; one after the other by default.
-    state_memory_mb : float
-        Most megabytes of states in memory, the rest is on disk; see ``NodeStates``.
-
-    Raises
-    ------
-    ConfigError
-        If ``clients_at_once`` is below 1.
+    So many messages as ``clients_at_once`` says are delivered side by side by ``run_together``,
+    none of them to the same node. What jobs push is submitted as a ``Post``, for ``deliver``; see
+    ``flwr_gan.engine.jobs``. States of more than ``state_memory_mb`` together go to disk, see
+    ``NodeStates``.
     """
 
     def __init__(

@@ -17,13 +17,9 @@ from flwr_gan.flower.flwr_private import (
 class NodeStates:
     """The ``context.state`` of each node, by node id.
 
-    An empty state takes no memory. Where the arrays of all states are larger than the limit, those
-    that were set longest ago are written to a temporary folder, in Flower's own serialisation.
-
-    Parameters
-    ----------
-    memory_bytes : int
-        Most bytes that states in memory have together.
+    An empty state takes no memory. Where the arrays of all states are larger than `memory_bytes`,
+    those that were set longest ago are written to a temporary folder, in Flower's own
+    serialisation.
     """
 
     def __init__(self, *, memory_bytes: int) -> None:
@@ -34,13 +30,7 @@ class NodeStates:
         self._on_disk: set[int] = set()
 
     def __getitem__(self, node_id: int) -> RecordDict:
-        """Return the state of a node, an empty one if it has kept nothing.
-
-        Raises
-        ------
-        OutputError
-            When its file cannot be read.
-        """
+        """Return the state of a node, an empty one if it has kept nothing; or ``OutputError``."""
         if node_id in self._held:
             return self._held[node_id][0]
         if node_id not in self._on_disk:
@@ -52,13 +42,7 @@ class NodeStates:
         return recorddict_from_proto(ProtoRecordDict.FromString(data))
 
     def __setitem__(self, node_id: int, state: RecordDict) -> None:
-        """Keep the state of a node.
-
-        Raises
-        ------
-        OutputError
-            When there is no room for it on disk.
-        """
+        """Keep the state of a node; ``OutputError`` when there is no room for it on disk."""
         _, before = self._held.pop(node_id, (None, 0))
         self._held_bytes -= before
         if node_id in self._on_disk:

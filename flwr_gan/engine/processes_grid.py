@@ -16,21 +16,7 @@ class ProcessesGrid(InlineGrid):
     """Deliver messages to worker processes; replies, states and errors are those of ``InlineGrid``.
 
     Messages to different nodes that are pushed together, or by different threads, are delivered
-    side by side.
-
-    Parameters
-    ----------
-    client_app : flwr.clientapp.ClientApp
-        The app of every client.
-    workers : int
-        How many clients run at once.
-    **settings
-        Those of ``InlineGrid`` but ``clients_at_once`` and ``run_together``.
-
-    Raises
-    ------
-    ConfigError
-        Where processes cannot be forked.
+    side by side, to so many clients at once as there are ``workers``.
     """
 
     def __init__(self, client_app: ClientApp, *, workers: int, **settings: Any) -> None:

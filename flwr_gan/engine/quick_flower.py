@@ -50,11 +50,8 @@ _ndarray_to_bytes = parameter_module.ndarray_to_bytes
 def quick_flower(run_jobs: RunJobs) -> Iterator[None]:
     """Replace the slow steps of Flower inside the block.
 
-    Parameters
-    ----------
-    run_jobs : RunJobs
-        Asks the clients of a legacy round. Their results come in the order of the strategy's
-        instructions; in Flower's own threads they come in any order.
+    `run_jobs` asks the clients of a legacy round. Their results come in the order of the strategy's
+    instructions; in Flower's own threads they come in any order.
     """
     replacements: list[tuple[Any, str, object]] = [
         (server_module, "fit_clients", partial(ask_clients, "fit", run_jobs)),

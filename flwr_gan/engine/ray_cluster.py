@@ -37,10 +37,7 @@ _RESOURCES = ("num_cpus", "num_gpus")
 def ray_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return Flower's settings of Ray, with the defaults that a sparing machine wants.
 
-    Raises
-    ------
-    ConfigError
-        When Ray is not installed, or a setting is unknown or no number.
+    Raises ``ConfigError`` when Ray is not installed, or a setting is unknown or no number.
     """
     if find_spec("ray") is None:
         raise ConfigError("--backend ray needs Ray: pip install 'flwr-gan[ray]', or use inline")
@@ -61,20 +58,9 @@ def ray_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
 def ray_cluster(settings: Mapping[str, Any], *, verbose: bool) -> Iterator[None]:
     """Hold Ray while a simulation runs; Flower uses what it finds.
 
-    What was started here is ended here, and what runs already is left as it was.
-
-    Parameters
-    ----------
-    settings : mapping
-        As ``ray_settings`` returns them.
-    verbose : bool
-        Show what Ray and its workers print.
-
-    Raises
-    ------
-    ConfigError
-        When Ray does not start, or no client fits into the cluster: both would otherwise come up
-        in Flower's threads, where the server waits for ever.
+    What was started here is ended here, and what runs already is left as it was. Raises
+    ``ConfigError`` when Ray does not start, or no client fits into the cluster: both would
+    otherwise come up in Flower's threads, where the server waits for ever.
     """
     import ray
 

@@ -8,13 +8,7 @@ from flwr_gan.flower.bookkeeping import Outcome, current_outcome
 
 
 class WatchedServerApp(ServerApp):
-    """Run a server app, and see whether anything came of what it sent over the wire.
-
-    Parameters
-    ----------
-    app : flwr.serverapp.ServerApp
-        The app to run.
-    """
+    """Run a server app, and see whether anything came of what it sent over the wire."""
 
     def __init__(self, app: ServerApp) -> None:
         super().__init__()
@@ -23,10 +17,8 @@ class WatchedServerApp(ServerApp):
     def __call__(self, grid: Grid, context: Context) -> None:
         """Execute the app.
 
-        Raises
-        ------
-        TrainingError
-            When clients were asked to train over the wire and no reply was ever accepted.
+        Raises ``TrainingError`` when clients were asked to train over the wire and no reply was
+        ever accepted.
         """
         outcome = Outcome()
         token = current_outcome.set(outcome)

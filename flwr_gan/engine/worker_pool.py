@@ -35,23 +35,11 @@ DYING_S = 0.1
 
 
 class WorkerPool:
-    """Run a client app in worker processes; used in the place of the app.
+    """Run a client app in so many worker processes; used in the place of the app.
 
     Messages and states go to a worker and back through pipes, pickled by ``multiprocessing``: both
     ends are this program. A worker that is killed costs the client that it ran, and another one is
-    forked.
-
-    Parameters
-    ----------
-    client_app : callable
-        The ``ClientApp`` of every client.
-    workers : int
-        How many clients run at once.
-
-    Raises
-    ------
-    ConfigError
-        Where processes cannot be forked.
+    forked. Raises ``ConfigError`` where processes cannot be forked.
     """
 
     def __init__(self, client_app: ClientAppCallable, *, workers: int) -> None:
@@ -69,10 +57,7 @@ class WorkerPool:
     def __call__(self, message: Message, context: Context) -> Message:
         """Run the app for a message in the next worker that is free; this thread waits.
 
-        Raises
-        ------
-        TrainingError
-            When the client failed; the text says why.
+        Raises ``TrainingError`` when the client failed; the text says why.
         """
         worker = self._idle.get()
         try:

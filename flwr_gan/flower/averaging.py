@@ -31,13 +31,8 @@ class RunningMean:
     """The mean that Flower's ``aggregate_inplace`` gives, bit for bit, one reply at a time.
 
     The sum holds survivors where the replies are new values for those of one mask and nothing else,
-    and else whole arrays. A reply is weighed by its share of the samples. These must be known
-    before; whether they are those of the replies that were added is known in the end.
-
-    Parameters
-    ----------
-    num_examples : int
-        Samples of all replies together.
+    and else whole arrays. A reply is weighed by its share of all samples. How many these are must
+    be known before; whether it is right shows in the end.
     """
 
     def __init__(self, num_examples: int) -> None:

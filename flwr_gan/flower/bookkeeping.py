@@ -37,15 +37,7 @@ current_outcome: ContextVar[Outcome | None] = ContextVar("current_outcome", defa
 
 
 class Books:
-    """What is noted of the messages of a server.
-
-    Parameters
-    ----------
-    settings : WireSettings
-        Settings of the wire.
-    ledger : Ledger
-        Takes a row for each message.
-    """
+    """What is noted of a server's messages: the ledger, labels of nodes, and failures by round."""
 
     def __init__(self, settings: WireSettings, ledger: Ledger) -> None:
         self.settings = settings
@@ -103,10 +95,8 @@ class Books:
     def settle(self) -> None:
         """End an exchange: say so if every reply was refused.
 
-        Raises
-        ------
-        TrainingError
-            With ``strict``, if this was a training and no reply has ever been accepted.
+        With ``strict``, raises ``TrainingError`` if this was a training and no reply has ever been
+        accepted.
         """
         self._enter_outcome()
         accepted, refused = self._accepted, self._refused

@@ -33,30 +33,14 @@ KEPT_SOURCES = 16  # records that are sent to many nodes, with what was encoded 
 
 @dataclass(frozen=True)
 class Broadcast:
-    """Payloads for many nodes, most often one, and what they hold once they have decoded them.
+    """Payloads for many nodes, most often one, and what they hold once they have decoded them."""
 
-    Parameters
-    ----------
-    payloads : tuple of bytes
-        The coded blobs, each relative to the one before it.
-    held : Remembered
-        What they hold, and what the codec lost.
-    source : Source
-        What was to be sent.
-    before : mapping or None
-        What they held before, if the payload is relative to that and the server still has it.
-    encode_s : float
-        Seconds that encoding took.
-    arrived_share : float
-        Share of a lossy change that the last payload holds.
-    """
-
-    payloads: tuple[bytes, ...]
-    held: Remembered
+    payloads: tuple[bytes, ...]  # each relative to the one before it
+    held: Remembered  # what they hold, and what the codec lost
     source: "Source"
-    before: Arrays | None
+    before: Arrays | None  # what they held, if the payload is relative to that and it is known
     encode_s: float
-    arrived_share: float
+    arrived_share: float  # of a lossy change, in the last payload
 
     @property
     def name(self) -> bytes:
@@ -93,10 +77,7 @@ class Broadcast:
 class Source:
     """A record that goes to one node or many.
 
-    Parameters
-    ----------
-    record : ArrayRecord
-        The record; it is kept, so that the identity of its bytes stays its own.
+    It is kept, so that the identity of its bytes stays its own.
     """
 
     record: ArrayRecord
@@ -134,11 +115,6 @@ class Broadcaster:
 
     Codecs with a stage on updates code one chain of updates for all nodes, see
     ``flwr_gan.flower.update_chains``.
-
-    Parameters
-    ----------
-    settings : WireSettings
-        Settings of the wire.
     """
 
     def __init__(self, settings: WireSettings) -> None:
@@ -176,28 +152,11 @@ class Broadcaster:
     def broadcast(
         self, record: ArrayRecord, node: int, name: str, *, training: bool
     ) -> tuple[Broadcast, bool]:
-        """Encode a record for a node.
+        """Encode a record for a node; return its payloads, and whether this call has encoded them.
 
         Done once for each distinct record of an exchange and each distinct broadcast that its
-        receivers hold; where there is a chain, once for each distinct record.
-
-        Parameters
-        ----------
-        record : ArrayRecord
-            What is to be sent.
-        node : int
-            Its receiver.
-        name : str
-            Name of the record in the message.
-        training : bool
-            The replies begin where this broadcast leaves the node.
-
-        Returns
-        -------
-        broadcast : Broadcast
-            The payloads.
-        encoded_now : bool
-            Whether it was encoded by this call.
+        receivers hold; where there is a chain, once for each distinct record. After a `training`
+        broadcast, replies begin where it leaves the node.
         """
         started = time.perf_counter()
         source = self._source(record)

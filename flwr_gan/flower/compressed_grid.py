@@ -132,19 +132,8 @@ class CompressedGrid(Wrapper, Grid):
     ) -> list[Message | T]:
         """Code messages, send them, and return what `take` makes of each sound reply.
 
-        Parameters
-        ----------
-        messages : iterable of Message
-            Plain messages.
-        take : callable
-            Called with each reply that can be read; what raises ``PayloadError`` is refused.
-        timeout : float, optional
-            Seconds to wait.
-
-        Returns
-        -------
-        list
-            Sorted by node; an error message for each reply that was refused.
+        A reply for which `take` raises ``PayloadError`` is refused: an error message stands in its
+        place. Sorted by node.
         """
         coded, dispatches = self._encode(messages)
         if not coded:

@@ -49,17 +49,7 @@ _KINDS: dict[str, Kind] = {"train": "train", "evaluate": "evaluate"}
 
 
 class Exchange:
-    """The server's half of the wire, whatever grid carries it: encode, decode, count.
-
-    Parameters
-    ----------
-    settings : WireSettings
-        Settings of the wire.
-    ledger : Ledger, optional
-        Takes a row for each message; a new one by default.
-    listeners : sequence of Listener
-        Hear of each message.
-    """
+    """The server's half of the wire, whatever grid carries it: encode, decode, count."""
 
     def __init__(
         self,
@@ -159,10 +149,8 @@ class Exchange:
     def receive(self, reply: Message) -> Received:
         """Enter a reply into the ledger, learn from its note, and read its payloads' headers.
 
-        Raises
-        ------
-        PayloadError
-            When it is an error, has not passed the wire, or a header is damaged.
+        Raises ``PayloadError`` when it is an error, has not passed the wire, or a header is
+        damaged.
         """
         node = reply.metadata.src_node_id
         dispatch = self._dispatch_of(reply)
@@ -263,18 +251,10 @@ class Exchange:
     def check(self, received: Received, *, decode: bool) -> dict[str, Arrays | Array]:
         """Decode each payload of a reply once, fill in its row and accept it.
 
-        Parameters
-        ----------
-        received : Received
-            The reply.
-        decode : bool
-            Return the arrays of each record; otherwise its survivors alone where they are all that
-            it holds, see ``CodedReply.survivors``.
+        Or raise ``PayloadError``.
 
-        Raises
-        ------
-        PayloadError
-            When a payload is corrupt or too large.
+        With `decode`, returns the arrays of each record; otherwise its survivors alone where they
+        are all that it holds, see ``CodedReply.survivors``.
         """
         row = received.row
         found: dict[str, Arrays | Array] = {}

@@ -24,26 +24,12 @@ class Dispatch:
 
 @dataclass
 class Received:
-    """A reply whose payloads are not decoded yet.
+    """A reply whose payloads are not decoded yet."""
 
-    Parameters
-    ----------
-    message : Message
-        As it came.
-    row : MessageRow
-        Its row in the ledger.
-    content : RecordDict
-        Its records without the note; those of arrays still coded.
-    dispatch : Dispatch or None
-        What it answers.
-    replies : dict
-        Of each coded record the payload, with what its receiver expects and holds.
-    """
-
-    message: Message
+    message: Message  # as it came
     row: MessageRow
-    content: RecordDict
-    dispatch: Dispatch | None
+    content: RecordDict  # without the note; records of arrays still coded
+    dispatch: Dispatch | None  # what it answers
     replies: dict[str, CodedReply] = field(default_factory=dict)
 
     @property

@@ -58,24 +58,12 @@ def name_of(arrays: Arrays) -> bytes:
 
 @dataclass(frozen=True)
 class Remembered:
-    """A broadcast as its receivers decoded it.
-
-    Parameters
-    ----------
-    arrays : mapping
-        What they hold.
-    residual : mapping
-        What the codec lost of what was to be sent.
-    source : bytes
-        Name of what the strategy wanted to send.
-    stages : mapping
-        What stages of the codec remember.
-    """
+    """A broadcast as its receivers decoded it."""
 
     arrays: Arrays
-    residual: Arrays
-    source: bytes
-    stages: Arrays = field(default_factory=dict)
+    residual: Arrays  # what the codec lost of what was to be sent
+    source: bytes  # names what the strategy wanted to send
+    stages: Arrays = field(default_factory=dict)  # what stages of the codec remember
 
     @cached_property
     def base(self) -> Base:
@@ -171,15 +159,10 @@ def unpacked(payload: bytes) -> Arrays:
 
 @dataclass(frozen=True)
 class ClientMemory:
-    """The last broadcast, the last residual and the arrays left out, in ``context.state``.
+    """The last broadcast, the last residual and the arrays left out, in a node's ``context.state``.
 
     They stand as bytes in one config record, where a client that loops over its array records does
     not meet them.
-
-    Parameters
-    ----------
-    context : Context
-        The node's.
     """
 
     context: Context
@@ -195,27 +178,13 @@ class ClientMemory:
     ) -> Arrays:
         """Decode a broadcast, which may be coded relative to the last one, and remember it.
 
-        The arrays are not to be written to.
+        Each payload may be relative to the arrays of the one before it; those of the last one are
+        what was broadcast, not to be written to. `keep` says what to remember: nothing, the
+        template, or the values. `initial` returns what a node that holds nothing starts with, or
+        None.
 
-        Parameters
-        ----------
-        payloads : sequence of bytes
-            As they arrived, at least one; each may be relative to the arrays of the one before it,
-            and those of the last one are what was broadcast.
-        record : str
-            Name of the record of arrays that carried it.
-        keep : {"", "template", "values"}
-            What to remember: nothing, names and shapes, or the arrays.
-        max_bytes : int
-            Most bytes that the arrays may have together.
-        initial : callable, optional
-            Returns what a node that holds nothing starts with, or None.
-
-        Raises
-        ------
-        PayloadError
-            When a payload cannot be decoded; the message has the word ``unknown_base`` when it
-            is relative to something that this node does not hold.
+        Raises ``PayloadError`` when a payload cannot be decoded; the message has the word
+        ``unknown_base`` when it is relative to something that this node does not hold.
         """
         held: Arrays | None = None
         for payload in payloads:

@@ -81,12 +81,8 @@ class CompressedMessageStrategy(StrategyWrapper, Strategy):
     def start(self, grid: Grid, *args: Any, **kwargs: Any) -> Result:
         """Run the inner strategy's ``start`` on a compressed grid; arguments and result are its.
 
-        Raises
-        ------
-        TypeError
-            When the grid is compressed already.
-        TrainingError
-            With ``strict``, when no reply was ever accepted.
+        Raises ``TypeError`` when the grid is compressed already and, with ``strict``,
+        ``TrainingError`` when no reply was ever accepted.
         """
         if isinstance(grid, CompressedGrid):
             raise TypeError("the grid is compressed already: give it to the inner strategy's start")

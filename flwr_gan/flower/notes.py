@@ -30,34 +30,16 @@ _MEASURED = struct.Struct("<fff")
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What the grid sends to the mod.
+    """What the grid sends to the mod."""
 
-    Parameters
-    ----------
-    codec : str
-        Codec spec of the reply.
-    feedback : bool or "ef21"
-        What a lossy codec loses of a reply is added to the next one.
-    keep : {"", "template", "values"}
-        What of the broadcast the node is to remember, for the next one may be coded relative to it.
-    include, exclude : tuple of str
-        Patterns of array names, see ``Selection``.
-    template : bytes
-        Hash of the template that the server expects of a reply, if it is not the broadcast's.
-    progress : mapping
-        With EF21, of each record what names the progress that the server keeps of the node.
-    opaque : mapping
-        Opaque entries of each record.
-    """
-
-    codec: str
+    codec: str  # of the reply
     feedback: bool | str = True
-    keep: str = ""
+    keep: str = ""  # of the broadcast, for the next one: nothing, "template" or "values"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    template: bytes = b""
-    progress: dict[str, str] = field(default_factory=dict)
-    opaque: dict[str, Opaque] = field(default_factory=dict)
+    template: bytes = b""  # hash of what the server expects of a reply, if not the broadcast's
+    progress: dict[str, str] = field(default_factory=dict)  # with EF21, names what the server keeps
+    opaque: dict[str, Opaque] = field(default_factory=dict)  # of each record
 
     def to_record(self) -> ConfigRecord:
         """Return the order as a config record: its codec, and of the rest what is not usual."""
@@ -96,28 +78,14 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyNote:
-    """What the mod sends to the grid.
-
-    Parameters
-    ----------
-    label : int or str
-        The node's ``partition-id``, -1 if it has none.
-    encode_s, decode_s : float
-        Seconds spent coding.
-    arrived_share : float
-        Share of a lossy change that the payload holds.
-    opaque : mapping
-        Opaque entries of each record.
-    advanced : bool
-        Payloads are relative to the broadcast plus the progress that the order named.
-    """
+    """What the mod sends to the grid."""
 
     label: Label = UNKNOWN
     encode_s: float = math.nan
     decode_s: float = math.nan
-    arrived_share: float = math.nan
+    arrived_share: float = math.nan  # of a lossy change
     opaque: dict[str, Opaque] = field(default_factory=dict)
-    advanced: bool = False
+    advanced: bool = False  # payloads are relative to the broadcast plus the order's progress
 
     def to_record(self) -> ConfigRecord:
         """Return the note as a config record."""

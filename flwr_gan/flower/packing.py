@@ -57,13 +57,7 @@ def packed(content: RecordDict) -> RecordDict:
 
 
 def unpacked(content: RecordDict) -> RecordDict:
-    """Return the records of a message that ``packed`` made one of, or another message itself.
-
-    Raises
-    ------
-    PayloadError
-        If they are damaged.
-    """
+    """Return the records that ``packed`` made one of, or another message's; or ``PayloadError``."""
     record = content.config_records.get(NOTE)
     blob = None if record is None or len(content) != 1 else record.get(_BLOB)
     if not isinstance(blob, bytes):

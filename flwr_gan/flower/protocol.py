@@ -71,25 +71,13 @@ class CodedReplies:
 
 @dataclass(frozen=True)
 class CodedMessage:
-    """A coded message, as listeners get it.
+    """A coded message, as listeners get it."""
 
-    Parameters
-    ----------
-    row : MessageRow
-        Its row in the ledger, complete but for what the receiver measures.
-    content : RecordDict
-        Its records as they travelled.
-    parts : mapping
-        Of each coded record the arrays, and those that the receiver held; None where it held none,
-        or the server has them no more.
-    encoded_now : bool
-        False for a broadcast that was encoded for another node.
-    """
-
-    row: MessageRow
-    content: RecordDict
+    row: MessageRow  # complete but for what the receiver measures
+    content: RecordDict  # as it travelled
     parts: Mapping[str, tuple[Arrays, Arrays | None]]
-    encoded_now: bool = True
+    """Of each coded record the arrays, and what the receiver held, None if that is not known."""
+    encoded_now: bool = True  # False for a broadcast that was encoded for another node
 
 
 class Listener(Protocol):

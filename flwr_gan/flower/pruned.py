@@ -77,18 +77,7 @@ def keep_pruned_mod(message: Message, context: Context, call_next: ClientAppCall
 
 
 class AroundStrategy(Strategy):
-    """A legacy strategy around another one, which does all that a subclass does not.
-
-    Parameters
-    ----------
-    inner : flwr.server.strategy.Strategy
-        The strategy to wrap.
-
-    Raises
-    ------
-    TypeError
-        When `inner` is not a legacy strategy.
-    """
+    """A legacy strategy around another one, which does all that a subclass does not."""
 
     otherwise: ClassVar[str] = "give it a strategy of flwr.server.strategy"
     """What to do with a strategy of the message API."""

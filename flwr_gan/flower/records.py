@@ -42,17 +42,9 @@ _CODABLE_KINDS = "biufcV"
 
 @dataclass(frozen=True)
 class Content:
-    """What a record of arrays holds.
+    """What a record of arrays holds; views of it, not to be written to."""
 
-    Parameters
-    ----------
-    arrays : mapping of str to numpy.ndarray
-        All entries, in order; opaque ones as uint8. Not to be written to: views of the record.
-    opaque : mapping
-        Which entries are opaque or in Fortran's order, and what Flower says of them.
-    """
-
-    arrays: dict[str, np.ndarray[Any, Any]]
+    arrays: dict[str, np.ndarray[Any, Any]]  # all entries, in order; opaque ones as uint8
     opaque: dict[str, tuple[str, tuple[int, ...], str]] = field(default_factory=dict)
 
 
@@ -73,16 +65,9 @@ def read_record(record: ArrayRecord) -> Content:
 
 
 def write_record(arrays: Arrays, opaque: Opaque | None = None, *, name: str = "") -> ArrayRecord:
-    """Return the plain record of named arrays.
+    """Return the plain record of named arrays, of which some may be opaque.
 
-    Parameters
-    ----------
-    arrays : mapping of str to numpy.ndarray
-        The arrays; opaque ones as uint8.
-    opaque : mapping, optional
-        Which entries are opaque.
-    name : str
-        Name of the record; in the legacy API an empty one has Flower's placeholder.
+    In the legacy API an empty record has Flower's placeholder, so that `name` is needed.
     """
     opaque = opaque or {}
     entries = {}
@@ -103,10 +88,7 @@ def write_record(arrays: Arrays, opaque: Opaque | None = None, *, name: str = ""
 def record_to_arrays(record: ArrayRecord) -> dict[str, np.ndarray[Any, Any]]:
     """Return the arrays of a plain record, in order, to be written to.
 
-    Raises
-    ------
-    TypeError
-        When an entry is not a serialised numpy array.
+    Raises ``TypeError`` when an entry is not a serialised numpy array.
     """
     return {key: array.numpy() for key, array in record.items() if key != EMPTY_KEY}
 
@@ -171,10 +153,7 @@ def is_payload(record: ArrayRecord) -> bool:
 def payload_of(record: ArrayRecord) -> bytes:
     """Return the one payload that a record carries.
 
-    Raises
-    ------
-    PayloadError
-        When the record carries something else.
+    Raises ``PayloadError`` if it carries something else.
     """
     payloads = payloads_of(record)
     if len(payloads) != 1:
@@ -185,10 +164,7 @@ def payload_of(record: ArrayRecord) -> bytes:
 def payloads_of(record: ArrayRecord) -> list[bytes]:
     """Return the payloads that a record carries, each relative to the one before it.
 
-    Raises
-    ------
-    PayloadError
-        When the record carries something else.
+    Raises ``PayloadError`` when the record carries something else.
     """
     arrays = list(record.values())
     found = ", ".join(sorted({array.stype for array in arrays})) or "nothing"

@@ -32,36 +32,16 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class CodedReply:
-    """A payload with what its receiver expects and holds; each look decodes anew.
-
-    Parameters
-    ----------
-    payload : bytes
-        The coded blob.
-    expected : Template or None
-        What it must hold; None takes what it announces.
-    base : Base or None
-        What it may be relative to.
-    max_bytes : int
-        Most bytes that its arrays may have together.
-    opaque : mapping
-        Which entries are opaque, see ``flwr_gan.flower.records``.
-    own : mapping
-        The server's arrays for those that did not travel.
-    order : mapping
-        Names of all arrays, in order, where some did not travel.
-    finite : bool
-        Refuse values that are not finite.
-    """
+    """A payload with what its receiver expects and holds; each look decodes anew."""
 
     payload: bytes
-    expected: Template | None
-    base: Base | None
-    max_bytes: int
+    expected: Template | None  # None takes what the payload announces
+    base: Base | None  # what it may be relative to
+    max_bytes: int  # of its arrays together
     opaque: Opaque = field(default_factory=dict)
-    own: Arrays = field(default_factory=dict)
-    order: Mapping[str, object] = field(default_factory=dict)
-    finite: bool = False
+    own: Arrays = field(default_factory=dict)  # the server's, for those that did not travel
+    order: Mapping[str, object] = field(default_factory=dict)  # names of all arrays, then
+    finite: bool = False  # refuse values that are not
 
     @cached_property
     def info(self) -> PayloadInfo:
@@ -123,18 +103,10 @@ class CodedReply:
     def check(self) -> tuple[tuple[int, int, int], Array | Arrays]:
         """Decode once.
 
-        Returns
-        -------
-        counts : tuple of int
-            See ``count``.
-        found : numpy.ndarray or mapping
-            What ``survivors`` returns, and where that is None what ``arrays`` does. Not to be
-            written to.
+        Return what ``count`` does, and survivors or else arrays, not to be written to.
 
-        Raises
-        ------
-        PayloadError
-            When the payload cannot be decoded, or holds a value that is not finite and must not.
+        Raises ``PayloadError`` when the payload cannot be decoded, or holds a value that is not
+        finite and must not.
         """
         survivors = self.survivors()
         if survivors is None or self.base is None:
@@ -151,10 +123,7 @@ class CodedReply:
     def count(self, arrays: Arrays) -> tuple[int, int, int]:
         """Return the parameters of decoded arrays, those that are not zero, and all bytes.
 
-        Raises
-        ------
-        PayloadError
-            When a value is not finite and must be.
+        Raises ``PayloadError`` when a value is not finite and must be.
         """
         nonzero = sum(_nonzero(name, a, finite=self.finite) for name, a in arrays.items())
         return (

@@ -10,22 +10,12 @@ from flwr_gan.flower.records import Arrays
 
 @dataclass(frozen=True)
 class Selection:
-    """Arrays that travel, by name.
+    """Arrays that travel, by shell patterns of names such as ``"*.running_*"`` or ``"head.*"``.
 
     An array is left out unless one pattern of ``include`` matches its name (with none, all do), and
     if one of ``exclude`` does. What is left out stays what it was on either side: the client keeps
     its own values, as FedBN does with statistics or FedPer with a head, and the server its own.
-
-    Parameters
-    ----------
-    include, exclude : tuple of str
-        Shell patterns, such as ``"*.running_*"``, ``"head.*"``, ``"*lora*"``. Arrays of the legacy
-        API have their positions as names, ``"0"``, ``"1"``, ...
-
-    Raises
-    ------
-    CodecError
-        When a pattern is not a word.
+    Arrays of the legacy API have their positions as names, ``"0"``, ``"1"``, ...
     """
 
     include: tuple[str, ...] = ()
@@ -73,10 +63,7 @@ def completed(arrays: Arrays, own: Arrays, order: Mapping[str, object]) -> Array
 def patterns(given: object, *, key: str) -> tuple[str, ...]:
     """Return patterns, given as one word or several, as a tuple.
 
-    Raises
-    ------
-    CodecError
-        When they are neither.
+    Raises ``CodecError`` when they are neither.
     """
     if isinstance(given, str):
         return (given,)

@@ -113,13 +113,7 @@ class CodedClientProxy(GridClientProxy):
     grid: CompressedGrid
 
     def fit(self, ins: FitIns, timeout: float | None, group_id: int | None) -> FitRes:
-        """Train on the client.
-
-        Raises
-        ------
-        PayloadError
-            When the client fails, or its reply is refused.
-        """
+        """Train on the client; ``PayloadError`` when it fails, or its reply is refused."""
         message = Message(
             fitins_to_recorddict(ins, keep_input=True),
             self.node_id,

@@ -21,21 +21,11 @@ FROM_SEED = b"seed"
 
 @dataclass
 class UpdateChain:
-    """What up-to-date nodes hold of a record, and the payloads that led there.
+    """What up-to-date nodes hold of a record, and the payloads that led there."""
 
-    Parameters
-    ----------
-    points : list of bytes
-        Names what a node holds before each payload, oldest first, and behind the last one.
-    end : Remembered
-        What up-to-date nodes hold.
-    payloads : list of bytes
-        One from each point to the next, together at most as long as the arrays, or a single one.
-    """
-
-    points: list[bytes]
+    points: list[bytes]  # names what a node holds before each payload, and behind the last one
     end: Remembered
-    payloads: list[bytes] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)  # no longer than the arrays, or one
 
     def append(self, payload: bytes, end: Remembered) -> None:
         """Add an update; the oldest payloads make room."""

@@ -23,37 +23,17 @@ def convert(
     strict: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> int:
-    """Convert a file of named arrays; the suffixes say from what to what.
+    """Convert a file of named arrays; the suffixes say from what to what. Returns their number.
 
     Names, shapes (0-d too) and dtypes are kept. ``.fgan`` and ``.npz`` keep the order and the byte
-    order as well; ``.safetensors`` sorts arrays by dtype and name and is little-endian.
+    order as well; ``.safetensors`` sorts arrays by dtype and name and is little-endian. `codec`
+    (``sparse`` by default) and `strict` (keep -0.0, which else becomes +0.0) are for a ``.fgan``
+    target.
 
-    Parameters
-    ----------
-    source, target : path-like
-        Files with the suffixes ``.fgan``, ``.safetensors`` or ``.npz``.
-    codec : str, optional
-        How to code a ``.fgan`` file; ``sparse`` by default.
-    strict : bool, default=False
-        Keep -0.0 in a ``.fgan`` file, where it else becomes +0.0.
-    max_bytes : int
-        Most bytes that the arrays may have together.
-
-    Returns
-    -------
-    int
-        Number of arrays.
-
-    Raises
-    ------
-    ConfigError
-        If a suffix is unknown, or a setting is not for the target's format.
-    CodecError
-        If the target's format cannot hold an array, or needs a library that is not installed.
-    PayloadError
-        If the source is damaged, too large, or holds Python objects.
-    OutputError
-        If a file cannot be read or written.
+    Raises ``ConfigError`` for an unknown suffix or a setting that is not the target's,
+    ``CodecError`` where the target's format cannot hold an array or needs a library that is not
+    installed, ``PayloadError`` for a source that is damaged, has arrays of more than `max_bytes` or
+    holds Python objects, and ``OutputError`` for a file that cannot be read or written.
     """
     source, target = Path(source), Path(target)
     read, kind = _READERS[_suffix(source)], _suffix(target)

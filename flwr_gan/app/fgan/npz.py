@@ -20,16 +20,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def read_npz(path: Path, *, max_bytes: int) -> dict[str, Array]:
     """Return the arrays of a ``.npz`` file, in its order.
 
-    What numpy stores as ``V2`` is taken for bfloat16. Each array's size is checked before memory
-    is taken for it.
-
-    Raises
-    ------
-    PayloadError
-        If the file is damaged, its arrays have more than `max_bytes` bytes together, or one holds
-        Python objects.
-    OutputError
-        If the file cannot be read.
+    What numpy stores as ``V2`` is taken for bfloat16. Each array's size is checked before memory is
+    taken for it: ``PayloadError`` if all have more than `max_bytes`, the file is damaged, or one
+    holds Python objects.
     """
     arrays: dict[str, Array] = {}
     left = max_bytes
@@ -79,12 +72,7 @@ def _read_array(member: IO[bytes], name: str, left: int, max_bytes: int) -> Arra
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write a ``.npz`` file as ``numpy.savez`` does; the same arrays give the same bytes.
 
-    Raises
-    ------
-    CodecError
-        If an array is of bfloat16, or its name cannot be that of a file.
-    OutputError
-        If the file cannot be written.
+    Raises ``CodecError`` if an array is of bfloat16, or its name cannot be that of a file.
     """
     for name, array in arrays.items():
         if is_bfloat16(array.dtype):

@@ -26,37 +26,17 @@ from flwr_gan.wire.template import Template
 
 @dataclass(frozen=True)
 class _Bundle:
-    """Arrays that are coded together.
-
-    Parameters
-    ----------
-    label : str
-        What sets them apart from the others of the payload.
-    codec : Codec
-        What coded them.
-    body : Body
-        What it wrote.
-    indices : list of int
-        Which arrays of the payload they are.
-    specs : list of ArraySpec or None
-        As they were given to the codec; None if the payload does not say.
-    """
+    """Arrays that are coded together, and what sets them apart from the others of the payload."""
 
     label: str
     codec: Codec
     body: Body
-    indices: list[int]
-    specs: list[ArraySpec] | None
+    indices: list[int]  # of the arrays in the payload
+    specs: list[ArraySpec] | None  # as the codec got them; None if the payload does not say
 
 
 def report(payload: bytes, *, name: str, max_bytes: int = DEFAULT_MAX_BYTES) -> list[str]:
-    """Return the lines that describe a payload.
-
-    Raises
-    ------
-    PayloadError
-        If the payload is damaged or of another version.
-    """
+    """Return the lines that describe a payload; ``PayloadError`` if it is damaged."""
     info = describe_payload(payload)
     template = info.template
     kind = "lossless" if info.codec.lossless else "lossy"

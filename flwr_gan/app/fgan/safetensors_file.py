@@ -23,15 +23,8 @@ _RESERVED = "__metadata__"
 def read_safetensors(path: Path, *, max_bytes: int) -> dict[str, Array]:
     """Return the arrays of a ``.safetensors`` file, in its order; bfloat16 as ``V2``.
 
-    Raises
-    ------
-    CodecError
-        If the library is not installed.
-    PayloadError
-        If the file is damaged, its arrays have more than `max_bytes` bytes together, or one is of
-        a type that numpy does not have.
-    OutputError
-        If the file cannot be read.
+    Raises ``CodecError`` without the library, and ``PayloadError`` if the file is damaged, its
+    arrays have more than `max_bytes` together, or one is of a type that numpy does not have.
     """
     safetensors = _library("safetensors")
     try:
@@ -59,15 +52,7 @@ def _array(name: str, tensor: Mapping[str, Any]) -> Array:
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write a ``.safetensors`` file.
-
-    Raises
-    ------
-    CodecError
-        If a library is not installed, or the format has no such type or name.
-    OutputError
-        If the file cannot be written.
-    """
+    """Write a ``.safetensors`` file; ``CodecError`` if the format has no such type or name."""
     safetensors, by_numpy = _library("safetensors"), _library("safetensors.numpy")
     allowed = {np.dtype(code) for code in _DTYPES.values()}
     given = {}
