@@ -15,7 +15,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flwr_gan.app.loggers import check_logger
-from flwr_gan.app.overrides import compose, first_line, given, parse
+from flwr_gan.app.overrides import compose, first_line, given, parse, why_not_loaded
 from flwr_gan.core.settings import (
     Count,
     Natural,
@@ -205,7 +205,10 @@ def build(node: DictConfig, **runtime: Any) -> Any:
         # Run-time objects come afterwards: Hydra would turn dataclasses among them into dicts.
         factory = hydra.utils.instantiate(node, _convert_="all", _partial_=True)
     except InstantiationException as error:
-        raise ConfigError(f"{node.get('_target_')}: {first_line(error)}") from error
+        reason = first_line(error)
+        if reason.startswith("Error locating target"):
+            reason = why_not_loaded(str(node.get("_target_")), error)
+        raise ConfigError(f"{node.get('_target_')}: {reason}") from error
     try:
         return factory(**runtime)
     except TypeError as error:

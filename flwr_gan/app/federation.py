@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from flwr_gan.app.config import RunConfig, build, load_config, read_config
-from flwr_gan.app.overrides import split_overrides
+from flwr_gan.app.overrides import split_overrides, why_not_loaded
 from flwr_gan.core.settings import Amount, checked
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.data.drift import Drift, DriftContext
@@ -32,6 +32,7 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods import Method
 from flwr_gan.methods.pool_distillation import PoolStudent
+from flwr_gan.privacy import ClientPrivacy
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template
 
@@ -187,7 +188,9 @@ def federation_of(resolved: str) -> Federation:
         seed=derive_seed(config.seed, "partition"),
     )
     _check_delta(config, split)
-    return Federation(config, dataset, split)
+    federation = Federation(config, dataset, split)
+    _check_budget(federation)
+    return federation
 
 
 @lru_cache(maxsize=1)
@@ -209,6 +212,18 @@ def _check_delta(config: RunConfig, split: Sequence[NDArray[np.int64]]) -> None:
             f"privacy.delta={config.privacy.delta} would let a sample of a client with {largest} "
             f"through: give less than {1 / largest:.2g}"
         )
+
+
+def _check_budget(federation: Federation) -> None:
+    """Raise unless there is noise that keeps a target epsilon, for the client that needs most."""
+    privacy = federation.config.privacy
+    if privacy is not None and privacy.target_epsilon is not None:
+        _ = ClientPrivacy(
+            privacy,
+            federation.config.gan,
+            num_samples=max(1, min(map(len, federation.split))),
+            planned_steps=min(federation.planned_critic_steps(ticket=t) for t in (False, True)),
+        ).noise_multiplier
 
 
 def build_strategy(federation: Federation) -> Any:
@@ -286,7 +301,8 @@ def _accepted(target: str, runtime: dict[str, Any]) -> dict[str, Any]:
     try:
         cls = get_class(target)
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"strategy._target_={target}: {error}") from error
+        reason = why_not_loaded(target, error)
+        raise ConfigError(f"strategy._target_={target}: {reason}") from error
     names: set[str] = set()
     for base in cls.__mro__:
         parameters = signature(base).parameters

@@ -1,6 +1,9 @@
 """Hydra overrides: read, checked against conf/, composed; every mistake is one clear line."""
 
 import difflib
+import re
+import sys
+import traceback
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from flwr_gan.core.settings import require_one_of
 from flwr_gan.errors import ConfigError
+
+_IMPORTS = re.compile(r"[\\/]hydra[\\/]|importlib")
+"""Files whose frames stand between a command and the module that it imports."""
 
 
 def config_dir() -> Path:
@@ -157,6 +163,27 @@ def _nearest(word: str, known: Sequence[str]) -> str:
     return f" (nearest: {near[0]})" if near else ""
 
 
-def first_line(error: Exception) -> str:
+def why_not_loaded(target: str, error: Exception) -> str:
+    """Return in one line what stops a ``_target_`` from being imported, with file and line of it.
+
+    Hydra hides the first error of a module behind two of its own.
+    """
+    top = target.partition(".")[0]
+    own = Path(__file__).parents[2] / top
+    found = getattr(sys.modules.get(top), "__file__", None)
+    if top in ("flwr_gan", "strategies") and found and not Path(found).is_relative_to(own):
+        return f"{found} is imported in place of {own}: rename it, or start in another folder"
+    first: BaseException = error
+    while first.__cause__ is not None:
+        first = first.__cause__
+    frames = traceback.extract_tb(first.__traceback__)
+    files = [f"{f.filename}, line {f.lineno}" for f in frames if not _IMPORTS.search(f.filename)]
+    if isinstance(first, SyntaxError):
+        files = [f"{first.filename}, line {first.lineno}"]
+    where = f" ({files[-1]})" if files else ""
+    return f"cannot be imported: {type(first).__name__}: {first_line(first)}{where}"
+
+
+def first_line(error: BaseException) -> str:
     """Return the first line of what an error says, with single spaces."""
     return " ".join(str(error).split("\n")[0].split())

@@ -18,13 +18,16 @@ _NAMES = {
 }
 
 
-def _files(folder: str, mirrors: tuple[str, ...], sha256: dict[str, str]) -> dict[str, SourceFile]:
+def _files(
+    folder: str, torchvision: str, mirrors: tuple[str, ...], sha256: dict[str, str]
+) -> dict[str, SourceFile]:
     return {
         part: SourceFile(
             path=f"{folder}/{name}",
             num_bytes=num_bytes,
             sha256=sha256[part],
             urls=tuple(f"{mirror}/{name}" for mirror in mirrors),
+            other_paths=(f"{torchvision}/raw/{name}",),
         )
         for part, (name, num_bytes) in _NAMES.items()
     }
@@ -32,6 +35,7 @@ def _files(folder: str, mirrors: tuple[str, ...], sha256: dict[str, str]) -> dic
 
 MNIST_FILES = _files(
     "mnist",
+    "MNIST",
     (
         "https://ossci-datasets.s3.amazonaws.com/mnist",
         "https://storage.googleapis.com/cvdf-datasets/mnist",
@@ -45,6 +49,7 @@ MNIST_FILES = _files(
 )
 FASHION_MNIST_FILES = _files(
     "fashion-mnist",
+    "FashionMNIST",
     (
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
         (

@@ -28,10 +28,17 @@ _GZIP_SLACK = 1 << 16
 class SourceFile:
     """One file of a data set."""
 
-    path: str  # below a data folder; a name that ends with .gz is gunzipped when read
+    path: str  # below a data folder; .gz is gunzipped when read, and found gunzipped as well
     num_bytes: int  # of its content, uncompressed; memory for more is never taken
     sha256: str  # of its content, uncompressed
     urls: tuple[str, ...]  # where it can be fetched, tried in turn
+    other_paths: tuple[str, ...] = ()  # where other tools keep it below a data folder
+
+    @property
+    def paths(self) -> list[str]:
+        """All places below a data folder, in the order in which they are searched."""
+        known = (self.path, *self.other_paths)
+        return [name for path in known for name in dict.fromkeys((path, path.removesuffix(".gz")))]
 
 
 def cache_folder() -> Path:
@@ -66,9 +73,9 @@ def read_source(
     """
     folders = data_folders(folder)
     for candidate in folders:
-        path = candidate / file.path
-        if path.is_file():
-            return _checked_content(_read(path, file), path, file)
+        for path in map(candidate.joinpath, file.paths):
+            if path.is_file():
+                return _checked_content(_read(path, file), path, file, path.suffix == ".gz")
     reason = ""
     if download:
         target = folders[-1] / file.path
@@ -77,9 +84,11 @@ def read_source(
         except DataError as error:
             reason = f" ({error})"
     places = ", ".join(str(candidate) for candidate in folders)
+    others = [name for name in file.paths if name != file.path]
+    or_others = f" (nor {', '.join(others)})" if others else ""
     raise DataError(
-        f"{file.path} not found in {places}{reason}; fetch it from {file.urls[0]} into one of "
-        f"these folders, or set {ENVIRONMENT_VARIABLE} to the folder that holds it"
+        f"{file.path} not found in {places}{or_others}{reason}; fetch it from {file.urls[0]} into "
+        f"one of these folders, or set {ENVIRONMENT_VARIABLE} to the folder that holds it"
     )
 
 
@@ -95,7 +104,7 @@ def fetch(file: SourceFile, target: Path, *, timeout_s: float = 10.0) -> bytes:
         try:
             with urllib.request.urlopen(url, timeout=timeout_s) as response:
                 raw = response.read(file.num_bytes + _GZIP_SLACK + 1)
-            content = _checked_content(raw, url, file)
+            content = _checked_content(raw, url, file, file.path.endswith(".gz"))
         except (OSError, http.client.HTTPException) as error:
             reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
             continue
@@ -118,8 +127,8 @@ def _read(path: Path, file: SourceFile) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _checked_content(raw: bytes, origin: str | Path, file: SourceFile) -> bytes:
-    content = _gunzip(raw, origin, file.num_bytes) if file.path.endswith(".gz") else raw
+def _checked_content(raw: bytes, origin: str | Path, file: SourceFile, gzipped: bool) -> bytes:
+    content = _gunzip(raw, origin, file.num_bytes) if gzipped else raw
     remedy = "remove it so that it is fetched again" if isinstance(origin, Path) else "not used"
     if len(content) < file.num_bytes:
         raise DataError(
@@ -131,9 +140,16 @@ def _checked_content(raw: bytes, origin: str | Path, file: SourceFile) -> bytes:
 
 
 def _gunzip(raw: bytes, origin: str | Path, max_bytes: int) -> bytes:
-    """Gunzip at most ``max_bytes + 1`` bytes; what a truncated stream still holds is returned."""
-    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    """Gunzip at most ``max_bytes + 1`` bytes, of one member after another.
+
+    What a truncated stream still holds is returned.
+    """
+    content = b""
     try:
-        return inflater.decompress(raw, max_bytes + 1)
+        while raw and len(content) <= max_bytes:
+            inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+            content += inflater.decompress(raw, max_bytes + 1 - len(content))
+            raw = inflater.unused_data.lstrip(b"\0")  # zeros may stand between members
+        return content
     except zlib.error as error:
         raise DataError(f"{origin} is not a gzip file, or is corrupt: {error}") from error

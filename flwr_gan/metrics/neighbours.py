@@ -19,11 +19,16 @@ def precision_recall_density_coverage(
     samples inside the ball of some generated one (Kynkäänniemi et al., 2019). Density: number of
     real balls around a generated sample, over k. Coverage: share of real balls that hold a
     generated sample (Naeem et al., 2020). Balls are closed. One row of features a sample. k is less
-    where a set has no more than k samples. Raises DataError for fewer than 2 rows.
+    where a set has no more than k samples. Raises DataError for fewer than 2 rows, for values that
+    are not finite and for k below 1.
     """
     smaller = min(len(real_RD), len(fake_GD))
     if smaller < 2:
         raise DataError(f"precision and recall of {smaller} samples: at least 2 are needed")
+    if neighbours < 1:
+        raise DataError(f"neighbours={neighbours} is not allowed: give a whole number from 1")
+    if not (np.isfinite(real_RD).all() and np.isfinite(fake_GD).all()):
+        raise DataError("precision and recall of features that are not finite are undefined")
     k = min(neighbours, smaller - 1)
     distance_RG = cdist(real_RD, fake_GD)
     real_radius_R, fake_radius_G = _radii(real_RD, k), _radii(fake_GD, k)

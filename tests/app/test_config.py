@@ -1,12 +1,13 @@
 """Overrides become one checked config, or one clear line."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from flwr_gan.app.config import build, load_config, load_file
-from flwr_gan.app.federation import load_federation
+from flwr_gan.app.federation import build_strategy, load_federation
 from flwr_gan.app.overrides import config_dir, given, split_overrides
 from flwr_gan.errors import ConfigError, FlwrGanError
 
@@ -226,3 +227,41 @@ def test_data_and_split_are_loaded_once():
 def test_conf_is_found_beside_the_package():
     assert (config_dir() / "config.yaml").is_file()
     assert isinstance(config_dir(), Path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("from numpy import no_such_name", "ImportError: cannot import name 'no_such_name'"),
+        ("x = 1 / 0", "ZeroDivisionError: division by zero"),
+        ("def load(", "SyntaxError: '(' was never closed"),
+    ],
+)
+def test_an_own_module_that_cannot_be_imported_is_named_with_the_line(
+    text, reason, tmp_path, monkeypatch
+):
+    (tmp_path / "wrong_data.py").write_text(f"first = 1\n{text}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for setting in ("data", "strategy"):
+        overrides = f"{setting}._target_=wrong_data.load output_dir=/nowhere"
+        with pytest.raises(ConfigError) as error:
+            build_strategy(load_federation(overrides))
+        told = str(error.value)
+        assert "\n" not in told
+        assert f"wrong_data.load: cannot be imported: {reason}" in told
+        assert f"({tmp_path / 'wrong_data.py'}, line 2)" in told
+
+
+def test_a_file_that_stands_in_the_way_of_a_package_is_named(tmp_path, monkeypatch):
+    (tmp_path / "strategies.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    federation = load_federation("output_dir=/nowhere")
+    for name in [name for name in sys.modules if name.split(".")[0] == "strategies"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ConfigError) as error:
+        build_strategy(federation)
+    assert "\n" not in str(error.value)
+    assert f"{tmp_path / 'strategies.py'} is imported in place of" in str(error.value)
+    assert "rename it" in str(error.value)
+    sys.modules.pop("strategies", None)

@@ -32,6 +32,7 @@ def toy_files(no_data: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]
             num_bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             urls=file.urls,
+            other_paths=file.other_paths,
         )
         paths[part] = no_data / "shared" / file.path
         paths[part].parent.mkdir(exist_ok=True)
@@ -58,6 +59,23 @@ def test_a_truncated_part_is_named(toy_files: dict[str, Path]) -> None:
             load_mnist(download=False)
         assert str(path) in str(caught.value)
         path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("gunzipped", [False, True])
+@pytest.mark.parametrize("layout", ["mnist", "MNIST/raw"])
+def test_files_are_found_as_others_keep_them(
+    toy_files: dict[str, Path], layout: str, gunzipped: bool
+) -> None:
+    expected = load_mnist(download=False)
+    for path in toy_files.values():
+        content = path.read_bytes()
+        path.unlink()
+        other = path.parents[1] / layout / (path.stem if gunzipped else path.name)
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_bytes(gzip.decompress(content) if gunzipped else content)
+    found = load_mnist(download=False)
+    np.testing.assert_array_equal(found.train.x_NTC, expected.train.x_NTC)
+    np.testing.assert_array_equal(found.test.y_N, expected.test.y_N)
 
 
 def test_an_absent_part_is_named(toy_files: dict[str, Path]) -> None:

@@ -162,3 +162,13 @@ def test_a_file_that_cannot_be_read_is_an_error(
     with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
         read_source(make_file())
     assert str(path) in str(caught.value)
+
+
+def test_gzip_of_several_members_is_read(no_data: Path) -> None:
+    file = make_file(path="toy/data.gz")
+    parts = [gzip.compress(CONTENT[i : i + 500]) for i in range(0, len(CONTENT), 500)]
+    path = put(no_data / "shared", b"".join(parts) + bytes(16), path=file.path)
+    assert read_source(file) == CONTENT
+    path.write_bytes(b"".join(parts[:-1]))
+    with pytest.raises(DataError, match="truncated: 1000 of 1200"):
+        read_source(file)

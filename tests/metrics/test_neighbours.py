@@ -44,3 +44,15 @@ def test_few_samples_lower_k_and_one_is_too_few():
     assert precision_recall_density_coverage(points, points, neighbours=5)["recall"] == 1
     with pytest.raises(DataError, match="at least 2"):
         precision_recall_density_coverage(points, points[:1])
+
+
+def test_what_is_not_finite_and_no_neighbours_are_refused():
+    points = np.random.default_rng(0).standard_normal((8, 2))
+    for wrong in (np.nan, np.inf):
+        broken = np.vstack([points[1:], [[wrong, 0.0]]])
+        for pair in ((points, broken), (broken, points)):
+            with pytest.raises(DataError, match="not finite"):
+                precision_recall_density_coverage(*pair)
+    for k in (0, -1):
+        with pytest.raises(DataError, match=f"neighbours={k} is not allowed"):
+            precision_recall_density_coverage(points, points, neighbours=k)

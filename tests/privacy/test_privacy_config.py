@@ -45,6 +45,15 @@ def test_delta_is_held_against_the_largest_client():
         load_federation("privacy=dp_critic privacy.delta=0.01 output_dir=/nowhere")
 
 
+def test_a_target_that_no_noise_keeps_is_refused_before_training():
+    with pytest.raises(ConfigError, match=r"privacy\.target_epsilon=0\.01 cannot be kept") as error:
+        load_federation(
+            "privacy=dp_critic privacy.noise_multiplier=null privacy.target_epsilon=0.01 "
+            "output_dir=/nowhere"
+        )
+    assert "\n" not in str(error.value)
+
+
 def test_planned_steps_are_those_of_all_rounds_and_levels():
     federation = load_federation(
         "privacy=dp_critic output_dir=/nowhere gan.critic_iterations=5 gan.iterations=7 "
