@@ -50,10 +50,8 @@ PAQ9A_WEIGHT = 0.05
 class Fuzzer:
     """Runs inputs and counts what comes of them.
 
-    Parameters
-    ----------
-    memory_every : int
-        Measure the memory that Python and numpy take at every n-th input, for it takes time.
+    ``memory_every``: measure the memory that Python and numpy take at every n-th input, for it
+    takes time.
     """
 
     memory_every: int = 4

@@ -23,22 +23,12 @@ HASH_BYTES = 8
 class Parts:
     """A payload taken apart, so that a mutation of one part leaves the others readable.
 
-    Parameters
-    ----------
-    head : bytes
-        Magic, version, flags, codec, stages.
-    template : bytes
-        The serialised template with its length, or its hash, or nothing.
-    base_hash : bytes
-        Name of the base, or nothing.
-    table : bytes
-        The array table with its length, and the lengths of all bodies but the last; or nothing.
-    mask, values : bytes
-        What the codec reads, of all bodies.
-    earlier : int
-        How much of the mask belongs to bodies before the last.
-    mask_length : int or None
-        Length that is written before the mask; None for the true one.
+    ``head``: magic, version, flags, codec, stages; ``template``: the serialised template with its
+    length, or its hash, or nothing; ``base_hash``: name of the base, or nothing; ``table``: the
+    array table with its length, and the lengths of all bodies but the last; or nothing; ``mask``
+    and ``values``: what the codec reads, of all bodies; ``earlier``: how much of the mask belongs
+    to bodies before the last; ``mask_length``: length that is written before the mask; None for the
+    true one.
     """
 
     head: bytes
@@ -83,18 +73,9 @@ class Parts:
 class Case:
     """A sound payload and what its receiver has.
 
-    Parameters
-    ----------
-    name : str
-        Permanent: kept inputs name the case whose template and base they are decoded with.
-    codec : str
-        Its spec.
-    parts : Parts
-        The payload.
-    template : Template or None
-        What the receiver knows; None if the payload brings it.
-    base : mapping of str to numpy.ndarray or None
-        What the receiver holds.
+    ``name``: permanent: kept inputs name the case whose template and base they are decoded with;
+    ``codec``: its spec; ``parts``: the payload; ``template``: what the receiver knows; None if the
+    payload brings it; ``base``: what the receiver holds.
     """
 
     name: str

@@ -17,10 +17,7 @@ class LineCoverage:
 
     The inner loops of numba are machine code, which no line tracing sees.
 
-    Raises
-    ------
-    ConfigError
-        If coverage.py is not installed.
+    Raises ConfigError if coverage.py is not installed.
     """
 
     def __init__(self) -> None:

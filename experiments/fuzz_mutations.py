@@ -24,14 +24,8 @@ def mutate(case: Case, others: Sequence[Case], rng: np.random.Generator) -> byte
     Hashes of template and base stay those of the receiver unless they are what is mutated, so
     that what was changed is read and not refused before.
 
-    Parameters
-    ----------
-    case : Case
-        What to start from.
-    others : sequence of Case
-        Where spliced bytes come from.
-    rng : numpy.random.Generator
-        Source of all choices.
+    ``case``: what to start from; ``others``: where spliced bytes come from; ``rng``: source of all
+    choices.
     """
     parts = case.parts
     other = others[int(rng.integers(len(others)))].parts

@@ -85,10 +85,7 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
 def expand_seeds(arguments: Sequence[str]) -> tuple[list[str], bool]:
     """Put ``seed=0,...,N-1`` in the place of ``seeds=N``; return whether it was there.
 
-    Raises
-    ------
-    ConfigError
-        When N is no whole number from 1.
+    Raises ConfigError when N is no whole number from 1.
     """
     found = []
     for text in arguments:

@@ -25,24 +25,10 @@ def preset_about(name: str) -> str:
 def expand_preset(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
     """Put the overrides that a preset stands for in its place.
 
-    Parameters
-    ----------
-    arguments : sequence of str
-        Overrides; one of them may be ``preset=NAME``.
-
-    Returns
-    -------
-    name : str or None
-        The preset's, None where there is none.
-    given : list of str
-        The preset's overrides, but for keys that the arguments set themselves.
-    own : list of str
-        The other arguments.
-
-    Raises
-    ------
-    ConfigError
-        When the preset is unknown, or there are several.
+    ``arguments``: overrides; one of them may be ``preset=NAME``. ``name``: the preset's, None where
+    there is none. ``given``: the preset's overrides, but for keys that the arguments set
+    themselves. ``own``: the other arguments. Raises ConfigError when the preset is unknown, or
+    there are several.
     """
     named = [text.removeprefix(_PREFIX) for text in arguments if text.startswith(_PREFIX)]
     own = [text for text in arguments if not text.startswith(_PREFIX)]

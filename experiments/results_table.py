@@ -37,10 +37,7 @@ QUALITY_HEADINGS = {
 def run_folders(folder: Path) -> list[Path]:
     """Return the runs in a folder: itself with those of its other codecs, or those inside.
 
-    Raises
-    ------
-    OutputError
-        When there are none.
+    Raises OutputError when there are none.
     """
     if not folder.is_dir():
         raise OutputError(f"{folder}: there is no such folder")
@@ -67,10 +64,7 @@ def read_results(folder: Path) -> pd.DataFrame:
     trained_by (the run whose training it shares), rounds, failures, the final metrics with the
     sparsity, the totals of bytes, the ratios and wall_s.
 
-    Raises
-    ------
-    OutputError
-        When there is no run, or a file cannot be read.
+    Raises OutputError when there is no run, or a file cannot be read.
     """
     folders = run_folders(folder)
     values = [_read_json(path / CASE).get("values", {}) for path in folders]
@@ -176,10 +170,7 @@ def _row(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
 def read_summary(folder: Path) -> dict[str, Any] | None:
     """Return the summary of a run, None where there is none.
 
-    Raises
-    ------
-    OutputError
-        When it cannot be read, or lacks what each summary holds.
+    Raises OutputError when it cannot be read, or lacks what each summary holds.
     """
     path = folder / "summary.json"
     if not is_finished(folder):

@@ -37,11 +37,8 @@ from flwr_gan.errors import FlwrGanError, OutputError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    Returns
-    -------
-    int
-        0 when all jobs are finished, 1 when some failed, 2 when nothing could be started, 130
-        when the sweep was interrupted.
+    Returns 0 when all jobs are finished, 1 when some failed, 2 when nothing could be started, 130
+    when the sweep was interrupted.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(given)

@@ -37,18 +37,9 @@ class Group:
 class Job(StudyCase):
     """One run of a sweep.
 
-    Parameters
-    ----------
-    overrides : tuple of str
-        Hydra overrides.
-    values : dict
-        What they set, key by key.
-    label : str
-        Those that tell it from the other jobs.
-    folder : Path
-        Where the run writes.
-    group : Group
-        The jobs whose training is the same, this one among them.
+    ``overrides``: Hydra overrides; ``values``: what they set, key by key; ``label``: those that
+    tell it from the other jobs; ``folder``: where the run writes; ``group``: the jobs whose
+    training is the same, this one among them.
     """
 
     overrides: tuple[str, ...]
@@ -71,10 +62,7 @@ class Job(StudyCase):
     def settings(self) -> Mapping[str, Any]:
         """Its values, and all settings that its results depend on.
 
-        Raises
-        ------
-        ConfigError
-            When a setting is wrong; names it.
+        Raises ConfigError when a setting is wrong; names it.
         """
         return {"values": self.shown_values, "settings": settings_of(self.overrides)}
 

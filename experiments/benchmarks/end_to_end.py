@@ -71,12 +71,7 @@ def until(target: float, folder: Path) -> dict[str, float]:
 
     All of them are NaN where they never are.
 
-    Parameters
-    ----------
-    target : float
-        The ``synthetic_accuracy`` to reach.
-    folder : Path
-        What the run has written.
+    ``target``: the ``synthetic_accuracy`` to reach; ``folder``: what the run has written.
     """
     rounds = pd.read_csv(folder / "rounds.csv")
     good = rounds.loc[rounds[MEASURE] >= target, "round"]

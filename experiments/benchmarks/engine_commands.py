@@ -30,12 +30,7 @@ TINY = (
 def measure_commands(repeats: int, *, short: bool) -> pd.DataFrame:
     """Return a row a command: the median of its seconds.
 
-    Parameters
-    ----------
-    repeats : int
-        How often each is measured.
-    short : bool
-        A tiny main job in place of the real one.
+    ``repeats``: how often each is measured; ``short``: a tiny main job in place of the real one.
     """
     rows = []
     for _ in range(repeats):

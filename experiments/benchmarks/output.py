@@ -58,20 +58,10 @@ def run_benchmark(
 ) -> int:
     """Measure, write and print the tables of a benchmark; return the exit status.
 
-    Parameters
-    ----------
-    name : str
-        Of the module, and of the first table.
-    about : str
-        What it measures: the first line of the module's text.
-    measure : callable
-        Takes the options; yields tables with the ending of their name, empty for the first.
-    arguments : sequence of str, optional
-        Of the command line.
-    short : str
-        What ``--short`` leaves out.
-    add_options : callable
-        Adds options of its own.
+    ``name``: of the module, and of the first table; ``about``: what it measures: the first line of
+    the module's text; ``measure``: takes the options; yields tables with the ending of their name,
+    empty for the first; ``arguments``: of the command line; ``short``: what ``--short`` leaves out;
+    ``add_options``: adds options of its own.
     """
     module = f"experiments.benchmarks.{name}"
     description = (about or "").splitlines()[0]
@@ -96,14 +86,8 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """Return the seconds of each way, which take turns: what slows the machine slows all.
 
-    Parameters
-    ----------
-    ways : mapping of str to callable
-        Each does its work once and returns the seconds that it took.
-    repeats : int
-        How often.
-    warm_up : bool
-        Whether a first turn does not count.
+    ``ways``: each does its work once and returns the seconds that it took; ``repeats``: how often;
+    ``warm_up``: whether a first turn does not count.
     """
     turns = [{name: way() for name, way in ways.items()} for _ in range(repeats + warm_up)]
     return {name: [turn[name] for turn in turns[warm_up:]] for name in ways}

@@ -50,14 +50,8 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
 def measure(dtype: str, share: float, *, count: int) -> dict[str, object]:
     """Return the row of one case.
 
-    Parameters
-    ----------
-    dtype : {"float32", "bfloat16"}
-        Type of the weights.
-    share : float
-        Share of the weights that change; in bfloat16 that of ``STEP``.
-    count : int
-        Number of weights.
+    ``dtype``: type of the weights, {"float32", "bfloat16"}; ``share``: share of the weights that
+    change; in bfloat16 that of ``STEP``; ``count``: number of weights.
     """
     held, new = moved(dtype, share, count=count)
     payload = encode_payload({"w": new}, base={"w": held}, self_contained=False)

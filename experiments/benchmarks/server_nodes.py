@@ -21,17 +21,8 @@ Results = list[tuple[ClientProxy, FitRes]]
 class Nodes:
     """Clients that answer in this process; the mod leaves messages of a plain strategy alone.
 
-    Parameters
-    ----------
-    make : callable
-        Returns the client of a partition.
-    count : int
-        How many.
-
-    Attributes
-    ----------
-    client_s : float
-        Processor seconds of the clients so far, in which they code and decode.
+    ``make``: returns the client of a partition; ``count``: how many. ``client_s``: processor
+    seconds of the clients so far, in which they code and decode.
     """
 
     def __init__(self, make: Callable[[int], NumPyClient], count: int) -> None:

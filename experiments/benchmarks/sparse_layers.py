@@ -59,16 +59,8 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
 def measure(name: str, batch_size: int, density: float, *, repeats: int) -> list[dict[str, object]]:
     """Return the rows ``samples`` and ``learning`` of a layer.
 
-    Parameters
-    ----------
-    name : str
-        One of ``LAYERS``.
-    batch_size : int
-        Samples at a time.
-    density : float
-        Share of weights that survive.
-    repeats : int
-        How often each way is measured.
+    ``name``: one of ``LAYERS``; ``batch_size``: samples at a time; ``density``: share of weights
+    that survive; ``repeats``: how often each way is measured.
     """
     layer, shape = LAYERS[name]
     rng = torch.Generator().manual_seed(0)

@@ -116,14 +116,8 @@ def measure_paths(
 ) -> list[dict[str, object]]:
     """Return a row for the plain loop and for each of the trainer's paths.
 
-    Parameters
-    ----------
-    config : GanConfig
-        Networks and training.
-    repeats : int
-        How often each path is measured.
-    least_s : float
-        About how long the fastest path trains at a time.
+    ``config``: networks and training; ``repeats``: how often each path is measured; ``least_s``:
+    about how long the fastest path trains at a time.
     """
     paths: dict[str, _Trained] = {
         "plain": _Plain(config),

@@ -51,10 +51,7 @@ class Tickets:
     Weights are read from ``FLWR_GAN_WEIGHTS`` (flat float32 arrays ``generator_p0.npy`` and so on,
     in the generator's order); without it they are made up, as dense as ``TICKETS`` says.
 
-    Parameters
-    ----------
-    critic_iterations : int
-        R.
+    ``critic_iterations`` is R, critic steps for each generator iteration.
     """
 
     def __init__(self, *, critic_iterations: int) -> None:
@@ -182,21 +179,9 @@ def measure_tickets(
 ) -> list[dict[str, object]]:
     """Return a row for each part, number of prunings, and way that this build is compared with.
 
-    Parameters
-    ----------
-    repeats : int
-        How often each is measured, in turn.
-    critic_iterations : mapping from str to int
-        R by part.
-    before : Path, optional
-        A checkout of another version, to be compared with as well.
-    rows : mapping from str to ints
-        Numbers of prunings by part.
-
-    Raises
-    ------
-    ConfigError
-        If ``before`` is no checkout, or a process fails.
+    ``repeats``: how often each is measured, in turn; ``critic_iterations``: R by part; ``before``:
+    a checkout of another version, to be compared with as well; ``rows``: numbers of prunings by
+    part. Raises ConfigError if ``before`` is no checkout, or a process fails.
     """
     here = Path(__file__).parents[2]
     if before and not (before / "flwr_gan").is_dir():

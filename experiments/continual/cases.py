@@ -31,14 +31,8 @@ SHORT = (
 class Case(StudyCase):
     """One run.
 
-    Parameters
-    ----------
-    way : str
-        A key of ``WAYS``.
-    seed : int
-        Runs of one seed share data, split and initial weights.
-    overrides : tuple of str
-        Settings that all ways share.
+    ``way``: a key of ``WAYS``; ``seed``: runs of one seed share data, split and initial weights;
+    ``overrides``: settings that all ways share.
     """
 
     columns = ("way", "seed")

@@ -26,15 +26,9 @@ QUALITY = ("frechet_distance", "conditional_accuracy", "synthetic_accuracy", "co
 class Case(StudyCase):
     """A run in each of the two ways, with one seed.
 
-    Parameters
-    ----------
-    regeneration : str
-        Settings of regeneration, a file of ``conf/regeneration``; iterative pruning goes to the
-        sparsity that these give.
-    seed : int
-        Of both runs.
-    overrides : tuple of str
-        Settings that both ways share.
+    ``regeneration``: settings of regeneration, a file of ``conf/regeneration``; iterative pruning
+    goes to the sparsity that these give; ``seed``: of both runs; ``overrides``: settings that both
+    ways share.
     """
 
     columns = ("regeneration", "seed")
@@ -58,10 +52,8 @@ class Case(StudyCase):
     def measure(self, folder: Path) -> dict[str, Any]:
         """Run both ways; return for each its bytes, sparsity, quality and seconds.
 
-        Raises
-        ------
-        TrainingError
-            When the regenerating clients have pruned nothing, so that there is nothing to compare.
+        Raises TrainingError when the regenerating clients have pruned nothing, so that there is
+        nothing to compare.
         """
         shared = self.settings["overrides"]
         # Settings of regeneration would be unknown keys of the other way.

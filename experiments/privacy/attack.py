@@ -28,14 +28,8 @@ def attack_uploads(
     seen the others' samples, since a ticket is found alone. A class that no other client has
     enough of gives as many of both as there are.
 
-    Parameters
-    ----------
-    federation : Federation
-        Config, data and split of the run.
-    folder : Path
-        The run's folder.
-    per_class : int
-        Generated samples of each class.
+    ``federation``: config, data and split of the run; ``folder``: the run's folder; ``per_class``:
+    generated samples of each class.
     """
     names = list(federation.delivered().state_dict())
     for partition in range(len(federation.split)):

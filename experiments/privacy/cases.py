@@ -37,20 +37,11 @@ def check_budget(budget: str) -> None:
 class Setting:
     """What the runs of one data set share.
 
-    Parameters
-    ----------
-    budgets : tuple of str
-        Target epsilons, ``none`` or ``none_longer``.
-    overrides : str
-        Settings of the app.
-    iterations : int
-        Generator iterations of each training.
-    longer : int
-        How many times as many the longer training has.
-    attacked_per_class : int
-        Generated samples of each class that the attack has.
-    seconds_per_iteration : float
-        Rough processor seconds of an iteration of all clients, for estimates.
+    ``budgets``: target epsilons, ``none`` or ``none_longer``; ``overrides``: settings of the app;
+    ``iterations``: generator iterations of each training; ``longer``: how many times as many the
+    longer training has; ``attacked_per_class``: generated samples of each class that the attack
+    has; ``seconds_per_iteration``: rough processor seconds of an iteration of all clients, for
+    estimates.
     """
 
     budgets: tuple[str, ...]
@@ -100,16 +91,9 @@ PRESETS: dict[str, dict[str, Setting]] = {
 class Case(StudyCase):
     """One run of the app, and the attack on its uploads.
 
-    Parameters
-    ----------
-    data : str
-        Data set.
-    budget : str
-        Target epsilon of each client, ``none`` or ``none_longer``.
-    seed : int
-        Everything derives from it; runs of one seed start from the same weights and split.
-    setting : Setting
-        All that the runs of a data set share.
+    ``data``: data set; ``budget``: target epsilon of each client, ``none`` or ``none_longer``;
+    ``seed``: everything derives from it; runs of one seed start from the same weights and split;
+    ``setting``: all that the runs of a data set share.
     """
 
     columns = ("data", "budget", "seed")

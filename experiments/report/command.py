@@ -26,19 +26,10 @@ def report(*folders: Path, output: Path | None = None, grids: int = MOST_GRIDS) 
 
     All files are read before the first one is written.
 
-    Parameters
-    ----------
-    *folders : Path
-        Each the folder of a sweep, of one run, or one that holds runs.
-    output : Path, optional
-        The page; ``report.html`` in the folder, or in the one that holds all of them.
-    grids : int
-        Most pictures of samples on the page.
-
-    Raises
-    ------
-    OutputError, PayloadError
-        When there is no run, or a file cannot be read or written.
+    ``folders``: each the folder of a sweep, of one run, or one that holds runs; ``output``: the
+    page; ``report.html`` in the folder, or in the one that holds all of them; ``grids``: most
+    pictures of samples on the page. Raises OutputError, PayloadError when there is no run, or a
+    file cannot be read or written.
     """
     named = tuple({folder.resolve(): folder for folder in folders}.values())
     page = output or _default_page(named)

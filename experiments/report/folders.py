@@ -24,14 +24,8 @@ _MESSAGE_COLUMNS = ("codec", "encode_s", "decode_s")
 class RunFiles:
     """What one run has left behind.
 
-    Parameters
-    ----------
-    folder : Path
-        Its output folder.
-    label : str
-        What tells it from the others of the report.
-    row : mapping
-        Its row of the table of results.
+    ``folder``: its output folder; ``label``: what tells it from the others of the report; ``row``:
+    its row of the table of results.
     """
 
     folder: Path
@@ -110,18 +104,9 @@ class RunFiles:
 class Results:
     """The runs of all folders that one report is about.
 
-    Parameters
-    ----------
-    folders : tuple of Path
-        As they were named.
-    table : pandas.DataFrame
-        One row a run; with several folders the column ``folder`` says from which.
-    runs : tuple of RunFiles
-        In the table's order.
-    commands : tuple of str
-        What the sweeps among the folders were started with.
-    sweeps : tuple of Path
-        The folders that these commands wrote to.
+    ``folders``: as they were named; ``table``: one row a run; with several folders the column
+    ``folder`` says from which; ``runs``: in the table's order; ``commands``: what the sweeps among
+    the folders were started with; ``sweeps``: the folders that these commands wrote to.
     """
 
     folders: tuple[Path, ...]
@@ -139,10 +124,7 @@ class Results:
 def read_folders(folders: tuple[Path, ...]) -> Results:
     """Read the runs in the named folders.
 
-    Raises
-    ------
-    OutputError
-        When a folder is not there or holds no run, or a file cannot be read.
+    Raises OutputError when a folder is not there or holds no run, or a file cannot be read.
     """
     tables = [read_results(folder) for folder in folders]
     if len(folders) > 1:

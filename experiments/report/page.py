@@ -40,12 +40,8 @@ _LONG = 40  # characters; longer cells may break into lines
 class Table:
     """A table that can be sorted by each of its columns.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The cells; the index is not shown. Numbers get thousands separators and up to four digits.
-    caption : str
-        What the table shows.
+    ``frame``: the cells; the index is not shown. Numbers get thousands separators and up to four
+    digits; ``caption``: what the table shows.
     """
 
     frame: pd.DataFrame
@@ -56,14 +52,8 @@ class Table:
 class Picture:
     """A PNG picture.
 
-    Parameters
-    ----------
-    source : Path or bytes
-        The file, or what is in it.
-    alt : str
-        What the picture shows, for those who cannot see it.
-    caption : str
-        Shown below it.
+    ``source``: the file, or what is in it; ``alt``: what the picture shows, for those who cannot
+    see it; ``caption``: shown below it.
     """
 
     source: Path | bytes
@@ -79,14 +69,7 @@ class Picture:
 class Code:
     """Text that is shown letter by letter: commands, settings.
 
-    Parameters
-    ----------
-    text : str
-        The lines.
-    caption : str
-        What they are.
-    folded : bool
-        Whether the reader opens it first.
+    ``text``: the lines; ``caption``: what they are; ``folded``: whether the reader opens it first.
     """
 
     text: str
@@ -100,13 +83,8 @@ Block = str | Table | Picture | Code
 class Section:
     """A heading and what stands below it.
 
-    Parameters
-    ----------
-    title : str
-        The heading.
-    *blocks : str, Table, Picture, Code or Section
-        In reading order; a string is a paragraph, a section goes one heading deeper. Pictures
-        that follow each other stand side by side where there is room.
+    ``title``: the heading; ``blocks``: in reading order; a string is a paragraph, a section goes
+    one heading deeper. Pictures that follow each other stand side by side where there is room.
     """
 
     def __init__(self, title: str, *blocks: "Block | Section") -> None:
@@ -124,19 +102,8 @@ def figure_picture(figure: Figure, alt: str, caption: str = "", *, dpi: int = 13
 def page_html(title: str, sections: Sequence[Section], *, lead: str = "") -> str:
     """Return a page as HTML.
 
-    Parameters
-    ----------
-    title : str
-        Title and first heading.
-    sections : sequence of Section
-        What the page holds.
-    lead : str
-        One paragraph below the title.
-
-    Raises
-    ------
-    OutputError
-        When a picture cannot be read or is no PNG.
+    ``title``: title and first heading; ``sections``: what the page holds; ``lead``: one paragraph
+    below the title. Raises OutputError when a picture cannot be read or is no PNG.
     """
     numbers = count(1)
     nodes = [_section(section, 2, numbers) for section in sections]

@@ -57,17 +57,8 @@ def lead_of(results: Results) -> str:
 def sections_of(results: Results, *, grids: int = MOST_GRIDS) -> list[Section]:
     """Return all sections of a report, those left out that have nothing to show.
 
-    Parameters
-    ----------
-    results : Results
-        The runs.
-    grids : int
-        Most pictures of samples.
-
-    Raises
-    ------
-    OutputError, PayloadError
-        When a file of a run cannot be read.
+    ``results``: the runs; ``grids``: most pictures of samples. Raises OutputError, PayloadError
+    when a file of a run cannot be read.
     """
     made = (
         _asked(results),

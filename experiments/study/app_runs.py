@@ -43,10 +43,7 @@ def train(overrides: Sequence[str]) -> None:
 def settings_of(overrides: Sequence[str]) -> dict[str, Any]:
     """Return all settings of a run but those that leave its results as they are.
 
-    Raises
-    ------
-    ConfigError
-        When a setting is wrong; names it.
+    Raises ConfigError when a setting is wrong; names it.
     """
     settings: dict[str, Any] = yaml.safe_load(load_config(overrides).to_yaml())
     return {key: value for key, value in settings.items() if key not in _PLACES}
@@ -67,12 +64,8 @@ def finish_run(overrides: Sequence[str], folder: Path) -> Path:
 
     A finished run is left as it is; one that was interrupted is resumed.
 
-    Raises
-    ------
-    FlwrGanError
-        When a setting, the data or the training fails.
-    OutputError
-        When the run ends without a summary.
+    Raises FlwrGanError when a setting, the data or the training fails. Raises OutputError when the
+    run ends without a summary.
     """
     if not is_finished(folder):
         begun = is_begun(folder)
@@ -97,14 +90,8 @@ def run_plain(
 ) -> None:
     """Run the app under Flower alone: no mod, no wrapper.
 
-    Parameters
-    ----------
-    overrides : str
-        Settings of the run, with spaces between.
-    on_reply : callable
-        Called with each message and its reply.
-    prepare : callable
-        Called with federation and strategy before the run.
+    ``overrides``: settings of the run, with spaces between; ``on_reply``: called with each message
+    and its reply; ``prepare``: called with federation and strategy before the run.
     """
     federation = load_federation(overrides)
     strategy = build_strategy(federation)

@@ -60,20 +60,9 @@ class StudyCase(ABC):
 class Record:
     """What a case has left.
 
-    Parameters
-    ----------
-    case : StudyCase
-        Which.
-    folder : Path
-        Its own.
-    result : mapping
-        What it has measured; empty if it failed.
-    reason : str
-        Why it failed, empty if it did not.
-    cpu_s : float
-        Processor seconds, failed attempts included.
-    date : str
-        When it ended.
+    ``case``: which; ``folder``: its own; ``result``: what it has measured; empty if it failed;
+    ``reason``: why it failed, empty if it did not; ``cpu_s``: processor seconds, failed attempts
+    included; ``date``: when it ended.
     """
 
     case: Any
@@ -98,10 +87,7 @@ class Record:
 def read_record(case: StudyCase, folder: Path) -> Record | None:
     """Return the record of a case in the folder of a study, None where it has not ended.
 
-    Raises
-    ------
-    OutputError
-        When the file is damaged.
+    Raises OutputError when the file is damaged.
     """
     path = folder / case.name / RESULT
     if not path.exists():
@@ -117,21 +103,9 @@ def run_cases(
 ) -> int:
     """Measure what is not finished; return the number of cases that failed.
 
-    Parameters
-    ----------
-    cases : sequence of Case
-        In the order in which they are run.
-    folder : Path
-        Each case has a folder in it.
-    workers : int
-        Processes, each with one thread.
-    shown : sequence of str
-        Single values of a result that are shown when a case ends.
-
-    Raises
-    ------
-    ConfigError
-        When the folder holds results of other settings.
+    ``cases``: in the order in which they are run; ``folder``: each case has a folder in it;
+    ``workers``: processes, each with one thread; ``shown``: single values of a result that are
+    shown when a case ends. Raises ConfigError when the folder holds results of other settings.
     """
     for case in cases:
         claim(case, folder)
@@ -202,10 +176,7 @@ def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, An
 def claim(case: StudyCase, folder: Path, *, keep: bool = True) -> None:
     """Make a folder the case's own, or with ``keep=False`` check that it is no other's.
 
-    Raises
-    ------
-    ConfigError
-        When it holds results of other settings; names one.
+    Raises ConfigError when it holds results of other settings; names one.
     """
     path, now = folder / case.name / CASE, json.loads(json.dumps(case.settings))
     earlier = _read_claim(path)

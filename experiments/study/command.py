@@ -176,12 +176,8 @@ class Study:
         The page is written anew where the results are those that are committed; elsewhere its
         tables go to ``tables.md`` beside them.
 
-        Raises
-        ------
-        ConfigError
-            If the folder holds results of other settings.
-        OutputError
-            If no case is finished, or a file cannot be read or written.
+        Raises ConfigError if the folder holds results of other settings. Raises OutputError if no
+        case is finished, or a file cannot be read or written.
         """
         for case in cases:
             claim(case, folder, keep=False)

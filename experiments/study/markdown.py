@@ -75,17 +75,8 @@ def number(value: float, digits: int, *, absent: str = "-") -> str:
 def fill_pages(pages: Sequence[Path], parts: Mapping[str, str]) -> None:
     """Write parts of Markdown pages anew, each between ``<!-- name -->`` and ``<!-- end -->``.
 
-    Parameters
-    ----------
-    pages : sequence of Path
-        The pages; each part belongs to one of them.
-    parts : mapping of str to str
-        Text by the name of its marker.
-
-    Raises
-    ------
-    OutputError
-        If a page cannot be read or written, or no page has a marker.
+    ``pages``: the pages; each part belongs to one of them; ``parts``: text by the name of its
+    marker. Raises OutputError if a page cannot be read or written, or no page has a marker.
     """
     try:
         texts = {page: page.read_text(encoding="utf-8") for page in pages}
@@ -110,10 +101,7 @@ def write_parts(
 ) -> Path | None:
     """Fill the pages where results are those that are committed; else write ``tables.md``.
 
-    Returns
-    -------
-    Path or None
-        Of ``tables.md``, beside the results.
+    Returns the path of ``tables.md``, beside the results, or None.
     """
     if committed:
         fill_pages(pages, parts)

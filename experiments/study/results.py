@@ -53,12 +53,7 @@ def machine() -> str:
 def description(run: Mapping[str, Any], details: str = "") -> str:
     """Return in a paragraph what was run, from what ``run.json`` holds.
 
-    Parameters
-    ----------
-    run : mapping
-        What ``run.json`` holds.
-    details : str
-        Sentences on what is particular to a study.
+    ``run``: what ``run.json`` holds; ``details``: sentences on what is particular to a study.
     """
     seeds = ", ".join(map(str, run["seeds"]))
     libraries = ", ".join(f"{name} {number}" for name, number in run["versions"].items())

@@ -20,10 +20,7 @@ def keep_samples(folder: Path, x_NTC: NDArray[np.float32]) -> None:
 def read_samples(folder: Path) -> NDArray[np.float32]:
     """Return the samples in the folder of a case.
 
-    Raises
-    ------
-    OutputError
-        When they cannot be read.
+    Raises OutputError when they cannot be read.
     """
     try:
         found: NDArray[np.float32] = np.load(folder / FILE, allow_pickle=False)

@@ -30,14 +30,8 @@ def intervals(table: pd.DataFrame) -> dict[str, float]:
 def average(table: pd.DataFrame, groups: Sequence[str], columns: Iterable[str]) -> pd.DataFrame:
     """Return mean and interval of some columns over the seeds, a row a group.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        A row a seed.
-    groups : sequence of str
-        Columns that tell what differs in the seed alone.
-    columns : iterable of str
-        What was measured.
+    ``table``: a row a seed; ``groups``: columns that tell what differs in the seed alone;
+    ``columns``: what was measured.
     """
     wanted = list(columns)
     rows = []
@@ -67,20 +61,10 @@ def differences(
 ) -> pd.DataFrame:
     """Return what each group has more than the baseline, mean and interval over pairs.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        A row a run.
-    baseline : pandas.Series of bool
-        Which rows the others are compared with.
-    groups : sequence of str
-        Columns that tell groups apart.
-    pair : sequence of str
-        Columns whose values a run shares with its baseline, such as the seed.
-    measures : sequence of str
-        What is compared.
-    more : callable, optional
-        Makes further columns out of the paired rows of a group and of the baseline.
+    ``table``: a row a run; ``baseline``: which rows the others are compared with; ``groups``:
+    columns that tell groups apart; ``pair``: columns whose values a run shares with its baseline,
+    such as the seed; ``measures``: what is compared; ``more``: makes further columns out of the
+    paired rows of a group and of the baseline.
     """
     rows = []
     for key, part in table[~baseline].groupby(list(groups), sort=False):

@@ -31,10 +31,7 @@ def base_folder(folder: Path, material: Material, seed: int) -> Path:
 def trained_gan(material: Material, dataset: Dataset, seed: int, folder: Path) -> TrainedGan:
     """Return the trained GAN of a seed, from its files or from training, which is kept then.
 
-    Raises
-    ------
-    ConfigError
-        When the files are of other settings.
+    Raises ConfigError when the files are of other settings.
     """
     place = base_folder(folder, material, seed)
     record, settings = place / "training.json", base_settings(material)

@@ -34,14 +34,8 @@ SHOWN = 20
 class Case(StudyCase):
     """An entry on a kind of generator, with a seed.
 
-    Parameters
-    ----------
-    entry : Entry
-        What is done.
-    material : Material
-        The kind of generator, with the budget.
-    seed : int
-        Of the generator and of all training; the same draws for all entries.
+    ``entry``: what is done; ``material``: the kind of generator, with the budget; ``seed``: of the
+    generator and of all training; the same draws for all entries.
     """
 
     entry: Entry

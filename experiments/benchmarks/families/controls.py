@@ -28,17 +28,9 @@ class FromScratch(Method):
 
     It starts against the critic that every method starts against.
 
-    Parameters
-    ----------
-    width : float
-        Share of each hidden layer's channels that it has, in (0, 1).
-    rate : float
-        Factor of both learning rates: new weights take larger steps than trained ones.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
+    ``width``: share of each hidden layer's channels that it has, in (0, 1); ``rate``: factor of
+    both learning rates: new weights take larger steps than trained ones. Raises ConfigError if a
+    setting is out of range.
     """
 
     width: Share = 0.5

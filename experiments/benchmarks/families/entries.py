@@ -45,27 +45,11 @@ _KEYS = _NEEDED | {"steps", "budget"}
 class Entry:
     """One thing that is compared; checked when it is made.
 
-    Parameters
-    ----------
-    name : str
-        Name of its file.
-    label : str
-        For tables and plots.
-    family : str
-        One of ``FAMILIES``.
-    codec : str
-        Spec of the codec that the payload is made with.
-    steps : tuple of dict
-        Settings of each method, with its ``_target_``.
-    budget : int
-        Times the budget of the other entries that training may take.
-
-    Raises
-    ------
-    ConfigError
-        If the family is unknown or a method refuses its settings.
-    CodecError
-        If the codec does.
+    ``name``: name of its file; ``label``: for tables and plots; ``family``: one of ``FAMILIES``;
+    ``codec``: spec of the codec that the payload is made with; ``steps``: settings of each method,
+    with its ``_target_``; ``budget``: times the budget of the other entries that training may take.
+    Raises ConfigError if the family is unknown or a method refuses its settings. Raises CodecError
+    if the codec does.
     """
 
     name: str
@@ -102,10 +86,7 @@ class Entry:
 def read_entries(folder: Path = ENTRIES, *, only: tuple[str, ...] = ()) -> list[Entry]:
     """Return the entries in a folder, families in their order; with ``only``, these and ``raw``.
 
-    Raises
-    ------
-    ConfigError
-        If a file cannot be read, or a name in ``only`` is unknown.
+    Raises ConfigError if a file cannot be read, or a name in ``only`` is unknown.
     """
     paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     for name in only:
@@ -121,10 +102,7 @@ def read_entries(folder: Path = ENTRIES, *, only: tuple[str, ...] = ()) -> list[
 def read_entry(path: Path) -> Entry:
     """Return the entry of a file.
 
-    Raises
-    ------
-    ConfigError
-        If it cannot be read, or has unknown or missing keys.
+    Raises ConfigError if it cannot be read, or has unknown or missing keys.
     """
     settings = _load(path)
     keys = set(settings)

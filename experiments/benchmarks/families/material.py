@@ -76,10 +76,7 @@ class Material:
 def materials(names: tuple[str, ...] = NAMES, *, short: bool = False) -> list[Material]:
     """Return the chosen kinds of generator; ``short`` trains and measures a little of each.
 
-    Raises
-    ------
-    ConfigError
-        If a name is unknown.
+    Raises ConfigError if a name is unknown.
     """
     for name in names:
         if name not in NAMES:
@@ -151,12 +148,8 @@ def training_labels(material: Material, dataset: Dataset) -> NDArray[np.int64]:
 class Sampler:
     """Samples of any generator from the same latent vectors and labels, whatever the seed.
 
-    Parameters
-    ----------
-    material : Material
-        How many samples.
-    num_classes : int
-        K of the data; every class is asked for equally often.
+    ``material``: how many samples; ``num_classes``: K of the data; every class is asked for equally
+    often.
     """
 
     def __init__(self, material: Material, num_classes: int) -> None:

@@ -74,14 +74,8 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 def front_figure(summary: pd.DataFrame, materials: Sequence[Material], axis: Axis) -> Figure:
     """Draw quality against a cost, a panel a kind of generator; the front is labelled.
 
-    Parameters
-    ----------
-    summary : pandas.DataFrame
-        Means over seeds, with smallest and largest values, and who is on the front.
-    materials : sequence of Material
-        The panels.
-    axis : Axis
-        Which cost.
+    ``summary``: means over seeds, with smallest and largest values, and who is on the front;
+    ``materials``: the panels; ``axis``: which cost.
     """
     shown = comparable(summary, axis.cost)
     there = set(shown["data"])

@@ -30,22 +30,11 @@ KINDS = {
 class Cell:
     """A client's search for a ticket, with its controls.
 
-    Parameters
-    ----------
-    data : str
-        Name of the data set.
-    scope : str
-        ``"global"`` or ``"local"`` pruning.
-    seed : int
-        Initial weights, training and samples derive from it; cells of one seed are paired.
-    folder : Path
-        Where everything of this cell is kept.
-    overrides : tuple of str
-        Further settings of the app, ``experiment=paper_scaled`` among them.
-    client : int
-        Which partition's samples are trained on.
-    controls : tuple of int
-        Levels at which the controls that have to be trained are trained.
+    ``data``: name of the data set; ``scope``: ``"global"`` or ``"local"`` pruning; ``seed``:
+    initial weights, training and samples derive from it; cells of one seed are paired; ``folder``:
+    where everything of this cell is kept; ``overrides``: further settings of the app,
+    ``experiment=paper_scaled`` among them; ``client``: which partition's samples are trained on;
+    ``controls``: levels at which the controls that have to be trained are trained.
     """
 
     data: str
@@ -66,10 +55,7 @@ class Cell:
     def config(self) -> RunConfig:
         """The app's config.
 
-        Raises
-        ------
-        ConfigError
-            When a setting is wrong; names it.
+        Raises ConfigError when a setting is wrong; names it.
         """
         return load_config(self.all_overrides, default_output=str(self.folder))
 
@@ -77,10 +63,8 @@ class Cell:
     def federation(self) -> Federation:
         """Config, data and split.
 
-        Raises
-        ------
-        ConfigError, DataError, PartitionError
-            When a setting, the data or the split is not usable.
+        Raises ConfigError, DataError, PartitionError when a setting, the data or the split is not
+        usable.
         """
         return load_federation(" ".join(self.all_overrides), default_output=str(self.folder))
 

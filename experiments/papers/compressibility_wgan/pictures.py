@@ -106,12 +106,8 @@ def level_panels(
 ) -> Figure:
     """Draw one character of every class after each P, with the same latent vectors.
 
-    Parameters
-    ----------
-    panels : mapping of (kind, level) to float32 array, shape (K, T, 3)
-        Strokes; kinds make the rows, levels the columns.
-    levels : sequence of int
-        The columns.
+    ``panels``: strokes; kinds make the rows, levels the columns, shape (K, T, 3); ``levels``: the
+    columns.
     """
     kinds = list(dict.fromkeys(kind for kind, _ in panels))
     count = len(next(iter(panels.values())))

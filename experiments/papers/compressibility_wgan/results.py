@@ -148,10 +148,7 @@ def signed_zeros(table: pd.DataFrame) -> pd.DataFrame:
     divided by rho, is what it pays for pruned weights: noise, for a zero says nothing. Negative
     where survivors were coded below 32 bits.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        What ``table_2`` returns.
+    ``table``: what ``table_2`` returns.
     """
     rows = []
     for level, part in table[table["P"] > 0].groupby("P"):

@@ -13,17 +13,8 @@ from flwr_gan.errors import OutputError
 class Rows:
     """Rows under a key, read from a CSV file and written back to it.
 
-    Parameters
-    ----------
-    path : Path
-        The file; may be absent.
-    key : sequence of str
-        Columns that tell a row from all others.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be read or lacks a column of the key.
+    ``path``: the file; may be absent; ``key``: columns that tell a row from all others. Raises
+    OutputError if the file cannot be read or lacks a column of the key.
     """
 
     def __init__(self, path: Path, key: Sequence[str]) -> None:

@@ -36,10 +36,7 @@ MESSAGES = "messages.csv"
 class Case(Run, StudyCase):
     """A federated run as a case of the study.
 
-    Parameters
-    ----------
-    link_mbit : float
-        Speed of a client's link in each direction, in Mbit/s, for transfer times.
+    ``link_mbit``: speed of a client's link in each direction, in Mbit/s, for transfer times.
     """
 
     link_mbit: float = 10.0

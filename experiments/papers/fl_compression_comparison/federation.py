@@ -33,20 +33,11 @@ from flwr_gan.wire.codecs import get_codec
 class Outcome:
     """What a case leaves.
 
-    Parameters
-    ----------
-    rounds : pandas.DataFrame
-        A row a round, 0 for the initial model: accuracy and mean cross entropy on training and
-        test samples, seconds of clients.
-    messages : pandas.DataFrame
-        The ledger, measured bytes of every message; where weights travel raw, once more as coded
-        by ``sparse``, for comparison.
-    summary : dict
-        Final measures on all training samples that are used, and totals.
-    network : Network
-        The global model as it would be broadcast next.
-    upload : mapping of str to ndarray
-        What the first client sent in the last round, decoded.
+    ``rounds``: a row a round, 0 for the initial model: accuracy and mean cross entropy on training
+    and test samples, seconds of clients; ``messages``: the ledger, measured bytes of every message;
+    where weights travel raw, once more as coded by ``sparse``, for comparison; ``summary``: final
+    measures on all training samples that are used, and totals; ``network``: the global model as it
+    would be broadcast next; ``upload``: what the first client sent in the last round, decoded.
     """
 
     rounds: pd.DataFrame
@@ -98,17 +89,7 @@ class Scorer:
 def run_case(task: Task, case: Run) -> Outcome:
     """Train, aggregate and measure for all rounds.
 
-    Parameters
-    ----------
-    task : Task
-        The samples.
-    case : Case
-        What to run.
-
-    Raises
-    ------
-    TrainingError
-        When a client fails.
+    ``task``: the samples; ``case``: what to run. Raises TrainingError when a client fails.
     """
     started = time.perf_counter()
     scorer = Scorer(task, case)

@@ -26,12 +26,8 @@ _CHUNK = 2000
 class Network:
     """Fully connected layers with ReLU between them: 109,386 weights, the student 49,300.
 
-    Parameters
-    ----------
-    sizes : tuple of int
-        Inputs, hidden units, classes.
-    seed : int
-        Of the initial weights, PyTorch's own for linear layers.
+    ``sizes``: inputs, hidden units, classes; ``seed``: of the initial weights, PyTorch's own for
+    linear layers.
     """
 
     def __init__(self, sizes: tuple[int, ...], *, seed: int) -> None:
@@ -102,18 +98,11 @@ def train(
 ) -> None:
     """Train by SGD with momentum, which starts at zero; with FedProx's term where mu is not 0.
 
-    Parameters
-    ----------
-    network : Network
-        Trained in place; its weights at the start are the centre of the proximal term.
-    x_NI : float32 tensor
-        All samples of all clients.
-    loss_gradient : callable
-        See ``LossGradient``.
-    batches : iterator of pairs of int64 tensors
-        For each step, the samples' places in ``x_NI`` and their places among the client's own.
-    learning_rate, momentum, proximal_mu : float
-        The step is ``-rate v`` with ``v = momentum v + gradient + mu (w - w_start)``.
+    ``network``: trained in place; its weights at the start are the centre of the proximal term;
+    ``x_NI``: all samples of all clients; ``loss_gradient``: see ``LossGradient``; ``batches``: for
+    each step, the samples' places in ``x_NI`` and their places among the client's own;
+    ``learning_rate`` and ``momentum`` and ``proximal_mu``: the step is ``-rate v`` with ``v =
+    momentum v + gradient + mu (w - w_start)``.
     """
     velocity = torch.zeros_like(network.flat)
     start = network.flat.clone() if proximal_mu else None

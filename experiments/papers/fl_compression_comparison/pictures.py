@@ -62,12 +62,8 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 def rounds_figure(rounds: pd.DataFrame, algorithm: str) -> Figure:
     """Draw accuracy and loss by round, test and training, a column a split.
 
-    Parameters
-    ----------
-    rounds : pandas.DataFrame
-        Means over seeds, with the columns partition, method, round and the measures.
-    algorithm : str
-        For the title.
+    ``rounds``: means over seeds, with the columns partition, method, round and the measures;
+    ``algorithm``: for the title.
     """
     partitions = list(dict.fromkeys(rounds["partition"]))
     figure = Figure(figsize=(5.2 * len(partitions), 12.5), layout="constrained")
@@ -100,12 +96,8 @@ def rounds_figure(rounds: pd.DataFrame, algorithm: str) -> Figure:
 def costs_figure(summary: pd.DataFrame, *, link_mbit: float) -> Figure:
     """Draw delay of a round and transmission ratio of each model, ours and the paper's.
 
-    Parameters
-    ----------
-    summary : pandas.DataFrame
-        Means over seeds by method.
-    link_mbit : float
-        Link speed of the computed transfer, for the legend.
+    ``summary``: means over seeds by method; ``link_mbit``: link speed of the computed transfer, for
+    the legend.
     """
     methods = [method for method in METHODS if method.name in summary.index]
     names = [method.name for method in methods]

@@ -55,14 +55,8 @@ def scale_as_printed(weights: Weights) -> Weights:
 def compare_formulas(network: Network, task: Task, *, amount: float) -> pd.DataFrame:
     """Return what each formula does to a trained network's weight matrices; biases stay.
 
-    Parameters
-    ----------
-    network : Network
-        Trained; its weights are the same afterwards.
-    task : Task
-        Its test samples are what is measured on.
-    amount : float
-        Share to prune.
+    ``network``: trained; its weights are the same afterwards; ``task``: its test samples are what
+    is measured on; ``amount``: share to prune.
     """
     trained = network.arrays
     formulas = {
@@ -97,10 +91,7 @@ def compare_formulas(network: Network, task: Task, *, amount: float) -> pd.DataF
 def compare_codecs(upload: Mapping[str, Any]) -> pd.DataFrame:
     """Return measured bytes of one upload under each codec by itself.
 
-    Parameters
-    ----------
-    upload : mapping of str to ndarray
-        What a client sent.
+    ``upload``: what a client sent.
     """
     rows = []
     for spec in SPECS:

@@ -65,19 +65,10 @@ class Hyperparameters:
 class Method:
     """A model of the comparison.
 
-    Parameters
-    ----------
-    name : str
-        Short, for file names and tables.
-    title : str
-        For people.
-    prune, quantise, distil : bool
-        Which techniques it uses.
-    student : bool
-        Whether the small network travels; always so with distillation.
-    as_printed : bool
-        Whether distillation feeds softmax outputs to the loss and ignores labels, as the paper's
-        algorithm 3 prints.
+    ``name``: short, for file names and tables; ``title``: for people; ``prune`` and ``quantise``
+    and ``distil``: which techniques it uses; ``student``: whether the small network travels; always
+    so with distillation; ``as_printed``: whether distillation feeds softmax outputs to the loss and
+    ignores labels, as the paper's algorithm 3 prints.
     """
 
     name: str
@@ -142,18 +133,10 @@ TABLE_5 = {
 class Run:
     """One federated run.
 
-    Parameters
-    ----------
-    partition : {"iid", "dirichlet", "whole"}
-        Who holds what; ``whole``: every client holds all samples.
-    algorithm : {"fedavg", "fedprox"}
-        How clients train and the server aggregates.
-    method : Method
-        Which techniques are used.
-    seed : int
-        Split, initial weights and order of the samples derive from it; equal seeds are paired.
-    hyperparameters : Hyperparameters
-        All other settings.
+    ``partition``: who holds what; ``whole``: every client holds all samples, {"iid", "dirichlet",
+    "whole"}; ``algorithm``: how clients train and the server aggregates, {"fedavg", "fedprox"};
+    ``method``: which techniques are used; ``seed``: split, initial weights and order of the samples
+    derive from it; equal seeds are paired; ``hyperparameters``: all other settings.
     """
 
     partition: str

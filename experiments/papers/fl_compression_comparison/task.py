@@ -25,16 +25,9 @@ PROBE = 10_000
 class Task:
     """The samples of one case.
 
-    Parameters
-    ----------
-    x_NI, y_N : Tensor
-        All training samples, pixels in [-1, 1], and their classes.
-    parts : list of Tensor
-        For each client, where its samples are in ``x_NI``.
-    probe : Tensor
-        Where the training samples are on which the model is measured after every round.
-    test_x_NI, test_y_N : Tensor
-        The test samples.
+    ``x_NI`` and ``y_N``: all training samples, pixels in [-1, 1], and their classes; ``parts``: for
+    each client, where its samples are in ``x_NI``; ``probe``: where the training samples are on
+    which the model is measured after every round; ``test_x_NI`` and ``test_y_N``: the test samples.
     """
 
     x_NI: Tensor
@@ -54,10 +47,7 @@ class Task:
 def fashion_mnist() -> Dataset:
     """Return the data set, read once.
 
-    Raises
-    ------
-    DataError
-        When its files are missing or not what they should be.
+    Raises DataError when its files are missing or not what they should be.
     """
     return load_fashion_mnist()
 
@@ -65,10 +55,8 @@ def fashion_mnist() -> Dataset:
 def make_task(case: Run) -> Task:
     """Return the samples of a case; the split depends on partition, clients and seed alone.
 
-    Raises
-    ------
-    ConfigError, DataError, PartitionError
-        When there are too few samples, or the data or the split is not usable.
+    Raises ConfigError, DataError, PartitionError when there are too few samples, or the data or the
+    split is not usable.
     """
     dataset = fashion_mnist()
     rows = chosen_rows(dataset.train, case)

@@ -22,10 +22,7 @@ from experiments.study.cases import StudyCase
 class Case(Training, StudyCase):
     """A training with its scores.
 
-    Parameters
-    ----------
-    device : str
-        Where to train; scores are computed on the processor.
+    ``device``: where to train; scores are computed on the processor.
     """
 
     device: str = "cpu"

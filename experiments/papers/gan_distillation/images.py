@@ -22,12 +22,7 @@ from flwr_gan.seeding import numpy_rng
 class Images:
     """The images of the study.
 
-    Parameters
-    ----------
-    train : Samples
-        What GANs are trained on.
-    test : Samples
-        Held-out images that scores compare with.
+    ``train``: what GANs are trained on; ``test``: held-out images that scores compare with.
     """
 
     train: Samples
@@ -38,12 +33,8 @@ class Images:
 def load_images(hyperparameters: Hyperparameters) -> Images:
     """Return as many images as the settings ask for, always the same.
 
-    Raises
-    ------
-    ConfigError
-        When there are fewer.
-    DataError
-        When the files are missing or not what they should be.
+    Raises ConfigError when there are fewer. Raises DataError when the files are missing or not what
+    they should be.
     """
     dataset = load_mnist()
     wanted, there = hyperparameters.num_samples, len(dataset.train)

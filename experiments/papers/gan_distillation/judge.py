@@ -28,12 +28,7 @@ NEIGHBOURS = 5
 class Classifier(nn.Module):
     """Two convolutions and two dense layers on images at half of their resolution.
 
-    Parameters
-    ----------
-    num_classes : int
-        K.
-    seed : int
-        Seed of the initial weights.
+    ``num_classes``: K; ``seed``: seed of the initial weights.
     """
 
     def __init__(self, *, num_classes: int = 10, seed: int) -> None:
@@ -67,12 +62,8 @@ class Classifier(nn.Module):
 class ConvolutionalJudge:
     """Scores images by a classifier that is trained once on real training images.
 
-    Parameters
-    ----------
-    train, test : Samples
-        What the classifier is trained on, and what scores compare with.
-    seed : int
-        Seed of its weights and batches: the same arguments give the same scores.
+    ``train`` and ``test``: what the classifier is trained on, and what scores compare with;
+    ``seed``: seed of its weights and batches: the same arguments give the same scores.
     """
 
     def __init__(self, train: Samples, test: Samples, *, seed: int) -> None:

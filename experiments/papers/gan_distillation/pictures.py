@@ -56,12 +56,8 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
     """Draw each measure against the number of parameters, with the paper's score beside ours.
 
-    Parameters
-    ----------
-    summary : pandas.DataFrame
-        A row a role and depth: means and half widths over seeds.
-    real : mapping from str to float
-        Scores of real images, drawn as lines.
+    ``summary``: a row a role and depth: means and half widths over seeds; ``real``: scores of real
+    images, drawn as lines.
     """
     figure, panels = row_of_panels(len(MEASURES), width=4.7, height=4.9)
     for axes, (measure, label) in zip(panels, MEASURES, strict=True):
@@ -89,10 +85,7 @@ def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
 def samples_figure(records: Sequence[Record]) -> Figure:
     """Draw images for the same latent vectors: a row a way of training, a column a depth.
 
-    Parameters
-    ----------
-    records : sequence of Record
-        Those of the first seed are drawn, with their teacher.
+    ``records``: those of the first seed are drawn, with their teacher.
     """
     settings, seed = records[0].case.hyperparameters, records[0].case.seed
     depths, rows = settings.depths, ("teacher", "mse", "joint", "regular")

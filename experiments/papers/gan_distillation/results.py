@@ -20,10 +20,7 @@ COMPARED = ("inception_score", "frechet_distance", "recall", "coverage")
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return a row a training, means over seeds, differences, and the paper's table with ours.
 
-    Raises
-    ------
-    OutputError
-        If the teacher is not finished.
+    Raises OutputError if the teacher is not finished.
     """
     if not any(record.case.role == "teacher" for record in records):
         raise OutputError("the teacher is not finished: run it without --report first")

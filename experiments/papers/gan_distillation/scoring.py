@@ -36,10 +36,7 @@ _SEED = derive_seed(0, "distillation study judge")
 class Examiner:
     """Scores generators with the same judges and the same latent vectors for all.
 
-    Parameters
-    ----------
-    images : Images
-        Real ones; the judges' classifiers are trained on the training part.
+    ``images``: real ones; the judges' classifiers are trained on the training part.
     """
 
     def __init__(self, images: Images) -> None:
@@ -50,10 +47,7 @@ class Examiner:
 
         ``psnr_db`` compares with the teacher's images for the same latent vectors.
 
-        Raises
-        ------
-        OutputError, DataError
-            When a file is missing or damaged.
+        Raises OutputError, DataError when a file is missing or damaged.
         """
         generator, _ = load_network(case, place)
         x_NTC = draw(generator, case.hyperparameters.judged_samples)

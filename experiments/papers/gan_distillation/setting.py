@@ -133,17 +133,9 @@ PRESETS = {
 class Training:
     """One training.
 
-    Parameters
-    ----------
-    role : str
-        One of ``ROLES``.
-    depth : int
-        d of the generator.
-    seed : int
-        Initial weights and all draws derive from it. A student and a regular GAN of one depth and
-        seed start from the same generator.
-    hyperparameters : Hyperparameters
-        All other settings.
+    ``role``: one of ``ROLES``; ``depth``: d of the generator; ``seed``: initial weights and all
+    draws derive from it. A student and a regular GAN of one depth and seed start from the same
+    generator; ``hyperparameters``: all other settings.
     """
 
     role: str

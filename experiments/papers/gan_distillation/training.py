@@ -67,10 +67,7 @@ def networks(case: Training) -> tuple[DepthGenerator, DepthCritic]:
 def load_network(case: Training, place: Path) -> tuple[DepthGenerator, DepthCritic]:
     """Return a trained generator, and its critic with the weights that are there.
 
-    Raises
-    ------
-    OutputError, DataError
-        When the file is missing or damaged.
+    Raises OutputError, DataError when the file is missing or damaged.
     """
     generator, critic = networks(case)
     arrays = read_arrays(place / NETWORK)
@@ -86,18 +83,8 @@ def train_gan(
 ) -> None:  # fmt: skip
     """Train a GAN and keep it; goes on from the last checkpoint, to the same result bit for bit.
 
-    Parameters
-    ----------
-    case : Case
-        A teacher or a regular GAN.
-    x_NTC : ndarray of float32
-        Training images.
-    place : Path
-        Its folder.
-    device : str
-        Where to compute.
-    on_part : callable
-        Called after each checkpoint.
+    ``case``: a teacher or a regular GAN; ``x_NTC``: training images; ``place``: its folder;
+    ``device``: where to compute; ``on_part``: called after each checkpoint.
     """
     generator, critic = networks(case)
     config = case.hyperparameters.gan(case.depth)
@@ -130,19 +117,8 @@ def train_gan(
 def train_student(case: Training, place: Path, *, device: str) -> None:
     """Train a student under the teacher that is there, and keep it.
 
-    Parameters
-    ----------
-    case : Case
-        A student.
-    place : Path
-        Its folder; the teacher's lies beside it.
-    device : str
-        Where to compute.
-
-    Raises
-    ------
-    OutputError
-        When the teacher is missing.
+    ``case``: a student; ``place``: its folder; the teacher's lies beside it; ``device``: where to
+    compute. Raises OutputError when the teacher is missing.
     """
     settings = case.hyperparameters
     teacher_training = teacher_of(settings)

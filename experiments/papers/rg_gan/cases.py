@@ -16,22 +16,11 @@ from experiments.study.samples import keep_samples
 class Case(StudyCase):
     """One run.
 
-    Parameters
-    ----------
-    family : str
-        One of ``FAMILIES``.
-    method : str
-        One of ``METHODS``.
-    samples : int
-        Training samples that it has.
-    augmented_data : bool
-        Whether the critic sees differentiably augmented samples.
-    seed : int
-        Data, initial weights and all draws derive from it; they do not depend on the method.
-    family_settings : Family
-        All other settings.
-    device : str
-        Where to train; scores are computed on the processor.
+    ``family``: one of ``FAMILIES``; ``method``: one of ``METHODS``; ``samples``: training samples
+    that it has; ``augmented_data``: whether the critic sees differentiably augmented samples;
+    ``seed``: data, initial weights and all draws derive from it; they do not depend on the method;
+    ``family_settings``: all other settings; ``device``: where to train; scores are computed on the
+    processor.
     """
 
     columns = ("family", "method", "samples", "augmented_data", "seed")

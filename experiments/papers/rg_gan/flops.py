@@ -25,13 +25,9 @@ Macs = dict[str, int]
 class UpdateFlops:
     """Operations of one generator update with its critic updates.
 
-    Parameters
-    ----------
-    dense : float
-        All of them.
-    masked : float
-        Without products with masked weights, forwards and backwards. The gradient of a masked
-        weight is left out too, unless its threshold is trained, which needs it.
+    ``dense``: all of them; ``masked``: without products with masked weights, forwards and
+    backwards. The gradient of a masked weight is left out too, unless its threshold is trained,
+    which needs it.
     """
 
     dense: float
@@ -41,12 +37,7 @@ class UpdateFlops:
 def layer_macs(network: nn.Module, *inputs: Tensor) -> Macs:
     """Return the multiply-accumulates of each layer's weight for one sample, in order.
 
-    Parameters
-    ----------
-    network : nn.Module
-        Not changed.
-    inputs : Tensor
-        What the network takes, a batch of one.
+    ``network``: not changed; ``inputs``: what the network takes, a batch of one.
     """
     found: Macs = {}
 
@@ -77,19 +68,10 @@ def update_flops(
 ) -> UpdateFlops:
     """Return the operations of one generator update and its R critic updates.
 
-    Parameters
-    ----------
-    generator, critic : dict
-        ``layer_macs`` of both.
-    kept : mapping
-        Share of the weights that are kept, by ``"generator"`` and ``"critic"``, then by layer;
-        what is not named is whole.
-    config : GanConfig
-        Batch size and critic updates.
-    penalised : bool
-        Whether there is a gradient penalty.
-    trained_masks : bool
-        Whether gradients of masked weights are needed, for their thresholds.
+    ``generator`` and ``critic``: ``layer_macs`` of both; ``kept``: share of the weights that are
+    kept, by ``"generator"`` and ``"critic"``, then by layer; what is not named is whole;
+    ``config``: batch size and critic updates; ``penalised``: whether there is a gradient penalty;
+    ``trained_masks``: whether gradients of masked weights are needed, for their thresholds.
     """
     R = config.critic_iterations
     dense = masked = 0.0

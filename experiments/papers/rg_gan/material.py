@@ -39,16 +39,9 @@ _NEIGHBOURS = 5
 class Material:
     """Real samples of a kind of GAN and what scores generated ones.
 
-    Parameters
-    ----------
-    train, test : Samples
-        The latter are only for final scores.
-    labelled : bool
-        Whether the generator is asked for classes.
-    judge : SmallClassifier
-        Trained on training samples; its features stand for those of the Inception network.
-    augment : callable
-        Differentiable augmentation.
+    ``train`` and ``test``: the latter are only for final scores; ``labelled``: whether the
+    generator is asked for classes; ``judge``: trained on training samples; its features stand for
+    those of the Inception network; ``augment``: differentiable augmentation.
     """
 
     train: Samples
@@ -76,12 +69,8 @@ class Material:
 def load_material(name: str, family: Family) -> Material:
     """Load data and train the judge, always the same.
 
-    Raises
-    ------
-    ConfigError
-        If there are fewer samples than the settings ask for.
-    DataError
-        If the files are missing or not what they should be.
+    Raises ConfigError if there are fewer samples than the settings ask for. Raises DataError if the
+    files are missing or not what they should be.
     """
     dataset = load_pendigits() if name == "strokes" else load_mnist()
     if family.num_samples > len(dataset.train):

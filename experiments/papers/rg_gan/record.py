@@ -17,12 +17,7 @@ Arrays = dict[str, NDArray[np.float32]]
 class Snapshot:
     """A generator at a check.
 
-    Parameters
-    ----------
-    arrays : dict
-        Its weights, pruned ones as +0.0.
-    check : dict
-        The row of the check.
+    ``arrays``: its weights, pruned ones as +0.0; ``check``: the row of the check.
     """
 
     arrays: Arrays
@@ -33,13 +28,9 @@ class Snapshot:
 class Keeper:
     """Collects the checks of a run and keeps the best generator of each phase.
 
-    Parameters
-    ----------
-    checks : list of dict
-        One row a check: update, images, operations, score, phase, sparsity by layer.
-    best : dict
-        By phase and for ``"best"``, whatever the phase: the generator of the lowest score. The
-        score is of training samples, so the choice has not seen the test part.
+    ``checks``: one row a check: update, images, operations, score, phase, sparsity by layer;
+    ``best``: by phase and for ``"best"``, whatever the phase: the generator of the lowest score.
+    The score is of training samples, so the choice has not seen the test part.
     """
 
     checks: list[dict[str, Any]] = field(default_factory=list)

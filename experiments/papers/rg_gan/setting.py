@@ -10,25 +10,13 @@ from flwr_gan.gan import GanConfig
 class Method:
     """A way of training.
 
-    Parameters
-    ----------
-    title : str
-        For people.
-    pruned : str
-        Networks that are pruned: any of "g" (generator) and "d" (critic), empty for none.
-    recurrent, augmented : bool
-        Which regeneration there is.
-    gradients, estimate
-        Of ``ThresholdedNetwork``.
-    pace_factor : float
-        Of the pace of the kind of GAN. Thresholds that only the regulariser moves always rise, by
-        a full step each time, so they get smaller steps.
-    ticket_levels : int
-        Prunings of an iterative search for a ticket; 0 for none.
-    ticket_sparsity : float
-        Share of the generator's weights that the ticket lacks.
-    alternates : bool
-        Growth and pruning by turns on a fixed schedule (Re-GAN).
+    ``title``: for people; ``pruned``: networks that are pruned: any of "g" (generator) and "d"
+    (critic), empty for none; ``recurrent`` and ``augmented``: which regeneration there is;
+    ``gradients`` and ``estimate``: of ``ThresholdedNetwork``; ``pace_factor``: of the pace of the
+    kind of GAN. Thresholds that only the regulariser moves always rise, by a full step each time,
+    so they get smaller steps; ``ticket_levels``: prunings of an iterative search for a ticket; 0
+    for none; ``ticket_sparsity``: share of the generator's weights that the ticket lacks;
+    ``alternates``: growth and pruning by turns on a fixed schedule (Re-GAN).
     """
 
     title: str

@@ -37,14 +37,8 @@ _LEAST_AXES = 2
 class Run:
     """One training under way.
 
-    Parameters
-    ----------
-    case : Case
-        What is trained.
-    material : Material
-        Data and judge.
-    device : str
-        Where to train; scores are computed on the processor.
+    ``case``: what is trained; ``material``: data and judge; ``device``: where to train; scores are
+    computed on the processor.
     """
 
     def __init__(self, case: "Case", material: Material, *, device: str = "cpu") -> None:
@@ -227,17 +221,8 @@ def run_case(
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Train and score a case.
 
-    Parameters
-    ----------
-    case, material, device
-        As in ``Run``.
-
-    Returns
-    -------
-    result : dict
-        Checks, and final scores by output.
-    shown_nTC : ndarray of float32
-        A few samples of its best generator.
+    ``case`` and ``material`` and ``device``: as in ``Run``. ``result``: checks, and final scores by
+    output. ``shown_nTC``: a few samples of its best generator.
     """
     run = Run(case, material, device=device)
     run.train()

@@ -33,16 +33,8 @@ LEVELS = {
 class RoundsCase(StudyCase):
     """One run.
 
-    Parameters
-    ----------
-    plan : Plan
-        The settings that all cases share.
-    data : str
-        A key of ``Plan.rounds_settings``.
-    seed : int
-        Seed of the run.
-    strategy, wire : str
-        A pair of ``WIRES``.
+    ``plan``: the settings that all cases share; ``data``: a key of ``Plan.rounds_settings``;
+    ``seed``: seed of the run; ``strategy`` and ``wire``: a pair of ``WIRES``.
     """
 
     columns = ("data", "strategy", "wire", "seed")
@@ -115,15 +107,8 @@ def with_quality_of_plain(rounds: pd.DataFrame) -> pd.DataFrame:
 def bytes_to_quality(rounds: pd.DataFrame) -> pd.DataFrame:
     """Return the bytes after which each run reaches each level for the first time.
 
-    Parameters
-    ----------
-    rounds : pandas.DataFrame
-        The rows of ``many_rounds.csv``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a run and level; ``total_bytes`` and ``round`` are missing where it is not reached.
+    ``rounds``: the rows of ``many_rounds.csv``. Returns a row a run and level; ``total_bytes`` and
+    ``round`` are missing where it is not reached.
     """
     rows = []
     for key, run in rounds.groupby(["data", "strategy", "wire", "seed"], sort=False):

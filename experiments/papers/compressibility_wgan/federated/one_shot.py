@@ -44,16 +44,8 @@ ZSTD = "zstd:19"
 class PoolCase(StudyCase):
     """One shot: so many clients under one partition.
 
-    Parameters
-    ----------
-    plan : Plan
-        The settings that all cases share.
-    clients : int
-        K.
-    partition : str
-        A key of ``PARTITIONS``.
-    seed : int
-        Of the app.
+    ``plan``: the settings that all cases share; ``clients``: K; ``partition``: a key of
+    ``PARTITIONS``; ``seed``: of the app.
     """
 
     columns = ("clients", "partition", "seed")
@@ -101,16 +93,8 @@ class PoolCase(StudyCase):
 class LongerCase(StudyCase):
     """One shot with dense generators alone, trained for longer.
 
-    Parameters
-    ----------
-    plan : Plan
-        The settings that all cases share.
-    clients : int
-        K.
-    partition : str
-        A key of ``PARTITIONS``.
-    iterations : int
-        Generator iterations of the training.
+    ``plan``: the settings that all cases share; ``clients``: K; ``partition``: a key of
+    ``PARTITIONS``; ``iterations``: generator iterations of the training.
     """
 
     plan: Plan
@@ -212,10 +196,7 @@ def client_rows(
 ) -> list[dict[str, Any]]:
     """Return, for each client, its bytes in every form and what its own data alone teach.
 
-    Raises
-    ------
-    OutputError
-        When a reply that is built again does not weigh what was measured in the run.
+    Raises OutputError when a reply that is built again does not weigh what was measured in the run.
     """
     sent = upload_rows(ticket_folder)
     dense_sent = upload_rows(dense_folder)

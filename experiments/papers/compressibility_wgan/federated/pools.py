@@ -20,10 +20,7 @@ from strategies import GeneratorPool
 def saved_uploads(folder: Path, clients: int) -> list[bytes]:
     """Return the uploads of a one-shot run as they travelled, in the order of the clients.
 
-    Raises
-    ------
-    OutputError
-        When a client has delivered nothing.
+    Raises OutputError when a client has delivered nothing.
     """
     paths = [folder / "generators" / f"client-{client:05d}.fgan" for client in range(clients)]
     missing = [path for path in paths if not path.exists()]

@@ -41,14 +41,8 @@ def int8_vectors(x_NTC: NDArray[np.float32]) -> NDArray[np.int8]:
 def affordable(samples: Samples, most_bytes: int, rng: np.random.Generator) -> Samples:
     """Return as many random samples as fit into so many bytes as int8 under zstd.
 
-    Parameters
-    ----------
-    samples : Samples
-        A client's data.
-    most_bytes : int
-        What they may take together.
-    rng : numpy.random.Generator
-        Chooses them.
+    ``samples``: a client's data; ``most_bytes``: what they may take together; ``rng``: chooses
+    them.
     """
     order = rng.permutation(len(samples))
     fits, too_many = 0, len(samples) + 1
