@@ -48,12 +48,9 @@ PAQ9A_WEIGHT = 0.05
 
 @dataclass
 class Fuzzer:
-    """Runs inputs and counts what comes of them.
+    """Runs inputs and counts what comes of them."""
 
-    ``memory_every``: measure the memory that Python and numpy take at every n-th input, for it
-    takes time.
-    """
-
+    # measure the memory that Python and numpy take at every n-th input, for it takes time
     memory_every: int = 4
     executions: int = 0
     mutations: int = 0

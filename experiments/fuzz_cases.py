@@ -21,24 +21,18 @@ HASH_BYTES = 8
 
 @dataclass(frozen=True)
 class Parts:
-    """A payload taken apart, so that a mutation of one part leaves the others readable.
+    """A payload taken apart, so that a mutation of one part leaves the others readable."""
 
-    ``head``: magic, version, flags, codec, stages; ``template``: the serialised template with its
-    length, or its hash, or nothing; ``base_hash``: name of the base, or nothing; ``table``: the
-    array table with its length, and the lengths of all bodies but the last; or nothing; ``mask``
-    and ``values``: what the codec reads, of all bodies; ``earlier``: how much of the mask belongs
-    to bodies before the last; ``mask_length``: length that is written before the mask; None for the
-    true one.
-    """
-
-    head: bytes
-    template: bytes
-    base_hash: bytes
+    head: bytes  # magic, version, flags, codec, stages
+    template: bytes  # the serialised template with its length, or its hash, or nothing
+    base_hash: bytes  # name of the base, or nothing
+    # the array table with its length, and the lengths of all bodies but the last; or nothing
     table: bytes
+    # what the codec reads, of all bodies
     mask: bytes
     values: bytes
-    earlier: int = 0
-    mask_length: int | None = None
+    earlier: int = 0  # how much of the mask belongs to bodies before the last
+    mask_length: int | None = None  # length that is written before the mask; None for the true one
 
     def body(self) -> bytes:
         """Return the payload without its checksum."""
@@ -71,18 +65,13 @@ class Parts:
 
 @dataclass(frozen=True)
 class Case:
-    """A sound payload and what its receiver has.
+    """A sound payload and what its receiver has."""
 
-    ``name``: permanent: kept inputs name the case whose template and base they are decoded with;
-    ``codec``: its spec; ``parts``: the payload; ``template``: what the receiver knows; None if the
-    payload brings it; ``base``: what the receiver holds.
-    """
-
-    name: str
-    codec: str
-    parts: Parts
-    template: Template | None
-    base: Mapping[str, Array] | None
+    name: str  # permanent: kept inputs name the case whose template and base they are decoded with
+    codec: str  # its spec
+    parts: Parts  # the payload
+    template: Template | None  # what the receiver knows; None if the payload brings it
+    base: Mapping[str, Array] | None  # what the receiver holds
 
 
 def _arrays(seed: int, size: int) -> dict[str, Array]:

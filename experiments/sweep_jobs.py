@@ -35,17 +35,13 @@ class Group:
 
 @dataclass(eq=False)
 class Job(StudyCase):
-    """One run of a sweep.
+    """One run of a sweep."""
 
-    ``overrides``: Hydra overrides; ``values``: what they set, key by key; ``label``: those that
-    tell it from the other jobs; ``folder``: where the run writes; ``group``: the jobs whose
-    training is the same, this one among them.
-    """
-
-    overrides: tuple[str, ...]
-    values: dict[str, Any]
-    label: str
-    folder: Path
+    overrides: tuple[str, ...]  # Hydra overrides
+    values: dict[str, Any]  # what they set, key by key
+    label: str  # those that tell it from the other jobs
+    folder: Path  # where the run writes
+    # the jobs whose training is the same, this one among them
     group: Group = field(default_factory=Group, repr=False)
 
     @property

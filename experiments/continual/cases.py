@@ -29,17 +29,13 @@ SHORT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Case(StudyCase):
-    """One run.
-
-    ``way``: a key of ``WAYS``; ``seed``: runs of one seed share data, split and initial weights;
-    ``overrides``: settings that all ways share.
-    """
+    """One run."""
 
     columns = ("way", "seed")
 
-    way: str
-    seed: int
-    overrides: tuple[str, ...] = ()
+    way: str  # a key of ``WAYS``
+    seed: int  # runs of one seed share data, split and initial weights
+    overrides: tuple[str, ...] = ()  # settings that all ways share
 
     @property
     def name(self) -> str:

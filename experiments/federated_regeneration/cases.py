@@ -24,18 +24,15 @@ QUALITY = ("frechet_distance", "conditional_accuracy", "synthetic_accuracy", "co
 
 @dataclass(frozen=True, kw_only=True)
 class Case(StudyCase):
-    """A run in each of the two ways, with one seed.
-
-    ``regeneration``: settings of regeneration, a file of ``conf/regeneration``; iterative pruning
-    goes to the sparsity that these give; ``seed``: of both runs; ``overrides``: settings that both
-    ways share.
-    """
+    """A run in each of the two ways, with one seed."""
 
     columns = ("regeneration", "seed")
 
+    # settings of regeneration, a file of ``conf/regeneration``; iterative pruning goes to the
+    # sparsity that these give
     regeneration: str
-    seed: int
-    overrides: tuple[str, ...] = ()
+    seed: int  # of both runs
+    overrides: tuple[str, ...] = ()  # settings that both ways share
     work_s = 240.0
 
     @property

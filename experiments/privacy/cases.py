@@ -35,20 +35,14 @@ def check_budget(budget: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What the runs of one data set share.
+    """What the runs of one data set share."""
 
-    ``budgets``: target epsilons, ``none`` or ``none_longer``; ``overrides``: settings of the app;
-    ``iterations``: generator iterations of each training; ``longer``: how many times as many the
-    longer training has; ``attacked_per_class``: generated samples of each class that the attack
-    has; ``seconds_per_iteration``: rough processor seconds of an iteration of all clients, for
-    estimates.
-    """
-
-    budgets: tuple[str, ...]
-    overrides: str
-    iterations: int
-    longer: int = 10
-    attacked_per_class: int = 1000
+    budgets: tuple[str, ...]  # target epsilons, ``none`` or ``none_longer``
+    overrides: str  # settings of the app
+    iterations: int  # generator iterations of each training
+    longer: int = 10  # how many times as many the longer training has
+    attacked_per_class: int = 1000  # generated samples of each class that the attack has
+    # rough processor seconds of an iteration of all clients, for estimates
     seconds_per_iteration: float = 0.1
 
     def __post_init__(self) -> None:
@@ -89,19 +83,14 @@ PRESETS: dict[str, dict[str, Setting]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Case(StudyCase):
-    """One run of the app, and the attack on its uploads.
-
-    ``data``: data set; ``budget``: target epsilon of each client, ``none`` or ``none_longer``;
-    ``seed``: everything derives from it; runs of one seed start from the same weights and split;
-    ``setting``: all that the runs of a data set share.
-    """
+    """One run of the app, and the attack on its uploads."""
 
     columns = ("data", "budget", "seed")
 
-    data: str
-    budget: str
-    seed: int
-    setting: Setting
+    data: str  # data set
+    budget: str  # target epsilon of each client, ``none`` or ``none_longer``
+    seed: int  # everything derives from it; runs of one seed start from the same weights and split
+    setting: Setting  # all that the runs of a data set share
 
     @property
     def name(self) -> str:

@@ -22,15 +22,11 @@ _MESSAGE_COLUMNS = ("codec", "encode_s", "decode_s")
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What one run has left behind.
+    """What one run has left behind."""
 
-    ``folder``: its output folder; ``label``: what tells it from the others of the report; ``row``:
-    its row of the table of results.
-    """
-
-    folder: Path
-    label: str
-    row: Mapping[Any, Any]
+    folder: Path  # its output folder
+    label: str  # what tells it from the others of the report
+    row: Mapping[Any, Any]  # its row of the table of results
 
     @property
     def status(self) -> str:
@@ -102,18 +98,13 @@ class RunFiles:
 
 @dataclass(frozen=True)
 class Results:
-    """The runs of all folders that one report is about.
+    """The runs of all folders that one report is about."""
 
-    ``folders``: as they were named; ``table``: one row a run; with several folders the column
-    ``folder`` says from which; ``runs``: in the table's order; ``commands``: what the sweeps among
-    the folders were started with; ``sweeps``: the folders that these commands wrote to.
-    """
-
-    folders: tuple[Path, ...]
-    table: pd.DataFrame
-    runs: tuple[RunFiles, ...]
-    commands: tuple[str, ...]
-    sweeps: tuple[Path, ...]
+    folders: tuple[Path, ...]  # as they were named
+    table: pd.DataFrame  # one row a run; with several folders the column ``folder`` says from which
+    runs: tuple[RunFiles, ...]  # in the table's order
+    commands: tuple[str, ...]  # what the sweeps among the folders were started with
+    sweeps: tuple[Path, ...]  # the folders that these commands wrote to
 
     @property
     def factors(self) -> list[str]:

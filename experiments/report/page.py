@@ -38,27 +38,20 @@ _LONG = 40  # characters; longer cells may break into lines
 
 @dataclass(frozen=True)
 class Table:
-    """A table that can be sorted by each of its columns.
+    """A table that can be sorted by each of its columns."""
 
-    ``frame``: the cells; the index is not shown. Numbers get thousands separators and up to four
-    digits; ``caption``: what the table shows.
-    """
-
+    # the cells; the index is not shown. Numbers get thousands separators and up to four digits
     frame: pd.DataFrame
-    caption: str
+    caption: str  # what the table shows
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG picture.
+    """A PNG picture."""
 
-    ``source``: the file, or what is in it; ``alt``: what the picture shows, for those who cannot
-    see it; ``caption``: shown below it.
-    """
-
-    source: Path | bytes
-    alt: str
-    caption: str = ""
+    source: Path | bytes  # the file, or what is in it
+    alt: str  # what the picture shows, for those who cannot see it
+    caption: str = ""  # shown below it
 
     def __post_init__(self) -> None:
         if not self.alt.strip():
@@ -67,14 +60,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Code:
-    """Text that is shown letter by letter: commands, settings.
+    """Text that is shown letter by letter: commands, settings."""
 
-    ``text``: the lines; ``caption``: what they are; ``folded``: whether the reader opens it first.
-    """
-
-    text: str
-    caption: str = ""
-    folded: bool = False
+    text: str  # the lines
+    caption: str = ""  # what they are
+    folded: bool = False  # whether the reader opens it first
 
 
 Block = str | Table | Picture | Code

@@ -58,19 +58,14 @@ class StudyCase(ABC):
 
 @dataclass(frozen=True)
 class Record:
-    """What a case has left.
+    """What a case has left."""
 
-    ``case``: which; ``folder``: its own; ``result``: what it has measured; empty if it failed;
-    ``reason``: why it failed, empty if it did not; ``cpu_s``: processor seconds, failed attempts
-    included; ``date``: when it ended.
-    """
-
-    case: Any
-    folder: Path
-    result: Mapping[str, Any]
-    reason: str
-    cpu_s: float
-    date: str
+    case: Any  # which
+    folder: Path  # its own
+    result: Mapping[str, Any]  # what it has measured; empty if it failed
+    reason: str  # why it failed, empty if it did not
+    cpu_s: float  # processor seconds, failed attempts included
+    date: str  # when it ended
 
     @property
     def row(self) -> dict[str, Any]:

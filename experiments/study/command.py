@@ -28,73 +28,40 @@ Options = argparse.Namespace
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study: which cases there are, and what becomes of their results.
+    """A study: which cases there are, and what becomes of their results."""
 
-    Parameters
-    ----------
-    module : str
-        What ``python -m`` takes.
-    about : str
-        A line of help.
-    home : Path
-        Folder with the page and the committed results.
-    cases : callable
-        Returns the cases that options ask for; checks the settings.
-    tables : callable
-        Returns tables by file name from the records of finished cases.
-    page : callable
-        Returns the text of each marker of the page from the tables and ``run.json``.
-    figures : callable, optional
-        Returns figures by file name from the tables and the records.
-    facts : callable, optional
-        Returns what else ``run.json`` holds, from the records.
-    more : callable, optional
-        Writes further files into the folder of results, from the records.
-    choices : mapping of str to sequence of str
-        Options that take some of these names, all by default.
-    seeds : sequence of int
-        By default; the first one alone with ``--short``.
-    short, full : str
-        What these presets are, empty where there is none.
-    overrides : str
-        What ``key=value`` arguments are, empty where there are none.
-    add_options : callable, optional
-        Adds options of its own to the parser.
-    workers : int
-        Processes by default.
-    results : Path, optional
-        Of the committed results, where they are not in ``home / "results"``.
-    pages : sequence of str
-        Pages in ``home`` with markers.
-    digits : int
-        Of numbers in tables.
-    libraries : sequence of str
-        Whose versions ``run.json`` has.
-    shown : sequence of str
-        Values that are shown when a case ends.
-    """
-
-    module: str
-    about: str
-    home: Path
+    module: str  # what ``python -m`` takes
+    about: str  # a line of help
+    home: Path  # folder with the page and the committed results
+    # returns the cases that options ask for; checks the settings
     cases: Callable[[Options], Sequence[StudyCase]]
+    # returns tables by file name from the records of finished cases
     tables: Callable[[Sequence[Record]], Tables]
+    # returns the text of each marker of the page from the tables and ``run.json``
     page: Callable[[Tables, Mapping[str, Any]], dict[str, str]]
+    # returns figures by file name from the tables and the records
     figures: Callable[[Tables, Sequence[Record]], Mapping[str, Figure]] = lambda tables, records: {}
+    # returns what else ``run.json`` holds, from the records
     facts: Callable[[Sequence[Record]], Mapping[str, Any]] = lambda records: {}
+    # writes further files into the folder of results, from the records
     more: Callable[[Sequence[Record], Path], None] = lambda records, results: None
+    # options that take some of these names, all by default
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    seeds: Sequence[int] = (0, 1, 2)
+    seeds: Sequence[int] = (0, 1, 2)  # by default; the first one alone with ``--short``
+    # what these presets are, empty where there is none
     short: str = "seconds; to try it"
     full: str = ""
-    overrides: str = ""
+    overrides: str = ""  # what ``key=value`` arguments are, empty where there are none
+    # adds options of its own to the parser
     add_options: Callable[[Parser], None] = lambda parser: None
-    workers: int = 1
+    workers: int = 1  # processes by default
+    # of the committed results, where they are not in ``home / "results"``
     results: Path | None = None
-    pages: Sequence[str] = ("README.md",)
-    digits: int = 5
+    pages: Sequence[str] = ("README.md",)  # pages in ``home`` with markers
+    digits: int = 5  # of numbers in tables
+    # whose versions ``run.json`` has
     libraries: Sequence[str] = ("torch", "numpy", "scipy", "pandas", "flwr")
-    shown: Sequence[str] = ()
+    shown: Sequence[str] = ()  # values that are shown when a case ends
 
     @property
     def name(self) -> str:

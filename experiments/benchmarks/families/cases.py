@@ -32,15 +32,11 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Case(StudyCase):
-    """An entry on a kind of generator, with a seed.
+    """An entry on a kind of generator, with a seed."""
 
-    ``entry``: what is done; ``material``: the kind of generator, with the budget; ``seed``: of the
-    generator and of all training; the same draws for all entries.
-    """
-
-    entry: Entry
-    material: Material
-    seed: int
+    entry: Entry  # what is done
+    material: Material  # the kind of generator, with the budget
+    seed: int  # of the generator and of all training; the same draws for all entries
 
     @property
     def name(self) -> str:

@@ -28,12 +28,11 @@ class FromScratch(Method):
 
     It starts against the critic that every method starts against.
 
-    ``width``: share of each hidden layer's channels that it has, in (0, 1); ``rate``: factor of
-    both learning rates: new weights take larger steps than trained ones. Raises ConfigError if a
-    setting is out of range.
+    Raises ConfigError if a setting is out of range.
     """
 
-    width: Share = 0.5
+    width: Share = 0.5  # share of each hidden layer's channels that it has, in (0, 1)
+    # factor of both learning rates: new weights take larger steps than trained ones
     rate: Amount = 2.0
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:

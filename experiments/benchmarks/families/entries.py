@@ -45,19 +45,16 @@ _KEYS = _NEEDED | {"steps", "budget"}
 class Entry:
     """One thing that is compared; checked when it is made.
 
-    ``name``: name of its file; ``label``: for tables and plots; ``family``: one of ``FAMILIES``;
-    ``codec``: spec of the codec that the payload is made with; ``steps``: settings of each method,
-    with its ``_target_``; ``budget``: times the budget of the other entries that training may take.
     Raises ConfigError if the family is unknown or a method refuses its settings. Raises CodecError
     if the codec does.
     """
 
-    name: str
-    label: str
-    family: str
-    codec: str
-    steps: tuple[Mapping[str, Any], ...] = ()
-    budget: int = 1
+    name: str  # name of its file
+    label: str  # for tables and plots
+    family: str  # one of ``FAMILIES``
+    codec: str  # spec of the codec that the payload is made with
+    steps: tuple[Mapping[str, Any], ...] = ()  # settings of each method, with its ``_target_``
+    budget: int = 1  # times the budget of the other entries that training may take
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:

@@ -33,42 +33,20 @@ _W_DCGAN = GanConfig(
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """One kind of generator with its data and budgets.
+    """One kind of generator with its data and budgets."""
 
-    Parameters
-    ----------
-    name, title : str
-        For files, and for people.
-    kind : {"image", "strokes"}
-        How a sample is drawn.
-    labelled : bool
-        Whether the generator is asked for classes.
-    gan : GanConfig
-        Hyperparameters of adversarial training.
-    rate : float
-        Factor of both learning rates where a method trains what is trained already.
-    depth : int
-        Depth factor of W-DCGAN; 0 for the networks of paper 000.
-    base_iterations : int
-        Generator updates of the generator that is compressed.
-    iterations : int
-        Generator updates that each method may take.
-    samples : int
-        Generated samples that quality is measured on.
-    update_s, measure_s : float
-        Rough seconds of one update and of measuring one cell, for the estimate of what is left.
-    """
-
+    # its name for files, and its title for people
     name: str
     title: str
-    kind: Kind
-    labelled: bool
-    gan: GanConfig
-    rate: float
-    depth: int
-    base_iterations: int
-    iterations: int
-    samples: int
+    kind: Kind  # how a sample is drawn, {"image", "strokes"}
+    labelled: bool  # whether the generator is asked for classes
+    gan: GanConfig  # hyperparameters of adversarial training
+    rate: float  # factor of both learning rates where a method trains what is trained already
+    depth: int  # depth factor of W-DCGAN; 0 for the networks of paper 000
+    base_iterations: int  # generator updates of the generator that is compressed
+    iterations: int  # generator updates that each method may take
+    samples: int  # generated samples that quality is measured on
+    # rough seconds of one update and of measuring one cell, for the estimate of what is left
     update_s: float
     measure_s: float
 

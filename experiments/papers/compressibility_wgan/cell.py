@@ -28,21 +28,16 @@ KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A client's search for a ticket, with its controls.
+    """A client's search for a ticket, with its controls."""
 
-    ``data``: name of the data set; ``scope``: ``"global"`` or ``"local"`` pruning; ``seed``:
-    initial weights, training and samples derive from it; cells of one seed are paired; ``folder``:
-    where everything of this cell is kept; ``overrides``: further settings of the app,
-    ``experiment=paper_scaled`` among them; ``client``: which partition's samples are trained on;
-    ``controls``: levels at which the controls that have to be trained are trained.
-    """
-
-    data: str
-    scope: str
-    seed: int
-    folder: Path
+    data: str  # name of the data set
+    scope: str  # ``"global"`` or ``"local"`` pruning
+    seed: int  # initial weights, training and samples derive from it; cells of one seed are paired
+    folder: Path  # where everything of this cell is kept
+    # further settings of the app, ``experiment=paper_scaled`` among them
     overrides: tuple[str, ...]
-    client: int = 0
+    client: int = 0  # which partition's samples are trained on
+    # levels at which the controls that have to be trained are trained
     controls: tuple[int, ...] = ()
 
     @property

@@ -34,11 +34,9 @@ MESSAGES = "messages.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class Case(Run, StudyCase):
-    """A federated run as a case of the study.
+    """A federated run as a case of the study."""
 
-    ``link_mbit``: speed of a client's link in each direction, in Mbit/s, for transfer times.
-    """
-
+    # speed of a client's link in each direction, in Mbit/s, for transfer times
     link_mbit: float = 10.0
 
     @property

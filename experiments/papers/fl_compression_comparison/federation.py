@@ -31,20 +31,17 @@ from flwr_gan.wire.codecs import get_codec
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a case leaves.
+    """What a case leaves."""
 
-    ``rounds``: a row a round, 0 for the initial model: accuracy and mean cross entropy on training
-    and test samples, seconds of clients; ``messages``: the ledger, measured bytes of every message;
-    where weights travel raw, once more as coded by ``sparse``, for comparison; ``summary``: final
-    measures on all training samples that are used, and totals; ``network``: the global model as it
-    would be broadcast next; ``upload``: what the first client sent in the last round, decoded.
-    """
-
+    # a row a round, 0 for the initial model: accuracy and mean cross entropy on training and test
+    # samples, seconds of clients
     rounds: pd.DataFrame
+    # the ledger, measured bytes of every message; where weights travel raw, once more as coded by
+    # ``sparse``, for comparison
     messages: pd.DataFrame
-    summary: dict[str, Any]
-    network: Network
-    upload: Mapping[str, NDArray[Any]]
+    summary: dict[str, Any]  # final measures on all training samples that are used, and totals
+    network: Network  # the global model as it would be broadcast next
+    upload: Mapping[str, NDArray[Any]]  # what the first client sent in the last round, decoded
 
 
 class Scorer:

@@ -22,23 +22,7 @@ PARTITIONS = {"iid": "IID", "dirichlet": "non-IID", "whole": "everybody holds ev
 class Hyperparameters:
     """Table 4 of the paper, then what the paper leaves open.
 
-    Parameters
-    ----------
-    num_models, learning_rate, batch_size, momentum, prune_amount, distill_alpha : as printed
-    distill_temperature, num_rounds : as printed (the paper's NUM_EPOCHS are rounds)
-    proximal_mu : float
-        Weight of FedProx's proximal term.
-    dirichlet_alpha : float
-        Concentration of the labels' split among non-IID clients.
-    teacher_passes : int
-        Passes over its own data with which a client trains its teacher before the first round.
-    num_samples : int or None
-        Training samples of all clients together; None for all.
-
-    Raises
-    ------
-    ConfigError
-        When a value is out of range.
+    Raises ConfigError when a value is out of range.
     """
 
     num_models: int = 3
@@ -49,10 +33,11 @@ class Hyperparameters:
     distill_alpha: float = 0.5
     distill_temperature: float = 2.0
     num_rounds: int = 20
-    proximal_mu: float = 0.1
-    dirichlet_alpha: float = 0.5
+    proximal_mu: float = 0.1  # weight of FedProx's proximal term
+    dirichlet_alpha: float = 0.5  # concentration of the labels' split among non-IID clients
+    # passes over its own data with which a client trains its teacher before the first round
     teacher_passes: int = 5
-    num_samples: int | None = None
+    num_samples: int | None = None  # training samples of all clients together; None for all
 
     def __post_init__(self) -> None:
         for name in ("num_models", "batch_size", "num_rounds", "teacher_passes", "num_samples"):
@@ -63,20 +48,17 @@ class Hyperparameters:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A model of the comparison.
+    """A model of the comparison."""
 
-    ``name``: short, for file names and tables; ``title``: for people; ``prune`` and ``quantise``
-    and ``distil``: which techniques it uses; ``student``: whether the small network travels; always
-    so with distillation; ``as_printed``: whether distillation feeds softmax outputs to the loss and
-    ignores labels, as the paper's algorithm 3 prints.
-    """
-
-    name: str
-    title: str
+    name: str  # short, for file names and tables
+    title: str  # for people
+    # which techniques it uses
     prune: bool = False
     quantise: bool = False
     distil: bool = False
-    student: bool = False
+    student: bool = False  # whether the small network travels; always so with distillation
+    # whether distillation feeds softmax outputs to the loss and ignores labels, as the paper's
+    # algorithm 3 prints
     as_printed: bool = False
 
     @property
@@ -131,19 +113,15 @@ TABLE_5 = {
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One federated run.
+    """One federated run."""
 
-    ``partition``: who holds what; ``whole``: every client holds all samples, {"iid", "dirichlet",
-    "whole"}; ``algorithm``: how clients train and the server aggregates, {"fedavg", "fedprox"};
-    ``method``: which techniques are used; ``seed``: split, initial weights and order of the samples
-    derive from it; equal seeds are paired; ``hyperparameters``: all other settings.
-    """
-
+    # who holds what; ``whole``: every client holds all samples, {"iid", "dirichlet", "whole"}
     partition: str
-    algorithm: str
-    method: Method
+    algorithm: str  # how clients train and the server aggregates, {"fedavg", "fedprox"}
+    method: Method  # which techniques are used
+    # split, initial weights and order of the samples derive from it; equal seeds are paired
     seed: int
-    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)  # all other settings
 
     @property
     def name(self) -> str:

@@ -23,17 +23,14 @@ PROBE = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """The samples of one case.
+    """The samples of one case."""
 
-    ``x_NI`` and ``y_N``: all training samples, pixels in [-1, 1], and their classes; ``parts``: for
-    each client, where its samples are in ``x_NI``; ``probe``: where the training samples are on
-    which the model is measured after every round; ``test_x_NI`` and ``test_y_N``: the test samples.
-    """
-
+    # all training samples, pixels in [-1, 1], and their classes
     x_NI: Tensor
     y_N: Tensor
-    parts: list[Tensor]
-    probe: Tensor
+    parts: list[Tensor]  # for each client, where its samples are in ``x_NI``
+    probe: Tensor  # where the training samples are on which the model is measured after every round
+    # the test samples
     test_x_NI: Tensor
     test_y_N: Tensor
 

@@ -20,12 +20,9 @@ from experiments.study.cases import StudyCase
 
 @dataclass(frozen=True, kw_only=True)
 class Case(Training, StudyCase):
-    """A training with its scores.
+    """A training with its scores."""
 
-    ``device``: where to train; scores are computed on the processor.
-    """
-
-    device: str = "cpu"
+    device: str = "cpu"  # where to train; scores are computed on the processor
 
     @property
     def settings(self) -> Mapping[str, Any]:

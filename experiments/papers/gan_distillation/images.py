@@ -20,13 +20,10 @@ from flwr_gan.seeding import numpy_rng
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """The images of the study.
+    """The images of the study."""
 
-    ``train``: what GANs are trained on; ``test``: held-out images that scores compare with.
-    """
-
-    train: Samples
-    test: Samples
+    train: Samples  # what GANs are trained on
+    test: Samples  # held-out images that scores compare with
 
 
 @lru_cache(maxsize=1)

@@ -47,49 +47,24 @@ PUBLISHED_TEACHER = (256, 47_324_929, 7.02)
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """Sizes, and how long and how everything is trained; the paper's text has none but the sizes.
+    """Sizes, and how everything is trained; the paper's text has none but the sizes."""
 
-    Parameters
-    ----------
-    teacher_depth : int
-        d of the teacher.
-    depths : tuple of int
-        d of the students and of the regular GANs.
-    teacher_iterations, iterations : int
-        Generator updates of the teacher, and of each student and regular GAN.
-    longer : int
-        How many times as many updates the control has: does time close the gap?
-    longer_depths : tuple of int
-        Its d; the first seed alone, regular GANs and students by MSE.
-    num_samples : int
-        Training images.
-    batch_size : int
-        Of everything.
-    critic_iterations : int
-        R, critic updates for each generator update.
-    learning_rate : float
-        Adam's at d = 32; see ``rate``.
-    betas : tuple of two floats
-        Adam's decay rates of all GANs.
-    alpha : float
-        Weight of the adversarial term in the joint loss; the pixel term has 1 - alpha.
-    judged_samples : int
-        Generated and test images that scores are from.
-    """
-
-    teacher_depth: int = 32
-    depths: tuple[int, ...] = (2, 4, 8, 16)
+    teacher_depth: int = 32  # d of the teacher
+    depths: tuple[int, ...] = (2, 4, 8, 16)  # d of the students and of the regular GANs
+    # generator updates of the teacher, and of each student and regular GAN
     teacher_iterations: int = 1000
     iterations: int = 800
-    longer: int = 3
+    longer: int = 3  # how many times as many updates the control has: does time close the gap?
+    # its d; the first seed alone, regular GANs and students by MSE
     longer_depths: tuple[int, ...] = (2, 4)
-    num_samples: int = 20_000
-    batch_size: int = 32
-    critic_iterations: int = 2
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.5, 0.9)
+    num_samples: int = 20_000  # training images
+    batch_size: int = 32  # of everything
+    critic_iterations: int = 2  # R, critic updates for each generator update
+    learning_rate: float = 1e-3  # Adam's at d = 32; see ``rate``
+    betas: tuple[float, float] = (0.5, 0.9)  # Adam's decay rates of all GANs
+    # weight of the adversarial term in the joint loss; the pixel term has 1 - alpha
     alpha: float = 0.01
-    judged_samples: int = 2500
+    judged_samples: int = 2500  # generated and test images that scores are from
 
     def __post_init__(self) -> None:
         for name in ("teacher_depth", "teacher_iterations", "iterations", "longer", "num_samples"):
@@ -131,17 +106,14 @@ PRESETS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One training.
+    """One training."""
 
-    ``role``: one of ``ROLES``; ``depth``: d of the generator; ``seed``: initial weights and all
-    draws derive from it. A student and a regular GAN of one depth and seed start from the same
-    generator; ``hyperparameters``: all other settings.
-    """
-
-    role: str
-    depth: int
+    role: str  # one of ``ROLES``
+    depth: int  # d of the generator
+    # initial weights and all draws derive from it. A student and a regular GAN of one depth and
+    # seed start from the same generator
     seed: int
-    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)  # all other settings
 
     @property
     def name(self) -> str:

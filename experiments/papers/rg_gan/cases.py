@@ -14,24 +14,18 @@ from experiments.study.samples import keep_samples
 
 @dataclass(frozen=True, kw_only=True)
 class Case(StudyCase):
-    """One run.
-
-    ``family``: one of ``FAMILIES``; ``method``: one of ``METHODS``; ``samples``: training samples
-    that it has; ``augmented_data``: whether the critic sees differentiably augmented samples;
-    ``seed``: data, initial weights and all draws derive from it; they do not depend on the method;
-    ``family_settings``: all other settings; ``device``: where to train; scores are computed on the
-    processor.
-    """
+    """One run."""
 
     columns = ("family", "method", "samples", "augmented_data", "seed")
 
-    family: str
-    method: str
-    samples: int
-    augmented_data: bool = False
+    family: str  # one of ``FAMILIES``
+    method: str  # one of ``METHODS``
+    samples: int  # training samples that it has
+    augmented_data: bool = False  # whether the critic sees differentiably augmented samples
+    # data, initial weights and all draws derive from it; they do not depend on the method
     seed: int
-    family_settings: Family
-    device: str = "cpu"
+    family_settings: Family  # all other settings
+    device: str = "cpu"  # where to train; scores are computed on the processor
 
     @property
     def name(self) -> str:

@@ -23,14 +23,11 @@ Macs = dict[str, int]
 
 @dataclass(frozen=True)
 class UpdateFlops:
-    """Operations of one generator update with its critic updates.
+    """Operations of one generator update with its critic updates."""
 
-    ``dense``: all of them; ``masked``: without products with masked weights, forwards and
-    backwards. The gradient of a masked weight is left out too, unless its threshold is trained,
-    which needs it.
-    """
-
-    dense: float
+    dense: float  # all of them
+    # without products with masked weights, forwards and backwards. The gradient of a masked weight
+    # is left out too, unless its threshold is trained, which needs it
     masked: float
 
 

@@ -37,18 +37,15 @@ _NEIGHBOURS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """Real samples of a kind of GAN and what scores generated ones.
+    """Real samples of a kind of GAN and what scores generated ones."""
 
-    ``train`` and ``test``: the latter are only for final scores; ``labelled``: whether the
-    generator is asked for classes; ``judge``: trained on training samples; its features stand for
-    those of the Inception network; ``augment``: differentiable augmentation.
-    """
-
+    # test samples are for final scores alone
     train: Samples
     test: Samples
-    labelled: bool
+    labelled: bool  # whether the generator is asked for classes
+    # trained on training samples; its features stand for those of the Inception network
     judge: SmallClassifier
-    augment: Augmentation
+    augment: Augmentation  # differentiable augmentation
 
     def features(self, x_NTC: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return ``feature_ND`` of samples."""

@@ -15,25 +15,20 @@ Arrays = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A generator at a check.
+    """A generator at a check."""
 
-    ``arrays``: its weights, pruned ones as +0.0; ``check``: the row of the check.
-    """
-
-    arrays: Arrays
-    check: dict[str, Any]
+    arrays: Arrays  # its weights, pruned ones as +0.0
+    check: dict[str, Any]  # the row of the check
 
 
 @dataclass
 class Keeper:
-    """Collects the checks of a run and keeps the best generator of each phase.
+    """Collects the checks of a run and keeps the best generator of each phase."""
 
-    ``checks``: one row a check: update, images, operations, score, phase, sparsity by layer;
-    ``best``: by phase and for ``"best"``, whatever the phase: the generator of the lowest score.
-    The score is of training samples, so the choice has not seen the test part.
-    """
-
+    # one row a check: update, images, operations, score, phase, sparsity by layer
     checks: list[dict[str, Any]] = field(default_factory=list)
+    # by phase and for ``"best"``, whatever the phase: the generator of the lowest score. The score
+    # is of training samples, so the choice has not seen the test part
     best: dict[str, Snapshot] = field(default_factory=dict)
     last: Snapshot | None = None
 

@@ -8,27 +8,23 @@ from flwr_gan.gan import GanConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A way of training.
+    """A way of training."""
 
-    ``title``: for people; ``pruned``: networks that are pruned: any of "g" (generator) and "d"
-    (critic), empty for none; ``recurrent`` and ``augmented``: which regeneration there is;
-    ``gradients`` and ``estimate``: of ``ThresholdedNetwork``; ``pace_factor``: of the pace of the
-    kind of GAN. Thresholds that only the regulariser moves always rise, by a full step each time,
-    so they get smaller steps; ``ticket_levels``: prunings of an iterative search for a ticket; 0
-    for none; ``ticket_sparsity``: share of the generator's weights that the ticket lacks;
-    ``alternates``: growth and pruning by turns on a fixed schedule (Re-GAN).
-    """
-
-    title: str
+    title: str  # for people
+    # networks that are pruned: any of "g" (generator) and "d" (critic), empty for none
     pruned: str = ""
+    # which regeneration there is
     recurrent: bool = True
     augmented: bool = False
+    # of ``ThresholdedNetwork``
     gradients: str = "masked"
     estimate: bool = True
+    # of the pace of the kind of GAN. Thresholds that only the regulariser moves always rise, by a
+    # full step each time, so they get smaller steps
     pace_factor: float = 1.0
-    ticket_levels: int = 0
-    ticket_sparsity: float = 0.0
-    alternates: bool = False
+    ticket_levels: int = 0  # prunings of an iterative search for a ticket; 0 for none
+    ticket_sparsity: float = 0.0  # share of the generator's weights that the ticket lacks
+    alternates: bool = False  # growth and pruning by turns on a fixed schedule (Re-GAN)
 
 
 def _part(title: str, pruned: str, *, recurrent: bool = True, augmented: bool = False) -> Method:
@@ -69,44 +65,25 @@ TICKETS = ("ticket20", "ticket46")
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A kind of GAN with its data and how it is trained.
+    """A kind of GAN with its data and how it is trained."""
 
-    Parameters
-    ----------
-    title : str
-        For people.
-    depth : int
-        Depth factor of the image networks; 0 for those of paper 000.
-    loss : str
-        ``"hinge"`` or ``"wasserstein"``.
-    gan : GanConfig
-        Sizes and hyperparameters; ``iterations`` are the generator's updates of one training.
-    check_every : int
-        Generator updates between two checks of quality, the paper's epoch.
-    strength, pace : float
-        Of ``ThresholdedNetwork``: lambda, and how fast thresholds move.
-    regan_sparsity : float
-        Share of the generator's weights that a pruning phase of Re-GAN removes.
-    num_samples : int
-        Training samples that are 100 % of the data.
-    checked_samples, judged_samples : int
-        Generated samples of a check, and of the final scores.
-    update_s, masked_update_s, check_s : float
-        Rough processor seconds of a generator update, of one with trained masks, and of a check,
-        for the estimate.
-    """
-
-    title: str
-    depth: int
-    loss: str
+    title: str  # for people
+    depth: int  # depth factor of the image networks; 0 for those of paper 000
+    loss: str  # ``"hinge"`` or ``"wasserstein"``
+    # sizes and hyperparameters; ``iterations`` are the generator's updates of one training
     gan: GanConfig
-    check_every: int
+    check_every: int  # generator updates between two checks of quality, the paper's epoch
+    # of ``ThresholdedNetwork``: lambda, and how fast thresholds move
     strength: float
     pace: float
+    # share of the generator's weights that a pruning phase of Re-GAN removes
     regan_sparsity: float = 0.3
-    num_samples: int
+    num_samples: int  # training samples that are 100 % of the data
+    # generated samples of a check, and of the final scores
     checked_samples: int = 1000
     judged_samples: int = 2000
+    # rough processor seconds of a generator update, of one with trained masks, and of a check, for
+    # the estimate
     update_s: float
     masked_update_s: float
     check_s: float

@@ -31,17 +31,14 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class RoundsCase(StudyCase):
-    """One run.
-
-    ``plan``: the settings that all cases share; ``data``: a key of ``Plan.rounds_settings``;
-    ``seed``: seed of the run; ``strategy`` and ``wire``: a pair of ``WIRES``.
-    """
+    """One run."""
 
     columns = ("data", "strategy", "wire", "seed")
 
-    plan: Plan
-    data: str
-    seed: int
+    plan: Plan  # the settings that all cases share
+    data: str  # a key of ``Plan.rounds_settings``
+    seed: int  # seed of the run
+    # a pair of ``WIRES``
     strategy: str
     wire: str
 

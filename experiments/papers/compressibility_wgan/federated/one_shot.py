@@ -42,18 +42,14 @@ ZSTD = "zstd:19"
 
 @dataclass(frozen=True)
 class PoolCase(StudyCase):
-    """One shot: so many clients under one partition.
-
-    ``plan``: the settings that all cases share; ``clients``: K; ``partition``: a key of
-    ``PARTITIONS``; ``seed``: of the app.
-    """
+    """One shot: so many clients under one partition."""
 
     columns = ("clients", "partition", "seed")
 
-    plan: Plan
-    clients: int
-    partition: str
-    seed: int = 0
+    plan: Plan  # the settings that all cases share
+    clients: int  # K
+    partition: str  # a key of ``PARTITIONS``
+    seed: int = 0  # of the app
 
     @property
     def name(self) -> str:
@@ -91,16 +87,12 @@ class PoolCase(StudyCase):
 
 @dataclass(frozen=True)
 class LongerCase(StudyCase):
-    """One shot with dense generators alone, trained for longer.
+    """One shot with dense generators alone, trained for longer."""
 
-    ``plan``: the settings that all cases share; ``clients``: K; ``partition``: a key of
-    ``PARTITIONS``; ``iterations``: generator iterations of the training.
-    """
-
-    plan: Plan
-    clients: int
-    partition: str
-    iterations: int
+    plan: Plan  # the settings that all cases share
+    clients: int  # K
+    partition: str  # a key of ``PARTITIONS``
+    iterations: int  # generator iterations of the training
 
     @property
     def name(self) -> str:

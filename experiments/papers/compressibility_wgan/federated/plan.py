@@ -35,38 +35,18 @@ TINY_GAN = (
 
 @dataclass(frozen=True)
 class Plan:
-    """The size of the study, and the settings that its cases share.
+    """The size of the study, and the settings that its cases share."""
 
-    Parameters
-    ----------
-    clients : tuple of int
-        K of the one-shot cases.
-    partitions : tuple of str
-        Their partitions, keys of ``PARTITIONS``.
-    one_shot : str
-        Overrides of the one-shot cases beside K, partition and pruning.
-    prunings : int
-        P of the tickets; each removes 20 % of the survivors.
-    rounds_settings : dict
-        Name of a federation of many rounds -> its overrides.
-    rounds_seeds : dict
-        Its seeds.
-    rounds : int
-        Rounds of FedAvg, as many as the shared ticket takes.
-    longer : tuple of int
-        Iterations of the dense generators that are trained longer, at the first K and partition.
-    wires : dict
-        Strategy and wire of the runs of many rounds, by the federation's name.
-    """
-
-    clients: tuple[int, ...]
-    partitions: tuple[str, ...]
-    one_shot: str
-    prunings: int
-    rounds_settings: dict[str, str]
-    rounds_seeds: dict[str, tuple[int, ...]]
-    rounds: int
+    clients: tuple[int, ...]  # K of the one-shot cases
+    partitions: tuple[str, ...]  # their partitions, keys of ``PARTITIONS``
+    one_shot: str  # overrides of the one-shot cases beside K, partition and pruning
+    prunings: int  # P of the tickets; each removes 20 % of the survivors
+    rounds_settings: dict[str, str]  # name of a federation of many rounds -> its overrides
+    rounds_seeds: dict[str, tuple[int, ...]]  # its seeds
+    rounds: int  # rounds of FedAvg, as many as the shared ticket takes
+    # iterations of the dense generators that are trained longer, at the first K and partition
     longer: tuple[int, ...]
+    # strategy and wire of the runs of many rounds, by the federation's name
     wires: dict[str, tuple[tuple[str, str], ...]]
 
 
