@@ -80,13 +80,17 @@ def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfi
                     group = item.key_or_group
                     require_one_of(group, str(item.value()), groups[group])
             known = _known_keys(tuple(chosen))
+            # A group that is null, such as method, has no target until one is added.
+            targets = [
+                item.key_or_group for item in parsed if item.key_or_group.endswith("._target_")
+            ]
             for item in parsed:
                 if item.is_delete() and item.key_or_group in required:
                     raise ConfigError(f"{item.input_line}: a run needs this key; give it a value")
                 if item.is_add() and item.key_or_group in known:
                     raise ConfigError(f"{item.input_line}: the key is there already; drop the +")
                 adds = item.is_add() or item.is_force_add()
-                free = adds and _has_target(item.key_or_group, known)
+                free = adds and _has_target(item.key_or_group, [*known, *targets])
                 if item.key_or_group not in groups and not free:
                     _check_key(item.key_or_group, known, groups)
             node = hydra.compose("config", overrides=list(overrides))

@@ -27,7 +27,7 @@ from flwr_gan.flower.memory import ClientMemory
 from flwr_gan.flower.pruned import AroundStrategy, Failures
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.wire.floats import is_float
-from flwr_gan.wire.stages.randk import RandKStage, from_spec
+from flwr_gan.wire.stages.randk import RandKStage
 
 _IN, _OUT = "fitins.parameters", "fitres.parameters"
 
@@ -139,7 +139,7 @@ class Subsampled(AroundStrategy):
 
 
 def _stage(fraction: float) -> RandKStage:
-    return from_spec((str(fraction),))
+    return RandKStage.from_spec((str(fraction),))
 
 
 def _places(stage: RandKStage, near: Any) -> Any:

@@ -18,7 +18,7 @@ from flwr_gan.wire.bundles import (
 )
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec, extremes
 from flwr_gan.wire.codecs.base import BaseNeed, BaseUse, Body, Codec, refuse_base
-from flwr_gan.wire.codecs.raw import RawCodec
+from flwr_gan.wire.codecs.library import RawCodec
 from flwr_gan.wire.codecs.sparse.codec import SparseCodec
 from flwr_gan.wire.codecs.sparse.parts import is_weight
 from flwr_gan.wire.decoding import decode_bodies

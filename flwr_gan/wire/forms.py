@@ -6,7 +6,7 @@ import numpy as np
 
 from flwr_gan.wire.codecs.arrays import BFLOAT16, Array, ArraySpec, canonical_zeros
 from flwr_gan.wire.codecs.base import Codec
-from flwr_gan.wire.codecs.raw import RawCodec
+from flwr_gan.wire.codecs.library import RawCodec
 from flwr_gan.wire.codecs.sparse.parts import is_weight
 from flwr_gan.wire.floats import (
     DOUBLE,

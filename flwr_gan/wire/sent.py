@@ -12,7 +12,7 @@ from flwr_gan.wire.bundles import without_stages
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.base import Codec
-from flwr_gan.wire.codecs.raw import RawCodec
+from flwr_gan.wire.codecs.library import RawCodec
 from flwr_gan.wire.codecs.registry import get_codec
 from flwr_gan.wire.decoding import as_users_know_it
 from flwr_gan.wire.encoding import Encoded, encode_arrays

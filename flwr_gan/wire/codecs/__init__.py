@@ -2,6 +2,7 @@
 
 from flwr_gan.wire.codecs.arrays import ArraySpec
 from flwr_gan.wire.codecs.base import DEFAULT_MAX_BYTES, Body, Codec
+from flwr_gan.wire.codecs.library import GeneralCodec, WholeStream
 from flwr_gan.wire.codecs.registry import codec_by_id, codec_names, get_codec
 
 __all__ = [
@@ -9,6 +10,8 @@ __all__ = [
     "ArraySpec",
     "Body",
     "Codec",
+    "GeneralCodec",
+    "WholeStream",
     "codec_by_id",
     "codec_names",
     "get_codec",

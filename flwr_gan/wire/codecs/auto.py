@@ -12,19 +12,17 @@ n weights, k survivors.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec
 from flwr_gan.wire.codecs.base import BaseUse, Body, Codec, prepared
+from flwr_gan.wire.codecs.library import ZSTD, LibraryCodec, RawCodec
 from flwr_gan.wire.codecs.pieces import Pieces
-from flwr_gan.wire.codecs.raw import RawCodec
 from flwr_gan.wire.codecs.registry import codec_by_id, plain_codec
 from flwr_gan.wire.codecs.sparse.codec import SparseCodec
 from flwr_gan.wire.codecs.sparse.parts import is_weight
-from flwr_gan.wire.codecs.zstd_codec import ZstdCodec
 
 ALLOWED = "allowed: auto, or auto:MBITS with the link's speed in Mbit/s, such as auto:10"
 _LARGEST_LINK = 1e6
@@ -93,12 +91,28 @@ class AutoCodec(Codec):
         chosen by the computed time to encode, send and decode. None: by the fewest bytes.
     """
 
-    name: ClassVar[str] = "auto"
-    wire_id: ClassVar[int] = -1
+    name = "auto"
+    wire_id = -1
 
     def __init__(self, *, mbits: float | None = None) -> None:
         self.mbits = mbits
         self.spec = "auto" if mbits is None else f"auto:{mbits:g}"
+
+    @classmethod
+    def from_spec(cls, words: tuple[str, ...]) -> Codec:
+        """Build ``auto`` or ``auto:MBITS``, or raise ``CodecError``."""
+        if not words:
+            return cls()
+        spec = ":".join((cls.name, *words))
+        try:
+            mbits = float(words[0])
+        except ValueError as error:
+            raise CodecError(f"codec {spec!r} cannot be read; {ALLOWED}") from error
+        if len(words) > 1 or not 0 < mbits <= _LARGEST_LINK:
+            raise CodecError(
+                f"codec {spec!r}: a link has above 0 and at most 1e6 Mbit/s; {ALLOWED}"
+            )
+        return cls(mbits=mbits)
 
     def select(
         self,
@@ -187,11 +201,11 @@ class _TriedSparse(SparseCodec):
         return super().encode_bundle(arrays, strict=strict, base=base, base_use=base_use)
 
 
-class _TriedZstd(ZstdCodec):
+class _TriedZstd(LibraryCodec):
     """``zstd``, which has coded these arrays already."""
 
     def __init__(self, arrays: Sequence[Array], *, strict: bool, level: int) -> None:
-        super().__init__(level=level)
+        super().__init__(ZSTD, level=level)
         self._given = [*arrays], strict
         self._body = super().encode_bundle(arrays, strict=strict)
         self.length = len(self._body.values)
@@ -251,17 +265,3 @@ def _mask_bytes(places: int, survivors: int) -> float:
         if 0 < part < places:
             bits += part * math.log2(places / part)
     return bits / 8
-
-
-def from_spec(arguments: tuple[str, ...]) -> AutoCodec:
-    """Build ``auto`` or ``auto:MBITS``, or raise ``CodecError``."""
-    if not arguments:
-        return AutoCodec()
-    words = ":".join(("auto", *arguments))
-    try:
-        mbits = float(arguments[0])
-    except ValueError as error:
-        raise CodecError(f"codec {words!r} cannot be read; {ALLOWED}") from error
-    if len(arguments) > 1 or not 0 < mbits <= _LARGEST_LINK:
-        raise CodecError(f"codec {words!r}: a link has above 0 and at most 1e6 Mbit/s; {ALLOWED}")
-    return AutoCodec(mbits=mbits)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -62,10 +62,25 @@ class Codec(ABC):
         True if decoding gives every bit back (but for the sign of zeros, unless ``strict``).
     """
 
-    name: ClassVar[str]
-    wire_id: ClassVar[int]
+    name: str
+    wire_id: int
     spec: str
     lossless: bool = True
+
+    @classmethod
+    def from_spec(cls, words: tuple[str, ...]) -> "Codec":
+        """Return the codec with the words behind its name in a spec, here none.
+
+        Raises
+        ------
+        CodecError
+            If the words cannot be read.
+        """
+        if words:
+            raise CodecError(
+                f"codec {':'.join((cls.name, *words))!r}: {cls.name} takes no settings"
+            )
+        return cls()
 
     @abstractmethod
     def encode_bundle(

@@ -1,8 +1,10 @@
 """Codecs that list the elements of arrays of any dtype that are not zero: csr and rle.
 
-An element is a row of bytes; it is zero if all of them are.
+Both are plain, for comparison with what is published: no entropy coding follows. An element
+is a row of bytes; it is zero if all of them are.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,6 +18,8 @@ from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 BLOCK = 1 << 17
 """Elements that are worked on at a time, so that a decoder's memory stays near the arrays'."""
+
+_LONGEST_RUN = 255
 
 Positions = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -85,3 +89,97 @@ def _element_bytes(array: Array) -> Array:
     """Return the bytes of a C-contiguous array, one row an element."""
     rows: Array = array.reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize)
     return rows
+
+
+class CsrCodec(ElementCodec):
+    """Compressed sparse rows: of each row how many are not zero, their columns, their bytes.
+
+    Lossless. An array has m rows (its first axis; one if it has fewer than two) and n columns (all
+    other axes). Counts and columns take 1, 2 or 4 bytes each, the fewest that hold n and n - 1.
+    """
+
+    name = "csr"
+    wire_id = 8
+    spec = "csr"
+
+    def write_places(self, positions: Positions, shape: tuple[int, ...]) -> bytes:
+        """Return the counts of all rows, then the columns; nothing for an empty array."""
+        rows, columns = _table(shape)
+        if not rows * columns:
+            return b""
+        counts = np.bincount(positions // columns, minlength=rows).astype(_width(columns))
+        return counts.tobytes() + (positions % columns).astype(_width(columns - 1)).tobytes()
+
+    def read_places(self, reader: ByteReader, shape: tuple[int, ...]) -> Iterator[Positions]:
+        """Read the counts and the columns; return the positions."""
+        rows, columns = _table(shape)
+        if not rows * columns:
+            return iter(())
+        width = _width(columns)
+        counts = np.frombuffer(reader.take(rows * width.itemsize), width)
+        if counts.max() > columns:
+            raise PayloadError(f"csr payload has {counts.max()} elements in a row of {columns}")
+        ends = np.cumsum(counts, dtype=np.int64)
+        width = _width(columns - 1)
+        inside = np.frombuffer(reader.take(int(ends[-1]) * width.itemsize), width)
+        return _in_rows(ends, inside, columns)
+
+
+def _table(shape: tuple[int, ...]) -> tuple[int, int]:
+    return (shape[0], math.prod(shape[1:])) if len(shape) > 1 else (1, math.prod(shape))
+
+
+def _width(largest: int) -> np.dtype[Any]:
+    return np.dtype("<u1" if largest < 1 << 8 else "<u2" if largest < 1 << 16 else "<u4")
+
+
+def _in_rows(ends: Positions, inside: Array, columns: int) -> Iterator[Positions]:
+    last = -1
+    for start in range(0, len(inside), BLOCK):
+        columns_here = inside[start : start + BLOCK].astype(np.int64)
+        places = np.arange(start, start + len(columns_here))
+        found = np.searchsorted(ends, places, side="right") * columns + columns_here
+        if columns_here.max() >= columns or found[0] <= last or (np.diff(found) <= 0).any():
+            raise PayloadError("csr payload has columns out of order, or behind the end of a row")
+        last = int(found[-1])
+        yield found
+
+
+class RleCodec(ElementCodec):
+    """Run lengths: the zeros before each element that is not zero, and these elements. Lossless.
+
+    A run of zeros takes a byte: 0 to 254 and an element follows, or 255 zeros and none follows.
+    Zeros at the end of an array are not written.
+    """
+
+    name = "rle"
+    wire_id = 9
+    spec = "rle"
+
+    def write_places(self, positions: Positions, shape: tuple[int, ...]) -> bytes:
+        """Return the number of runs, and the runs."""
+        gaps = np.diff(positions, prepend=-1) - 1
+        full, rest = np.divmod(gaps, _LONGEST_RUN)
+        runs = np.full(int(full.sum()) + len(gaps), _LONGEST_RUN, np.uint8)
+        runs[np.cumsum(full + 1) - 1] = rest
+        return write_varint(len(runs)) + runs.tobytes()
+
+    def read_places(self, reader: ByteReader, shape: tuple[int, ...]) -> Iterator[Positions]:
+        """Read the runs; return the positions."""
+        size = math.prod(shape)
+        runs = np.frombuffer(reader.take(reader.varint(limit=size)), np.uint8)
+        if len(runs) and runs[-1] == _LONGEST_RUN:
+            raise PayloadError("rle payload has a run without an element at the end of an array")
+        return _behind_runs(runs, size)
+
+
+def _behind_runs(runs: Array, size: int) -> Iterator[Positions]:
+    before = 0
+    for start in range(0, len(runs), BLOCK):
+        block = runs[start : start + BLOCK]
+        ends = before + np.cumsum(np.minimum(block.astype(np.int64) + 1, _LONGEST_RUN))
+        before = int(ends[-1])
+        if before > size:
+            raise PayloadError("rle payload has runs behind the end of an array")
+        # A run of 254 and its element take as many places as a run of 255 without one.
+        yield ends[block < _LONGEST_RUN] - 1

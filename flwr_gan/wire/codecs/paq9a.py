@@ -3,12 +3,12 @@
 Slow and strong; here for comparison with what was published. Needs numba (extra ``paq9a``).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.wire.codecs.general import Decompressor, GeneralCodec
+from flwr_gan.wire.codecs.library import Library, WholeStream
 from flwr_gan.wire.codecs.paq9a_states import next_state_table
 from flwr_gan.wire.codecs.varint import ByteReader
 
@@ -18,53 +18,11 @@ _MODEL_FLOOR = 64 << 20
 """Memory that a decoder's model may take, however small the data."""
 
 
-class Paq9aCodec(GeneralCodec):
-    """One paq9a archive of a single file. Lossless."""
+def compress(data: bytes, level: int = 1, *, name: bytes = b"w") -> bytes:
+    """Return a paq9a archive with one file, whose name has no zero bytes.
 
-    name: ClassVar[str] = "paq9a"
-    wire_id: ClassVar[int] = 6
-
-    def __init__(self, *, level: int = 1) -> None:
-        _model()
-        self.level = level
-        self.spec = f"paq9a:{level}"
-
-    def compress(self, data: bytes) -> bytes:
-        """Return the archive of ``data``."""
-        return compress(data, level=self.level)
-
-    def decompressor(self, data: bytes | memoryview, size: int) -> Decompressor:
-        """Decode the archive, which may hold ``size`` bytes at most."""
-        return _Whole(decompress(data, max_bytes=size))
-
-
-class _Whole:
-    def __init__(self, data: bytes) -> None:
-        self._reader = ByteReader(data, what="paq9a stream")
-
-    def read(self, size: int) -> bytes:
-        return bytes(self._reader.take(min(size, self._reader.left)))
-
-    def finish(self) -> None:
-        self._reader.finish()
-
-
-def compress(data: bytes, *, level: int = 1, name: bytes = b"w") -> bytes:
-    """Return a paq9a archive with one file.
-
-    Parameters
-    ----------
-    data : bytes
-        Content of the file.
-    level : int, default=1
-        1 to 9; the model takes about ``0.75 * 2**(22 + level)`` bytes of memory.
-    name : bytes, default=b"w"
-        Name of the file, without zero bytes.
-
-    Raises
-    ------
-    CodecError
-        If numba is missing, or the level or the name is out of range.
+    The model takes about ``0.75 * 2**(22 + level)`` bytes of memory, for levels 1 to 9. Raises
+    ``CodecError`` if numba is missing, or the level or the name is out of range.
     """
     if not 1 <= level <= 9:
         raise CodecError(f"paq9a level {level} is out of range; allowed: 1 to 9")
@@ -89,19 +47,8 @@ def compress(data: bytes, *, level: int = 1, name: bytes = b"w") -> bytes:
 def decompress(archive: bytes | memoryview, *, max_bytes: int) -> bytes:
     """Return the content of a paq9a archive with one file; its name is ignored.
 
-    Parameters
-    ----------
-    archive : bytes
-        The archive.
-    max_bytes : int
-        Longest content to return. The model's memory is bounded by this or 64 MiB.
-
-    Raises
-    ------
-    PayloadError
-        If the archive is damaged, holds several files, or needs more memory than allowed.
-    CodecError
-        If numba is missing.
+    The model's memory is at most ``max_bytes`` or 64 MiB. Raises ``PayloadError`` if the archive is
+    damaged, holds several files, or needs more memory, ``CodecError`` if numba is missing.
     """
     reader = ByteReader(archive, what="paq9a archive")
     if bytes(reader.take(len(MAGIC))) != MAGIC:
@@ -163,8 +110,9 @@ def _model() -> Any:
     return paq9a_model
 
 
-def from_spec(arguments: tuple[str, ...]) -> Paq9aCodec:
-    """Build ``paq9a`` or ``paq9a:LEVEL``, level 1 to 4 (what any receiver accepts)."""
-    from flwr_gan.wire.codecs.registry import level_argument
+def _open(data: bytes | memoryview, size: int) -> WholeStream:
+    return WholeStream(decompress(data, max_bytes=size), name="paq9a")
 
-    return Paq9aCodec(level=level_argument("paq9a", arguments, default=1, lowest=1, highest=4))
+
+PAQ9A = Library("paq9a", 6, (1, 4, 1), compress, _open, check=_model)
+"""One archive of a single file; levels above 4 take more memory than every receiver accepts."""

@@ -1,13 +1,14 @@
 """pcodec: binning and finite-state entropy coding of numbers, by their type."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec
 from flwr_gan.wire.codecs.base import BaseUse, Body, Codec, prepared, refuse_base, refuse_mask
+from flwr_gan.wire.codecs.library import level_of
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 _NUMBER_CODES = {"<f2", "<f4", "<f8", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8"}
@@ -19,13 +20,18 @@ class PcodecCodec(Codec):
     Types of one byte are coded as pairs of bytes (``uint16``), complex numbers as pairs of reals.
     """
 
-    name: ClassVar[str] = "pcodec"
-    wire_id: ClassVar[int] = 5
+    name = "pcodec"
+    wire_id = 5
 
     def __init__(self, *, level: int = 8) -> None:
         pcodec_module()
         self.level = level
         self.spec = f"pcodec:{level}"
+
+    @classmethod
+    def from_spec(cls, words: tuple[str, ...]) -> Codec:
+        """Build ``pcodec`` or ``pcodec:LEVEL``, level 0 to 12."""
+        return cls(level=level_of(cls.name, words, 0, 12, 8))
 
     def encode_bundle(
         self,
@@ -141,10 +147,3 @@ def decompress_numbers(blob: bytes, target: Array) -> None:
         raise PayloadError(f"pcodec stream is damaged: {error}") from error
     if progress.n_processed != len(target) or not progress.finished:
         raise PayloadError(f"pcodec stream does not hold exactly {len(target)} numbers")
-
-
-def from_spec(arguments: tuple[str, ...]) -> PcodecCodec:
-    """Build ``pcodec`` or ``pcodec:LEVEL``, level 0 to 12."""
-    from flwr_gan.wire.codecs.registry import level_argument
-
-    return PcodecCodec(level=level_argument("pcodec", arguments, default=8, lowest=0, highest=12))

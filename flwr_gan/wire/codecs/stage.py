@@ -8,7 +8,7 @@ where a base is given, ``from_codes`` adds it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -96,7 +96,7 @@ class ElementStage(Protocol):
     its coded weights, one after the other.
     """
 
-    wire_id: ClassVar[int]
+    wire_id: int
     spec: str
     parameter: int
     contractive: bool

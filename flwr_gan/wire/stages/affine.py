@@ -9,10 +9,27 @@ import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import OneOf
 from flwr_gan.wire.codecs.stage import Places, Positions
-from flwr_gan.wire.stages.groups import GRANULARITIES, GroupedStage, group_of, of_each
+from flwr_gan.wire.stages.groups import (
+    GRANULARITIES,
+    GRANULARITY,
+    GroupedStage,
+    group_of,
+    of_each,
+)
 from flwr_gan.wire.stages.scaling import SMALLEST
 from flwr_gan.wire.stages.stage import FINE_BITS, Coded, finite_only
+
+BITS = (8, 7, 6, 5, 4, 3, 2)
+AFFINE_BITS = (8, 7, 6, 5, 4, 3, 2, 1)
+FITS = ("range", "em")
+
+TYPES: dict[str, tuple[str | None, int]] = {f"int{bits}": (None, bits) for bits in BITS}
+TYPES |= {f"affine{bits}": ("range", bits) for bits in AFFINE_BITS}
+TYPES |= {f"em{bits}": ("em", bits) for bits in AFFINE_BITS}
+"""Fit (of the affine ones) and bits of each type."""
+SETTINGS = (OneOf("type", tuple(TYPES)), GRANULARITY)
 
 _STARTS = (1.0, 0.6, 0.3)
 """Shares of the range over which the codes are spread when the fit begins."""
@@ -34,38 +51,27 @@ class AffineStage(GroupedStage):
     them, that of any other at most ``s / 2``.
 
     A survivor whose decoded weight would be zero becomes the tiny ``s * 2**-24``.
-
-    Parameters
-    ----------
-    bits : int
-        Bits of a code before entropy coding, 1 to 8.
-    granularity : {"layer", "channel", "network"}
-        One scale and zero point for the array, one for each index of its first axis (if it has two
-        axes or more), or one for all arrays.
-    fit : {"range", "em"}
-        How they are found.
     """
 
-    name: ClassVar[str] = "quantize"
-    wire_id: ClassVar[int] = 1
+    name = "quantize"
+    wire_id = 1
     numbers: ClassVar[int] = 2
     keeps_still = False
 
+    settings = SETTINGS
+
     def __init__(self, *, bits: int = 8, granularity: str = "layer", fit: str = "range") -> None:
+        kind = "affine" if fit == "range" else fit
+        super().__init__(type=f"{kind}{bits}", granularity=granularity)
         family = 1 if fit == "range" else 2
         form = family * len(GRANULARITIES) + GRANULARITIES.index(granularity)
+        self.parameter = bits | form << 4
         self.fit = fit
         self.fine = bits >= FINE_BITS
         self.largest = (1 << bits) - 1
         # Two codes at the ends of the range: what is fed back widens it, and so on.
         self.contractive = fit == "em" or bits > 1
-        super().__init__(
-            f"{'affine' if fit == 'range' else fit}{bits}",
-            granularity=granularity,
-            parameter=bits | form << 4,
-            lowest=-(1 << (bits - 1)),
-            highest=(1 << (bits - 1)) - 1,
-        )
+        self.set_codes(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
     def check_side(self, side: Array) -> None:
         """Raise ``PayloadError`` if a number is not finite, or a scale negative."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +29,8 @@ class ArrayStagedCodec(Codec):
         Codes the parts, in the place of the arrays, and the arrays of other types.
     """
 
-    name: ClassVar[str] = "array staged"
-    wire_id: ClassVar[int] = -1
+    name = "array staged"
+    wire_id = -1
     lossless = False
 
     def __init__(self, *, stage: ArrayStage, codec: Codec) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import Configured
 from flwr_gan.wire.codecs.varint import ByteReader
 
 Shape = tuple[int, ...]
 
 
-class ArrayStage(ABC):
+class ArrayStage(Configured, ABC):
     """Turns float32 arrays into float32 parts that take fewer bytes, and back. Lossy.
 
     A stage has no state: the same arrays give the same parts. What it loses is made up for by
@@ -18,10 +19,6 @@ class ArrayStage(ABC):
 
     Attributes
     ----------
-    spec : str
-        The stage with its settings, such as ``"prune:magnitude:0.8:global"``.
-    parameter : int
-        The settings as a number of the payload, below 2**32.
     keeps_shapes : bool
         True if each array has one part, of its own shape, so that a base may be used.
     relative : bool
@@ -38,17 +35,14 @@ class ArrayStage(ABC):
         above that of the arrays, and what is left over is sent the sooner, the more it grows.
     """
 
-    name: ClassVar[str]
-    wire_id: ClassVar[int]
-    spec: str
-    parameter: int
     keeps_shapes: bool
     relative: ClassVar[bool] = False
     contractive: bool = True
     momentum: float = 0.0
     unbiased: str | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
         self.memory: Mapping[str, Array] = {}
         self.remembered: dict[str, Array] = {}
 

@@ -3,23 +3,14 @@
 s scale (survey of GAN compression, on ApGAN: sign bit, and the average weight as scale factor).
 """
 
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.stage import Places
-from flwr_gan.wire.stages.groups import (
-    GRANULARITIES,
-    GroupedStage,
-    granularity_of,
-    group_of,
-    of_each,
-    read_granularity,
-)
+from flwr_gan.wire.stages.groups import GroupedStage, group_of, of_each
 from flwr_gan.wire.stages.stage import finite_only
-
-ALLOWED = "allowed: binary, binary:layer, binary:channel, binary:network"
 
 
 class BinaryStage(GroupedStage):
@@ -27,22 +18,18 @@ class BinaryStage(GroupedStage):
 
     Lossy: the error of a weight is ``abs(|w| - s)``, so at most the larger of s and ``max|w| - s``.
     A survivor takes one bit.
-
-    Parameters
-    ----------
-    granularity : {"layer", "channel", "network"}
-        One scale for the array, one for each index of its first axis (if it has two axes or more),
-        or one for all arrays.
     """
 
-    name: ClassVar[str] = "binary"
-    wire_id: ClassVar[int] = 5
+    name = "binary"
+    wire_id = 5
     fine = False
     keeps_still = False
 
-    def __init__(self, *, granularity: str = "layer") -> None:
-        form = GRANULARITIES.index(granularity)
-        super().__init__(granularity=granularity, parameter=form, lowest=-1, highest=0)
+    allowed = "allowed: binary, binary:layer, binary:channel, binary:network"
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.set_codes(-1, 0)
         self.zero_code = 1
 
     def measure(self, values: Array, places: Places) -> Array:
@@ -63,13 +50,3 @@ class BinaryStage(GroupedStage):
         scales = of_each(side, places)
         weights: Array = np.where(codes < 0, -scales, scales)
         return weights
-
-
-def from_spec(arguments: tuple[str, ...]) -> BinaryStage:
-    """Build ``binary`` or ``binary:GRANULARITY``."""
-    return BinaryStage(granularity=read_granularity("binary", arguments, allowed=ALLOWED))
-
-
-def from_parameter(parameter: int) -> BinaryStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    return BinaryStage(granularity=granularity_of("binary", parameter))

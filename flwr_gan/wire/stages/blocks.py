@@ -4,7 +4,6 @@ L largest code, s scale, k survivors, B block length.
 """
 
 import math
-from typing import ClassVar
 
 import numpy as np
 
@@ -32,26 +31,22 @@ class BlockQuantizeStage(Stage):
     ``s / 2``. Scales are floats with two bits after the leading one, rounded up: 1, 1.25, 1.5 or
     1.75 times a power of two; a key is the upper half of such a float32. A block of zeros has
     scale 0.
-
-    Parameters
-    ----------
-    largest : int
-        L, 1 to 127.
-    spec : str
-        The stage that this one stands for.
-    parameter : int
-        Its settings on the wire.
     """
 
-    name: ClassVar[str] = "quantize"
-    wire_id: ClassVar[int] = 1
+    name = "quantize"
+    wire_id = 1
     side_dtype = np.dtype("<u2")
     block_length = BLOCK_LENGTH
 
     def __init__(self, *, largest: int, spec: str, parameter: int) -> None:
+        super().__init__()
+        self.spec, self.parameter = spec, parameter
+        self.set_largest(largest)
+
+    def set_largest(self, largest: int) -> None:
+        """Set L, 1 to 127."""
         self.largest = largest
-        super().__init__(parameter=parameter, lowest=-largest, highest=largest)
-        self.spec = spec
+        self.set_codes(-largest, largest)
 
     def side_count(self, shape: tuple[int, ...]) -> int:
         """Return the number of blocks of an array of this shape that has no zeros."""

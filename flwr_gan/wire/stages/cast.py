@@ -1,13 +1,13 @@
 """Shorter floats: IEEE half precision, and the upper half of float32."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from flwr_gan.errors import CodecError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import OneOf
 from flwr_gan.wire.codecs.stage import Places
-from flwr_gan.wire.stages.settings import one_of, unknown_settings, unreadable
 from flwr_gan.wire.stages.stage import Coded, Stage
 
 TYPES = ("fp16", "bf16")
@@ -23,22 +23,21 @@ class CastStage(Stage):
     normal number half of the spacing there; NaN and infinity stay. A survivor that rounds to zero
     becomes 2**-149, so that it stays in the mask. Codes are the bits of the float as exponent,
     sign, mantissa.
-
-    Parameters
-    ----------
-    to : {"fp16", "bf16"}
-        The type.
     """
 
-    name: ClassVar[str] = "cast"
-    wire_id: ClassVar[int] = 2
+    name = "cast"
+    wire_id = 2
     code_dtype = np.dtype("<u2")
 
-    def __init__(self, *, to: str = "fp16") -> None:
-        super().__init__(to, parameter=TYPES.index(to), lowest=0, highest=_LARGEST_CODE)
+    settings = (OneOf("type", TYPES),)
+    allowed = "allowed: cast:fp16, cast:bf16"
+    type: str
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.set_codes(0, _LARGEST_CODE)
         self.zero_code = _LARGEST_CODE + 1
-        self.to = to
-        self._mantissa = _MANTISSA_BITS[to]
+        self._mantissa = _MANTISSA_BITS[self.type]
 
     def side_count(self, shape: tuple[int, ...]) -> int:
         """Return 0."""
@@ -53,7 +52,7 @@ class CastStage(Stage):
 
     def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return the turned bits of the short floats as uint16."""
-        bits = _half_bits(values) if self.to == "fp16" else _upper_bits(values)
+        bits = _half_bits(values) if self.type == "fp16" else _upper_bits(values)
         infinite = (bits & 0x7FFF) == (0x7FFF >> self._mantissa << self._mantissa)
         if (infinite & np.isfinite(values)).any():
             raise CodecError(f"{self.spec}: a value is beyond the range; use a lossless codec")
@@ -70,7 +69,7 @@ class CastStage(Stage):
         mantissa = self._mantissa
         exponent = codes >> (mantissa + 1) << mantissa
         bits = exponent | (codes >> mantissa & 1) << 15 | codes & ((1 << mantissa) - 1)
-        if self.to == "fp16":
+        if self.type == "fp16":
             with np.errstate(all="ignore"):
                 return bits.view(np.float16).astype(np.float32)
         return (bits.astype(np.uint32) << 16).view(np.float32)
@@ -78,7 +77,7 @@ class CastStage(Stage):
     def error_bound(self, coded: Coded) -> Array:
         """Return half of the spacing at each decoded weight, or the smallest number near zero."""
         weights = self.decoded(coded.codes, coded.places, coded.side)
-        smallest = 2.0**-24 if self.to == "fp16" else 2.0**-133
+        smallest = 2.0**-24 if self.type == "fp16" else 2.0**-133
         with np.errstate(invalid="ignore"):
             spacing = np.abs(weights.astype(np.float64)) * 2.0 ** -(self._mantissa + 1)
         return np.maximum(spacing, smallest)
@@ -94,17 +93,3 @@ def _upper_bits(values: Array) -> np.ndarray[Any, np.dtype[np.uint16]]:
     rounded = (bits + (0x7FFF + (bits >> 16 & 1)).astype(np.uint32)) >> 16
     # Rounding would carry a NaN into the exponent, and cutting could leave an infinity.
     return np.where(np.isnan(values), bits >> 16 | 0x40, rounded).astype(np.uint16)
-
-
-def from_spec(arguments: tuple[str, ...]) -> CastStage:
-    """Build ``cast:fp16`` or ``cast:bf16``."""
-    if len(arguments) != 1:
-        raise unreadable("cast", arguments, "allowed: cast:fp16, cast:bf16")
-    return CastStage(to=one_of("cast type", arguments[0], TYPES))
-
-
-def from_parameter(parameter: int) -> CastStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    if parameter >= len(TYPES):
-        raise unknown_settings("cast")
-    return CastStage(to=TYPES[parameter])

@@ -4,24 +4,19 @@ K centroids; n weights of a group, k of them survivors.
 """
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import OneOf, Whole
 from flwr_gan.wire.codecs.stage import Places
 from flwr_gan.wire.stages.scaling import SMALLEST
-from flwr_gan.wire.stages.settings import one_of, unknown_settings, unreadable, whole_number
 from flwr_gan.wire.stages.stage import FINE_BITS, Stage, finite_only
 
 LEAST, MOST = 2, 256
 SCOPES = ("layer", "network")
-ALLOWED = (
-    f"allowed: codebook:K[:SCOPE] with K from {LEAST} to {MOST} and SCOPE layer or network, such "
-    "as codebook:16:layer"
-)
-
 _MOST_STEPS = 300
 
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
@@ -36,26 +31,29 @@ class CodebookStage(Stage):
     the same codebook. The error of a weight between two centroids is at most half of their
     distance; of one beyond the outer centroids, its distance to these. An array of n weights has
     min(K, n) centroids. A centroid is never zero: 2**-149 stands for it.
-
-    Parameters
-    ----------
-    size : int
-        K, 2 to 256.
-    scope : {"layer", "network"}
-        One codebook for each array, or one for all.
     """
 
-    name: ClassVar[str] = "codebook"
-    wire_id: ClassVar[int] = 6
+    name = "codebook"
+    wire_id = 6
     keeps_still = False
 
-    def __init__(self, *, size: int = 16, scope: str = "layer") -> None:
-        parameter = (size - 1) << 1 | SCOPES.index(scope)
+    settings = (
+        Whole("size", LEAST, MOST, minus=1, fault="is no size"),
+        OneOf("scope", SCOPES, "layer"),
+    )
+    allowed = (
+        f"allowed: codebook:K[:SCOPE] with K from {LEAST} to {MOST} and SCOPE layer or network, "
+        "such as codebook:16:layer"
+    )
+    size: int
+    scope: str
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
         # How many centroids an array has is looked at when its codes are decoded.
-        super().__init__(str(size), scope, parameter=parameter, lowest=-(size // 2), highest=127)
-        self.size = size
-        self.fine = size >= 1 << FINE_BITS
-        self.shared = scope == "network"
+        self.set_codes(-(self.size // 2), 127)
+        self.fine = self.size >= 1 << FINE_BITS
+        self.shared = self.scope == "network"
 
     def side_count(self, shape: tuple[int, ...]) -> int:
         """Return the number of centroids."""
@@ -128,24 +126,3 @@ def _lloyd(ordered: Doubles, centroids: Doubles) -> Doubles:
 def _squares(ordered: Doubles, centroids: Doubles) -> float:
     errors = ordered - centroids[np.searchsorted(_limits(centroids), ordered)]
     return float(errors @ errors)
-
-
-def from_spec(arguments: tuple[str, ...]) -> CodebookStage:
-    """Build ``codebook:K`` or ``codebook:K:SCOPE``."""
-    if len(arguments) not in (1, 2):
-        raise unreadable("codebook", arguments, ALLOWED)
-    size = whole_number(arguments[0], lowest=LEAST, highest=MOST)
-    if size is None:
-        words = ":".join(("codebook", *arguments))
-        raise CodecError(f"stage {words!r}: {arguments[0]!r} is no size; {ALLOWED}")
-    return CodebookStage(
-        size=size, scope=one_of("codebook scope", (*arguments, "layer")[1], SCOPES)
-    )
-
-
-def from_parameter(parameter: int) -> CodebookStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    size = (parameter >> 1) + 1
-    if not LEAST <= size <= MOST:
-        raise unknown_settings("codebook")
-    return CodebookStage(size=size, scope=SCOPES[parameter & 1])

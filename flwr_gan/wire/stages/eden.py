@@ -3,15 +3,15 @@
 x the changes of a piece of an array, d of them; y the turned ones; q their levels; b bits.
 """
 
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import OneOf, Whole
 from flwr_gan.wire.stages.change_stage import ChangeStage, spread
 from flwr_gan.wire.stages.draws import content_seed, drawn
-from flwr_gan.wire.stages.settings import one_of, unknown_settings, unreadable
 
 LEVELS = (
     (0.79788,),
@@ -25,8 +25,6 @@ KINDS = ("biased", "unbiased")
 LONGEST, SHORTEST = 1 << 13, 1 << 6
 """Numbers of a piece, which is turned as a whole: powers of two."""
 
-ALLOWED = "allowed: eden:B or eden:B:unbiased with B from 1 to 4, such as eden:2"
-
 
 class EdenStage(ChangeStage):
     """``x = S R^-1(q)`` with ``y = R(x)``, R a Hadamard transform of x with random signs. Lossy.
@@ -37,27 +35,23 @@ class EdenStage(ChangeStage):
     for 1 to 4 bits. ``unbiased`` takes ``S = |x|^2 / <q, y>``, whose mean over all turns is the
     update, for uses without error feedback. With 1 bit this is DRIVE. The signs are drawn by the
     changes themselves, and the seed travels. Vargaftik et al., "DRIVE", 2021, and "EDEN", 2022.
-
-    Parameters
-    ----------
-    bits : int
-        b, 1 to 4.
-    unbiased : bool
-        Which scale.
     """
 
-    name: ClassVar[str] = "eden"
-    wire_id: ClassVar[int] = 13
+    name = "eden"
+    wire_id = 13
 
-    def __init__(self, *, bits: int, unbiased: bool = False) -> None:
-        self.bits = bits
-        self.contractive = not unbiased
-        positive = np.array(LEVELS[bits - 1], np.float32)
+    settings = (Whole("bits", 1, len(LEVELS)), OneOf("kind", KINDS, KINDS[0], shown=False))
+    allowed = "allowed: eden:B or eden:B:unbiased with B from 1 to 4, such as eden:2"
+    bits: int
+    kind: str
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        positive = np.array(LEVELS[self.bits - 1], np.float32)
         self._levels = np.concatenate([-positive[::-1], positive])
         self._borders = (self._levels[1:] + self._levels[:-1]) / 2
-        words = (str(bits), KINDS[1]) if unbiased else (str(bits),)
-        super().__init__(*words, parameter=bits << 1 | unbiased)
-        self.unbiased = None if unbiased else f"{self.spec}:{KINDS[1]}"
+        self.contractive = self.kind == KINDS[0]
+        self.unbiased = f"{self.spec}:{KINDS[1]}" if self.contractive else None
 
     def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array]:
         """Return the seed and the scale of each piece, and the levels of all."""
@@ -129,18 +123,3 @@ def _turned(numbers: Array) -> Array:
         turned = np.stack([pairs[:, 0] + pairs[:, 1], pairs[:, 0] - pairs[:, 1]], axis=1)
         half *= 2
     return turned.reshape(-1) * np.float32(1 / np.sqrt(len(numbers)))
-
-
-def from_spec(arguments: tuple[str, ...]) -> EdenStage:
-    """Build ``eden:B`` or ``eden:B:unbiased``."""
-    if len(arguments) not in (1, 2) or arguments[0] not in ("1", "2", "3", "4"):
-        raise unreadable("eden", arguments, ALLOWED)
-    kind = one_of("eden kind", (*arguments, KINDS[0])[1], KINDS)
-    return EdenStage(bits=int(arguments[0]), unbiased=kind == KINDS[1])
-
-
-def from_parameter(parameter: int) -> EdenStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    if not 1 <= parameter >> 1 <= len(LEVELS):
-        raise unknown_settings("eden")
-    return EdenStage(bits=parameter >> 1, unbiased=bool(parameter & 1))

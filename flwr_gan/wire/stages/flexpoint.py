@@ -3,15 +3,12 @@
 m mantissa, e exponent (survey of GAN compression, on Koster et al.).
 """
 
-from typing import ClassVar
-
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.stage import Places
 from flwr_gan.wire.stages.scaling import SMALLEST
-from flwr_gan.wire.stages.settings import unknown_settings, unreadable
 from flwr_gan.wire.stages.stage import Coded, Stage, finite_only
 
 LARGEST_MANTISSA = (1 << 15) - 1
@@ -28,13 +25,16 @@ class FlexpointStage(Stage):
     larger ones are refused. A survivor with m = 0 stays in the mask, as the tiny 2**-149.
     """
 
-    name: ClassVar[str] = "flexpoint"
-    wire_id: ClassVar[int] = 7
+    name = "flexpoint"
+    wire_id = 7
     code_dtype = np.dtype("<u2")
     side_dtype = np.dtype(np.uint8)
 
+    allowed = "allowed: flexpoint, without settings"
+
     def __init__(self) -> None:
-        super().__init__(parameter=0, lowest=1, highest=0xFFFF)
+        super().__init__()
+        self.set_codes(1, 0xFFFF)
 
     def side_count(self, shape: tuple[int, ...]) -> int:
         """Return 1: the exponent."""
@@ -78,17 +78,3 @@ class FlexpointStage(Stage):
 def _step(side: Array) -> Array:
     step: Array = np.ldexp(1.0, -side.astype(np.int32))
     return step
-
-
-def from_spec(arguments: tuple[str, ...]) -> FlexpointStage:
-    """Build ``flexpoint``, which takes no settings."""
-    if arguments:
-        raise unreadable("flexpoint", arguments, "allowed: flexpoint, without settings")
-    return FlexpointStage()
-
-
-def from_parameter(parameter: int) -> FlexpointStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    if parameter:
-        raise unknown_settings("flexpoint")
-    return FlexpointStage()

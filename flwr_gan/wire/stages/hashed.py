@@ -5,30 +5,19 @@ n weights of an array; K shared values, which are all that travels of it.
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import STEPS, Flag, Fraction
 from flwr_gan.wire.codecs.stage import Positions
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
-from flwr_gan.wire.stages.settings import (
-    STEPS,
-    fraction_text,
-    read_fraction,
-    unknown_settings,
-    unreadable,
-)
 from flwr_gan.wire.stages.stage import finite_only
 
 LEAST_AXES = 2
-SIGNED = "sign"
-
-ALLOWED = (
-    "allowed: hash:F[:sign] with F from 0.0001 to 0.9999 in at most 4 decimals, such as hash:0.1"
-)
 
 _BLOCK = 1 << 17
 
@@ -44,26 +33,20 @@ class HashStage(ArrayStage):
 
     An array of fewer than two axes, or with no more than K weights that are not zero, travels as it
     is. The same weights share a value every time: error feedback cannot make up for what is lost.
-
-    Parameters
-    ----------
-    fraction_steps : int
-        F in ten-thousandths, 1 to 9,999.
-    signed : bool
-        With signs by hash.
     """
 
-    name: ClassVar[str] = "hash"
-    wire_id: ClassVar[int] = 10
+    name = "hash"
+    wire_id = 10
     contractive = False
 
-    def __init__(self, *, fraction_steps: int, signed: bool = False) -> None:
-        super().__init__()
-        self.fraction_steps = fraction_steps
-        self.signed = signed
-        self.spec = f"hash:{fraction_text(fraction_steps)}{f':{SIGNED}' if signed else ''}"
-        self.parameter = fraction_steps << 1 | signed
-        self.keeps_shapes = False
+    keeps_shapes = False
+    settings = (Fraction("fraction_steps"), Flag("signed", "sign"))
+    allowed = (
+        "allowed: hash:F[:sign] with F from 0.0001 to 0.9999 in at most 4 decimals, such as "
+        "hash:0.1"
+    )
+    fraction_steps: int
+    signed: bool
 
     def value_count(self, shape: Shape) -> int:
         """Return K for an array of this shape."""
@@ -136,21 +119,3 @@ class HashStage(ArrayStage):
         """Return the norm of all weights of arrays that may be hashed."""
         layers = (array.astype(np.float64) for array in arrays if array.ndim >= LEAST_AXES)
         return math.sqrt(sum(float(np.sum(layer**2)) for layer in layers))
-
-
-def from_spec(arguments: tuple[str, ...]) -> HashStage:
-    """Build ``hash:F`` or ``hash:F:sign``."""
-    if len(arguments) not in (1, 2) or arguments[1:] not in ((), (SIGNED,)):
-        raise unreadable("hash", arguments, ALLOWED)
-    steps = read_fraction(arguments[0])
-    if steps is None:
-        words = ":".join(("hash", *arguments))
-        raise CodecError(f"stage {words!r}: {arguments[0]!r} is no fraction; {ALLOWED}")
-    return HashStage(fraction_steps=steps, signed=len(arguments) == 2)
-
-
-def from_parameter(parameter: int) -> HashStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    if not 0 < parameter >> 1 < STEPS:
-        raise unknown_settings("hash")
-    return HashStage(fraction_steps=parameter >> 1, signed=bool(parameter & 1))

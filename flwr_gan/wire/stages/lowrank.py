@@ -5,34 +5,24 @@ An array is unfolded to m rows (first axis) and n columns (all others); r its ra
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import STEPS, Fraction, OneOf, Setting, Whole
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
-from flwr_gan.wire.stages.settings import (
-    STEPS,
-    fraction_text,
-    one_of,
-    read_fraction,
-    unknown_settings,
-    unreadable,
-    whole_number,
-)
 from flwr_gan.wire.stages.stage import finite_only
 
-KINDS = ("rank", "energy")
 MOST_RANK = 1024
 """Limit of the format: a decoder does at most so many multiplications for each weight."""
 
-ALLOWED = (
-    f"allowed: lowrank:rank:R with R from 1 to {MOST_RANK}, such as lowrank:rank:8, or "
-    "lowrank:energy:E with E from 0.0001 to 0.9999 in at most 4 decimals, such as "
-    "lowrank:energy:0.9"
-)
+AMOUNTS: dict[str, Whole | Fraction] = {
+    "rank": Whole("amount", 1, MOST_RANK),
+    "energy": Fraction("amount", fault="is out of range"),
+}
 
 _BLOCK = 1 << 17
 
@@ -47,25 +37,37 @@ class LowRankStage(ArrayStage):
 
     A layer of fewer than two axes, or whose factors would have as many numbers as it has weights
     that are not zero, or which has a rank above 1,024, travels as it is.
-
-    Parameters
-    ----------
-    kind : {"rank", "energy"}
-        What is given.
-    amount : int
-        R, or E in ten-thousandths.
     """
 
-    name: ClassVar[str] = "lowrank"
-    wire_id: ClassVar[int] = 8
+    name = "lowrank"
+    wire_id = 8
+
+    keeps_shapes = False
+    settings: tuple[Setting, ...] = (OneOf("kind", tuple(AMOUNTS)),)
+    allowed = (
+        f"allowed: lowrank:rank:R with R from 1 to {MOST_RANK}, such as lowrank:rank:8, or "
+        "lowrank:energy:E with E from 0.0001 to 0.9999 in at most 4 decimals, such as "
+        "lowrank:energy:0.9"
+    )
+    kind: str
+    amount: int
+    """R, or E in ten-thousandths."""
 
     def __init__(self, *, kind: str, amount: int) -> None:
-        super().__init__()
-        self.kind = kind
-        self.amount = amount
-        self.spec = f"lowrank:{kind}:{fraction_text(amount) if kind == 'energy' else amount}"
-        self.parameter = amount << 1 | KINDS.index(kind)
-        self.keeps_shapes = False
+        self.settings = (*self.settings, AMOUNTS[kind])
+        super().__init__(kind=kind, amount=amount)
+
+    @classmethod
+    def from_spec(cls, words: tuple[str, ...]) -> "LowRankStage":
+        """Build ``lowrank:rank:R`` or ``lowrank:energy:E``."""
+        amount = [AMOUNTS[word] for word in words[:1] if word in AMOUNTS]
+        return cls(**cls.read_words(words, (*cls.settings, *amount)))
+
+    @classmethod
+    def from_parameter(cls, parameter: int) -> "LowRankStage":
+        """Build the stage from its number in a payload, or raise ``PayloadError``."""
+        amount = [*AMOUNTS.values()][parameter & 1]
+        return cls(**cls.read_parameter(parameter, (*cls.settings, amount)))
 
     def apply(
         self, arrays: Sequence[Array], held: Sequence[Array] | None = None
@@ -166,28 +168,3 @@ def product(left: Array, right: Array) -> Array:
 def unfolded(shape: Shape) -> tuple[int, int]:
     """Return m and n: the length of the first axis, and of all others together."""
     return (shape[0], math.prod(shape[1:])) if shape else (1, 1)
-
-
-def from_spec(arguments: tuple[str, ...]) -> LowRankStage:
-    """Build ``lowrank:rank:R`` or ``lowrank:energy:E``."""
-    if arguments:
-        one_of("lowrank kind", arguments[0], KINDS)
-    if len(arguments) != 2:
-        raise unreadable("lowrank", arguments, ALLOWED)
-    kind, text = arguments
-    if kind == "energy":
-        amount = read_fraction(text)
-    else:
-        amount = whole_number(text, lowest=1, highest=MOST_RANK)
-    if amount is None:
-        words = ":".join(("lowrank", *arguments))
-        raise CodecError(f"stage {words!r}: {text!r} is out of range; {ALLOWED}")
-    return LowRankStage(kind=kind, amount=amount)
-
-
-def from_parameter(parameter: int) -> LowRankStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    kind, amount = KINDS[parameter & 1], parameter >> 1
-    if not 0 < amount < (STEPS if kind == "energy" else MOST_RANK + 1):
-        raise unknown_settings("lowrank")
-    return LowRankStage(kind=kind, amount=amount)

@@ -10,7 +10,7 @@ differences of the weights to it, in either case.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from flwr_gan.wire.codecs.sparse.parts import base_layers, flat_layer, is_weight
 from flwr_gan.wire.codecs.stage import Places, differences, measure_all, side_of_each, side_shapes
 from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
 from flwr_gan.wire.stages.array_stage import ArrayStage
-from flwr_gan.wire.stages.registry import get_stage, stage_by_id, stage_names
+from flwr_gan.wire.stages.registry import get_stage, is_stage, stage_by_id
 from flwr_gan.wire.stages.stage import Stage
 from flwr_gan.wire.stages.update_stage import SelectingStage
 
@@ -61,8 +61,8 @@ class StagedCodec(Codec):
         Codes the codes, the stage's other numbers, and the arrays of other types.
     """
 
-    name: ClassVar[str] = "staged"
-    wire_id: ClassVar[int] = -1
+    name = "staged"
+    wire_id = -1
     lossless = False
 
     def __init__(self, *, stage: Stage, codec: Codec) -> None:
@@ -232,8 +232,7 @@ def _decoded_weights(
 
 def is_staged(spec: str) -> bool:
     """Return True if a spec has a stage, spelled out or in a short form."""
-    first = spec.split(":")[0]
-    return "+" in spec or spec in (*SHORT_FORMS, *SHORT_STAGES) or first in stage_names()
+    return "+" in spec or spec in (*SHORT_FORMS, *SHORT_STAGES) or is_stage(spec.split(":")[0])
 
 
 def from_spec(spec: str) -> Codec:
@@ -247,7 +246,7 @@ def from_spec(spec: str) -> Codec:
         If the stage or the codec is unknown, or they do not go together.
     """
     words = [SHORT_STAGES.get(word, word) for word in spec.split("+")]
-    if words[-1].split(":")[0] in stage_names():
+    if is_stage(words[-1].split(":")[0]):
         words.append(SparseCodec.name)
     *words, last = words
     stages = [get_stage(word) for word in words]
@@ -284,7 +283,7 @@ def unbiased_spec(spec: str) -> str:
     """Return a spec with each stage in its unbiased form, if it has one: for no error feedback."""
     words = []
     for word in spec.split("+"):
-        known = word.split(":")[0] in stage_names()
+        known = is_stage(word.split(":")[0])
         words.append((known and get_stage(word).unbiased) or word)
     return "+".join(words)
 

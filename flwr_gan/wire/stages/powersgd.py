@@ -3,19 +3,15 @@
 M the change, unfolded to m rows (first axis) and n columns (all others); r the rank.
 """
 
-from typing import ClassVar
-
 import numpy as np
 
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import Whole
 from flwr_gan.wire.codecs.varint import write_varint
 from flwr_gan.wire.stages.change_stage import ChangeStage
 from flwr_gan.wire.stages.draws import drawn
 from flwr_gan.wire.stages.lowrank import MOST_RANK, product, unfolded
-from flwr_gan.wire.stages.settings import unknown_settings, unreadable, whole_number
-
-ALLOWED = f"allowed: powersgd:R with R from 1 to {MOST_RANK}, such as powersgd:4"
 
 
 class PowerSgdStage(ChangeStage):
@@ -27,19 +23,14 @@ class PowerSgdStage(ChangeStage):
     that a stage behind codes both equally well with one scale. A layer of fewer than two axes, or
     whose factors would have as many numbers as it has survivors, travels as it is. Vogels,
     Karimireddy and Jaggi, "PowerSGD", 2019, Algorithm 1, with warm start.
-
-    Parameters
-    ----------
-    rank : int
-        r, 1 to 1,024.
     """
 
-    name: ClassVar[str] = "powersgd"
-    wire_id: ClassVar[int] = 15
+    name = "powersgd"
+    wire_id = 15
 
-    def __init__(self, *, rank: int) -> None:
-        self.rank = rank
-        super().__init__(str(rank), parameter=rank)
+    settings = (Whole("rank", 1, MOST_RANK),)
+    allowed = f"allowed: powersgd:R with R from 1 to {MOST_RANK}, such as powersgd:4"
+    rank: int
 
     def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array] | None:
         """Return r, and the numbers of both factors, shape (r (m + n),)."""
@@ -67,23 +58,3 @@ class PowerSgdStage(ChangeStage):
             raise PayloadError(f"{self.spec}: the factors do not fit an array of {near.shape}")
         left, right = np.split(part, [rank * rows])
         return product(left.reshape(rank, rows), right.reshape(rank, columns)).reshape(near.shape)
-
-
-def from_spec(arguments: tuple[str, ...]) -> PowerSgdStage:
-    """Build ``powersgd:R``."""
-    if len(arguments) != 1:
-        raise unreadable("powersgd", arguments, ALLOWED)
-    rank = whole_number(arguments[0], lowest=1, highest=MOST_RANK)
-    if rank is None:
-        raise CodecError(
-            f"stage {':'.join(('powersgd', *arguments))!r}: {arguments[0]!r} is out of range; "
-            f"{ALLOWED}"
-        )
-    return PowerSgdStage(rank=rank)
-
-
-def from_parameter(parameter: int) -> PowerSgdStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    if not 0 < parameter <= MOST_RANK:
-        raise unknown_settings("powersgd")
-    return PowerSgdStage(rank=parameter)

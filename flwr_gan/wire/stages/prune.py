@@ -5,31 +5,17 @@ n weights of an array, or of all arrays together; k of them that are zero afterw
 
 import hashlib
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 
-from flwr_gan.errors import CodecError
 from flwr_gan.wire.codecs.arrays import Array, canonical_zeros
+from flwr_gan.wire.codecs.settings import STEPS, Fraction, OneOf
 from flwr_gan.wire.codecs.sparse.largest import largest
 from flwr_gan.wire.stages.array_stage import KeepingStage
-from flwr_gan.wire.stages.settings import (
-    STEPS,
-    fraction_text,
-    one_of,
-    read_fraction,
-    unknown_settings,
-    unreadable,
-)
 
 CRITERIA = ("magnitude", "random")
 SCOPES = ("global", "local")
 LEAST_AXES = 2
-
-ALLOWED = (
-    "allowed: prune:CRITERION:F[:SCOPE] with CRITERION magnitude or random, F from 0.0001 to "
-    "0.9999 in at most 4 decimals, SCOPE global or local, such as prune:magnitude:0.8:global"
-)
 
 
 class PruneStage(KeepingStage):
@@ -42,29 +28,23 @@ class PruneStage(KeepingStage):
     ``random`` is a control: the weights that go are drawn by a hash of the weights themselves, so
     that the same arrays lose the same weights everywhere; the norm of the errors is at most that
     of the weights.
-
-    Parameters
-    ----------
-    criterion : {"magnitude", "random"}
-        Which weights go.
-    fraction_steps : int
-        F in ten-thousandths, 1 to 9,999.
-    scope : {"global", "local"}
-        Over all arrays together, or the same share of each.
     """
 
-    name: ClassVar[str] = "prune"
-    wire_id: ClassVar[int] = 3
+    name = "prune"
+    wire_id = 3
 
-    def __init__(
-        self, *, criterion: str = "magnitude", fraction_steps: int, scope: str = "global"
-    ) -> None:
-        super().__init__()
-        self.criterion = criterion
-        self.fraction_steps = fraction_steps
-        self.scope = scope
-        self.spec = f"prune:{criterion}:{fraction_text(fraction_steps)}:{scope}"
-        self.parameter = fraction_steps << 2 | SCOPES.index(scope) << 1 | CRITERIA.index(criterion)
+    settings = (
+        OneOf("criterion", CRITERIA),
+        Fraction("fraction_steps"),
+        OneOf("scope", SCOPES, "global"),
+    )
+    allowed = (
+        "allowed: prune:CRITERION:F[:SCOPE] with CRITERION magnitude or random, F from 0.0001 to "
+        "0.9999 in at most 4 decimals, SCOPE global or local, such as prune:magnitude:0.8:global"
+    )
+    criterion: str
+    fraction_steps: int
+    scope: str
 
     def apply(
         self, arrays: Sequence[Array], held: Sequence[Array] | None = None
@@ -124,27 +104,3 @@ def _drawn(layers: Sequence[Array]) -> list[Array]:
         np.where(layer != 0, number, np.uint32(0)).view(np.float32)
         for layer, number in zip(layers, numbers, strict=True)
     ]
-
-
-def from_spec(arguments: tuple[str, ...]) -> PruneStage:
-    """Build ``prune:CRITERION:F`` or ``prune:CRITERION:F:SCOPE``."""
-    if arguments:
-        one_of("prune criterion", arguments[0], CRITERIA)
-    if len(arguments) not in (2, 3):
-        raise unreadable("prune", arguments, ALLOWED)
-    steps = read_fraction(arguments[1])
-    if steps is None:
-        words = ":".join(("prune", *arguments))
-        raise CodecError(f"stage {words!r}: {arguments[1]!r} is no fraction; {ALLOWED}")
-    scope = one_of("prune scope", (*arguments, "global")[2], SCOPES)
-    return PruneStage(criterion=arguments[0], fraction_steps=steps, scope=scope)
-
-
-def from_parameter(parameter: int) -> PruneStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    steps = parameter >> 2
-    if not 0 < steps < STEPS:
-        raise unknown_settings("prune")
-    return PruneStage(
-        criterion=CRITERIA[parameter & 1], fraction_steps=steps, scope=SCOPES[parameter >> 1 & 1]
-    )

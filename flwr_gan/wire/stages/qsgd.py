@@ -4,22 +4,18 @@ s levels; v the numbers of a block, of 512; n how many there are.
 """
 
 import math
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 
-from flwr_gan.errors import CodecError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import UNBIASED, Whole
 from flwr_gan.wire.codecs.stage import Places
 from flwr_gan.wire.stages.blocks import BLOCK_LENGTH, BlockQuantizeStage
 from flwr_gan.wire.stages.draws import content_seed, drawn
-from flwr_gan.wire.stages.settings import unknown_settings, unreadable, whole_number
 from flwr_gan.wire.stages.stage import Coded
 
-UNBIASED = "unbiased"
 MOST_LEVELS = 127
-
-ALLOWED = "allowed: qsgd:N or qsgd:N:unbiased with N from 1 to 127, such as qsgd:4"
 
 
 class QsgdStage(BlockQuantizeStage):
@@ -32,26 +28,25 @@ class QsgdStage(BlockQuantizeStage):
     expectation. Chances are drawn by the numbers themselves. ``c |v| / s`` is rounded up to a float
     with two bits after the leading one. Alistarh et al., "QSGD", 2017, section 3.1 and Lemma 3.1; q
     travels in rANS in the place of Elias's code.
-
-    Parameters
-    ----------
-    levels : int
-        s, 1 to 127.
-    unbiased : bool
-        Whether c is 1.
     """
 
-    name: ClassVar[str] = "qsgd"
-    wire_id: ClassVar[int] = 14
+    name = "qsgd"
+    wire_id = 14
     fine = False
 
-    def __init__(self, *, levels: int, unbiased: bool = False) -> None:
-        words = ("qsgd", str(levels), *((UNBIASED,) if unbiased else ()))
-        super().__init__(largest=levels, spec=":".join(words), parameter=levels << 1 | unbiased)
-        self.contractive = not unbiased
-        self.unbiased = None if unbiased else f"{self.spec}:{UNBIASED}"
+    settings = (Whole("levels", 1, MOST_LEVELS), UNBIASED)
+    allowed = "allowed: qsgd:N or qsgd:N:unbiased with N from 1 to 127, such as qsgd:4"
+    levels: int
+    is_unbiased: bool
+
+    def __init__(self, **values: Any) -> None:
+        super(BlockQuantizeStage, self).__init__(**values)
+        self.set_largest(self.levels)
+        self.contractive = not self.is_unbiased
+        self.unbiased = None if self.is_unbiased else f"{self.spec}:unbiased"
+        levels = self.levels
         variance = min(BLOCK_LENGTH / levels**2, math.sqrt(BLOCK_LENGTH) / levels)
-        self.shrinks = 1.0 if unbiased else 1 / (1 + variance)
+        self.shrinks = 1.0 if self.is_unbiased else 1 / (1 + variance)
 
     def reach(self, blocks: Array) -> Array:
         """Return c times the norm of each block, float64."""
@@ -74,21 +69,3 @@ class QsgdStage(BlockQuantizeStage):
         room = steps * (1 + (1 - self.shrinks) * np.abs(coded.codes, dtype=np.float64))
         bound: Array = room + super().error_bound(coded)
         return bound
-
-
-def from_spec(arguments: tuple[str, ...]) -> QsgdStage:
-    """Build ``qsgd:N`` or ``qsgd:N:unbiased``."""
-    if len(arguments) not in (1, 2) or arguments[1:] not in ((), (UNBIASED,)):
-        raise unreadable("qsgd", arguments, ALLOWED)
-    levels = whole_number(arguments[0], lowest=1, highest=MOST_LEVELS)
-    if levels is None:
-        words = ":".join(("qsgd", *arguments))
-        raise CodecError(f"stage {words!r}: {arguments[0]!r} is out of range; {ALLOWED}")
-    return QsgdStage(levels=levels, unbiased=len(arguments) == 2)
-
-
-def from_parameter(parameter: int) -> QsgdStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    if not 1 <= parameter >> 1 <= MOST_LEVELS:
-        raise unknown_settings("qsgd")
-    return QsgdStage(levels=parameter >> 1, unbiased=bool(parameter & 1))

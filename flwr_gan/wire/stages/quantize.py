@@ -11,28 +11,18 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import unknown_settings
 from flwr_gan.wire.codecs.stage import Places
-from flwr_gan.wire.stages.affine import AffineStage
+from flwr_gan.wire.stages.affine import AFFINE_BITS, BITS, FITS, SETTINGS, TYPES, AffineStage
 from flwr_gan.wire.stages.blocks import BlockQuantizeStage
 from flwr_gan.wire.stages.groups import (
     GRANULARITIES,
     GroupedStage,
     group_of,
     of_each,
-    read_granularity,
 )
 from flwr_gan.wire.stages.scaling import SMALLEST, dequantised, factors, quantised
-from flwr_gan.wire.stages.settings import one_of, unknown_settings, unreadable
 from flwr_gan.wire.stages.stage import FINE_BITS, Coded, Stage, finite_extremes
-
-BITS = (8, 7, 6, 5, 4, 3, 2)
-AFFINE_BITS = (8, 7, 6, 5, 4, 3, 2, 1)
-FITS = ("range", "em")
-
-ALLOWED = (
-    "allowed: quantize:intB, B from 2 to 8, quantize:affineB or quantize:emB, B from 1 to 8, each "
-    "also with :layer, :channel or :network, such as quantize:int8:channel"
-)
 
 
 class QuantizeStage(GroupedStage):
@@ -41,32 +31,48 @@ class QuantizeStage(GroupedStage):
     A survivor that rounds to zero stays in the mask: it is decoded as the tiny ``s * 2**-24``, so
     that the zeros of the decoded array are the mask. Differences to a base have a scale for each
     block of survivors (``BlockQuantizeStage``) where ``granularity`` is ``"layer"``.
-
-    Parameters
-    ----------
-    bits : int
-        Bits of a code before entropy coding, 2 to 8.
-    granularity : {"layer", "channel", "network"}
-        One scale for the array, one for each index of its first axis, or one for all arrays.
     """
 
-    name: ClassVar[str] = "quantize"
-    wire_id: ClassVar[int] = 1
+    name = "quantize"
+    wire_id = 1
     least_axes: ClassVar[int] = 1
     decodes_finite = True
     keeps_sign = True
 
+    settings = SETTINGS
+    allowed = (
+        "allowed: quantize:intB, B from 2 to 8, quantize:affineB or quantize:emB, B from 1 to 8, "
+        "each also with :layer, :channel or :network, such as quantize:int8:channel"
+    )
+
     def __init__(self, *, bits: int = 8, granularity: str = "layer") -> None:
+        super().__init__(type=f"int{bits}", granularity=granularity)
         self.bits = bits
         self.fine = bits >= FINE_BITS
         self.largest = (1 << (bits - 1)) - 1
-        super().__init__(
-            f"int{bits}",
-            granularity=granularity,
-            parameter=bits | GRANULARITIES.index(granularity) << 4,
-            lowest=-self.largest,
-            highest=self.largest,
-        )
+        self.parameter = bits | GRANULARITIES.index(granularity) << 4
+        self.set_codes(-self.largest, self.largest)
+
+    @classmethod
+    def from_spec(cls, words: tuple[str, ...]) -> Stage:  # type: ignore[override]
+        """Build ``quantize:TYPE`` or ``quantize:TYPE:GRANULARITY``."""
+        values = cls.read_words(words, cls.settings)
+        fit, bits = TYPES[values["type"]]
+        if fit is None:
+            return cls(bits=bits, granularity=values["granularity"])
+        return AffineStage(bits=bits, granularity=values["granularity"], fit=fit)
+
+    @classmethod
+    def from_parameter(cls, parameter: int) -> Stage:  # type: ignore[override]
+        """Build the stage from its number in a payload, or raise ``PayloadError``."""
+        bits, form = parameter & 15, parameter >> 4
+        family, number = divmod(form, len(GRANULARITIES))
+        granularity = GRANULARITIES[number]
+        if family == 0 and bits in BITS:
+            return cls(bits=bits, granularity=granularity)
+        if 0 < family <= len(FITS) and bits in AFFINE_BITS:
+            return AffineStage(bits=bits, granularity=granularity, fit=FITS[family - 1])
+        raise unknown_settings(cls.name)
 
     def for_differences(self) -> Stage:
         """Return the stage with a scale for each block, in the place of one for a layer."""
@@ -126,29 +132,3 @@ class QuantizeStage(GroupedStage):
         room = np.abs(coded.codes * scales) * 2.0**-23 + SMALLEST
         bound: Array = scales / 2 + room
         return bound
-
-
-def from_spec(arguments: tuple[str, ...]) -> Stage:
-    """Build ``quantize:KIND`` or ``quantize:KIND:GRANULARITY``."""
-    kinds = {f"int{bits}": ("int", bits) for bits in BITS}
-    kinds |= {f"affine{bits}": ("range", bits) for bits in AFFINE_BITS}
-    kinds |= {f"em{bits}": ("em", bits) for bits in AFFINE_BITS}
-    if not arguments or len(arguments) > 2:
-        raise unreadable("quantize", arguments, ALLOWED)
-    kind, bits = kinds[one_of("quantize type", arguments[0], kinds)]
-    granularity = read_granularity("quantize", arguments[1:], allowed=ALLOWED)
-    if kind == "int":
-        return QuantizeStage(bits=bits, granularity=granularity)
-    return AffineStage(bits=bits, granularity=granularity, fit=kind)
-
-
-def from_parameter(parameter: int) -> Stage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    bits, form = parameter & 15, parameter >> 4
-    family, granularity = divmod(form, len(GRANULARITIES))
-    if family == 0 and bits in BITS:
-        return QuantizeStage(bits=bits, granularity=GRANULARITIES[granularity])
-    if 0 < family <= len(FITS) and bits in AFFINE_BITS:
-        fit = FITS[family - 1]
-        return AffineStage(bits=bits, granularity=GRANULARITIES[granularity], fit=fit)
-    raise unknown_settings("quantize")

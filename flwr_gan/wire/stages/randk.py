@@ -3,31 +3,18 @@
 n survivors of an array; k of them that are drawn.
 """
 
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import UNBIASED, Fraction
 from flwr_gan.wire.stages.change_stage import ChangeStage, spread
 from flwr_gan.wire.stages.draws import content_seed, drawn
-from flwr_gan.wire.stages.settings import (
-    STEPS,
-    fraction_text,
-    read_fraction,
-    unknown_settings,
-    unreadable,
-)
 from flwr_gan.wire.stages.update_stage import kept_count
 
-UNBIASED = "unbiased"
-
 _DRAWS = 256
-
-ALLOWED = (
-    "allowed: randk:F or randk:F:unbiased with F from 0.0001 to 0.9999 in at most 4 decimals, such "
-    "as randk:0.05"
-)
 
 
 class RandKStage(ChangeStage):
@@ -39,24 +26,23 @@ class RandKStage(ChangeStage):
     ``unbiased`` sends the changes times ``n / k``, whose mean over all draws is the update; with
     error feedback that grows without bound, so that it is for uses without. Konečný et al.,
     "Federated learning: strategies for improving communication efficiency", 2016, section 2.
-
-    Parameters
-    ----------
-    fraction_steps : int
-        F in ten-thousandths, 1 to 9,999.
-    unbiased : bool
-        Send the changes times ``n / k``.
     """
 
-    name: ClassVar[str] = "randk"
-    wire_id: ClassVar[int] = 12
+    name = "randk"
+    wire_id = 12
 
-    def __init__(self, *, fraction_steps: int, unbiased: bool = False) -> None:
-        self.fraction_steps = fraction_steps
-        self.contractive = not unbiased
-        words = (fraction_text(fraction_steps), *((UNBIASED,) if unbiased else ()))
-        super().__init__(*words, parameter=fraction_steps << 1 | unbiased)
-        self.unbiased = None if unbiased else f"{self.spec}:{UNBIASED}"
+    settings = (Fraction("fraction_steps"), UNBIASED)
+    allowed = (
+        "allowed: randk:F or randk:F:unbiased with F from 0.0001 to 0.9999 in at most 4 decimals, "
+        "such as randk:0.05"
+    )
+    fraction_steps: int
+    is_unbiased: bool
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.contractive = not self.is_unbiased
+        self.unbiased = None if self.is_unbiased else f"{self.spec}:unbiased"
 
     def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array]:
         """Return which draw it is, if not the first, and the changes that were drawn, shape (k,).
@@ -86,21 +72,3 @@ class RandKStage(ChangeStage):
         count = kept_count(self.fraction_steps, len(near))
         numbers = drawn(len(near), content_seed([near]) + (draw << 32))
         return np.sort(np.argpartition(numbers, count - 1)[:count])
-
-
-def from_spec(arguments: tuple[str, ...]) -> RandKStage:
-    """Build ``randk:F`` or ``randk:F:unbiased``."""
-    if len(arguments) not in (1, 2) or arguments[1:] not in ((), (UNBIASED,)):
-        raise unreadable("randk", arguments, ALLOWED)
-    steps = read_fraction(arguments[0])
-    if steps is None:
-        words = ":".join(("randk", *arguments))
-        raise CodecError(f"stage {words!r}: {arguments[0]!r} is no fraction; {ALLOWED}")
-    return RandKStage(fraction_steps=steps, unbiased=len(arguments) == 2)
-
-
-def from_parameter(parameter: int) -> RandKStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    if not 0 < parameter >> 1 < STEPS:
-        raise unknown_settings("randk")
-    return RandKStage(fraction_steps=parameter >> 1, unbiased=bool(parameter & 1))

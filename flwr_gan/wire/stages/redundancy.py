@@ -7,25 +7,18 @@ others become the sign of each weight times the average weight.
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 
-from flwr_gan.errors import CodecError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import OneOf, Whole
 from flwr_gan.wire.stages.array_stage import KeepingStage, Shape
 from flwr_gan.wire.stages.binary import BinaryStage
-from flwr_gan.wire.stages.settings import one_of, unknown_settings, unreadable, whole_number
 
 LAYOUTS = ("conv", "transposed")
 """Names; a name's place is its number on the wire (permanent)."""
 LARGEST_AREA = 1 << 20
 LEAST_AXES = 2
-
-ALLOWED = (
-    f"allowed: redundancy:N[:LAYOUT] with N, height times width, from 1 to {LARGEST_AREA} and "
-    "LAYOUT conv or transposed, such as redundancy:64:conv"
-)
 
 
 class RedundancyStage(KeepingStage):
@@ -42,24 +35,18 @@ class RedundancyStage(KeepingStage):
     the last redundant layer and of the next divides the layers as the measure does. A fully
     connected layer (two axes) has an input of 1 x 1. Arrays of fewer axes are no layers. These
     three are this project's choice, as is the mean over survivors.
-
-    Parameters
-    ----------
-    area : int
-        N, ``h w`` of a convolution's input.
-    layout : {"conv", "transposed"}
-        Which axis of a convolution has its input channels: the second, or the first.
     """
 
-    name: ClassVar[str] = "redundancy"
-    wire_id: ClassVar[int] = 9
+    name = "redundancy"
+    wire_id = 9
 
-    def __init__(self, *, area: int, layout: str = LAYOUTS[0]) -> None:
-        super().__init__()
-        self.area = area
-        self.layout = layout
-        self.spec = f"redundancy:{area}:{layout}"
-        self.parameter = area << 1 | LAYOUTS.index(layout)
+    settings = (Whole("area", 1, LARGEST_AREA), OneOf("layout", LAYOUTS, LAYOUTS[0]))
+    allowed = (
+        f"allowed: redundancy:N[:LAYOUT] with N, height times width, from 1 to {LARGEST_AREA} and "
+        "LAYOUT conv or transposed, such as redundancy:64:conv"
+    )
+    area: int
+    layout: str
 
     def is_redundant(self, shape: Shape) -> bool:
         """Return True for a layer whose weights become binary."""
@@ -86,22 +73,3 @@ class RedundancyStage(KeepingStage):
                 gain = float(sizes.sum()) ** 2 / max(int(np.count_nonzero(sizes)), 1)
                 squares += max(float(np.sum(sizes**2)) - gain, 0.0)
         return math.sqrt(squares)
-
-
-def from_spec(arguments: tuple[str, ...]) -> RedundancyStage:
-    """Build ``redundancy:N`` or ``redundancy:N:LAYOUT``."""
-    if len(arguments) not in (1, 2):
-        raise unreadable("redundancy", arguments, ALLOWED)
-    area = whole_number(arguments[0], lowest=1, highest=LARGEST_AREA)
-    if area is None:
-        words = ":".join(("redundancy", *arguments))
-        raise CodecError(f"stage {words!r}: {arguments[0]!r} is out of range; {ALLOWED}")
-    layout = one_of("redundancy layout", (*arguments, LAYOUTS[0])[1], LAYOUTS)
-    return RedundancyStage(area=area, layout=layout)
-
-
-def from_parameter(parameter: int) -> RedundancyStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    if not 0 < parameter >> 1 <= LARGEST_AREA:
-        raise unknown_settings("redundancy")
-    return RedundancyStage(area=parameter >> 1, layout=LAYOUTS[parameter & 1])

@@ -1,33 +1,29 @@
-"""From a spec such as ``quantize:int8:channel`` to the stage that it names, and from the wire.
+"""From a spec such as ``quantize:int8:channel`` to the stage that it names, and from the wire."""
 
-A stage is one module with ``from_spec(arguments)`` and ``from_parameter(parameter)``.
-"""
-
-import importlib
-
-from flwr_gan.errors import PayloadError
-from flwr_gan.wire.codecs.registry import unknown_word
+from flwr_gan.wire.codecs import installed
+from flwr_gan.wire.codecs.registry import is_own, load
+from flwr_gan.wire.codecs.settings import unknown_word
 from flwr_gan.wire.stages.array_stage import ArrayStage
 from flwr_gan.wire.stages.stage import Stage
 
-# Name, number on the wire (permanent: append, never reuse), module.
+# Name, number on the wire (permanent: append, never reuse), class.
 _STAGES = (
-    ("quantize", 1, "flwr_gan.wire.stages.quantize"),
-    ("cast", 2, "flwr_gan.wire.stages.cast"),
-    ("prune", 3, "flwr_gan.wire.stages.prune"),
-    ("ternary", 4, "flwr_gan.wire.stages.ternary"),
-    ("binary", 5, "flwr_gan.wire.stages.binary"),
-    ("codebook", 6, "flwr_gan.wire.stages.codebook"),
-    ("flexpoint", 7, "flwr_gan.wire.stages.flexpoint"),
-    ("lowrank", 8, "flwr_gan.wire.stages.lowrank"),
-    ("redundancy", 9, "flwr_gan.wire.stages.redundancy"),
-    ("hash", 10, "flwr_gan.wire.stages.hashed"),
-    ("topk", 11, "flwr_gan.wire.stages.topk"),
-    ("randk", 12, "flwr_gan.wire.stages.randk"),
-    ("eden", 13, "flwr_gan.wire.stages.eden"),
-    ("qsgd", 14, "flwr_gan.wire.stages.qsgd"),
-    ("powersgd", 15, "flwr_gan.wire.stages.powersgd"),
-    ("dgc", 16, "flwr_gan.wire.stages.dgc"),
+    ("quantize", 1, "flwr_gan.wire.stages.quantize:QuantizeStage"),
+    ("cast", 2, "flwr_gan.wire.stages.cast:CastStage"),
+    ("prune", 3, "flwr_gan.wire.stages.prune:PruneStage"),
+    ("ternary", 4, "flwr_gan.wire.stages.ternary:TernaryStage"),
+    ("binary", 5, "flwr_gan.wire.stages.binary:BinaryStage"),
+    ("codebook", 6, "flwr_gan.wire.stages.codebook:CodebookStage"),
+    ("flexpoint", 7, "flwr_gan.wire.stages.flexpoint:FlexpointStage"),
+    ("lowrank", 8, "flwr_gan.wire.stages.lowrank:LowRankStage"),
+    ("redundancy", 9, "flwr_gan.wire.stages.redundancy:RedundancyStage"),
+    ("hash", 10, "flwr_gan.wire.stages.hashed:HashStage"),
+    ("topk", 11, "flwr_gan.wire.stages.topk:TopKStage"),
+    ("randk", 12, "flwr_gan.wire.stages.randk:RandKStage"),
+    ("eden", 13, "flwr_gan.wire.stages.eden:EdenStage"),
+    ("qsgd", 14, "flwr_gan.wire.stages.qsgd:QsgdStage"),
+    ("powersgd", 15, "flwr_gan.wire.stages.powersgd:PowerSgdStage"),
+    ("dgc", 16, "flwr_gan.wire.stages.dgc:DgcStage"),
 )
 
 MAX_PARAMETER = (1 << 32) - 1
@@ -39,6 +35,12 @@ def stage_names() -> tuple[str, ...]:
     return tuple(name for name, _, _ in _STAGES)
 
 
+def is_stage(name: str) -> bool:
+    """Return True if there is a stage of this name, of this package or an installed one."""
+    own = stage_names()
+    return name in own or (not is_own(name) and name in installed.names(installed.STAGES))
+
+
 def get_stage(spec: str) -> Stage | ArrayStage:
     """Return the stage that a spec names, such as ``quantize:int8:layer``.
 
@@ -47,18 +49,19 @@ def get_stage(spec: str) -> Stage | ArrayStage:
     CodecError
         If there is no such stage or a setting is out of range.
     """
-    name, *arguments = spec.split(":")
-    modules = {known: module for known, _, module in _STAGES}
-    if name not in modules:
-        raise unknown_word("stage", name, stage_names())
-    stage: Stage | ArrayStage = importlib.import_module(modules[name]).from_spec(tuple(arguments))
+    name, *words = spec.split(":")
+    references = {known: reference for known, _, reference in _STAGES}
+    if not is_stage(name):
+        raise unknown_word("stage", name, (*references, *installed.names(installed.STAGES)))
+    own = references.get(name)
+    found = load(own) if own else installed.named(installed.STAGES, name)
+    stage: Stage | ArrayStage = found.from_spec(tuple(words))
     return stage
 
 
 def stage_by_id(wire_id: int, parameter: int) -> Stage | ArrayStage:
     """Return the stage with a number in a payload, or raise ``PayloadError``."""
-    for _, number, module in _STAGES:
-        if number == wire_id:
-            stage: Stage | ArrayStage = importlib.import_module(module).from_parameter(parameter)
-            return stage
-    raise PayloadError(f"payload names stage number {wire_id}, which this version does not know")
+    own = [reference for _, number, reference in _STAGES if number == wire_id]
+    found = load(own[0]) if own else installed.numbered(installed.STAGES, wire_id)
+    stage: Stage | ArrayStage = found.from_parameter(parameter)
+    return stage

@@ -4,12 +4,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array, canonical_zeros, extremes
+from flwr_gan.wire.codecs.settings import Configured
 from flwr_gan.wire.codecs.stage import Places, as_float32
 from flwr_gan.wire.stages.scaling import without_zeros
 
@@ -39,7 +40,7 @@ class Coded:
     largest_error: float
 
 
-class Stage(ABC):
+class Stage(Configured, ABC):
     """A lossy coding of weights one by one; pruned weights stay exactly zero, others non-zero.
 
     Codes stand for weights, or for the differences of weights to what the receiver holds: a stage
@@ -47,10 +48,6 @@ class Stage(ABC):
 
     Attributes
     ----------
-    spec : str
-        The stage with its settings, such as ``"quantize:int8:layer"``.
-    parameter : int
-        The settings as a number of the payload, below 2**32.
     contractive : bool
         True if error feedback makes up for what is lost: a norm of what a coding leaves over (the
         Euclidean or the largest magnitude) is never above that of what it was given.
@@ -83,10 +80,6 @@ class Stage(ABC):
         Type of the side numbers, float32 unless the stage says otherwise.
     """
 
-    name: ClassVar[str]
-    wire_id: ClassVar[int]
-    spec: str
-    parameter: int
     code_dtype: Any = np.dtype(np.int8)
     lowest: int
     highest: int
@@ -101,9 +94,8 @@ class Stage(ABC):
     shared: bool = False
     block_length: int = 0
 
-    def __init__(self, *words: str, parameter: int, lowest: int, highest: int) -> None:
-        self.spec = ":".join((self.name, *words))
-        self.parameter = parameter
+    def set_codes(self, lowest: int, highest: int) -> None:
+        """Set the first and the last code, and the code for a survivor's 0, just below them."""
         self.lowest, self.highest = lowest, highest
         self.zero_code = lowest - 1 if lowest > np.iinfo(self.code_dtype).min else None
 

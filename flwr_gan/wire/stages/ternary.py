@@ -3,23 +3,14 @@
 s scale; k survivors of a group.
 """
 
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.stage import Places
-from flwr_gan.wire.stages.groups import (
-    GRANULARITIES,
-    GroupedStage,
-    granularity_of,
-    group_of,
-    of_each,
-    read_granularity,
-)
+from flwr_gan.wire.stages.groups import GroupedStage, group_of, of_each
 from flwr_gan.wire.stages.stage import finite_only
-
-ALLOWED = "allowed: ternary, ternary:layer, ternary:channel, ternary:network"
 
 
 class TernaryStage(GroupedStage):
@@ -29,21 +20,17 @@ class TernaryStage(GroupedStage):
     makes ``(sum of the m largest)**2 / m`` largest; a weight is 0 if ``|w| <= s / 2``. The error of
     a weight is at most the larger of ``s / 2`` and ``max|w| - s``. A survivor that becomes 0 stays
     in the mask, as the tiny ``s * 2**-24``.
-
-    Parameters
-    ----------
-    granularity : {"layer", "channel", "network"}
-        One scale for the array, one for each index of its first axis (if it has two axes or more),
-        or one for all arrays.
     """
 
-    name: ClassVar[str] = "ternary"
-    wire_id: ClassVar[int] = 4
+    name = "ternary"
+    wire_id = 4
     fine = False
 
-    def __init__(self, *, granularity: str = "layer") -> None:
-        form = GRANULARITIES.index(granularity)
-        super().__init__(granularity=granularity, parameter=form, lowest=-1, highest=1)
+    allowed = "allowed: ternary, ternary:layer, ternary:channel, ternary:network"
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.set_codes(-1, 1)
         self.zero_code = 2
 
     def measure(self, values: Array, places: Places) -> Array:
@@ -83,13 +70,3 @@ class TernaryStage(GroupedStage):
     def scales(self, places: Places, side: Array) -> Array:
         """Return the scale of each place, or the one that there is."""
         return of_each(side, places)
-
-
-def from_spec(arguments: tuple[str, ...]) -> TernaryStage:
-    """Build ``ternary`` or ``ternary:GRANULARITY``."""
-    return TernaryStage(granularity=read_granularity("ternary", arguments, allowed=ALLOWED))
-
-
-def from_parameter(parameter: int) -> TernaryStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    return TernaryStage(granularity=granularity_of("ternary", parameter))

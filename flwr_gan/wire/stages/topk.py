@@ -2,28 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.settings import Fraction, OneOf, Setting
 from flwr_gan.wire.codecs.sparse.largest import BLOCK, largest_places
 from flwr_gan.wire.codecs.sparse.parts import flat_layer
 from flwr_gan.wire.codecs.sparse.support import Positions
-from flwr_gan.wire.stages.update_stage import (
-    SCOPES,
-    SelectingStage,
-    changes,
-    kept_count,
-    read_share,
-    share_of,
-    share_words,
-)
-
-ALLOWED = (
-    "allowed: topk:F[:SCOPE] with F from 0.0001 to 0.9999 in at most 4 decimals, SCOPE global or "
-    "local, such as topk:0.01"
-)
+from flwr_gan.wire.stages.update_stage import SCOPES, SelectingStage, changes, kept_count
 
 
 class TopKStage(SelectingStage):
@@ -33,23 +20,21 @@ class TopKStage(SelectingStage):
     of a pruned network no larger a share travels. The norm of what is left over is at most
     ``sqrt(1 - k / n)`` times that of the changes (Stich, Cordonnier and Jaggi, "Sparsified SGD with
     memory", 2018, Lemma A.1).
-
-    Parameters
-    ----------
-    fraction_steps : int
-        F in ten-thousandths, 1 to 9,999.
-    scope : {"global", "local"}
-        Over all arrays together, or the same share of each.
     """
 
-    name: ClassVar[str] = "topk"
-    wire_id: ClassVar[int] = 11
+    name = "topk"
+    wire_id = 11
 
-    def __init__(self, *, fraction_steps: int, scope: str = "global") -> None:
-        self.fraction_steps = fraction_steps
-        self.scope = scope
-        words = share_words(fraction_steps, scope)
-        super().__init__(*words, parameter=fraction_steps << 1 | SCOPES.index(scope))
+    settings: tuple[Setting, ...] = (
+        Fraction("fraction_steps"),
+        OneOf("scope", SCOPES, "global", shown=False),
+    )
+    allowed = (
+        "allowed: topk:F[:SCOPE] with F from 0.0001 to 0.9999 in at most 4 decimals, SCOPE global "
+        "or local, such as topk:0.01"
+    )
+    fraction_steps: int
+    scope: str = "global"
 
     def chosen(self, arrays: Sequence[Array], held: Sequence[Array]) -> list[Positions]:
         """Return where the largest changes are."""
@@ -80,15 +65,3 @@ class _Change:
         parts = (slice(at, at + BLOCK) for at in range(0, len(self), BLOCK))
         counts = (np.count_nonzero((self.layer[p] != 0) & (self.near[p] != 0)) for p in parts)
         return int(sum(counts))
-
-
-def from_spec(arguments: tuple[str, ...]) -> TopKStage:
-    """Build ``topk:F`` or ``topk:F:SCOPE``."""
-    steps, scope = read_share("topk", arguments, ALLOWED)
-    return TopKStage(fraction_steps=steps, scope=scope)
-
-
-def from_parameter(parameter: int) -> TopKStage:
-    """Build the stage from its number in a payload, or raise ``PayloadError``."""
-    steps, scope = share_of("topk", parameter)
-    return TopKStage(fraction_steps=steps, scope=scope)

@@ -11,18 +11,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from flwr_gan.errors import CodecError
 from flwr_gan.wire.codecs.arrays import Array, canonical_zeros
+from flwr_gan.wire.codecs.settings import STEPS
 from flwr_gan.wire.codecs.sparse.support import Positions
 from flwr_gan.wire.stages.array_stage import ArrayStage, KeepingStage
-from flwr_gan.wire.stages.settings import (
-    STEPS,
-    fraction_text,
-    one_of,
-    read_fraction,
-    unknown_settings,
-    unreadable,
-)
 
 SCOPES = ("global", "local")
 """Over all arrays together, or the same for each."""
@@ -43,22 +35,9 @@ def changes(layer: Array, near: Array) -> Array:
 
 
 class UpdateStage(ArrayStage):
-    """What all stages on updates are: relative, and named by words.
-
-    Parameters
-    ----------
-    words : tuple of str
-        Settings, as they stand in the spec.
-    parameter : int
-        The settings as a number.
-    """
+    """What all stages on updates are: relative to what the receiver holds."""
 
     relative: ClassVar[bool] = True
-
-    def __init__(self, *words: str, parameter: int) -> None:
-        super().__init__()
-        self.spec = ":".join((self.name, *words))
-        self.parameter = parameter
 
     def error_bound(self, arrays: Sequence[Array]) -> float:
         """Return the norm of all changes: the stage does not change a weight by more."""
@@ -94,27 +73,3 @@ class SelectingStage(KeepingStage, UpdateStage):
 def kept_count(steps: int, total: int) -> int:
     """Return ``F n``, rounded half up, without any float; at least 1, 0 of nothing."""
     return max((2 * steps * total + STEPS) // (2 * STEPS), min(total, 1))
-
-
-def read_share(name: str, arguments: tuple[str, ...], allowed: str) -> tuple[int, str]:
-    """Return fraction and scope of ``NAME:F`` or ``NAME:F:SCOPE``, or raise ``CodecError``."""
-    if len(arguments) not in (1, 2):
-        raise unreadable(name, arguments, allowed)
-    steps = read_fraction(arguments[0])
-    if steps is None:
-        words = ":".join((name, *arguments))
-        raise CodecError(f"stage {words!r}: {arguments[0]!r} is no fraction; {allowed}")
-    return steps, one_of(f"{name} scope", (*arguments, SCOPES[0])[1], SCOPES)
-
-
-def share_words(steps: int, scope: str) -> tuple[str, ...]:
-    """Return fraction and scope as words of a spec."""
-    return (fraction_text(steps),) if scope == SCOPES[0] else (fraction_text(steps), scope)
-
-
-def share_of(name: str, parameter: int) -> tuple[int, str]:
-    """Return fraction and scope of the number in a payload, or raise ``PayloadError``."""
-    steps = parameter >> 1
-    if not 0 < steps < STEPS:
-        raise unknown_settings(name)
-    return steps, SCOPES[parameter & 1]

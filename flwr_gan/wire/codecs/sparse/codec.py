@@ -7,13 +7,13 @@ the code that a stage (``flwr_gan.wire.stages``) turned it into.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 
 from flwr_gan.errors import CodecError
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec, check_encodable
 from flwr_gan.wire.codecs.base import BaseUse, Body, Codec, prepared
+from flwr_gan.wire.codecs.pcodec_codec import pcodec_module
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.sparse.bands import Bands
 from flwr_gan.wire.codecs.sparse.masks import (
@@ -26,8 +26,6 @@ from flwr_gan.wire.codecs.sparse.masks import (
     write_mask,
 )
 from flwr_gan.wire.codecs.sparse.numbers import (
-    BANDED,
-    RELATIVE,
     Written,
     full_values,
     write_differences,
@@ -47,9 +45,6 @@ from flwr_gan.wire.codecs.sparse.survivors import SurvivorReader, read_at_once
 from flwr_gan.wire.codecs.stage import ElementStage
 from flwr_gan.wire.codecs.varint import ByteReader
 
-__all__ = ["BANDED", "FORMS", "RELATIVE", "SparseCodec", "from_spec"]
-
-
 _WORTH_DERIVING = 64
 """Bytes of a mask; to derive it from the base takes 11, and both sides look at all magnitudes."""
 
@@ -64,8 +59,8 @@ class SparseCodec(Codec):
         machine, or by the library pcodec, about 3 % shorter.
     """
 
-    name: ClassVar[str] = "sparse"
-    wire_id: ClassVar[int] = 7
+    name = "sparse"
+    wire_id = 7
 
     def __init__(self, *, numbers: str = "bins", stage: ElementStage | None = None) -> None:
         self.numbers = numbers
@@ -74,6 +69,16 @@ class SparseCodec(Codec):
         if stage is not None:
             self.spec = f"{stage.spec}+{self.spec}"
         self.lossless = stage is None
+
+    @classmethod
+    def from_spec(cls, words: tuple[str, ...]) -> Codec:
+        """Build ``sparse`` or ``sparse:pcodec``; the lossy forms are stages."""
+        if words not in ((), ("pcodec",)):
+            spec = ":".join((cls.name, *words))
+            raise CodecError(f"codec {spec!r} cannot be read; allowed: {FORMS}")
+        if words:
+            pcodec_module()
+        return cls(numbers=words[0] if words else "bins")
 
     @property
     def general(self) -> bool:
@@ -312,18 +317,6 @@ def _body(mask: CodedMask, values: Written, tail: Pieces, *, relative: bool = Fa
 def _cost(body: Body) -> int:
     # A base is named by a hash of 8 bytes; without need for one, a payload is good for anybody.
     return len(body.mask) + len(body.values) + (8 if body.base_need != "none" else 0)
-
-
-def from_spec(arguments: tuple[str, ...]) -> SparseCodec:
-    """Build ``sparse`` or ``sparse:pcodec``; the lossy forms belong to ``flwr_gan.wire.stages``."""
-    if not arguments:
-        return SparseCodec()
-    if arguments == ("pcodec",):
-        from flwr_gan.wire.codecs.pcodec_codec import pcodec_module
-
-        pcodec_module()
-        return SparseCodec(numbers="pcodec")
-    raise CodecError(f"codec {':'.join(('sparse', *arguments))!r} cannot be read; allowed: {FORMS}")
 
 
 FORMS = "sparse, " + ", ".join(

@@ -3,7 +3,7 @@
 import pytest
 
 from flwr_gan.errors import CodecError
-from flwr_gan.wire.stages.settings import fraction_text, one_of, read_fraction, whole_number
+from flwr_gan.wire.codecs.settings import fraction_text, one_of, read_fraction, whole_number
 
 
 @pytest.mark.parametrize("text", ["", "-1", "+1", "01", "1.0", " 1", "1_0", "x", "²", "9" * 5000])

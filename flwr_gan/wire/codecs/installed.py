@@ -1,0 +1,106 @@
+"""Codecs and stages of other installed packages, found by entry points of ``importlib.metadata``.
+
+An entry point of the group ``flwr_gan.codecs`` or ``flwr_gan.stages`` has the name of the codec or
+stage and refers to its class. Nothing is looked for until a name or a number is none of ours.
+"""
+
+import sys
+from contextlib import suppress
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from flwr_gan.errors import CodecError, PayloadError
+
+CODECS, STAGES = "flwr_gan.codecs", "flwr_gan.stages"
+
+NUMBERS = {CODECS: range(24, 31), STAGES: range(128, 255)}
+"""Numbers on the wire that the format leaves to other packages."""
+
+
+def names(group: str) -> tuple[str, ...]:
+    """Return the names of a group that other packages add."""
+    return tuple(dict.fromkeys(entry.name for entry in _entries(group)))
+
+
+def named(group: str, name: str) -> Any:
+    """Return the class with one of the ``names``.
+
+    Raises
+    ------
+    CodecError
+        If two packages add it, it cannot be imported, or its number on the wire is not allowed.
+    """
+    entry, *others = [entry for entry in _entries(group) if entry.name == name]
+    if others:
+        raise CodecError(f"{_of(entry)} and {_of(others[0])} have one name; uninstall one of them")
+    found = _loaded(entry)
+    number, allowed = getattr(found, "wire_id", None), NUMBERS[group]
+    if number not in allowed:
+        raise CodecError(
+            f"{_of(entry)} has the number {number} on the wire; allowed: {allowed[0]} to "
+            f"{allowed[-1]}"
+        )
+    if found.name != name:
+        raise CodecError(f"{_of(entry)} calls itself {found.name!r}; both names must be one")
+    for other in _entries(group):
+        # A package that cannot be imported clashes with nothing.
+        with suppress(CodecError):
+            if other != entry and getattr(_loaded(other), "wire_id", None) == number:
+                clash = other
+                break
+    else:
+        return found
+    raise CodecError(
+        f"{_of(entry)} and {_of(clash)} both have the number {number} on the wire; uninstall one "
+        "of them"
+    )
+
+
+def numbered(group: str, number: int) -> Any:
+    """Return the class with a number in a payload, or raise ``PayloadError``."""
+    kind = _kind(group)
+    if number not in NUMBERS[group]:
+        raise PayloadError(
+            f"payload names {kind} number {number}, which this version does not know"
+        )
+    for entry in _entries(group):
+        with suppress(CodecError):
+            if getattr(_loaded(entry), "wire_id", None) == number:
+                break
+    else:
+        raise PayloadError(
+            f"payload names {kind} number {number}, which no installed package has; install the "
+            "package that its sender uses"
+        )
+    try:
+        return named(group, entry.name)
+    except CodecError as error:
+        raise PayloadError(f"payload is coded with {entry.name}: {error}") from error
+
+
+def _loaded(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise CodecError(f"{_of(entry)} cannot be imported: {reason}") from error
+
+
+def _of(entry: EntryPoint) -> str:
+    package = entry.dist.name if entry.dist else "unknown"
+    return f"{_kind(entry.group)} {entry.name!r} of the package {package}"
+
+
+def _kind(group: str) -> str:
+    return "codec" if group == CODECS else "stage"
+
+
+def _entries(group: str) -> tuple[EntryPoint, ...]:
+    return _found(group, tuple(sys.path))
+
+
+@lru_cache(maxsize=8)
+def _found(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return the entry points of a group; looked for once, and again when ``sys.path`` changes."""
+    return tuple(entry_points(group=group))

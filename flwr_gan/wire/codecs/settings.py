@@ -1,0 +1,273 @@
+"""Settings of a codec or stage, declared once: words of its spec, and a number of a payload.
+
+A spec is a name and its settings, such as ``topk:0.05:local``. In a payload all settings of a stage
+are one number: the choices first, in the order of the spec and lowest first, then the numbers, the
+last of the spec first.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, ClassVar, Self
+
+from flwr_gan.errors import CodecError, PayloadError
+
+STEPS = 10_000
+"""Fractions are 1 to 9,999 ten-thousandths, so that they travel exactly."""
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One word of several; its place among them is its number, so new ones are appended.
+
+    ``other_words`` maps synonyms to words. A default that is not ``shown`` is left out of specs.
+    """
+
+    name: str
+    words: Sequence[str]
+    default: str | None = None
+    shown: bool = True
+    other_words: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, text: str, stage: "type[Configured]") -> str:
+        """Return the word, or raise ``CodecError``."""
+        return one_of(f"{stage.name} {self.name}", self.other_words.get(text, text), self.words)
+
+    def text(self, value: str) -> str:
+        """Return the word of a spec; none for a default that is not shown."""
+        return value if self.shown or value != self.default else ""
+
+    def number(self, value: str) -> int:
+        """Return the number in a payload."""
+        return self.words.index(value)
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return len(self.words)
+
+    def value(self, number: int) -> str | None:
+        """Return the value with a number, None if there is none."""
+        return self.words[number] if number < self.count else None
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A word that is there or not: True or False."""
+
+    name: str
+    word: str
+    default: bool = False
+    count: ClassVar[int] = 2
+
+    def read(self, text: str, stage: "type[Configured]") -> bool | None:
+        """Return True for the word, None for any other."""
+        return True if text == self.word else None
+
+    def text(self, value: bool) -> str:
+        """Return the word, or none."""
+        return self.word if value else ""
+
+    def number(self, value: bool) -> int:
+        """Return the number in a payload."""
+        return int(value)
+
+    def value(self, number: int) -> bool | None:
+        """Return the value with a number."""
+        return bool(number) if number < self.count else None
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number from ``lowest`` to ``highest``, less ``minus`` in a payload."""
+
+    name: str
+    lowest: int
+    highest: int
+    default: int | None = None
+    minus: int = 0
+    fault: str = "is out of range"
+
+    def read(self, text: str, stage: "type[Configured]") -> int | None:
+        """Return the number, None if it is none or out of range."""
+        return whole_number(text, lowest=self.lowest, highest=self.highest)
+
+    def text(self, value: int) -> str:
+        """Return the digits."""
+        return str(value)
+
+    def number(self, value: int) -> int:
+        """Return the number in a payload."""
+        return value - self.minus
+
+    @property
+    def count(self) -> int:
+        """One more than the largest number in a payload."""
+        return self.highest - self.minus + 1
+
+    def value(self, number: int) -> int | None:
+        """Return the value with a number, None if there is none."""
+        value = number + self.minus
+        return value if self.lowest <= value <= self.highest else None
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """A fraction such as 0.05, between 0 and 1 and in ``steps``: its value is 500 of 10,000."""
+
+    name: str
+    steps: int = STEPS
+    default: int | None = None
+    fault: str = "is no fraction"
+
+    def read(self, text: str, stage: "type[Configured]") -> int | None:
+        """Return the steps, None if it is no fraction of whole steps."""
+        found = read_fraction(text)
+        one = STEPS // self.steps
+        return None if found is None or found % one else found // one
+
+    def text(self, value: int) -> str:
+        """Return the fraction in as few digits as it needs."""
+        return fraction_text(value * (STEPS // self.steps))
+
+    def number(self, value: int) -> int:
+        """Return the number in a payload."""
+        return value
+
+    @property
+    def count(self) -> int:
+        """One more than the largest number in a payload."""
+        return self.steps
+
+    def value(self, number: int) -> int | None:
+        """Return the value with a number, None if there is none."""
+        return number if 0 < number < self.steps else None
+
+
+UNBIASED = Flag("is_unbiased", "unbiased")
+"""Of stages whose mean over many draws is then what was coded; not for use with error feedback."""
+
+Setting = OneOf | Flag | Whole | Fraction
+
+
+class Configured:
+    """What is named by a spec, and in a payload by a number and a parameter.
+
+    Attributes
+    ----------
+    name : str
+        First word of the spec.
+    wire_id : int
+        Number on the wire; permanent, never reused.
+    settings : tuple of OneOf, Flag, Whole and Fraction
+        The words behind the name, in order; those with a default last. Each is an attribute.
+    allowed : str
+        What an error says of a spec that cannot be read.
+    spec : str
+        Name and settings.
+    parameter : int
+        The settings as a number of the payload, below 2**32.
+    """
+
+    name: str
+    wire_id: int
+    settings: tuple[Setting, ...] = ()
+    allowed: str = ""
+    spec: str
+    parameter: int
+
+    def __init__(self, **values: Any) -> None:
+        values = {one.name: one.default for one in self.settings} | values
+        for name, value in values.items():
+            setattr(self, name, value)
+        words = [one.text(values[one.name]) for one in self.settings]
+        self.spec = ":".join((self.name, *filter(None, words)))
+        self.parameter = 0
+        for one in reversed(_packed(self.settings)):
+            self.parameter = self.parameter * one.count + one.number(values[one.name])
+
+    @classmethod
+    def from_spec(cls, words: tuple[str, ...]) -> Self:
+        """Return what the words behind the name stand for, or raise ``CodecError``."""
+        return cls(**cls.read_words(words, cls.settings))
+
+    @classmethod
+    def from_parameter(cls, parameter: int) -> Self:
+        """Return what a number of a payload stands for, or raise ``PayloadError``."""
+        return cls(**cls.read_parameter(parameter, cls.settings))
+
+    @classmethod
+    def read_parameter(cls, parameter: int, settings: Sequence[Setting]) -> dict[str, Any]:
+        """Return the value of each setting in a parameter, or raise ``PayloadError``."""
+        values = {}
+        packed = _packed(settings)
+        for one in packed:
+            left, number = divmod(parameter, one.count)
+            # Of the last one there is nothing above.
+            values[one.name] = one.value(parameter if one is packed[-1] else number)
+            parameter = left
+        if None in values.values() or parameter:
+            raise unknown_settings(cls.name)
+        return values
+
+    @classmethod
+    def read_words(cls, words: tuple[str, ...], settings: Sequence[Setting]) -> dict[str, Any]:
+        """Return the value of each setting in a spec, or raise ``CodecError``."""
+        spec = ":".join((cls.name, *words))
+        values: dict[str, Any] = {}
+        for one, text in zip(settings, words, strict=False):
+            value = one.read(text, cls)
+            if value is None and isinstance(one, Whole | Fraction):
+                raise CodecError(f"stage {spec!r}: {text!r} {one.fault}; {cls.allowed}")
+            values[one.name] = value
+        values |= {one.name: one.default for one in settings[len(words) :]}
+        if None in values.values() or len(words) > len(settings):
+            raise CodecError(f"stage {spec!r} cannot be read; {cls.allowed}")
+        return values
+
+
+def _packed(settings: Sequence[Setting]) -> list[Setting]:
+    """Return the settings in the order in which a payload's number holds them, lowest first."""
+    choices = [one for one in settings if isinstance(one, OneOf | Flag)]
+    return [*choices, *(one for one in reversed(settings) if one not in choices)]
+
+
+def one_of(kind: str, word: str, allowed: Iterable[str]) -> str:
+    """Return the word, or raise ``CodecError`` if it is not among those allowed."""
+    allowed = tuple(allowed)
+    if word not in allowed:
+        raise unknown_word(kind, word, allowed)
+    return word
+
+
+def unknown_word(kind: str, word: str, allowed: Iterable[str]) -> CodecError:
+    """Return the error for a word in a spec that is not among those allowed."""
+    allowed = tuple(allowed)
+    near = get_close_matches(word, allowed, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return CodecError(f"unknown {kind} {word!r}; allowed: {', '.join(allowed)}{hint}")
+
+
+def whole_number(text: str, *, lowest: int, highest: int) -> int | None:
+    """Return a number in its shortest form; None if it is none, or out of range."""
+    if not re.fullmatch("0|[1-9][0-9]{0,8}", text):
+        return None
+    return int(text) if lowest <= int(text) <= highest else None
+
+
+def read_fraction(text: str) -> int | None:
+    """Return a fraction such as ``0.8`` in ten-thousandths; None if it is none, or not inside."""
+    if not re.fullmatch(r"0?\.[0-9]{1,4}", text):
+        return None
+    return int(text.split(".")[1].ljust(4, "0")) or None
+
+
+def fraction_text(steps: int) -> str:
+    """Return the fraction in as few digits as it needs."""
+    return f"0.{steps:04}".rstrip("0")
+
+
+def unknown_settings(stage: str) -> PayloadError:
+    """Return the error for a number in a payload that stands for no settings."""
+    return PayloadError(f"payload has settings of {stage} that this version does not know")
