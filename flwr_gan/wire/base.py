@@ -75,14 +75,9 @@ class Base:
         return np.split(values, self.arrays.ends[:-1]) if self.arrays.ends else []
 
     def name(self, need: BaseNeed, used: Sequence[str] | None = None) -> bytes:
-        """Return the hash that names the base in a payload which needs so much of it.
+        """Return the hash that names the base in a payload which needs its mask, or its values.
 
-        Parameters
-        ----------
-        need : {"mask", "values"}
-            What is needed.
-        used : sequence of str, optional
-            Of which arrays; by default of all of them.
+        ``used`` are the names of the arrays that are needed; by default all.
         """
         key = need, None if used is None else tuple(used)
         if key not in self._names:

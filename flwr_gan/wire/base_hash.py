@@ -13,14 +13,8 @@ BASE_HASH_BYTES = 8
 def base_hash(template: Template, base: KnownBase, need: BaseNeed) -> bytes:
     """Return the 8 bytes that name a base.
 
-    Parameters
-    ----------
-    template : Template
-        Names, shapes and dtypes of the arrays.
-    base : KnownBase
-        The arrays, those of float types as float32; only the values of these count.
-    need : {"mask", "values"}
-        For ``"mask"``, bases with zeros at the same places have the same name.
+    The values of float arrays alone count, as float32. Where a payload needs the mask alone, bases
+    with zeros at the same places have one name.
     """
     digest = hashlib.sha256(template.hash + mask_hash([known.mask for known in base.supports]))
     if need == "values":

@@ -47,27 +47,10 @@ def encode_bundles(
     base_use: BaseUse,
     strict: bool,
 ) -> list[Body]:
-    """Return one body for each bundle.
+    """Return one body for each bundle of arrays, in the forms in which the codec is given them.
 
-    Parameters
-    ----------
-    arrays : sequence of numpy.ndarray
-        What the codec is given of each array.
-    template : Template
-        Of the payload.
-    entries : sequence of Entry
-        How each array travels.
-    codec : Codec
-        Codes the bundles; without its stages where an array must arrive exactly.
-    base : Base or None
-        What the receiver holds.
-    base_use, strict
-        As for ``Codec.encode_bundle``.
-
-    Raises
-    ------
-    CodecError
-        As ``Codec.encode_bundle`` does.
+    Bundles that must arrive exactly are coded without the codec's stages. Raises ``CodecError`` as
+    ``Codec.encode_bundle`` does.
     """
     users = base_users(template, entries, codec=codec)
     plain = without_stages(codec)
@@ -116,18 +99,9 @@ def decode_bundles(
 ) -> tuple[dict[int, Array], dict[int, Array]]:
     """Decode all bodies of a payload, whose template must have been checked for size.
 
-    Returns
-    -------
-    arrays : dict of int to numpy.ndarray
-        By its place in the payload, each array that is not the same as another, as it was given to
-        the codec.
-    corrections : dict of int to numpy.ndarray of int32
-        For each array that has them.
-
-    Raises
-    ------
-    PayloadError
-        If the bodies are not what these arrays can have become.
+    Returns, by place in the payload, each array that is not the same as another, as it was given to
+    the codec, and the int32 corrections of each array that has them. Raises ``PayloadError`` if
+    these arrays cannot have become such bodies.
     """
     bundles = bundles_of(entries)
     corrected = [at for at, entry in enumerate(entries) if entry.form == CORRECTED]

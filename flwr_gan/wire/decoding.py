@@ -25,10 +25,7 @@ def decode_arrays(
 ) -> list[Array]:
     """Decode a payload's arrays, in order; the template must have been checked for size.
 
-    Raises
-    ------
-    PayloadError
-        If the payload cannot be decoded, or needs another base.
+    Raises ``PayloadError`` if the payload cannot be decoded, or needs another base.
     """
     entries = read_entries(info, template)
     held = checked_base(info, template, entries, base)
@@ -46,13 +43,7 @@ def decode_bodies(
     base: Base | None,
     writable: bool,
 ) -> list[Array]:
-    """Decode a payload's arrays from its bodies; ``base`` is the right one, None if unused.
-
-    Raises
-    ------
-    PayloadError
-        If the bodies cannot be decoded.
-    """
+    """Decode a payload's arrays from its bodies; ``base`` is the right one, None if unused."""
     found, corrections = decode_bundles(bodies, template, entries, codec=codec, base=base)
     finite = codec.decodes_finite and (base is None or base.is_finite)
     arrays: list[Array] = []
@@ -85,10 +76,7 @@ def checked_base(
 ) -> Base | None:
     """Return the base if the payload needs one and it is the right one.
 
-    Raises
-    ------
-    PayloadError
-        ``unknown_base``, if it is missing or another.
+    Raises ``PayloadError`` ("unknown_base") if it is missing or another.
     """
     if info.base_need == "none":
         return None
@@ -117,12 +105,8 @@ def within_limits(values: Array, *, non_negative: bool = False) -> Array:
     """Return weights that a stage decoded as the arrays it served can have been.
 
     These were finite: what lies beyond float32 becomes the largest number. Below zero there is
-    nothing in an array that had nothing there, and what was not zero is not.
-
-    Raises
-    ------
-    PayloadError
-        If a weight is NaN.
+    nothing in an array that had nothing there, and what was not zero is not. Raises
+    ``PayloadError`` if a weight is NaN.
     """
     if not values.size:
         return values

@@ -38,15 +38,8 @@ _NEEDS: tuple[BaseNeed, ...] = ("none", "mask", "values")
 class Encoded:
     """A payload, and what its encoder knows about it.
 
-    Parameters
-    ----------
-    payload : bytes
-        What travels.
-    lossy : tuple of str
-        Names of the arrays that stages may have changed.
-    decoded : callable or None
-        Returns the arrays that the payload is decoded to, without reading it; None where the codec
-        knows no such way.
+    ``lossy`` are the names of the arrays that stages may have changed. ``decoded`` returns what the
+    payload is decoded to, without reading it; None where the codec knows no such way.
     """
 
     payload: bytes
@@ -123,22 +116,11 @@ def encode_arrays(
     lossy: Lossy = "default",
     wanted: Mapping[str, Array] | None = None,
 ) -> Encoded:
-    """Code arrays of the types that a payload can hold.
+    """Code arrays as ``inputs.as_array`` returns them; the options are those of ``encode_payload``.
 
-    Parameters
-    ----------
-    arrays : mapping of str to numpy.ndarray
-        C-contiguous arrays, as ``flwr_gan.wire.inputs.as_array`` returns them.
-    codec, base, base_use, self_contained, strict, lossy
-        As for ``flwr_gan.wire.encode_payload``.
-    wanted : mapping of str to numpy.ndarray of float32, optional
-        What to code in the place of arrays that are served by a stage, if not their nearest
-        float32.
-
-    Raises
-    ------
-    CodecError
-        If the arrays cannot be coded by the codec, or the base cannot be used as asked.
+    ``wanted`` has float32 arrays to code in the place of arrays that a stage serves, if not their
+    nearest float32. Raises ``CodecError`` if the codec cannot code the arrays, or the base cannot
+    be used as asked.
     """
     if base_use != "auto" and base is None:
         raise CodecError(f"base_use={base_use!r} needs a base")

@@ -72,13 +72,9 @@ def exact_float32(array: Array) -> Array | None:
 def corrected_float32(array: Array) -> tuple[Array, Array] | None:
     """Return a float64 array as float32 and its corrections; None if there is no such form.
 
-    Returns
-    -------
-    single : numpy.ndarray of float32
-        The nearest numbers, zero where the array is.
-    corrections : numpy.ndarray of int32, shape (k,)
-        For each number that is not zero the bits of the float64, as a whole number, less those of
-        the float32 widened to float64.
+    float32 has the nearest numbers, zero where the array is. The corrections (int32) are, for each
+    number that is not zero, the bits of the float64 as a whole number, less those of the float32
+    widened to float64.
     """
     single = np.empty(array.shape, np.float32)
     wide, flat = array.reshape(-1), single.reshape(-1)

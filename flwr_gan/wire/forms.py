@@ -29,17 +29,7 @@ _NEGATIVE_ZERO = 0x8000
 
 @dataclass(frozen=True)
 class Formed:
-    """An array as a codec is given it.
-
-    Parameters
-    ----------
-    form : int
-        Its form in the array table: plain, as float32, or float32 and corrections.
-    array : numpy.ndarray
-        What the codec is given.
-    corrections : numpy.ndarray of int32, shape (k,), optional
-        What float32 lacks of each number that is not zero.
-    """
+    """An array as a codec is given it, in a form of the array table; with corrections, int32."""
 
     form: int
     array: Array

@@ -109,28 +109,11 @@ def write_payload(
     self_contained: bool,
     strict: bool,
 ) -> bytes:
-    """Join header, masks, values and checksum to a payload.
+    """Join header, masks, values and checksum to a payload; several bodies need a table.
 
-    Parameters
-    ----------
-    codec : Codec
-        What coded the bodies.
-    template : Template
-        Of the arrays.
-    bodies : sequence of Body
-        The coded arrays; more than one only with a table.
-    table : bytes
-        The array table, or nothing.
-    base_need : {"none", "mask", "values"}
-        What of the base the receiver needs.
-    base_name : bytes
-        Hash of that base; empty if none is needed.
-    template_of_base : bool
-        The template is that of the base, so that it need not travel.
-    self_contained : bool
-        Write any other template in full, not its hash alone.
-    strict : bool
-        Zeros kept their sign.
+    ``template_of_base`` says that the template is that of the base and need not travel; any other
+    travels in full if ``self_contained``, else as its hash. ``base_name`` is empty if none is
+    needed.
     """
     codec_id, stages = wire_numbers(codec)
     kind, written = BY_HASH, template.hash
@@ -167,10 +150,7 @@ def _template_field(template: Template) -> tuple[int, bytes]:
 def embed_template(payload: bytes, template: Template | None) -> bytes:
     """Return the payload with its template in full, as a file holds it.
 
-    Raises
-    ------
-    PayloadError
-        If the payload is damaged, or the template is missing or another one's.
+    Raises ``PayloadError`` if the payload is damaged, or the template is missing or of another.
     """
     info = describe_payload(payload)
     if template and info.template_hash and template.hash != info.template_hash:

@@ -18,21 +18,11 @@ from flwr_gan.wire.codecs.arrays import (
 def as_array(value: Any, name: str) -> Array:
     """Return a value as a C-contiguous numpy array of a type that a payload can hold.
 
-    Nothing is copied that need not be. A bfloat16 array, of ``ml_dtypes``, torch or as ``np.load``
-    returns it (``V2``), becomes one of ``BFLOAT16``.
-
-    Parameters
-    ----------
-    value : numpy.ndarray, torch.Tensor or array_like
-        The values. A tensor may require gradients, be on any device, and have any strides.
-    name : str
-        Name of the array, for errors.
-
-    Raises
-    ------
-    CodecError
-        If the value does not convert exactly: sparse, quantised, nested and meta tensors, masked
-        arrays, objects, strings.
+    Nothing is copied that need not be. A tensor of torch may require gradients, be on any device,
+    and have any strides. A bfloat16 array, of ``ml_dtypes``, torch or as ``np.load`` returns it
+    (``V2``), becomes one of ``BFLOAT16``. Raises ``CodecError``, with the array's name, for what
+    does not convert exactly: sparse, quantised, nested and meta tensors, masked arrays, objects,
+    strings.
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):

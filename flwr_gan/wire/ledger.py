@@ -86,12 +86,8 @@ class Ledger:
     def to_frame(self) -> "pd.DataFrame":
         """Return the ledger as a table, one row per message, sorted so that no engine shows.
 
-        Numbers of clients come in their order, then labels in theirs.
-
-        Raises
-        ------
-        OutputError
-            When pandas is not installed.
+        Numbers of clients come in their order, then labels in theirs. Raises ``OutputError`` when
+        pandas is not installed.
         """
         try:
             import pandas as pd

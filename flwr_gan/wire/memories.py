@@ -21,16 +21,9 @@ _MOMENTUM = "momentum/"
 
 
 class Memories:
-    """The memory of one sender while a payload is coded.
+    """The memory of one sender while a payload is coded: what the codec's stages remember.
 
-    Parameters
-    ----------
-    codec : Codec
-        Its stages are given what they remember.
-    memory : mapping of str to numpy.ndarray
-        What the call before left; anything that does not fit is forgotten.
-    base : Base or None
-        What the receiver holds.
+    Of ``memory``, what the call before left, anything that does not fit is forgotten.
     """
 
     def __init__(self, codec: Codec, memory: Arrays, base: Base | None) -> None:

@@ -47,18 +47,10 @@ def is_served(
     is_kept: Callable[[Array], bool],
     reach: tuple[float, float] | None = None,
 ) -> bool:
-    """Return True if a lossy codec may change these weights.
+    """Return True if a lossy codec may change these weights, float32, of one array.
 
-    Parameters
-    ----------
-    single : numpy.ndarray of float32
-        The weights of one array of any float type.
-    lossy : {"default", "all"}
-        Whether the rule holds, or every finite array is served.
-    is_kept : callable
-        Returns True if the stage changes none of these weights; asked of few arrays.
-    reach : tuple of float, optional
-        ``extremes`` of the weights, if they are known.
+    With ``lossy="all"`` every finite array is served. ``is_kept`` says whether the stage changes
+    none of the weights; few arrays are asked for it. ``reach`` are their ``extremes``, if known.
     """
     lowest, highest = reach or extremes(single)
     if lowest == highest == 0:

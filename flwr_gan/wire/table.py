@@ -26,19 +26,9 @@ _EXACT, _NO_BASE, _NON_NEGATIVE = 0x04, 0x08, 0x10
 class Entry:
     """How one array travels.
 
-    Parameters
-    ----------
-    form : int
-        As its own type, as float32, as float32 with corrections, or not at all: it is the same as
-        an earlier array.
-    exact : bool
-        Not through the codec's stages, which serve other arrays of the payload.
-    no_base : bool
-        Not relative to the base, which others are.
-    non_negative : bool
-        Where decoding gives a number below zero, the smallest above zero stands.
-    same_as : int or None
-        Which array it is the same as.
+    It may be ``exact``, not through the stages that serve other arrays; have ``no_base`` where
+    others do; or be ``non_negative``, so that the smallest number above zero stands for what is
+    decoded below it. ``same_as`` is the earlier array that it equals.
     """
 
     form: int = PLAIN
@@ -90,23 +80,10 @@ def _code(entry: Entry) -> int:
 def read_table(
     table: bytes | memoryview, template: Template, *, lossy: bool, has_base: bool
 ) -> list[Entry]:
-    """Read what ``write_table`` wrote for a payload's arrays.
+    """Read what ``write_table`` wrote, nothing where a payload has no table.
 
-    Parameters
-    ----------
-    table : bytes
-        The table, empty where a payload has none.
-    template : Template
-        Of the payload.
-    lossy : bool
-        Whether its codec has stages.
-    has_base : bool
-        Whether it needs a base.
-
-    Raises
-    ------
-    PayloadError
-        If the bytes are damaged, or an array cannot travel as they say.
+    ``lossy`` says whether its codec has stages. Raises ``PayloadError`` if the bytes are damaged,
+    or an array cannot travel as they say.
     """
     if not table:
         return [Entry()] * len(template.specs)

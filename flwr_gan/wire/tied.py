@@ -17,14 +17,8 @@ def find_tied(arrays: Sequence[Array], *, zeros: bool) -> list[int | None]:
     """Return for each array the first before it with the same dtype, shape and bytes, if any.
 
     Only arrays of one dtype and shape are compared, first by a sample, then by a checksum, then
-    byte by byte.
-
-    Parameters
-    ----------
-    arrays : sequence of numpy.ndarray
-        C-contiguous arrays.
-    zeros : bool
-        Count arrays of nothing but zero bytes too, which most codecs write in no bytes anyway.
+    byte by byte. Arrays of zero bytes alone count with ``zeros``; most codecs write them in no
+    bytes.
     """
     found: list[int | None] = [None] * len(arrays)
     kinds: dict[tuple[str, tuple[int, ...]], list[int]] = {}

@@ -36,20 +36,11 @@ _LEVEL_FOR_FEW, _LEVEL_FOR_MANY = 19, 9
 
 @dataclass(frozen=True)
 class Cost:
-    """What coding costs, on one core; all times are computed from measurements, none is measured.
+    """What coding with ``spec`` costs, on one core; times are computed from measurements.
 
-    Parameters
-    ----------
-    spec : str
-        The codec.
-    call_us : float
-        Microseconds to encode and decode a payload of nothing.
-    place_ns, survivor_ns : float
-        Nanoseconds to encode and decode, for each weight and for each survivor besides.
-    mask_factor : float
-        Bytes for the mask as a multiple of its entropy.
-    survivor_bytes : float
-        Bytes for each survivor.
+    A payload of nothing takes ``call_us`` microseconds to encode and decode, each weight
+    ``place_ns`` and each survivor ``survivor_ns`` nanoseconds besides. The mask takes
+    ``mask_factor`` times its entropy.
     """
 
     spec: str
@@ -84,11 +75,8 @@ changes payloads. Of equals the first is chosen."""
 class AutoCodec(Codec):
     """Chooses a codec for each payload. Lossless.
 
-    Parameters
-    ----------
-    mbits : float or None
-        Speed of the link in Mbit/s (10**6 bits a second), above 0 and at most 10**6: the codec is
-        chosen by the computed time to encode, send and decode. None: by the fewest bytes.
+    With the speed of a link in Mbit/s (10**6 bits a second, above 0 and at most 10**6), by the
+    computed time to encode, send and decode; without, by the fewest bytes.
     """
 
     name = "auto"

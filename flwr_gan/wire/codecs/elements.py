@@ -35,10 +35,7 @@ class ElementCodec(Codec):
     def read_places(self, reader: ByteReader, shape: tuple[int, ...]) -> Iterator[Positions]:
         """Read what ``write_places`` wrote; return the positions, block by block.
 
-        Raises
-        ------
-        PayloadError
-            If they are not ascending, or not inside the array.
+        Raises ``PayloadError`` if they are not ascending, or not inside the array.
         """
 
     def encode_bundle(

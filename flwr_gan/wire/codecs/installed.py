@@ -26,10 +26,8 @@ def names(group: str) -> tuple[str, ...]:
 def named(group: str, name: str) -> Any:
     """Return the class with one of the ``names``.
 
-    Raises
-    ------
-    CodecError
-        If two packages add it, it cannot be imported, or its number on the wire is not allowed.
+    Raises ``CodecError`` if two packages add it, it cannot be imported, or its number on the wire
+    is not allowed.
     """
     entry, *others = [entry for entry in _entries(group) if entry.name == name]
     if others:

@@ -129,10 +129,7 @@ def compress_numbers(numbers: Array, *, level: int, plain: bool = False) -> byte
 def decompress_numbers(blob: bytes, target: Array) -> None:
     """Decode a standalone pcodec file into ``target``, which it must fill exactly.
 
-    Raises
-    ------
-    PayloadError
-        If the file is damaged, or holds more or fewer numbers, or numbers of another type.
+    Raises ``PayloadError`` if the file is damaged, or holds more or fewer numbers, or others.
     """
     from pcodec import standalone
 

@@ -6,15 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Deferred:
-    """Bytes that are made where they are to stand, so that they are never there twice.
-
-    Parameters
-    ----------
-    length : int
-        How many.
-    write : callable
-        Writes them to a memoryview of this length.
-    """
+    """So many bytes that are made where they are to stand, so that they are never there twice."""
 
     length: int
     write: Callable[[memoryview], None]
@@ -27,13 +19,7 @@ Piece = bytes | memoryview | Deferred
 
 
 class Pieces:
-    """Byte strings, one after the other.
-
-    Parameters
-    ----------
-    pieces : iterable of bytes, memoryview, Deferred or Pieces
-        What it begins with.
-    """
+    """Byte strings, one after the other."""
 
     def __init__(self, pieces: "Iterable[Piece | Pieces]" = ()) -> None:
         self._pieces: list[Piece] = []

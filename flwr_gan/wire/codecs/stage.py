@@ -32,17 +32,7 @@ class Taken(Protocol):
 
 @dataclass(frozen=True)
 class Places:
-    """Where the coded weights of one array are.
-
-    Parameters
-    ----------
-    where : Taken, numpy.ndarray of int64 or range, k of them
-        In the flat array.
-    shape : tuple of int
-        Of the array.
-    first : int
-        How many of the array's coded weights stand before these.
-    """
+    """Where coded weights of one array are, of which ``first`` coded ones stand before these."""
 
     where: Taken | Positions | range
     shape: tuple[int, ...]
@@ -120,20 +110,11 @@ class ElementStage(Protocol):
     def measure(self, values: Array, places: Places) -> Array:
         """Return the numbers to keep, ``side_dtype``, for the coded weights of one array.
 
-        Raises
-        ------
-        CodecError
-            If a value cannot be coded, such as NaN where codes are integers.
+        Raises ``CodecError`` if a value cannot be coded, such as NaN where codes are integers.
         """
 
     def to_codes(self, values: Array, places: Places, side: Array) -> Array:
-        """Return one code for each weight or difference.
-
-        Raises
-        ------
-        CodecError
-            If one cannot be coded.
-        """
+        """Return one code for each weight or difference, or raise ``CodecError``."""
 
     def from_codes(
         self,
@@ -146,12 +127,8 @@ class ElementStage(Protocol):
         """Return the weights of these codes, float32 and none of them zero.
 
         ``near`` is what the receiver holds there, if codes stand for differences to it. They may be
-        written to ``out``, which is returned then.
-
-        Raises
-        ------
-        PayloadError
-            If ``to_codes`` cannot have returned a code.
+        written to ``out``, which is returned then. Raises ``PayloadError`` if ``to_codes`` cannot
+        have returned a code.
         """
 
     def from_joined_codes(
@@ -162,29 +139,16 @@ class ElementStage(Protocol):
     def at_once(self, coded: Array, ends: Array, near: Array) -> Array | None:
         """Return the weights of several arrays of what is coded of them, if there is a fast way.
 
-        Parameters
-        ----------
-        coded : numpy.ndarray of uint8
-            Side numbers and codes of differences, as the codec ``sparse`` writes them.
-        ends : numpy.ndarray of int64
-            Where the weights of each array end.
-        near : numpy.ndarray of float32, shape (k,)
-            What the receiver holds in all places.
+        ``coded`` (uint8) has side numbers and codes of differences, as ``sparse`` writes them;
+        ``ends`` (int64) say where the weights of each array end; ``near`` is what the receiver
+        holds there.
         """
 
 
 def differences(values: Array, near: Array) -> Array:
     """Return ``values - near``, rounded once to float32 and limited to what is finite.
 
-    Parameters
-    ----------
-    values, near : numpy.ndarray of float32, shape (k,)
-        Weights, and what the receiver holds in their places.
-
-    Raises
-    ------
-    CodecError
-        If a weight or what is held is not finite.
+    Both are float32, shape (k,). Raises ``CodecError`` if one of them is not finite.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         found: Array = values - near

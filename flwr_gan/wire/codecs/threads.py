@@ -19,13 +19,7 @@ _pool: ContextVar[tuple[ThreadPoolExecutor, int] | None] = ContextVar("pool", de
 
 @contextmanager
 def coding_threads(count: int) -> Iterator[None]:
-    """Let ``in_order`` use so many threads inside.
-
-    Raises
-    ------
-    CodecError
-        If the number is not from 1 to 64.
-    """
+    """Let ``in_order`` use 1 to 64 threads inside, or raise ``CodecError``."""
     if not 1 <= count <= MOST_THREADS:
         raise CodecError(f"threads={count} is not possible; allowed: 1 to {MOST_THREADS}")
     if count == 1:

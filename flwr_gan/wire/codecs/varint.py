@@ -15,15 +15,7 @@ def write_varint(value: int) -> bytes:
 
 
 class ByteReader:
-    """Reads from the front of a byte string and never past its end.
-
-    Parameters
-    ----------
-    data : bytes, memoryview or Pieces
-        What to read from.
-    what : str
-        Name of the data for error messages.
-    """
+    """Reads from the front of a byte string and never past its end; errors call it ``what``."""
 
     def __init__(self, data: bytes | memoryview | Pieces, *, what: str) -> None:
         self._data = memoryview(bytes(data) if isinstance(data, Pieces) else data)

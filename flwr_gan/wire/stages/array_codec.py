@@ -21,12 +21,7 @@ from flwr_gan.wire.stages.update_stage import SelectingStage
 class ArrayStagedCodec(Codec):
     """An array stage in front of any codec, one with stages of its own too. Lossy.
 
-    Parameters
-    ----------
-    stage : ArrayStage
-        Turns float32 arrays into parts.
-    codec : Codec
-        Codes the parts, in the place of the arrays, and the arrays of other types.
+    The codec is given the stage's parts in the place of float32 arrays, and all other arrays.
     """
 
     name = "array staged"
@@ -106,12 +101,8 @@ class ArrayStagedCodec(Codec):
     ) -> tuple[Body, list[list[ArraySpec]], list[Any]]:
         """Return the body that the codec behind the stage wrote, and each array's parts.
 
-        Last what the stage is to know of each weight array besides.
-
-        Raises
-        ------
-        PayloadError
-            If what the stage wrote is damaged.
+        Last what the stage is to know of each weight array besides. Raises ``PayloadError`` if what
+        the stage wrote is damaged.
         """
         reader = ByteReader(body.values, what="values")
         weights = [spec for spec in specs if is_weight(spec.dtype)]

@@ -32,24 +32,17 @@ class ChangeStage(UpdateStage):
 
     @abstractmethod
     def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array] | None:
-        """Return what the decoder needs to know, and the part of an array; or None.
+        """Return what the decoder needs to know, and the part of array number ``at``; or None.
 
-        Parameters
-        ----------
-        change, near : numpy.ndarray of float32, of the array's shape
-            The changes, and what the receiver holds; both are 0 where weights are pruned.
-        at : int
-            Number of the array.
+        The changes and what the receiver holds are float32, of the array's shape, and 0 where
+        pruned.
         """
 
     @abstractmethod
     def decoded(self, known: bytes, part: Array, near: Array) -> Array:
         """Return the changes of an array, float32; those of pruned weights do not count.
 
-        Raises
-        ------
-        PayloadError
-            If ``coded`` cannot have returned this.
+        Raises ``PayloadError`` if ``coded`` cannot have returned this.
         """
 
     def apply(

@@ -141,15 +141,10 @@ class LowRankStage(ArrayStage):
 
 
 def product(left: Array, right: Array) -> Array:
-    """Return the product of factors, float32, shape (m, n).
+    """Return the product of factors of shapes (r, m) and (r, n), float32, shape (m, n).
 
     Products of two float32 numbers are exact in double precision and are added in order, so that
     every machine decodes the same bits; no library's matrix product promises that.
-
-    Parameters
-    ----------
-    left, right : numpy.ndarray of float32, shapes (r, m) and (r, n)
-        The factors.
     """
     wide_left, wide_right = left.astype(np.float64), right.astype(np.float64)
     rows, columns = left.shape[1], right.shape[1]

@@ -53,12 +53,7 @@ _RELATIVE = b"\x01"
 class StagedCodec(Codec):
     """A stage in front of a codec that knows no mask. Lossy in the float32 arrays alone.
 
-    Parameters
-    ----------
-    stage : Stage
-        Turns float32 arrays into codes.
-    codec : Codec
-        Codes the codes, the stage's other numbers, and the arrays of other types.
+    The codec is given the stage's codes, its other numbers, and the arrays of other types.
     """
 
     name = "staged"
@@ -238,12 +233,8 @@ def is_staged(spec: str) -> bool:
 def from_spec(spec: str) -> Codec:
     """Build the codec of a spec for which ``is_staged`` is True.
 
-    Where no codec stands behind the stages, it is ``sparse``.
-
-    Raises
-    ------
-    CodecError
-        If the stage or the codec is unknown, or they do not go together.
+    Where no codec stands behind the stages, it is ``sparse``. Raises ``CodecError`` if one is
+    unknown, or they do not go together.
     """
     words = [SHORT_STAGES.get(word, word) for word in spec.split("+")]
     if is_stage(words[-1].split(":")[0]):

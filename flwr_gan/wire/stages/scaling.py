@@ -22,27 +22,11 @@ _WHOLE = 1 << 62
 def quantised(
     values: Array, scales: Array, *, largest: int, block: int = _WHOLE, first: int = 0
 ) -> Array:
-    """Return ``round(value * (1 / scale))``, ties to even, from -largest to largest.
+    """Return ``round(value * (1 / scale))``, int8, ties to even, from -largest to largest.
 
-    Computed in double precision, with one factor ``1 / scale`` for all values that share it.
-
-    Parameters
-    ----------
-    values : numpy.ndarray of float32, shape (k,)
-        What to divide, finite.
-    scales : numpy.ndarray of float64
-        One for each ``block`` values, from the block on in which the first value is; where one is
-        0, so is the code.
-    largest : int
-        Largest code, at most 127.
-    block : int
-        Values that share a scale; by default all.
-    first : int
-        How many values of its block stand before the first.
-
-    Returns
-    -------
-    numpy.ndarray of int8, shape (k,)
+    Computed in double precision, with one factor for each ``block`` values, by default all;
+    ``first`` values of the first block stand before these. Where a scale (float64) is 0, so is the
+    code.
     """
     codes = np.empty(len(values), np.int8)
     of_scales = factors(scales)
@@ -75,23 +59,9 @@ def dequantised(
 ) -> Array:
     """Return ``near + code * scale`` in double precision, rounded once to float32.
 
-    It is limited to what is finite. A weight that would be zero becomes ``2**-24`` of its scale,
-    at least 2**-149, so that it stays in the mask.
-
-    Parameters
-    ----------
-    codes : numpy.ndarray of int8, shape (k,)
-        Codes.
-    scales, block, first
-        As for ``quantised``.
-    near : numpy.ndarray of float32, shape (k,), or None
-        What is added.
-    out : numpy.ndarray of float32, shape (k,), optional
-        Where the weights are written to.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (k,)
+    It is limited to what is finite. A weight that would be zero becomes ``2**-24`` of its scale, at
+    least 2**-149, so that it stays in the mask. Scales are as for ``quantised``; the weights may be
+    written to ``out``.
     """
     weights = np.empty(len(codes), np.float32) if out is None else out
     loops = compiled.kernels()

@@ -16,26 +16,14 @@ ALLOWED = (
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which codec spec holds from which round on.
-
-    Parameters
-    ----------
-    steps : tuple of (int, str)
-        Rounds, rising, and the spec from each of them on; the first is round 0.
-    """
+    """Which codec spec holds from which round on: rounds, rising, from 0."""
 
     steps: tuple[tuple[int, str], ...]
 
     @classmethod
     @lru_cache(maxsize=64)
     def of(cls, text: str) -> "Schedule":
-        """Read one codec spec, or several with the rounds from which they hold.
-
-        Raises
-        ------
-        CodecError
-            If it cannot be read, or a codec is unknown.
-        """
+        """Read a codec spec, or several with their first rounds, or raise ``CodecError``."""
         first, *others = text.split(">") if isinstance(text, str) else (text,)
         steps = [(0, first)]
         for step in others:

@@ -252,10 +252,7 @@ def lost(wanted: Array, got: Array) -> Array:
 def finite_extremes(values: Array, spec: str) -> tuple[float, float]:
     """Return the least and the largest of the values and 0.
 
-    Raises
-    ------
-    CodecError
-        If a value is NaN or infinite.
+    Raises ``CodecError`` if a value is NaN or infinite.
     """
     least, most = extremes(values)
     if not (math.isfinite(least) and math.isfinite(most)):

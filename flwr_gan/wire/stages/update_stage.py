@@ -21,13 +21,7 @@ SCOPES = ("global", "local")
 
 
 def changes(layer: Array, near: Array) -> Array:
-    """Return the change of each candidate, float32, and 0 for all other weights.
-
-    Parameters
-    ----------
-    layer, near : numpy.ndarray of float32, shape (n,)
-        What the receiver should have, and what it holds.
-    """
+    """Return the change of each candidate, float32, and 0 for all other weights."""
     with np.errstate(invalid="ignore", over="ignore"):
         found: Array = layer - near
     found[(layer == 0) | (near == 0)] = 0

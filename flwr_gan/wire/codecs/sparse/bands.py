@@ -45,19 +45,7 @@ _COARSE_SHIFT = 21
 
 @dataclass(frozen=True)
 class Bands:
-    """A layer's division into bands along one axis.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of the layer.
-    axis : int
-        The axis that is divided.
-    count : int
-        Number of bands, 2 to 8.
-    of_index : numpy.ndarray of uint8, shape (C,)
-        Band of each index of the axis.
-    """
+    """A layer's division into 2 to 8 bands along one axis: ``of_index`` uint8, shape (C,)."""
 
     shape: tuple[int, ...]
     axis: int
@@ -181,20 +169,9 @@ def choose_bands(
     """Return the division of a layer that seems to save most, or None if it is not worth it.
 
     The saving is estimated: the entropy of the mask falls if bands differ in density, that of the
-    values (of their magnitudes, coarsely) if they differ in distribution.
-
-    Parameters
-    ----------
-    values : numpy.ndarray of float32, shape (k,)
-        The survivors.
-    positions : numpy.ndarray of int64, shape (k,)
-        Where they are in the flat layer.
-    shape : tuple of int
-        Shape of the layer.
-    bits_each : float
-        About how many bits the coding takes for a survivor; less than 0.7 % is not worth it.
-    values_gain : bool
-        False if the values' coding does not profit from bands.
+    values (of their magnitudes, coarsely) if they differ in distribution; ``values_gain`` says
+    whether their coding profits. Less than 0.7 % of ``bits_each``, about what a survivor takes, is
+    not worth it.
     """
     if len(values) < (_LEAST_SURVIVORS if values_gain else 2 * _LEAST_SURVIVORS):
         return None

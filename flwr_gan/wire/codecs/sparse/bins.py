@@ -33,10 +33,8 @@ _MANY = 1 << 18
 def write_bins(parts: Sequence[Keys]) -> Pieces:
     """Code keys, joined, as one block: by bins, or by a palette if that is shorter.
 
-    Parameters
-    ----------
-    parts : sequence of numpy.ndarray of uint32, uint16 or float32, 1-D
-        Keys, divided where their statistics may change; of floats, their ``float_keys``.
+    Keys are uint32 or uint16, or float32, of which their ``float_keys`` are coded; they are divided
+    into parts where their statistics may change.
     """
     floats = parts[0].dtype == np.float32
     bits = [part.view(np.uint32) for part in parts] if floats else parts

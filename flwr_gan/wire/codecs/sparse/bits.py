@@ -12,20 +12,7 @@ _MASKS = (np.uint64(1) << np.arange(33, dtype=np.uint64)) - np.uint64(1)
 
 
 def pack_bits(values: Words, widths: Widths) -> bytes:
-    """Write each value in its number of bits, one after the other.
-
-    Parameters
-    ----------
-    values : numpy.ndarray of uint64
-        Numbers below ``2 ** width``.
-    widths : numpy.ndarray of int64
-        Bits of each, 0 to 32.
-
-    Returns
-    -------
-    bytes
-        Padded with zero bits to a whole number of bytes.
-    """
+    """Return uint64 values, each in its number of bits (0 to 32), and zero bits up to a byte."""
     while len(values) > 1 and 2 * int(widths.max()) <= 32:
         if len(values) % 2:
             values = np.append(values, np.uint64(0))

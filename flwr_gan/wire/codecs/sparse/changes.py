@@ -15,17 +15,9 @@ STRETCH = 1 << 20
 
 
 def write_changes(changed: Sequence[Support]) -> Pieces:
-    """Code which survivors changed.
+    """Code which survivors changed; a support of each layer has a place for each survivor.
 
-    Parameters
-    ----------
-    changed : sequence of Support
-        One for each layer, with a place for each survivor.
-
-    Returns
-    -------
-    Pieces
-        How many changed; unless it is none, the length of the position sets and these.
+    First how many changed; unless it is none, the length of the position sets and these.
     """
     every = joined(changed)
     if not every.count:
@@ -36,15 +28,7 @@ def write_changes(changed: Sequence[Support]) -> Pieces:
 
 
 class ChangeReader:
-    """Reads back what ``write_changes`` wrote.
-
-    Parameters
-    ----------
-    reader : ByteReader
-        Where it begins.
-    total : int
-        How many survivors there are.
-    """
+    """Reads back what ``write_changes`` wrote of ``total`` survivors."""
 
     def __init__(self, reader: ByteReader, *, total: int) -> None:
         self.count = reader.varint(limit=total)

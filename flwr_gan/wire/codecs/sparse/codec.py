@@ -52,11 +52,8 @@ _WORTH_DERIVING = 64
 class SparseCodec(Codec):
     """Sparse-aware coding of float32 weights. Lossless without a stage.
 
-    Parameters
-    ----------
-    numbers : {"bins", "pcodec"}, default="bins"
-        How lossless values are coded: by numpy and the standard library, the same bytes on every
-        machine, or by the library pcodec, about 3 % shorter.
+    Lossless values are coded in ``bins``, by numpy and the standard library, the same bytes on
+    every machine; or by the library ``pcodec``, about 3 % shorter.
     """
 
     name = "sparse"
@@ -122,18 +119,9 @@ class SparseCodec(Codec):
     ) -> Body:
         """Code the arrays as if only weights at some places had changed; needs a stage.
 
-        Parameters
-        ----------
-        arrays, strict, base, base_use
-            As for ``encode_bundle``.
-        moving : sequence of numpy.ndarray of int64, or None
-            For each float32 array where the weights are that may change, of those that survive on
-            both sides, ascending; None for all of them.
-
-        Raises
-        ------
-        CodecError
-            Also where the stage cannot code a change.
+        ``moving`` says for each float32 array where these are (int64, ascending), of the weights
+        that survive on both sides; None means all. Raises ``CodecError`` also where the stage
+        cannot code a change.
         """
         if base_use != "auto" and base is None:
             raise CodecError(f"base_use={base_use!r} needs a base")

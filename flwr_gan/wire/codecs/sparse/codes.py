@@ -31,10 +31,7 @@ _SYMBOL_BITS = 10
 def write_codes(parts: Sequence[Codes]) -> Pieces:
     """Code int8 codes, joined, as one block: a byte that says how, then one or two streams.
 
-    Parameters
-    ----------
-    parts : sequence of numpy.ndarray of int8
-        The codes, divided where their statistics may change.
+    They are divided into parts where their statistics may change.
     """
     # Codes are about zero: as bytes, they are to be neighbours.
     symbols = [part.view(np.uint8) ^ _SIGN for part in parts]

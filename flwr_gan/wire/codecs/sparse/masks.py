@@ -53,21 +53,10 @@ class CodedMask:
 def write_mask(
     supports: Sequence[Support], *, base: BaseLayers | None, derive: bool = False
 ) -> CodedMask:
-    """Code a mask in the fewest bytes.
+    """Code a mask in the fewest bytes; with a base, its zero pattern may be used.
 
-    Parameters
-    ----------
-    supports : sequence of Support
-        Survivors of each layer.
-    base : BaseLayers, optional
-        Weights that the receiver holds, whose zero pattern may be used.
-    derive : bool, default=False
-        Their magnitudes must be used.
-
-    Raises
-    ------
-    CodecError
-        If ``derive`` is asked for and the survivors are not the base's largest magnitudes.
+    With ``derive``, its magnitudes must be: raises ``CodecError`` if the survivors are not the
+    largest of them.
     """
     if derive and base is not None:
         derived = derived_mask(supports, base)
@@ -149,12 +138,9 @@ class MaskSource(Protocol):
 
 
 def open_mask(data: bytes, lengths: Sequence[int], base: BaseLayers | None) -> MaskSource:
-    """Open a coded mask of layers of the given lengths.
+    """Open a coded mask of layers of these lengths.
 
-    Raises
-    ------
-    PayloadError
-        If the bytes are damaged, or the mode needs a base and there is none.
+    Raises ``PayloadError`` if the bytes are damaged, or the mode needs a base and there is none.
     """
     reader = ByteReader(data, what="mask")
     mode = reader.byte()

@@ -59,18 +59,10 @@ _FEW_ARE_SAME = 1 << 10
 
 @dataclass(frozen=True)
 class Way:
-    """One way to write the survivors' numbers.
+    """One way to write the survivors' numbers: what a value coding is given, layer by layer.
 
-    Parameters
-    ----------
-    coding : int
-        One of the value codings.
-    numbers : list of numpy.ndarray or Computed
-        What the coding is given, layer by layer.
-    side : Pieces
-        The stage's side numbers.
-    shift : int
-        How many low bits of all floats are zero and were left out.
+    ``side`` are the stage's side numbers, ``shift`` how many low bits of all floats are zero and
+    were left out.
     """
 
     coding: int
@@ -83,12 +75,7 @@ class Way:
 class Written:
     """The survivors as they are written.
 
-    Parameters
-    ----------
-    data : Pieces
-        The bytes.
-    weights : callable or None
-        Returns what is read back of the survivors of each layer, float32; None without a stage.
+    With a stage ``weights`` returns what is read back of each layer's survivors, float32.
     """
 
     data: Pieces
@@ -142,14 +129,9 @@ def write_differences(
 ) -> Written:
     """Write the differences of the survivors to what the receiver holds in their places.
 
-    Those that did not change are left out where that is shorter. ``moved`` may say which did;
-    the others then count as what the receiver holds, and are left out where the stage has no code
-    for them.
-
-    Raises
-    ------
-    CodecError
-        If the stage cannot code a difference.
+    Those that did not change are left out where that is shorter. ``moved`` may say which did; the
+    others then count as what the receiver holds, and are left out where the stage has no code for
+    them. Raises ``CodecError`` if the stage cannot code a difference.
     """
     if stage is not None:
         stage = stage.for_differences()

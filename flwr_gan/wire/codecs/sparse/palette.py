@@ -34,13 +34,7 @@ _LEAST_USES = 2
 
 
 def distinct_keys(parts: Sequence[Keys]) -> Keys | None:
-    """Return the distinct keys, ascending; None if they are so many that no palette can pay.
-
-    Parameters
-    ----------
-    parts : sequence of numpy.ndarray of uint32 or uint16, 1-D
-        Keys of one block.
-    """
+    """Return the distinct keys of a block, ascending; None if too many for a palette to pay."""
     count = sum(map(len, parts))
     sample = np.sort(every(parts, max(1, count // _SAMPLE)))
     least = _LEAST_PAIRS

@@ -27,14 +27,8 @@ FLOAT32 = np.dtype("<f4")
 class Layout:
     """What is coded one after the other: layers, and of divided layers their bands.
 
-    Parameters
-    ----------
-    bands : list of Bands or None
-        How each layer is divided, if it is.
-    supports : list of Support
-        Survivors of each layer or band.
-    orders : list of list of numpy.ndarray
-        For each layer, which of its survivors belong to each band; empty for the whole layer.
+    ``supports`` are the survivors of each layer or band; ``orders`` say for each layer which of its
+    survivors belong to each band, and are empty for a whole layer.
     """
 
     bands: list[Bands | None]
@@ -55,14 +49,9 @@ class Layout:
 
 
 class Parts:
-    """float32 arrays taken apart: where the survivors of each layer are, and their values.
+    """float32 arrays of any byte order taken apart: where the survivors are, and their values.
 
-    Parameters
-    ----------
-    arrays : sequence of numpy.ndarray of float32
-        The layers, of any shape and byte order.
-    strict : bool
-        -0.0 is a value like any other; otherwise it is pruned.
+    ``strict`` makes -0.0 a value like any other; otherwise it is pruned.
     """
 
     def __init__(self, arrays: Sequence[Array], *, strict: bool) -> None:
@@ -87,15 +76,9 @@ class Parts:
     ) -> list[Support]:
         """Return which survivors differ from the base if only those at some places may.
 
-        Parameters
-        ----------
-        base : BaseLayers
-            What the receiver holds.
-        nears : sequence of numpy.ndarray
-            What of that is at the survivors' positions.
-        moving : sequence of numpy.ndarray of int64
-            For each layer where survivors are, among those of the base, that may change. What the
-            base has pruned always may.
+        ``nears`` is what the base has at the survivors; ``moving`` says for each layer where the
+        survivors are, among those of the base, that may change. What the base has pruned always
+        may.
         """
         found = []
         for layer, (support, at) in enumerate(zip(self.supports, moving, strict=True)):
@@ -138,14 +121,9 @@ def is_weight(dtype: np.dtype[Any]) -> bool:
 
 
 class BaseLayers(list[Array]):
-    """The float32 arrays of a base, flat and little-endian.
+    """The float32 arrays of a base, flat and little-endian; those of other types are left out.
 
-    Parameters
-    ----------
-    base : sequence of numpy.ndarray
-        The arrays of the base; those of other types are left out.
-    remember : bool
-        Keep the survivors' positions once they have been looked for.
+    With ``remember``, the survivors' positions are kept once they have been looked for.
     """
 
     def __init__(self, base: Sequence[Array], *, remember: bool = False) -> None:

@@ -34,17 +34,9 @@ _MANY = 1 << 16
 
 
 def write_positions(supports: Sequence[Support]) -> Pieces:
-    """Code which positions are taken.
+    """Code which positions are taken, one support a layer.
 
-    Parameters
-    ----------
-    supports : sequence of Support
-        One a layer.
-
-    Returns
-    -------
-    Pieces
-        The forms, the sizes of sets in the form of gaps, the bitmaps, the gaps.
+    First the forms, then the sizes of sets in the form of gaps, the bitmaps, the gaps.
     """
     forms: list[int] = []
     sizes = b""
@@ -101,12 +93,7 @@ def read_forms(reader: ByteReader, layers: int) -> list[int]:
 class PositionReader:
     """Reads back what ``write_positions`` wrote, layer by layer, in blocks of bounded size.
 
-    Parameters
-    ----------
-    reader : ByteReader
-        Where the coded sets begin; they are all read when this one is made.
-    lengths : sequence of int
-        Length of each layer.
+    All coded sets are read when it is made; ``lengths`` are those of the layers.
     """
 
     def __init__(self, reader: ByteReader, lengths: Sequence[int]) -> None:

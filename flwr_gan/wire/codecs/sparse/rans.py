@@ -52,16 +52,8 @@ def encode(
 ) -> list[memoryview]:
     """Code symbols: the last states of the lanes, how many words each has, then the words.
 
-    Parameters
-    ----------
-    symbols : numpy.ndarray of uint8, shape (n,)
-        What to code.
-    ends : sequence of int
-        Where the symbols of each table end; the last is n.
-    tables : sequence of Table
-        Their frequencies; a symbol that occurs has a frequency that is not 0.
-    lanes : int
-        Number of lanes, a power of two.
+    Symbols are uint8, shape (n,). ``ends`` say where those of each table end, the last at n; in its
+    table every symbol that occurs has a frequency. The number of lanes is a power of two.
     """
     count = _coded_count(len(symbols), lanes)
     states = np.full(lanes, _LEAST, np.uint32)

@@ -22,21 +22,7 @@ def write_sides(stage: ElementStage, written: Sequence[Array]) -> Pieces:
 class SideReader:
     """Reads back what ``write_sides`` wrote, and gives each array the numbers of its weights.
 
-    Parameters
-    ----------
-    stage : ElementStage
-        Whose numbers they are.
-    reader : ByteReader
-        Where they begin.
-    shapes : sequence of tuple of int
-        Shapes of the arrays.
-    total : int
-        How many weights are coded in all.
-
-    Raises
-    ------
-    PayloadError
-        If they cannot have been written.
+    ``total`` weights are coded in all. Raises ``PayloadError`` if this cannot have been written.
     """
 
     def __init__(
@@ -67,12 +53,8 @@ class SideReader:
     def take(self, layer: int, count: int) -> tuple[int, Array]:
         """Return what the next ``count`` (1 or more) weights of an array need.
 
-        Returns
-        -------
-        first : int
-            How many weights of the array were taken before.
-        side : numpy.ndarray
-            Its numbers; those of blocks from the one on in which the first weight is.
+        First how many weights of it were taken before, then its numbers; those of blocks from the
+        one on in which the first weight is.
         """
         first = self._seen
         self._seen += count

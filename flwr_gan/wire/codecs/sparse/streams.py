@@ -40,16 +40,11 @@ _TABLE_BITS, _SYMBOL_BITS, _MASK_TABLE_BITS = 32, 10, 40
 
 
 def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False, beside: int = 0) -> Pieces:
-    """Return the sections, joined, as one stream; nothing at all if they are empty.
+    """Return sections of uint8, joined, as one stream; nothing at all if they are empty.
 
-    Parameters
-    ----------
-    sections : sequence of numpy.ndarray of uint8
-        The bytes, divided where their statistics may change.
-    are_masks : bool, default=False
-        The bytes are eight bits of a mask each.
-    beside : int, default=0
-        How many bytes travel with them that cannot be shorter: more lanes are then no burden.
+    They are divided where their statistics may change. ``are_masks``: each byte is eight bits of a
+    mask. ``beside`` bytes, which cannot be shorter, travel with them: more lanes are then no
+    burden.
     """
     sections = [part for part in sections if len(part)]
     if not sections:
@@ -85,19 +80,11 @@ def every(parts: Sequence[Bytes], step: int) -> Bytes:
 def write_byte_planes(
     count: int, samples: Sequence[Bytes], write: Callable[[Mapping[int, Bytes]], None]
 ) -> Pieces:
-    """Return planes of bytes that are still to be made, each as a stream.
+    """Return planes of ``count`` bytes that are still to be made, each as a stream.
 
-    Where a sample says that next to nothing can be saved, a plane is made where it is to stand,
-    together with its neighbours if they are alike.
-
-    Parameters
-    ----------
-    count : int
-        How many bytes each has.
-    samples : sequence of numpy.ndarray of uint8
-        Some bytes of each plane, as ``spread`` takes them, or all.
-    write : callable
-        Is given arrays of uint8, shape (count,), by the numbers of their planes, and writes these.
+    Where a sample (as ``spread`` takes it) says that next to nothing can be saved, a plane is made
+    where it is to stand, together with its neighbours if they are alike. ``write`` is given arrays
+    of uint8, shape (count,), by the numbers of their planes, and writes these.
     """
     coded = Pieces()
     noisy = [count > len(sample) and _is_noise(byte_counts(sample)) for sample in samples]
@@ -226,10 +213,7 @@ def byte_counts(data: Bytes) -> Counts:
 def read_stream(reader: ByteReader, count: int) -> Bytes:
     """Take a stream of ``count`` bytes off ``reader``; the array may not be writable.
 
-    Raises
-    ------
-    PayloadError
-        If the stream does not hold exactly so many bytes.
+    Raises ``PayloadError`` if the stream does not hold exactly so many bytes.
     """
     if not count:
         return np.empty(0, np.uint8)

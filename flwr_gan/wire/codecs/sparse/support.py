@@ -29,17 +29,7 @@ _PART = 1 << 17
 
 @dataclass(frozen=True)
 class Support:
-    """Which of ``length`` places are taken.
-
-    Parameters
-    ----------
-    length : int
-        Number of places.
-    count : int
-        How many are taken.
-    bits : numpy.ndarray of uint8, shape (ceil(n / 8),), or None
-        Those taken, lowest bit first; None if all are.
-    """
+    """Which ``count`` of ``length`` places are taken: packed bits, lowest first; None for all."""
 
     length: int
     count: int

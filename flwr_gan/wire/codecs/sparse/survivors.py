@@ -54,27 +54,10 @@ def read_at_once(
 
 
 class SurvivorReader:
-    """Reads the weights of survivors, layer by layer.
+    """Reads the weights of survivors, layer by layer; there may be ``limit`` of them.
 
-    Parameters
-    ----------
-    reader : ByteReader
-        Where what is written of the survivors begins.
-    shapes : sequence of tuple of int
-        Shapes of the layers.
-    stage : ElementStage or None
-        The stage of the codec.
-    limit : int
-        Most survivors that there can be.
-    has_base : bool
-        True if the receiver holds a base.
-    may_divide : bool
-        True if the mask is one that may have bands.
-
-    Raises
-    ------
-    PayloadError
-        If this cannot have been written, or needs a base that is not there.
+    ``may_divide`` says that the mask is one that may have bands. Raises ``PayloadError`` if this
+    cannot have been written, or needs a base that is not there.
     """
 
     def __init__(
@@ -114,14 +97,8 @@ class SurvivorReader:
     def read(self, block: Block, near: Array | None, layer: Array) -> None:
         """Write the layer's next k survivors to their places; its other places are zero.
 
-        Parameters
-        ----------
-        block : Block
-            Where they are.
-        near : numpy.ndarray of float32, shape (k,), optional
-            What the receiver holds there; needed where ``relative`` is true.
-        layer : numpy.ndarray of float32, shape (n,)
-            The layer.
+        ``near`` is what the receiver holds there, float32, shape (k,), needed where ``relative`` is
+        true.
         """
         self._count_down(block.count)
         inside = layer[block.start : block.stop] if block.is_whole else None

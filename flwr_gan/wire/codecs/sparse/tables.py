@@ -39,14 +39,9 @@ Counts = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Frequencies of the 256 symbols.
+    """Frequencies of the 256 symbols, uint32, and how the table travels.
 
-    Parameters
-    ----------
-    freqs : numpy.ndarray of uint32, shape (256,)
-        They add up to 2**14; 0 for a symbol that cannot occur.
-    coded : bytes
-        How the table travels.
+    They add up to 2**14; a symbol that cannot occur has 0.
     """
 
     freqs: Counts

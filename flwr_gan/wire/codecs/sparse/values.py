@@ -48,14 +48,9 @@ Block = list[tuple[Numbers, int, int]]
 
 
 class Computed:
-    """Numbers that are computed a part at a time, when they are coded.
+    """``count`` numbers that are computed a part at a time, when they are coded.
 
-    Parameters
-    ----------
-    count : int
-        How many there are.
-    compute : callable
-        Given a first and a last index, returns the numbers between them.
+    ``compute`` returns those from a first index to the one before a last.
     """
 
     def __init__(self, count: int, compute: Callable[[int, int], Values]) -> None:
@@ -73,13 +68,8 @@ class Computed:
 def write_values(layers: Sequence[Numbers], coding: int) -> Pieces:
     """Code the numbers of all layers, in order; every block but the last behind its length.
 
-    Parameters
-    ----------
-    layers : sequence of numpy.ndarray, 1-D, of one dtype, or of Computed
-        float32, uint32 or uint16 for bins, int32 or float32 for pcodec, uint32 for magnitude bins,
-        int8 for bytes, uint8 for masks.
-    coding : int
-        One of the value codings.
+    All have one dtype: float32, uint32 or uint16 for bins, int32 or float32 for pcodec, uint32 for
+    magnitude bins, int8 for bytes, uint8 for masks.
     """
     if coding == PCODEC:
         pcodec_module()
@@ -176,21 +166,8 @@ _READERS: dict[int, Callable[[ByteReader, int, np.dtype[Any]], Values | FloatPla
 class ValueReader:
     """Reads back what ``write_values`` wrote, any number of values at a time.
 
-    Parameters
-    ----------
-    reader : ByteReader
-        Where the coded values begin; they are all read when this one is made.
-    coding : int
-        One of the value codings.
-    dtype : numpy.dtype
-        Type of the values.
-    total : int
-        How many there are.
-
-    Raises
-    ------
-    PayloadError
-        If they are truncated.
+    All ``total`` values are read from ``reader`` when it is made. Raises ``PayloadError`` if they
+    are truncated.
     """
 
     def __init__(
