@@ -30,7 +30,7 @@ def install(tmp_path, monkeypatch):
     """Return a function that installs a package: a module, and its entry points by group."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def installed_package(name, code, groups):
+    def install_package(name, code, groups):
         (tmp_path / f"{name}.py").write_text(code)
         info = tmp_path / f"{name}-1.0.dist-info"
         info.mkdir()
@@ -44,7 +44,7 @@ def install(tmp_path, monkeypatch):
         installed._found.cache_clear()
         monkeypatch.delitem(sys.modules, name, raising=False)
 
-    yield installed_package
+    yield install_package
     installed._found.cache_clear()
 
 

@@ -101,4 +101,4 @@ def _entries(group: str) -> tuple[EntryPoint, ...]:
 @lru_cache(maxsize=8)
 def _found(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     """Return the entry points of a group; looked for once, and again when ``sys.path`` changes."""
-    return tuple(entry_points(group=group))
+    return tuple(sorted(entry_points(group=group), key=_of))
