@@ -21,9 +21,9 @@ from flwr_gan.wire.bundles import without_stages
 from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.codecs.arrays import canonical_zeros
 from flwr_gan.wire.codecs.base import Codec
+from flwr_gan.wire.codecs.stage import Stage
 from flwr_gan.wire.sent import Sent
 from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
-from flwr_gan.wire.stages.stage import Stage
 
 FIRST_CODEC = "sparse:int8"
 """Of all arrays, for a node that holds nothing, under a code of changes."""

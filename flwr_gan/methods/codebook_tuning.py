@@ -19,8 +19,8 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
 from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.decoded import Arrays, StageChain
+from flwr_gan.wire.codecs.scaling import SMALLEST
 from flwr_gan.wire.stages.codebook import LEAST, MOST
-from flwr_gan.wire.stages.scaling import SMALLEST
 
 _NETWORK = "network"
 

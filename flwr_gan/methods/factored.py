@@ -14,9 +14,9 @@ from flwr_gan.errors import CodecError, ConfigError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor
 from flwr_gan.methods.base import Budget, Method, TrainedGan
+from flwr_gan.wire.codecs.scaling import SMALLEST
 from flwr_gan.wire.stages import ArrayStage, get_stage
 from flwr_gan.wire.stages.lowrank import MOST_RANK
-from flwr_gan.wire.stages.scaling import SMALLEST
 
 Factor = NDArray[np.float32]
 

@@ -14,13 +14,13 @@ from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.base import Codec
 from flwr_gan.wire.codecs.library import RawCodec
 from flwr_gan.wire.codecs.registry import get_codec
+from flwr_gan.wire.codecs.stage import lost
 from flwr_gan.wire.decoding import as_users_know_it
 from flwr_gan.wire.encoding import Encoded, encode_arrays
 from flwr_gan.wire.floats import DOUBLE, from_float32, is_float, surviving_float32
 from flwr_gan.wire.forms import delivered
 from flwr_gan.wire.memories import Memories
 from flwr_gan.wire.payload import as_arrays, decode_payload
-from flwr_gan.wire.stages.stage import lost
 from flwr_gan.wire.template import Template
 
 LANES = 256

@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as hnp
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs import compiled
-from flwr_gan.wire.codecs.stage import Places, differences, measure_all, side_of_each
+from flwr_gan.wire.codecs.places import Places
+from flwr_gan.wire.codecs.stage import differences, measure_all, side_of_each
 from flwr_gan.wire.stages import Coded, get_stage, stage_names
 from flwr_gan.wire.stages.groups import GRANULARITIES
 from flwr_gan.wire.stages.registry import _STAGES, stage_by_id

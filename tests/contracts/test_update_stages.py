@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import decode_payload, encode_payload, encode_to_send
 from flwr_gan.wire.codecs import compiled, get_codec
+from flwr_gan.wire.codecs.scaling import SMALLEST
 from flwr_gan.wire.stages import eden, get_stage
 from flwr_gan.wire.stages.registry import stage_by_id
-from flwr_gan.wire.stages.scaling import SMALLEST
 from flwr_gan.wire.stages.update_stage import SelectingStage, kept_count
 
 SELECTING = ["topk:0.1", "topk:0.1:local", "topk:0.9999", "dgc:0.1:0.9"]

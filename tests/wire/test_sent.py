@@ -14,8 +14,8 @@ from flwr_gan.wire import (
     encode_to_send,
 )
 from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.stage import lost
 from flwr_gan.wire.sent import _left_over, _with_residual
-from flwr_gan.wire.stages.stage import lost
 
 LOSSY = [
     "sparse:int8",

@@ -81,6 +81,8 @@ class AutoCodec(Codec):
 
     name = "auto"
     wire_id = -1
+    general = False  # the codec chosen may have a mask
+    takes_base = True
 
     def __init__(self, *, mbits: float | None = None) -> None:
         self.mbits = mbits
@@ -146,11 +148,6 @@ class AutoCodec(Codec):
             raise PayloadError("auto stream is truncated: it does not name its codec")
         rest = Body(body.mask, values[1:], body.base_need)
         return codec_by_id(values[0]).decode_bundle(rest, specs, base=base)
-
-    @property
-    def general(self) -> bool:
-        """False: the codec chosen may have a mask."""
-        return False
 
 
 class _TriedSparse(SparseCodec):

@@ -60,12 +60,28 @@ class Codec(ABC):
         The codec with its settings, such as ``"zlib:9"``; ``get_codec(spec)`` makes it again.
     lossless : bool
         True if decoding gives every bit back (but for the sign of zeros, unless ``strict``).
+    general : bool
+        True if the codec knows bytes and not weights, and so has no mask.
+    takes_base : bool
+        True if weights may be coded relative to a base.
+    updates : bool
+        True if a stage is for updates: for changes of what the receiver holds.
+    decodes_finite : bool
+        True if nothing infinite and no NaN is decoded, whatever the bytes, but from the base.
+    contractive : bool
+        True if error feedback makes up for what is lost, False if nothing is: the norm of what a
+        coding leaves over is then never above that of what it was given.
     """
 
     name: str
     wire_id: int
     spec: str
     lossless: bool = True
+    general: bool = True
+    takes_base: bool = False
+    updates: bool = False
+    decodes_finite: bool = False
+    contractive: bool = False
 
     @classmethod
     def from_spec(cls, words: tuple[str, ...]) -> "Codec":
@@ -192,37 +208,9 @@ class Codec(ABC):
         return own_copy(self.decode_bundle(Body(mask, bytes(reader.rest())), [spec])[0])
 
     @property
-    def general(self) -> bool:
-        """True if the codec knows bytes and not weights, and so has no mask."""
-        return True
-
-    @property
-    def takes_base(self) -> bool:
-        """True if weights may be coded relative to a base."""
-        return not self.general
-
-    @property
-    def updates(self) -> bool:
-        """True if a stage is for updates: for changes of what the receiver holds."""
-        return False
-
-    @property
-    def decodes_finite(self) -> bool:
-        """True if nothing infinite and no NaN is decoded, whatever the bytes, but from the base."""
-        return False
-
-    @property
     def keeps_sign(self) -> bool:
         """True if without a base what is not negative is decoded to what is not."""
         return self.lossless
-
-    @property
-    def contractive(self) -> bool:
-        """True if error feedback makes up for what is lost; False if nothing is.
-
-        The norm of what a coding leaves over is then never above that of what it was given.
-        """
-        return False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec!r})"

@@ -223,7 +223,7 @@ def dequantise(
 ) -> None:
     """Write ``near + code * scale`` as float32, limited to what is finite, and never 0.
 
-    ``near`` is empty, or has a float32 for each code. See ``flwr_gan.wire.stages.scaling``.
+    ``near`` is empty, or has a float32 for each code. See ``flwr_gan.wire.codecs.scaling``.
     """
     highest = np.float64(np.finfo(np.float32).max)
     relative = len(near) > 0

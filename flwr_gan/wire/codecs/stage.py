@@ -1,74 +1,26 @@
-"""What a codec needs to know of a lossy stage that works weight by weight.
+"""What all stages share that code weight by weight: the form of their result, error feedback.
 
-The stages themselves are in ``flwr_gan.wire.stages``, which builds on this package. Whether a stage
-is handed weights or their differences to a base is the codec's affair: a stage sees numbers, and
-where a base is given, ``from_codes`` adds it.
+Whether a stage is given weights or their differences to a base is the codec's affair: a stage sees
+numbers, and where a base is given, ``from_codes`` adds it. The stages themselves are in
+``flwr_gan.wire.stages``.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from flwr_gan.errors import CodecError
-from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array, canonical_zeros, extremes
+from flwr_gan.wire.codecs.places import Places
+from flwr_gan.wire.codecs.scaling import LARGEST, as_float32, without_zeros
+from flwr_gan.wire.codecs.settings import Configured
 
-Positions = np.ndarray[Any, np.dtype[np.int64]]
-
-
-class Taken(Protocol):
-    """Some places of a flat array."""
-
-    @property
-    def count(self) -> int:
-        """How many."""
-
-    @property
-    def positions(self) -> Positions:
-        """Which, ascending."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where coded weights of one array are, of which ``first`` coded ones stand before these."""
-
-    where: Taken | Positions | range
-    shape: tuple[int, ...]
-    first: int = 0
-
-    @property
-    def count(self) -> int:
-        """How many there are, k."""
-        return len(self.where) if isinstance(self.where, np.ndarray | range) else self.where.count
-
-    @property
-    def positions(self) -> Positions:
-        """Where they are, int64, shape (k,)."""
-        where = self.where
-        if isinstance(where, range):
-            return np.arange(where.start, where.stop)
-        return where if isinstance(where, np.ndarray) else where.positions
-
-    def part(self, first: int, last: int) -> "Places":
-        """Return those from the one numbered ``first`` to the one before ``last``."""
-        return Places(_Part(self, first, last), self.shape, self.first + first)
-
-
-@dataclass(frozen=True)
-class _Part:
-    whole: Places
-    first: int
-    last: int
-
-    @property
-    def count(self) -> int:
-        return self.last - self.first
-
-    @property
-    def positions(self) -> Positions:
-        return self.whole.positions[self.first : self.last]
+FINE_BITS = 4
+"""Bits of a code from which on a stage is fine."""
 
 
 class Sliceable(Protocol):
@@ -77,44 +29,122 @@ class Sliceable(Protocol):
     def __getitem__(self, part: slice, /) -> Array: ...
 
 
-class ElementStage(Protocol):
-    """Turns weights, or differences of weights, into short codes, one each, and back.
+@dataclass(frozen=True)
+class Coded:
+    """One array as codes.
 
-    Where ``shared`` is true, all arrays have their side numbers in common: they are measured once,
-    over an array of one axis that all weights make up together, and written once. Where
-    ``block_length`` is not 0, an array has one side number, a key of 16 bits, for each so many of
-    its coded weights, one after the other.
+    Parameters
+    ----------
+    codes : numpy.ndarray, shape (k,)
+        One code for each survivor.
+    places : Places
+        Where the survivors are.
+    side : numpy.ndarray
+        Numbers that belong to the whole array, such as scales.
+    largest_error : float
+        What the encoder measured: the largest difference of a weight and its decoded value.
     """
 
-    wire_id: int
-    spec: str
-    parameter: int
-    contractive: bool
-    decodes_finite: bool
-    keeps_sign: bool
-    keeps_still: bool
-    code_dtype: Any
-    side_dtype: Any
-    shared: bool
-    block_length: int
+    codes: Array
+    places: Places
+    side: Array
+    largest_error: float
 
-    def for_differences(self) -> "ElementStage":
-        """Return the stage that codes differences to a base: this one, or one like it."""
 
+class Stage(Configured, ABC):
+    """A lossy coding of weights one by one; pruned weights stay exactly zero, others non-zero.
+
+    Codes stand for weights, or for the differences of weights to what the receiver holds: a stage
+    does not know which. A difference may be zero, and so may what it is decoded to.
+
+    Attributes
+    ----------
+    contractive : bool
+        True if error feedback makes up for what is lost: a norm of what a coding leaves over (the
+        Euclidean or the largest magnitude) is never above that of what it was given.
+    unbiased : str or None
+        Spec of the stage whose mean over many draws is what was coded, where this one's is not.
+    decodes_finite : bool
+        True if numbers are decoded to finite ones, whatever the codes; differences to finite
+        numbers too.
+    keeps_sign : bool
+        True if numbers that are no differences are decoded to none of the other sign, but for the
+        positive ones that stand for zero.
+    fine : bool
+        True if so little is lost that products of what was coded, as of the factors of a layer,
+        lose little, too.
+    keeps_still : bool
+        True if a difference of 0 is decoded to 0, so that what did not change stays as it is.
+    shared : bool
+        True if all arrays of a payload have their side numbers in common.
+    block_length : int
+        Number of coded weights that share a side number, where that depends on nothing but how
+        many stand before them; else 0.
+    code_dtype : numpy.dtype
+        Type of the codes, int8 unless the stage says otherwise.
+    lowest, highest : int
+        The first and the last code.
+    zero_code : int or None
+        Code that stands for a survivor whose own code is 0, where pruned weights have code 0 too;
+        0 if no code is 0; None if all numbers of the type are codes.
+    side_dtype : numpy.dtype
+        Type of the side numbers, float32 unless the stage says otherwise.
+    """
+
+    code_dtype: Any = np.dtype(np.int8)
+    lowest: int
+    highest: int
+    zero_code: int | None
+    side_dtype: Any = np.dtype("<f4")
+    contractive: bool = True
+    unbiased: str | None = None
+    decodes_finite: bool = False
+    keeps_sign: bool = False
+    fine: bool = True
+    keeps_still: bool = True
+    shared: bool = False
+    block_length: int = 0
+
+    def set_codes(self, lowest: int, highest: int) -> None:
+        """Set the first and the last code, and the code for a survivor's 0, just below them."""
+        self.lowest, self.highest = lowest, highest
+        self.zero_code = lowest - 1 if lowest > np.iinfo(self.code_dtype).min else None
+
+    @abstractmethod
     def side_count(self, shape: tuple[int, ...]) -> int:
-        """Return how many numbers are kept for an array of this shape that has no zeros."""
+        """Return how many side numbers are kept for an array of this shape."""
 
+    @abstractmethod
     def check_side(self, side: Array) -> None:
         """Raise ``PayloadError`` if these numbers cannot have been written."""
 
+    @abstractmethod
     def measure(self, values: Array, places: Places) -> Array:
-        """Return the numbers to keep, ``side_dtype``, for the coded weights of one array.
+        """Return the numbers to keep for the survivors of one array, or raise ``CodecError``."""
 
-        Raises ``CodecError`` if a value cannot be coded, such as NaN where codes are integers.
+    @abstractmethod
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
+        """Return a code for each survivor, or raise ``CodecError``."""
+
+    @abstractmethod
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
+        """Return the numbers of these codes, which are from ``lowest`` to ``highest``.
+
+        float64, zeros among them where codes stand for zero; float32 if they need no rounding and
+        may be infinite.
         """
 
+    def scales(self, places: Places, side: Array) -> Array:
+        """Return the scale of each place, or one for all; 0 if the stage has none."""
+        return np.zeros(1)
+
+    def for_differences(self) -> "Stage":
+        """Return the stage that codes differences to a base: this one, unless there is a better."""
+        return self
+
     def to_codes(self, values: Array, places: Places, side: Array) -> Array:
-        """Return one code for each weight or difference, or raise ``CodecError``."""
+        """Return a code for each weight or difference, or raise ``CodecError``."""
+        return self.coded(values, places, side)
 
     def from_codes(
         self,
@@ -124,25 +154,142 @@ class ElementStage(Protocol):
         near: Array | None = None,
         out: Array | None = None,
     ) -> Array:
-        """Return the weights of these codes, float32 and none of them zero.
+        """Return the float32 weights of these codes, or raise ``PayloadError``.
 
-        ``near`` is what the receiver holds there, if codes stand for differences to it. They may be
-        written to ``out``, which is returned then. Raises ``PayloadError`` if ``to_codes`` cannot
-        have returned a code.
+        ``near`` is what the receiver holds in these places, if codes stand for differences to it.
+        A stage may write them to ``out``, which is returned then.
         """
+        self.check_codes(codes)
+        exact = self.decoded(codes, places, side)
+        return self.weights(exact, self.scales(places, side), near)
+
+    def weights(self, exact: Array, scales: Array, near: Array | None) -> Array:
+        """Return what ``decoded`` returned, plus ``near``, as weights, none of them zero."""
+        if near is not None:
+            exact = near + exact.astype(np.float64, copy=False)
+        return survivors(exact, scales)
+
+    def check_codes(self, codes: Array) -> None:
+        """Raise ``PayloadError`` if ``to_codes`` cannot have returned a code."""
+        if len(codes) and not (self.lowest <= codes.min() and codes.max() <= self.highest):
+            raise PayloadError(f"{self.spec}: a code is out of range")
 
     def from_joined_codes(
         self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None
     ) -> Array:
-        """Return the weights of several arrays' codes, one array after the other."""
+        """Return the weights of several arrays' codes, one array after the other.
+
+        ``near`` is what the receiver holds at all places, if codes stand for differences to it.
+        """
+        weights = np.empty(len(codes), np.float32)
+        start = 0
+        for at, side in zip(places, sides, strict=True):
+            part = slice(start, start + at.count)
+            held = None if near is None else near[part]
+            out = weights[part]
+            found = self.from_codes(codes[part], at, side, held, out)
+            if found is not out:
+                out[:] = found
+            start = part.stop
+        return weights
 
     def at_once(self, coded: Array, ends: Array, near: Array) -> Array | None:
-        """Return the weights of several arrays of what is coded of them, if there is a fast way.
+        """Return None: there is no faster way than one step after the other."""
+        return None
 
-        ``coded`` (uint8) has side numbers and codes of differences, as ``sparse`` writes them;
-        ``ends`` (int64) say where the weights of each array end; ``near`` is what the receiver
-        holds there.
+    def error_bound(self, coded: Coded) -> Array:
+        """Return the largest possible error of each survivor, float64.
+
+        Where the codes do not limit it, as they do not where the largest weights are cut off, this
+        is what the encoder measured.
         """
+        bound: Array = np.full(len(coded.codes), coded.largest_error)
+        return bound
+
+    def encode(self, array: Array, residual: Array | None = None) -> tuple[Coded, Array]:
+        """Code one float32 array, with error feedback.
+
+        Parameters
+        ----------
+        array : numpy.ndarray of float32
+            Weights; zeros count as pruned.
+        residual : numpy.ndarray of float32, optional
+            What the coding before this one left over; it is added to the survivors first.
+
+        Returns
+        -------
+        coded : Coded
+            The codes.
+        residual : numpy.ndarray of float32
+            What this coding leaves over: wanted minus decoded weights, zero where pruned.
+
+        Raises
+        ------
+        CodecError
+            If the array is not float32 or a value cannot be coded.
+        """
+        if array.dtype != np.float32:
+            raise CodecError(f"stage {self.spec} codes float32 arrays, not {array.dtype}")
+        flat = canonical_zeros(np.ascontiguousarray(array).reshape(-1))
+        positions = np.flatnonzero(flat)
+        wanted = flat[positions]
+        if residual is not None:
+            wanted = wanted + residual.reshape(-1)[positions]
+        places = Places(positions, array.shape)
+        side = self.measure(wanted, places)
+        codes = self.to_codes(wanted, places, side)
+        left = np.zeros(flat.size, np.float32)
+        got = self.from_codes(codes, places, side)
+        left[positions] = lost(wanted, got)
+        with np.errstate(invalid="ignore"):
+            errors = np.abs(wanted.astype(np.float64) - got)
+        largest = float(np.max(errors, initial=0.0, where=np.isfinite(errors)))
+        return Coded(codes, places, side, largest), left.reshape(array.shape)
+
+    def decode(self, coded: Coded) -> Array:
+        """Return the float32 array of a ``Coded``."""
+        flat = np.zeros(math.prod(coded.places.shape), np.float32)
+        flat[coded.places.positions] = self.from_codes(coded.codes, coded.places, coded.side)
+        return flat.reshape(coded.places.shape)
+
+
+def lost(wanted: Array, got: Array) -> Array:
+    """Return ``wanted - got``, and 0 where one of them is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = wanted - got
+    return np.where(np.isfinite(difference), difference, np.float32(0))
+
+
+def finite_extremes(values: Array, spec: str) -> tuple[float, float]:
+    """Return the least and the largest of the values and 0.
+
+    Raises ``CodecError`` if a value is NaN or infinite.
+    """
+    least, most = extremes(values)
+    if not (math.isfinite(least) and math.isfinite(most)):
+        raise CodecError(f"{spec} cannot code NaN or infinity; use a lossless codec")
+    return least, most
+
+
+def finite_only(values: Array, spec: str) -> None:
+    """Raise ``CodecError`` if a value is NaN or infinite."""
+    finite_extremes(values, spec)
+
+
+def check_scales(side: Array, spec: str) -> None:
+    """Raise ``PayloadError`` if a scale is negative or not finite."""
+    # NaN is neither, and is what the least of several numbers is if one is NaN.
+    if len(side) and not (side.min() >= 0 and side.max() < np.inf):
+        raise PayloadError(f"{spec}: a scale is negative or not finite")
+
+
+def survivors(exact: Array, scales: Array) -> Array:
+    """Return weights as float32, limited to what is finite, and none of them zero.
+
+    What would be zero becomes ``2**-24`` of its scale (one for all, or one for each), and at least
+    2**-149, so that it stays in the mask. float32 weights are not limited: they may be infinite.
+    """
+    return without_zeros(exact if exact.dtype == np.float32 else as_float32(exact), scales)
 
 
 def differences(values: Array, near: Array) -> Array:
@@ -158,29 +305,18 @@ def differences(values: Array, near: Array) -> Array:
                 "a weight or its base is NaN or infinite, so that no lossy stage can code the "
                 "difference; use base_use='mask', or a lossless codec"
             )
-        found = found.clip(-_LARGEST, _LARGEST)
+        found = found.clip(-LARGEST, LARGEST)
     return found
 
 
-def as_float32(exact: Array) -> Array:
-    """Return float64 numbers as float32, limited to what is finite."""
-    weights: Array = exact.clip(-_LARGEST, _LARGEST).astype(np.float32)
-    return weights
-
-
-_LARGEST = float(np.finfo(np.float32).max)
-
-
-def side_shapes(stage: ElementStage, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def side_shapes(stage: Stage, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Return the shapes of what side numbers are kept for: each array, or all of them as one."""
     if stage.shared and shapes:
         return [(sum(math.prod(shape) for shape in shapes),)]
     return list(shapes)
 
 
-def measure_all(
-    stage: ElementStage, values: Sequence[Sliceable], places: Sequence[Places]
-) -> list[Array]:
+def measure_all(stage: Stage, values: Sequence[Sliceable], places: Sequence[Places]) -> list[Array]:
     """Return the side numbers to write: of each array, or the ones that all have in common."""
     if not (stage.shared and places):
         return [stage.measure(part[:], at) for part, at in zip(values, places, strict=True)]
@@ -189,6 +325,6 @@ def measure_all(
     return [stage.measure(joined, Places(range(len(joined)), shape))]
 
 
-def side_of_each(stage: ElementStage, sides: Sequence[Array], count: int) -> list[Array]:
+def side_of_each(stage: Stage, sides: Sequence[Array], count: int) -> list[Array]:
     """Return the side numbers of each of ``count`` arrays, of those that are written."""
     return list(sides) * count if stage.shared and sides else list(sides)

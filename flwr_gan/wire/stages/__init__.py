@@ -1,10 +1,10 @@
 """Lossy stages: weights to fewer or shorter numbers, with a stated error, before a codec."""
 
 from flwr_gan.wire.codecs.settings import Flag, Fraction, OneOf, Whole
+from flwr_gan.wire.codecs.stage import Coded, Stage
 from flwr_gan.wire.stages.array_stage import ArrayStage, KeepingStage
 from flwr_gan.wire.stages.pipeline import StagedCodec
 from flwr_gan.wire.stages.registry import get_stage, stage_names
-from flwr_gan.wire.stages.stage import Coded, Stage
 
 __all__ = [
     "ArrayStage",

@@ -9,8 +9,10 @@ import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.places import Places, Positions
+from flwr_gan.wire.codecs.scaling import SMALLEST
 from flwr_gan.wire.codecs.settings import OneOf
-from flwr_gan.wire.codecs.stage import Places, Positions
+from flwr_gan.wire.codecs.stage import FINE_BITS, Coded, finite_only
 from flwr_gan.wire.stages.groups import (
     GRANULARITIES,
     GRANULARITY,
@@ -18,8 +20,6 @@ from flwr_gan.wire.stages.groups import (
     group_of,
     of_each,
 )
-from flwr_gan.wire.stages.scaling import SMALLEST
-from flwr_gan.wire.stages.stage import FINE_BITS, Coded, finite_only
 
 BITS = (8, 7, 6, 5, 4, 3, 2)
 AFFINE_BITS = (8, 7, 6, 5, 4, 3, 2, 1)

@@ -12,9 +12,9 @@ from flwr_gan.wire.codecs.base import BaseNeed, BaseUse, Body, Codec, refuse_bas
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.sparse.codec import SparseCodec
 from flwr_gan.wire.codecs.sparse.parts import FLOAT32, base_layers, is_weight
+from flwr_gan.wire.codecs.stage import Stage
 from flwr_gan.wire.codecs.varint import ByteReader
 from flwr_gan.wire.stages.array_stage import ArrayStage
-from flwr_gan.wire.stages.stage import Stage
 from flwr_gan.wire.stages.update_stage import SelectingStage
 
 
@@ -32,30 +32,16 @@ class ArrayStagedCodec(Codec):
         self.stage = stage
         self.codec = codec
         self.spec = f"{stage.spec}+{codec.spec}"
-
-    @property
-    def general(self) -> bool:
-        """True if the codec behind the stage has no mask."""
-        return self.codec.general
-
-    @property
-    def takes_base(self) -> bool:
-        """True if the stage does, or the codec behind, where parts have the arrays' shapes."""
-        return self.stage.relative or (self.stage.keeps_shapes and self.codec.takes_base)
-
-    @property
-    def updates(self) -> bool:
-        """True if the stage works on changes, or one behind it does."""
-        return self.stage.relative or self.codec.updates
-
-    @property
-    def contractive(self) -> bool:
-        """True if all stages are, and a coding stage of factors is fine besides."""
-        if self.codec.lossless or not self.stage.contractive:
-            return self.stage.contractive
-        behind = getattr(self.codec, "stage", None)
-        kept = self.stage.keeps_shapes or (isinstance(behind, Stage) and behind.fine)
-        return kept and self.codec.contractive
+        self.general = codec.general
+        # The codec may be given a base where parts have the arrays' shapes.
+        self.takes_base = stage.relative or (stage.keeps_shapes and codec.takes_base)
+        self.updates = stage.relative or codec.updates
+        self.contractive = stage.contractive
+        if not codec.lossless and stage.contractive:
+            # What factors lose of a layer is little if the stage that codes them is fine.
+            behind = getattr(codec, "stage", None)
+            kept = stage.keeps_shapes or (isinstance(behind, Stage) and behind.fine)
+            self.contractive = kept and codec.contractive
 
     def encode_bundle(
         self,

@@ -10,9 +10,9 @@ import numpy as np
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.arrays import Array
-from flwr_gan.wire.codecs.stage import Places, as_float32
-from flwr_gan.wire.stages.scaling import SMALLEST, dequantised, quantised
-from flwr_gan.wire.stages.stage import Coded, Stage, finite_only
+from flwr_gan.wire.codecs.places import Places
+from flwr_gan.wire.codecs.scaling import as_float32, dequantised, half_a_step, quantised
+from flwr_gan.wire.codecs.stage import Coded, Stage, finite_only
 
 BLOCK_LENGTH = 512
 """B. Changes of heavy tails (Student's t with 3 degrees of freedom) keep 86 % of their energy at 4
@@ -116,10 +116,7 @@ class BlockQuantizeStage(Stage):
 
     def error_bound(self, coded: Coded) -> Array:
         """Return ``s / 2`` for each survivor, with room for one rounding to float32."""
-        scales = self.scales(coded.places, coded.side)
-        room = np.abs(coded.codes * scales) * 2.0**-23 + SMALLEST
-        bound: Array = scales / 2 + room
-        return bound
+        return half_a_step(coded.codes, self.scales(coded.places, coded.side))
 
 
 def _scales(side: Array) -> Array:

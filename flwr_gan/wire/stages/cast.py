@@ -6,9 +6,9 @@ import numpy as np
 
 from flwr_gan.errors import CodecError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.settings import OneOf
-from flwr_gan.wire.codecs.stage import Places
-from flwr_gan.wire.stages.stage import Coded, Stage
+from flwr_gan.wire.codecs.stage import Coded, Stage
 
 TYPES = ("fp16", "bf16")
 

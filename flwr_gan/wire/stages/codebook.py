@@ -10,10 +10,10 @@ import numpy as np
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.places import Places
+from flwr_gan.wire.codecs.scaling import SMALLEST
 from flwr_gan.wire.codecs.settings import OneOf, Whole
-from flwr_gan.wire.codecs.stage import Places
-from flwr_gan.wire.stages.scaling import SMALLEST
-from flwr_gan.wire.stages.stage import FINE_BITS, Stage, finite_only
+from flwr_gan.wire.codecs.stage import FINE_BITS, Stage, finite_only
 
 LEAST, MOST = 2, 256
 SCOPES = ("layer", "network")

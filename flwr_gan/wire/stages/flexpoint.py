@@ -7,9 +7,9 @@ import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array
-from flwr_gan.wire.codecs.stage import Places
-from flwr_gan.wire.stages.scaling import SMALLEST
-from flwr_gan.wire.stages.stage import Coded, Stage, finite_only
+from flwr_gan.wire.codecs.places import Places
+from flwr_gan.wire.codecs.scaling import SMALLEST
+from flwr_gan.wire.codecs.stage import Coded, Stage, finite_only
 
 LARGEST_MANTISSA = (1 << 15) - 1
 LARGEST_EXPONENT = 31

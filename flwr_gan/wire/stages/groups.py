@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.places import Places, Positions
 from flwr_gan.wire.codecs.settings import OneOf, Setting
-from flwr_gan.wire.codecs.stage import Places, Positions
-from flwr_gan.wire.stages.stage import Stage, check_scales
+from flwr_gan.wire.codecs.stage import Stage, check_scales
 
 GRANULARITIES = ("layer", "channel", "network")
 """Names; a name's place is its number on the wire (permanent)."""
@@ -44,6 +44,15 @@ class GroupedStage(Stage):
     def check_side(self, side: Array) -> None:
         """Raise ``PayloadError`` if a scale is negative or not finite."""
         check_scales(side, self.spec)
+
+    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
+        """Return ``q * s`` in double precision."""
+        exact: Array = codes * self.scales(places, side)
+        return exact
+
+    def scales(self, places: Places, side: Array) -> Array:
+        """Return the scale of each place, or the one that there is."""
+        return of_each(side, places)
 
     def group_count(self, shape: tuple[int, ...]) -> int:
         """Return the number of groups of an array of this shape."""

@@ -11,11 +11,11 @@ import numpy as np
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.places import Positions
 from flwr_gan.wire.codecs.settings import STEPS, Flag, Fraction
-from flwr_gan.wire.codecs.stage import Positions
+from flwr_gan.wire.codecs.stage import finite_only
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
-from flwr_gan.wire.stages.stage import finite_only
 
 LEAST_AXES = 2
 

@@ -12,9 +12,9 @@ import numpy as np
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.settings import STEPS, Fraction, OneOf, Setting, Whole
+from flwr_gan.wire.codecs.stage import finite_only
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
-from flwr_gan.wire.stages.stage import finite_only
 
 MOST_RANK = 1024
 """Limit of the format: a decoder does at most so many multiplications for each weight."""

@@ -17,14 +17,14 @@ import numpy as np
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec, canonical_zeros, check_encodable
 from flwr_gan.wire.codecs.base import BaseUse, Body, Codec, refuse_base
+from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.registry import codec_by_id, plain_codec
 from flwr_gan.wire.codecs.sparse.codec import SparseCodec
 from flwr_gan.wire.codecs.sparse.parts import base_layers, flat_layer, is_weight
-from flwr_gan.wire.codecs.stage import Places, differences, measure_all, side_of_each, side_shapes
+from flwr_gan.wire.codecs.stage import Stage, differences, measure_all, side_of_each, side_shapes
 from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
 from flwr_gan.wire.stages.array_stage import ArrayStage
 from flwr_gan.wire.stages.registry import get_stage, is_stage, stage_by_id
-from flwr_gan.wire.stages.stage import Stage
 from flwr_gan.wire.stages.update_stage import SelectingStage
 
 SHORT_FORMS = {
@@ -59,21 +59,13 @@ class StagedCodec(Codec):
     name = "staged"
     wire_id = -1
     lossless = False
+    takes_base = True
 
     def __init__(self, *, stage: Stage, codec: Codec) -> None:
         self.stage = stage
         self.codec = codec
         self.spec = f"{stage.spec}+{codec.spec}"
-
-    @property
-    def takes_base(self) -> bool:
-        """True: codes may stand for differences to a base."""
-        return True
-
-    @property
-    def contractive(self) -> bool:
-        """True if the stage is."""
-        return self.stage.contractive
+        self.contractive = stage.contractive
 
     def encode_bundle(
         self,

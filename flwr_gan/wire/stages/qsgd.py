@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.settings import UNBIASED, Whole
-from flwr_gan.wire.codecs.stage import Places
+from flwr_gan.wire.codecs.stage import Coded
 from flwr_gan.wire.stages.blocks import BLOCK_LENGTH, BlockQuantizeStage
 from flwr_gan.wire.stages.draws import content_seed, drawn
-from flwr_gan.wire.stages.stage import Coded
 
 MOST_LEVELS = 127
 

@@ -11,18 +11,17 @@ from typing import ClassVar
 import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.places import Places
+from flwr_gan.wire.codecs.scaling import dequantised, factors, half_a_step, quantised
 from flwr_gan.wire.codecs.settings import unknown_settings
-from flwr_gan.wire.codecs.stage import Places
+from flwr_gan.wire.codecs.stage import FINE_BITS, Coded, Stage, finite_extremes
 from flwr_gan.wire.stages.affine import AFFINE_BITS, BITS, FITS, SETTINGS, TYPES, AffineStage
 from flwr_gan.wire.stages.blocks import BlockQuantizeStage
 from flwr_gan.wire.stages.groups import (
     GRANULARITIES,
     GroupedStage,
     group_of,
-    of_each,
 )
-from flwr_gan.wire.stages.scaling import SMALLEST, dequantised, factors, quantised
-from flwr_gan.wire.stages.stage import FINE_BITS, Coded, Stage, finite_extremes
 
 
 class QuantizeStage(GroupedStage):
@@ -117,18 +116,6 @@ class QuantizeStage(GroupedStage):
         self.check_codes(codes)
         return dequantised(codes, side.astype(np.float64), near, out=out)
 
-    def decoded(self, codes: Array, places: Places, side: Array) -> Array:
-        """Return ``q * s`` in double precision."""
-        exact: Array = codes * self.scales(places, side)
-        return exact
-
-    def scales(self, places: Places, side: Array) -> Array:
-        """Return the scale of each place, or the one that there is."""
-        return of_each(side, places)
-
     def error_bound(self, coded: Coded) -> Array:
         """Return ``s / 2`` for each survivor, with room for one rounding to float32."""
-        scales = of_each(coded.side, coded.places)
-        room = np.abs(coded.codes * scales) * 2.0**-23 + SMALLEST
-        bound: Array = scales / 2 + room
-        return bound
+        return half_a_step(coded.codes, self.scales(coded.places, coded.side))

@@ -13,7 +13,7 @@ import numpy as np
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.settings import OneOf, Whole
 from flwr_gan.wire.stages.array_stage import KeepingStage, Shape
-from flwr_gan.wire.stages.binary import BinaryStage
+from flwr_gan.wire.stages.ternary import BinaryStage
 
 LAYOUTS = ("conv", "transposed")
 """Names; a name's place is its number on the wire (permanent)."""

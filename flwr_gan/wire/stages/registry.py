@@ -3,8 +3,8 @@
 from flwr_gan.wire.codecs import installed
 from flwr_gan.wire.codecs.registry import is_own, load
 from flwr_gan.wire.codecs.settings import unknown_word
+from flwr_gan.wire.codecs.stage import Stage
 from flwr_gan.wire.stages.array_stage import ArrayStage
-from flwr_gan.wire.stages.stage import Stage
 
 # Name, number on the wire (permanent: append, never reuse), class.
 _STAGES = (
@@ -12,7 +12,7 @@ _STAGES = (
     ("cast", 2, "flwr_gan.wire.stages.cast:CastStage"),
     ("prune", 3, "flwr_gan.wire.stages.prune:PruneStage"),
     ("ternary", 4, "flwr_gan.wire.stages.ternary:TernaryStage"),
-    ("binary", 5, "flwr_gan.wire.stages.binary:BinaryStage"),
+    ("binary", 5, "flwr_gan.wire.stages.ternary:BinaryStage"),
     ("codebook", 6, "flwr_gan.wire.stages.codebook:CodebookStage"),
     ("flexpoint", 7, "flwr_gan.wire.stages.flexpoint:FlexpointStage"),
     ("lowrank", 8, "flwr_gan.wire.stages.lowrank:LowRankStage"),
@@ -23,7 +23,7 @@ _STAGES = (
     ("eden", 13, "flwr_gan.wire.stages.eden:EdenStage"),
     ("qsgd", 14, "flwr_gan.wire.stages.qsgd:QsgdStage"),
     ("powersgd", 15, "flwr_gan.wire.stages.powersgd:PowerSgdStage"),
-    ("dgc", 16, "flwr_gan.wire.stages.dgc:DgcStage"),
+    ("dgc", 16, "flwr_gan.wire.stages.topk:DgcStage"),
 )
 
 MAX_PARAMETER = (1 << 32) - 1

@@ -1,4 +1,4 @@
-"""Ternary weights: -1, 0 or 1 times a scale, which makes the squared error of its group least.
+"""Ternary and binary weights: -1, 0 or 1 times a scale that makes the squared error least.
 
 s scale; k survivors of a group.
 """
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
-from flwr_gan.wire.codecs.stage import Places
+from flwr_gan.wire.codecs.places import Places
+from flwr_gan.wire.codecs.stage import Stage, finite_only
 from flwr_gan.wire.stages.groups import GroupedStage, group_of, of_each
-from flwr_gan.wire.stages.stage import finite_only
 
 
 class TernaryStage(GroupedStage):
@@ -62,11 +62,46 @@ class TernaryStage(GroupedStage):
         large = np.abs(wide) > of_each(side, places) / 2
         return (np.sign(wide) * large).astype(np.int8)
 
+
+class BinaryStage(GroupedStage):
+    """``w = s`` or ``-s``, where s is the mean of ``|w|``: the least squared error for two weights.
+
+    Lossy: the error of a weight is ``abs(|w| - s)``, so at most the larger of s and ``max|w| - s``.
+    A survivor takes one bit. Survey of GAN compression, on ApGAN: the sign, and the average weight
+    as scale factor.
+    """
+
+    name = "binary"
+    wire_id = 5
+    fine = False
+    keeps_still = False
+
+    allowed = "allowed: binary, binary:layer, binary:channel, binary:network"
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.set_codes(-1, 0)
+        self.zero_code = 1
+
+    def measure(self, values: Array, places: Places) -> Array:
+        """Return the mean magnitude of each group; 0 where nothing survives."""
+        finite_only(values, self.spec)
+        count = self.group_count(places.shape)
+        group = group_of(places, count)
+        totals = np.bincount(group, np.abs(values.astype(np.float64)), count)
+        means = totals / np.maximum(np.bincount(group, minlength=count), 1)
+        return means.astype(np.float32)
+
+    def coded(self, values: Array, places: Places, side: Array) -> Array:
+        """Return -1 for a negative weight, else 0, as int8."""
+        return -(values < 0).astype(np.int8)
+
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
-        """Return ``q * s`` in double precision."""
-        exact: Array = codes * of_each(side, places)
-        return exact
+        """Return ``s`` or ``-s``."""
+        scales = of_each(side, places)
+        weights: Array = np.where(codes < 0, -scales, scales)
+        return weights
 
     def scales(self, places: Places, side: Array) -> Array:
-        """Return the scale of each place, or the one that there is."""
-        return of_each(side, places)
+        """Return 0: no scale says how small a weight can be."""
+        return Stage.scales(self, places, side)

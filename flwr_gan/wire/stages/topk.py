@@ -1,7 +1,8 @@
-"""Top-k: of an update, the largest changes travel."""
+"""Top-k: of an update the largest changes travel; in dgc, of what momentum has gathered."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from flwr_gan.wire.codecs.sparse.largest import BLOCK, largest_places
 from flwr_gan.wire.codecs.sparse.parts import flat_layer
 from flwr_gan.wire.codecs.sparse.support import Positions
 from flwr_gan.wire.stages.update_stage import SCOPES, SelectingStage, changes, kept_count
+
+_PLACES = 100
+MOMENTUM_STEPS = 90
+"""In hundredths, as in the paper."""
 
 
 class TopKStage(SelectingStage):
@@ -65,3 +70,31 @@ class _Change:
         parts = (slice(at, at + BLOCK) for at in range(0, len(self), BLOCK))
         counts = (np.count_nonzero((self.layer[p] != 0) & (self.near[p] != 0)) for p in parts)
         return int(sum(counts))
+
+
+class DgcStage(TopKStage):
+    """Keeps the ``k = F n`` largest of what momentum correction makes of the changes. Lossy.
+
+    With an update g the sender gathers ``u = M u + g`` and ``v = v + u``, sends the largest of v,
+    and sets u and v to zero there (momentum factor masking): v is the residual of error feedback, u
+    what the sender remembers besides. Without either it is ``topk:F``. The warm-up of F is a
+    schedule of the codec. Lin et al., "Deep gradient compression", 2018, Algorithm 1 and section
+    3.2; clipping is the local optimiser's affair.
+    """
+
+    name = "dgc"
+    wire_id = 16
+
+    settings = (
+        Fraction("fraction_steps"),
+        Fraction("momentum_steps", _PLACES, MOMENTUM_STEPS, fault="is no momentum"),
+    )
+    allowed = (
+        "allowed: dgc:F[:M] with F from 0.0001 to 0.9999 in at most 4 decimals and a momentum M "
+        "from 0.01 to 0.99, such as dgc:0.01 or dgc:0.01:0.9"
+    )
+    momentum_steps: int
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.momentum = self.momentum_steps / _PLACES

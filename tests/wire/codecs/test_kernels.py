@@ -6,12 +6,12 @@ import pytest
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.arrays import extremes
+from flwr_gan.wire.codecs.scaling import dequantised, quantised
 from flwr_gan.wire.codecs.sparse import bins, planes
 from flwr_gan.wire.codecs.sparse.magnitudes import read_magnitudes, write_magnitudes
 from flwr_gan.wire.codecs.sparse.streams import byte_counts, every, write_stream
 from flwr_gan.wire.codecs.sparse.support import Block, Support, picked, taken_apart
 from flwr_gan.wire.codecs.varint import ByteReader
-from flwr_gan.wire.stages.scaling import dequantised, quantised
 
 pytest.importorskip("numba", reason="numba is not installed")
 COUNTS = [1, 2, 7, 8, 9, 70_001]

@@ -6,8 +6,9 @@ import pytest
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs import ArraySpec, get_codec
 from flwr_gan.wire.codecs.base import Body
+from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.sparse.parts import KnownBase
-from flwr_gan.wire.codecs.stage import Places, differences
+from flwr_gan.wire.codecs.stage import differences
 from flwr_gan.wire.stages import get_stage
 from flwr_gan.wire.stages.blocks import BLOCK_LENGTH
 

@@ -6,7 +6,7 @@ import pytest
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import decode_payload
 from flwr_gan.wire.codecs import get_codec
-from flwr_gan.wire.codecs.stage import Places
+from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.header import seal
 from flwr_gan.wire.stages import get_stage
 from tests.wire.stages.all_arrays import encode_payload

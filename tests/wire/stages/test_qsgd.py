@@ -6,7 +6,7 @@ import pytest
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import decode_payload, encode_payload
 from flwr_gan.wire.codecs import get_codec
-from flwr_gan.wire.codecs.stage import Places
+from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.stages import get_stage
 from flwr_gan.wire.stages.blocks import BLOCK_LENGTH
 from flwr_gan.wire.stages.registry import stage_by_id

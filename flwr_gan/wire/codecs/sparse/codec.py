@@ -42,7 +42,7 @@ from flwr_gan.wire.codecs.sparse.parts import (
 from flwr_gan.wire.codecs.sparse.planes import read_planes, write_planes
 from flwr_gan.wire.codecs.sparse.support import Block, Positions, Support
 from flwr_gan.wire.codecs.sparse.survivors import SurvivorReader, read_at_once
-from flwr_gan.wire.codecs.stage import ElementStage
+from flwr_gan.wire.codecs.stage import Stage
 from flwr_gan.wire.codecs.varint import ByteReader
 
 _WORTH_DERIVING = 64
@@ -58,14 +58,18 @@ class SparseCodec(Codec):
 
     name = "sparse"
     wire_id = 7
+    general = False
+    takes_base = True
 
-    def __init__(self, *, numbers: str = "bins", stage: ElementStage | None = None) -> None:
+    def __init__(self, *, numbers: str = "bins", stage: Stage | None = None) -> None:
         self.numbers = numbers
         self.stage = stage
         self.spec = "sparse" if numbers == "bins" else f"sparse:{numbers}"
         if stage is not None:
             self.spec = f"{stage.spec}+{self.spec}"
         self.lossless = stage is None
+        self.decodes_finite = stage is not None and stage.decodes_finite
+        self.contractive = stage is not None and stage.contractive
 
     @classmethod
     def from_spec(cls, words: tuple[str, ...]) -> Codec:
@@ -78,24 +82,9 @@ class SparseCodec(Codec):
         return cls(numbers=words[0] if words else "bins")
 
     @property
-    def general(self) -> bool:
-        """False: this codec knows weights from their mask."""
-        return False
-
-    @property
-    def decodes_finite(self) -> bool:
-        """True if the stage does."""
-        return self.stage is not None and self.stage.decodes_finite
-
-    @property
     def keeps_sign(self) -> bool:
         """True if the stage does."""
         return self.stage is None or self.stage.keeps_sign
-
-    @property
-    def contractive(self) -> bool:
-        """True if the stage is; without one, nothing is lost."""
-        return self.stage is not None and self.stage.contractive
 
     def encode_bundle(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.pieces import Pieces
+from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.sparse.bands import write_bands
 from flwr_gan.wire.codecs.sparse.changes import write_changes
 from flwr_gan.wire.codecs.sparse.floats import (
@@ -31,7 +32,7 @@ from flwr_gan.wire.codecs.sparse.values import (
     is_continuous,
     write_values,
 )
-from flwr_gan.wire.codecs.stage import ElementStage, Places, differences, measure_all, side_of_each
+from flwr_gan.wire.codecs.stage import Stage, differences, measure_all, side_of_each
 from flwr_gan.wire.codecs.varint import write_varint
 
 RELATIVE = 0x80
@@ -85,12 +86,12 @@ class Written:
         return len(self.data)
 
 
-def code_coding(stage: ElementStage) -> int:
+def code_coding(stage: Stage) -> int:
     """Return the value coding of a stage's codes."""
     return BYTES if np.dtype(stage.code_dtype).itemsize == 1 else BINS
 
 
-def full_values(parts: Parts, *, stage: ElementStage | None, pcodec: bool) -> list[Way]:
+def full_values(parts: Parts, *, stage: Stage | None, pcodec: bool) -> list[Way]:
     """Return the ways to write the survivors without a base, of which the shortest is best."""
     if stage is not None:
         return [_staged(stage, parts.values, parts.places)]
@@ -123,7 +124,7 @@ def write_differences(
     parts: Parts,
     nears: list[Array],
     *,
-    stage: ElementStage | None,
+    stage: Stage | None,
     pcodec: bool,
     moved: list[Support] | None = None,
 ) -> Written:
@@ -199,9 +200,7 @@ def _of(places: Places, taken: Array) -> Array:
     return taken if whole else places.positions[taken]
 
 
-def _ways(
-    chosen: _Chosen, stage: ElementStage | None, coding: int, *, in_full: bool
-) -> Iterator[Way]:
+def _ways(chosen: _Chosen, stage: Stage | None, coding: int, *, in_full: bool) -> Iterator[Way]:
     if stage is not None:
         yield _staged(stage, chosen.computed(differences), chosen.places)
         return
@@ -216,7 +215,7 @@ def _ways(
         yield Way(BINS, chosen.values)
 
 
-def _staged(stage: ElementStage, values: Sequence[Numbers], places: list[Places]) -> Way:
+def _staged(stage: Stage, values: Sequence[Numbers], places: list[Places]) -> Way:
     written = measure_all(stage, values, places)
     sides = side_of_each(stage, written, len(places))
     coded = zip(values, places, sides, strict=True)
@@ -227,7 +226,7 @@ def _staged(stage: ElementStage, values: Sequence[Numbers], places: list[Places]
 class _Codes:
     """The codes of a layer's numbers, computed a part at a time, again for who wants to know."""
 
-    def __init__(self, stage: ElementStage, values: Numbers, places: Places, side: Array) -> None:
+    def __init__(self, stage: Stage, values: Numbers, places: Places, side: Array) -> None:
         self._stage, self._values, self._places, self._side = stage, values, places, side
         self._parts: dict[int, int] = {}
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.sparse.bands import Bands, choose_bands, may_have_bands
 from flwr_gan.wire.codecs.sparse.support import (
     BLOCK,
@@ -18,7 +19,6 @@ from flwr_gan.wire.codecs.sparse.support import (
     taken_apart,
 )
 from flwr_gan.wire.codecs.sparse.values import Numbers
-from flwr_gan.wire.codecs.stage import Places
 
 FLOAT32 = np.dtype("<f4")
 

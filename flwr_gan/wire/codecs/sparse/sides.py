@@ -8,11 +8,11 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.sparse.values import BINS, ValueReader, write_values
-from flwr_gan.wire.codecs.stage import ElementStage, side_of_each, side_shapes
+from flwr_gan.wire.codecs.stage import Stage, side_of_each, side_shapes
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 
-def write_sides(stage: ElementStage, written: Sequence[Array]) -> Pieces:
+def write_sides(stage: Stage, written: Sequence[Array]) -> Pieces:
     """Code side numbers: as they are, or those of blocks as keys in bins behind their number."""
     if not stage.block_length:
         return Pieces([part.astype(stage.side_dtype).tobytes() for part in written])
@@ -27,7 +27,7 @@ class SideReader:
 
     def __init__(
         self,
-        stage: ElementStage,
+        stage: Stage,
         reader: ByteReader,
         *,
         shapes: Sequence[tuple[int, ...]],

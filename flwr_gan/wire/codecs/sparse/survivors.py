@@ -8,6 +8,7 @@ import numpy as np
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.sparse.bands import Bands, read_bands
 from flwr_gan.wire.codecs.sparse.changes import ChangeReader
 from flwr_gan.wire.codecs.sparse.floats import add_differences, zigzag
@@ -23,15 +24,13 @@ from flwr_gan.wire.codecs.sparse.parts import FLOAT32, KnownBase
 from flwr_gan.wire.codecs.sparse.sides import SideReader
 from flwr_gan.wire.codecs.sparse.support import Block
 from flwr_gan.wire.codecs.sparse.values import BINS, MAGNITUDE_BINS, PCODEC, ValueReader
-from flwr_gan.wire.codecs.stage import ElementStage, Places
+from flwr_gan.wire.codecs.stage import Stage
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 _MOST_SHIFT = 31
 
 
-def read_at_once(
-    values: bytes | memoryview, stage: ElementStage | None, base: KnownBase
-) -> Array | None:
+def read_at_once(values: bytes | memoryview, stage: Stage | None, base: KnownBase) -> Array | None:
     """Return differences to all survivors of a base, added to these, in one pass of numba's loops.
 
     None where there are no such loops, and where the values are not of the usual form or damaged:
@@ -65,7 +64,7 @@ class SurvivorReader:
         reader: ByteReader,
         shapes: Sequence[tuple[int, ...]],
         *,
-        stage: ElementStage | None,
+        stage: Stage | None,
         limit: int,
         has_base: bool,
         may_divide: bool,

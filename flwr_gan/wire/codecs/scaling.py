@@ -7,13 +7,15 @@ import numpy as np
 
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.arrays import Array
-from flwr_gan.wire.codecs.stage import as_float32
 
 SMALLEST = 2.0**-149
 """Smallest float32 number."""
 
 ZERO_FRACTION = 2.0**-24
 """What of its scale a survivor becomes that would be zero."""
+
+LARGEST = float(np.finfo(np.float32).max)
+"""Largest finite float32 number."""
 
 _PART = 1 << 15
 _WHOLE = 1 << 62
@@ -77,6 +79,18 @@ def dequantised(
                 exact += near[part]
             weights[part] = without_zeros(as_float32(exact), scale)
     return weights
+
+
+def as_float32(exact: Array) -> Array:
+    """Return float64 numbers as float32, limited to what is finite."""
+    weights: Array = exact.clip(-LARGEST, LARGEST).astype(np.float32)
+    return weights
+
+
+def half_a_step(codes: Array, scales: Array) -> Array:
+    """Return ``s / 2`` for each code times its scale, with room for one rounding to float32."""
+    bound: Array = scales / 2 + np.abs(codes * scales) * 2.0**-23 + SMALLEST
+    return bound
 
 
 def without_zeros(weights: Array, scales: Array) -> Array:

@@ -1,0 +1,61 @@
+"""Where the coded weights of an array are."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+Positions = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Taken(Protocol):
+    """Some places of a flat array."""
+
+    @property
+    def count(self) -> int:
+        """How many."""
+
+    @property
+    def positions(self) -> Positions:
+        """Which, ascending."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where coded weights of one array are, of which ``first`` coded ones stand before these."""
+
+    where: Taken | Positions | range
+    shape: tuple[int, ...]
+    first: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many there are, k."""
+        return len(self.where) if isinstance(self.where, np.ndarray | range) else self.where.count
+
+    @property
+    def positions(self) -> Positions:
+        """Where they are, int64, shape (k,)."""
+        where = self.where
+        if isinstance(where, range):
+            return np.arange(where.start, where.stop)
+        return where if isinstance(where, np.ndarray) else where.positions
+
+    def part(self, first: int, last: int) -> "Places":
+        """Return those from the one numbered ``first`` to the one before ``last``."""
+        return Places(_Part(self, first, last), self.shape, self.first + first)
+
+
+@dataclass(frozen=True)
+class _Part:
+    whole: Places
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first
+
+    @property
+    def positions(self) -> Positions:
+        return self.whole.positions[self.first : self.last]
