@@ -1,5 +1,6 @@
 """A base: the arrays that a receiver holds, and payloads may be coded relative to."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -7,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.errors import CodecError
-from flwr_gan.wire.base_hash import base_hash
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec
 from flwr_gan.wire.codecs.base import BaseNeed
+from flwr_gan.wire.codecs.sparse.masks import mask_hash
 from flwr_gan.wire.codecs.sparse.parts import KnownBase
 from flwr_gan.wire.floats import is_float, nearest_float32
 from flwr_gan.wire.inputs import as_array
 from flwr_gan.wire.template import Template, check_name
+
+BASE_HASH_BYTES = 8
 
 _NOTHING = np.empty(0, np.uint8)
 
@@ -90,6 +93,19 @@ class Base:
     def _coded(self, name: str) -> Array:
         array = self._held[name]
         return nearest_float32(array) if is_float(array.dtype) else array
+
+
+def base_hash(template: Template, base: KnownBase, need: BaseNeed) -> bytes:
+    """Return the 8 bytes that name a base.
+
+    The values of float arrays alone count, as float32. Where a payload needs the mask alone, bases
+    with zeros at the same places have one name.
+    """
+    digest = hashlib.sha256(template.hash + mask_hash([known.mask for known in base.supports]))
+    if need == "values":
+        for layer, known in zip(base.layers, base.supports, strict=True):
+            digest.update(known.of_layer(layer).data)
+    return digest.digest()[:BASE_HASH_BYTES]
 
 
 def _is_float_spec(spec: ArraySpec) -> bool:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from io import BytesIO
 
 from flwr_gan.errors import PayloadError
-from flwr_gan.wire.base_hash import BASE_HASH_BYTES
+from flwr_gan.wire.base import BASE_HASH_BYTES
 from flwr_gan.wire.checksum import crc32
 from flwr_gan.wire.codecs.base import BaseNeed, Body, Codec
 from flwr_gan.wire.codecs.pieces import Pieces, write_piece

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -164,10 +165,9 @@ def _with_residual(array: Array, left: Array) -> tuple[Array, Array]:
 
 def _add(before: Array, left: Array, lowest: float, after: Array) -> None:
     """Write ``before + left`` to ``after``, or ``before`` where the sum cannot be wanted."""
-    if _compiled(before, left):
-        from flwr_gan.wire.sent_kernels import add_residual
-
-        add_residual(_read_only(before), _read_only(left), lowest, after)
+    loops = _loops(before, left)
+    if loops is not None:
+        loops.add_residual(_read_only(before), _read_only(left), lowest, after)
         return
     with np.errstate(invalid="ignore", over="ignore"):
         np.add(before, left, out=after)
@@ -214,11 +214,10 @@ def _left_over(aim: Array, got: Array, near: Array | None, left: Array) -> tuple
 
 def _lost(wanted: Array, got: Array, near: Array, left: Array) -> tuple[float, float]:
     """Write to ``left`` what is lost of one block, and return the sums of squares."""
-    if _compiled(wanted, got, near):
-        from flwr_gan.wire.sent_kernels import left_over
-
+    loops = _loops(wanted, got, near)
+    if loops is not None:
         squares = np.zeros((2, LANES))
-        left_over(_read_only(wanted), _read_only(got), _read_only(near), left, squares)
+        loops.left_over(_read_only(wanted), _read_only(got), _read_only(near), left, squares)
         return float(squares[0].sum()), float(squares[1].sum())
     error = lost(wanted, got)
     np.copyto(left, error)
@@ -226,9 +225,9 @@ def _lost(wanted: Array, got: Array, near: Array, left: Array) -> tuple[float, f
     return _squares(error), _squares(lost(wanted, near) if len(near) else wanted)
 
 
-def _compiled(*arrays: Array) -> bool:
-    """Return True if numba's loops can be given these arrays."""
-    return compiled.kernels() is not None and all(a.dtype == np.float32 for a in arrays)
+def _loops(*arrays: Array) -> ModuleType | None:
+    """Return numba's loops if they can be given these arrays."""
+    return compiled.kernels() if all(a.dtype == np.float32 for a in arrays) else None
 
 
 def _read_only(array: Array) -> Array:

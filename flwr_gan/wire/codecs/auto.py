@@ -12,6 +12,7 @@ n weights, k survivors.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -116,14 +117,17 @@ class AutoCodec(Codec):
         if self.mbits is not None:
             spec = "sparse" if base is not None else _quickest(arrays, self.mbits)
             return _codec(spec)
-        sparse = _TriedSparse(arrays, strict=strict, base=base, base_use=base_use)
+        sparse = _TriedSparse()
+        sparse_bytes = sparse.try_on(arrays, strict=strict, base=base, base_use=base_use)
         if base_use != "auto":
             return sparse
         total = sum(array.nbytes for array in arrays)
         level = _LEVEL_FOR_FEW if total <= _FEW_BYTES else _LEVEL_FOR_MANY
-        zstd = _TriedZstd(arrays, strict=strict, level=level)
-        best = sparse if sparse.length <= zstd.length else zstd
-        return _CanonicalRaw() if total < best.length else best
+        zstd = _TriedZstd(ZSTD, level=level)
+        zstd_bytes = zstd.try_on(arrays, strict=strict)
+        if total < min(sparse_bytes, zstd_bytes):
+            return _CanonicalRaw()
+        return sparse if sparse_bytes <= zstd_bytes else zstd
 
     def encode_bundle(
         self,
@@ -150,62 +154,33 @@ class AutoCodec(Codec):
         return codec_by_id(values[0]).decode_bundle(rest, specs, base=base)
 
 
-class _TriedSparse(SparseCodec):
-    """``sparse``, which has coded these arrays already."""
+class _Tried(Codec):
+    """A codec that has coded some arrays already, and does not do it again."""
 
-    def __init__(
-        self,
-        arrays: Sequence[Array],
-        *,
-        strict: bool,
-        base: Sequence[Array] | None,
-        base_use: BaseUse,
-    ) -> None:
-        super().__init__()
-        self._given = [*arrays], strict, base, base_use
-        self._body = super().encode_bundle(arrays, strict=strict, base=base, base_use=base_use)
-        named = _BASE_BYTES if self._body.base_need != "none" else 0
-        self.length = len(self._body.mask) + len(self._body.values) + named
+    looks_at: tuple[str, ...]
+    """Options that matter beside the arrays."""
 
-    def encode_bundle(
-        self,
-        arrays: Sequence[Array],
-        *,
-        strict: bool = False,
-        base: Sequence[Array] | None = None,
-        base_use: BaseUse = "auto",
-    ) -> Body:
-        known, *options = self._given
-        if (
-            _are_same(arrays, known)
-            and options[0] == strict
-            and options[1] is base
-            and options[2] == base_use
+    def try_on(self, arrays: Sequence[Array], **options: Any) -> int:
+        """Code the arrays; return how many bytes of a payload that takes."""
+        self._given = [*arrays], options
+        body = self._body = super().encode_bundle(arrays, **options)  # type: ignore[safe-super]
+        return len(body.mask) + len(body.values) + _BASE_BYTES * (body.base_need != "none")
+
+    def encode_bundle(self, arrays: Sequence[Array], **options: Any) -> Body:
+        known, before = self._given
+        if _are_same(arrays, known) and all(
+            options.get(one) is before[one] for one in self.looks_at
         ):
             return self._body
-        return super().encode_bundle(arrays, strict=strict, base=base, base_use=base_use)
+        return super().encode_bundle(arrays, **options)  # type: ignore[safe-super]
 
 
-class _TriedZstd(LibraryCodec):
-    """``zstd``, which has coded these arrays already."""
+class _TriedSparse(_Tried, SparseCodec):
+    looks_at = ("strict", "base", "base_use")
 
-    def __init__(self, arrays: Sequence[Array], *, strict: bool, level: int) -> None:
-        super().__init__(ZSTD, level=level)
-        self._given = [*arrays], strict
-        self._body = super().encode_bundle(arrays, strict=strict)
-        self.length = len(self._body.values)
 
-    def encode_bundle(
-        self,
-        arrays: Sequence[Array],
-        *,
-        strict: bool = False,
-        base: Sequence[Array] | None = None,
-        base_use: BaseUse = "auto",
-    ) -> Body:
-        if _are_same(arrays, self._given[0]) and self._given[1] == strict:
-            return self._body
-        return super().encode_bundle(arrays, strict=strict, base=base, base_use=base_use)
+class _TriedZstd(_Tried, LibraryCodec):
+    looks_at = ("strict",)
 
 
 class _CanonicalRaw(RawCodec):

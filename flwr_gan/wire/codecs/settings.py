@@ -113,42 +113,27 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Fraction:
-    """A fraction such as 0.05, between 0 and 1 and in ``steps``: its value is 500 of 10,000."""
+class Fraction(Whole):
+    """A fraction such as 0.05, of 10,000 steps or of ``highest`` and one: 500 of 10,000."""
 
-    name: str
-    steps: int = STEPS
-    default: int | None = None
+    lowest: int = 1
+    highest: int = STEPS - 1
     fault: str = "is no fraction"
 
     def read(self, text: str, stage: "type[Configured]") -> int | None:
         """Return the steps, None if it is no fraction of whole steps."""
-        found = read_fraction(text)
-        one = STEPS // self.steps
-        return None if found is None or found % one else found // one
+        steps, rest = divmod(read_fraction(text) or 0, STEPS // self.count)
+        return None if rest else steps or None
 
     def text(self, value: int) -> str:
         """Return the fraction in as few digits as it needs."""
-        return fraction_text(value * (STEPS // self.steps))
-
-    def number(self, value: int) -> int:
-        """Return the number in a payload."""
-        return value
-
-    @property
-    def count(self) -> int:
-        """One more than the largest number in a payload."""
-        return self.steps
-
-    def value(self, number: int) -> int | None:
-        """Return the value with a number, None if there is none."""
-        return number if 0 < number < self.steps else None
+        return fraction_text(value * (STEPS // self.count))
 
 
 UNBIASED = Flag("is_unbiased", "unbiased")
 """Of stages whose mean over many draws is then what was coded; not for use with error feedback."""
 
-Setting = OneOf | Flag | Whole | Fraction
+Setting = OneOf | Flag | Whole
 
 
 class Configured:
@@ -218,7 +203,7 @@ class Configured:
         values: dict[str, Any] = {}
         for one, text in zip(settings, words, strict=False):
             value = one.read(text, cls)
-            if value is None and isinstance(one, Whole | Fraction):
+            if value is None and isinstance(one, Whole):
                 raise CodecError(f"stage {spec!r}: {text!r} {one.fault}; {cls.allowed}")
             values[one.name] = value
         values |= {one.name: one.default for one in settings[len(words) :]}

@@ -19,7 +19,7 @@ from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
 MOST_RANK = 1024
 """Limit of the format: a decoder does at most so many multiplications for each weight."""
 
-AMOUNTS: dict[str, Whole | Fraction] = {
+AMOUNTS: dict[str, Whole] = {
     "rank": Whole("amount", 1, MOST_RANK),
     "energy": Fraction("amount", fault="is out of range"),
 }

@@ -87,7 +87,9 @@ class DgcStage(TopKStage):
 
     settings = (
         Fraction("fraction_steps"),
-        Fraction("momentum_steps", _PLACES, MOMENTUM_STEPS, fault="is no momentum"),
+        Fraction(
+            "momentum_steps", highest=_PLACES - 1, default=MOMENTUM_STEPS, fault="is no momentum"
+        ),
     )
     allowed = (
         "allowed: dgc:F[:M] with F from 0.0001 to 0.9999 in at most 4 decimals and a momentum M "

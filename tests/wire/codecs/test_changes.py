@@ -10,7 +10,6 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs import ArraySpec, get_codec
 from flwr_gan.wire.codecs.base import Body
 from flwr_gan.wire.codecs.pieces import Pieces
-from flwr_gan.wire.codecs.sparse.changes import STRETCH, ChangeReader, write_changes
 from flwr_gan.wire.codecs.sparse.floats import (
     add_differences,
     ordered_differences,
@@ -18,7 +17,13 @@ from flwr_gan.wire.codecs.sparse.floats import (
 )
 from flwr_gan.wire.codecs.sparse.numbers import CHANGES, RELATIVE, SHIFTED
 from flwr_gan.wire.codecs.sparse.parts import KnownBase
-from flwr_gan.wire.codecs.sparse.positions import GAPS, PositionReader
+from flwr_gan.wire.codecs.sparse.positions import (
+    GAPS,
+    STRETCH,
+    ChangeReader,
+    PositionReader,
+    write_changes,
+)
 from flwr_gan.wire.codecs.sparse.support import Support
 from flwr_gan.wire.codecs.sparse.values import MAGNITUDE_BINS, write_values
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint

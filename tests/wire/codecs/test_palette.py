@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs import get_codec
-from flwr_gan.wire.codecs.sparse.bins import PALETTE, read_bins, write_bins
-from flwr_gan.wire.codecs.sparse.palette import distinct_keys
+from flwr_gan.wire.codecs.sparse.bins import PALETTE, distinct_keys, read_bins, write_bins
 from flwr_gan.wire.codecs.sparse.values import BINS, ValueReader, write_values
 from flwr_gan.wire.codecs.varint import ByteReader
 

@@ -13,13 +13,13 @@ from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.sparse.bands import write_bands
-from flwr_gan.wire.codecs.sparse.changes import write_changes
 from flwr_gan.wire.codecs.sparse.floats import (
     ordered_differences,
     unused_bits,
     unzigzag,
 )
 from flwr_gan.wire.codecs.sparse.parts import Layout, Parts
+from flwr_gan.wire.codecs.sparse.positions import write_changes
 from flwr_gan.wire.codecs.sparse.sides import write_sides
 from flwr_gan.wire.codecs.sparse.support import Support, unequal
 from flwr_gan.wire.codecs.sparse.values import (

@@ -1,4 +1,8 @@
-"""Sets of positions inside ranges of known length, such as the surviving weights of each layer."""
+"""Sets of positions inside ranges of known length, such as the surviving weights of each layer.
+
+Another set are the survivors that differ from a base: their numbers alone travel, the others stay
+as they are.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +12,7 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.sparse.bits import Bytes
 from flwr_gan.wire.codecs.sparse.streams import byte_counts
-from flwr_gan.wire.codecs.sparse.support import BLOCK, Block, Mask, Positions, Support
+from flwr_gan.wire.codecs.sparse.support import BLOCK, Block, Mask, Support, joined
 from flwr_gan.wire.codecs.sparse.tables import entropy_bits
 from flwr_gan.wire.codecs.sparse.values import (
     MAGNITUDE_BINS,
@@ -18,8 +22,6 @@ from flwr_gan.wire.codecs.sparse.values import (
     write_values,
 )
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
-
-__all__ = ["Mask", "PositionReader", "Positions", "Support", "read_forms", "write_positions"]
 
 NONE, ALL, GAPS, BITMAP = 0, 1, 2, 3
 """Forms of a set, two bits each on the wire (permanent)."""
@@ -31,6 +33,10 @@ _BITMAP_DENSITY = 1 / 24
 
 _MANY = 1 << 16
 """Where there are so many positions, bits take less time, and hardly more bytes, than gaps."""
+
+
+STRETCH = 1 << 20
+"""Survivors, of all layers one after the other, that have a position set of their own."""
 
 
 def write_positions(supports: Sequence[Support]) -> Pieces:
@@ -147,3 +153,64 @@ class PositionReader:
         if stop % 8 and bits[-1] >> stop % 8:
             raise PayloadError("mask has bits behind the end of a layer")
         return Block.of_bits(start, stop, bits)
+
+
+def write_changes(changed: Sequence[Support]) -> Pieces:
+    """Code which survivors changed; a support of each layer has a place for each survivor.
+
+    First how many changed; unless it is none, the length of the position sets and these.
+    """
+    every = joined(changed)
+    if not every.count:
+        return Pieces([write_varint(0)])
+    starts = range(0, every.length, STRETCH)
+    coded = write_positions([every.part(start, start + STRETCH) for start in starts])
+    return Pieces([write_varint(every.count), write_varint(len(coded)), coded])
+
+
+class ChangeReader:
+    """Reads back what ``write_changes`` wrote of ``total`` survivors."""
+
+    def __init__(self, reader: ByteReader, *, total: int) -> None:
+        self.count = reader.varint(limit=total)
+        self._left = self.count
+        self._lengths = [min(STRETCH, total - at) for at in range(0, total, STRETCH)]
+        self._stretch = 0
+        self._pending: Mask = np.zeros(0, bool)
+        self._sets: PositionReader | None = None
+        if self.count:
+            coded = bytes(reader.take(reader.varint(limit=reader.left)))
+            self._reader = ByteReader(coded, what="positions of changes")
+            self._sets = PositionReader(self._reader, self._lengths)
+
+    def take(self, count: int) -> Mask:
+        """Return which of the next ``count`` survivors changed, or raise ``PayloadError``."""
+        if self._sets is None:
+            return np.zeros(count, bool)
+        parts = []
+        while count > len(self._pending):
+            parts.append(self._pending)
+            count -= len(self._pending)
+            self._pending = self._next(self._sets)
+        parts.append(self._pending[:count])
+        self._pending = self._pending[count:]
+        changed = np.concatenate(parts)
+        self._left -= int(np.count_nonzero(changed))
+        return changed
+
+    def finish(self) -> None:
+        """Raise ``PayloadError`` unless as many changed as were said to."""
+        if self._left:
+            raise PayloadError("there are more changes than survivors that changed")
+        if self._sets is not None:
+            self._sets.finish()
+            self._reader.finish()
+
+    def _next(self, sets: PositionReader) -> Mask:
+        if self._stretch == len(self._lengths):
+            raise PayloadError("the mask has more survivors than there are values")
+        changed = np.zeros(self._lengths[self._stretch], bool)
+        for block in sets.blocks(self._stretch):
+            changed[block.positions] = True
+        self._stretch += 1
+        return changed

@@ -10,7 +10,6 @@ from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.sparse.bands import Bands, read_bands
-from flwr_gan.wire.codecs.sparse.changes import ChangeReader
 from flwr_gan.wire.codecs.sparse.floats import add_differences, zigzag
 from flwr_gan.wire.codecs.sparse.numbers import (
     BANDED,
@@ -21,6 +20,7 @@ from flwr_gan.wire.codecs.sparse.numbers import (
     code_coding,
 )
 from flwr_gan.wire.codecs.sparse.parts import FLOAT32, KnownBase
+from flwr_gan.wire.codecs.sparse.positions import ChangeReader
 from flwr_gan.wire.codecs.sparse.sides import SideReader
 from flwr_gan.wire.codecs.sparse.support import Block
 from flwr_gan.wire.codecs.sparse.values import BINS, MAGNITUDE_BINS, PCODEC, ValueReader
