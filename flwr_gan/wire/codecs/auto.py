@@ -18,7 +18,7 @@ import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec
-from flwr_gan.wire.codecs.base import BaseUse, Body, Codec, prepared
+from flwr_gan.wire.codecs.base import BaseUse, Body, Codec
 from flwr_gan.wire.codecs.library import ZSTD, LibraryCodec, RawCodec
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.registry import codec_by_id, plain_codec
@@ -186,16 +186,7 @@ class _TriedZstd(_Tried, LibraryCodec):
 class _CanonicalRaw(RawCodec):
     """``raw`` for those who did not ask for it: zeros lose their sign, as with other codecs."""
 
-    def encode_bundle(
-        self,
-        arrays: Sequence[Array],
-        *,
-        strict: bool = False,
-        base: Sequence[Array] | None = None,
-        base_use: BaseUse = "auto",
-    ) -> Body:
-        cleaned = prepared(arrays, strict=strict)
-        return super().encode_bundle(cleaned, strict=strict, base=base, base_use=base_use)
+    keeps_zeros = False
 
 
 def _are_same(arrays: Sequence[Array], known: Sequence[Array]) -> bool:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -216,16 +216,45 @@ class Codec(ABC):
         return f"{type(self).__name__}({self.spec!r})"
 
 
+class BytesCodec(Codec):
+    """A codec that has no mask and no use for a base: arrays to one byte string, and back."""
+
+    keeps_zeros: ClassVar[bool] = False
+    """True if -0.0 stays whether ``strict`` or not."""
+
+    @abstractmethod
+    def write(self, arrays: Sequence[Array]) -> bytes | memoryview:
+        """Code C-contiguous arrays of any codable dtype."""
+
+    @abstractmethod
+    def read(self, values: bytes | memoryview, specs: Sequence[ArraySpec]) -> list[Array]:
+        """Decode what ``write`` returned, or raise ``PayloadError``; arrays may be views of it."""
+
+    def encode_bundle(
+        self,
+        arrays: Sequence[Array],
+        *,
+        strict: bool = False,
+        base: Sequence[Array] | None = None,
+        base_use: BaseUse = "auto",
+    ) -> Body:
+        """Code the arrays together, with canonical zeros unless ``strict``."""
+        refuse_base(base_use, self.spec)
+        return Body(b"", self.write(prepared(arrays, strict=strict or self.keeps_zeros)))
+
+    def decode_bundle(
+        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
+    ) -> list[Array]:
+        """Decode the values; there is no mask."""
+        if body.mask:
+            raise PayloadError(f"{self.name} payload has a mask, which {self.name} never writes")
+        return self.read(body.joined, specs)
+
+
 def prepared(arrays: Sequence[Array], *, strict: bool) -> list[Array]:
     """Return the arrays C-contiguous and, unless ``strict``, with canonical zeros."""
     checked = [check_encodable(array) for array in arrays]
     return checked if strict else [canonical_zeros(array) for array in checked]
-
-
-def refuse_mask(body: Body, name: str) -> None:
-    """Raise ``PayloadError`` if a body has a mask, where the codec of this name has none."""
-    if body.mask:
-        raise PayloadError(f"{name} payload has a mask, which {name} never writes")
 
 
 def refuse_base(base_use: BaseUse, spec: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec
-from flwr_gan.wire.codecs.base import BaseUse, Body, Codec, prepared, refuse_base, refuse_mask
+from flwr_gan.wire.codecs.base import BytesCodec
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 BLOCK = 1 << 17
@@ -24,7 +24,7 @@ _LONGEST_RUN = 255
 Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
-class ElementCodec(Codec):
+class ElementCodec(BytesCodec):
     """Of each array its size, the places of what is not zero, and these elements. Lossless."""
 
     @abstractmethod
@@ -38,24 +38,13 @@ class ElementCodec(Codec):
         Raises ``PayloadError`` if they are not ascending, or not inside the array.
         """
 
-    def encode_bundle(
-        self,
-        arrays: Sequence[Array],
-        *,
-        strict: bool = False,
-        base: Sequence[Array] | None = None,
-        base_use: BaseUse = "auto",
-    ) -> Body:
-        """Code array after array; the base is of no use here."""
-        refuse_base(base_use, self.spec)
-        return Body(b"", b"".join(map(self._written, prepared(arrays, strict=strict))))
+    def write(self, arrays: Sequence[Array]) -> bytes:
+        """Code array after array."""
+        return b"".join(map(self._written, arrays))
 
-    def decode_bundle(
-        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
-    ) -> list[Array]:
+    def read(self, values: bytes | memoryview, specs: Sequence[ArraySpec]) -> list[Array]:
         """Decode block by block into zeroed arrays."""
-        refuse_mask(body, self.name)
-        reader = ByteReader(body.values, what=f"{self.name} payload")
+        reader = ByteReader(values, what=f"{self.name} payload")
         arrays = [self._read(reader, spec) for spec in specs]
         reader.finish()
         return arrays

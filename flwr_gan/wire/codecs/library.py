@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.wire.codecs.arrays import Array, ArraySpec, check_encodable, dense_bytes
-from flwr_gan.wire.codecs.base import BaseUse, Body, Codec, prepared, refuse_base, refuse_mask
+from flwr_gan.wire.codecs.arrays import Array, ArraySpec, dense_bytes
+from flwr_gan.wire.codecs.base import BytesCodec
 from flwr_gan.wire.codecs.varint import ByteReader
 
 PIECE_BYTES = 1 << 18
@@ -36,7 +36,7 @@ class Decompressor(Protocol):
         """Raise ``PayloadError`` unless the stream ended here, with nothing behind it."""
 
 
-class GeneralCodec(Codec):
+class GeneralCodec(BytesCodec):
     """A codec that needs to know nothing of the bytes but their number."""
 
     @abstractmethod
@@ -47,30 +47,19 @@ class GeneralCodec(Codec):
     def decompressor(self, data: bytes | memoryview, size: int) -> Decompressor:
         """Open ``data``, which should decode to ``size`` bytes."""
 
-    def encode_bundle(
-        self,
-        arrays: Sequence[Array],
-        *,
-        strict: bool = False,
-        base: Sequence[Array] | None = None,
-        base_use: BaseUse = "auto",
-    ) -> Body:
-        """Code the bytes of all arrays, one after the other; the base is of no use here."""
-        refuse_base(base_use, self.spec)
-        data = b"".join(array.data for array in prepared(arrays, strict=strict) if array.size)
-        return Body(b"", self.compress(data) if data else b"")
+    def write(self, arrays: Sequence[Array]) -> bytes:
+        """Code the bytes of all arrays, one after the other."""
+        data = b"".join(array.data for array in arrays if array.size)
+        return self.compress(data) if data else b""
 
-    def decode_bundle(
-        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
-    ) -> list[Array]:
+    def read(self, values: bytes | memoryview, specs: Sequence[ArraySpec]) -> list[Array]:
         """Decode array by array, straight into the memory of the result."""
         total = dense_bytes(specs)
-        refuse_mask(body, self.name)
         if not total:
-            if body.values:
+            if values:
                 raise PayloadError(f"{self.name} stream has bytes where no array has any")
             return [np.empty(spec.shape, spec.dtype) for spec in specs]
-        stream = self.decompressor(body.joined, total)
+        stream = self.decompressor(values, total)
         arrays = []
         for spec in specs:
             array = np.empty(spec.shape, spec.dtype)
@@ -265,36 +254,26 @@ ZLIB, LZMA, BZ2, ZSTD = (
 )
 
 
-class RawCodec(Codec):
+class RawCodec(BytesCodec):
     """Copies bytes and changes none of them, not even the sign of a zero. Lossless."""
 
     name = "raw"
     wire_id = 0
     spec = "raw"
+    keeps_zeros = True
 
-    def encode_bundle(
-        self,
-        arrays: Sequence[Array],
-        *,
-        strict: bool = False,
-        base: Sequence[Array] | None = None,
-        base_use: BaseUse = "auto",
-    ) -> Body:
-        """Join the bytes of all arrays; zeros keep their sign whether ``strict`` or not."""
-        refuse_base(base_use, self.spec)
-        parts = [check_encodable(array).reshape(-1).view(np.uint8).data for array in arrays]
-        return Body(b"", parts[0] if len(parts) == 1 else b"".join(parts))
+    def write(self, arrays: Sequence[Array]) -> bytes | memoryview:
+        """Join the bytes of all arrays."""
+        parts = [array.reshape(-1).view(np.uint8).data for array in arrays]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def decode_bundle(
-        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
-    ) -> list[Array]:
-        """Return views of the body, without a copy."""
-        refuse_mask(body, self.name)
-        total, found = dense_bytes(specs), len(body.values)
+    def read(self, values: bytes | memoryview, specs: Sequence[ArraySpec]) -> list[Array]:
+        """Return views of the values, without a copy."""
+        total, found = dense_bytes(specs), len(values)
         if found != total:
             raise PayloadError(f"raw stream has {found} bytes where the arrays have {total}")
         arrays, at = [], 0
         for spec in specs:
-            arrays.append(np.ndarray(spec.shape, spec.dtype, body.joined, at))
+            arrays.append(np.ndarray(spec.shape, spec.dtype, values, at))
             at += spec.nbytes
         return arrays

@@ -7,14 +7,14 @@ import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec
-from flwr_gan.wire.codecs.base import BaseUse, Body, Codec, prepared, refuse_base, refuse_mask
+from flwr_gan.wire.codecs.base import BytesCodec, Codec
 from flwr_gan.wire.codecs.library import level_of
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 _NUMBER_CODES = {"<f2", "<f4", "<f8", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8"}
 
 
-class PcodecCodec(Codec):
+class PcodecCodec(BytesCodec):
     """One pcodec file for each dtype among the arrays, in order of first appearance. Lossless.
 
     Types of one byte are coded as pairs of bytes (``uint16``), complex numbers as pairs of reals.
@@ -33,18 +33,10 @@ class PcodecCodec(Codec):
         """Build ``pcodec`` or ``pcodec:LEVEL``, level 0 to 12."""
         return cls(level=level_of(cls.name, words, 0, 12, 8))
 
-    def encode_bundle(
-        self,
-        arrays: Sequence[Array],
-        *,
-        strict: bool = False,
-        base: Sequence[Array] | None = None,
-        base_use: BaseUse = "auto",
-    ) -> Body:
-        """Code all numbers of one kind together; the base is of no use here."""
-        refuse_base(base_use, self.spec)
+    def write(self, arrays: Sequence[Array]) -> bytes:
+        """Code all numbers of one kind together."""
         groups: dict[np.dtype[Any], bytearray] = {}
-        for array in prepared(arrays, strict=strict):
+        for array in arrays:
             number = _number_dtype(array.dtype)
             native = array.astype(array.dtype.newbyteorder("<"), copy=False)
             groups.setdefault(number, bytearray()).extend(native.tobytes())
@@ -54,14 +46,11 @@ class PcodecCodec(Codec):
             if data:
                 blob = compress_numbers(np.frombuffer(data, number), level=self.level)
                 coded += write_varint(len(blob)) + blob
-        return Body(b"", bytes(coded))
+        return bytes(coded)
 
-    def decode_bundle(
-        self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
-    ) -> list[Array]:
+    def read(self, values: bytes | memoryview, specs: Sequence[ArraySpec]) -> list[Array]:
         """Decode each group straight into one buffer, which the arrays of the group share."""
-        refuse_mask(body, self.name)
-        reader = ByteReader(body.values, what="pcodec payload")
+        reader = ByteReader(values, what="pcodec payload")
         sizes: dict[np.dtype[Any], int] = {}
         for spec in specs:
             number = _number_dtype(spec.dtype)

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.errors import PayloadError
 from flwr_gan.wire import decode_payload, payload_sizes
-from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.header import seal
 from flwr_gan.wire.stages import get_stage
 from tests.wire.stages.all_arrays import encode_payload
@@ -113,20 +112,3 @@ def test_codes_out_of_range_are_refused(name, bad):
 def test_scales_are_checked(name, bad):
     with pytest.raises(PayloadError, match="scale"):
         get_stage(name).check_side(np.array([bad], np.float32))
-
-
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        ("binary:row+sparse", "allowed: layer, channel, network"),
-        ("binary:layer:2+sparse", "allowed: binary, binary:layer"),
-        ("ternary:chanel+sparse", "did you mean 'channel'"),
-        ("ternary:layer:2+sparse", "allowed: ternary, ternary:layer"),
-        ("binary+ternary+sparse", "2 stages that code weights"),
-    ],
-)
-def test_bad_specs_are_explained(spec, said):
-    with pytest.raises(CodecError) as caught:
-        get_codec(spec)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)

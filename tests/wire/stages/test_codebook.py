@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.errors import PayloadError
 from flwr_gan.wire import decode_payload, payload_sizes
-from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.header import seal
 from flwr_gan.wire.stages import get_stage
 from tests.wire.stages.all_arrays import encode_payload
@@ -134,22 +133,3 @@ def test_damage_is_refused():
     for side in ([0, 1], [1, np.nan], [1, np.inf], [2, 1]):
         with pytest.raises(PayloadError, match="centroid"):
             stage.check_side(np.array(side, np.float32))
-
-
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        ("codebook+sparse", "K from 2 to 256"),
-        ("codebook:1+sparse", "'1' is no size; allowed: codebook:K[:SCOPE]"),
-        ("codebook:257+sparse", "K from 2 to 256"),
-        ("codebook:016+sparse", "is no size"),
-        ("codebook:x+sparse", "is no size"),
-        ("codebook:16:channel+sparse", "allowed: layer, network"),
-        ("codebook:16:layer:2+sparse", "cannot be read"),
-    ],
-)
-def test_bad_specs_are_explained(spec, said):
-    with pytest.raises(CodecError) as caught:
-        get_codec(spec)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)

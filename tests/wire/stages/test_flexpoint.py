@@ -5,7 +5,6 @@ import pytest
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import decode_payload
-from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.header import seal
 from flwr_gan.wire.stages import get_stage
@@ -74,8 +73,3 @@ def test_damage_is_refused(codec):
         STAGE.from_codes(
             np.array([0], np.uint16), Places(np.array([0]), (1,)), np.array([3], np.uint8)
         )
-
-
-def test_bad_specs_are_explained():
-    with pytest.raises(CodecError, match="allowed: flexpoint, without settings"):
-        get_codec("flexpoint:16+sparse")

@@ -9,7 +9,6 @@ from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import decode_payload
 from flwr_gan.wire.codecs import ArraySpec, Body, get_codec
 from flwr_gan.wire.stages import get_stage
-from flwr_gan.wire.stages.registry import stage_by_id
 from tests.wire.stages.all_arrays import encode_payload
 
 LAYER = np.random.default_rng(21).normal(size=(60, 50)).astype(np.float32)
@@ -124,27 +123,3 @@ def test_damage_is_refused():
         values[0] = flag
         with pytest.raises(PayloadError, match=said):
             codec.decode_bundle(Body(b"", bytes(values)), [ArraySpec(shape, array.dtype)])
-
-
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        ("hash+sparse", "allowed: hash:F[:sign]"),
-        ("hash:1+sparse", "'1' is no fraction; allowed"),
-        ("hash:0.12345+sparse", "at most 4 decimals"),
-        ("hash:0.5:signs+sparse", "cannot be read; allowed"),
-        ("hash:0.5:sign:2+sparse", "cannot be read; allowed"),
-        ("quantize:int8+hash:0.5+sparse", "hash must stand before quantize"),
-    ],
-)
-def test_bad_specs_are_explained(spec, said):
-    with pytest.raises(CodecError) as caught:
-        get_codec(spec)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("parameter", [0, 1, 20_000, (1 << 32) - 1])
-def test_unknown_settings_are_payload_errors(parameter):
-    with pytest.raises(PayloadError, match="does not know"):
-        stage_by_id(10, parameter)

@@ -10,7 +10,6 @@ from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.codecs.varint import write_varint
 from flwr_gan.wire.header import seal
 from flwr_gan.wire.stages import get_stage
-from flwr_gan.wire.stages.registry import stage_by_id
 from tests.wire.stages.all_arrays import encode_payload
 
 RNG = np.random.default_rng(12)
@@ -131,31 +130,3 @@ def test_the_report_of_a_file(tmp_path, capsys):
     assert "layered" in printed
     assert main(["inspect", str(tmp_path / "bare.fgan")]) == 0
     assert "unknown" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        ("lowrank+sparse", "allowed: lowrank:rank:R with R from 1 to 1024"),
-        ("lowrank:rnk:3+sparse", "did you mean 'rank'"),
-        ("lowrank:rank+sparse", "cannot be read"),
-        ("lowrank:rank:0+sparse", "'0' is out of range"),
-        ("lowrank:rank:1025+sparse", "R from 1 to 1024"),
-        ("lowrank:rank:08+sparse", "out of range"),
-        ("lowrank:energy:1+sparse", "E from 0.0001 to 0.9999"),
-        ("lowrank:energy:0+sparse", "out of range"),
-        ("lowrank:energy:0.9:2+sparse", "cannot be read"),
-        ("quantize:int8+lowrank:rank:2+sparse", "lowrank must stand before quantize"),
-    ],
-)
-def test_bad_specs_are_explained(spec, said):
-    with pytest.raises(CodecError) as caught:
-        get_codec(spec)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("parameter", [0, 1, 1025 << 1, 10_000 << 1 | 1])
-def test_unknown_settings_are_payload_errors(parameter):
-    with pytest.raises(PayloadError, match="does not know"):
-        stage_by_id(8, parameter)

@@ -5,11 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire import decode_payload
 from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.stages import get_stage
-from flwr_gan.wire.stages.registry import stage_by_id
 from tests.wire.stages.all_arrays import encode_payload
 
 RNG = np.random.default_rng(3)
@@ -104,34 +102,3 @@ def test_it_goes_before_stages_that_code_and_before_their_short_forms():
     assert np.array_equal(decode_payload(long)["w"], decode_payload(plain)["w"])
     # Two bytes name the stage: its number and, for 0.8, three of settings.
     assert len(long) == len(plain) + 4
-
-
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        ("prune+sparse", "F from 0.0001 to 0.9999"),
-        ("prune:magnitude+sparse", "allowed: prune:CRITERION:F[:SCOPE]"),
-        ("prune:magnitud:0.5+sparse", "did you mean 'magnitude'"),
-        ("prune:magnitude:1+sparse", "'1' is no fraction; allowed"),
-        ("prune:magnitude:0+sparse", "'0' is no fraction"),
-        ("prune:magnitude:0.0+sparse", "is no fraction"),
-        ("prune:magnitude:0.12345+sparse", "at most 4 decimals"),
-        ("prune:magnitude:-0.5+sparse", "is no fraction"),
-        ("prune:magnitude:nan+sparse", "is no fraction"),
-        ("prune:magnitude:0.5:layer+sparse", "allowed: global, local"),
-        ("prune:magnitude:0.5:local:2+sparse", "cannot be read"),
-        ("quantize:int8+prune:magnitude:0.5+sparse", "prune must stand before quantize"),
-        ("+".join(["prune:random:0.1"] * 8) + "+sparse", "at most 7"),
-    ],
-)
-def test_bad_specs_are_explained(spec, said):
-    with pytest.raises(CodecError) as caught:
-        get_codec(spec)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("parameter", [0, 1, 3, 40_000, (1 << 32) - 1])
-def test_unknown_settings_are_payload_errors(parameter):
-    with pytest.raises(PayloadError, match="does not know"):
-        stage_by_id(3, parameter)

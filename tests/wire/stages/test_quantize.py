@@ -159,25 +159,6 @@ def test_side_numbers_are_checked(bad):
             stage.check_side(np.array(side, np.float32))
 
 
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        ("quantize:int1+sparse", "allowed: int8, int7"),
-        ("quantize:int9+sparse", "did you mean 'int"),
-        ("quantize:affine0+sparse", "affine1"),
-        ("quantize:em9+sparse", "em8"),
-        ("quantize:int8:row+sparse", "allowed: layer, channel, network"),
-        ("quantize:int8:layer:2+sparse", "B from 2 to 8"),
-        ("quantize+sparse", "allowed: quantize:intB"),
-    ],
-)
-def test_bad_specs_are_explained(spec, said):
-    with pytest.raises(CodecError) as caught:
-        get_codec(spec)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_all_settings_have_their_own_numbers():
     numbers = {}
     for parameter in range(256):
