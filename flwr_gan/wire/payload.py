@@ -115,8 +115,8 @@ def decode_payload(
     Parameters
     ----------
     payload : bytes or PayloadInfo
-        What ``encode_payload`` returned, or anything else: nothing in it is trusted. Who looks at
-        it several times hands in what ``describe_payload`` has read of it.
+        What ``encode_payload`` returned, or anything else: nothing in it is trusted. If it is
+        looked at several times, what ``describe_payload`` has read of it.
     template : Template, optional
         What the arrays must be; needed where the payload has its hash alone and the base has
         another template.

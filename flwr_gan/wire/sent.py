@@ -40,7 +40,7 @@ class Sent:
         What travels.
     decoded : dict of str to numpy.ndarray
         What the receiver will hold: exactly what ``decode_payload`` gives. Not to be written to;
-        under a lossless codec these may be views of the arrays that were handed in.
+        under a lossless codec these may be views of the arrays that were given.
     residual : dict of str to numpy.ndarray of float32
         Of each array that was coded with loss, what was wanted less what was decoded, zero where a
         weight is pruned. The next call takes it. Empty where nothing was lost.

@@ -182,7 +182,7 @@ def test_differences_to_a_base_stay_within_the_stated_bound(spec, array, seed):
     change = differences(wanted, near)
     side = stage.measure(change, places)
     stage.check_side(side)
-    codes = stage.to_codes(change, places, side)
+    codes = stage.coded(change, places, side)
     decoded = stage.from_codes(codes, places, side, near)
     assert decoded.dtype == np.float32
     assert decoded.all()
@@ -210,7 +210,7 @@ def test_joined_arrays_decode_as_each_alone(spec):
     ]
     sides = side_of_each(stage, measure_all(stage, values, places), len(places))
     triples = list(zip(values, places, sides, strict=True))
-    codes = [stage.to_codes(*triple) for triple in triples]
+    codes = [stage.coded(*triple) for triple in triples]
     near = rng.normal(size=sum(map(len, values))).astype(np.float32)
     for held in (None, near):
         parts = (

@@ -10,8 +10,8 @@ from flwr_gan.wire import decode_payload, encode_payload, encode_to_send
 from flwr_gan.wire.codecs import compiled, get_codec
 from flwr_gan.wire.codecs.scaling import SMALLEST
 from flwr_gan.wire.stages import eden, get_stage
+from flwr_gan.wire.stages.array_stage import SelectingStage, kept_count
 from flwr_gan.wire.stages.registry import stage_by_id
-from flwr_gan.wire.stages.update_stage import SelectingStage, kept_count
 
 SELECTING = ["topk:0.1", "topk:0.1:local", "topk:0.9999", "dgc:0.1:0.9"]
 CHANGING = ["randk:0.1", "powersgd:2", *(f"eden:{bits}" for bits in range(1, 5))]

@@ -142,10 +142,6 @@ class Stage(Configured, ABC):
         """Return the stage that codes differences to a base: this one, unless there is a better."""
         return self
 
-    def to_codes(self, values: Array, places: Places, side: Array) -> Array:
-        """Return a code for each weight or difference, or raise ``CodecError``."""
-        return self.coded(values, places, side)
-
     def from_codes(
         self,
         codes: Array,
@@ -170,7 +166,7 @@ class Stage(Configured, ABC):
         return survivors(exact, scales)
 
     def check_codes(self, codes: Array) -> None:
-        """Raise ``PayloadError`` if ``to_codes`` cannot have returned a code."""
+        """Raise ``PayloadError`` if ``coded`` cannot have returned a code."""
         if len(codes) and not (self.lowest <= codes.min() and codes.max() <= self.highest):
             raise PayloadError(f"{self.spec}: a code is out of range")
 
@@ -237,7 +233,7 @@ class Stage(Configured, ABC):
             wanted = wanted + residual.reshape(-1)[positions]
         places = Places(positions, array.shape)
         side = self.measure(wanted, places)
-        codes = self.to_codes(wanted, places, side)
+        codes = self.coded(wanted, places, side)
         left = np.zeros(flat.size, np.float32)
         got = self.from_codes(codes, places, side)
         left[positions] = lost(wanted, got)

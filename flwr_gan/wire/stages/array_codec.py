@@ -14,8 +14,7 @@ from flwr_gan.wire.codecs.sparse.codec import SparseCodec
 from flwr_gan.wire.codecs.sparse.parts import FLOAT32, base_layers, is_weight
 from flwr_gan.wire.codecs.stage import Stage
 from flwr_gan.wire.codecs.varint import ByteReader
-from flwr_gan.wire.stages.array_stage import ArrayStage
-from flwr_gan.wire.stages.update_stage import SelectingStage
+from flwr_gan.wire.stages.array_stage import ArrayStage, SelectingStage
 
 
 class ArrayStagedCodec(Codec):

@@ -16,8 +16,7 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array, canonical_zeros
 from flwr_gan.wire.codecs.scaling import SMALLEST
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
-from flwr_gan.wire.stages.array_stage import Shape
-from flwr_gan.wire.stages.update_stage import UpdateStage, changes
+from flwr_gan.wire.stages.array_stage import Shape, UpdateStage, changes
 
 ROOM = 63
 """How many numbers a part may have more than its array."""

@@ -23,9 +23,8 @@ from flwr_gan.wire.codecs.sparse.codec import SparseCodec
 from flwr_gan.wire.codecs.sparse.parts import base_layers, flat_layer, is_weight
 from flwr_gan.wire.codecs.stage import Stage, differences, measure_all, side_of_each, side_shapes
 from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
-from flwr_gan.wire.stages.array_stage import ArrayStage
+from flwr_gan.wire.stages.array_stage import ArrayStage, SelectingStage
 from flwr_gan.wire.stages.registry import get_stage, is_stage, stage_by_id
-from flwr_gan.wire.stages.update_stage import SelectingStage
 
 SHORT_FORMS = {
     "sparse:int8": "quantize:int8:layer+sparse",
@@ -167,7 +166,7 @@ class _Layer:
 
 
 def _dense_codes(stage: Stage, layer: _Layer, side: Array) -> Array:
-    codes = stage.to_codes(layer.values, layer.places, side)
+    codes = stage.coded(layer.values, layer.places, side)
     dense = np.zeros(math.prod(layer.places.shape), stage.code_dtype)
     zero = stage.zero_code
     codes = codes if zero is None else np.where(codes, codes, codes.dtype.type(zero))

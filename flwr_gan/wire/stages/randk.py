@@ -10,9 +10,9 @@ import numpy as np
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.settings import UNBIASED, Fraction
+from flwr_gan.wire.stages.array_stage import kept_count
 from flwr_gan.wire.stages.change_stage import ChangeStage, spread
 from flwr_gan.wire.stages.draws import content_seed, drawn
-from flwr_gan.wire.stages.update_stage import kept_count
 
 _DRAWS = 256
 

@@ -11,7 +11,7 @@ from flwr_gan.wire.codecs.settings import Fraction, OneOf, Setting
 from flwr_gan.wire.codecs.sparse.largest import BLOCK, largest_places
 from flwr_gan.wire.codecs.sparse.parts import flat_layer
 from flwr_gan.wire.codecs.sparse.support import Positions
-from flwr_gan.wire.stages.update_stage import SCOPES, SelectingStage, changes, kept_count
+from flwr_gan.wire.stages.array_stage import SCOPES, SelectingStage, changes, kept_count
 
 _PLACES = 100
 MOMENTUM_STEPS = 90

@@ -176,7 +176,7 @@ def test_scales_of_blocks():
     # 1, none, and 1.3 rounded up to 1.5: the upper halves of these floats.
     assert [hex(key) for key in side] == ["0x3f80", "0x0", "0x3fc0"]
     assert stage.side_count((len(values),)) == 3
-    codes = stage.to_codes(values, places, side)
+    codes = stage.coded(values, places, side)
     assert codes[0] == 127
     assert not codes[BLOCK_LENGTH : 2 * BLOCK_LENGTH].any()
     assert codes[-2:].tolist() == [2, -110]

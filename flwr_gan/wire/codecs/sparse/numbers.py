@@ -243,7 +243,7 @@ class _Codes:
         block = self._stage.block_length
         side = self._side[first // block :] if block else self._side
         places = self._places.part(first, last)
-        return self._stage.to_codes(self._values[first:last], places, side), places, side
+        return self._stage.coded(self._values[first:last], places, side), places, side
 
     def weights(self, near: Array | None) -> Array:
         """Return what is read back of the codes, which all have been computed once, float32."""

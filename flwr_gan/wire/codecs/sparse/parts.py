@@ -151,7 +151,7 @@ class BaseLayers(list[Array]):
 
 
 class KnownBase(tuple[Array, ...]):
-    """A base that many payloads lean on: it is taken apart once."""
+    """A base that many payloads are relative to: it is taken apart once."""
 
     @cached_property
     def layers(self) -> BaseLayers:
