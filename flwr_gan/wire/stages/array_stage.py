@@ -114,6 +114,19 @@ class KeepingStage(ArrayStage):
 
     keeps_shapes = True
 
+    def changed(self, arrays: Sequence[Array]) -> list[Array]:
+        """Return the float32 arrays that travel in the place of these; needed unless ``apply`` is.
+
+        Raises ``CodecError`` if an array cannot be changed in this way.
+        """
+        raise NotImplementedError
+
+    def apply(
+        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
+    ) -> tuple[bytes, list[list[Array]]]:
+        """Return nothing to know, and the changed arrays."""
+        return b"", [[array] for array in self.changed(arrays)]
+
     def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
         """Return the shapes of the arrays themselves."""
         return [[shape] for shape in shapes]

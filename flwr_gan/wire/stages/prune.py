@@ -46,21 +46,18 @@ class PruneStage(KeepingStage):
     fraction_steps: int
     scope: str
 
-    def apply(
-        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
-    ) -> tuple[bytes, list[list[Array]]]:
-        """Return nothing to know, and the pruned arrays."""
+    def changed(self, arrays: Sequence[Array]) -> list[Array]:
+        """Return the pruned arrays."""
         chosen = [at for at, array in enumerate(arrays) if array.ndim >= LEAST_AXES]
         layers = [canonical_zeros(np.ascontiguousarray(arrays[at]).reshape(-1)) for at in chosen]
         groups = [[at] for at in range(len(layers))] if self.scope == "local" else None
         masks: list[Array] = []
         for group in groups or [list(range(len(layers)))]:
             masks += self._kept([layers[at] for at in group])
-        parts = [[array] for array in arrays]
+        parts = list(arrays)
         for at, layer, mask in zip(chosen, layers, masks, strict=True):
-            pruned = np.where(mask, layer, np.float32(0))
-            parts[at] = [pruned.reshape(arrays[at].shape)]
-        return b"", parts
+            parts[at] = np.where(mask, layer, np.float32(0)).reshape(arrays[at].shape)
+        return parts
 
     def _kept(self, layers: list[Array]) -> list[Array]:
         total = sum(map(len, layers))

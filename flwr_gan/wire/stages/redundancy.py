@@ -54,13 +54,11 @@ class RedundancyStage(KeepingStage):
             return len(shape) == LEAST_AXES and shape[1] >= 1
         return shape[1 - LAYOUTS.index(self.layout)] >= self.area
 
-    def apply(
-        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
-    ) -> tuple[bytes, list[list[Array]]]:
-        """Return nothing to know, and the arrays, some of them binary."""
+    def changed(self, arrays: Sequence[Array]) -> list[Array]:
+        """Return the arrays, some of them binary."""
         stage = BinaryStage()
-        return b"", [
-            [stage.decode(stage.encode(array)[0]) if self.is_redundant(array.shape) else array]
+        return [
+            stage.decode(stage.encode(array)[0]) if self.is_redundant(array.shape) else array
             for array in arrays
         ]
 
