@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import decode_payload, describe_payload, encode_payload
 from flwr_gan.wire.codecs.sparse.bands import Bands, choose_bands, read_bands, write_bands
-from flwr_gan.wire.codecs.sparse.codec import BANDED
+from flwr_gan.wire.codecs.sparse.numbers import BANDED
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.header import seal
 

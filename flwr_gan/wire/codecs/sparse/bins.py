@@ -35,7 +35,6 @@ PALETTE = 0xFF
 _MANY = 1 << 18
 """So many keys are taken apart byte by byte, which is fast; fewer where it saves most."""
 
-
 MOST_BYTES = 256
 """Up to so many keys, their places are bytes; beyond that, keys of 16 bits."""
 
