@@ -26,20 +26,16 @@ from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
 from flwr_gan.wire.stages.array_stage import ArrayStage, SelectingStage
 from flwr_gan.wire.stages.registry import get_stage, is_stage, stage_by_id
 
-SHORT_FORMS = {
-    "sparse:int8": "quantize:int8:layer+sparse",
-    "sparse:int6": "quantize:int6:layer+sparse",
-    "sparse:int5": "quantize:int5:layer+sparse",
-    "sparse:int4": "quantize:int4:layer+sparse",
-    "sparse:fp16": "cast:fp16+sparse",
-    "sparse:bf16": "cast:bf16+sparse",
-}
-
 SHORT_STAGES = {f"int{bits}": f"quantize:int{bits}:layer" for bits in range(2, 9)} | {
     "fp16": "cast:fp16",
     "bf16": "cast:bf16",
 }
 """Stages that code weights, by one word; behind a ``+``, so that ``topk:0.01+int4`` is one."""
+
+SHORT_FORMS = {
+    f"sparse:{word}": f"{SHORT_STAGES[word]}+sparse"
+    for word in ("int8", "int6", "int5", "int4", "fp16", "bf16")
+}
 
 MAX_STAGES = 7
 """As many as the header has room for."""
