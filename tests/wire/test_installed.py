@@ -49,11 +49,11 @@ def install(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def acme(install):
-    install("acme", block("python"), tomllib.loads(block("toml"))["project"]["entry-points"])
+def my_package(install):
+    install("my_package", block("python"), tomllib.loads(block("toml"))["project"]["entry-points"])
 
 
-@pytest.mark.usefixtures("acme")
+@pytest.mark.usefixtures("my_package")
 @pytest.mark.parametrize("spec", ["deflate", "round:8+deflate", "round:8+sparse", "round:3+int8"])
 def test_payloads_are_coded_with_what_a_package_adds(spec):
     payload = encode_payload(ARRAYS, codec=spec)
@@ -67,7 +67,7 @@ def test_payloads_are_coded_with_what_a_package_adds(spec):
         decode_payload(payload[:-5] + payload[-4:])
 
 
-@pytest.mark.usefixtures("acme")
+@pytest.mark.usefixtures("my_package")
 def test_names_settings_and_numbers_of_a_package_are_known():
     assert codec_by_id(24).spec == get_codec("deflate").spec == "deflate"
     stage = get_stage("round:8")
@@ -88,10 +88,10 @@ def test_names_settings_and_numbers_of_a_package_are_known():
         stage_by_id(128, 0)
 
 
-@pytest.mark.usefixtures("acme")
+@pytest.mark.usefixtures("my_package")
 def test_a_run_takes_the_data_and_the_method_of_a_package():
-    added = ["+method._target_=acme.Halved", "+method.factor=0.25"]
-    config = load_config(["data._target_=acme.load_ramps", "+data.samples=60", *added])
+    added = ["+method._target_=my_package.Halved", "+method.factor=0.25"]
+    config = load_config(["data._target_=my_package.load_ramps", "+data.samples=60", *added])
     data = build(config.data)
     assert (data.name, len(data.train) + len(data.test)) == ("ramps", 60)
     method = build(config.method)
@@ -109,7 +109,7 @@ class Other(GeneralCodec):
 """
 
 
-@pytest.mark.usefixtures("acme")
+@pytest.mark.usefixtures("my_package")
 def test_a_package_that_clashes_is_named(install):
     install(
         "twice",
@@ -119,8 +119,8 @@ def test_a_package_that_clashes_is_named(install):
     with pytest.raises(CodecError) as caught:
         get_codec("squash")
     assert str(caught.value) == (
-        "codec 'squash' of the package twice and codec 'deflate' of the package acme both have the "
-        "number 24 on the wire; uninstall one of them"
+        "codec 'squash' of the package twice and codec 'deflate' of the package my_package both "
+        "have the number 24 on the wire; uninstall one of them"
     )
     with pytest.raises(PayloadError, match="both have the number 24"):
         codec_by_id(24)
