@@ -26,7 +26,7 @@ TASKS = {
             title="GAN, pen digits of ten clients by writer: synthetic accuracy",
             quality="synthetic_accuracy",
             level=0.86,
-            rounds=14,
+            rounds=20,
             round_s=14.0,
             overrides=f"{_FEDAVG} {_PEN}",
         ),
