@@ -23,8 +23,7 @@ from packaging.requirements import Requirement
 from flwr_gan import __version__
 from flwr_gan.engine.app_config import declared_config, given_config
 from flwr_gan.engine.inline_grid import one_by_one
-from flwr_gan.engine.run_apps import BACKENDS, run_apps
-from flwr_gan.engine.watched_app import WatchedServerApp
+from flwr_gan.engine.run_apps import BACKENDS, WatchedServerApp, run_apps
 from flwr_gan.errors import AppError, ConfigError, FlwrGanError
 
 DEFAULT_NUM_SUPERNODES = 2  # as `flwr run`

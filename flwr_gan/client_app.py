@@ -5,7 +5,7 @@ from flwr.client import Client
 from flwr.clientapp import ClientApp
 
 from flwr_gan.app.client import initial_arrays, state_folder
-from flwr_gan.app.continual_client import client_fn
+from flwr_gan.app.continual import client_fn
 from flwr_gan.app.state import StateMod
 from flwr_gan.flower.mods import CompressionMod
 

@@ -84,7 +84,7 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the rounds that are left of what a context's run config describes."""
+    """Run the rounds that are left of the run that the run config describes."""
     run = build_run(federation_from(context))
     if _is_finished(run.config):
         log.info("%s", FINISHED.format(run.config.folder))

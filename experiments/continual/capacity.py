@@ -16,7 +16,7 @@ import numpy as np
 from flwr.app import Context, RecordDict
 from numpy.typing import NDArray
 
-from flwr_gan.app.continual_client import CONTINUAL, Memory
+from flwr_gan.app.continual import CONTINUAL, Memory
 from flwr_gan.app.federation import Federation
 from flwr_gan.app.state import load_state
 from flwr_gan.core.tree import unflatten

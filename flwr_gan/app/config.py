@@ -120,7 +120,7 @@ class RunConfig(Settings):
             )
 
     def _check_private(self, privacy: PrivacyConfig) -> None:
-        """Raise where a client would tell something of its samples without noise."""
+        """Raise where a client would reveal something of its samples without noise."""
         held = ", which privacy does not allow"
         for group in ("drift", "regeneration"):
             if getattr(self, group) is not None:
@@ -132,7 +132,7 @@ class RunConfig(Settings):
             raise ConfigError(f"method._target_={target} sees samples without noise{held}: drop it")
         if self.evaluation == "clients":
             raise ConfigError(
-                f"evaluation=clients tells scores of samples without noise{held}: give server or "
+                f"evaluation=clients reveals scores of samples without noise{held}: give server or "
                 "none"
             )
         if not self.gan.fresh_batch:

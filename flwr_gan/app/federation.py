@@ -159,14 +159,11 @@ def federation_from(context: Context) -> Federation:
     return load_federation(overrides, default_output=f"runs/{context.run_id}")
 
 
+@lru_cache(maxsize=2)
 def load_federation(overrides: str, *, default_output: str | None = None) -> Federation:
     """Compose a config from overrides and return its federation; see ``federation_of``."""
-    return federation_of(_composed(overrides, default_output))
-
-
-@lru_cache(maxsize=2)
-def _composed(overrides: str, default_output: str | None) -> str:
-    return load_config(split_overrides(overrides), default_output=default_output).to_yaml()
+    config = load_config(split_overrides(overrides), default_output=default_output)
+    return federation_of(config.to_yaml())
 
 
 @lru_cache(maxsize=2)

@@ -90,7 +90,7 @@ class GridClients(SimpleClientManager):
 
 
 class Behind:
-    """Does one job at a time in a thread; what it raises is raised by whoever waits for it."""
+    """Does one job at a time in a thread; ``wait`` raises what the job raised."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="flwr_gan round")

@@ -9,7 +9,7 @@ import torch
 
 from flwr_gan.app.turns import run_in_turns
 from flwr_gan.core.settings import Count, checked
-from flwr_gan.engine.jobs import submit
+from flwr_gan.engine.inline_grid import submit
 from flwr_gan.gan import torch_threads
 from flwr_gan.gan.batched import Training, alike, train_together
 from flwr_gan.gan.training_log import TrainLog

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from flwr_gan.engine.jobs import here
+from flwr_gan.engine.inline_grid import here
 from flwr_gan.gan import torch_threads
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def run_in_turns(
 
 
 class _Abandoned(SystemExit):
-    """Ends a job that nobody waits for any more; a thread that it ends prints nothing."""
+    """Ends a job that is no longer waited for; a thread that it ends prints nothing."""
 
 
 class _Job(Generic[T]):

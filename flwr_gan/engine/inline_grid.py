@@ -14,7 +14,6 @@ from flwr.app import Array, Context, Error, Message, RecordDict
 from flwr.serverapp import Grid
 
 from flwr_gan.core.settings import Count, checked
-from flwr_gan.engine.jobs import submit
 from flwr_gan.engine.node_states import NodeStates
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower.flwr_private import (
@@ -46,6 +45,29 @@ def one_by_one(jobs: Sequence[Callable[[], Message]], *, at_once: int) -> list[M
     return [job() for job in jobs]
 
 
+class Job(Protocol):
+    """A job that can be made to wait."""
+
+    def wait_for(self, request: object) -> None:
+        """Wait until a request is served."""
+
+
+class _Here(threading.local):
+    job: Job | None = None
+
+
+here = _Here()
+"""``job`` is the job that this thread runs, if it runs one."""
+
+
+def submit(request: object) -> bool:
+    """Wait until a request is served, and return True; False at once outside a job."""
+    if here.job is None:
+        return False
+    here.job.wait_for(request)
+    return True
+
+
 @dataclass
 class Post:
     """Messages that are pushed together; their ids come with the delivery."""
@@ -64,7 +86,7 @@ class InlineGrid(Grid):
 
     So many messages as ``clients_at_once`` says are delivered side by side by ``run_together``,
     none of them to the same node. What jobs push is submitted as a ``Post``, for ``deliver``; see
-    ``flwr_gan.engine.jobs``. States of more than ``state_memory_mb`` together go to disk, see
+    ``submit``. States of more than ``state_memory_mb`` together go to disk, see
     ``NodeStates``.
     """
 

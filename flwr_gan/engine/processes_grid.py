@@ -1,15 +1,111 @@
-"""A grid whose clients run in processes of this machine, side by side."""
+"""A grid whose clients run in processes of this machine, side by side, without Ray.
 
+Workers are forked from the process that holds the app: they start in milliseconds, where a fresh
+interpreter needs seconds to import torch, share the data that are loaded already, and the app need
+not be pickled. A fork is unsafe where a worker goes on with threads of its parent, of which there
+is only a copy of their locks: so the first workers are forked before the server app begins, and
+each computes with one thread, for which neither OpenMP nor BLAS wait for a pool of threads. One
+thread also makes results equal to those of one process bit for bit, and takes no core twice.
+"""
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
+import numpy as np
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from flwr_gan.engine.inline_grid import InlineGrid
-from flwr_gan.engine.worker_pool import WorkerPool
+from flwr_gan.engine.inline_grid import InlineGrid, failure_reason
+from flwr_gan.errors import ConfigError, TrainingError
+from flwr_gan.flower.flwr_private import ClientAppCallable
 
 R = TypeVar("R")
+Answer = tuple[Message, RecordDict] | str
+DYING_S = 0.1
+
+
+class WorkerPool:
+    """Run a client app in worker processes; it is called as the app is.
+
+    Messages and states go to a worker and back through pipes, pickled by ``multiprocessing``: both
+    ends are this program. A worker that is killed costs the client that it ran, and another one is
+    forked. Raises ``ConfigError`` where processes cannot be forked.
+    """
+
+    def __init__(self, client_app: ClientAppCallable, *, workers: int) -> None:
+        if sys.platform != "linux":
+            raise ConfigError("--backend processes needs Linux: use --backend inline or ray")
+        self._client_app = client_app
+        self._workers: set[_Worker] = set()
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        for _ in range(workers):
+            self._fork()
+        self._threads = ThreadPoolExecutor(workers, "flwr_gan-worker")
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        """Run the app for a message in the next worker that is free; this thread waits.
+
+        Raises ``TrainingError`` when the client failed; the text says why.
+        """
+        worker = self._idle.get()
+        try:
+            answer = worker.ask(message, context)
+        except (EOFError, OSError) as error:
+            raise TrainingError(worker.end()) from error
+        finally:  # also after Ctrl-C: what the worker does then is for nobody
+            self._put_back(worker)
+        if isinstance(answer, str):
+            raise TrainingError(answer)
+        reply, context.state = answer
+        return reply
+
+    def run_jobs(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
+        """Call jobs that call this pool, each in a thread; return what they return."""
+        if len(jobs) == 1:
+            return [jobs[0]()]
+        try:
+            return list(self._threads.map(lambda job: job(), jobs))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End all workers; those that run a client are killed."""
+        with self._lock:
+            self._closed = True
+            for worker in self._workers:
+                worker.end()
+        self._threads.shutdown(cancel_futures=True)
+
+    def _fork(self) -> None:
+        worker = _Worker(self._client_app, [other.pipe for other in self._workers])
+        self._workers.add(worker)
+        self._idle.put(worker)
+
+    def _put_back(self, worker: "_Worker") -> None:
+        """Let the next client have a worker, or another one where it cannot go on."""
+        with self._lock:
+            if worker.asked or not worker.alive:
+                worker.end()
+                self._workers.discard(worker)
+                if not self._closed:
+                    self._fork()
+                    return
+            self._idle.put(worker)  # a closed one too, so that nobody waits for ever
 
 
 class ProcessesGrid(InlineGrid):
@@ -35,3 +131,102 @@ class ProcessesGrid(InlineGrid):
         """End the workers and forget the states of all nodes."""
         self.pool.close()
         super().close()
+
+
+class _Worker:
+    """One process and this end of its pipe."""
+
+    def __init__(self, client_app: ClientAppCallable, other_pipes: Sequence[Connection]) -> None:
+        context = multiprocessing.get_context("fork")
+        self.pipe, theirs = context.Pipe()
+        inherited = [self.pipe, *other_pipes]  # while a worker has these, no other sees them close
+        self._process: BaseProcess = context.Process(
+            target=_serve, args=(client_app, theirs, inherited), name="flwr_gan-worker"
+        )
+        with warnings.catch_warnings():
+            # Python 3.12 warns of any fork beside threads; see above why this one is safe.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._process.start()
+        theirs.close()
+        self.asked = False
+        self._ending = threading.Lock()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.exitcode is None
+
+    def ask(self, message: Message, context: Context) -> Answer:
+        """Return reply and state, or why the client failed."""
+        self.asked = True
+        self.pipe.send((message, context))
+        answer: Answer = self.pipe.recv()
+        self.asked = False
+        return answer
+
+    def end(self) -> str:
+        """End the process, at once where it runs a client; return how it ended."""
+        with self._ending:  # of two threads that wait for a process, one would learn nothing
+            if self.asked:
+                self._process.join(DYING_S)  # what ends by itself keeps its own status
+                self._process.kill()
+            else:
+                self.pipe.close()
+            self._process.join()
+        code = self._process.exitcode
+        how = f"by {signal.Signals(-code).name}" if code and code < 0 else f"with status {code}"
+        return (
+            f"its worker process was ended {how}; if memory is short, lower workers in "
+            "--backend-config"
+        )
+
+
+def _serve(
+    client_app: ClientAppCallable, pipe: Connection, inherited: Sequence[Connection]
+) -> None:
+    """Run clients until the other end of the pipe is closed."""
+    for other in inherited:
+        other.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends workers
+    _use_one_thread()
+    _draw_other_numbers()
+    while True:
+        try:
+            message, context = pipe.recv()
+        except EOFError:
+            return
+        answer: Answer
+        try:
+            answer = client_app(message, context), context.state
+        except (Exception, SystemExit) as error:
+            answer = failure_reason(error, context.node_id)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            pipe.send(answer)
+        except BrokenPipeError:
+            return
+        except Exception as error:  # a record holds what cannot be pickled
+            pipe.send(f"its reply cannot be sent: {failure_reason(error, context.node_id)}")
+
+
+def _use_one_thread() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:  # flwr, numpy and zstandard alone: nothing was computed before the fork
+        pass
+    else:
+        threadpool_limits(1)
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
+def _draw_other_numbers() -> None:
+    """Seed the global generators anew, which all workers have from their parent."""
+    random.seed()
+    np.random.seed()  # noqa: NPY002
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        torch.seed()

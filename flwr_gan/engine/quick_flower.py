@@ -32,8 +32,6 @@ class RunJobs(Protocol):
 
 
 _RECORDS = (ArrayRecord, ConfigRecord, MetricRecord)
-_METRIC_TYPES = (int, float)
-_CONFIG_TYPES = (bool, int, float, str, bytes)
 _NPY_1_0 = b"\x93NUMPY\x01\x00"
 _MISSING = object()
 
@@ -61,9 +59,9 @@ def quick_flower(run_jobs: RunJobs) -> Iterator[None]:
         (parameter_module, "ndarray_to_bytes", ndarray_to_bytes),
         (Array, "__init__", _init_array),
         (RecordDict, "__setitem__", _set_record),
-        (ArrayRecord, "__setitem__", _set_array),
-        (ConfigRecord, "__setitem__", _set_config_value),
-        (MetricRecord, "__setitem__", _set_metric_value),
+        (ArrayRecord, "__setitem__", _setter(Array)),
+        (ConfigRecord, "__setitem__", _setter(bool, int, float, str, bytes)),
+        (MetricRecord, "__setitem__", _setter(int, float)),
         (_View, "__setitem__", _set_in_view),
         (RecordDict, "array_records", property(partial(_records_of, ArrayRecord))),
         (RecordDict, "config_records", property(partial(_records_of, ConfigRecord))),
@@ -163,27 +161,16 @@ def _set_record(self: RecordDict, key: str, value: Any) -> None:
         _checked_record_set(self, key, value)
 
 
-def _set_array(self: ArrayRecord, key: str, value: Any) -> None:
-    if type(key) is str and type(value) is Array:
-        vars(self)["_data"][key] = value
-    else:
-        _checked_set(self, key, value)
+def _setter(*types: type) -> Callable[[Any, str, Any], None]:
+    """Return what sets a single value of these types; lists are for Flower to check."""
 
+    def set_value(self: Any, key: str, value: Any) -> None:
+        if type(key) is str and type(value) in types:
+            vars(self)["_data"][key] = value
+        else:
+            _checked_set(self, key, value)
 
-def _set_config_value(self: ConfigRecord, key: str, value: Any) -> None:
-    """Set a single value; lists are for Flower to check."""
-    if type(key) is str and type(value) in _CONFIG_TYPES:
-        vars(self)["_data"][key] = value
-    else:
-        _checked_set(self, key, value)
-
-
-def _set_metric_value(self: MetricRecord, key: str, value: Any) -> None:
-    """Set a single value; lists are for Flower to check."""
-    if type(key) is str and type(value) in _METRIC_TYPES:
-        vars(self)["_data"][key] = value
-    else:
-        _checked_set(self, key, value)
+    return set_value
 
 
 def _set_in_view(self: Any, key: str, value: Any) -> None:

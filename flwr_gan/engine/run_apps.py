@@ -21,7 +21,8 @@ from flwr_gan.engine.inline_grid import STATE_MEMORY_MB, InlineGrid, RunTogether
 from flwr_gan.engine.processes_grid import ProcessesGrid
 from flwr_gan.engine.quick_flower import quick_flower
 from flwr_gan.engine.ray_cluster import OPTION, ray_cluster, ray_settings
-from flwr_gan.errors import ConfigError
+from flwr_gan.errors import ConfigError, TrainingError
+from flwr_gan.flower.bookkeeping import Outcome, current_outcome
 from flwr_gan.flower.flwr_private import Run, node_ids_in_order, take_task_identity
 
 log = getLogger(__name__)
@@ -64,6 +65,29 @@ class ConfiguredServerApp(ServerApp):
         except Exception as error:
             self.failure = error
             raise
+
+
+class WatchedServerApp(ServerApp):
+    """Run a server app, and check that a reply was accepted if it trained over the wire."""
+
+    def __init__(self, app: ServerApp) -> None:
+        super().__init__()
+        self._app = app
+
+    def __call__(self, grid: Grid, context: Context) -> None:
+        """Execute the app.
+
+        Raises ``TrainingError`` when clients were asked to train over the wire and no reply was
+        ever accepted.
+        """
+        outcome = Outcome()
+        token = current_outcome.set(outcome)
+        try:
+            self._app(grid, context)
+        finally:
+            current_outcome.reset(token)
+        if outcome.refusal is not None:
+            raise TrainingError(f"no reply of a client was ever accepted: {outcome.refusal}")
 
 
 def _with_run_config(context: Context, run_config: RunConfig) -> Context:

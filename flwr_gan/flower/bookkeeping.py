@@ -1,4 +1,4 @@
-"""The books of an exchange: a row a message, who failed and why, and what came of it all."""
+"""The books of an exchange: one row per message, and why which replies were refused."""
 
 import math
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ log = getLogger(__name__)
 
 @dataclass
 class Outcome:
-    """What came of the replies to training messages in a run, for the command that runs it."""
+    """Whether any training reply was accepted in a run, for the command that runs it."""
 
     books: list["Books"] = field(default_factory=list)
 
@@ -110,7 +110,7 @@ class Books:
         log.warning("%s; the model stays as it was", text)
 
     def warn_of_loss(self, row: MessageRow) -> None:
-        """Say once that less than half of a change arrives, where nothing makes up for it."""
+        """Warn once when less than half of a change arrives and there is no error feedback."""
         if self._warned or self.settings.feedback or not row.arrived_share < 0.5:
             return
         self._warned = True

@@ -1,4 +1,4 @@
-"""Broadcasts: each encoded once for each base in use, with what the codec lost carried on."""
+"""Broadcasts, each encoded once for each base in use, with error feedback."""
 
 import math
 import time
@@ -12,11 +12,11 @@ import numpy as np
 from flwr.app import ArrayRecord
 
 from flwr_gan.flower.memory import Remembered, ServerMemory, name_of, record_key
-from flwr_gan.flower.records import Arrays, Content, Opaque, read_record
+from flwr_gan.flower.records import Arrays, read_record
 from flwr_gan.flower.reply import counts_of
 from flwr_gan.flower.settings import WireSettings
 from flwr_gan.flower.update_chains import FROM_SEED, NOTHING, UpdateChain, UpdateChains
-from flwr_gan.wire import Base, PayloadInfo, Template, describe_payload, encode_to_send
+from flwr_gan.wire import PayloadInfo, Template, describe_payload, encode_to_send
 from flwr_gan.wire.bundles import without_stages
 from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.codecs.arrays import canonical_zeros
@@ -33,7 +33,7 @@ KEPT_SOURCES = 16  # records that are sent to many nodes, with what was encoded 
 
 @dataclass(frozen=True)
 class Broadcast:
-    """Payloads for many nodes, most often one, and what they hold once they have decoded them."""
+    """Payloads for one or more nodes, most often one payload, and what these nodes decode."""
 
     payloads: tuple[bytes, ...]  # each relative to the one before it
     held: Remembered  # what they hold, and what the codec lost
@@ -41,26 +41,6 @@ class Broadcast:
     before: Arrays | None  # what they held, if the payload is relative to that and it is known
     encode_s: float
     arrived_share: float  # of a lossy change, in the last payload
-
-    @property
-    def name(self) -> bytes:
-        """Names what the nodes hold."""
-        return self.held.name
-
-    @property
-    def arrays(self) -> Arrays:
-        """What the nodes hold."""
-        return self.held.arrays
-
-    @property
-    def base(self) -> Base:
-        """What replies are relative to, taken apart once for all of them."""
-        return self.held.base
-
-    @cached_property
-    def template(self) -> Template:
-        """Names, shapes and dtypes of what the nodes hold."""
-        return Template.of(self.arrays)
 
     @cached_property
     def infos(self) -> list[PayloadInfo]:
@@ -70,7 +50,7 @@ class Broadcast:
     @cached_property
     def counts(self) -> tuple[int, int, int]:
         """Parameters, those that are not zero, and bytes of the arrays."""
-        return counts_of(self.arrays)
+        return counts_of(self.held.arrays)
 
 
 @dataclass
@@ -85,32 +65,21 @@ class Source:
     encoded: dict[bytes | None, Broadcast] = field(default_factory=dict)
     receivers: dict[bytes | None, int] = field(default_factory=dict)
 
-    @cached_property
-    def arrays(self) -> Arrays:
-        """What the record holds."""
-        return self._content.arrays
-
-    @cached_property
-    def opaque(self) -> Opaque:
-        """Which of its entries are opaque."""
-        return self._content.opaque
+    def __post_init__(self) -> None:
+        self.arrays, self.opaque = read_record(self.record)
 
     @cached_property
     def name(self) -> bytes:
         """Names the arrays by what they are, wherever they stand."""
         return name_of(self.arrays)
 
-    @cached_property
-    def _content(self) -> Content:
-        return read_record(self.record)
-
 
 class Broadcaster:
     """Encodes records for nodes, relative to what each of them holds.
 
-    Error feedback: what a lossy codec loses of a broadcast is missing from the replies to it as
-    well, which begin where the broadcast left their senders. So it is added to the next training
-    broadcast, whoever receives that. Where a round's nodes were sent different things, what was
+    Error feedback: what a lossy codec loses of a broadcast is also missing from the replies to it,
+    since clients train from what they decoded. So it is added to the next training broadcast, to
+    whichever nodes that goes. Where a round's nodes were sent different things, what was
     lost belongs to each of these and is added for the nodes that hold it.
 
     Codecs with a stage on updates code one chain of updates for all nodes, see

@@ -132,8 +132,8 @@ class CompressedGrid(Wrapper, Grid):
     ) -> list[Message | T]:
         """Code messages, send them, and return what `take` makes of each sound reply.
 
-        A reply for which `take` raises ``PayloadError`` is refused: an error message stands in its
-        place. Sorted by node.
+        They are sorted by node. A reply for which `take` raises ``PayloadError`` is refused and
+        comes as an error message.
         """
         coded, dispatches = self._encode(messages)
         if not coded:
@@ -198,7 +198,7 @@ def with_content(message: Message, content: RecordDict) -> Message:
 
 
 def refusal(reply: Message, reason: str) -> Message:
-    """Return a reply with an error in the place of its content."""
+    """Return a reply with an error instead of its content."""
     error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)
     refused: Message = Message(metadata=reply.metadata, error=error)  # type: ignore[call-overload]
     return refused

@@ -1,4 +1,4 @@
-"""The messages of one server: who was sent what, who answered, and what it weighed."""
+"""The messages of one server: what each node was sent, which replies came, and their bytes."""
 
 import time
 from collections import OrderedDict
@@ -13,7 +13,6 @@ from flwr_gan.flower.bookkeeping import Books, count, least
 from flwr_gan.flower.broadcasts import Broadcast, Broadcaster
 from flwr_gan.flower.in_flight import Dispatch, Received
 from flwr_gan.flower.memory import record_key
-from flwr_gan.flower.mods import base_for
 from flwr_gan.flower.notes import (
     EF21,
     Order,
@@ -49,7 +48,7 @@ _KINDS: dict[str, Kind] = {"train": "train", "evaluate": "evaluate"}
 
 
 class Exchange:
-    """The server's half of the wire, whatever grid carries it: encode, decode, count."""
+    """The server's half of the wire, on any grid: encode, decode, count."""
 
     def __init__(
         self,
@@ -74,7 +73,7 @@ class Exchange:
         return {**self.__dict__, "_waiting": {}, "_grid": None}
 
     def attach(self, grid: Grid) -> None:
-        """Note which grid carries the messages: the nodes of another one hold nothing yet."""
+        """Note the grid in use: the nodes of another one hold nothing yet."""
         if self._grid is not None and self._grid is not grid:
             self.broadcaster.memory.held.clear()
             self._waiting.clear()
@@ -122,7 +121,10 @@ class Exchange:
             row.arrived_share = least(row.arrived_share, broadcast.arrived_share)
         dispatch = Dispatch(node, row, {name: broadcast for name, (broadcast, _) in found.items()})
         self._waiting.setdefault(node, []).append(dispatch)
-        self._notify_sent(dispatch, content, any(now for _, now in found.values()))
+        parts = {n: (b.held.arrays, b.before) for n, b in dispatch.broadcasts.items()}
+        encoded_now = any(now for _, now in found.values())
+        for listener in self.listeners:
+            listener.sent(CodedMessage(row, content, parts, encoded_now))
         self.books.warn_of_loss(row)
         coded: Message = Message(metadata=message.metadata, content=travels)  # type: ignore[call-overload]
         dispatch.message = coded
@@ -131,7 +133,7 @@ class Exchange:
     def _order(self, found: Mapping[str, tuple[Broadcast, bool]], node: int) -> Order:
         settings = self.settings
         expected = self._expected.get(next(iter(found), ""), b"")
-        if expected in {broadcast.template.hash for broadcast, _ in found.values()}:
+        if expected in {broadcast.held.template.hash for broadcast, _ in found.values()}:
             expected = b""
         if expected:
             self._templates.move_to_end(expected)
@@ -180,36 +182,36 @@ class Exchange:
         if dispatch is not None:
             dispatch.row.client, dispatch.row.decode_s = note.label, note.decode_s
             for record, broadcast in dispatch.broadcasts.items():
-                self.broadcaster.memory.confirm(node, record, broadcast.name)
+                self.broadcaster.memory.confirm(node, record, broadcast.held.name)
         self.books.warn_of_loss(row)
 
     def _reply(
         self, payload: bytes, name: str, dispatch: Dispatch | None, note: ReplyNote
     ) -> CodedReply:
         """Return a payload with what it must hold and what it may be relative to."""
-        sent = {} if dispatch is None else dispatch.broadcasts
-        found = base_for(sent, name)
-        held = None if found is None else sent[found]
+        sent = None if dispatch is None else dispatch.answered_by(name)
         own: Arrays = {}
-        if held is not None and not self.settings.selection.takes_all:
-            own = self.settings.selection.left_out(held.source.arrays)
-        base = held.base if held is not None and held.arrays else None
-        if held is not None and note.advanced:
-            node = 0 if dispatch is None else dispatch.node
-            base = Base(advanced(held.arrays, self.progress.get(node, name)))
+        base = None
+        if dispatch is not None and sent is not None:
+            if not self.settings.selection.takes_all:
+                own = self.settings.selection.left_out(sent.source.arrays)
+            base = sent.held.base if sent.held.arrays else None
+            if note.advanced:
+                progress = self.progress.get(dispatch.node, name)
+                base = Base(advanced(sent.held.arrays, progress))
         limit = self.settings.max_reply_bytes
         if limit is None:
-            limit = max(LEAST_REPLY_BYTES, 4 * (held.counts[2] if held else 0))
+            limit = max(LEAST_REPLY_BYTES, 4 * (sent.counts[2] if sent else 0))
             limit = INITIAL_MAX_BYTES if self.books.kind == "init" else limit
         info = describe_payload(payload)
         coded = CodedReply(
             payload,
-            self._template_of(info, held),
+            self._template_of(info, None if sent is None else sent.held.template),
             base,
             limit,
             opaque=note.opaque.get(name, {}),
             own=own,
-            order=held.source.arrays if held is not None and own else {},
+            order=sent.source.arrays if sent is not None and own else {},
             finite=self.rules.finite,
         )
         coded.__dict__["info"] = info  # not to be read again
@@ -225,23 +227,23 @@ class Exchange:
         while len(self._templates) > KEPT_TEMPLATES:
             self._templates.popitem(last=False)
 
-    def _template_of(self, info: PayloadInfo, held: Broadcast | None) -> Template | None:
-        """Return the template of a reply's arrays, or raise ``PayloadError``."""
+    def _template_of(self, info: PayloadInfo, held: Template | None) -> Template | None:
+        """Return the template of a reply's arrays, which the node held; or ``PayloadError``."""
         template = info.template
         if template is None and info.template_hash is not None:
-            own = held is not None and held.template.hash == info.template_hash
-            template = held.template if own and held else self._templates.get(info.template_hash)
+            own = held is not None and held.hash == info.template_hash
+            template = held if own else self._templates.get(info.template_hash)
             if template is None:
                 raise PayloadError("the reply names a template that this server does not know")
-        elif template is None and held is not None:
-            template = held.template
+        elif template is None:
+            template = held
         wanted = self.rules.template
         if self.books.kind != "train" or template is None:
             return template
         if not template.names and self.rules.may_be_empty:
             return template
-        if wanted is None and self.rules.finite and held is not None and held.arrays:
-            wanted = held.template
+        if wanted is None and self.rules.finite and held is not None and held.names:
+            wanted = held
         if wanted is not None and not _alike(template, wanted):
             raise PayloadError(
                 "the reply has arrays of other names, shapes or dtypes than expected"
@@ -251,23 +253,19 @@ class Exchange:
     def check(self, received: Received, *, decode: bool) -> dict[str, Arrays | Array]:
         """Decode each payload of a reply once, fill in its row and accept it.
 
-        Or raise ``PayloadError``.
-
-        With `decode`, returns the arrays of each record; otherwise its survivors alone where they
-        are all that it holds, see ``CodedReply.survivors``.
+        With `decode`, returns the arrays of each record; otherwise its survivors alone where these
+        are enough, see ``CodedReply.survivors``. Raises ``PayloadError``.
         """
-        row = received.row
-        found: dict[str, Arrays | Array] = {}
+        row, training = received.row, self.books.kind == "train"
+        follows = training and self.settings.feedback == EF21
+        whole = decode or follows or bool(self.listeners)
+        came: dict[str, Arrays | Array] = {}
         row.payload_bytes = 0
         seconds = 0.0
         for name, reply in received.replies.items():
             started = time.perf_counter()
             try:
-                if decode:
-                    arrays = reply.travelled()
-                    counts, found[name] = reply.count(arrays), reply.completed(arrays)
-                else:
-                    counts, found[name] = reply.check()
+                counts, came[name] = reply.check(whole=whole)
             except PayloadError:
                 row.payload_bytes += len(reply.payload)
                 raise
@@ -275,21 +273,18 @@ class Exchange:
             count(row, [reply.info], counts)
         if received.replies:
             row.decode_s = seconds
-        if self.books.kind == "train" and self.rules.may_be_empty and not row.parameters:
+        if training and self.rules.may_be_empty and not row.parameters:
             row.kind = "unchanged"
-        if self.settings.feedback == EF21 and self.books.kind == "train":
-            self._advance(received)
-        self._notify_received(received)
-        self.books.accepted()
-        return found
-
-    def _advance(self, received: Received) -> None:
-        """Note what has arrived of a node's update."""
-        for name, reply in received.replies.items():
-            before = received.base_of(name)
-            if before is not None:
+        arrays = {name: found for name, found in came.items() if isinstance(found, Mapping)}
+        parts = {name: (found, received.base_of(name)) for name, found in arrays.items()}
+        for name, (found, before) in parts.items():
+            if follows and before is not None:
                 node = received.message.metadata.src_node_id
-                self.progress.put(node, name, made(reply.travelled(), before))
+                self.progress.put(node, name, made(found, before))
+        for listener in self.listeners:
+            listener.received(CodedMessage(row, unpacked(received.message.content), parts))
+        self.books.accepted()
+        return came | {n: received.replies[n].completed(found) for n, found in arrays.items()}
 
     def plain_content(self, received: Received, arrays: Mapping[str, Any]) -> RecordDict:
         """Return a reply's content with plain arrays."""
@@ -318,21 +313,6 @@ class Exchange:
                     self.broadcaster.memory.forget(node)
                 return dispatch
         return None
-
-    def _notify_sent(self, dispatch: Dispatch, content: RecordDict, encoded_now: bool) -> None:
-        parts = {n: (b.arrays, b.before) for n, b in dispatch.broadcasts.items()}
-        for listener in self.listeners:
-            listener.sent(CodedMessage(dispatch.row, content, parts, encoded_now))
-
-    def _notify_received(self, received: Received) -> None:
-        if not self.listeners:
-            return
-        parts = {
-            name: (reply.travelled(), received.base_of(name))
-            for name, reply in received.replies.items()
-        }
-        for listener in self.listeners:
-            listener.received(CodedMessage(received.row, unpacked(received.message.content), parts))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs, as a tree."""

@@ -21,6 +21,11 @@ class Dispatch:
     broadcasts: dict[str, Broadcast]
     message: Message | None = None
 
+    def answered_by(self, record: str) -> Broadcast | None:
+        """Return what a reply's record of this name is relative to."""
+        found = base_for(self.broadcasts, record)
+        return None if found is None else self.broadcasts[found]
+
 
 @dataclass
 class Received:
@@ -39,6 +44,5 @@ class Received:
 
     def base_of(self, record: str) -> Arrays | None:
         """Return what the sender coded a record relative to."""
-        sent = {} if self.dispatch is None else self.dispatch.broadcasts
-        found = base_for(sent, record)
-        return None if found is None else sent[found].arrays
+        sent = None if self.dispatch is None else self.dispatch.answered_by(record)
+        return None if sent is None else sent.held.arrays

@@ -30,8 +30,9 @@ STATE_CODEC = "zstd:1"  # of what a node keeps: quick, and short where weights a
 _BLOCK = 1 << 16
 _PARTS = ("arrays", "residual", "stages")
 
-Left = Literal["residual", "stages", "progress"]
-"""What an upload leaves: what its codec lost, what stages remember, with EF21 all that arrived."""
+Left = Literal["residual", "stages", "progress", "own"]
+"""What an upload leaves: what its codec lost, what stages remember, with EF21 all that arrived, and
+the node's own arrays of those that do not travel."""
 
 # A training message and an evaluation message of the legacy API carry the same model.
 _LEGACY_MODEL = ("fitins.parameters", "evaluateins.parameters", "fitres.parameters")
@@ -45,7 +46,7 @@ def record_key(record: str) -> str:
 def name_of(arrays: Arrays) -> bytes:
     """Return the eight bytes that name arrays by template and every byte of their values.
 
-    They tell a server's own broadcasts apart and never travel, so that checksums of blocks, hashed
+    They distinguish a server's own broadcasts and never travel, so that checksums of blocks, hashed
     together, are enough: these take a tenth of the time of a hash of all.
     """
     digest = hashlib.sha256(Template.of(arrays).hash)
@@ -67,8 +68,13 @@ class Remembered:
 
     @cached_property
     def base(self) -> Base:
-        """The arrays as a base: of the replies, and of the broadcasts that follow."""
+        """The arrays as a base of replies and later broadcasts, taken apart once for all."""
         return Base(self.arrays)
+
+    @cached_property
+    def template(self) -> Template:
+        """Names, shapes and dtypes of the arrays."""
+        return Template.of(self.arrays)
 
     @cached_property
     def name(self) -> bytes:
@@ -220,15 +226,6 @@ class ClientMemory:
             self._put(what, record, packed_bytes(arrays))
         else:
             self._drop(what, record)
-
-    def own(self, record: str) -> Arrays:
-        """Return this node's own arrays of those that do not travel; none before its first."""
-        return self._arrays("own", record) or {}
-
-    def save_own(self, record: str, arrays: Arrays) -> None:
-        """Remember this node's own arrays of those that do not travel."""
-        if arrays:
-            self._put("own", record, packed_bytes(arrays))
 
     def order(self, record: str) -> list[str]:
         """Return the names of all arrays of a record, in order, as the first broadcast had them."""

@@ -15,8 +15,7 @@ from flwr_gan.flower.compressed_grid import CompressedGrid, refusal
 from flwr_gan.flower.exchange import Exchange
 from flwr_gan.flower.sampling import least_available, seeded_global_random, wait_for_nodes
 from flwr_gan.flower.settings import WireSettings
-from flwr_gan.flower.wrapping import StrategyWrapper
-from flwr_gan.seeding import derive_seed
+from flwr_gan.flower.wrapping import StrategyWrapper, check_kind
 from flwr_gan.wire.ledger import Ledger
 
 log = getLogger(__name__)
@@ -66,17 +65,10 @@ class CompressedMessageStrategy(StrategyWrapper, Strategy):
         ledger: Ledger | None = None,
         **settings: Any,
     ) -> None:
-        if isinstance(inner, LegacyStrategy):
-            raise TypeError(
-                f"{type(inner).__name__} is a flwr.server strategy: wrap it in "
-                "CompressedStrategy instead"
-            )
-        if not isinstance(inner, Strategy):
-            raise TypeError(f"expected a flwr.serverapp strategy, got {type(inner).__name__}")
-        self.inner: Strategy = inner
-        self.seed = seed
-        self.exchange = Exchange(WireSettings(codec=codec, **settings), ledger=ledger)
-        self.grid: CompressedGrid | None = None
+        check_kind(inner, Strategy, other=LegacyStrategy, wrapper="CompressedStrategy")
+        exchange = Exchange(WireSettings(codec=codec, **settings), ledger=ledger)
+        super().__init__(inner, exchange, seed=seed)
+        self.inner: Strategy
 
     def start(self, grid: Grid, *args: Any, **kwargs: Any) -> Result:
         """Run the inner strategy's ``start`` on a compressed grid; arguments and result are its.
@@ -135,7 +127,7 @@ class CompressedMessageStrategy(StrategyWrapper, Strategy):
         grid: Grid,
     ) -> list[Message]:
         wait_for_nodes(grid, least_available(self.inner))
-        with seeded_global_random(derive_seed(self.seed, f"sample-{purpose}", round=server_round)):
+        with seeded_global_random(self._seed_of(purpose, server_round)):
             configure = self._of_inner(f"configure_{purpose}")
             return list(configure(server_round, arrays, config, grid))
 
@@ -145,7 +137,7 @@ class CompressedMessageStrategy(StrategyWrapper, Strategy):
 
     @contextmanager
     def _hooked(self) -> Iterator[None]:
-        """Put this wrapper's methods in the place of the inner strategy's, for a block.
+        """Replace the inner strategy's methods by this wrapper's, for a block.
 
         The inner strategy's ``start`` calls its own methods, and those of the wrapper, or of a
         subclass of it, are to be run.
@@ -161,7 +153,7 @@ class CompressedMessageStrategy(StrategyWrapper, Strategy):
             own.update(before)
 
     def _without_outsiders(self, replies: list[Message]) -> list[Message]:
-        """Refuse replies whose records are not those of most.
+        """Refuse replies whose records differ from those of most others.
 
         Flower's own strategies would end the run because of one of them.
         """

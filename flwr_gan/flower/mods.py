@@ -24,7 +24,7 @@ from flwr_gan.flower.records import (
     read_record,
     write_record,
 )
-from flwr_gan.flower.selection import Selection, completed
+from flwr_gan.flower.settings import Selection, completed
 from flwr_gan.wire import Template, encode_to_send
 from flwr_gan.wire.codecs import get_codec
 
@@ -140,7 +140,7 @@ def _with_own(arrays: Arrays, memory: ClientMemory, record: str, order: Order) -
     chosen = Selection(order.include, order.exclude)
     if chosen.takes_all:
         return arrays
-    own, names = memory.own(record), memory.order(record)
+    own, names = memory.left("own", record) or {}, memory.order(record)
     if not names:
         memory.save_order(record, list(arrays))
     travelled = {n: a for n, a in arrays.items() if chosen.takes(n) or n not in own}
@@ -164,7 +164,7 @@ def _coded(
     feedback = order.feedback is True and get_codec(order.codec).contractive
     went_on = False
     for name, record in answer.array_records.items():
-        found = read_record(record)
+        whole, entries = read_record(record)
         base_name = base_for(held, name)
         base = None if base_name is None else held[base_name]
         near, progress = base, None
@@ -175,9 +175,9 @@ def _coded(
                 progress = None  # one side has lost it
             near = advanced(base, progress)
             went_on = went_on or progress is not None
-        if base_name is not None and not chosen.takes_all:
-            memory.save_own(base_name, chosen.left_out(found.arrays))
-        arrays = chosen.of(found.arrays)
+        if base_name is not None and (own := chosen.left_out(whole)):
+            memory.leave("own", base_name, own)
+        arrays = chosen.of(whole)
         template = Template.of(arrays).hash
         expected = {order.template} if base is None else {order.template, Template.of(base).hash}
         sent = encode_to_send(
@@ -194,7 +194,7 @@ def _coded(
             memory.leave("residual", name, sent.residual)
             memory.leave("stages", name, sent.memory)
         answer.array_records[name] = payload_record(sent.payload)
-        opaque[name] = {key: found.opaque[key] for key in arrays if key in found.opaque}
+        opaque[name] = {key: entries[key] for key in arrays if key in entries}
         shares.append(sent.arrived_share)
     known = [share for share in shares if not np.isnan(share)]
     note = ReplyNote(

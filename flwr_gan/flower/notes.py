@@ -18,7 +18,7 @@ from flwr_gan.wire.stages.schedule import Schedule
 
 NOTE = "flwr_gan.wire"
 EF21 = "ef21"
-"""In the place of True: the other way of error feedback, see ``flwr_gan.flower.progress``."""
+"""The value of ``feedback`` that means EF21, see ``flwr_gan.flower.progress``."""
 
 Label = int | str
 """What a node calls itself, its ``partition-id``: any word. A label and no identity."""

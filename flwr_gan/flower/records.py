@@ -8,7 +8,6 @@ an array in Fortran's order, whose sums differ in their last bit from those in C
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -23,12 +22,13 @@ from flwr_gan.wire import Base
 from flwr_gan.wire.codecs.arrays import ArraySpec
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
-Opaque = Mapping[str, tuple[str, tuple[int, ...], str]]
+Entry = tuple[str, tuple[int, ...], str]
+Opaque = Mapping[str, Entry]
 """Of each opaque entry: dtype, shape and serialisation as Flower has them."""
 
 PAYLOAD_STYPE = "flwr_gan.payload"
 NUMPY_STYPE = "numpy.ndarray"
-FORTRAN = "fortran"  # in the place of a serialisation: a numpy array in Fortran's order
+FORTRAN = "fortran"  # instead of a serialisation: a numpy array in Fortran's order
 EMPTY_KEY = "_empty"  # Flower's key of the placeholder in a legacy record without arrays
 _LEGACY_RECORDS = (
     "fitins.parameters",
@@ -40,28 +40,25 @@ _NPY_MAGIC = b"\x93NUMPY"
 _CODABLE_KINDS = "biufcV"
 
 
-@dataclass(frozen=True)
-class Content:
-    """What a record of arrays holds; views of it, not to be written to."""
+def read_record(record: ArrayRecord) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Entry]]:
+    """Return all arrays of a plain record, and which of them are opaque or in Fortran's order.
 
-    arrays: dict[str, np.ndarray[Any, Any]]  # all entries, in order; opaque ones as uint8
-    opaque: dict[str, tuple[str, tuple[int, ...], str]] = field(default_factory=dict)
-
-
-def read_record(record: ArrayRecord) -> Content:
-    """Return what a plain record holds, without a copy where that is possible."""
-    content = Content({})
+    Opaque ones come as uint8. They are views of the record where that is possible, not to be
+    written to.
+    """
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    opaque: dict[str, Entry] = {}
     for key, array in record.items():
         if key == EMPTY_KEY and not array.data:
             continue
         found = _codable_view(array)
         if found is None:
-            content.opaque[key] = (array.dtype, tuple(array.shape), array.stype)
+            opaque[key] = (array.dtype, tuple(array.shape), array.stype)
             found = np.frombuffer(array.data, np.uint8)
         elif not found.flags.c_contiguous:
-            content.opaque[key] = ("", (), FORTRAN)
-        content.arrays[key] = found
-    return content
+            opaque[key] = ("", (), FORTRAN)
+        arrays[key] = found
+    return arrays, opaque
 
 
 def write_record(arrays: Arrays, opaque: Opaque | None = None, *, name: str = "") -> ArrayRecord:
@@ -193,24 +190,18 @@ def npy_bytes(array: np.ndarray[Any, Any]) -> bytes:
 
 
 def scattered_parameters(base: Base, survivors: np.ndarray[Any, Any]) -> Parameters:
-    """Return legacy parameters with values at a base's survivors and zeros elsewhere."""
-    parts = base.split(survivors)
-    positions = [np.asarray(support.positions) for support in base.arrays.supports]
-    layers = zip(base.template.specs, positions, parts, strict=True)
-    return Parameters([scattered_npy(*layer) for layer in layers], NUMPY_STYPE)
-
-
-def scattered_npy(
-    spec: ArraySpec, positions: np.ndarray[Any, Any], values: np.ndarray[Any, Any]
-) -> bytes:
-    """Return ``npy_bytes`` of an array with values at these positions and zeros elsewhere.
+    """Return legacy parameters with values at a base's survivors and zeros elsewhere.
 
     No array is made and copied: the values go to their places in the bytes.
     """
-    buffer, array = npy_space(spec)
-    array.reshape(-1)[positions] = values
-    del array  # it holds the buffer
-    return buffer.getvalue()
+    tensors = []
+    supports, parts = base.arrays.supports, base.split(survivors)
+    for spec, support, values in zip(base.template.specs, supports, parts, strict=True):
+        buffer, array = npy_space(spec)
+        array.reshape(-1)[np.asarray(support.positions)] = values
+        del array  # it holds the buffer
+        tensors.append(buffer.getvalue())
+    return Parameters(tensors, NUMPY_STYPE)
 
 
 def npy_space(spec: ArraySpec) -> tuple[BytesIO, np.ndarray[Any, Any]]:
@@ -219,7 +210,7 @@ def npy_space(spec: ArraySpec) -> tuple[BytesIO, np.ndarray[Any, Any]]:
     Once the array is gone, the buffer's value is no copy.
     """
     header = _npy_header(spec.dtype.str, spec.shape)
-    # Nobody else holds these bytes, so that the buffer hands out themselves and no copy.
+    # The only reference to these bytes: the buffer's value is they themselves and no copy.
     buffer = BytesIO(bytes(len(header) + spec.nbytes))
     view = buffer.getbuffer()
     view[: len(header)] = header

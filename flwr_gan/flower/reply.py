@@ -14,7 +14,7 @@ from flwr_gan.flower.records import (
     arrays_to_parameters,
     scattered_parameters,
 )
-from flwr_gan.flower.selection import completed
+from flwr_gan.flower.settings import completed
 from flwr_gan.wire import (
     Base,
     PayloadInfo,
@@ -48,19 +48,8 @@ class CodedReply:
         """What the header says, read and its checksum compared once; or ``PayloadError``."""
         return describe_payload(self.payload)
 
-    def travelled(self) -> Arrays:
-        """Return the decoded arrays that travelled, not to be written to; or ``PayloadError``."""
-        return self._decoded(writable=False)
-
-    def arrays(self, *, writable: bool = True) -> Arrays:
-        """Return all arrays, decoded, or raise ``PayloadError``."""
-        return self.completed(self._decoded(writable=writable))
-
-    def completed(self, travelled: Arrays) -> Arrays:
-        """Return decoded arrays with the server's own for those that did not travel."""
-        return completed(travelled, self.own, self.order) if self.own else travelled
-
-    def _decoded(self, *, writable: bool) -> dict[str, Array]:
+    def travelled(self, *, writable: bool = False) -> Arrays:
+        """Return the decoded arrays that travelled, or raise ``PayloadError``."""
         return decode_payload(
             self.info,
             template=self.expected,
@@ -68,6 +57,14 @@ class CodedReply:
             max_bytes=self.max_bytes,
             writable=writable,
         )
+
+    def arrays(self, *, writable: bool = True) -> Arrays:
+        """Return all arrays, decoded, or raise ``PayloadError``."""
+        return self.completed(self.travelled(writable=writable))
+
+    def completed(self, travelled: Arrays) -> Arrays:
+        """Return decoded arrays with the server's own for those that did not travel."""
+        return completed(travelled, self.own, self.order) if self.own else travelled
 
     def parameters(self) -> Parameters:
         """Return the decoded arrays as Flower's legacy parameters, or raise ``PayloadError``."""
@@ -79,39 +76,36 @@ class CodedReply:
     @cached_property
     def has_base_mask(self) -> bool:
         """True if the reply is new values for the base's survivors and nothing else."""
-        if self.base is None or not self._may_have_base_mask:
-            return False
-        return has_base_mask(self.info, base=self.base)
+        return self._mask_base is not None and has_base_mask(self.info, base=self._mask_base)
 
     @property
-    def _may_have_base_mask(self) -> bool:
-        """True unless something beside the payload says that the reply is of another form."""
+    def _mask_base(self) -> Base | None:
+        """The base, unless something beside the payload says that it is not its mask's values."""
         if self.base is None or self.own or self.opaque:
-            return False
+            return None
         expected = self.expected or self.info.template
-        return expected is None or expected.hash == self.base.template.hash
+        fits = expected is None or expected.hash == self.base.template.hash
+        return self.base if fits else None
 
     def survivors(self) -> Array | None:
         """Return the values at the base's survivors, if ``has_base_mask``, else None.
 
         Those of the first array come first; ``base.split`` divides them.
         """
-        if self.base is None or not self._may_have_base_mask:
-            return None
-        return decode_survivors(self.info, base=self.base)
+        base = self._mask_base
+        return None if base is None else decode_survivors(self.info, base=base)
 
-    def check(self) -> tuple[tuple[int, int, int], Array | Arrays]:
-        """Decode once.
+    def check(self, *, whole: bool = False) -> tuple[tuple[int, int, int], Array | Arrays]:
+        """Decode once; return what ``counts_of`` does, and what came, not to be written to.
 
-        Return what ``count`` does, and survivors or else arrays, not to be written to.
-
-        Raises ``PayloadError`` when the payload cannot be decoded, or holds a value that is not
-        finite and must not.
+        That is survivors, where they are all that the payload holds and `whole` is False, and else
+        the arrays that travelled. Raises ``PayloadError`` when the payload cannot be decoded, or
+        holds a value that is not finite and must not.
         """
-        survivors = self.survivors()
+        survivors = None if whole else self.survivors()
         if survivors is None or self.base is None:
             arrays = self.travelled()
-            return self.count(arrays), self.completed(arrays)
+            return counts_of(arrays, finite=self.finite), arrays
         nonzero, are_finite = counted(survivors)
         if self.finite and not are_finite:
             parts = self.base.split(survivors)
@@ -119,18 +113,6 @@ class CodedReply:
                 _nonzero(name, part, finite=True)
         template = self.base.template
         return (template.parameters, nonzero, template.nbytes), survivors
-
-    def count(self, arrays: Arrays) -> tuple[int, int, int]:
-        """Return the parameters of decoded arrays, those that are not zero, and all bytes.
-
-        Raises ``PayloadError`` when a value is not finite and must be.
-        """
-        nonzero = sum(_nonzero(name, a, finite=self.finite) for name, a in arrays.items())
-        return (
-            sum(array.size for array in arrays.values()),
-            nonzero,
-            sum(array.nbytes for array in arrays.values()),
-        )
 
 
 def counted(values: Array) -> tuple[int, bool]:
@@ -144,9 +126,12 @@ def counted(values: Array) -> tuple[int, bool]:
     return int(np.count_nonzero(values != 0)), bool(np.isfinite(values).all())
 
 
-def counts_of(arrays: Arrays) -> tuple[int, int, int]:
-    """Return the parameters of arrays, those that are not zero, and the bytes of all."""
-    nonzero = sum(_nonzero(name, array, finite=False) for name, array in arrays.items())
+def counts_of(arrays: Arrays, *, finite: bool = False) -> tuple[int, int, int]:
+    """Return the parameters of arrays, those that are not zero, and the bytes of all.
+
+    With `finite`, raises ``PayloadError`` where a value is not finite.
+    """
+    nonzero = sum(_nonzero(name, array, finite=finite) for name, array in arrays.items())
     sizes = [(array.size, array.nbytes) for array in arrays.values()]
     return sum(size for size, _ in sizes), nonzero, sum(nbytes for _, nbytes in sizes)
 

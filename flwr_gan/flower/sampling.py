@@ -1,4 +1,4 @@
-"""Which clients take part: the same ones for the same seed, whoever connects first."""
+"""Which clients take part: the same ones for the same seed, in whatever order they connect."""
 
 import random
 import time
@@ -22,8 +22,8 @@ _WRAPPED = ("inner", "strategy")
 class OrderedClientManager(ClientManager):
     """A view of a client manager that samples by node id, with a generator of its own.
 
-    It waits for `least` clients before anybody is told how many there are: Flower's strategies look
-    at that number first and would sample from those that happened to be there.
+    ``num_available`` waits for `least` clients: Flower's strategies look at that number first, and
+    would else sample from those that happen to be connected.
     """
 
     def __init__(self, inner: ClientManager, *, rng: random.Random, least: int) -> None:

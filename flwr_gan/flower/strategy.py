@@ -37,8 +37,7 @@ from flwr_gan.flower.records import Arrays
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.sampling import OrderedClientManager, least_available
 from flwr_gan.flower.settings import WireSettings
-from flwr_gan.flower.wrapping import StrategyWrapper
-from flwr_gan.seeding import derive_seed
+from flwr_gan.flower.wrapping import StrategyWrapper, check_kind
 from flwr_gan.wire.ledger import Ledger
 
 log = getLogger(__name__)
@@ -176,21 +175,13 @@ class CompressedStrategy(StrategyWrapper, Strategy):
         also_codecs: Sequence[str] = (),
         **settings: Any,
     ) -> None:
-        if isinstance(inner, MessageStrategy):
-            raise TypeError(
-                f"{type(inner).__name__} is a flwr.serverapp strategy: wrap it in "
-                "CompressedMessageStrategy instead"
-            )
-        if not isinstance(inner, Strategy):
-            raise TypeError(f"expected a flwr.server strategy, got {type(inner).__name__}")
+        check_kind(inner, Strategy, other=MessageStrategy, wrapper="CompressedMessageStrategy")
         wire = WireSettings(codec=codec, **settings)
         self.comparison = CodecComparison(also_codecs, beside=wire)
         listeners = [self.comparison] if also_codecs else []
-        self.inner: Strategy = inner
-        self.seed = seed
-        self.exchange = Exchange(wire, ledger=ledger, listeners=listeners)
+        super().__init__(inner, Exchange(wire, ledger=ledger, listeners=listeners), seed=seed)
+        self.inner: Strategy
         self.latest: list[CodedFitRes] = []
-        self.grid: CompressedGrid | None = None
 
     def initialize_parameters(self, client_manager: ClientManager) -> Parameters | None:
         """Return the inner strategy's initial parameters, or ask a client for its own, coded."""
@@ -302,5 +293,5 @@ class CompressedStrategy(StrategyWrapper, Strategy):
     def _view(
         self, client_manager: ClientManager, purpose: str, server_round: int = 0
     ) -> OrderedClientManager:
-        rng = random.Random(derive_seed(self.seed, f"sample-{purpose}", round=server_round))
+        rng = random.Random(self._seed_of(purpose, server_round))
         return OrderedClientManager(client_manager, rng=rng, least=least_available(self.inner))

@@ -33,7 +33,7 @@ _IN, _OUT = "fitins.parameters", "fitres.parameters"
 
 
 class SubsampledMod:
-    """Send of each matrix a drawn share of its changes, in the place of all weights.
+    """Send a random share of the changes of each matrix, instead of all weights.
 
     It stands behind ``secaggplus_mod``, with ``Subsampled`` of the same share on the server::
 

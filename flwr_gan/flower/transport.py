@@ -1,4 +1,4 @@
-"""What a message weighs in Flower's transport, without serialising or hashing what it carries.
+"""The bytes of a message in Flower's transport, without serialising or hashing its content.
 
 Flower takes a message apart into objects: the content, its records, the arrays of a record, the
 chunks of an array. Each is stored as a head, which names its class and the hashes of the objects

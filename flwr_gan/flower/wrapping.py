@@ -3,7 +3,18 @@
 from typing import Any
 
 from flwr_gan.flower.exchange import Exchange
+from flwr_gan.seeding import derive_seed
 from flwr_gan.wire.ledger import Ledger
+
+
+def check_kind(inner: object, kind: type, *, other: type, wrapper: str) -> None:
+    """Raise ``TypeError`` unless a strategy is of a kind; name the wrapper of the other kind."""
+    own, others = (".".join(of.__module__.split(".")[:2]) for of in (kind, other))
+    name = type(inner).__name__
+    if isinstance(inner, other):
+        raise TypeError(f"{name} is a {others} strategy: wrap it in {wrapper} instead")
+    if not isinstance(inner, kind):
+        raise TypeError(f"expected a {own} strategy, got {name}")
 
 
 class Wrapper:
@@ -33,6 +44,16 @@ class StrategyWrapper(Wrapper):
 
     It can be pickled and copied between rounds; the grid is found anew.
     """
+
+    def __init__(self, inner: Any, exchange: Exchange, *, seed: int) -> None:
+        self.inner = inner
+        self.exchange = exchange
+        self.seed = seed
+        self.grid: Any = None  # the compressed one, in a run
+
+    def _seed_of(self, purpose: str, server_round: int) -> int:
+        """Return the seed of a sample of clients."""
+        return derive_seed(self.seed, f"sample-{purpose}", round=server_round)
 
     def __repr__(self) -> str:
         inner, codec = self.__dict__.get("inner"), self.exchange.settings.label

@@ -51,7 +51,7 @@ class Federation:
             record = records[at % len(records)]
             found, _ = self.broadcaster.broadcast(record, node, "arrays", training=training)
             decoded[node] = self.decode(node, found)
-            self.broadcaster.memory.confirm(node, "arrays", found.name)
+            self.broadcaster.memory.confirm(node, "arrays", found.held.name)
         self.last = found
         return decoded
 
@@ -61,7 +61,7 @@ class Federation:
             broadcast.payloads, "arrays", keep="values", max_bytes=1 << 20, initial=self.initial
         )
         self.ways = getattr(self, "ways", {}) | {node: broadcast.payloads}
-        assert same(arrays, broadcast.arrays)
+        assert same(arrays, broadcast.held.arrays)
         return arrays
 
 

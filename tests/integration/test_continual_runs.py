@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
 
-from flwr_gan.app.continual_client import ContinualClient, Memory, begin_stage, client_fn
+from flwr_gan.app.continual import ContinualClient, Memory, begin_stage, client_fn
 from flwr_gan.app.run import Run
 from flwr_gan.client_app import app as client_app
 from flwr_gan.core.tree import flatten, unflatten

@@ -1,18 +1,35 @@
-"""Files of named arrays from one format to another, each written completely or not at all."""
+"""Files of named arrays from one format to another, each written completely or not at all.
 
+``.npz`` is a zip archive with one ``.npy`` file per array, read without numpy's pickles.
+``.safetensors`` is read and written by the library of that name.
+"""
+
+import importlib
+import math
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO, Any
 
-from flwr_gan.app.fgan.npz import read_npz, write_npz
-from flwr_gan.app.fgan.safetensors_file import read_safetensors, write_safetensors
-from flwr_gan.core.atomic import write_bytes
-from flwr_gan.errors import ConfigError, OutputError, PayloadError
+import numpy as np
+
+from flwr_gan.core.atomic import replacing, write_bytes
+from flwr_gan.errors import CodecError, ConfigError, OutputError, PayloadError
 from flwr_gan.wire import DEFAULT_MAX_BYTES, encode_payload, load
-from flwr_gan.wire.codecs.arrays import Array
+from flwr_gan.wire.codecs.arrays import BFLOAT16, Array
+from flwr_gan.wire.inputs import is_bfloat16
 
 _MOST_BESIDE_ARRAYS = 1 << 27
 """Names, shapes and whatever else a file holds beside its arrays; safetensors allows 100 MB."""
+_ENDING = ".npy"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_DTYPES = {
+    "BOOL": "|b1", "I8": "|i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
+    "U8": "|u1", "U16": "<u2", "U32": "<u4", "U64": "<u8",
+    "F16": "<f2", "F32": "<f4", "F64": "<f8", "C64": "<c8", "BF16": BFLOAT16.str,
+}  # fmt: skip
+_RESERVED = "__metadata__"
 
 
 def convert(
@@ -49,18 +66,6 @@ def convert(
     return len(arrays)
 
 
-_READERS: dict[str, Callable[..., dict[str, Array]]] = {
-    ".fgan": load,
-    ".npz": read_npz,
-    ".safetensors": read_safetensors,
-}
-_WRITERS: dict[str, Callable[[Path, Mapping[str, Array]], None]] = {
-    ".npz": write_npz,
-    ".safetensors": write_safetensors,
-}
-SUFFIXES = tuple(_READERS)
-
-
 def _suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -78,3 +83,152 @@ def _check_size(path: Path, max_bytes: int) -> None:
         raise OutputError(f"{path} cannot be read: it is no file")
     if size > max_bytes + _MOST_BESIDE_ARRAYS:
         raise PayloadError(f"{path} has {size} bytes; raise --max-bytes, which is {max_bytes}")
+
+
+def read_npz(path: Path, *, max_bytes: int) -> dict[str, Array]:
+    """Return the arrays of a ``.npz`` file, in its order.
+
+    What numpy stores as ``V2`` is taken for bfloat16. Each array's size is checked before memory is
+    taken for it: ``PayloadError`` if all have more than `max_bytes`, the file is damaged, or one
+    holds Python objects.
+    """
+    arrays: dict[str, Array] = {}
+    left = max_bytes
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                name = info.filename.removesuffix(_ENDING)
+                if name in arrays or name == info.filename:
+                    why = "there twice" if name in arrays else f"no {_ENDING} file"
+                    raise PayloadError(f"{path}: {info.filename} is {why}")
+                with archive.open(info) as member:
+                    arrays[name] = _npy_array(member, f"{path}: {name}", left, max_bytes)
+                left -= arrays[name].nbytes
+    except (PayloadError, MemoryError):
+        raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # whatever zipfile, its decompressors and numpy's parser raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PayloadError(f"{path} is no .npz file, or damaged: {reason}") from error
+    return arrays
+
+
+def _npy_array(member: IO[bytes], name: str, left: int, max_bytes: int) -> Array:
+    version = np.lib.format.read_magic(member)
+    if version != (1, 0):  # later ones, for structured types, have headers of up to 4 GiB
+        raise PayloadError(f"{name} has a structured type: only plain arrays are converted")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
+    if dtype.hasobject:
+        raise PayloadError(f"{name} holds Python objects, which are never unpickled")
+    if dtype.kind not in "biufc" and dtype != BFLOAT16:
+        raise PayloadError(f"{name} is of {dtype}: only numbers and bools are converted")
+    if any(length < 0 for length in shape):
+        raise PayloadError(f"{name} has the shape {shape}")
+    size = math.prod(shape) * dtype.itemsize
+    if size > left:
+        raise PayloadError(f"{name} has {size} bytes, {left} are left of --max-bytes {max_bytes}")
+    data = member.read(size)
+    if len(data) != size or member.read(1):
+        raise PayloadError(f"{name} has {len(data)} bytes or more where {size} belong")
+    flat = np.frombuffer(bytearray(data), dtype)
+    if dtype.kind == "b" and size and flat.view(np.uint8).max() > 1:
+        raise PayloadError(f"{name} of bool has a byte that is neither 0 nor 1")
+    return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write a ``.npz`` file as ``numpy.savez`` does; the same arrays give the same bytes.
+
+    Raises ``CodecError`` if an array is of bfloat16, or its name cannot be that of a file.
+    """
+    for name, array in arrays.items():
+        if is_bfloat16(array.dtype):
+            raise CodecError(
+                f"{path}: {name} is bfloat16, which .npz does not have: choose .safetensors or "
+                ".fgan"
+            )
+        if "\0" in name or len(name.encode()) > 60_000:
+            raise CodecError(f"{path}: {name[:40]!r} cannot be the name of a file inside a .npz")
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(f"{name}{_ENDING}", _EPOCH)
+            with archive.open(info, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def read_safetensors(path: Path, *, max_bytes: int) -> dict[str, Array]:
+    """Return the arrays of a ``.safetensors`` file, in its order; bfloat16 as ``V2``.
+
+    Raises ``CodecError`` without the library, and ``PayloadError`` if the file is damaged, its
+    arrays have more than `max_bytes` together, or one is of a type that numpy does not have.
+    """
+    safetensors = _library("safetensors")
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = path.stat().st_size - 8 - length
+            if size > max_bytes:
+                raise PayloadError(f"{path} has arrays of {size} bytes; --max-bytes is {max_bytes}")
+        found = safetensors.deserialize(path.read_bytes())
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        reason = " ".join(str(error).split())
+        raise PayloadError(f"{path} is no .safetensors file, or damaged: {reason}") from error
+    return {name: _tensor_array(f"{path}: {name}", tensor) for name, tensor in found}
+
+
+def _tensor_array(name: str, tensor: Mapping[str, Any]) -> Array:
+    if tensor["dtype"] not in _DTYPES:
+        raise PayloadError(f"{name} is of {tensor['dtype']}, which numpy does not have")
+    flat = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]])
+    if flat.dtype.kind == "b" and flat.size and flat.view(np.uint8).max() > 1:
+        raise PayloadError(f"{name} of bool has a byte that is neither 0 nor 1")
+    return flat.reshape(tensor["shape"])
+
+
+def write_safetensors(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write a ``.safetensors`` file; ``CodecError`` if the format has no such type or name."""
+    safetensors, by_numpy = _library("safetensors"), _library("safetensors.numpy")
+    allowed = {np.dtype(code) for code in _DTYPES.values()}
+    given = {}
+    for name, array in arrays.items():
+        if is_bfloat16(array.dtype):
+            array = array.view(_library("ml_dtypes").bfloat16)
+        elif array.dtype.newbyteorder("<") not in allowed:
+            raise CodecError(
+                f"{path}: {name} is of {array.dtype}, which .safetensors does not have: choose "
+                ".npz or .fgan"
+            )
+        if name == _RESERVED:
+            raise CodecError(f"{path}: {name} cannot be the name of an array in .safetensors")
+        given[name] = np.asarray(array, order="C")
+    with replacing(path) as temporary:
+        try:
+            by_numpy.save_file(given, temporary)
+        except safetensors.SafetensorError as error:
+            reason = " ".join(str(error).split())
+            raise OutputError(f"cannot write {path}: {reason}") from error
+
+
+def _library(name: str) -> Any:
+    """Return a module that not everybody needs."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise CodecError(
+            f".safetensors files need {name.split('.')[0]}: pip install 'flwr-gan[safetensors]'"
+        ) from error
+
+
+_READERS: dict[str, Callable[..., dict[str, Array]]] = {
+    ".fgan": load,
+    ".npz": read_npz,
+    ".safetensors": read_safetensors,
+}
+_WRITERS: dict[str, Callable[[Path, Mapping[str, Array]], None]] = {
+    ".npz": write_npz,
+    ".safetensors": write_safetensors,
+}
+SUFFIXES = tuple(_READERS)
