@@ -77,7 +77,7 @@ class GanClient(NumPyClient):
                 arrays = self._train_round(parameters, config, server_round, privacy)
         if privacy is None:
             return arrays, len(self._train), {}
-        self._state[SPENT] = arrays_to_record(flatten(privacy.state_dict()))
+        self._remember(SPENT, privacy.state_dict())
         return arrays, len(self._train), dict(privacy.report())
 
     def evaluate(
@@ -129,25 +129,26 @@ class GanClient(NumPyClient):
         **settings: Any,
     ) -> None:
         """Train for one round, on from where critic and optimisers stopped, and remember them."""
-        if STATE in self._state:
-            remembered = unflatten(record_to_arrays(self._state[STATE]))
-            if remembered[ROUND] >= int(config.get("restart_from", 0)):
-                trainer.load_state_dict(remembered["trainer"])
-        training = Training(
-            trainer=trainer,
-            x_NTC=samples.x_NTC,
-            y_N=samples.y_N,
-            rng=self._rng("train", server_round),
-            proximal_mu=float(config.get("proximal_mu", 0.0)),
-            **settings,
-        )
+        remembered = self._remembered(STATE)
+        if remembered is not None and remembered[ROUND] >= int(config.get("restart_from", 0)):
+            trainer.load_state_dict(remembered["trainer"])
+        settings["proximal_mu"] = float(config.get("proximal_mu", 0.0))
+        rng = self._rng("train", server_round)
+        training = new_training(trainer, samples, rng, **settings)
         together.train(
             training,
             iterations=self._config.gan.local_iterations,
             progress=f"round {server_round}, client {self._partition}",
         )
-        state = {ROUND: server_round, "trainer": trainer.state_dict()}
-        self._state[STATE] = arrays_to_record(flatten(state))
+        self._remember(STATE, {ROUND: server_round, "trainer": trainer.state_dict()})
+
+    def _remember(self, what: str, tree: Mapping[str, Any]) -> None:
+        """Keep a tree in the node's state, for the rounds that follow."""
+        self._state[what] = arrays_to_record(flatten(tree))
+
+    def _remembered(self, what: str) -> dict[str, Any] | None:
+        """Return what was kept last under this name, None if nothing was."""
+        return unflatten(record_to_arrays(self._state[what])) if what in self._state else None
 
     def _find_ticket(self, server_round: int, privacy: ClientPrivacy | None) -> NDArrays:
         """Run Alg. 2 of paper 000 here, then the method; return what comes out and class counts."""
@@ -162,9 +163,7 @@ class GanClient(NumPyClient):
             load_network_arrays(generator, weights)
             trainer.restart()
             label = f"client {self._partition}, pruning {level}"
-            x_NTC, y_N = self._train.x_NTC, self._train.y_N
-            training = Training(trainer=trainer, x_NTC=x_NTC, y_N=y_N, rng=rng, mask=mask)
-            together.train(training, progress=label)
+            together.train(new_training(trainer, self._train, rng, mask=mask), progress=label)
             return network_arrays(generator)
 
         *_, ticket = find_ticket(initial, train, config=self._config.lottery)
@@ -195,11 +194,12 @@ class GanClient(NumPyClient):
         )
 
     def _trainer(
-        self, generator: Generator, critic: Critic, privacy: ClientPrivacy | None
+        self, generator: Generator, critic: Critic, privacy: ClientPrivacy | None, **settings: Any
     ) -> WganGpTrainer:
         device = self._config.federation.device
         if privacy is None:
-            return WganGpTrainer(generator, critic, config=self._config.gan, device=device)
+            config = self._config.gan
+            return WganGpTrainer(generator, critic, config=config, device=device, **settings)
         counts_K = self._class_counts(privacy)
         return privacy.trainer(generator, critic, counts_K=counts_K, device=device)
 
@@ -213,8 +213,9 @@ class GanClient(NumPyClient):
             num_samples=len(self._train),
             planned_steps=self._federation.planned_critic_steps(ticket=ticket),
         )
-        if SPENT in self._state:
-            privacy.load_state_dict(unflatten(record_to_arrays(self._state[SPENT])))
+        spent = self._remembered(SPENT)
+        if spent is not None:
+            privacy.load_state_dict(spent)
         return privacy
 
     def _class_counts(self, privacy: ClientPrivacy | None) -> NDArray[np.int64]:
@@ -245,6 +246,13 @@ class GanClient(NumPyClient):
         return derive_seed(
             self._config.seed, purpose, round=server_round, partition=self._partition
         )
+
+
+def new_training(
+    trainer: WganGpTrainer, samples: Samples, rng: torch.Generator, **settings: Any
+) -> Training:
+    """Return a training on some samples; further settings are those of ``Training``."""
+    return Training(trainer=trainer, x_NTC=samples.x_NTC, y_N=samples.y_N, rng=rng, **settings)
 
 
 def _named(generator: Generator, parameters: NDArrays) -> dict[str, NDArray[Any]]:

@@ -12,15 +12,12 @@ from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
 
 from flwr_gan.app import together
-from flwr_gan.app.client import Config, GanClient
+from flwr_gan.app.client import Config, GanClient, new_training
 from flwr_gan.app.federation import federation_from
 from flwr_gan.core.settings import Amount, Count, Settings
-from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
-from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.gan import Critic, Generator, WganGpTrainer, load_network_arrays, torch_threads
-from flwr_gan.gan.batched import Training
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics import frechet_distance
 from flwr_gan.privacy import ClientPrivacy
@@ -137,7 +134,7 @@ class ContinualClient(GanClient):
             memory.pending = {name: arrays[name] - sent for name, sent in broadcast.items()}
         else:
             memory.uploaded = server_round
-        self._state[CONTINUAL] = arrays_to_record(flatten(vars(memory)))
+        self._remember(CONTINUAL, vars(memory))
         if silent:
             return [], len(real), {"unchanged": True, "moved": moved}
         metrics: dict[str, Scalar] = {}
@@ -193,12 +190,7 @@ class ContinualClient(GanClient):
         masks = self._masked(generator)
         assert masks is not None
         trainer = self._regularised(generator, critic, masks)
-        training = Training(
-            trainer=trainer,
-            x_NTC=self._train.x_NTC,
-            y_N=self._train.y_N,
-            rng=self._rng("train", server_round),
-        )
+        training = new_training(trainer, self._train, self._rng("train", server_round))
         total = (lottery.iterations + lottery.train_final) * config.gan.iterations
         ticket = masks.arrays()
         for done in range(0, total, config.gan.local_iterations):
@@ -212,9 +204,10 @@ class ContinualClient(GanClient):
         return [*ticket.values(), self._class_counts(privacy).astype(np.int32)]
 
     def _memory(self) -> Memory:
-        if CONTINUAL not in self._state:
+        remembered = self._remembered(CONTINUAL)
+        if remembered is None:
             return Memory.empty(self._federation.dataset.num_classes)
-        return Memory(**unflatten(record_to_arrays(self._state[CONTINUAL])))
+        return Memory(**remembered)
 
     def _masked(self, generator: Generator) -> RegeneratingGenerator | None:
         settings = self._config.regeneration
@@ -223,13 +216,8 @@ class ContinualClient(GanClient):
     def _regularised(
         self, generator: Generator, critic: Critic, masks: RegeneratingGenerator | None
     ) -> WganGpTrainer:
-        return WganGpTrainer(
-            generator,
-            critic,
-            config=self._config.gan,
-            device=self._config.federation.device,
-            generator_regulariser=None if masks is None else masks.penalty,
-        )
+        penalty = None if masks is None else masks.penalty
+        return self._trainer(generator, critic, None, generator_regulariser=penalty)
 
     def _with_replay(
         self, real: Samples, memory: Memory, share: float, server_round: int

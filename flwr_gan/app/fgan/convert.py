@@ -131,9 +131,7 @@ def _npy_array(member: IO[bytes], name: str, left: int, max_bytes: int) -> Array
     data = member.read(size)
     if len(data) != size or member.read(1):
         raise PayloadError(f"{name} has {len(data)} bytes or more where {size} belong")
-    flat = np.frombuffer(bytearray(data), dtype)
-    if dtype.kind == "b" and size and flat.view(np.uint8).max() > 1:
-        raise PayloadError(f"{name} of bool has a byte that is neither 0 nor 1")
+    flat = _sound(name, np.frombuffer(bytearray(data), dtype))
     return flat.reshape(shape, order="F" if fortran_order else "C")
 
 
@@ -183,9 +181,14 @@ def _tensor_array(name: str, tensor: Mapping[str, Any]) -> Array:
     if tensor["dtype"] not in _DTYPES:
         raise PayloadError(f"{name} is of {tensor['dtype']}, which numpy does not have")
     flat = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]])
+    return _sound(name, flat).reshape(tensor["shape"])
+
+
+def _sound(name: str, flat: Array) -> Array:
+    """Return the values of an array, or raise ``PayloadError`` if a bool is neither 0 nor 1."""
     if flat.dtype.kind == "b" and flat.size and flat.view(np.uint8).max() > 1:
         raise PayloadError(f"{name} of bool has a byte that is neither 0 nor 1")
-    return flat.reshape(tensor["shape"])
+    return flat
 
 
 def write_safetensors(path: Path, arrays: Mapping[str, Array]) -> None:
