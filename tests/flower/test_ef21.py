@@ -1,5 +1,7 @@
 """EF21: progress that both sides keep, what arrives with it, and what happens when it is lost."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from flwr.serverapp.strategy import FedAvg
@@ -8,7 +10,7 @@ from flwr_gan.errors import CodecError
 from flwr_gan.flower import CompressedMessageStrategy
 from flwr_gan.flower.progress import Progress, advanced, made
 from flwr_gan.flower.settings import WireSettings
-from flwr_gan.wire import encode_to_send
+from flwr_gan.wire import decode_payload, encode_to_send
 from tests.flower.numbers_app import run
 
 TARGET = np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32)
@@ -53,7 +55,9 @@ def towards(arrays, context):
 
 
 @pytest.mark.parametrize("feedback", [True, "ef21"])
-def test_a_model_gets_where_the_mean_of_the_clients_is(feedback):
+def test_a_model_gets_where_the_mean_of_the_clients_is(feedback, monkeypatch):
+    decode = Mock(wraps=decode_payload)
+    monkeypatch.setattr("flwr_gan.flower.reply.decode_payload", decode)
     strategy = CompressedMessageStrategy(
         FedAvg(fraction_evaluate=0.0), codec_up="topk:0.2+int8", codec_down="sparse",
         feedback=feedback,
@@ -62,8 +66,9 @@ def test_a_model_gets_where_the_mean_of_the_clients_is(feedback):
     found = run(strategy, start, towards, rounds=60)[0]["w"]
     assert not any(strategy.failures.values())
     assert np.linalg.norm(found - 2 * TARGET) < 0.1 * np.linalg.norm(2 * TARGET)
-    up = [row for row in strategy.ledger.rows if row.direction == "up" and row.round > 1]
-    assert max(row.payload_bytes for row in up) < 0.2 * TARGET.nbytes
+    up = [row for row in strategy.ledger.rows if row.direction == "up"]
+    assert decode.call_count == len(up)  # each reply once
+    assert max(row.payload_bytes for row in up if row.round > 1) < 0.2 * TARGET.nbytes
 
 
 def test_unknown_ways_are_explained():
