@@ -24,8 +24,7 @@ def mutate(case: Case, others: Sequence[Case], rng: np.random.Generator) -> byte
     Hashes of template and base stay those of the receiver unless they are what is mutated, so
     that what was changed is read and not refused before.
 
-    ``case``: what to start from; ``others``: where spliced bytes come from; ``rng``: source of all
-    choices.
+    Spliced bytes come from ``others``.
     """
     parts = case.parts
     other = others[int(rng.integers(len(others)))].parts

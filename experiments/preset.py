@@ -25,10 +25,9 @@ def preset_about(name: str) -> str:
 def expand_preset(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
     """Put the overrides that a preset stands for in its place.
 
-    ``arguments``: overrides; one of them may be ``preset=NAME``. ``name``: the preset's, None where
-    there is none. ``given``: the preset's overrides, but for keys that the arguments set
-    themselves. ``own``: the other arguments. Raises ConfigError when the preset is unknown, or
-    there are several.
+    Returns the preset's name (None where there is none), its overrides but for keys that the
+    arguments set themselves, and the other arguments. Raises ConfigError when the preset is
+    unknown, or there are several.
     """
     named = [text.removeprefix(_PREFIX) for text in arguments if text.startswith(_PREFIX)]
     own = [text for text in arguments if not text.startswith(_PREFIX)]

@@ -70,8 +70,6 @@ def until(target: float, folder: Path) -> dict[str, float]:
     """Return rounds, bytes and seconds of a run until its samples are good enough.
 
     All of them are NaN where they never are.
-
-    ``target``: the ``synthetic_accuracy`` to reach; ``folder``: what the run has written.
     """
     rounds = pd.read_csv(folder / "rounds.csv")
     good = rounds.loc[rounds[MEASURE] >= target, "round"]

@@ -30,7 +30,7 @@ TINY = (
 def measure_commands(repeats: int, *, short: bool) -> pd.DataFrame:
     """Return a row a command: the median of its seconds.
 
-    ``repeats``: how often each is measured; ``short``: a tiny main job in place of the real one.
+    With ``short`` the main job is a tiny one.
     """
     rows = []
     for _ in range(repeats):

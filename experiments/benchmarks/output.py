@@ -58,10 +58,8 @@ def run_benchmark(
 ) -> int:
     """Measure, write and print the tables of a benchmark; return the exit status.
 
-    ``name``: of the module, and of the first table; ``about``: what it measures: the first line of
-    the module's text; ``measure``: takes the options; yields tables with the ending of their name,
-    empty for the first; ``arguments``: of the command line; ``short``: what ``--short`` leaves out;
-    ``add_options``: adds options of its own.
+    ``about`` is the module's text, of which the first line is shown; ``measure`` yields tables with
+    the ending of their name, empty for the first; ``short`` says what ``--short`` leaves out.
     """
     module = f"experiments.benchmarks.{name}"
     description = (about or "").splitlines()[0]
@@ -86,8 +84,8 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """Return the seconds of each way, which take turns: what slows the machine slows all.
 
-    ``ways``: each does its work once and returns the seconds that it took; ``repeats``: how often;
-    ``warm_up``: whether a first turn does not count.
+    Each way does its work once and returns its seconds; with ``warm_up`` a first turn does not
+    count.
     """
     turns = [{name: way() for name, way in ways.items()} for _ in range(repeats + warm_up)]
     return {name: [turn[name] for turn in turns[warm_up:]] for name in ways}

@@ -50,8 +50,7 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
 def measure(dtype: str, share: float, *, count: int) -> dict[str, object]:
     """Return the row of one case.
 
-    ``dtype``: type of the weights, {"float32", "bfloat16"}; ``share``: share of the weights that
-    change; in bfloat16 that of ``STEP``; ``count``: number of weights.
+    In bfloat16 the share is that of ``STEP``.
     """
     held, new = moved(dtype, share, count=count)
     payload = encode_payload({"w": new}, base={"w": held}, self_contained=False)

@@ -21,8 +21,7 @@ Results = list[tuple[ClientProxy, FitRes]]
 class Nodes:
     """Clients that answer in this process; the mod leaves messages of a plain strategy alone.
 
-    ``make``: returns the client of a partition; ``count``: how many. ``client_s``: processor
-    seconds of the clients so far, in which they code and decode.
+    ``client_s`` are the processor seconds of the clients so far, in which they code and decode.
     """
 
     def __init__(self, make: Callable[[int], NumPyClient], count: int) -> None:

@@ -59,8 +59,7 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
 def measure(name: str, batch_size: int, density: float, *, repeats: int) -> list[dict[str, object]]:
     """Return the rows ``samples`` and ``learning`` of a layer.
 
-    ``name``: one of ``LAYERS``; ``batch_size``: samples at a time; ``density``: share of weights
-    that survive; ``repeats``: how often each way is measured.
+    ``density`` is the share of weights that survive.
     """
     layer, shape = LAYERS[name]
     rng = torch.Generator().manual_seed(0)

@@ -116,8 +116,7 @@ def measure_paths(
 ) -> list[dict[str, object]]:
     """Return a row for the plain loop and for each of the trainer's paths.
 
-    ``config``: networks and training; ``repeats``: how often each path is measured; ``least_s``:
-    about how long the fastest path trains at a time.
+    The fastest path trains for about ``least_s`` seconds at a time.
     """
     paths: dict[str, _Trained] = {
         "plain": _Plain(config),

@@ -179,9 +179,8 @@ def measure_tickets(
 ) -> list[dict[str, object]]:
     """Return a row for each part, number of prunings, and way that this build is compared with.
 
-    ``repeats``: how often each is measured, in turn; ``critic_iterations``: R by part; ``before``:
-    a checkout of another version, to be compared with as well; ``rows``: numbers of prunings by
-    part. Raises ConfigError if ``before`` is no checkout, or a process fails.
+    ``before`` is a checkout of another version, to be compared with as well. Raises ConfigError if
+    it is none, or a process fails.
     """
     here = Path(__file__).parents[2]
     if before and not (before / "flwr_gan").is_dir():

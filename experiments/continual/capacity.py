@@ -32,11 +32,7 @@ SAMPLES_PER_CLASS = 100
 
 
 def capacity_rows(federation: Federation, run: Path) -> Iterator[dict[str, Any]]:
-    """Yield a row a client that prunes: shares freed and regained, and what these weights carry.
-
-    ``federation``: config, data and split of the run; ``run``: its folder, with the checkpoint of
-    each client.
-    """
+    """Yield a row a client that prunes: shares freed and regained, and what these weights carry."""
     config, data = federation.config, federation.dataset
     if config.regeneration is None:
         return

@@ -27,9 +27,6 @@ def attack_uploads(
     from the same training part, so nothing but training tells them apart; the client has never
     seen the others' samples, since a ticket is found alone. A class that no other client has
     enough of gives as many of both as there are.
-
-    ``federation``: config, data and split of the run; ``folder``: the run's folder; ``per_class``:
-    generated samples of each class.
     """
     names = list(federation.delivered().state_dict())
     for partition in range(len(federation.split)):

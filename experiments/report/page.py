@@ -73,8 +73,8 @@ Block = str | Table | Picture | Code
 class Section:
     """A heading and what stands below it.
 
-    ``title``: the heading; ``blocks``: in reading order; a string is a paragraph, a section goes
-    one heading deeper. Pictures that follow each other stand side by side where there is room.
+    A string is a paragraph, a section goes one heading deeper. Pictures that follow each other
+    stand side by side where there is room.
     """
 
     def __init__(self, title: str, *blocks: "Block | Section") -> None:
@@ -92,8 +92,8 @@ def figure_picture(figure: Figure, alt: str, caption: str = "", *, dpi: int = 13
 def page_html(title: str, sections: Sequence[Section], *, lead: str = "") -> str:
     """Return a page as HTML.
 
-    ``title``: title and first heading; ``sections``: what the page holds; ``lead``: one paragraph
-    below the title. Raises OutputError when a picture cannot be read or is no PNG.
+    ``lead`` is a paragraph below the title. Raises OutputError when a picture cannot be read or is
+    no PNG.
     """
     numbers = count(1)
     nodes = [_section(section, 2, numbers) for section in sections]

@@ -21,8 +21,7 @@ def repeat_command(config: str) -> str | None:
 
     Settings that the file does not know, because they came later, keep their defaults.
 
-    ``config``: what the file holds. Returns None where no command gives these settings: conf/ has
-    changed since, for instance.
+    Returns None where no command gives these settings: conf/ has changed since, for instance.
     """
     asked = {key: value for key, value in yaml.safe_load(config).items() if key not in _PLACES}
     try:

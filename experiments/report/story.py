@@ -57,8 +57,7 @@ def lead_of(results: Results) -> str:
 def sections_of(results: Results, *, grids: int = MOST_GRIDS) -> list[Section]:
     """Return all sections of a report, those left out that have nothing to show.
 
-    ``results``: the runs; ``grids``: most pictures of samples. Raises OutputError, PayloadError
-    when a file of a run cannot be read.
+    Raises OutputError, PayloadError when a file of a run cannot be read.
     """
     made = (
         _asked(results),

@@ -90,8 +90,7 @@ def run_plain(
 ) -> None:
     """Run the app under Flower alone: no mod, no wrapper.
 
-    ``overrides``: settings of the run, with spaces between; ``on_reply``: called with each message
-    and its reply; ``prepare``: called with federation and strategy before the run.
+    ``prepare`` is called before the run, ``on_reply`` with each message and its reply.
     """
     federation = load_federation(overrides)
     strategy = build_strategy(federation)

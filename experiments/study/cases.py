@@ -98,9 +98,9 @@ def run_cases(
 ) -> int:
     """Measure what is not finished; return the number of cases that failed.
 
-    ``cases``: in the order in which they are run; ``folder``: each case has a folder in it;
-    ``workers``: processes, each with one thread; ``shown``: single values of a result that are
-    shown when a case ends. Raises ConfigError when the folder holds results of other settings.
+    Each case has a folder in ``folder``; ``workers`` are processes, each with one thread; ``shown``
+    names values that are shown when a case ends. Raises ConfigError when the folder holds results
+    of other settings.
     """
     for case in cases:
         claim(case, folder)

@@ -53,7 +53,7 @@ def machine() -> str:
 def description(run: Mapping[str, Any], details: str = "") -> str:
     """Return in a paragraph what was run, from what ``run.json`` holds.
 
-    ``run``: what ``run.json`` holds; ``details``: sentences on what is particular to a study.
+    ``details`` are sentences on what is particular to a study.
     """
     seeds = ", ".join(map(str, run["seeds"]))
     libraries = ", ".join(f"{name} {number}" for name, number in run["versions"].items())

@@ -30,8 +30,7 @@ def intervals(table: pd.DataFrame) -> dict[str, float]:
 def average(table: pd.DataFrame, groups: Sequence[str], columns: Iterable[str]) -> pd.DataFrame:
     """Return mean and interval of some columns over the seeds, a row a group.
 
-    ``table``: a row a seed; ``groups``: columns that tell what differs in the seed alone;
-    ``columns``: what was measured.
+    ``table`` has a row a seed; ``groups`` are the columns that tell what differs in the seed alone.
     """
     wanted = list(columns)
     rows = []
@@ -61,10 +60,9 @@ def differences(
 ) -> pd.DataFrame:
     """Return what each group has more than the baseline, mean and interval over pairs.
 
-    ``table``: a row a run; ``baseline``: which rows the others are compared with; ``groups``:
-    columns that tell groups apart; ``pair``: columns whose values a run shares with its baseline,
-    such as the seed; ``measures``: what is compared; ``more``: makes further columns out of the
-    paired rows of a group and of the baseline.
+    ``table`` has a row a run; ``pair`` are columns whose values a run shares with its baseline,
+    such as the seed; ``more`` makes further columns out of the paired rows of a group and of the
+    baseline.
     """
     rows = []
     for key, part in table[~baseline].groupby(list(groups), sort=False):

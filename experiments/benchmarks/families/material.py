@@ -126,8 +126,7 @@ def training_labels(material: Material, dataset: Dataset) -> NDArray[np.int64]:
 class Sampler:
     """Samples of any generator from the same latent vectors and labels, whatever the seed.
 
-    ``material``: how many samples; ``num_classes``: K of the data; every class is asked for equally
-    often.
+    Every class is asked for equally often.
     """
 
     def __init__(self, material: Material, num_classes: int) -> None:

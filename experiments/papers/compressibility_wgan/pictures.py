@@ -106,8 +106,7 @@ def level_panels(
 ) -> Figure:
     """Draw one character of every class after each P, with the same latent vectors.
 
-    ``panels``: strokes; kinds make the rows, levels the columns, shape (K, T, 3); ``levels``: the
-    columns.
+    ``panels`` are strokes, shape (K, T, 3); kinds make the rows, levels the columns.
     """
     kinds = list(dict.fromkeys(kind for kind, _ in panels))
     count = len(next(iter(panels.values())))

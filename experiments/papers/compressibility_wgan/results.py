@@ -147,8 +147,6 @@ def signed_zeros(table: pd.DataFrame) -> pd.DataFrame:
     32 (1 - rho) + H(rho) bits a weight, computed. What a coder of either kind takes beyond that,
     divided by rho, is what it pays for pruned weights: noise, for a zero says nothing. Negative
     where survivors were coded below 32 bits.
-
-    ``table``: what ``table_2`` returns.
     """
     rows = []
     for level, part in table[table["P"] > 0].groupby("P"):

@@ -13,8 +13,8 @@ from flwr_gan.errors import OutputError
 class Rows:
     """Rows under a key, read from a CSV file and written back to it.
 
-    ``path``: the file; may be absent; ``key``: columns that tell a row from all others. Raises
-    OutputError if the file cannot be read or lacks a column of the key.
+    ``key`` are the columns that tell a row from all others. Raises OutputError if the file cannot
+    be read or lacks one of them.
     """
 
     def __init__(self, path: Path, key: Sequence[str]) -> None:

@@ -32,7 +32,8 @@ ALL = "all"
 def summarise(quality: pd.DataFrame) -> pd.DataFrame:
     """Return mean and interval over seeds of each measure of each kind of generator.
 
-    ``quality``: a row a scored generator: data, scope, seed, kind, level, codec and the measures.
+    ``quality`` has a row a scored generator: data, scope, seed, kind, level, codec and the
+    measures.
     """
     return average(quality, GROUPS, MEASURES)
 
@@ -46,9 +47,8 @@ def paired_differences(
 ) -> pd.DataFrame:
     """Return mean and interval of the difference to a baseline of the same seed.
 
-    ``quality``: as for ``summarise``; ``baseline``: columns and values that pick the baseline, such
-    as kind, level and codec; ``same_level``: whether the baseline differs from level to level;
-    ``measures``: what to compare.
+    ``baseline`` are columns and values that pick the baseline, such as kind, level and codec;
+    ``same_level`` says whether it differs from level to level.
     """
     pair = ["data", "scope", "seed", *(["level"] if same_level else [])]
     chosen = np.logical_and.reduce([quality[name] == value for name, value in baseline.items()])
@@ -98,7 +98,7 @@ def judge_not_worse(quality: pd.DataFrame) -> pd.DataFrame:
 def largest_level(verdicts: pd.DataFrame) -> int:
     """Return the largest P up to which every level passes in every measure; 0 where none does.
 
-    ``verdicts``: rows of ``judge_not_worse`` of one data set, scope, kind and codec.
+    ``verdicts`` are the rows of ``judge_not_worse`` of one data set, scope, kind and codec.
     """
     passed = set(passing_levels(verdicts))
     largest = 0
@@ -108,10 +108,7 @@ def largest_level(verdicts: pd.DataFrame) -> int:
 
 
 def passing_levels(verdicts: pd.DataFrame) -> list[int]:
-    """Return each P that passes in every measure, whatever the levels before it do.
-
-    ``verdicts``: as for ``largest_level``.
-    """
+    """Return each P that passes in every measure, whatever the levels before it do."""
     passed = (verdicts["not_worse"] == 1).groupby(verdicts["level"]).all()
     return [int(str(level)) for level, passes in passed.items() if passes and int(str(level)) > 0]
 
@@ -121,8 +118,6 @@ def worse_from(verdicts: pd.DataFrame) -> int | None:
 
     Shown to be worse: the whole interval of the difference lies below zero. Between this P and
     ``largest_level`` the seeds leave it open.
-
-    ``verdicts``: as for ``largest_level``.
     """
     worse = (verdicts["high"] < 0).groupby(verdicts["level"]).any().sort_index(ascending=False)
     first = None

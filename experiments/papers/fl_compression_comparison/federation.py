@@ -86,7 +86,7 @@ class Scorer:
 def run_case(task: Task, case: Run) -> Outcome:
     """Train, aggregate and measure for all rounds.
 
-    ``task``: the samples; ``case``: what to run. Raises TrainingError when a client fails.
+    Raises TrainingError when a client fails.
     """
     started = time.perf_counter()
     scorer = Scorer(task, case)

@@ -26,8 +26,8 @@ _CHUNK = 2000
 class Network:
     """Fully connected layers with ReLU between them: 109,386 weights, the student 49,300.
 
-    ``sizes``: inputs, hidden units, classes; ``seed``: of the initial weights, PyTorch's own for
-    linear layers.
+    ``sizes`` are inputs, hidden units, classes; initial weights are PyTorch's own for linear
+    layers.
     """
 
     def __init__(self, sizes: tuple[int, ...], *, seed: int) -> None:
@@ -98,11 +98,9 @@ def train(
 ) -> None:
     """Train by SGD with momentum, which starts at zero; with FedProx's term where mu is not 0.
 
-    ``network``: trained in place; its weights at the start are the centre of the proximal term;
-    ``x_NI``: all samples of all clients; ``loss_gradient``: see ``LossGradient``; ``batches``: for
-    each step, the samples' places in ``x_NI`` and their places among the client's own;
-    ``learning_rate`` and ``momentum`` and ``proximal_mu``: the step is ``-rate v`` with ``v =
-    momentum v + gradient + mu (w - w_start)``.
+    The network is trained in place; its weights at the start are the centre of the proximal term.
+    ``batches`` has for each step the samples' places in ``x_NI`` and their places among the
+    client's own. The step is ``-rate v`` with ``v = momentum v + gradient + mu (w - w_start)``.
     """
     velocity = torch.zeros_like(network.flat)
     start = network.flat.clone() if proximal_mu else None

@@ -60,11 +60,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 
 
 def rounds_figure(rounds: pd.DataFrame, algorithm: str) -> Figure:
-    """Draw accuracy and loss by round, test and training, a column a split.
-
-    ``rounds``: means over seeds, with the columns partition, method, round and the measures;
-    ``algorithm``: for the title.
-    """
+    """Draw accuracy and loss by round, test and training, a column a split."""
     partitions = list(dict.fromkeys(rounds["partition"]))
     figure = Figure(figsize=(5.2 * len(partitions), 12.5), layout="constrained")
     grid = figure.subplots(len(ROWS), len(partitions), squeeze=False, sharey="row", sharex=True)
@@ -94,11 +90,7 @@ def rounds_figure(rounds: pd.DataFrame, algorithm: str) -> Figure:
 
 
 def costs_figure(summary: pd.DataFrame, *, link_mbit: float) -> Figure:
-    """Draw delay of a round and transmission ratio of each model, ours and the paper's.
-
-    ``summary``: means over seeds by method; ``link_mbit``: link speed of the computed transfer, for
-    the legend.
-    """
+    """Draw delay of a round and transmission ratio of each model, ours and the paper's."""
     methods = [method for method in METHODS if method.name in summary.index]
     names = [method.name for method in methods]
     titles = [method.title for method in methods]

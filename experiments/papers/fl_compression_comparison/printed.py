@@ -55,8 +55,7 @@ def scale_as_printed(weights: Weights) -> Weights:
 def compare_formulas(network: Network, task: Task, *, amount: float) -> pd.DataFrame:
     """Return what each formula does to a trained network's weight matrices; biases stay.
 
-    ``network``: trained; its weights are the same afterwards; ``task``: its test samples are what
-    is measured on; ``amount``: share to prune.
+    The weights are the same afterwards.
     """
     trained = network.arrays
     formulas = {
@@ -89,10 +88,7 @@ def compare_formulas(network: Network, task: Task, *, amount: float) -> pd.DataF
 
 
 def compare_codecs(upload: Mapping[str, Any]) -> pd.DataFrame:
-    """Return measured bytes of one upload under each codec by itself.
-
-    ``upload``: what a client sent.
-    """
+    """Return measured bytes of one upload under each codec by itself."""
     rows = []
     for spec in SPECS:
         size = len(encode_payload(upload, codec=spec, self_contained=False))

@@ -26,10 +26,7 @@ NEIGHBOURS = 5
 
 
 class Classifier(nn.Module):
-    """Two convolutions and two dense layers on images at half of their resolution.
-
-    ``num_classes``: K; ``seed``: seed of the initial weights.
-    """
+    """Two convolutions and two dense layers on images at half of their resolution."""
 
     def __init__(self, *, num_classes: int = 10, seed: int) -> None:
         super().__init__()
@@ -62,8 +59,7 @@ class Classifier(nn.Module):
 class ConvolutionalJudge:
     """Scores images by a classifier that is trained once on real training images.
 
-    ``train`` and ``test``: what the classifier is trained on, and what scores compare with;
-    ``seed``: seed of its weights and batches: the same arguments give the same scores.
+    The same arguments give the same scores.
     """
 
     def __init__(self, train: Samples, test: Samples, *, seed: int) -> None:

@@ -56,8 +56,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
     """Draw each measure against the number of parameters, with the paper's score beside ours.
 
-    ``summary``: a row a role and depth: means and half widths over seeds; ``real``: scores of real
-    images, drawn as lines.
+    Scores of real images are lines.
     """
     figure, panels = row_of_panels(len(MEASURES), width=4.7, height=4.9)
     for axes, (measure, label) in zip(panels, MEASURES, strict=True):
@@ -85,7 +84,7 @@ def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
 def samples_figure(records: Sequence[Record]) -> Figure:
     """Draw images for the same latent vectors: a row a way of training, a column a depth.
 
-    ``records``: those of the first seed are drawn, with their teacher.
+    Those of the first seed are drawn, with their teacher.
     """
     settings, seed = records[0].case.hyperparameters, records[0].case.seed
     depths, rows = settings.depths, ("teacher", "mse", "joint", "regular")

@@ -34,10 +34,7 @@ _SEED = derive_seed(0, "distillation study judge")
 
 
 class Examiner:
-    """Scores generators with the same judges and the same latent vectors for all.
-
-    ``images``: real ones; the judges' classifiers are trained on the training part.
-    """
+    """Scores generators with the same judges and the same latent vectors for all."""
 
     def __init__(self, images: Images) -> None:
         self._images = images

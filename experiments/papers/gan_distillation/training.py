@@ -83,8 +83,7 @@ def train_gan(
 ) -> None:  # fmt: skip
     """Train a GAN and keep it; goes on from the last checkpoint, to the same result bit for bit.
 
-    ``case``: a teacher or a regular GAN; ``x_NTC``: training images; ``place``: its folder;
-    ``device``: where to compute; ``on_part``: called after each checkpoint.
+    ``on_part`` is called after each checkpoint.
     """
     generator, critic = networks(case)
     config = case.hyperparameters.gan(case.depth)
@@ -117,8 +116,7 @@ def train_gan(
 def train_student(case: Training, place: Path, *, device: str) -> None:
     """Train a student under the teacher that is there, and keep it.
 
-    ``case``: a student; ``place``: its folder; the teacher's lies beside it; ``device``: where to
-    compute. Raises OutputError when the teacher is missing.
+    The teacher's folder lies beside ``place``. Raises OutputError when it is missing.
     """
     settings = case.hyperparameters
     teacher_training = teacher_of(settings)

@@ -34,7 +34,7 @@ class UpdateFlops:
 def layer_macs(network: nn.Module, *inputs: Tensor) -> Macs:
     """Return the multiply-accumulates of each layer's weight for one sample, in order.
 
-    ``network``: not changed; ``inputs``: what the network takes, a batch of one.
+    ``inputs`` is what the network takes, a batch of one.
     """
     found: Macs = {}
 
@@ -65,10 +65,9 @@ def update_flops(
 ) -> UpdateFlops:
     """Return the operations of one generator update and its R critic updates.
 
-    ``generator`` and ``critic``: ``layer_macs`` of both; ``kept``: share of the weights that are
-    kept, by ``"generator"`` and ``"critic"``, then by layer; what is not named is whole;
-    ``config``: batch size and critic updates; ``penalised``: whether there is a gradient penalty;
-    ``trained_masks``: whether gradients of masked weights are needed, for their thresholds.
+    ``kept`` is the share of weights that are kept, by ``"generator"`` and ``"critic"``, then by
+    layer; what is not named is whole. With ``trained_masks`` gradients of masked weights are
+    needed, for their thresholds.
     """
     R = config.critic_iterations
     dense = masked = 0.0

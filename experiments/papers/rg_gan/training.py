@@ -37,8 +37,7 @@ _LEAST_AXES = 2
 class Run:
     """One training under way.
 
-    ``case``: what is trained; ``material``: data and judge; ``device``: where to train; scores are
-    computed on the processor.
+    Scores are computed on the processor.
     """
 
     def __init__(self, case: "Case", material: Material, *, device: str = "cpu") -> None:
@@ -221,8 +220,7 @@ def run_case(
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Train and score a case.
 
-    ``case`` and ``material`` and ``device``: as in ``Run``. ``result``: checks, and final scores by
-    output. ``shown_nTC``: a few samples of its best generator.
+    Returns checks and final scores by output, and a few samples of its best generator.
     """
     run = Run(case, material, device=device)
     run.train()

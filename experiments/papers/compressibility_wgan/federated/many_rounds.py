@@ -104,8 +104,7 @@ def with_quality_of_plain(rounds: pd.DataFrame) -> pd.DataFrame:
 def bytes_to_quality(rounds: pd.DataFrame) -> pd.DataFrame:
     """Return the bytes after which each run reaches each level for the first time.
 
-    ``rounds``: the rows of ``many_rounds.csv``. Returns a row a run and level; ``total_bytes`` and
-    ``round`` are missing where it is not reached.
+    ``total_bytes`` and ``round`` are missing where it is not reached.
     """
     rows = []
     for key, run in rounds.groupby(["data", "strategy", "wire", "seed"], sort=False):

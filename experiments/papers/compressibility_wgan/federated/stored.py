@@ -39,11 +39,7 @@ def int8_vectors(x_NTC: NDArray[np.float32]) -> NDArray[np.int8]:
 
 
 def affordable(samples: Samples, most_bytes: int, rng: np.random.Generator) -> Samples:
-    """Return as many random samples as fit into so many bytes as int8 under zstd.
-
-    ``samples``: a client's data; ``most_bytes``: what they may take together; ``rng``: chooses
-    them.
-    """
+    """Return as many random samples as fit into so many bytes as int8 under zstd."""
     order = rng.permutation(len(samples))
     fits, too_many = 0, len(samples) + 1
     while too_many - fits > 1:  # the size grows with the number, give or take a byte or two
