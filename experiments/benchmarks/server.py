@@ -41,8 +41,7 @@ from flwr.serverapp import ServerApp
 from experiments.benchmarks.codec_measures import GENERATOR_SHAPES
 from experiments.benchmarks.output import in_turn, run_benchmark
 from experiments.benchmarks.server_large import CLIENTS as LARGE_CLIENTS
-from experiments.benchmarks.server_large import large_table
-from experiments.benchmarks.server_nodes import Nodes
+from experiments.benchmarks.server_large import Nodes, large_table
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import CodedFitRes, CompressedStrategy, compression_mod

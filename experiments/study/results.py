@@ -8,10 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from flwr_gan import __version__
-from flwr_gan.core.atomic import write_text
+from flwr_gan.core.atomic import replacing, write_text
+from flwr_gan.errors import OutputError
 
 
 def write_table(table: pd.DataFrame, path: Path, *, digits: int = 5) -> Path:
@@ -64,3 +67,24 @@ def description(run: Mapping[str, Any], details: str = "") -> str:
         f"{run['core_minutes']} core-minutes, one thread each, on {run['machine']}. "
         f"{details}{' ' if details else ''}{libraries}. Not run: {missing}."
     )
+
+
+SAMPLES = "samples.npy"
+
+
+def keep_samples(folder: Path, x_NTC: NDArray[np.float32]) -> None:
+    """Write samples into the folder of a case, completely or not at all."""
+    with replacing(folder / SAMPLES) as temporary, temporary.open("wb") as stream:
+        np.save(stream, x_NTC, allow_pickle=False)
+
+
+def read_samples(folder: Path) -> NDArray[np.float32]:
+    """Return the samples in the folder of a case.
+
+    Raises OutputError when they cannot be read.
+    """
+    try:
+        found: NDArray[np.float32] = np.load(folder / SAMPLES, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot read {folder / SAMPLES}: {error}") from error
+    return found

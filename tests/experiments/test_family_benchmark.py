@@ -19,7 +19,7 @@ from experiments.benchmarks.families.entries import (
 )
 from experiments.benchmarks.families.material import materials
 from experiments.benchmarks.families.pictures import LOOKS, SHOWN
-from experiments.benchmarks.families.tables import on_front, summarise
+from experiments.benchmarks.families.results import on_front, summarise
 from flwr_gan.errors import ConfigError
 from flwr_gan.metrics import classifier
 from flwr_gan.metrics.scorecard import COLUMNS

@@ -12,16 +12,14 @@ from torch.nn import functional
 from experiments.papers.fl_compression_comparison import cases, client, results, task
 from experiments.papers.fl_compression_comparison.__main__ import main
 from experiments.papers.fl_compression_comparison.client import prune_layer
-from experiments.papers.fl_compression_comparison.distillation import (
-    printed_gradient,
-    printed_loss,
-)
 from experiments.papers.fl_compression_comparison.federation import as_received, run_case
 from experiments.papers.fl_compression_comparison.network import (
     DENSE_BYTES,
     STUDENT_SIZES,
     TEACHER_SIZES,
     Network,
+    printed_gradient,
+    printed_loss,
     shuffled,
     train,
 )

@@ -19,7 +19,7 @@ from experiments.papers.rg_gan.record import Keeper
 from experiments.papers.rg_gan.setting import FAMILIES, METHODS, family_settings
 from experiments.papers.rg_gan.training import Run, run_case
 from experiments.study.cases import read_record, run_cases
-from experiments.study.samples import read_samples
+from experiments.study.results import read_samples
 from flwr_gan.data import Samples
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks

@@ -17,9 +17,8 @@ from pathlib import Path
 from experiments.benchmarks.families.cases import Case
 from experiments.benchmarks.families.entries import ENTRIES, read_entries
 from experiments.benchmarks.families.material import NAMES, materials
-from experiments.benchmarks.families.pages import page
 from experiments.benchmarks.families.pictures import figures
-from experiments.benchmarks.families.results import facts, tables
+from experiments.benchmarks.families.results import facts, page, tables
 from experiments.study.command import Study
 from experiments.study.options import words
 

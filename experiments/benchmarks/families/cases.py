@@ -16,7 +16,7 @@ from experiments.benchmarks.families.bases import base_settings, trained_gan
 from experiments.benchmarks.families.entries import REFERENCE, Entry
 from experiments.benchmarks.families.material import Material, Sampler, load_data, make_judge
 from experiments.study.cases import StudyCase
-from experiments.study.samples import keep_samples
+from experiments.study.results import keep_samples
 from flwr_gan.data.dataset import Dataset
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.networks import SampleGenerator

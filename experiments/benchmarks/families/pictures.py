@@ -12,10 +12,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from experiments.benchmarks.families.material import Material
-from experiments.benchmarks.families.tables import QUALITY, SMALLER, comparable
+from experiments.benchmarks.families.results import QUALITY, SMALLER, comparable
 from experiments.study.cases import Record
 from experiments.study.figures import BLACK, BLUE, GREEN, ORANGE, PINK, RED, SKY, tidy
-from experiments.study.samples import read_samples
+from experiments.study.results import read_samples
 from flwr_gan.plots import sample_grid
 
 # Each family has a marker of its own, too.

@@ -59,7 +59,7 @@ AXES = {
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
     """Return all figures."""
-    summary, codecs = tables["quality_summary.csv"], tables["codecs.csv"]
+    summary = tables["quality_summary.csv"]
     found = {}
     for data in dict.fromkeys(summary["data"]):
         for record in records:
@@ -72,8 +72,6 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
         found[f"quality_{data}.png"] = quality_figure(own, str(data))
     found["ratios.png"] = ratio_figure(tables["table2.csv"])
     found["layers.png"] = layer_figure(tables["layers.csv"])
-    if {"global", "local"} <= set(codecs["scope"]):
-        found["scopes.png"] = scope_figure(summary)
     return found
 
 
@@ -255,31 +253,6 @@ def layer_figure(layers: pd.DataFrame) -> Figure:
         tidy(axes)
     grid[0].set_ylabel("pruned weights of the layer (%)")
     legend_below(figure, grid[0], columns=3)
-    return figure
-
-
-def scope_figure(summary: pd.DataFrame) -> Figure:
-    """Draw the quality of global and local pruning against P, for the seeds that have both."""
-    datasets = [
-        data for data, part in summary.groupby("data", sort=False) if len(set(part["scope"])) > 1
-    ]
-    figure, grid = row_of_panels(len(datasets), width=3.8, height=4.2, sharey=True)
-    for axes, data in zip(grid, datasets, strict=True):
-        for scope, marker, style in (("global", "o", "-"), ("local", "s", ":")):
-            for kind in ("retrained", "pruned"):
-                part = summary[
-                    (summary.data == data) & (summary.scope == scope) & (summary.kind == kind)
-                    & (summary.codec == "sparse")
-                ].sort_values("level")  # fmt: skip
-                axes.plot(
-                    part["level"], part["synthetic_accuracy"], color=LOOKS[kind][0], ls=style,
-                    marker=marker, ms=3.5, lw=1.4, label=f"{scope}, {kind}",
-                )  # fmt: skip
-        axes.set_title(str(data))
-        _level_axis(axes)
-        tidy(axes)
-    grid[0].set_ylabel(AXES["synthetic_accuracy"])
-    legend_below(figure, grid[0], columns=4)
     return figure
 
 

@@ -12,12 +12,12 @@ from flwr.common import Config, NDArrays, Scalar
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.papers.fl_compression_comparison.distillation import printed_gradient
 from experiments.papers.fl_compression_comparison.network import (
     STUDENT_SIZES,
     TEACHER_SIZES,
     LossGradient,
     Network,
+    printed_gradient,
     shuffled,
     train,
 )

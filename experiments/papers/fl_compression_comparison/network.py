@@ -1,7 +1,8 @@
 """SimpleNN and its student: fully connected networks whose weights lie in one flat vector.
 
-B samples of a batch, I inputs, K classes. Gradients are in closed form: for so small a network
-autograd would be a third of the time.
+B samples of a batch, I inputs, K classes; z logits of the student, t logits of the teacher.
+Gradients are in closed form: for so small a network autograd would be a third of the time. The
+paper's algorithm 3 stands here as printed; the loss that it means is in ``flwr_gan.methods``.
 """
 
 from collections.abc import Callable, Iterator
@@ -124,3 +125,28 @@ def shuffled(
 def _views(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
     pieces = torch.split(flat, [part.numel() for part in like])
     return [piece.view(part.shape) for piece, part in zip(pieces, like, strict=True)]
+
+
+def printed_loss(
+    z_BK: Tensor, t_BK: Tensor, y_B: Tensor, *, alpha: float, temperature: float
+) -> Tensor:
+    """Return algorithm 3 of the paper as printed, with cross entropy for its loss, a scalar.
+
+    Softmax outputs go where cross entropy takes logits, so softmax is taken twice; and the hard
+    part compares with the teacher's output, here its most likely class, so ``y_B`` is not used.
+    """
+    p_BK, q_BK = torch.softmax(z_BK / temperature, 1), torch.softmax(t_BK / temperature, 1)
+    soft = functional.cross_entropy(p_BK, q_BK)
+    hard = functional.cross_entropy(z_BK, t_BK.argmax(1))
+    return alpha * temperature**2 * soft + (1 - alpha) * hard
+
+
+def printed_gradient(
+    z_BK: Tensor, t_BK: Tensor, y_B: Tensor, *, alpha: float, temperature: float
+) -> Tensor:
+    """Return the gradient of ``printed_loss`` by the student's logits, by autograd."""
+    with torch.enable_grad():
+        leaf_BK = z_BK.detach().requires_grad_()
+        loss = printed_loss(leaf_BK, t_BK, y_B, alpha=alpha, temperature=temperature)
+        (g_BK,) = torch.autograd.grad(loss, leaf_BK)
+    return g_BK

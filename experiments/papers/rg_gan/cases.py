@@ -9,7 +9,7 @@ from experiments.papers.rg_gan.material import load_material
 from experiments.papers.rg_gan.setting import METHODS, Family
 from experiments.papers.rg_gan.training import run_case
 from experiments.study.cases import StudyCase
-from experiments.study.samples import keep_samples
+from experiments.study.results import keep_samples
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from experiments.study.figures import (
     row_of_panels,
     tidy,
 )
-from experiments.study.samples import read_samples
+from experiments.study.results import read_samples
 from flwr_gan.data import vectors_to_strokes
 
 COLOURS = {"dense": BLACK, "rg": BLUE, "regan": ORANGE, "ticket20": GREEN, "ticket46": RED}

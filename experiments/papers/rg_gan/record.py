@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PHASES = ("sparse", "dense")
-
 Arrays = dict[str, NDArray[np.float32]]
 
 

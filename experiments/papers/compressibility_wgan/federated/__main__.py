@@ -16,10 +16,9 @@ from pathlib import Path
 
 from experiments.papers.compressibility_wgan.federated.many_rounds import RoundsCase
 from experiments.papers.compressibility_wgan.federated.one_shot import LongerCase, PoolCase
-from experiments.papers.compressibility_wgan.federated.page import page
 from experiments.papers.compressibility_wgan.federated.pictures import figures
 from experiments.papers.compressibility_wgan.federated.plan import FULL, SHORT, Plan
-from experiments.papers.compressibility_wgan.federated.results import tables
+from experiments.papers.compressibility_wgan.federated.results import page, tables
 from experiments.study.cases import StudyCase
 from experiments.study.command import Study
 
