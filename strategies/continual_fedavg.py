@@ -1,6 +1,6 @@
 """Continual learning: clients upload when their generator has changed (send on delta)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,10 +21,9 @@ from flwr_gan.core.settings import Within, checked
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes, ReplyRules
 from flwr_gan.wire import decode_payload, encode_payload
+from strategies.generator_pool import Generate, samples_of
 from strategies.masked_fedavg import MaskedFedAvg, masked_mean
 from strategies.order import with_order
-
-Generate = Callable[[Mapping[str, NDArray[Any]], NDArray[np.int64], int], NDArray[np.float32]]
 
 
 class ContinualFedAvg(MaskedFedAvg):
@@ -141,17 +140,13 @@ class ContinualFedAvg(MaskedFedAvg):
                 raise ConfigError(f"no client of the pool has seen class {label}: ask for others")
             place = np.flatnonzero(labels_N == label)
             owner_N[place] = rng.choice(owners, len(place))
-        drawn: NDArray[np.float32] | None = None
-        for owner in np.unique(owner_N):
-            place = np.flatnonzero(owner_N == owner)
-            arrays = decode_payload(self._payloads[int(owner)])
-            x_nTC = self._generate(arrays, labels_N[place], seed + int(owner))
-            if drawn is None:
-                drawn = np.empty((len(labels_N), *x_nTC.shape[1:]), np.float32)
-            drawn[place] = x_nTC
-        if drawn is None:
-            raise ConfigError("the pool was asked for no sample: give at least one label")
-        return drawn
+        return samples_of(
+            owner_N,
+            labels_N,
+            seed,
+            load=lambda owner: decode_payload(self._payloads[owner]),
+            generate=self._generate,
+        )
 
     @property
     def known_classes(self) -> list[int]:

@@ -114,17 +114,7 @@ class GeneratorPool(FedAvg, CodedReplies):
         owner_N = np.array(
             [rng.choice(len(self.payloads), p=share_PK[:, k]) for k in labels_N], dtype=np.int64
         )
-        parts: list[NDArray[np.float32]] = []
-        places: list[NDArray[np.int64]] = []
-        for owner in np.unique(owner_N):
-            place = np.flatnonzero(owner_N == owner)
-            arrays = self.generator(int(owner))
-            parts.append(self._generate(arrays, labels_N[place], seed + int(owner)))
-            places.append(place)
-        drawn = np.concatenate(parts)
-        samples = np.empty_like(drawn)
-        samples[np.concatenate(places)] = drawn
-        return samples
+        return samples_of(owner_N, labels_N, seed, load=self.generator, generate=self._generate)
 
     def check_held(self, labels_N: NDArray[np.int64]) -> None:
         """Raise a ConfigError when the pool is empty or no client holds a class asked for."""
@@ -152,3 +142,22 @@ class GeneratorPool(FedAvg, CodedReplies):
         """Take over what ``state_dict`` gave."""
         self._counts_PK = state["counts"].astype(np.int64)
         self.payloads = list(state["payloads"])
+
+
+def samples_of(
+    owner_N: NDArray[np.int64],
+    labels_N: NDArray[np.int64],
+    seed: int,
+    *,
+    load: Callable[[int], Mapping[str, NDArray[Any]]],
+    generate: Generate,
+) -> NDArray[np.float32]:
+    """Return a sample for each label from the generator of its owner, one in memory at a time."""
+    if not len(labels_N):
+        raise ConfigError("the pool was asked for no sample: give at least one label")
+    places = {int(owner): np.flatnonzero(owner_N == owner) for owner in np.unique(owner_N)}
+    parts = [generate(load(o), labels_N[place], seed + o) for o, place in places.items()]
+    drawn = np.concatenate(parts)
+    samples = np.empty_like(drawn)
+    samples[np.concatenate(list(places.values()))] = drawn
+    return samples

@@ -1,7 +1,7 @@
 """Federated averaging of weights that not every client keeps."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 from flwr.common import FitRes, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
@@ -43,13 +43,6 @@ class MaskedFedAvg(FedAvg, CodedReplies):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(quorum={self.quorum})"
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs beside the parameters: nothing."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
 
     def aggregate_fit(
         self,

@@ -1,8 +1,5 @@
 """Federated averaging of the weights that survive, for clients that share the mask."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from flwr.common import FitRes, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg
@@ -60,13 +57,6 @@ class SparseFedAvg(FedAvg, CodedReplies):
             return None, own_metrics
         (values,) = parameters_to_ndarrays(mean)
         return scattered_parameters(base, values), own_metrics
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: the strategy has no state of its own."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
 
 
 class _Survivors(FitRes):

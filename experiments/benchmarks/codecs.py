@@ -32,7 +32,7 @@ from experiments.benchmarks.codec_measures import (
 from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import CodecError, FlwrGanError
 from flwr_gan.plots.codecs import codecs_figure
-from flwr_gan.plots.figure import save_figure
+from flwr_gan.plots.style import save_figure
 from flwr_gan.wire import Template, decode_payload, describe_payload, encode_payload, payload_sizes
 from flwr_gan.wire.codecs import codec_names, get_codec
 from flwr_gan.wire.codecs.base import BaseUse

@@ -23,7 +23,7 @@ from flwr_gan.core.tree import unflatten
 from flwr_gan.data import Samples
 from flwr_gan.flower.records import record_to_arrays
 from flwr_gan.metrics import SampleJudge
-from flwr_gan.prune.regenerating import RegeneratingGenerator
+from flwr_gan.prune.regeneration import RegeneratingGenerator
 from flwr_gan.seeding import derive_seed, numpy_rng
 
 Arrays = Mapping[str, NDArray[np.float32]]

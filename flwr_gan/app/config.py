@@ -30,7 +30,7 @@ from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
 from flwr_gan.privacy import PrivacyConfig
 from flwr_gan.prune import LotteryConfig
-from flwr_gan.prune.regenerating import RegenerationConfig
+from flwr_gan.prune.regeneration import RegenerationConfig
 from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.stages.schedule import Schedule
 

@@ -21,7 +21,7 @@ from flwr_gan.gan import Critic, Generator, WganGpTrainer, load_network_arrays, 
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics import frechet_distance
 from flwr_gan.privacy import ClientPrivacy
-from flwr_gan.prune.regenerating import RegeneratingGenerator
+from flwr_gan.prune.regeneration import RegeneratingGenerator
 
 Arrays = dict[str, NDArray[np.float32]]
 

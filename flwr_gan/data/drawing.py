@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flwr_gan.core.settings import Count, Positive, Within, checked
+from flwr_gan.data.dataset import Samples
 from flwr_gan.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,6 +63,18 @@ def strokes_to_vectors(
     if extent > 0:  # a lone dot has no extent, and its moves are all 0
         x_TC[:, :2] /= extent
     return np.clip(x_TC, -1, 1).astype(np.float32)
+
+
+def drawn_samples(
+    drawings: Sequence[Sequence[npt.ArrayLike]],
+    y_N: npt.NDArray[np.int64],
+    writer_N: npt.NDArray[np.int64],
+    *,
+    num_vectors: int,
+) -> Samples:
+    """Return drawings as labelled samples, each scaled by its larger side."""
+    x = [strokes_to_vectors(strokes, num_vectors=num_vectors) for strokes in drawings]
+    return Samples(np.stack(x), y_N, writer_N)
 
 
 def vectors_to_strokes(

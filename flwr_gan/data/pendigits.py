@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from flwr_gan.core.settings import checked
-from flwr_gan.data.dataset import Dataset, Samples
-from flwr_gan.data.drawing import FloatArray, NumVectors, strokes_to_vectors
+from flwr_gan.data.dataset import Dataset
+from flwr_gan.data.drawing import FloatArray, NumVectors, drawn_samples
 from flwr_gan.data.sources import SourceFile, read_source
 from flwr_gan.errors import DataError
 
@@ -70,13 +70,8 @@ def load_pendigits(
         content = read_source(file, folder=folder, download=download)
         drawings, y_N, raw_writer_N = parse_unipen(content, name=file.path)
         writers, writer_N = np.unique(raw_writer_N, return_inverse=True)
-        parts[part] = Samples(
-            np.stack(
-                [strokes_to_vectors(strokes, num_vectors=num_vectors) for strokes in drawings]
-            ),
-            y_N,
-            writer_N.astype(np.int64) + first_writer,
-        )
+        writer_N = writer_N.astype(np.int64) + first_writer
+        parts[part] = drawn_samples(drawings, y_N, writer_N, num_vectors=num_vectors)
         # Each file numbers its own writers.
         first_writer += len(writers)
     return Dataset(

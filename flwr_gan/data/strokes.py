@@ -10,10 +10,9 @@ from typing import Annotated
 import numpy as np
 
 from flwr_gan.core.settings import Within, checked
-from flwr_gan.data.dataset import Dataset, Samples
+from flwr_gan.data.dataset import Dataset, Samples, split_by_writer
 from flwr_gan.data.drawing import FloatArray, NumVectors, strokes_to_vectors
 from flwr_gan.data.glyphs import GLYPHS, Glyph
-from flwr_gan.data.writers import split_by_writer
 from flwr_gan.seeding import numpy_rng
 
 CHARACTERS = tuple(GLYPHS)

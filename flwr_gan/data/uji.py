@@ -3,16 +3,16 @@
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flwr_gan.core.settings import checked, require
-from flwr_gan.data.dataset import Dataset, Samples
-from flwr_gan.data.drawing import FloatArray, NumVectors, strokes_to_vectors
+from flwr_gan.data.dataset import Dataset, split_by_writer
+from flwr_gan.data.drawing import FloatArray, NumVectors, drawn_samples
 from flwr_gan.data.sources import SourceFile, read_source
-from flwr_gan.data.writers import split_by_writer
 from flwr_gan.errors import DataError
 
 VERSION_1_FILE = SourceFile(
@@ -45,7 +45,7 @@ _SESSION = LOWER + LOWER.upper() + DIGITS
 _REPETITIONS = 2
 _MAX_MEMBER_BYTES = 1 << 20
 
-Drawings = list[list[FloatArray]]
+Parsed = tuple[list[list[FloatArray]], np.ndarray, np.ndarray]
 
 
 def load_uji(
@@ -91,70 +91,69 @@ def load_uji(
     )
     content = read_source(file, folder=folder, download=download)
     drawings, y_N, writer_N = parse(content, name=file.path)
-    samples = Samples(
-        np.stack([strokes_to_vectors(strokes, num_vectors=num_vectors) for strokes in drawings]),
-        y_N,
-        writer_N,
-    )
+    samples = drawn_samples(drawings, y_N, writer_N, num_vectors=num_vectors)
     train, test = split_by_writer(samples, test_fraction=test_fraction, split_seed=split_seed)
     return Dataset(
         name="uji", train=train, test=test, class_names=tuple(class_names), kind="strokes"
     )
 
 
-def parse_version_1(content: bytes, *, name: str) -> tuple[Drawings, np.ndarray, np.ndarray]:
+def parse_version_1(content: bytes, *, name: str) -> Parsed:
     """Return drawings (y upwards), labels and writers of the zip file, or raise a DataError."""
-    drawings, labels, writers = [], [], []
+    return _parsed(_version_1(content), name)
+
+
+def parse_version_2(content: bytes, *, name: str) -> Parsed:
+    """Return drawings (y upwards), labels and writers of the JSON text, or raise a DataError."""
+    return _parsed(_version_2(content), name)
+
+
+def _parsed(samples: Iterator[tuple[list[FloatArray], int, int]], name: str) -> Parsed:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = sorted(
-                (info for info in archive.infolist() if info.filename.endswith(".npz")),
-                key=lambda info: info.filename,
-            )
-            for number, info in enumerate(members):
-                # Named NNNNNN-L.npz. The letter L has lost case and zero, the number has not.
-                if int(Path(info.filename).name[:6]) != number:
-                    raise ValueError(f"sample {number} is missing")
-                if info.file_size > _MAX_MEMBER_BYTES:
-                    raise ValueError(f"{info.filename} is too large")
-                with np.load(io.BytesIO(archive.read(info)), allow_pickle=False) as arrays:
-                    points = np.stack([arrays["coord_x"], arrays["coord_y"]], axis=1)
-                drawings.append(_split_at_origin(points))
-                session, position = divmod(number, len(_SESSION))
-                labels.append(CHARACTERS.index(_SESSION[position]))
-                writers.append(session // _REPETITIONS)
+        found = list(samples)
     except (
         ValueError,
         KeyError,
+        TypeError,
         OSError,
         EOFError,
+        RecursionError,
         NotImplementedError,
         zipfile.BadZipFile,
     ) as error:
         raise DataError(f"{name} is corrupt: {error}") from error
-    if not drawings:
+    if not found:
         raise DataError(f"{name} holds no samples")
-    return drawings, np.array(labels, dtype=np.int64), np.array(writers, dtype=np.int64)
+    drawings, labels, writers = zip(*found, strict=True)
+    return list(drawings), np.array(labels, dtype=np.int64), np.array(writers, dtype=np.int64)
 
 
-def parse_version_2(content: bytes, *, name: str) -> tuple[Drawings, np.ndarray, np.ndarray]:
-    """Return drawings (y upwards), labels and writers of the JSON text, or raise a DataError."""
-    drawings, labels, writers = [], [], []
-    try:
-        by_digit: dict[str, Any] = json.loads(content)["rawData"]
-        for label, digit in enumerate(DIGITS):
-            for number, strokes in enumerate(by_digit[digit]):
-                # The file's y grows downwards.
-                drawings.append(
-                    [np.array(stroke, dtype=np.float64) * (1, -1) for stroke in strokes]
-                )
-                labels.append(label)
-                writers.append(number // _REPETITIONS)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{name} is corrupt: {error}") from error
-    if not drawings:
-        raise DataError(f"{name} holds no samples")
-    return drawings, np.array(labels, dtype=np.int64), np.array(writers, dtype=np.int64)
+def _version_1(content: bytes) -> Iterator[tuple[list[FloatArray], int, int]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = sorted(
+            (info for info in archive.infolist() if info.filename.endswith(".npz")),
+            key=lambda info: info.filename,
+        )
+        for number, info in enumerate(members):
+            # Named NNNNNN-L.npz. The letter L has lost case and zero, the number has not.
+            if int(Path(info.filename).name[:6]) != number:
+                raise ValueError(f"sample {number} is missing")
+            if info.file_size > _MAX_MEMBER_BYTES:
+                raise ValueError(f"{info.filename} is too large")
+            with np.load(io.BytesIO(archive.read(info)), allow_pickle=False) as arrays:
+                points = np.stack([arrays["coord_x"], arrays["coord_y"]], axis=1)
+            session, position = divmod(number, len(_SESSION))
+            label = CHARACTERS.index(_SESSION[position])
+            yield _split_at_origin(points), label, session // _REPETITIONS
+
+
+def _version_2(content: bytes) -> Iterator[tuple[list[FloatArray], int, int]]:
+    by_digit: dict[str, Any] = json.loads(content)["rawData"]
+    for label, digit in enumerate(DIGITS):
+        for number, strokes in enumerate(by_digit[digit]):
+            # The file's y grows downwards.
+            drawing = [np.array(stroke, dtype=np.float64) * (1, -1) for stroke in strokes]
+            yield drawing, label, number // _REPETITIONS
 
 
 def _split_at_origin(points: FloatArray) -> list[FloatArray]:

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from flwr_gan.core.settings import Count, checked
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.adam_state import MOMENTS, new_adam
-from flwr_gan.gan.batches import FAKES_AT_A_TIME, check_data, draw_latent
+from flwr_gan.gan.batches import check_data, draw_latent, draw_places, fakes_at_a_time
 from flwr_gan.gan.critic_gradients import has_closed_form, stacked_gradients
 from flwr_gan.gan.frozen_generator import FrozenGenerator, is_plain
 from flwr_gan.gan.networks import NEGATIVE_SLOPE, SampleGenerator
@@ -82,8 +83,7 @@ def train_together(
         raise ConfigError("trainings that are not alike cannot share a program: train each alone")
     config = trainings[0].trainer.config
     iterations = config.iterations if iterations is None else iterations
-    if iterations < 1:
-        raise ConfigError(f"iterations={iterations} is not allowed: give at least 1")
+    checked("iterations", iterations, Count)
     together = _Together(trainings)
     before = [training.rng.get_state() for training in trainings]
     begun = time.perf_counter()
@@ -108,26 +108,24 @@ class _Together:
         trainers = [training.trainer for training in trainings]
         self._config = trainers[0].config
         self._shape = trainers[0].generator
-        checked = [check_data(t.x_NTC, t.y_N, t.trainer.generator) for t in trainings]
-        self._real_ND = torch.cat([x for x, _ in checked]).flatten(1)
-        self._y_N = torch.cat([y for _, y in checked])
-        self._counts = [len(y) for _, y in checked]
+        data = [check_data(t.x_NTC, t.y_N, t.trainer.generator) for t in trainings]
+        self._real_ND = torch.cat([x for x, _ in data]).flatten(1)
+        self._y_N = torch.cat([y for _, y in data])
+        self._counts = [len(y) for _, y in data]
         starts = np.cumsum([0, *self._counts[:-1]])
         self._start_J11 = torch.tensor(starts, device=self._y_N.device).view(-1, 1, 1)
         self._onehot_KK = torch.eye(self._shape.num_classes, device=self._y_N.device)
         self._pruned = self._stack_masks()
         self._mu_J = torch.tensor([t.proximal_mu for t in trainings], device=self._y_N.device)
         self._anchors = self._stack_anchors() if any(t.proximal_mu for t in trainings) else []
-        self._generators = [trainer.generator for trainer in trainers]
-        self._critics = [trainer.critic for trainer in trainers]
-        self._generator = _stacked(self._generators)
-        self._critic = _stacked(self._critics)
+        self._generator = _stacked([trainer.generator for trainer in trainers])
+        self._critic = _stacked([trainer.critic for trainer in trainers])
         rates = (self._config.generator_lr, self._config.critic_lr)
         self._adams = [
             new_adam(stacked, lr=lr, betas=self._config.betas)
             for stacked, lr in zip((self._generator, self._critic), rates, strict=True)
         ]
-        self._move_moments(into_stack=True)
+        self._exchange(into_stack=True)
         self._copies = [self._copy(j) for j in range(len(trainings))]
 
     @contextmanager
@@ -159,33 +157,20 @@ class _Together:
         names = [name for name, _ in self._shape.named_parameters()]
         check_weights(zip(names, self._generator, strict=True), iterations)
 
-    @torch.no_grad()
     def write_back(self) -> None:
         """Copy weights and moments into the trainers."""
-        for networks, stacked in (
-            (self._generators, self._generator),
-            (self._critics, self._critic),
-        ):
-            for j, network in enumerate(networks):
-                for own, weight in zip(network.parameters(), stacked, strict=True):
-                    own.copy_(weight[j])
-        self._move_moments(into_stack=False)
+        self._exchange(into_stack=False)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Yield what ``draw_batches`` draws for each training alone, stacked."""
-        R, B, device = self._config.critic_iterations, self._config.batch_size, self._y_N.device
-        loads = R if self._config.fresh_batch else 1
-        index, mix = [], []
-        for training, count in zip(self._trainings, self._counts, strict=True):
-            rng = training.rng
-            index.append(torch.randint(count, (loads, B), generator=rng, device=rng.device))
-            mix.append(torch.rand((R, B), generator=rng, device=rng.device))
-        index_JRB = (torch.stack(index).to(device) + self._start_J11).expand(-1, R, B)
-        mix_JRB = torch.stack(mix).to(device)
-        rows = max(1, FAKES_AT_A_TIME // B)
-        for index_JPB, mix_JPB in zip(
-            torch.split(index_JRB, rows, dim=1), torch.split(mix_JRB, rows, dim=1), strict=True
-        ):
+        places = [
+            draw_places(count, self._config, training.rng)
+            for training, count in zip(self._trainings, self._counts, strict=True)
+        ]
+        index_JRB, mix_JRB = (
+            torch.stack(of).to(self._y_N.device) for of in zip(*places, strict=True)
+        )
+        for index_JPB, mix_JPB in fakes_at_a_time(index_JRB + self._start_J11, mix_JRB):
             y_JPB, real_JPBD = self._y_N[index_JPB], self._real_ND[index_JPB]
             fake_JPBD = self._fakes(y_JPB.flatten(1)).view_as(real_JPBD)
             parts = (real_JPBD, fake_JPBD, y_JPB, mix_JPB)
@@ -265,8 +250,8 @@ class _Together:
         return [torch.stack(of) for of in zip(*anchors, strict=True)]
 
     @torch.no_grad()
-    def _move_moments(self, *, into_stack: bool) -> None:
-        """Copy the state of the trainers' optimisers into the stacked ones, or back."""
+    def _exchange(self, *, into_stack: bool) -> None:
+        """Copy the trainers' weights and the state of their optimisers into the stacks, or back."""
         stacks = (self._generator, self._critic)
         for j, training in enumerate(self._trainings):
             for own, adam, stacked in zip(
@@ -276,7 +261,8 @@ class _Together:
                 for weight, stack in zip(weights, stacked, strict=True):
                     of_one, of_all = own.state[weight], adam.state[stack]
                     pairs = [(of_one[m], of_all[m][j]) for m in MOMENTS]
-                    for one, stacked_one in [*pairs, (of_one["step"], of_all["step"])]:
+                    pairs += [(of_one["step"], of_all["step"]), (weight, stack[j])]
+                    for one, stacked_one in pairs:
                         if into_stack:
                             stacked_one.copy_(one)
                         else:

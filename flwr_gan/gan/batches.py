@@ -65,17 +65,26 @@ def draw_batches(
     Samples are drawn with replacement, so a batch may be larger than the data. Fakes are made for
     the labels of the real samples; no gradient reaches the generator.
     """
-    R, B, device = config.critic_iterations, config.batch_size, y_N.device
     frozen = FrozenGenerator(generator)
-    loads = R if config.fresh_batch else 1
-    index_RB = torch.randint(len(y_N), (loads, B), generator=rng, device=rng.device).to(device)
-    mix_RB = torch.rand((R, B), generator=rng, device=rng.device).to(device)
-    rows = max(1, FAKES_AT_A_TIME // B)
-    parts = zip(torch.split(index_RB.expand(R, B), rows), torch.split(mix_RB, rows), strict=True)
-    for index_PB, mix_PB in parts:
+    places = draw_places(len(y_N), config, rng)
+    for index_PB, mix_PB in fakes_at_a_time(*(part.to(y_N.device) for part in places)):
         y_PB, real_PBTC = y_N[index_PB], real_NTC[index_PB]
         fake_PBTC = frozen(draw_latent(generator, y_PB.numel(), rng), y_PB.flatten())
         yield from map(Batch, real_PBTC, fake_PBTC.view_as(real_PBTC), y_PB, mix_PB)
+
+
+def draw_places(count: int, config: GanConfig, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw which of ``count`` samples each batch holds, and its points between, both (R, B)."""
+    R, B = config.critic_iterations, config.batch_size
+    loads = R if config.fresh_batch else 1
+    index_RB = torch.randint(count, (loads, B), generator=rng, device=rng.device)
+    return index_RB.expand(R, B), torch.rand((R, B), generator=rng, device=rng.device)
+
+
+def fakes_at_a_time(index_RB: Tensor, mix_RB: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Split the batches, along R, into parts whose fakes are made together."""
+    rows = max(1, FAKES_AT_A_TIME // index_RB.shape[-1])
+    return zip(torch.split(index_RB, rows, -2), torch.split(mix_RB, rows, -2), strict=True)
 
 
 def generate(generator: SampleGenerator, y_B: Tensor, rng: torch.Generator) -> Tensor:

@@ -123,12 +123,8 @@ def build_depth_networks(
 ) -> tuple[DepthGenerator, DepthCritic]:
     """Build generator and critic of one depth factor d."""
     channels = depth_channels(depth)
-    generator = DepthGenerator(
-        channels,
-        num_classes=num_classes,
-        latent_dim=latent_dim,
-        seed=derive_seed(seed, "generator"),
-    )
+    settings = {"num_classes": num_classes, "latent_dim": latent_dim}
+    generator = DepthGenerator(channels, **settings, seed=derive_seed(seed, "generator"))
     critic = DepthCritic(channels[::-1], num_classes=num_classes, seed=derive_seed(seed, "critic"))
     return generator, critic
 

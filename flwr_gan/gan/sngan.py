@@ -88,12 +88,8 @@ def build_spectral_networks(
     """
     require_one_of("side", side, SIDES)
     channels = depth_channels(depth)[SIDES[::-1].index(side) :]
-    generator = DepthGenerator(
-        channels,
-        num_classes=num_classes,
-        latent_dim=latent_dim,
-        seed=derive_seed(seed, "generator"),
-    )
+    settings = {"num_classes": num_classes, "latent_dim": latent_dim}
+    generator = DepthGenerator(channels, **settings, seed=derive_seed(seed, "generator"))
     generator.num_vectors = generator.num_components = side  # each hidden layer doubles 4 x 4
     critic = SpectralCritic(
         channels[::-1], num_classes=num_classes, seed=derive_seed(seed, "critic")

@@ -109,37 +109,22 @@ class Budget:
         mask: Mapping[str, NDArray[np.bool_]] | None = None,
         critic: nn.Module | None = None,
     ) -> nn.Module:
-        """Do ``train_further`` for some of the iterations, by default for all."""
-        return train_further(
-            gan,
-            generator,
-            iterations=self.iterations if iterations is None else iterations,
-            rng=self.rng,
-            mask=mask,
-            critic=critic,
-            progress=self.progress,
-        )
+        """Train a generator in place as the GAN was trained; return the critic it ended with.
 
-
-def train_further(
-    gan: TrainedGan,
-    generator: SampleGenerator,
-    *,
-    iterations: int,
-    rng: torch.Generator,
-    mask: Mapping[str, NDArray[np.bool_]] | None = None,
-    critic: nn.Module | None = None,
-    progress: str | None = None,
-) -> nn.Module:
-    """Train a generator in place as the GAN was trained; return the critic that it ended with.
-
-    It starts from ``critic``, trained in place, or from a copy of the GAN's. Weights may be
-    parametrised; 0 iterations train nothing; ``mask`` is True where a weight is kept.
-    """
-    critic = deepcopy(gan.critic) if critic is None else critic
-    if iterations:
-        trainer = WganGpTrainer(generator, critic, config=gan.config)
-        trainer.train(
-            gan.x_NTC, gan.y_N, iterations=iterations, rng=rng, mask=mask, progress=progress
-        )
-    return critic
+        It takes some of the iterations, by default all; 0 train nothing. ``critic`` is trained in
+        place, by default a copy of the GAN's. Weights may be parametrised; ``mask`` is True where
+        a weight is kept.
+        """
+        iterations = self.iterations if iterations is None else iterations
+        critic = deepcopy(gan.critic) if critic is None else critic
+        if iterations:
+            trainer = WganGpTrainer(generator, critic, config=gan.config)
+            trainer.train(
+                gan.x_NTC,
+                gan.y_N,
+                iterations=iterations,
+                rng=self.rng,
+                mask=mask,
+                progress=self.progress,
+            )
+        return critic

@@ -50,6 +50,11 @@ def channel_counts(generator: SampleGenerator) -> tuple[int, ...]:
     return tuple(len(link.weight_OIP) for link in links_of(generator)[:-1])
 
 
+def narrowed(channels: Sequence[int], width: float) -> tuple[int, ...]:
+    """Return a share of the channels of each hidden layer, rounded; one stays in any case."""
+    return tuple(max(1, round(width * count)) for count in channels)
+
+
 def links_of(generator: SampleGenerator) -> list[Link]:
     """Return copies of a generator's layers, from the latent vector to the sample."""
     links = []

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from flwr_gan.core.settings import Count, Natural, Rate, checked
 from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan.adam_state import new_adam
+from flwr_gan.gan.batches import draw_latent
 from flwr_gan.gan.networks import SampleGenerator, initialise
 from flwr_gan.gan.sampling import check_labels
 from flwr_gan.gan.trainer import check_weights, take_step
@@ -79,8 +80,7 @@ def distil(
     def step() -> Tensor:
         index_B = torch.randint(len(y_N), (batch_size,), generator=rng, device=rng.device)
         index_B = index_B.to(device)
-        size = (batch_size, student.latent_dim)
-        z_BL = torch.randn(size, generator=rng, device=rng.device).to(device)
+        z_BL = draw_latent(student, batch_size, rng)
         real_BTC = None if x_NTC is None else x_NTC[index_B]
         out = _outputs(student, teacher, critic, z_BL, y_N[index_B], real_BTC, mappings)
         terms = torch.stack([TERMS[name].loss(out) for name in weights])

@@ -10,8 +10,8 @@ from flwr_gan.errors import ConfigError
 from flwr_gan.gan.dcgan import DepthGenerator, depth_channels
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.base import Budget, Method, TrainedGan
-from flwr_gan.methods.chain import channel_counts, cut, resized
-from flwr_gan.methods.channel_criteria import largest_filters
+from flwr_gan.methods.chain import channel_counts, cut, narrowed, resized
+from flwr_gan.methods.channels import largest_filters
 from flwr_gan.methods.distillation import distil
 from flwr_gan.methods.distillation_losses import TERMS, used_terms
 
@@ -46,7 +46,7 @@ class StudentForm(Method):
         return resized(teacher, channels, seed=seed)
 
     def _channels(self, teacher: SampleGenerator) -> tuple[int, ...]:
-        return tuple(max(1, round(self.width * count)) for count in channel_counts(teacher))
+        return narrowed(channel_counts(teacher), self.width)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -11,8 +11,7 @@ from flwr_gan.core.settings import Count, Share
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.chain import channel_counts, resized, widen
-from flwr_gan.methods.channel_criteria import kept_counts, merge_similar
-from flwr_gan.methods.channels import draw_latents
+from flwr_gan.methods.channels import draw_latents, kept_counts, merge_similar
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

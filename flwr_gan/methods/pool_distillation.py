@@ -17,7 +17,7 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.sampling import sample
 from flwr_gan.gan.threads import torch_threads
 from flwr_gan.gan.weights import Arrays, as_tensor, load_network_arrays, network_arrays
-from flwr_gan.methods.chain import channel_counts, resized
+from flwr_gan.methods.chain import channel_counts, narrowed, resized
 from flwr_gan.methods.distillation import distil
 from flwr_gan.seeding import derive_seed, numpy_rng
 
@@ -100,7 +100,7 @@ class PoolStudent:
         threads: int = 1,
         device: str = "cpu",
     ) -> None:
-        channels = [max(1, round(width * count)) for count in channel_counts(form)]
+        channels = narrowed(channel_counts(form), width)
         self._form = form
         self._student = resized(form, channels, seed=derive_seed(seed, "student"))
         self._iterations, self._batch_size = iterations, batch_size

@@ -3,21 +3,19 @@
 ``MEASURES.md`` in this folder defines each measure on one page.
 """
 
-from flwr_gan.metrics.frechet import frechet_distance
+from flwr_gan.metrics.cost import Macs, count_macs, samples_per_second
+from flwr_gan.metrics.features import frechet_distance, precision_recall_density_coverage
 from flwr_gan.metrics.inception import inception_score
 from flwr_gan.metrics.judge import SampleJudge
-from flwr_gan.metrics.macs import Macs, count_macs
 from flwr_gan.metrics.membership import (
     MembershipAuc,
     attack_generator,
     membership_auc,
     membership_scores,
 )
-from flwr_gan.metrics.neighbours import precision_recall_density_coverage
 from flwr_gan.metrics.psnr import psnr
 from flwr_gan.metrics.scorecard import score_compressed
 from flwr_gan.metrics.sharpness import laplacian_variance
-from flwr_gan.metrics.speed import samples_per_second
 
 __all__ = [
     "Macs",

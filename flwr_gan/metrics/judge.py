@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from flwr_gan.errors import DataError
 from flwr_gan.metrics.classifier import SmallClassifier
-from flwr_gan.metrics.frechet import frechet_distance
+from flwr_gan.metrics.features import frechet_distance, precision_recall_density_coverage
 from flwr_gan.metrics.inception import inception_score
-from flwr_gan.metrics.neighbours import precision_recall_density_coverage
 from flwr_gan.seeding import derive_seed, numpy_rng
 
 

@@ -6,11 +6,10 @@ N samples, T vectors, C components.
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_gan.metrics.cost import LatentGenerator, count_macs, samples_per_second
 from flwr_gan.metrics.judge import SampleJudge
-from flwr_gan.metrics.macs import LatentGenerator, count_macs
 from flwr_gan.metrics.psnr import psnr
 from flwr_gan.metrics.sharpness import laplacian_variance
-from flwr_gan.metrics.speed import samples_per_second
 
 COLUMNS = (
     "frechet_distance", "precision", "recall", "density", "coverage", "inception_score",

@@ -1,12 +1,10 @@
 """Pictures: functions that take data and return a matplotlib figure."""
 
-from flwr_gan.plots.continual import continual_figure
-from flwr_gan.plots.figure import save_figure
-from flwr_gan.plots.groups import duration_figure, traffic_figure
-from flwr_gan.plots.layers import layers_figure
+from flwr_gan.plots.groups import duration_figure, layers_figure, traffic_figure
 from flwr_gan.plots.partition import partition_picture
-from flwr_gan.plots.rounds import rounds_figure
+from flwr_gan.plots.rounds import continual_figure, rounds_figure
 from flwr_gan.plots.samples import sample_grid
+from flwr_gan.plots.style import save_figure
 from flwr_gan.plots.sweep import quality_figure
 
 __all__ = [

@@ -1,9 +1,13 @@
-"""What pictures have in common: colours that the colour-blind tell apart, quiet axes, legends."""
+"""What pictures have in common: colours that the colour-blind tell apart, quiet axes, writing."""
 
+from pathlib import Path
 from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from flwr_gan.core.atomic import replacing
+from flwr_gan.errors import OutputError
 
 # Okabe and Ito, and an olive.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c8c00")
@@ -27,3 +31,18 @@ def legend_above(figure: Figure, axes: Axes) -> None:
         frameon=False,
         fontsize=8,
     )
+
+
+def save_figure(figure: Figure, path: str | Path, *, dpi: int = 120) -> None:
+    """Write a figure in the format that the file's ending names, such as ``.png`` or ``.svg``.
+
+    A file that is there is replaced once the new one is complete. Raises OutputError when the
+    format is unknown or the file cannot be written.
+    """
+    path = Path(path)
+    ending = path.suffix.removeprefix(".").lower()
+    known = figure.canvas.get_supported_filetypes()
+    if ending not in known:
+        raise OutputError(f"cannot write {path}: its ending must be one of {', '.join(known)}")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=ending, dpi=dpi)

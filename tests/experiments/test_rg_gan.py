@@ -26,7 +26,7 @@ from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks
 from flwr_gan.gan.dcgan import build_depth_networks
 from flwr_gan.gan.sngan import build_spectral_networks
 from flwr_gan.gan.weights import network_arrays
-from flwr_gan.metrics.macs import _Counter
+from flwr_gan.metrics.cost import _Counter
 
 PAGE = Path(command.__file__).with_name("README.md")
 

@@ -63,7 +63,6 @@ def several(config):
 @pytest.mark.parametrize("fresh_batch", [True, False])
 def test_each_is_trained_as_it_would_be_alone(fresh_batch, monkeypatch):
     monkeypatch.setattr("flwr_gan.gan.batches.FAKES_AT_A_TIME", 16)  # two parts an iteration
-    monkeypatch.setattr("flwr_gan.gan.batched.FAKES_AT_A_TIME", 16)
     config = replace(SMALL, fresh_batch=fresh_batch)
     wanted, found = several(config), several(config)
     for count in (3, 2):  # the second call goes on from the optimisers of the first

@@ -8,8 +8,7 @@ import pytest
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.methods.chain import channel_counts, cut, generator_from, links_of
-from flwr_gan.methods.channel_criteria import kept_counts
-from flwr_gan.methods.channels import ChannelPruning
+from flwr_gan.methods.channels import ChannelPruning, kept_counts
 from tests.methods.tiny_gans import FAMILIES, outputs, same_arrays, seeded, tiny_gan
 
 

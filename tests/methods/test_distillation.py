@@ -13,7 +13,7 @@ from flwr_gan.app.overrides import config_dir
 from flwr_gan.errors import ConfigError, DataError, TrainingError
 from flwr_gan.gan.networks import Generator
 from flwr_gan.methods.chain import channel_counts, cut, resized, with_maps
-from flwr_gan.methods.channel_criteria import largest_filters
+from flwr_gan.methods.channels import largest_filters
 from flwr_gan.methods.distillation import distil
 from flwr_gan.methods.distillation_losses import TERMS, joint_weights
 from flwr_gan.methods.distillation_method import Distillation

@@ -9,8 +9,7 @@ import pytest
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.methods.chain import channel_counts, generator_from, links_of
-from flwr_gan.methods.evolutionary_channels import EvolutionaryChannels
-from flwr_gan.methods.genetic import GeneticSearch
+from flwr_gan.methods.evolutionary_channels import EvolutionaryChannels, GeneticSearch
 from tests.methods.tiny_gans import FAMILIES, outputs, same_arrays, seeded, tiny_gan
 
 USELESS = (2, 4)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from flwr_gan.errors import ConfigError
-from flwr_gan.methods import base
-from flwr_gan.methods.base import train_further
+from flwr_gan.methods.base import Budget
 from flwr_gan.methods.chain import channel_counts
 from flwr_gan.methods.expansion import TrainExpandPrune
 from tests.methods.tiny_gans import FAMILIES, outputs, same_arrays, seeded, tiny_gan
@@ -17,15 +16,15 @@ from tests.methods.tiny_gans import FAMILIES, outputs, same_arrays, seeded, tiny
 @pytest.fixture
 def phases(monkeypatch):
     """Record channels, updates and critic of each phase, and samples before and after."""
-    seen = []
+    seen, train = [], Budget.train
 
-    def watched(gan, generator, *, iterations, **others):
+    def watched(budget, gan, generator, *, iterations, **others):
         before = outputs(generator)
-        critic = train_further(gan, generator, iterations=iterations, **others)
+        critic = train(budget, gan, generator, iterations=iterations, **others)
         seen.append((channel_counts(generator), iterations, critic, before, outputs(generator)))
         return critic
 
-    monkeypatch.setattr(base, "train_further", watched)
+    monkeypatch.setattr(Budget, "train", watched)
     return seen
 
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from flwr_gan.errors import ConfigError, TrainingError
 from flwr_gan.gan import sample
 from flwr_gan.gan.weights import network_arrays
-from flwr_gan.methods import train_further
+from flwr_gan.methods import Budget
 from flwr_gan.methods.decoded import StageChain
 from flwr_gan.methods.straight_through import DecodedGenerator, StraightThrough
 from flwr_gan.wire import decode_payload, encode_payload
@@ -132,7 +132,7 @@ def test_small_steps_add_up_although_no_code_changes_at_first(strokes):
     # A float weight that moves by less than half a step is not seen, and not lost either.
     slow = replace(strokes, config=replace(strokes.config, generator_lr=1e-6))
     seen = DecodedGenerator(slow.generator, StageChain("ternary"))
-    train_further(slow, seen, iterations=3, rng=seeded())
+    Budget(iterations=3, rng=seeded()).train(slow, seen)
     for name, weight in seen.floats.named_parameters():
         before = slow.generator.get_parameter(name)
         assert not torch.equal(weight, before)
@@ -184,7 +184,7 @@ def test_training_under_a_stage_beats_coding_after_training(strokes, stage, fact
 def test_adversarial_training_under_one_bit_beats_coding_after_as_much_training():
     gan = stroke_gan(iterations=100)
     longer = loaded(gan.generator, network_arrays(gan.generator))
-    train_further(gan, longer, iterations=100, rng=seeded(1))
+    Budget(iterations=100, rng=seeded(1)).train(gan, longer)
     after = loaded(longer, received(network_arrays(longer), "binary"))
     during = StraightThrough(stage="binary").compress(gan, iterations=100, rng=seeded(1))
     labels = np.repeat(np.arange(len(CENTRES_KTC)), 200)

@@ -16,8 +16,13 @@ from flwr_gan.gan.losses import gradient_penalty, wasserstein_estimate
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods.chain import channel_counts
 from flwr_gan.methods.distillation_losses import triplet_loss
-from flwr_gan.methods.student_critic import CRITIC_TERMS, StudentCritic, narrower_critic
-from flwr_gan.methods.two_critics import GENERATOR_TERMS, TwoCriticDistillation
+from flwr_gan.methods.two_critics import (
+    CRITIC_TERMS,
+    GENERATOR_TERMS,
+    StudentCritic,
+    TwoCriticDistillation,
+    narrower_critic,
+)
 from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
 from tests.methods.tiny_gans import FAMILIES, outputs, seeded, tiny_gan
 

@@ -1,11 +1,21 @@
 """Augmented regeneration: when networks are dense again and when they are pruned on."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from flwr_gan.errors import ConfigError
-from flwr_gan.prune.regeneration import WEIGHTS, AugmentedRegeneration
+from flwr_gan.core.tree import flatten, unflatten
+from flwr_gan.errors import ConfigError, DataError
+from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks
+from flwr_gan.gan.sngan import build_spectral_networks
+from flwr_gan.gan.weights import network_arrays
+from flwr_gan.prune.regeneration import (
+    WEIGHTS,
+    AugmentedRegeneration,
+    RegeneratingGenerator,
+    RegenerationConfig,
+)
 from flwr_gan.prune.threshold_masks import ThresholdedNetwork
 
 
@@ -64,3 +74,152 @@ def test_a_score_that_is_not_finite_is_worse_and_forgotten():
 def test_bad_weights_are_named(weights):
     with pytest.raises(ConfigError, match="is not allowed: give numbers above 0"):
         AugmentedRegeneration([], weights=weights)
+
+
+CONFIG = GanConfig(
+    latent_dim=4, channels=(8, 6), critic_hidden=(12, 10), batch_size=8, critic_iterations=2,
+    generator_lr=0.02,
+)  # fmt: skip
+FAST = RegenerationConfig(strength=0.05, pace=0.5)
+
+
+class Client:
+    """A generator under trained masks, its critic and trainer."""
+
+    def __init__(self, settings=FAST):
+        networks = build_networks(CONFIG, num_vectors=4, num_components=3, num_classes=2, seed=0)
+        self.masks = RegeneratingGenerator(networks[0], settings)
+        self.trainer = WganGpTrainer(
+            *networks, config=CONFIG, generator_regulariser=self.masks.penalty
+        )
+
+    def train(self, seed, iterations=6):
+        rng = np.random.default_rng(0)
+        x, y = rng.uniform(-1, 1, (20, 4, 3)).astype(np.float32), rng.integers(2, size=20)
+        self.trainer.train(x, y, iterations=iterations, rng=torch.Generator().manual_seed(seed))
+
+    def state(self):
+        return flatten({"t": self.trainer.state_dict(), "m": self.masks.state_dict()})
+
+    def load(self, state):
+        tree = unflatten(state)
+        self.trainer.load_state_dict(tree["t"])
+        self.masks.load_state_dict(tree["m"])
+
+
+ORIGINAL = "fc.parametrizations.weight.original"
+THRESHOLD = "fc.parametrizations.weight.0.raw_threshold"
+
+
+def own_values(client):
+    """Return copies of the client's own weights of the first layer, and of its thresholds."""
+    state = client.masks.state_dict()["masks"]
+    return tuple(state[name].numpy().copy() for name in (ORIGINAL, THRESHOLD))
+
+
+def same(a, b):
+    assert list(a) == list(b)
+    for name in a:
+        assert np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f"), name
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+@pytest.mark.parametrize("dense", [True, False])
+def test_going_on_from_stored_state_equals_going_on(recurrent, dense):
+    settings = RegenerationConfig(strength=0.05, pace=0.5, recurrent=recurrent)
+    first, second = Client(settings), Client(settings)
+    first.train(1)
+    for score in [1.0] * 5 + [9.0 if dense else 0.5]:
+        first.masks.check(score)
+    assert first.masks.dense is dense
+    second.load(first.state())
+    assert second.masks.dense is dense
+    same(first.masks.arrays(), second.masks.arrays())
+    for client in (first, second):
+        client.train(2)
+        client.masks.check(2.0)
+    same(first.state(), second.state())
+
+
+def test_it_prunes_and_a_pruned_weight_keeps_its_value():
+    client = Client()
+    client.train(1, iterations=20)
+    sparse, hidden = client.masks.arrays(), client.masks.state_dict()["masks"]
+    gone = sparse["fc.weight"] == 0
+    assert 0.02 < gone.mean() < 0.98
+    assert hidden[ORIGINAL][torch.from_numpy(gone)].all()
+
+
+def test_zeros_of_a_broadcast_leave_own_values_behind_the_mask():
+    client = Client()
+    client.train(1, iterations=20)
+    before, thresholds = own_values(client)
+    sent = {n: np.full_like(a, 2.0) for n, a in client.masks.arrays().items()}
+    sent["fc.weight"][::2] = 0
+    client.masks.receive(sent)
+    after, unchanged = own_values(client)
+    assert np.array_equal(after[::2], before[::2])
+    assert (after[1::2] == 2).all()
+    assert np.array_equal(unchanged, thresholds)
+    assert (client.masks.arrays()["fc.weight"][1::2] == 2).all()
+
+
+def test_state_of_another_network_is_refused():
+    client = Client()
+    state = unflatten(flatten(client.masks.state_dict()))
+    del state["masks"][THRESHOLD]
+    with pytest.raises(DataError, match="raw_threshold"):
+        client.masks.load_state_dict(state)
+
+
+def test_scores_are_kept():
+    one, other = AugmentedRegeneration([]), AugmentedRegeneration([])
+    for score in (3.0, 2.0, 4.0, 1.0, 2.5, 3.5):
+        one.check(score)
+    other.load_state_dict(one.state_dict())
+    assert one.limit == other.limit
+    assert one.dense == other.dense
+    fewer = AugmentedRegeneration([])
+    fewer.check(1.0)
+    other.load_state_dict(fewer.state_dict())
+    assert other.limit == float("inf")
+
+
+def test_buffers_of_a_spectral_norm_are_kept():
+    def trainer():
+        networks = build_spectral_networks(2, latent_dim=4, seed=0)
+        config = GanConfig(
+            latent_dim=4, batch_size=4, critic_iterations=1, critic_gradients="autograd"
+        )
+        return WganGpTrainer(*networks, config=config, loss="hinge")
+
+    def train(one, seed):
+        x = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32)).astype(np.float32)
+        rng = torch.Generator().manual_seed(seed)
+        one.train(x, np.zeros(8, np.int64), iterations=2, rng=rng)
+
+    first, second = trainer(), trainer()
+    train(first, 1)
+    state = unflatten(flatten(first.state_dict()))
+    assert [name for name in state["critic"] if name.endswith("u_H")]
+    second.load_state_dict(state)
+    for name, weight in network_arrays(first.generator).items():
+        second.generator.get_parameter(name).data.copy_(torch.from_numpy(weight))
+    for one in (first, second):
+        train(one, 2)
+    same(flatten(first.state_dict()), flatten(second.state_dict()))
+
+
+def test_the_critic_of_this_project_has_no_buffers_to_keep():
+    networks = build_networks(CONFIG, num_vectors=4, num_components=3, num_classes=2, seed=0)
+    state = WganGpTrainer(*networks, config=CONFIG).state_dict()
+    assert list(state["critic"]) == list(network_arrays(networks[1]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"), [({"strength": -1}, "strength"), ({"pace": 0}, "pace"),
+                          ({"gradients": "some"}, "gradients")],
+)  # fmt: skip
+def test_bad_settings_are_named(settings, key):
+    with pytest.raises(ConfigError, match=f"regeneration.{key}="):
+        RegenerationConfig(**settings)

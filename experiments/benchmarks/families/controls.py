@@ -9,7 +9,7 @@ from flwr_gan.core.settings import Amount, Share
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods import Budget, Method, TrainedGan
 from flwr_gan.methods.chain import channel_counts, resized
-from flwr_gan.methods.channel_criteria import kept_counts
+from flwr_gan.methods.channels import kept_counts
 
 
 class FurtherTraining(Method):

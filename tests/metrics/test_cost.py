@@ -1,12 +1,14 @@
 """Multiply-accumulates of both kinds of generator, dense and where zeros are skipped."""
 
 import numpy as np
+import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from flwr_gan.errors import ConfigError
 from flwr_gan.gan import Generator, network_arrays
 from flwr_gan.gan.dcgan import DepthGenerator
-from flwr_gan.metrics import count_macs
+from flwr_gan.metrics import count_macs, samples_per_second
 
 
 def test_sequence_generator_agrees_with_the_count_from_its_shapes():
@@ -43,3 +45,18 @@ def test_zero_weights_of_a_layer_are_left_out_with_all_their_uses():
         generator.layers[3].weight[:, :, :2] = 0  # half of 2 x 1 x 4 x 4 kernels on 16 x 16 inputs
     assert count_macs(generator).sparse == dense - 2 * 1 * 8 * 16**2
     assert np.isclose(count_macs(generator).dense, dense)
+
+
+def test_the_larger_generator_is_slower_and_threads_are_given_back():
+    before = torch.get_num_threads()
+    small = Generator(4, 3, 2, latent_dim=8, channels=(8, 4))
+    large = Generator(32, 3, 2, latent_dim=64, channels=(256, 128))
+    fast, slow = samples_per_second((small, large), repeats=3)
+    assert fast > 3 * slow > 0
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("setting", [{"batch_size": 0}, {"repeats": 0}])
+def test_nothing_to_measure_is_refused(setting):
+    with pytest.raises(ConfigError, match="=0 is not allowed"):
+        samples_per_second((), **setting)
