@@ -21,7 +21,6 @@ class TicketLevel:
     weights: Weights  # pruned ones are +0.0
     mask: Mask
     sparsity: float  # share of weights that are pruned
-    trained_under_mask: bool  # False: the last pruning came after the last training
 
 
 def find_ticket(
@@ -42,19 +41,14 @@ def find_ticket(
         min_kept_per_layer=config.min_kept_per_layer,
     )
 
-    def result(weights: Weights, *, trained_under_mask: bool) -> TicketLevel:
-        survivors = pruner.rewind(weights)
-        return TicketLevel(
-            pruner.level, survivors, pruner.mask, pruner.sparsity, trained_under_mask
-        )
+    def result(weights: Weights) -> TicketLevel:
+        return TicketLevel(pruner.level, pruner.rewind(weights), pruner.mask, pruner.sparsity)
 
-    for level in range(config.iterations):
+    for level in range(config.iterations + config.train_final):
         trained = train(level, pruner.rewind(), pruner.mask)
         if config.train_final:
-            yield result(trained, trained_under_mask=True)
-        pruner.prune(trained)
+            yield result(trained)
+        if level < config.iterations:
+            pruner.prune(trained)
         if not config.train_final:
-            yield result(trained, trained_under_mask=False)
-    if config.train_final:
-        trained = train(config.iterations, pruner.rewind(), pruner.mask)
-        yield result(trained, trained_under_mask=True)
+            yield result(trained)

@@ -1,12 +1,8 @@
 """Trained centroids: few values, gradients summed, indices fixed, zeros kept, exact payloads."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.weights import network_arrays
@@ -23,7 +19,6 @@ from tests.methods.small_gans import (
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-CONF = Path(__file__).parents[2] / "conf" / "method"
 SCOPES = ("layer", "network")
 
 
@@ -117,25 +112,6 @@ def test_training_makes_the_centroids_better(strokes, scope):
         error.backward()
         adam.step()
     assert errors[0] > 1.3 * errors[-1]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"size": 1}, "method.size=1 .* from 2 to 256"),
-        ({"size": 257}, "method.size=257 .* from 2 to 256"),
-        ({"size": 8.0}, "method.size=8.0 "),
-        ({"size": True}, "method.size=True "),
-        ({"scope": "channel"}, "method.scope='channel' .* layer or network"),
-    ],
-)
-def test_settings_that_are_not_allowed(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        CodebookTuning(**settings)
-
-
-def test_the_yaml_names_it():
-    assert isinstance(instantiate(OmegaConf.load(CONF / "codebook_tuning.yaml")), CodebookTuning)
 
 
 def test_weights_that_cannot_be_coded(strokes):

@@ -1,15 +1,10 @@
 """Distillation: what a student learns, from which terms, and what stays as it was."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import nn
 
-from flwr_gan.app.overrides import config_dir
 from flwr_gan.errors import ConfigError, DataError, TrainingError
 from flwr_gan.gan.networks import Generator
 from flwr_gan.methods.chain import channel_counts, cut, resized, with_maps
@@ -235,32 +230,8 @@ def test_a_student_that_inherits_starts_as_the_pruned_teacher(family):
     assert not same_arrays(made, anew)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"width": 0}, "width=0"),
-        ({"width": 1.5}, r"width=1\.5"),
-        ({"depth": 0}, "depth=0"),
-        ({"inherit": 1}, "inherit=1"),
-        ({"learning_rate": "fast"}, "learning_rate='fast'"),
-        ({"batch_size": 1.5}, r"batch_size=1\.5"),
-        ({"losses": {"features_": 1}}, "nearest: features"),
-    ],
-)
-def test_settings_are_checked_when_the_method_is_made(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        Distillation(**settings)
-
-
 def test_a_depth_must_fit_the_teacher():
     with pytest.raises(ConfigError, match="depth=2 is not for a Generator"):
         Distillation(depth=2).student(tiny_gan().generator)
     with pytest.raises(ConfigError, match="lower it"):
         Distillation(depth=9, inherit=True).student(tiny_gan("depth").generator)
-
-
-def test_the_conf_file_names_every_term_and_builds():
-    node = OmegaConf.load(Path(config_dir()) / "method" / "distillation.yaml")
-    assert set(node.losses) == set(TERMS)
-    method = instantiate(node, _convert_="all")
-    assert repr(method) == repr(Distillation())

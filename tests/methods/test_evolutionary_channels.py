@@ -1,6 +1,5 @@
 """The genetic search: its rules, that it climbs, and that it finds what is useless."""
 
-from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,7 +9,8 @@ import pytest
 from flwr_gan.errors import ConfigError
 from flwr_gan.methods.chain import channel_counts, generator_from, links_of
 from flwr_gan.methods.evolutionary_channels import EvolutionaryChannels, GeneticSearch
-from tests.methods.tiny_gans import FAMILIES, outputs, same_arrays, seeded, tiny_gan
+from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
+from tests.methods.tiny_gans import FAMILIES, outputs, seeded, tiny_gan
 
 USELESS = (2, 4)
 
@@ -63,13 +63,9 @@ def test_every_string_keeps_the_rule(ones):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_compressed_generator_has_the_students_form(family):
     gan = tiny_gan(family)
-    before = deepcopy(gan)
     method = EvolutionaryChannels(population=4, generations=2, elite=1, samples=8)
-    compressed = method.compress(gan, iterations=1, rng=seeded())
+    compressed = assert_leaves_the_gan_and_repeats(method, gan, iterations=1)
     assert channel_counts(compressed) == channel_counts(method.student(gan.generator))
-    assert same_arrays(compressed, method.compress(gan, iterations=1, rng=seeded()))
-    assert same_arrays(gan.generator, before.generator)
-    assert same_arrays(gan.critic, before.critic)
 
 
 def test_fixed_counts_finds_the_useless_channels():
@@ -110,21 +106,3 @@ def test_without_distance_the_free_search_makes_it_small():
 def test_form_of_a_free_search_is_not_known_before():
     with pytest.raises(ConfigError, match=r"method.layer_counts='free'.*give fixed"):
         EvolutionaryChannels(layer_counts="free").student(tiny_gan().generator)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"fraction": 0}, "method.fraction=0 .* above 0 and below 1"),
-        ({"layer_counts": "any"}, "method.layer_counts='any' .* fixed or free"),
-        ({"population": 1}, "method.population=1 .* at least 2"),
-        ({"generations": -1}, "method.generations=-1 .* at least 0"),
-        ({"mutation": 1.5}, "method.mutation=1.5 .* below 1"),
-        ({"elite": 24}, "method.elite=24 .* less than method.population=24"),
-        ({"distance_weight": -1}, "method.distance_weight=-1 .* at least 0"),
-        ({"samples": 1.5}, "method.samples=1.5 .* at least 2"),
-    ],
-)
-def test_wrong_settings_are_named(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        EvolutionaryChannels(**settings)

@@ -1,15 +1,14 @@
 """Train, expand, prune: sizes and shares of the training, phase by phase."""
 
-from copy import deepcopy
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from flwr_gan.errors import ConfigError
 from flwr_gan.methods.base import Budget
 from flwr_gan.methods.chain import channel_counts
 from flwr_gan.methods.expansion import TrainExpandPrune
+from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
 from tests.methods.tiny_gans import FAMILIES, outputs, same_arrays, seeded, tiny_gan
 
 
@@ -31,14 +30,8 @@ def phases(monkeypatch):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_compressed_generator_has_the_students_form(family):
     gan = tiny_gan(family)
-    before = deepcopy(gan)
-    method = TrainExpandPrune(samples=8)
-    compressed = method.compress(gan, iterations=3, rng=seeded())
+    compressed = assert_leaves_the_gan_and_repeats(TrainExpandPrune(samples=8), gan, iterations=3)
     assert channel_counts(compressed) == ((4, 3) if family == "vectors" else (3, 3, 2, 1))
-    assert channel_counts(method.student(gan.generator)) == channel_counts(compressed)
-    assert same_arrays(compressed, method.compress(gan, iterations=3, rng=seeded()))
-    assert same_arrays(gan.generator, before.generator)
-    assert same_arrays(gan.critic, before.critic)
 
 
 def test_phases_grow_share_the_training_and_keep_the_function(phases):
@@ -60,20 +53,3 @@ def test_nothing_of_the_teachers_weights_is_used():
     method = TrainExpandPrune()
     results = [method.compress(gan, iterations=2, rng=seeded()) for gan in (one, other)]
     assert same_arrays(*results)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"fraction": 1.2}, "method.fraction=1.2 .* below 1"),
-        ({"seed_fraction": 0}, "method.seed_fraction=0 .* below 1"),
-        ({"expansions": 0}, "method.expansions=0 .* at least 1"),
-        ({"seed_share": 0}, "method.seed_share=0 .* below 1"),
-        ({"wide_share": 0.6}, "method.wide_share=0.6 .* less than 1 - method.seed_share=0.4"),
-        ({"absorb": 1}, "method.absorb=1 .* true or false"),
-        ({"samples": 0}, "method.samples=0 .* at least 1"),
-    ],
-)
-def test_wrong_settings_are_named(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        TrainExpandPrune(**settings)

@@ -1,12 +1,8 @@
 """Factored layers: what they compute, what they save, their form, their names, training."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
 from flwr_gan.errors import ConfigError
@@ -28,7 +24,6 @@ from tests.methods.small_gans import (
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-CONF = Path(__file__).parents[2] / "conf" / "method"
 
 
 @pytest.fixture(scope="module")
@@ -161,27 +156,6 @@ def test_training_moves_every_factor_and_leaves_the_gan_alone(gan):
         assert not np.array_equal(array, start[name]), name
     x_NTC = sample(made, np.zeros(3, np.int64), rng=seeded())
     assert np.isfinite(x_NTC).all()
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({}, "method.rank=None and method.energy=None .* give one of them"),
-        ({"rank": 3, "energy": 0.5}, "method.rank=3 and method.energy=0.5 "),
-        ({"rank": 0}, "method.rank=0 .* from 1 to 1024"),
-        ({"rank": 2000}, "method.rank=2000 .* from 1 to 1024"),
-        ({"rank": 2.0}, "method.rank=2.0 "),
-        ({"energy": 1.0}, "method.energy=1.0 .* 0.0001 to 0.9999"),
-        ({"energy": 0.12345}, "method.energy=0.12345 .* at most 4 decimals"),
-    ],
-)
-def test_settings_that_are_not_allowed(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        Factored(**settings)
-
-
-def test_the_yaml_names_it():
-    assert isinstance(instantiate(OmegaConf.load(CONF / "factored.yaml")), Factored)
 
 
 def test_a_receiver_cannot_know_the_form_of_an_energy(strokes):

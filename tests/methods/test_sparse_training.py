@@ -1,6 +1,5 @@
 """Sparse training: exact counts at every pruning, nested masks, a critic that stays pruned."""
 
-from copy import deepcopy
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +14,8 @@ from flwr_gan.methods import sparse_training
 from flwr_gan.methods.sparse_training import SparseTraining
 from flwr_gan.prune.masked_network import MaskedNetwork
 from flwr_gan.prune.schedule import Pruning
-from tests.methods.tiny_gans import FAMILIES, same_arrays, seeded, tiny_gan
+from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
+from tests.methods.tiny_gans import FAMILIES, seeded, tiny_gan
 
 MODULES = ("generator", "critic", "both")
 SCHEDULES = ("one_shot", "iterative", "gradual")
@@ -49,18 +49,10 @@ def watched(monkeypatch):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_count_is_exact_and_nothing_given_is_changed(family, schedule, module):
     gan = tiny_gan(family)
-    before = deepcopy(gan)
     method = SparseTraining(fraction=0.7, schedule=schedule, module=module, steps=2, every=1)
-    compressed = method.compress(gan, iterations=4, rng=seeded())
+    compressed = assert_leaves_the_gan_and_repeats(method, gan, iterations=4)
     zeros, total = weight_counts(compressed)
     assert zeros == (0 if module == "critic" else round(0.7 * total))
-    student = method.student(gan.generator)
-    assert [a.shape for a in network_arrays(student).values()] == [
-        a.shape for a in network_arrays(compressed).values()
-    ]
-    assert same_arrays(gan.generator, before.generator)
-    assert same_arrays(gan.critic, before.critic)
-    assert same_arrays(compressed, method.compress(gan, iterations=4, rng=seeded()))
     biases = {n: a for n, a in network_arrays(compressed).items() if a.ndim == 1}
     assert all((bias != 0).all() for bias in biases.values())
 
@@ -168,22 +160,3 @@ def test_floor_keeps_weights_or_says_why_it_cannot():
         SparseTraining(fraction=0.9, min_kept_per_layer=size).compress(
             gan, iterations=0, rng=seeded()
         )
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"fraction": float("nan")}, "method.fraction=nan .* above 0 and below 1"),
-        ({"criterion": "similarity"}, "method.criterion='similarity' .* magnitude or random"),
-        ({"scope": "layer"}, "method.scope='layer' .* global or local"),
-        ({"schedule": "once"}, "method.schedule='once' .* one_shot or iterative or gradual"),
-        ({"steps": 0}, "method.steps=0 .* at least 1"),
-        ({"every": 2.5}, "method.every=2.5 .* at least 1"),
-        ({"until": 1}, "method.until=1 .* below 1"),
-        ({"module": "teacher"}, "method.module='teacher' .* generator or critic or both"),
-        ({"min_kept_per_layer": 0}, "method.min_kept_per_layer=0 .* at least 1"),
-    ],
-)
-def test_wrong_settings_are_named(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        SparseTraining(**settings)

@@ -2,13 +2,10 @@
 
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from flwr_gan.errors import ConfigError, TrainingError
 from flwr_gan.gan import sample
@@ -30,7 +27,6 @@ from tests.methods.small_gans import (
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-CONF = Path(__file__).parents[2] / "conf" / "method"
 EXACT = (
     "ternary",
     "ternary:channel",
@@ -193,29 +189,6 @@ def test_adversarial_training_under_one_bit_beats_coding_after_as_much_training(
         for made in (after, during)
     )
     assert after_mse > 1.3 * during_mse
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"stage": "quantise:int4"}, "method.stage='quantise:int4' .* did you mean 'quantize'"),
-        ({"stage": "quantize:int9"}, "method.stage='quantize:int9' .*allowed: int8, int7"),
-        ({"stage": "sparse"}, "method.stage='sparse' .*allowed: quantize"),
-        ({"stage": "quantize:int4+sparse"}, "unknown stage 'sparse'"),
-        ({"stage": ""}, "method.stage='' "),
-        ({"stage": None}, "method.stage=None .*such as quantize:int4"),
-        ({"stage": "binary", "refresh_every": 0}, "method.refresh_every=0 .* at least 1"),
-        ({"stage": "binary", "refresh_every": 1.5}, "method.refresh_every=1.5 "),
-    ],
-)
-def test_settings_that_are_not_allowed(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        StraightThrough(**settings)
-
-
-def test_the_yaml_names_it():
-    made = instantiate(OmegaConf.load(CONF / "straight_through.yaml"))
-    assert isinstance(made, StraightThrough)
 
 
 def test_weights_that_cannot_be_coded(strokes):

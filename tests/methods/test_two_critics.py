@@ -1,15 +1,10 @@
 """Two critics: what the student critic learns, what the generator learns, what stays."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import nn
 
-from flwr_gan.app.overrides import config_dir
 from flwr_gan.errors import ConfigError, TrainingError
 from flwr_gan.gan.batches import Batch
 from flwr_gan.gan.losses import gradient_penalty, wasserstein_estimate
@@ -135,26 +130,3 @@ def test_a_loss_that_is_not_finite_is_an_error():
         gan.generator.fc.weight[0, 0] = torch.nan
     with pytest.raises(TrainingError, match="critic's loss is nan at iteration 1 of 2"):
         TwoCriticDistillation().compress(gan, iterations=2, rng=seeded())
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"critic_width": 0}, "critic_width=0"),
-        ({"width": 2}, "width=2"),
-        ({"losses": {"class": 1}}, r"losses\.class is unknown: allowed are pixel, perceptual"),
-        ({"critic_losses": {"pixel": 1}}, r"critic_losses\.pixel is unknown"),
-        ({"critic_losses": {"triplet": -1}}, r"critic_losses\.triplet=-1"),
-        ({"losses": {"pixel": 0}}, "a weight above 0"),
-    ],
-)
-def test_settings_are_checked(settings, message):
-    with pytest.raises(ConfigError, match=message):
-        TwoCriticDistillation(**settings)
-
-
-def test_the_conf_file_builds_the_default():
-    node = OmegaConf.load(Path(config_dir()) / "method" / "distillation_two_critics.yaml")
-    assert isinstance(instantiate(node, _convert_="all"), TwoCriticDistillation)
-    assert dict(node.losses) == dict(EQUAL)
-    assert dict(node.critic_losses) == dict(CRITIC_EQUAL)
