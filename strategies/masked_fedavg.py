@@ -63,12 +63,8 @@ class MaskedFedAvg(FedAvg, CodedReplies):
 def masked_mean(uploads: Iterator[tuple[Weights, int]], *, quorum: float) -> Weights:
     """Return the mean of each weight over those that keep it; see ``MaskedFedAvg``.
 
-    Parameters
-    ----------
-    uploads : iterator of (list of ndarray, int)
-        Weights and number of samples of each client; one client is looked at at a time.
-    quorum : float
-        Share of the samples that have to be behind a weight.
+    Uploads are weights and number of samples of each client, looked at one at a time; ``quorum`` is
+    the share of the samples that has to be behind a weight.
     """
     sums: list[NDArray[np.float64]] = []
     votes: list[NDArray[np.float64]] = []

@@ -27,7 +27,7 @@ from flwr_gan.gan import (
     network_arrays,
     sample,
 )
-from flwr_gan.prune.config import LotteryConfig
+from flwr_gan.prune.pruner import LotteryConfig
 from flwr_gan.prune.ticket import find_ticket
 
 TICKETS = {

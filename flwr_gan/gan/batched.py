@@ -22,8 +22,8 @@ from flwr_gan.errors import ConfigError
 from flwr_gan.gan.adam_state import MOMENTS, new_adam
 from flwr_gan.gan.batches import check_data, draw_latent, draw_places, fakes_at_a_time
 from flwr_gan.gan.critic_gradients import has_closed_form, stacked_gradients
-from flwr_gan.gan.frozen_generator import FrozenGenerator, is_plain
 from flwr_gan.gan.networks import NEGATIVE_SLOPE, SampleGenerator
+from flwr_gan.gan.sampling import FrozenGenerator, is_plain
 from flwr_gan.gan.sparse_layers import has_sparse_layers, sparse_layers
 from flwr_gan.gan.trainer import WganGpTrainer, check_weights, take_step
 from flwr_gan.gan.training_log import LOSSES, TrainLog, run_steps

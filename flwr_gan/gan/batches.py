@@ -14,9 +14,8 @@ from torch import Tensor
 
 from flwr_gan.errors import DataError
 from flwr_gan.gan.config import GanConfig
-from flwr_gan.gan.frozen_generator import FrozenGenerator
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.gan.sampling import check_labels
+from flwr_gan.gan.sampling import FrozenGenerator, check_labels
 from flwr_gan.gan.weights import as_tensor
 
 # The generator does not change between critic iterations, so the fakes of several are made at once.

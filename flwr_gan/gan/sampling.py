@@ -1,13 +1,23 @@
-"""Samples from a generator. B batch, N samples, L latent, T vectors, C components."""
+"""Samples from a generator whose weights stay: many are made and nothing learns.
+
+B batch, N samples, L latent, K classes, T vectors, C components, H channels.
+"""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
+from flwr_gan.core.heap import keep_freed_memory
 from flwr_gan.errors import DataError
-from flwr_gan.gan.frozen_generator import FrozenGenerator
-from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.gan.sparse_layers import sparse_layers, zero_weights
+from flwr_gan.gan.networks import Generator, SampleGenerator
+from flwr_gan.gan.sparse_layers import (
+    frozen_weights,
+    has_sparse_layers,
+    sparse_layers,
+    zero_weights,
+)
 
 
 def sample(
@@ -17,27 +27,10 @@ def sample(
     rng: torch.Generator,
     batch_size: int = 1024,
 ) -> NDArray[np.float32]:
-    """Generate one sample for each label.
+    """Return one sample for each label, float32 (N, T, C) in [-1, 1].
 
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Weights to sample from; not changed.
-    y_N : ndarray of int64
-        Class labels.
-    rng : torch.Generator
-        Source of the latent vectors, z from N(0, I); advances.
-    batch_size : int
-        Samples made at a time. The latent vectors do not depend on it.
-
-    Returns
-    -------
-    ndarray of float32, shape (N, T, C), in [-1, 1]
-
-    Raises
-    ------
-    DataError
-        If a label is not one of the generator's classes.
+    Latent vectors come from ``rng``, z from N(0, I), whatever the ``batch_size``, the samples that
+    are made at a time. Raises DataError if a label is not one of the generator's classes.
     """
     labels_N = torch.from_numpy(np.array(y_N, dtype=np.int64))
     check_labels(labels_N, generator.num_classes)
@@ -59,3 +52,59 @@ def check_labels(labels_N: torch.Tensor, num_classes: int) -> None:
     wrong = labels_N[(labels_N < 0) | (labels_N >= num_classes)]
     if len(wrong):
         raise DataError(f"label {int(wrong[0])} is unknown: labels are 0 to {num_classes - 1}")
+
+
+VALUES_AT_A_TIME = 2**19  # of the first layer's output: 2 MiB stay in the cache and are reused
+SAMPLES_AT_A_TIME = 256  # columns that a sparse product is about as fast with as it gets
+_PARAMETERS = ["fc.weight", "conv1.weight", "conv2.weight"]
+
+
+def is_plain(generator: SampleGenerator) -> bool:
+    """Return whether its weights are those of a ``Generator``, with no mask or norm on them."""
+    names = [name for name, _ in generator.named_parameters()]
+    return type(generator) is Generator and names == _PARAMETERS
+
+
+class FrozenGenerator:
+    """Generates what a generator would, up to rounding, as long as its weights stay.
+
+    A plain ``Generator`` looks the labels up in the columns of its first layer instead of
+    multiplying one-hot rows, keeps the channels of a vector side by side, which convolutions are
+    fastest at, and overwrites what it does not need again. One with sparse layers is called with
+    some samples at a time, any other is just called.
+    """
+
+    def __init__(self, generator: SampleGenerator) -> None:
+        keep_freed_memory()
+        self._generator = generator
+        self._sparse = has_sparse_layers(generator)
+        self._plain = is_plain(generator) and not self._sparse
+        if self._plain:
+            fc, *convolutions = [w.detach() for w in generator.parameters()]
+            fc_HTL = fc.view(-1, generator.num_vectors, fc.shape[1])
+            fc = fc_HTL.transpose(0, 1).flatten(0, 1)  # vector by vector
+            self._fc, self._label_KH = fc[:, : generator.latent_dim], fc[:, generator.latent_dim :]
+            self._label_KH = self._label_KH.T.contiguous()
+            # a convolution of images one pixel high: only images can have their channels last
+            self._convolutions = [
+                w.unsqueeze(2).contiguous(memory_format=torch.channels_last) for w in convolutions
+            ]
+
+    def __call__(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
+        """Generate ``x_BTC`` from latent vectors and int64 class labels."""
+        if self._plain:
+            rows, make = max(1, VALUES_AT_A_TIME // len(self._fc)), self._part
+        else:
+            rows, make = SAMPLES_AT_A_TIME if self._sparse else len(z_BL), self._generator
+        parts = zip(torch.split(z_BL, rows), torch.split(y_B, rows), strict=True)
+        with frozen_weights(self._generator):
+            return torch.cat([make(z, y) for z, y in parts])
+
+    def _part(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
+        # index_select copies whole rows, several times faster than indexing does
+        h = self._label_KH.index_select(0, y_B).addmm_(z_BL, self._fc.T).relu_()
+        h = h.view(len(h), self._generator.num_vectors, -1).transpose(1, 2).unsqueeze(2)
+        conv1, conv2 = self._convolutions
+        padding = (0, conv1.shape[3] // 2)
+        h = functional.conv2d(h, conv1, padding=padding).relu_()
+        return functional.conv2d(h, conv2, padding=padding).tanh_().squeeze(2).transpose(1, 2)

@@ -51,31 +51,12 @@ class WganGpTrainer:
     two calls of ``train`` with n1 and n2 iterations and one ``rng`` equal one call with n1 + n2,
     bit for bit.
 
-    Parameters
-    ----------
-    generator : SampleGenerator
-        Trained in place; its weights may be replaced between two calls of ``train``.
-    critic : nn.Module
-        Trained in place; takes samples and labels and returns one score a sample.
-    config : GanConfig
-        Hyperparameters.
-    device : str
-        Where to compute.
-    loss : str
-        ``"wasserstein"``, with the gradient penalty, or ``"hinge"``, without; the generator's loss
-        is the same.
-    augment : callable, optional
-        Changes real and generated samples before the critic sees them, and draws from the ``rng``
-        of the training; the generator learns through it.
-    generator_regulariser, critic_regulariser : callable, optional
-        Give a 0-d tensor that is added to the loss of the network before each of its updates; the
-        log leaves the critic's out.
-
-    Raises
-    ------
-    ConfigError
-        If the loss is unknown, or the critic's gradients have no closed form and the config asks
-        for it.
+    Both networks are trained in place; the generator's weights may be replaced between two calls of
+    ``train``. The loss is ``"wasserstein"``, with the gradient penalty, or ``"hinge"``, without;
+    the generator's is the same. ``augment`` changes real and generated samples before the critic
+    sees them, and the generator learns through it. Regularisers give a 0-d tensor that is added to
+    the loss of their network before each of its updates; the log leaves the critic's out. Raises
+    ConfigError if the critic's gradients have no closed form and the config asks for it.
     """
 
     def __init__(
@@ -129,38 +110,17 @@ class WganGpTrainer:
         """Train for some generator iterations, each after R critic iterations.
 
         Labels that the generator is asked for are those of the loaded batch, so they follow the
-        distribution of ``y_N``.
+        distribution of ``y_N``. Samples lie in [-1, 1]; batches are drawn with replacement.
+        ``iterations`` are those of the config if none are given.
 
-        Parameters
-        ----------
-        x_NTC : ndarray of float32
-            Real samples in [-1, 1]; batches are drawn with replacement.
-        y_N : ndarray of int64
-            Their labels.
-        iterations : int or None
-            Generator iterations N; None takes them from the config.
-        rng : torch.Generator
-            Source of batches, latent vectors and interpolation points; advances.
-        mask : mapping from str to bool ndarray, optional
-            True where a generator weight is kept, for each parameter. Pruned weights are +0.0
-            after every step and so are their moments in Adam.
-        anchor : mapping from str to float32 ndarray, optional
-            Weights that the proximal term pulls towards; default: those before this call.
-        proximal_mu : float
-            mu of FedProx: mu/2 times the squared distance of the surviving generator weights to
-            the anchor is added to the generator's loss. 0 switches it off.
-        progress : str or None
-            Label of a progress bar, drawn only on a terminal; None draws none.
+        Where ``mask`` (True: kept) prunes a weight, it is +0.0 after
+        every step and so are its moments in Adam. mu/2 times the squared distance of the surviving
+        generator weights to ``anchor``, by default those before this call, is added to the
+        generator's loss (FedProx). ``progress`` labels a progress bar, drawn only on a terminal.
 
-        Raises
-        ------
-        ConfigError
-            If ``iterations`` is below 1.
-        DataError
-            If there are no samples, a sample is not finite, or shapes, labels, mask or anchor do
-            not fit the networks.
-        TrainingError
-            If a loss or a generator weight is not finite; names it and the iteration.
+        Raises ConfigError if ``iterations`` is below 1, DataError if there are no samples, one is
+        not finite, or shapes, labels, mask or anchor do not fit the networks, TrainingError, which
+        names it and the iteration, if a loss or a generator weight is not finite.
         """
         iterations = self.config.iterations if iterations is None else iterations
         checked("iterations", iterations, Count)

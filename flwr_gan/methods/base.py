@@ -17,27 +17,13 @@ from flwr_gan.gan.networks import SampleGenerator
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedGan:
-    """What a method starts from; nothing of it is changed.
+    """What a method starts from; nothing of it is changed."""
 
-    Parameters
-    ----------
-    generator : SampleGenerator
-        The trained generator, the teacher where there is one.
-    critic : nn.Module
-        The critic that it was trained against.
-    x_NTC : ndarray of float32
-        Real samples; they stay where they are.
-    y_N : ndarray of int64
-        Their labels.
-    config : GanConfig
-        Hyperparameters of adversarial training. ``iterations`` is not looked at.
-    """
-
-    generator: SampleGenerator
-    critic: nn.Module
-    x_NTC: NDArray[np.float32]
+    generator: SampleGenerator  # the trained one, the teacher where there is one
+    critic: nn.Module  # that it was trained against
+    x_NTC: NDArray[np.float32]  # real samples; they stay where they are
     y_N: NDArray[np.int64]
-    config: GanConfig
+    config: GanConfig  # of adversarial training; ``iterations`` is not looked at
 
 
 class Method(Settings, ABC):

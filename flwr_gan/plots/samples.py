@@ -1,24 +1,18 @@
-"""A grid of samples, one row a class."""
+"""A grid of samples, one row a class; pen drawings have one colour a stroke (paper 000, Fig. 2)."""
 
-# K classes, n samples a class, T vectors, C components
+# K classes, n samples a class, T vectors, C components, P points
 
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flwr_gan.data.dataset import Kind
-from flwr_gan.data.drawing import vectors_to_strokes
-from flwr_gan.plots.strokes import (
-    STROKE_NAMES,
-    drawing_side,
-    fit_drawing,
-    stroke_colour,
-    stroke_lines,
-)
+from flwr_gan.data.drawing import FloatArray, vectors_to_strokes
 
 _CELL_INCHES = 0.5
 # More classes than this stand in several columns of rows, so that the picture fits a screen.
@@ -126,3 +120,44 @@ def _add_images(
             extent=(left - half, right + half, y + half, y - half),
             aspect="auto",
         )
+
+
+# Blue, vermilion and bluish green of Okabe and Ito: told apart by colour-blind readers too.
+STROKE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
+STROKE_NAMES = ("first", "second", "third", "fourth", "further")
+
+
+def stroke_colour(order: int) -> str:
+    """Return the colour of the stroke drawn as number `order`, from 0; from the fifth on, black."""
+    return STROKE_COLOURS[min(order, len(STROKE_COLOURS) - 1)]
+
+
+def drawing_side(strokes: Sequence[FloatArray]) -> float:
+    """Return the larger side of the strokes' bounding box, 0 where there is none."""
+    return float(np.ptp(np.concatenate(strokes), axis=0).max()) if strokes else 0.0
+
+
+def fit_drawing(
+    strokes: Sequence[FloatArray], *, centre: tuple[float, float], side: float, unit: float = 1.0
+) -> list[FloatArray]:
+    """Move the strokes' bounding box to `centre`, with length `unit` drawn as `side`.
+
+    Drawings that are larger than `unit` are shrunk to `side`.
+    """
+    if not strokes:
+        return []
+    points = np.concatenate(strokes)
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    scale = side / max(drawing_side(strokes), unit)
+    return [(stroke - middle) * scale + centre for stroke in strokes]
+
+
+def stroke_lines(
+    drawings: Sequence[Sequence[FloatArray]], *, linewidth: float = 1.5
+) -> LineCollection:
+    """Return all strokes of several drawings as one artist, coloured by their order."""
+    lines = [stroke for drawing in drawings for stroke in drawing]
+    colours = [stroke_colour(order) for drawing in drawings for order, _ in enumerate(drawing)]
+    return LineCollection(
+        lines, colors=colours, linewidths=linewidth, capstyle="round", joinstyle="round"
+    )

@@ -6,8 +6,7 @@
 from flwr_gan.privacy.accounting import PrivacyAccount, Release, epsilon_of, noise_for
 from flwr_gan.privacy.batches import draw_poisson_batches, noisy_class_counts, sample_rate
 from flwr_gan.privacy.clipping import clipped_sums, closed_form_clipped_sums
-from flwr_gan.privacy.config import PrivacyConfig
-from flwr_gan.privacy.spending import ClientPrivacy, spending_row
+from flwr_gan.privacy.spending import ClientPrivacy, PrivacyConfig, spending_row
 from flwr_gan.privacy.trainer import PrivateTrainer
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The privacy of one client: what it spends, remembers and reports.
+"""The privacy of one client: its settings, what it spends, remembers and reports.
 
 K classes.
 """
@@ -13,12 +13,41 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from flwr_gan.core.settings import Amount, Positive, Settings, Share
+from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.privacy.accounting import PrivacyAccount, Release, noise_for
 from flwr_gan.privacy.batches import noisy_class_counts, sample_rate
-from flwr_gan.privacy.config import PrivacyConfig
 from flwr_gan.privacy.trainer import PrivateTrainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivacyConfig(Settings):
+    """How a client hides each of its samples from everybody who sees what it uploads.
+
+    Exactly one of `noise_multiplier` and `target_epsilon` is set; ``conf/privacy`` describes each.
+    """
+
+    group = "privacy"
+
+    noise_multiplier: Amount | None = None  # 0 promises nothing: epsilon is infinite
+    # each client's noise follows from its number of samples and the planned critic steps
+    target_epsilon: Positive | None = None
+    delta: Share = 1e-4
+    clip: Positive = 1.0  # Euclidean norm over all critic weights
+    label_noise: Positive = 4.0
+    # False: batches and noise follow from the run's seed; whoever knows it can take the noise off
+    secret: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.noise_multiplier is None) == (self.target_epsilon is None):
+            raise ConfigError(
+                f"privacy.noise_multiplier={self.noise_multiplier} and privacy.target_epsilon="
+                f"{self.target_epsilon}: set one of them and leave the other null"
+            )
+
 
 SPENT_KEYS = ("epsilon", "delta", "noise_multiplier", "clip", "sample_rate", "steps", "label_noise")
 """What a client reports of its spending; a column each in ``privacy.csv``."""

@@ -1,7 +1,6 @@
 """Lottery tickets: masks, pruning schedule, rewinding (paper 000, Alg. 2); numpy only."""
 
-from flwr_gan.prune.config import LotteryConfig, Scope
-from flwr_gan.prune.pruner import LotteryPruner
+from flwr_gan.prune.pruner import LotteryConfig, LotteryPruner, Scope
 from flwr_gan.prune.schedule import pruned_count, pruned_fraction
 from flwr_gan.prune.ticket import TicketLevel, find_ticket
 

@@ -1,15 +1,40 @@
-"""The state of one search for a ticket: initial weights, mask, level (paper 000, Alg. 2)."""
+"""Iterative pruning: its settings, and the state of one search for a ticket (paper 000, Alg. 2)."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_gan.core.settings import Natural, Settings, Share
 from flwr_gan.errors import DataError
-from flwr_gan.prune.config import LotteryConfig, Scope
 from flwr_gan.prune.magnitude import Mask, prune
 from flwr_gan.prune.schedule import pruned_count
+
+Scope = Literal["global", "local"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LotteryConfig(Settings):
+    """How a generator is pruned to a ticket."""
+
+    group = "lottery"
+
+    rate: Share = 0.2  # delta, the share of the surviving weights that each pruning removes
+    iterations: Natural = 5  # P, the number of prunings; 0 leaves the generator dense
+    # the smallest weights of the whole network go, or the same share from each layer
+    scope: Scope = "global"
+    # True: the ticket is trained once more under its final mask, P + 1 trainings in all.
+    # False: Alg. 2 as printed, P trainings, the last pruning comes after the last training
+    train_final: bool = True
+    min_kept_per_layer: Natural = 0  # with 0, a layer that would lose everything is an error
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        trained = self.train_final or self.iterations > 0
+        self.require("train_final", trained, "true where lottery.iterations=0: nothing trains else")
+
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -19,19 +44,8 @@ class LotteryPruner:
 
     Masks are nested: what is pruned stays pruned. After level p exactly ``pruned_count(n, rate,
     p)`` weights are pruned: of all n weights where the scope is global, of each layer where it is
-    local (a layer with a floor keeps at least that many).
-
-    Parameters
-    ----------
-    initial : mapping from str to ndarray
-        Initial weights, float32; copied.
-    rate, scope, min_kept_per_layer
-        As in ``LotteryConfig``.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
+    local (a layer with a floor keeps at least that many). Initial weights are copied; settings are
+    those of ``LotteryConfig``.
     """
 
     def __init__(

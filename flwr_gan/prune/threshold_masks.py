@@ -138,27 +138,19 @@ class ThresholdedNetwork:
     (betas[0] = 0, this project's and the published code's) that is the exact old value. Parameters
     get other names and another order, so gradients in closed form do not serve such a network.
 
-    Parameters
-    ----------
-    network : nn.Module
-        Changed in place: every weight of two or more axes gets a mask, biases get none. Its
-        optimiser has to be made afterwards, so that it trains the thresholds too.
-    strength : float
-        lambda of Eq. 3.
-    gradients : str
-        ``"masked"``: the gradient of a weight is multiplied by its mask (Eq. 2), so a pruned one
-        waits for its threshold. ``"all"``: pruned weights move by the estimate of the step, as in
-        dynamic sparse training.
-    recurrent : bool
-        False: what has been pruned stays pruned until ``restart``, the paper's dynamic pruning
-        without recurrent regeneration.
-    estimate : bool
-        False: thresholds get no gradient from the loss but from the regulariser alone, as in the
-        published code, which makes the mask boolean before it uses it.
-    pace : float
-        Thresholds are this times a parameter. Adam moves a parameter by about its learning rate
-        whatever the gradient, so this is how much faster or slower than weights thresholds move;
-        1 is the paper's.
+    Every weight of two or more axes gets a mask, in place; the optimiser has to be made afterwards,
+    so that it trains the thresholds too. ``strength`` is lambda of Eq. 3.
+
+    - ``gradients="masked"``: that of a weight is multiplied by its mask (Eq. 2), so a pruned one
+      waits for its threshold; ``"all"``: pruned weights move by the estimate of the step, as in
+      dynamic sparse training.
+    - without ``recurrent``: what has been pruned stays pruned until ``restart``, the paper's
+      dynamic pruning without recurrent regeneration.
+    - without ``estimate``: thresholds get no gradient from the loss but from the regulariser alone,
+      as in the published code, which makes the mask boolean before it uses it.
+    - thresholds are ``pace`` times a parameter. Adam moves a parameter by about its learning rate
+      whatever the gradient, so this is how much faster or slower than weights they move; 1 is the
+      paper's.
     """
 
     def __init__(

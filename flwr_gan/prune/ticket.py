@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flwr_gan.prune.config import LotteryConfig
 from flwr_gan.prune.magnitude import Mask
-from flwr_gan.prune.pruner import LotteryPruner, Weights
+from flwr_gan.prune.pruner import LotteryConfig, LotteryPruner, Weights
 
 TrainFunction = Callable[[int, Weights, Mask], Weights]
 

@@ -44,9 +44,10 @@ def everything(of):
     return {**network_arrays(of.trainer.generator), **flatten(of.trainer.state_dict())}
 
 
-def alone(of, iterations):
-    settings = {"mask": of.mask, "anchor": of.anchor, "proximal_mu": of.proximal_mu}
-    return of.trainer.train(of.x_NTC, of.y_N, iterations=iterations, rng=of.rng, **settings)
+def assert_close(found, wanted):
+    for name, array in found.items():
+        error = np.linalg.norm(array - wanted[name])
+        assert error <= 1e-4 * np.linalg.norm(wanted[name]) + 1e-9, name
 
 
 def several(config):
@@ -66,14 +67,11 @@ def test_each_is_trained_as_it_would_be_alone(fresh_batch, monkeypatch):
     config = replace(SMALL, fresh_batch=fresh_batch)
     wanted, found = several(config), several(config)
     for count in (3, 2):  # the second call goes on from the optimisers of the first
-        wanted_logs = [alone(of, count) for of in wanted]
+        wanted_logs = [of.train_alone(iterations=count) for of in wanted]
         logs = train_together(found, iterations=count)
     for one, other, log, wanted_log in zip(found, wanted, logs, wanted_logs, strict=True):
         assert torch.equal(one.rng.get_state(), other.rng.get_state())
-        expected = everything(other)
-        for name, array in everything(one).items():
-            error = np.linalg.norm(array - expected[name])
-            assert error <= 1e-4 * np.linalg.norm(expected[name]) + 1e-9, name
+        assert_close(everything(one), everything(other))
         assert log.iterations == wanted_log.iterations
         assert log.critic_loss == pytest.approx(wanted_log.critic_loss, rel=1e-4, abs=1e-5)
         assert log.generator_loss == pytest.approx(wanted_log.generator_loss, rel=1e-4, abs=1e-5)
@@ -121,7 +119,7 @@ def regularised():
 
 def ahead():
     of = training(1)
-    alone(of, 1)
+    of.train_alone(iterations=1)
     return of
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flwr_gan.gan import Generator
-from flwr_gan.gan.frozen_generator import FrozenGenerator, is_plain
+from flwr_gan.gan.sampling import FrozenGenerator, is_plain
 from flwr_gan.prune.threshold_masks import ThresholdedNetwork
 
 
@@ -15,7 +15,7 @@ def generator(kernel_size=3):
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 @pytest.mark.parametrize("rows", [1, 16, 1000])
 def test_frozen_samples_are_those_of_the_generator(kernel_size, rows, monkeypatch):
-    monkeypatch.setattr("flwr_gan.gan.frozen_generator.VALUES_AT_A_TIME", rows * 8 * 4)
+    monkeypatch.setattr("flwr_gan.gan.sampling.VALUES_AT_A_TIME", rows * 8 * 4)
     network = generator(kernel_size)
     rng = torch.Generator().manual_seed(0)
     z, y = torch.randn(50, 6, generator=rng), torch.randint(5, (50,), generator=rng)

@@ -6,19 +6,18 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from flwr_gan.core.tree import flatten
 from flwr_gan.gan import (
     GanConfig,
     WganGpTrainer,
-    build_networks,
     load_network_arrays,
     network_arrays,
     sample,
 )
-from flwr_gan.gan.batched import Training, train_together
+from flwr_gan.gan.batched import train_together
 from flwr_gan.gan.sparse_layers import has_sparse_layers, sparse_layers, zero_weights
+from tests.gan.test_batched import K, assert_close, everything
+from tests.gan.test_batched import training as make
 
-T, C, K = 4, 3, 5
 CONFIG = GanConfig(
     latent_dim=4,
     channels=(32, 16),
@@ -30,28 +29,11 @@ CONFIG = GanConfig(
 
 
 def training(seed=0, *, masked=True):
-    networks = build_networks(CONFIG, num_vectors=T, num_components=C, num_classes=K, seed=seed)
-    rng = np.random.default_rng(seed)
+    of, rng = make(seed, CONFIG, count=40), np.random.default_rng(seed)
     keep = {"fc.weight": 0.5, "conv1.weight": 0.08, "conv2.weight": 0.4}
-    weights = network_arrays(networks[0])
+    weights = network_arrays(of.trainer.generator)
     mask = {name: rng.random(a.shape) < keep[name] for name, a in weights.items()}
-    return Training(
-        trainer=WganGpTrainer(*networks, config=CONFIG),
-        x_NTC=rng.uniform(-1, 1, (40, T, C)).astype(np.float32),
-        y_N=rng.integers(K, size=40),
-        rng=torch.Generator().manual_seed(seed),
-        mask=mask if masked else None,
-    )
-
-
-def everything(of):
-    return {**network_arrays(of.trainer.generator), **flatten(of.trainer.state_dict())}
-
-
-def assert_close(found, wanted):
-    for name, array in found.items():
-        error = np.linalg.norm(array - wanted[name])
-        assert error <= 1e-4 * np.linalg.norm(wanted[name]) + 1e-9, name
+    return replace(of, mask=mask if masked else None)
 
 
 def test_training_equals_that_of_dense_layers(monkeypatch):

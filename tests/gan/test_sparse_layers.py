@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from flwr_gan.gan.dcgan import DepthGenerator
-from flwr_gan.gan.frozen_generator import FrozenGenerator
 from flwr_gan.gan.networks import Generator
+from flwr_gan.gan.sampling import FrozenGenerator
 from flwr_gan.gan.sparse_layers import (
     LARGEST_DENSITY,
     NARROW_CHANNELS,
@@ -189,7 +189,7 @@ def test_no_mask_and_no_zeros_leave_a_network_dense():
     ],
 )
 def test_a_sparse_generator_makes_what_it_made(make, choose, monkeypatch):
-    monkeypatch.setattr("flwr_gan.gan.frozen_generator.SAMPLES_AT_A_TIME", 4)
+    monkeypatch.setattr("flwr_gan.gan.sampling.SAMPLES_AT_A_TIME", 4)
     network = make()
     pruned = prune(network, 0.08)
     rng = torch.Generator().manual_seed(0)

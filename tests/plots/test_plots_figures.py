@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from flwr_gan.errors import OutputError
 from flwr_gan.plots import partition_picture, sample_grid, save_figure
-from flwr_gan.plots.strokes import STROKE_COLOURS, fit_drawing
+from flwr_gan.plots.samples import STROKE_COLOURS, fit_drawing
 
 # A vertical line, a lifted move, a horizontal line.
 PLUS = np.array([[0, 0.5, 1], [0, 0.5, 1], [-0.5, -0.5, -1], [1, 0, 1]], dtype=np.float32)

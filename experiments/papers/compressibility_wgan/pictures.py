@@ -32,7 +32,7 @@ from experiments.study.figures import (
 )
 from flwr_gan.data.drawing import vectors_to_strokes
 from flwr_gan.plots import sample_grid
-from flwr_gan.plots.strokes import (
+from flwr_gan.plots.samples import (
     STROKE_NAMES,
     drawing_side,
     fit_drawing,

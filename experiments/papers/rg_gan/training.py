@@ -16,8 +16,8 @@ from experiments.papers.rg_gan.setting import METHODS
 from flwr_gan.gan import WganGpTrainer, sample
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.metrics import frechet_distance
-from flwr_gan.prune.config import LotteryConfig
 from flwr_gan.prune.magnitude import Mask, prune_smallest
+from flwr_gan.prune.pruner import LotteryConfig
 from flwr_gan.prune.regeneration import AugmentedRegeneration
 from flwr_gan.prune.threshold_masks import ThresholdedNetwork
 from flwr_gan.prune.ticket import find_ticket
