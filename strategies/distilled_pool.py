@@ -76,24 +76,7 @@ class DistilledPool(GeneratorPool):
         return aggregated
 
     def sample(self, labels_N: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
-        """Generate one sample for each label with the student.
-
-        Parameters
-        ----------
-        labels_N : ndarray of int64
-            Asked classes; each must be held by a client of the pool.
-        seed : int
-            Seed of the latent vectors.
-
-        Returns
-        -------
-        ndarray of float32, shape (N, T, C)
-
-        Raises
-        ------
-        ConfigError
-            When the pool is empty or no client holds a class that is asked for.
-        """
+        """Generate one sample for each label with the student, as ``GeneratorPool.sample`` does."""
         self.check_held(labels_N)
         return self._student.sample(labels_N, seed)
 

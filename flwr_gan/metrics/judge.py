@@ -4,26 +4,16 @@ N generated samples, T vectors, C components, K classes.
 """
 
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
 from flwr_gan.metrics.classifier import SmallClassifier
 from flwr_gan.metrics.features import frechet_distance, precision_recall_density_coverage
 from flwr_gan.metrics.inception import inception_score
 from flwr_gan.seeding import derive_seed, numpy_rng
-
-
-class LabelledSamples(Protocol):
-    """Samples ``x_NTC`` (float32) with labels ``y_N`` (int64)."""
-
-    @property
-    def x_NTC(self) -> NDArray[np.float32]: ...  # noqa: D102
-
-    @property
-    def y_N(self) -> NDArray[np.int64]: ...  # noqa: D102
 
 
 class SampleJudge:
@@ -37,8 +27,8 @@ class SampleJudge:
 
     def __init__(
         self,
-        train: LabelledSamples,
-        test: LabelledSamples,
+        train: Samples,
+        test: Samples,
         *,
         num_classes: int,
         seed: int,

@@ -1,9 +1,6 @@
 """Round by round: quality and sparsity against what has travelled; old and new where data drift."""
 
-from collections.abc import Callable, Sequence
-
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -12,6 +9,13 @@ from flwr_gan.plots.style import BLUE, GREEN, PINK, RED, tidy
 ACCURACIES = (
     ("conditional_accuracy", "generated samples recognised as their label", BLUE, "o"),
     ("synthetic_accuracy", "real test data, trained on generated samples", RED, "s"),
+)
+DISTANCE = "Fréchet distance\n(classifier features)"
+# height, what is measured, limits, and of each line column, label, colour and marker
+PANELS = (
+    (3, "accuracy", (0, 1.02), ACCURACIES),
+    (2, DISTANCE, (0, None), (("frechet_distance", "", BLUE, "o"),)),
+    (1, "sparsity (%)", (-5, 105), (("sparsity", "", GREEN, "o"),)),
 )
 
 
@@ -22,52 +26,25 @@ def rounds_figure(rounds: pd.DataFrame) -> Figure:
     panel where it would be empty.
     """
     kilobytes = (rounds["up_bytes"] + rounds["down_bytes"]).cumsum() / 1000
-    accuracies = [accuracy for accuracy in ACCURACIES if accuracy[0] in rounds]
-    draws: list[tuple[int, Callable[[Axes], None]]] = []
-    if accuracies:
-        draws.append((3, lambda axes: _accuracies(axes, kilobytes, rounds, accuracies)))
-    if "frechet_distance" in rounds:
-        draws.append((2, lambda axes: _distance(axes, kilobytes, rounds["frechet_distance"])))
-    draws.append((1, lambda axes: _sparsity(axes, kilobytes, rounds["sparsity"])))
-    heights = [height for height, _ in draws]
-    figure = Figure(figsize=(7.2, 6.4 if len(draws) > 1 else 2.4), layout="constrained")
-    grid = figure.subplots(len(draws), 1, sharex=True, squeeze=False, height_ratios=heights)
-    for axes, (_, draw) in zip(grid[:, 0], draws, strict=True):
-        draw(axes)
+    panels = [panel for panel in PANELS if any(line[0] in rounds for line in panel[3])]
+    heights = [height for height, *_ in panels]
+    figure = Figure(figsize=(7.2, 6.4 if len(panels) > 1 else 2.4), layout="constrained")
+    grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)
+    for axes, (_, measure, limits, lines) in zip(grid[:, 0], panels, strict=True):
+        for column, label, colour, marker in lines:
+            if column in rounds:
+                y = rounds[column] * (100 if column == "sparsity" else 1)
+                axes.plot(
+                    kilobytes, y, color=colour, marker=marker, markersize=3.5, linewidth=1.4,
+                    label=label,
+                )  # fmt: skip
+        axes.set_ylabel(measure)
+        axes.set_ylim(*limits)
+        if lines is ACCURACIES:
+            axes.legend(loc="lower right", frameon=False)
         tidy(axes)
-    return figure
-
-
-def _accuracies(
-    axes: Axes,
-    x: "pd.Series[float]",
-    rounds: pd.DataFrame,
-    accuracies: Sequence[tuple[str, str, str, str]],
-) -> None:
-    for column, label, colour, marker in accuracies:
-        _line(axes, x, rounds[column], label, colour, marker)
-    axes.set_ylabel("accuracy")
-    axes.set_ylim(0, 1.02)
-    axes.legend(loc="lower right", frameon=False)
-
-
-def _distance(axes: Axes, x: "pd.Series[float]", distance: "pd.Series[float]") -> None:
-    _line(axes, x, distance, "", BLUE, "o")
-    axes.set_ylabel("Fréchet distance\n(classifier features)")
-    axes.set_ylim(bottom=0)
-
-
-def _sparsity(axes: Axes, x: "pd.Series[float]", sparsity: "pd.Series[float]") -> None:
-    _line(axes, x, 100 * sparsity, "", GREEN, "o")
-    axes.set_ylabel("sparsity (%)")
-    axes.set_ylim(-5, 105)
     axes.set_xlabel("bytes so far, both directions (kB)")
-
-
-def _line(
-    axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", label: str, colour: str, marker: str
-) -> None:
-    axes.plot(x, y, color=colour, marker=marker, markersize=3.5, linewidth=1.4, label=label)
+    return figure
 
 
 # Dashes and markers tell the lines apart in grey.
@@ -104,7 +81,7 @@ def continual_figure(rounds: pd.DataFrame) -> Figure:
     top.set_ylabel("generated samples\nrecognised as their label")
     top.set_ylim(0, 1.02)
     top.legend(loc="lower left", frameon=False, fontsize=9)
-    middle.set_ylabel("Fréchet distance\n(classifier features)")
+    middle.set_ylabel(DISTANCE)
     middle.set_ylim(bottom=0)
     for column, (label, colour, line) in BYTES.items():
         kilobytes = rounds[column].cumsum() / 1000
