@@ -167,7 +167,7 @@ class ContinualFedAvg(MaskedFedAvg):
         if not isinstance(upload, CodedFitRes):
             raise TypeError("ContinualFedAvg keeps uploads: wrap it in CompressedStrategy")
         arrays = dict(zip(self._names, upload.arrays().values(), strict=True))
-        # Coded anew, because an upload is relative to a broadcast that will be forgotten.
+        # Coded again, because an upload is relative to a broadcast that will be forgotten.
         client = int(upload.label)
         self._payloads[client] = encode_payload(arrays)
         words = str(upload.metrics.get("classes", "")).split(",")

@@ -17,7 +17,7 @@ class SparseFedAvg(FedAvg, CodedReplies):
     The same numbers as FedAvg, bit for bit: what is pruned everywhere is zero in the average too,
     and the rest goes through FedAvg's own arithmetic. Each reply is decoded once, when it is
     checked, and added up then. Where a reply is refused or has another mask, as when a weight
-    became exactly zero, the round is averaged anew. To be wrapped in ``CompressedStrategy``, with
+    became exactly zero, the round is averaged again. To be wrapped in ``CompressedStrategy``, with
     the codec ``sparse`` and any stage of single weights before it.
     """
 

@@ -71,8 +71,8 @@ class DirichletSplit(Settings):
         Concentration, above 0: with small values clients hold few classes each, with large ones
         they are all alike.
     min_partition_size : int, optional
-        Samples that each client holds at least, from 1; proportions are drawn anew, up to 25 times,
-        until they do. Without it a twentieth of the average, from 1 to 10.
+        Samples that each client holds at least, from 1; proportions are drawn again, up to 25
+        times, until they do. Without it a twentieth of the average, from 1 to 10.
     """
 
     group = "partition"

@@ -1,7 +1,7 @@
 """Differentiable augmentation: the critic sees real and generated samples changed alike.
 
 Zhao et al., 2020. Every change is differentiable, so the generator learns through it, and is drawn
-anew for each sample from the same distribution, real or generated.
+for each sample from the same distribution, real or generated.
 
 B batch, T vectors or rows, C components or columns.
 """

@@ -116,7 +116,7 @@ class Critic(nn.Module):
 
 
 def initialise(network: nn.Module, seed: int) -> None:
-    """Draw every parameter anew from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's own scheme.
+    """Draw every parameter from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's own scheme.
 
     For linear and convolution layers. The same seed gives the same float32 weights, bit for bit.
     """

@@ -195,7 +195,7 @@ def _product(matrix_OI: Tensor, x_IB: Tensor) -> Tensor:
 
 @cache
 def _silence_beta() -> None:
-    """Let PyTorch warn of its sparse matrices, which it does once, where nobody hears it."""
+    """Let PyTorch give its one warning about sparse matrices here, where it is dropped."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         torch.eye(1).to_sparse_csr()

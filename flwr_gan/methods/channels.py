@@ -45,7 +45,7 @@ class ChannelPruning(Method):
         Share of the channels of each hidden layer that goes, in (0, 1), rounded; one stays.
     absorb : bool
         Only for ``"similarity"``: the next layer's weights for a channel that goes are added to
-        those for its like.
+        those for the channel that it resembles.
     samples : int
         Only for ``"similarity"``: generated samples that the maps are compared on.
     """
@@ -147,7 +147,7 @@ def merge_similar(
     the one of the smaller norm goes, until ``counts`` are left. A map that is zero throughout
     counts as equal to any other. Maps are compared on the samples of ``z_BL`` and ``y_B``. With
     ``absorb`` the weights that the next layer has for a channel that goes are added to those for
-    its like, times the factor that fits the one map to the other best.
+    the one it resembles, times the factor that fits the one map to the other best.
     """
     for at, count in enumerate(counts):
         # the maps of a layer follow from what is left of the layers before it

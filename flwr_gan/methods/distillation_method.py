@@ -27,7 +27,7 @@ class StudentForm(Method):
         keeps at least one.
     inherit : bool
         True: the student is the teacher without its weakest channels (those whose filters have the
-        smallest norm) and starts from its weights. False: it starts from weights drawn anew.
+        smallest norm) and starts from its weights. False: it starts from newly drawn weights.
     """
 
     width: Rate = 0.5

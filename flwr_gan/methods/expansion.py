@@ -18,8 +18,8 @@ from flwr_gan.methods.channels import draw_latents, kept_counts, merge_similar
 class TrainExpandPrune(Method):
     """Trains a narrow seed network, widens it by new filters, prunes what became alike.
 
-    1. The seed, drawn anew, has ``1 - seed_fraction`` of the teacher's channels; it is trained
-       against a copy of the GAN's critic, which goes on through all phases.
+    1. The seed, with new weights, has ``1 - seed_fraction`` of the teacher's channels; it is
+       trained against a copy of the GAN's critic, which goes on through all phases.
     2. It is widened to the teacher's channels in ``expansions`` equal steps, with training after
        each. New filters are drawn as in a new network, and the layer behind starts with zero
        weights for them: the samples stay the same and every filter learns something of its own.
@@ -40,7 +40,7 @@ class TrainExpandPrune(Method):
         Shares of the training that the seed and the widened networks get, in (0, 1), less than 1
         together; fine-tuning gets what is left.
     absorb : bool
-        The next layer's weights for a channel that goes are added to those for its like.
+        The next layer's weights for a channel that goes are added to those for its nearest.
     samples : int
         Generated samples that feature maps are compared on.
     """

@@ -28,11 +28,11 @@ class StraightThrough(Method):
     """Adversarial training in which each forward pass sees the weights as a stage decodes them.
 
     Float weights are kept beside and take the gradient of the decoded ones as their own. Scales,
-    centroids and other side numbers are measured anew from them. What comes out has the decoded
-    weights, so coding it with the same stage loses nothing more: exactly nothing for ``ternary``,
-    ``binary``, ``codebook``, ``cast``, ``flexpoint`` and ``prune``; for ``quantize`` and
-    ``lowrank`` rounding to float32, below 2**-20 of the largest weight of a layer (with ``em`` as
-    long as its outermost codes are in use, as they are where it cuts off the largest weights).
+    centroids and other side numbers are measured from them again each time. What comes out has the
+    decoded weights, so coding it with the same stage loses nothing more: exactly nothing for
+    ``ternary``, ``binary``, ``codebook``, ``cast``, ``flexpoint`` and ``prune``; for ``quantize``
+    and ``lowrank`` rounding to float32, below 2**-20 of the largest weight of a layer (with ``em``
+    as long as its outermost codes are in use, as they are where it cuts off the largest weights).
 
     Weights that are exactly zero at the start count as pruned, as on the wire, and stay zero.
 
@@ -42,7 +42,7 @@ class StraightThrough(Method):
         One stage, or several joined by ``+``, as in a codec spec without its codec:
         ``"quantize:int4:channel"``, ``"ternary"``, ``"prune:magnitude:0.8+quantize:int4"``.
     refresh_every : int
-        Generator updates after which the decoded weights are made anew, for stages that are slow
+        Generator updates after which the weights are decoded again, for stages that are slow
         to measure. In between the forward passes see the last ones, and the float weights go on.
     """
 
@@ -76,7 +76,7 @@ class StraightThrough(Method):
 class DecodedGenerator(SampleGenerator):
     """A generator that computes with decoded weights; its parameters are the float weights.
 
-    They are decoded anew after ``refresh_every`` updates.
+    They are decoded again after ``refresh_every`` updates.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class DecodedGenerator(SampleGenerator):
         return self._decoded
 
     def _refresh(self) -> None:
-        """Decode anew if the weights have been updated often enough since the last time."""
+        """Decode again if the weights have been updated often enough since the last time."""
         now = [weight.detach() for weight in self.floats.parameters()]
         if self._known and all(map(torch.equal, now, self._known)):
             return

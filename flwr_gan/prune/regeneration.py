@@ -29,7 +29,7 @@ class AugmentedRegeneration:
     The paper gives n = 5 and neither the weights nor the end of a dense phase. The weights are the
     numbers of the published code, which counts the current score as the last of the five; here, as
     in the paper's text, the five are the previous ones. The end of a dense phase is that of the
-    published code. That it starts the thresholds anew is this project's choice: old ones would
+    published code. That thresholds then start again from 0 is this project's choice: old ones would
     bring the old mask back at once. ``networks`` are generator, critic, both or none; ``weights``,
     numbers above 0, belong to the n previous scores, oldest first.
     """

@@ -24,7 +24,7 @@ from flwr_gan.prune.masked_network import maskable
 
 GRADIENTS = ("masked", "all")
 LEAST_KEPT = 0.01
-"""Share of its weights below which a layer starts anew, as in dynamic sparse training."""
+"""Share of weights below which a layer's thresholds return to 0, as in dynamic sparse training."""
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _STEEP, _FLAT = 0.4, 1.0

@@ -73,7 +73,7 @@ def test_gradients_pass_and_the_same_seed_gives_the_same(augment):
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: ImageAugmentation(translation=-0.1), "translation=-0.1 is not allowed"),
         (lambda: ImageAugmentation(cutout=2), "cutout=2 is not allowed"),
@@ -81,6 +81,6 @@ def test_gradients_pass_and_the_same_seed_gives_the_same(augment):
         (lambda: StrokeAugmentation(jitter=-1), "jitter=-1 is not allowed"),
     ],
 )
-def test_bad_settings_are_named(make, told):
-    with pytest.raises(ConfigError, match=told):
+def test_bad_settings_are_named(make, message):
+    with pytest.raises(ConfigError, match=message):
         make()

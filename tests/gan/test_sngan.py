@@ -113,11 +113,11 @@ def test_hinge_gradients_tell_loss_estimate_and_no_penalty():
     config = GanConfig(channels=(8, 6), critic_hidden=(12, 10))
     _, critic = build_networks(config, num_vectors=4, num_components=2, num_classes=3, seed=0)
     x, y = torch.randn(2, 9, 4, 2, generator=seeded()), torch.arange(9) % 3
-    told, gradients = hinge_gradients(critic, Batch(x[0], x[1], y, torch.zeros(9)), 10.0)
+    measures, gradients = hinge_gradients(critic, Batch(x[0], x[1], y, torch.zeros(9)), 10.0)
     with torch.no_grad():
         real, fake = critic(x[0], y), critic(x[1], y)
     wanted = [hinge_loss(real, fake), real.mean() - fake.mean(), torch.tensor(0.0)]
-    torch.testing.assert_close(told, torch.stack(wanted))
+    torch.testing.assert_close(measures, torch.stack(wanted))
     loss = hinge_loss(critic(x[0], y), critic(x[1], y))
     for found, expected in zip(
         gradients, torch.autograd.grad(loss, list(critic.parameters())), strict=True

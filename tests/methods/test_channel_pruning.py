@@ -64,7 +64,7 @@ def test_magnitude_drops_the_smallest_filters(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_similarity_drops_a_twin_first_and_absorbs_it_without_loss(family):
+def test_similarity_drops_a_duplicate_first_and_absorbs_it_without_loss(family):
     gan = planted(family, equal_channels)
     method = ChannelPruning(criterion="similarity", fraction=fraction_of_one(gan), samples=32)
     pruned = method.prune(gan, seeded())

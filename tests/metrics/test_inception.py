@@ -24,7 +24,7 @@ def test_score_is_the_mean_divergence_from_the_mixture():
 
 
 @pytest.mark.parametrize(
-    ("posterior", "told"),
+    ("posterior", "message"),
     [
         (np.empty((0, 3)), "at least 1"),
         (np.full((2, 3), 0.5), "no probabilities"),
@@ -32,6 +32,6 @@ def test_score_is_the_mean_divergence_from_the_mixture():
         (np.array([[np.nan, 1.0]]), "no probabilities"),
     ],
 )
-def test_what_is_no_posterior_is_refused(posterior, told):
-    with pytest.raises(DataError, match=told):
+def test_what_is_no_posterior_is_refused(posterior, message):
+    with pytest.raises(DataError, match=message):
         inception_score(posterior)

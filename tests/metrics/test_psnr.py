@@ -23,12 +23,12 @@ def test_all_samples_count_together():
 
 
 @pytest.mark.parametrize(
-    ("x", "told"),
+    ("x", "message"),
     [
         (np.zeros((3, 2, 2)), "same latents"),
         (np.full((2, 2, 2), np.nan), "not finite"),
     ],
 )
-def test_other_samples_are_refused(x, told):
-    with pytest.raises(DataError, match=told):
+def test_other_samples_are_refused(x, message):
+    with pytest.raises(DataError, match=message):
         psnr(x, np.zeros((2, 2, 2)))

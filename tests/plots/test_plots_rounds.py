@@ -53,9 +53,9 @@ def test_it_shows_old_and_new_and_bytes_so_far(tmp_path):
     assert list(lines[LABELS["new"]].get_ydata()) == [0.2, 0.5, 0.1, 0.6]
     assert list(lines[LABELS["old"]].get_ydata())[2:] == [0.8, 0.9]
     assert lines[LABELS["old"]].get_linestyle() != lines[LABELS["new"]].get_linestyle()
-    carried = {line.get_label(): list(line.get_ydata()) for line in bottom.lines}
-    assert carried["up"] == [1, 3, 3.5, 4]
-    assert carried["down"] == [4, 4, 4, 5]
+    drawn = {line.get_label(): list(line.get_ydata()) for line in bottom.lines}
+    assert drawn["up"] == [1, 3, 3.5, 4]
+    assert drawn["down"] == [4, 4, 4, 5]
     marks = [line.get_xdata()[0] for line in middle.lines if line.get_label().startswith("_")]
     assert marks == [2.5]
     assert all(axes.get_ylabel() for axes in figure.axes)

@@ -19,7 +19,7 @@ def test_dp_critic():
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (["privacy.noise_multiplier=-1"], r"privacy\.noise_multiplier=-1"),
         (["privacy.clip=0"], r"privacy\.clip=0"),
@@ -34,8 +34,8 @@ def test_dp_critic():
         (["method=channels", "strategy=generator_pool"], r"method\._target_="),
     ],
 )
-def test_a_mistake_is_one_line_that_names_it(overrides, told):
-    with pytest.raises(ConfigError, match=told) as caught:
+def test_a_mistake_is_one_line_that_names_it(overrides, message):
+    with pytest.raises(ConfigError, match=message) as caught:
         load_config(["privacy=dp_critic", *overrides])
     assert "\n" not in str(caught.value)
 

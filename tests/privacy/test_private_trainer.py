@@ -1,4 +1,4 @@
-"""A private training: equal to the plain one without noise, noisy as told with it."""
+"""A private training: equal to the plain one without noise, else as noisy as its settings say."""
 
 import numpy as np
 import pytest

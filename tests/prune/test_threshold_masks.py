@@ -209,7 +209,7 @@ def images(count=6):
 
 
 def test_the_gradient_penalty_goes_through_the_mask_once():
-    """The penalty's gradient for thresholds is that for W * M, carried through the mask."""
+    """The penalty's gradient for thresholds is that for W * M, taken through the mask."""
     config = GanConfig(channels=(8, 6), critic_hidden=(12, 10))
     shape = {"num_vectors": 4, "num_components": 2, "num_classes": 3}
     _, plain = build_networks(config, **shape, seed=0)
@@ -223,9 +223,9 @@ def test_the_gradient_penalty_goes_through_the_mask_once():
     rng = torch.Generator().manual_seed(0)
     x, y = torch.randn(2, 16, 4, 2, generator=rng), torch.arange(16) % 3
     batch = Batch(x[0], x[1], y, torch.rand(16, generator=rng))
-    told, to_masked = autograd_gradients(masked, batch, 10.0)
+    measures, to_masked = autograd_gradients(masked, batch, 10.0)
     same, to_plain = autograd_gradients(plain, batch, 10.0)
-    torch.testing.assert_close(told, same)
+    torch.testing.assert_close(measures, same)
     found = dict(zip((n for n, _ in masked.named_parameters()), to_masked, strict=True))
     of_plain = dict(zip((n for n, _ in plain.named_parameters()), to_plain, strict=True))
     for layer in ("fc1", "fc2", "fc3"):
@@ -308,15 +308,15 @@ def test_arrays_fit_the_network_without_masks():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"gradients": "some"}, "gradients='some' is not allowed: give masked or all"),
         ({"strength": -1.0}, "strength=-1.0 is not allowed: give a number of at least 0"),
         ({"pace": 0.0}, "pace=0.0 is not allowed: give a number above 0"),
     ],
 )
-def test_bad_settings_are_named(settings, told):
-    with pytest.raises(ConfigError, match=f"^{told}$"):
+def test_bad_settings_are_named(settings, message):
+    with pytest.raises(ConfigError, match=f"^{message}$"):
         ThresholdedNetwork(nn.Sequential(nn.Linear(2, 2)), **{"strength": 0.0, **settings})
 
 
