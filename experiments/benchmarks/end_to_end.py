@@ -4,7 +4,7 @@
 with each codec and seed, and finds the first round whose samples are good enough. Until then, a
 row a codec and link, the mean over seeds:
 
-- ``message_bytes`` is what Flower's transport carried, both ways, all clients, as measured;
+- ``message_bytes`` is what Flower's transport stored, both ways, all clients, as measured;
 - ``compute_s`` is the wall time of those rounds as measured: training, coding and scoring, the
   clients one after another on this machine;
 - ``transfer_s_computed`` is computed, nothing was sent over a network: those bytes through one

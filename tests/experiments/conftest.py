@@ -118,12 +118,15 @@ class Browser:
         self.value("0")  # what was on its way has arrived
         found = []
         for event in self.events:
-            method, told = event.get("method"), event.get("params", {})
-            asked = told["request"]["url"] if method == "Network.requestWillBeSent" else "data:"
+            method, params = event.get("method"), event.get("params", {})
+            asked = params["request"]["url"] if method == "Network.requestWillBeSent" else "data:"
             outside = not asked.startswith(("data:", "file:"))
-            console = method == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning")
+            console = method == "Runtime.consoleAPICalled" and params["type"] in (
+                "error",
+                "warning",
+            )
             if method in ("Runtime.exceptionThrown", "Log.entryAdded") or console or outside:
-                found.append(json.dumps(told))
+                found.append(json.dumps(params))
         return found
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ def test_every_family_has_entries_colours_and_a_place_on_the_page():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("label: a\nfamily: pruning\n", "codec is missing"),
         ("label: a\nfamily: pruning\ncodec: raw\nstep: 1\n", "step is unknown"),
@@ -70,12 +70,12 @@ def test_every_family_has_entries_colours_and_a_place_on_the_page():
         ("a: [\n", "cannot be read"),
     ],
 )
-def test_an_entry_that_is_wrong_is_one_clear_line(tmp_path, text, told):
+def test_an_entry_that_is_wrong_is_one_clear_line(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match="mine") as caught:
         read_entry(path)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -170,7 +170,7 @@ def test_results_of_other_settings_are_refused(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--only", "nothing"), "--only nothing: allowed are "),
         (("--data", "mnist"), "--data mnist: allowed are digits, pendigits, wdcgan"),
@@ -179,10 +179,10 @@ def test_results_of_other_settings_are_refused(tmp_path, capsys):
         (("--report",), "is finished: run it without --report first"),
     ],
 )
-def test_bad_input_is_one_line(tmp_path, capsys, words, told):
+def test_bad_input_is_one_line(tmp_path, capsys, words, message):
     assert call(tmp_path, *words) in (1, 2)
     err = capsys.readouterr().err
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 

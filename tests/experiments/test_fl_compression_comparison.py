@@ -253,7 +253,7 @@ def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, break
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--methods", "none,x"), "--methods x: allowed are none, p, q, d, pq, pd, qd, pqd"),
         (("--partitions", "whole"), "--partitions whole: allowed are iid, dirichlet"),
@@ -265,9 +265,9 @@ def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, break
         (("--link-mbit", "0"), "--link-mbit 0.0 is not allowed: give more than 0"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, words, told):
+def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, words, message):
     assert call(tmp_path, *words) == 2
-    assert capsys.readouterr().err == f"fl_compression_comparison: {told}\n"
+    assert capsys.readouterr().err == f"fl_compression_comparison: {message}\n"
     assert not (tmp_path / "runs").exists()
 
 

@@ -260,7 +260,7 @@ def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, break_where, 
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--seeds", "one"), "--seeds one is not allowed: give whole numbers from 0"),
         (("--seeds", "0,0"), "--seeds 0,0 names something twice: name each once"),
@@ -269,9 +269,9 @@ def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, break_where, 
         (("--samples", "100000"), "--samples 100000: there are 120 training images"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, words, told):
+def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, words, message):
     assert call(tmp_path, *words) == 2
-    assert capsys.readouterr().err == f"gan_distillation: {told}\n"
+    assert capsys.readouterr().err == f"gan_distillation: {message}\n"
     assert not (tmp_path / "runs").exists()
 
 

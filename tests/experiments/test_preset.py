@@ -97,5 +97,5 @@ def test_an_unknown_preset_ends_with_one_line(arguments, message, capsys, tmp_pa
 def test_help_names_each_preset(capsys):
     with pytest.raises(SystemExit):
         sweep.main(["--help"])
-    told = capsys.readouterr().out
-    assert all(f"preset={name}" in told for name in preset_names())
+    shown = capsys.readouterr().out
+    assert all(f"preset={name}" in shown for name in preset_names())

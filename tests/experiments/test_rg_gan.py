@@ -239,11 +239,11 @@ def test_the_command_runs_once_and_writes_tables_and_pictures(tmp_path, forbid, 
     layers = pd.read_csv(place / "layers.csv")
     assert set(layers["network"]) == {"generator", "critic"}
     assert json.loads((place / "run.json").read_text())["missing"] == []
-    told = (place / "tables.md").read_text()
-    assert "| SNGAN | RG-GAN, sparse output | 1 | 31.5 | 1.06 | 15.64 |" in told
+    message = (place / "tables.md").read_text()
+    assert "| SNGAN | RG-GAN, sparse output | 1 | 31.5 | 1.06 | 15.64 |" in message
     for name in ("quality", "data", "sparsity", "ablation", "samples"):
         assert (place / f"{name}.png").stat().st_size > 5000
-    for part in told.split("## ")[1:]:  # every table has its place on the page
+    for part in message.split("## ")[1:]:  # every table has its place on the page
         assert f"<!-- {part.splitlines()[0]} -->\n" in PAGE.read_text()
 
     forbid(Case, "measure")
@@ -279,7 +279,7 @@ def test_a_run_keeps_its_result_and_samples_and_refuses_other_settings(tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--seeds", "one"), "--seeds one is not allowed: give whole numbers from 0"),
         (("--seeds", "0,0"), "--seeds 0,0 names something twice: name each once"),
@@ -288,8 +288,8 @@ def test_a_run_keeps_its_result_and_samples_and_refuses_other_settings(tmp_path,
         (("--report",), "no run in {folder} is finished: run it without --report first"),
     ],
 )
-def test_bad_input_is_one_line(tmp_path, capsys, words, told):
+def test_bad_input_is_one_line(tmp_path, capsys, words, message):
     assert call(tmp_path, *words) in (1, 2)
-    said = told.format(folder=tmp_path / "runs")
+    said = message.format(folder=tmp_path / "runs")
     assert capsys.readouterr().err == f"rg_gan: {said}\n"
     assert not (tmp_path / "runs").exists()

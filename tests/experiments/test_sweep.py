@@ -166,10 +166,10 @@ def test_a_failed_job_does_not_end_the_sweep_and_is_tried_again(start, trainings
     assert list(finished["lottery.rate"]) == [0.5, 0.5]
     assert failed.reason.str.contains("lottery.rate=2").all()
     assert "\n" not in failed.reason.iloc[0]
-    told = capsys.readouterr()
-    assert "2 of 4 jobs failed" in told.err
-    first = told.out.index("codec=zlib: lottery.rate=2")
-    assert first < told.out.index("1/2 ")  # named before anything runs
+    shown = capsys.readouterr()
+    assert "2 of 4 jobs failed" in shown.err
+    first = shown.out.index("codec=zlib: lottery.rate=2")
+    assert first < shown.out.index("1/2 ")  # named before anything runs
     page = (Path(finished.output_dir.iloc[0]).parent / "report.html").read_text()
     assert "2 of 4 runs failed" in page
     assert page.count("lottery.rate=2") >= 2
@@ -219,13 +219,13 @@ def test_several_seeds_are_one_setting(start, trainings, capsys):
 
 
 def test_a_range_under_python_without_asserts_is_one_line():
-    told = subprocess.run(
+    shown = subprocess.run(
         [sys.executable, "-O", "-m", "experiments.sweep", "-m", "seed=range(1,3)"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert told.returncode == 2
-    assert "leave out -O" in told.stderr
-    assert told.stderr.strip().count("\n") == 0
+    assert shown.returncode == 2
+    assert "leave out -O" in shown.stderr
+    assert shown.stderr.strip().count("\n") == 0
 
 
 def test_an_unforeseen_error_is_noted_with_its_kind(start, trainings):
