@@ -184,7 +184,7 @@ class _TriedZstd(_Tried, LibraryCodec):
 
 
 class _CanonicalRaw(RawCodec):
-    """``raw`` for those who did not ask for it: zeros lose their sign, as with other codecs."""
+    """``raw`` as ``auto`` chooses it: zeros lose their sign, as with the other codecs."""
 
     keeps_zeros = False
 

@@ -67,7 +67,7 @@ class Codec(ABC):
     updates : bool
         True if a stage is for updates: for changes of what the receiver holds.
     decodes_finite : bool
-        True if nothing infinite and no NaN is decoded, whatever the bytes, but from the base.
+        True if all that is decoded is finite, whatever the bytes, where the base is.
     contractive : bool
         True if error feedback makes up for what is lost, False if nothing is: the norm of what a
         coding leaves over is then never above that of what it was given.
@@ -209,7 +209,7 @@ class Codec(ABC):
 
     @property
     def keeps_sign(self) -> bool:
-        """True if without a base what is not negative is decoded to what is not."""
+        """True if, without a base, nothing becomes negative that was not."""
         return self.lossless
 
     def __repr__(self) -> str:
@@ -258,7 +258,7 @@ def prepared(arrays: Sequence[Array], *, strict: bool) -> list[Array]:
 
 
 def refuse_base(base_use: BaseUse, spec: str) -> None:
-    """Raise ``CodecError`` if a use of the base is demanded that the codec does not have."""
+    """Raise ``CodecError`` if ``base_use`` asks for what a codec without a base cannot do."""
     if base_use != "auto":
         raise CodecError(
             f"codec {spec}: base_use={base_use!r} needs the codec sparse; use base_use='auto'"

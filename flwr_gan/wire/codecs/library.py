@@ -37,7 +37,7 @@ class Decompressor(Protocol):
 
 
 class GeneralCodec(BytesCodec):
-    """A codec that needs to know nothing of the bytes but their number."""
+    """A codec for any bytes: those of all arrays, one after the other, are one stream."""
 
     @abstractmethod
     def compress(self, data: bytes) -> bytes:

@@ -22,7 +22,7 @@ class Taken(Protocol):
 
 @dataclass(frozen=True)
 class Places:
-    """Where coded weights of one array are, of which ``first`` coded ones stand before these."""
+    """Where coded weights of an array are; ``first`` others of it are coded before them."""
 
     where: Taken | Positions | range
     shape: tuple[int, ...]

@@ -258,7 +258,7 @@ def from_spec(spec: str) -> Codec:
 
 
 def unbiased_spec(spec: str) -> str:
-    """Return a spec with each stage in its unbiased form, if it has one: for no error feedback."""
+    """Return a spec whose stages are unbiased, where they can be: for use without feedback."""
     words = []
     for word in spec.split("+"):
         known = is_stage(word.split(":")[0])

@@ -103,5 +103,5 @@ class BinaryStage(GroupedStage):
         return weights
 
     def scales(self, places: Places, side: Array) -> Array:
-        """Return 0: no scale says how small a weight can be."""
+        """Return 0: a weight that would be zero becomes 2**-149, whatever the scale."""
         return Stage.scales(self, places, side)
