@@ -30,20 +30,12 @@ class DriftContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift(Settings, ABC):
-    """A schedule of stages: which of its samples a client has, and how they look.
-
-    Parameters
-    ----------
-    stages : int
-        How many there are, 2 or more.
-    every : int
-        Rounds of a stage.
-    """
+    """A schedule of stages: which of its samples a client has, and how they look."""
 
     group = "drift"
 
     stages: Annotated[int, Within(at_least=2)] = 2
-    every: Count = 10
+    every: Count = 10  # rounds of a stage
 
     def stage(self, server_round: int) -> int:
         """Return the stage of a round, from 0; rounds count from 1."""
@@ -53,19 +45,7 @@ class Drift(Settings, ABC):
     def samples(
         self, samples: Samples, context: DriftContext, *, stage: int, partition: int
     ) -> Samples:
-        """Return what a client holds in a stage; may be empty.
-
-        Parameters
-        ----------
-        samples : Samples
-            All training samples of the client.
-        context : DriftContext
-            Facts about the run.
-        stage : int
-            From 0.
-        partition : int
-            The client's.
-        """
+        """Return which of all training samples of a client it holds in a stage; may be empty."""
 
     @abstractmethod
     def reference(
@@ -73,16 +53,7 @@ class Drift(Settings, ABC):
     ) -> Samples:
         """Return real samples of what is new in a stage, to score generated ones with.
 
-        Parameters
-        ----------
-        clients : sequence of Samples
-            All training samples of each client.
-        test : Samples
-            The held-out part.
-        context : DriftContext
-            Facts about the run.
-        stage : int
-            From 0.
+        ``clients`` are all training samples of each client, ``test`` is the held-out part.
         """
 
 
@@ -101,7 +72,7 @@ class NewClasses(_Arrivals):
     Parameters
     ----------
     stages, every : int
-        As in ``Drift``.
+        Number of stages, 2 or more, and rounds of a stage.
     keep_old : bool
         Whether clients still hold the samples of earlier stages.
 
@@ -138,7 +109,7 @@ class NewWriters(_Arrivals):
     Parameters
     ----------
     stages, every : int
-        As in ``Drift``.
+        Number of stages, 2 or more, and rounds of a stage.
     keep_old : bool
         Whether clients still hold the samples of earlier stages.
 

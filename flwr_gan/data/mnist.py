@@ -136,7 +136,8 @@ _MAX_AXES = 3
 def parse_idx(content: bytes, *, name: str) -> npt.NDArray[np.uint8]:
     """Return the array of an idx file of unsigned bytes, 1 to 3 axes, without copying it.
 
-    A DataError names the file where the header is none, or states another length than it has.
+    An idx file is a big-endian uint32 magic number, one uint32 an axis, then the bytes. A DataError
+    names the file where the header is none, or states another length than it has.
     """
     if len(content) < 4:
         raise DataError(f"{name} is truncated: {len(content)} bytes are no idx file")

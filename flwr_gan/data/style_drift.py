@@ -29,7 +29,7 @@ class StyleDrift(Drift):
     Parameters
     ----------
     stages, every : int
-        As in ``Drift``.
+        Number of stages, 2 or more, and rounds of a stage.
     degrees : float
         Rotation in the last stage, counter-clockwise.
     slant : float

@@ -5,17 +5,15 @@
 
 from flwr_gan.metrics.cost import Macs, count_macs, samples_per_second
 from flwr_gan.metrics.features import frechet_distance, precision_recall_density_coverage
-from flwr_gan.metrics.inception import inception_score
 from flwr_gan.metrics.judge import SampleJudge
+from flwr_gan.metrics.measures import inception_score, laplacian_variance, psnr
 from flwr_gan.metrics.membership import (
     MembershipAuc,
     attack_generator,
     membership_auc,
     membership_scores,
 )
-from flwr_gan.metrics.psnr import psnr
 from flwr_gan.metrics.scorecard import score_compressed
-from flwr_gan.metrics.sharpness import laplacian_variance
 
 __all__ = [
     "Macs",

@@ -16,8 +16,9 @@ def frechet_distance(a_ND: NDArray[np.floating], b_MD: NDArray[np.floating]) -> 
 
     The trace of the root is taken as the sum of the singular values of S_a^(1/2) S_b^(1/2), with
     both roots from symmetric eigen-decompositions: real by construction, exact for singular
-    covariances too. All in float64. One row of features a sample. At least 0, in squared units of
-    the features. Raises DataError for a set of fewer than 2 rows or a value that is not finite.
+    covariances too (Dowson and Landau, 1982). All in float64. One row of features a sample. At
+    least 0, in squared units of the features. Raises DataError for a set of fewer than 2 rows or a
+    value that is not finite.
     """
     _check("Frechet distance", a_ND, b_MD)
     a, b = a_ND.astype(np.float64), b_MD.astype(np.float64)

@@ -12,7 +12,7 @@ from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
 from flwr_gan.metrics.classifier import SmallClassifier
 from flwr_gan.metrics.features import frechet_distance, precision_recall_density_coverage
-from flwr_gan.metrics.inception import inception_score
+from flwr_gan.metrics.measures import inception_score
 from flwr_gan.seeding import derive_seed, numpy_rng
 
 

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.metrics.cost import LatentGenerator, count_macs, samples_per_second
 from flwr_gan.metrics.judge import SampleJudge
-from flwr_gan.metrics.psnr import psnr
-from flwr_gan.metrics.sharpness import laplacian_variance
+from flwr_gan.metrics.measures import laplacian_variance, psnr
 
 COLUMNS = (
     "frechet_distance", "precision", "recall", "density", "coverage", "inception_score",
