@@ -3,6 +3,7 @@
 B batch, C channels, T steps of the stroke, L latent.
 """
 
+import math
 import os
 import re
 import time
@@ -20,6 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
 
 GENERATOR_SHAPES = {"fc": (2560, 103), "conv1": (128, 256, 3), "conv2": (3, 128, 3)}
+GENERATOR_WEIGHTS = sum(map(math.prod, GENERATOR_SHAPES.values()))
 NUM_CLASSES = 39
 LATENT_DIM = 64
 
@@ -74,12 +76,14 @@ def _read_file(path: Path) -> Arrays:
         array: Array = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise OutputError(f"{path} cannot be read as .npy: {error}") from error
-    sizes = [int(np.prod(shape)) for shape in GENERATOR_SHAPES.values()]
-    if array.shape != (sum(sizes),):
-        return {"w": array}
-    layers = np.split(array, np.cumsum(sizes)[:-1])
-    named = zip(GENERATOR_SHAPES.items(), layers, strict=True)
-    return {name: layer.reshape(shape) for (name, shape), layer in named}
+    return layers_of(array) if array.shape == (GENERATOR_WEIGHTS,) else {"w": array}
+
+
+def layers_of(flat: Array) -> Arrays:
+    """Return the layers of the generator, by name, from all of its weights in their order."""
+    sizes = [math.prod(shape) for shape in GENERATOR_SHAPES.values()]
+    layers = zip(GENERATOR_SHAPES.items(), np.split(flat, np.cumsum(sizes)[:-1]), strict=True)
+    return {name: layer.reshape(shape) for (name, shape), layer in layers}
 
 
 def median_seconds(action: Callable[[], Any], *, repeats: int) -> float:

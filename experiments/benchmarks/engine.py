@@ -22,7 +22,6 @@ Beside FILE, ``FILE_commands.csv`` has what whole commands take, see ``engine_co
 import argparse
 import json
 import logging
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -34,9 +33,8 @@ import pandas as pd
 
 from experiments.benchmarks.engine_commands import measure_commands
 from experiments.benchmarks.engine_tasks import TASKS, measure, write_images
-from experiments.benchmarks.output import run_benchmark
+from experiments.benchmarks.output import medians_of, row_of_process, run_benchmark
 from flwr_gan.engine.run_apps import BACKENDS
-from flwr_gan.errors import TrainingError
 
 BASELINE = "ray"
 CELL = "--cell"
@@ -74,11 +72,9 @@ def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def summarise(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Return the median of each cell, with its updates a processor second to those of Ray."""
-    table = pd.DataFrame(rows)
-    groups = table.groupby(KEYS, sort=False)
-    medians = groups.median(numeric_only=True).reset_index()
-    medians.insert(4, "data", groups["data"].first().to_numpy())
-    medians["repeats"] = groups.size().to_numpy()
+    medians = medians_of(rows, KEYS)
+    data = pd.DataFrame(rows).groupby(KEYS, sort=False)["data"].first()
+    medians.insert(4, "data", data.to_numpy())
     baseline = medians[medians.engine == BASELINE].set_index(["task", "clients"]).updates_per_cpu_s
     cells = pd.MultiIndex.from_frame(medians[["task", "clients"]])
     medians["ratio"] = medians.updates_per_cpu_s / baseline.reindex(cells).to_numpy()
@@ -102,7 +98,11 @@ def _cells(repeats: int, *, short: bool) -> list[dict[str, Any]]:
         data = write_images(Path(folder), short=short)
         for repeat in range(repeats):
             for cell in cells(short=short):
-                rows.append(_in_its_own_process(*map(str, cell), folder) | {"data": data})
+                row = row_of_process(
+                    f"{cell[0]} {cell[1]}", "-m", "experiments.benchmarks.engine", CELL,
+                    *map(str, cell), folder,
+                )  # fmt: skip
+                rows.append(row | {"data": data})
                 print(f"repeat {repeat + 1} of {repeats}:", json.dumps(rows[-1]), flush=True)
     return rows
 
@@ -114,15 +114,6 @@ def _measured(engine: str, task: str, clients: str, rounds: str, data: str) -> d
     from experiments.benchmarks.engine_pfl import measure_pfl
 
     return measure_pfl(task, **settings)
-
-
-def _in_its_own_process(*cell: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "experiments.benchmarks.engine", CELL, *cell]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise TrainingError(f"{' '.join(cell[:2])} ended with {done.returncode}; see above")
-    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return row
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.benchmarks.output import medians_of, row_of_process
 from flwr_gan.engine.run_apps import BACKENDS
 from flwr_gan.errors import TrainingError
 
+MODULE = "experiments.benchmarks.engine_commands"
 SWEPT_RUNS = 10
 TINY = (
     "partition=iid federation.num_clients=2 gan.local_iterations=1 gan.channels=[8,8] "
@@ -35,12 +37,8 @@ def measure_commands(repeats: int, *, short: bool) -> pd.DataFrame:
     rows = []
     for _ in range(repeats):
         rows += [_main_job(backend, TINY if short else "") for backend in BACKENDS]
-        rows.append(_sweep())
-    table = pd.DataFrame(rows)
-    groups = table.groupby(["command", "engine", "runs"], sort=False)
-    medians = groups.median(numeric_only=True).reset_index()
-    medians["repeats"] = groups.size().to_numpy()
-    return medians
+        rows.append(row_of_process("the sweep", "-m", MODULE, str(SWEPT_RUNS)))
+    return medians_of(rows, ["command", "engine", "runs"])
 
 
 def sweep(runs: int) -> dict[str, Any]:
@@ -88,15 +86,6 @@ def _main_job(backend: str, settings: str) -> dict[str, Any]:
     if done.returncode:
         raise TrainingError(f"the main job on {backend} ended with {done.returncode}; see above")
     return {"command": "flower-simulation", "engine": backend, "runs": 1, "wall_s": wall_s}
-
-
-def _sweep() -> dict[str, Any]:
-    command = [sys.executable, "-m", "experiments.benchmarks.engine_commands", str(SWEPT_RUNS)]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise TrainingError(f"the sweep ended with {done.returncode}; see above")
-    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return row
 
 
 if __name__ == "__main__":

@@ -1,17 +1,20 @@
 """What the commands of benchmarks have in common."""
 
 import argparse
+import json
 import logging
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pandas as pd
 
 from experiments.study.options import called
 from experiments.study.results import machine, today, versions, write_json, write_table
-from flwr_gan.errors import FlwrGanError
+from flwr_gan.errors import FlwrGanError, TrainingError
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -77,6 +80,24 @@ def run_benchmark(
         print(f"{module}: {error}", file=sys.stderr)
         return error.exit_status
     return 0
+
+
+def row_of_process(what: str, *arguments: str) -> dict[str, Any]:
+    """Return the row that a Python process of its own prints as JSON in its last line."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise TrainingError(f"{what} ended with {done.returncode}; see above")
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def medians_of(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> pd.DataFrame:
+    """Return the median of all numbers over the rows of equal keys, and how many these are."""
+    groups = pd.DataFrame(rows).groupby(list(keys), sort=False)
+    medians = groups.median(numeric_only=True).reset_index()
+    medians["repeats"] = groups.size().to_numpy()
+    return medians
 
 
 def in_turn(

@@ -38,7 +38,7 @@ from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg, Strategy
 from flwr.serverapp import ServerApp
 
-from experiments.benchmarks.codec_measures import GENERATOR_SHAPES
+from experiments.benchmarks.codec_measures import GENERATOR_WEIGHTS, layers_of
 from experiments.benchmarks.output import in_turn, run_benchmark
 from experiments.benchmarks.server_large import CLIENTS as LARGE_CLIENTS
 from experiments.benchmarks.server_large import Nodes, large_table
@@ -135,17 +135,13 @@ def generator() -> NDArrays:
     """Return the generator's arrays, pruned 17 times: trained ones, or made up at that density."""
     folder = os.environ.get("FLWR_GAN_WEIGHTS")
     path = Path(folder) / "generator_p17.npy" if folder else None
-    sizes = [int(np.prod(shape)) for shape in GENERATOR_SHAPES.values()]
     if path is not None and path.is_file():
         flat = np.load(path)
     else:
         rng = np.random.default_rng(0)
-        flat = np.zeros(sum(sizes), np.float32)
+        flat = np.zeros(GENERATOR_WEIGHTS, np.float32)
         flat[rng.choice(len(flat), SURVIVORS, replace=False)] = rng.standard_normal(SURVIVORS)
-    parts = np.split(flat, np.cumsum(sizes)[:-1])
-    return [
-        part.reshape(shape) for part, shape in zip(parts, GENERATOR_SHAPES.values(), strict=True)
-    ]
+    return list(layers_of(flat).values())
 
 
 def replies(kind: str, weights: NDArrays, *, clients: int) -> Replies:

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from experiments.benchmarks.codec_measures import GENERATOR_SHAPES, Arrays
+from experiments.benchmarks.codec_measures import Arrays, layers_of
 from experiments.benchmarks.output import run_benchmark
 from flwr_gan.errors import DataError, FlwrGanError
 
@@ -96,12 +96,7 @@ def generator(folder: Path, number: int) -> Arrays:
     path = folder / f"generator_p{number}.npy"
     if not path.is_file():
         raise DataError(f"{path} not found: FLWR_GAN_WEIGHTS must name the folder that has it")
-    flat, arrays, at = np.load(path), {}, 0
-    for name, shape in GENERATOR_SHAPES.items():
-        size = int(np.prod(shape))
-        arrays[name] = flat[at : at + size].reshape(shape)
-        at += size
-    return arrays
+    return layers_of(np.load(path))
 
 
 def trained_network(wheel: Path) -> Arrays:

@@ -88,14 +88,16 @@ def test_ratios_are_to_ray_with_as_many_clients():
 
 
 def test_the_command_writes_both_tables(tmp_path, monkeypatch, capsys):
-    def cell(name: str, task: str, clients: str, rounds: str, folder: str) -> dict[str, object]:
+    def cell(what: str, *arguments: str) -> dict[str, object]:
+        *_, name, task, clients, rounds, _ = arguments
+        assert what == f"{name} {task}"
         return {
             "engine": name, "task": task, "clients": int(clients), "rounds": int(rounds),
             "updates_per_cpu_s": 5.0,
         }  # fmt: skip
 
     commands = pd.DataFrame([{"command": "sweep", "wall_s": 1.0}])
-    monkeypatch.setattr(engine, "_in_its_own_process", cell)
+    monkeypatch.setattr(engine, "row_of_process", cell)
     monkeypatch.setattr(engine, "write_images", lambda folder, *, short: "noise")
     monkeypatch.setattr(engine, "measure_commands", lambda repeats, *, short: commands)
     assert engine.main(["--short", "--output", str(tmp_path / "new" / "table.csv")]) == 0
