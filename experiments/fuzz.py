@@ -83,8 +83,9 @@ class Fuzzer:
         if not measured and self.coverage is None:
             self.slowest_s = max(self.slowest_s, seconds)
         self.peak_bytes = max(self.peak_bytes, peak if room == ROOM_BYTES else 0)
-        if wrong is None and max(peak, grown) > MAX_BYTES + room + len(payload):
-            wrong = f"memory: {max(peak, grown)} bytes"
+        taken = max(peak, grown) if self.coverage is None else 0  # tracing lines takes memory too
+        if wrong is None and taken > MAX_BYTES + room + len(payload):
+            wrong = f"memory: {taken} bytes"
         if wrong is None and seconds > SLOWEST_S:
             wrong = f"time: {seconds:.1f} s"
         return wrong
