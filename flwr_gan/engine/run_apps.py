@@ -59,7 +59,7 @@ class ConfiguredServerApp(ServerApp):
 
     def __call__(self, grid: Grid, context: Context) -> None:
         """Execute the app, and keep what it raises."""
-        take_task_identity(context.run_id)  # which Flower's simulation leaves open
+        take_task_identity(context.run_id)  # as Flower does before a legacy server
         try:
             self._app(grid, _with_run_config(context, self._run_config))
         except Exception as error:
