@@ -17,6 +17,8 @@ from flwr_gan.app.config import load_config
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "PRIVACY.md"]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
+EVERY_PAGE = [*PAGES, *sorted((ROOT / "experiments").rglob("*.md"))]
+EVERY_PAGE += sorted((ROOT / "flwr_gan").rglob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -88,7 +90,7 @@ def test_make_knows_every_word(page):
     assert set(re.findall(r"`make ([a-z]+)`", page.read_text())) <= targets
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page):
     for link in LINK.findall(page.read_text()):
         if "://" not in link and not link.startswith("#"):

@@ -218,6 +218,7 @@ def test_several_seeds_are_one_setting(start, trainings, capsys):
         make_plan(["seeds=no"], multirun=True)
 
 
+@pytest.mark.slow
 def test_a_range_under_python_without_asserts_is_one_line():
     shown = subprocess.run(
         [sys.executable, "-O", "-m", "experiments.sweep", "-m", "seed=range(1,3)"],
