@@ -114,18 +114,18 @@ class KeepingStage(ArrayStage):
 
     keeps_shapes = True
 
-    def changed(self, arrays: Sequence[Array]) -> list[Array]:
-        """Return the float32 arrays that travel in the place of these; needed unless ``apply`` is.
+    @abstractmethod
+    def changed(self, arrays: Sequence[Array], held: Sequence[Array] | None) -> list[Array]:
+        """Return the float32 arrays that travel in the place of these; ``held`` as for ``apply``.
 
         Raises ``CodecError`` if an array cannot be changed in this way.
         """
-        raise NotImplementedError
 
     def apply(
         self, arrays: Sequence[Array], held: Sequence[Array] | None = None
     ) -> tuple[bytes, list[list[Array]]]:
         """Return nothing to know, and the changed arrays."""
-        return b"", [[array] for array in self.changed(arrays)]
+        return b"", [[array] for array in self.changed(arrays, held)]
 
     def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
         """Return the shapes of the arrays themselves."""
@@ -166,20 +166,18 @@ class SelectingStage(KeepingStage, UpdateStage):
     def chosen(self, arrays: Sequence[Array], held: Sequence[Array]) -> list[Positions]:
         """Return where in each flat array the changes of candidates are that travel, ascending."""
 
-    def apply(
-        self, arrays: Sequence[Array], held: Sequence[Array] | None = None
-    ) -> tuple[bytes, list[list[Array]]]:
-        """Return nothing to know, and the arrays with what is held of all other candidates."""
+    def changed(self, arrays: Sequence[Array], held: Sequence[Array] | None) -> list[Array]:
+        """Return the arrays with what is held of all other candidates."""
         if held is None:
-            return b"", [[array] for array in arrays]
+            return list(arrays)
         parts = []
         for array, near, places in zip(arrays, held, self.chosen(arrays, held), strict=True):
             layer = canonical_zeros(np.ascontiguousarray(array).reshape(-1))
             travels = (layer == 0) | (near == 0) | ~np.isfinite(near)
             made = np.where(travels, layer, near)
             made[places] = layer[places]
-            parts.append([made.reshape(array.shape)])
-        return b"", parts
+            parts.append(made.reshape(array.shape))
+        return parts
 
 
 def kept_count(steps: int, total: int) -> int:

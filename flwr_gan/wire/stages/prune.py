@@ -46,7 +46,7 @@ class PruneStage(KeepingStage):
     fraction_steps: int
     scope: str
 
-    def changed(self, arrays: Sequence[Array]) -> list[Array]:
+    def changed(self, arrays: Sequence[Array], held: Sequence[Array] | None) -> list[Array]:
         """Return the pruned arrays."""
         chosen = [at for at, array in enumerate(arrays) if array.ndim >= LEAST_AXES]
         layers = [canonical_zeros(np.ascontiguousarray(arrays[at]).reshape(-1)) for at in chosen]

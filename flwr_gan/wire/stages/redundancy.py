@@ -54,7 +54,7 @@ class RedundancyStage(KeepingStage):
             return len(shape) == LEAST_AXES and shape[1] >= 1
         return shape[1 - LAYOUTS.index(self.layout)] >= self.area
 
-    def changed(self, arrays: Sequence[Array]) -> list[Array]:
+    def changed(self, arrays: Sequence[Array], held: Sequence[Array] | None) -> list[Array]:
         """Return the arrays, some of them binary."""
         stage = BinaryStage()
         return [
