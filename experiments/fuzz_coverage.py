@@ -16,8 +16,6 @@ class LineCoverage:
     """Counts the lines that run while it is switched on, of functions that decoding enters.
 
     The inner loops of numba are machine code, which no line tracing sees.
-
-    Raises ConfigError if coverage.py is not installed.
     """
 
     def __init__(self) -> None:

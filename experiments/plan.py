@@ -41,18 +41,12 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
     Parameters
     ----------
     arguments : sequence of str
-        Hydra overrides; a key may have several values, ``codec=zlib,lzma``. ``preset=NAME``
-        stands for those in ``experiments/presets/NAME.yaml``.
+    Hydra overrides; a key may have several values, ``codec=zlib,lzma``. ``preset=NAME``
+    stands for those in ``experiments/presets/NAME.yaml``.
     multirun : bool
-        Whether several values are welcome; with a preset they always are.
+    Whether several values are welcome; with a preset they always are.
 
     ``seeds=5`` stands for ``seed=0,1,2,3,4``.
-
-    Raises
-    ------
-    ConfigError
-        When an argument cannot be read, sets what the sweep itself sets, or names several values
-        of a single run.
     """
     arguments, several = expand_seeds(arguments)
     preset, given, own_arguments = expand_preset(arguments)
@@ -83,10 +77,7 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
 
 
 def expand_seeds(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """Put ``seed=0,...,N-1`` in the place of ``seeds=N``; return whether it was there.
-
-    Raises ConfigError when N is no whole number from 1.
-    """
+    """Put ``seed=0,...,N-1`` in the place of ``seeds=N``; return whether it was there."""
     found = []
     for text in arguments:
         key, _, value = text.partition("=")

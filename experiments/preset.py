@@ -26,8 +26,7 @@ def expand_preset(arguments: Sequence[str]) -> tuple[str | None, list[str], list
     """Put the overrides that a preset stands for in its place.
 
     Returns the preset's name (None where there is none), its overrides but for keys that the
-    arguments set themselves, and the other arguments. Raises ConfigError when the preset is
-    unknown, or there are several.
+    arguments set themselves, and the other arguments.
     """
     named = [text.removeprefix(_PREFIX) for text in arguments if text.startswith(_PREFIX)]
     own = [text for text in arguments if not text.startswith(_PREFIX)]

@@ -35,10 +35,7 @@ QUALITY_HEADINGS = {
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """Return the runs in a folder: itself with those of its other codecs, or those inside.
-
-    Raises OutputError when there are none.
-    """
+    """Return the runs in a folder: itself with those of its other codecs, or those inside."""
     if not folder.is_dir():
         raise OutputError(f"{folder}: there is no such folder")
     inside = folder / "also" if is_begun(folder) else folder
@@ -63,8 +60,6 @@ def read_results(folder: Path) -> pd.DataFrame:
     Columns are what the runs' overrides set, their identity, status, reason, output_dir,
     trained_by (the run whose training it shares), rounds, failures, the final metrics with the
     sparsity, the totals of bytes, the ratios and wall_s.
-
-    Raises OutputError when there is no run, or a file cannot be read.
     """
     folders = run_folders(folder)
     values = [_read_json(path / CASE).get("values", {}) for path in folders]
@@ -168,10 +163,7 @@ def _row(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
-    """Return the summary of a run, None where there is none.
-
-    Raises OutputError when it cannot be read, or lacks what each summary holds.
-    """
+    """Return the summary of a run, None where there is none."""
     path = folder / "summary.json"
     if not is_finished(folder):
         return None

@@ -56,10 +56,7 @@ class Job(StudyCase):
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """Its values, and all settings that its results depend on.
-
-        Raises ConfigError when a setting is wrong; names it.
-        """
+        """Its values, and all settings that its results depend on."""
         return {"values": self.shown_values, "settings": settings_of(self.overrides)}
 
     @property

@@ -50,8 +50,7 @@ def read_weights(places: Sequence[str]) -> dict[str, Arrays]:
     """Return named sets of arrays from folders, ``.npy`` and ``.fgan`` files.
 
     ``places``: a folder stands for its files ``generator_*.npy``; with none, the folder is the one
-    that the environment variable ``FLWR_GAN_WEIGHTS`` names. Raises OutputError if there is nothing
-    to read.
+    that the environment variable ``FLWR_GAN_WEIGHTS`` names.
     """
     chosen = list(places) or [os.environ.get("FLWR_GAN_WEIGHTS", "")]
     found: dict[str, Arrays] = {}

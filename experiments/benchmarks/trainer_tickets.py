@@ -179,8 +179,7 @@ def measure_tickets(
 ) -> list[dict[str, object]]:
     """Return a row for each part, number of prunings, and way that this build is compared with.
 
-    ``before`` is a checkout of another version, to be compared with as well. Raises ConfigError if
-    it is none, or a process fails.
+    ``before`` is a checkout of another version, to be compared with as well.
     """
     here = Path(__file__).parents[2]
     if before and not (before / "flwr_gan").is_dir():

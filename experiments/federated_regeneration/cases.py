@@ -47,11 +47,7 @@ class Case(StudyCase):
         return {"overrides": overrides, "regeneration": self.regeneration}
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Run both ways; return for each its bytes, sparsity, quality and seconds.
-
-        Raises TrainingError when the regenerating clients have pruned nothing, so that there is
-        nothing to compare.
-        """
+        """Run both ways; return for each its bytes, sparsity, quality and seconds."""
         shared = self.settings["overrides"]
         # Settings of regeneration would be unknown keys of the other way.
         others = [item for item in shared if not item.startswith("regeneration.")]

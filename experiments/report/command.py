@@ -26,8 +26,7 @@ def report(*folders: Path, output: Path | None = None, grids: int = MOST_GRIDS) 
 
     All files are read before the first one is written.
 
-    The page is ``report.html`` in the folder, or in the one that holds all of them. Raises
-    OutputError, PayloadError when there is no run, or a file cannot be read or written.
+    The page is ``report.html`` in the folder, or in the one that holds all of them.
     """
     named = tuple({folder.resolve(): folder for folder in folders}.values())
     page = output or _default_page(named)

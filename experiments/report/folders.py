@@ -113,10 +113,7 @@ class Results:
 
 
 def read_folders(folders: tuple[Path, ...]) -> Results:
-    """Read the runs in the named folders.
-
-    Raises OutputError when a folder is not there or holds no run, or a file cannot be read.
-    """
+    """Read the runs in the named folders."""
     tables = [read_results(folder) for folder in folders]
     if len(folders) > 1:
         for folder, table in zip(folders, tables, strict=True):

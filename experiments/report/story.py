@@ -55,10 +55,7 @@ def lead_of(results: Results) -> str:
 
 
 def sections_of(results: Results, *, grids: int = MOST_GRIDS) -> list[Section]:
-    """Return all sections of a report, those left out that have nothing to show.
-
-    Raises OutputError, PayloadError when a file of a run cannot be read.
-    """
+    """Return all sections of a report, those left out that have nothing to show."""
     made = (
         _asked(results),
         _failed(results),

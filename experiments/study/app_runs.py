@@ -41,10 +41,7 @@ def train(overrides: Sequence[str]) -> None:
 
 
 def settings_of(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return all settings of a run but those that leave its results as they are.
-
-    Raises ConfigError when a setting is wrong; names it.
-    """
+    """Return all settings of a run but those that leave its results as they are."""
     settings: dict[str, Any] = yaml.safe_load(load_config(overrides).to_yaml())
     return {key: value for key, value in settings.items() if key not in _PLACES}
 
@@ -63,9 +60,6 @@ def finish_run(overrides: Sequence[str], folder: Path) -> Path:
     """Bring the run in a folder to its end and return the folder.
 
     A finished run is left as it is; one that was interrupted is resumed.
-
-    Raises FlwrGanError when a setting, the data or the training fails. Raises OutputError when the
-    run ends without a summary.
     """
     if not is_finished(folder):
         begun = is_begun(folder)

@@ -80,10 +80,7 @@ class Record:
 
 
 def read_record(case: StudyCase, folder: Path) -> Record | None:
-    """Return the record of a case in the folder of a study, None where it has not ended.
-
-    Raises OutputError when the file is damaged.
-    """
+    """Return the record of a case in the folder of a study, None where it has not ended."""
     path = folder / case.name / RESULT
     if not path.exists():
         return None
@@ -99,8 +96,7 @@ def run_cases(
     """Measure what is not finished; return the number of cases that failed.
 
     Each case has a folder in ``folder``; ``workers`` are processes, each with one thread; ``shown``
-    names values that are shown when a case ends. Raises ConfigError when the folder holds results
-    of other settings.
+    names values that are shown when a case ends.
     """
     for case in cases:
         claim(case, folder)
@@ -169,10 +165,7 @@ def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, An
 
 
 def claim(case: StudyCase, folder: Path, *, keep: bool = True) -> None:
-    """Make a folder the case's own, or with ``keep=False`` check that it is no other's.
-
-    Raises ConfigError when it holds results of other settings; names one.
-    """
+    """Make a folder the case's own, or with ``keep=False`` check that it is no other's."""
     path, now = folder / case.name / CASE, json.loads(json.dumps(case.settings))
     earlier = _read_claim(path)
     if earlier is None and keep:

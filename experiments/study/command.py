@@ -37,11 +37,11 @@ class Study:
     cases: Callable[[Options], Sequence[StudyCase]]
     # returns tables by file name from the records of finished cases
     tables: Callable[[Sequence[Record]], Tables]
-    # returns the text of each marker of the page from the tables and ``run.json``
+    # returns the text of each marker of the page from the tables and the record
     page: Callable[[Tables, Mapping[str, Any]], dict[str, str]]
     # returns figures by file name from the tables and the records
     figures: Callable[[Tables, Sequence[Record]], Mapping[str, Figure]] = lambda tables, records: {}
-    # returns what else ``run.json`` holds, from the records
+    # returns what else the record holds, from those of the cases
     facts: Callable[[Sequence[Record]], Mapping[str, Any]] = lambda records: {}
     # writes further files into the folder of results, from the records
     more: Callable[[Sequence[Record], Path], None] = lambda records, results: None
@@ -57,9 +57,10 @@ class Study:
     workers: int = 1  # processes by default
     # of the committed results, where they are not in ``home / "results"``
     results: Path | None = None
+    record: str = "run.json"  # the file, beside the tables, that says what was run
     pages: Sequence[str] = ("README.md",)  # pages in ``home`` with markers
     digits: int = 5  # of numbers in tables
-    # whose versions ``run.json`` has
+    # whose versions the record has
     libraries: Sequence[str] = ("torch", "numpy", "scipy", "pandas", "flwr")
     shown: Sequence[str] = ()  # values that are shown when a case ends
 
@@ -75,10 +76,9 @@ class Study:
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run what is not finished and write the results; return the exit status."""
-        parser = self.parser()
-        options = parser.parse_args(arguments)
+        options = self.parser().parse_args(arguments)
         logging.getLogger("flwr").setLevel(logging.ERROR)
-        return run_command(self.name, lambda: self._run(parser, options, arguments))
+        return run_command(self.name, lambda: self._run(options, arguments))
 
     def parser(self) -> Parser:
         """Return the parser of the command line."""
@@ -105,8 +105,8 @@ class Study:
             parser.add_argument("overrides", nargs="*", metavar="key=value", help=self.overrides)
         return parser
 
-    def _run(self, parser: Parser, options: Options, arguments: Sequence[str] | None) -> int:
-        folder, results = self._places(parser, options)
+    def _run(self, options: Options, arguments: Sequence[str] | None) -> int:
+        folder, results = self.places(options)
         for name, allowed in self.choices.items():
             chosen = words(getattr(options, name))
             setattr(options, name, known(f"--{name}", chosen, allowed) or tuple(allowed))
@@ -125,11 +125,12 @@ class Study:
             print(f"{failed} of {len(cases)} runs failed; see above", file=sys.stderr)
         return 1 if failed else 0
 
-    def _places(self, parser: Parser, options: Options) -> tuple[Path, Path]:
+    def places(self, options: Options) -> tuple[Path, Path]:
         """Return the folders of runs and results; only what is whole replaces what is committed."""
+        parser = self.parser()
         preset = "" if options.preset == "default" else f"_{options.preset}"
         folder = options.folder or Path(f"runs/{self.name}{preset}")
-        harmless = ("report", "results", "workers", "device")
+        harmless = ("report", "results", "workers", "device", "cost")
         whole = all(
             value == parser.get_default(name)
             for name, value in vars(options).items()
@@ -138,13 +139,10 @@ class Study:
         return folder, options.results or (self.committed if whole else folder / "results")
 
     def write(self, cases: Sequence[StudyCase], folder: Path, results: Path, command: str) -> None:
-        """Write tables, figures, ``run.json`` and the page, and print their paths.
+        """Write tables, figures, the record and the page, and print their paths.
 
         The page is written anew where the results are those that are committed; elsewhere its
         tables go to ``tables.md`` beside them.
-
-        Raises ConfigError if the folder holds results of other settings. Raises OutputError if no
-        case is finished, or a file cannot be read or written.
         """
         for case in cases:
             claim(case, folder, keep=False)
@@ -168,7 +166,7 @@ class Study:
         }
         for name, table in tables.items():
             print(write_table(table, results / name, digits=self.digits))
-        print(write_json(run, results / "run.json"))
+        print(write_json(run, results / self.record))
         drawn = self.figures(tables, records)
         for name, figure in drawn.items():
             save_figure(figure, results / name, dpi=120)

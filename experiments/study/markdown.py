@@ -75,8 +75,7 @@ def number(value: float, digits: int, *, absent: str = "-") -> str:
 def fill_pages(pages: Sequence[Path], parts: Mapping[str, str]) -> None:
     """Write parts of Markdown pages anew, each between ``<!-- name -->`` and ``<!-- end -->``.
 
-    Each part belongs to one of the pages. Raises OutputError if a page cannot be read or written,
-    or no page has a marker.
+    Each part belongs to one of the pages.
     """
     try:
         texts = {page: page.read_text(encoding="utf-8") for page in pages}

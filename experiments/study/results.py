@@ -79,10 +79,7 @@ def keep_samples(folder: Path, x_NTC: NDArray[np.float32]) -> None:
 
 
 def read_samples(folder: Path) -> NDArray[np.float32]:
-    """Return the samples in the folder of a case.
-
-    Raises OutputError when they cannot be read.
-    """
+    """Return the samples in the folder of a case."""
     try:
         found: NDArray[np.float32] = np.load(folder / SAMPLES, allow_pickle=False)
     except (OSError, ValueError) as error:

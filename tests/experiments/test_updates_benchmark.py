@@ -10,17 +10,15 @@ from torch import nn
 
 from experiments.benchmarks.updates import classifier, cost, runs
 from experiments.benchmarks.updates.__main__ import main
-from experiments.benchmarks.updates.carried import by_round
 from experiments.benchmarks.updates.cases import PLAIN, Task, Wire
-from experiments.benchmarks.updates.compared import all_cases
 from experiments.benchmarks.updates.peer_wire import Sender, decode
 from experiments.benchmarks.updates.peers import get_peer
-from experiments.benchmarks.updates.runs import Case
-from experiments.benchmarks.updates.tables import read_all, summarise
+from experiments.benchmarks.updates.results import summarise, tables
+from experiments.benchmarks.updates.runs import Case, all_cases, by_round
 from experiments.study.cases import read_record, run_cases
 from flwr_gan.app.config import load_config
 from flwr_gan.app.overrides import split_overrides
-from flwr_gan.errors import CodecError, ConfigError
+from flwr_gan.errors import CodecError
 
 WEIGHTS = np.random.default_rng(0).standard_normal((40, 50)).astype(np.float32)
 TINY = Task("classifier", "tiny", "accuracy", 0.5, 2, 1.0, images=100)
@@ -50,11 +48,12 @@ def test_all_runs_of_gans_have_valid_settings(preset):
             assert config.federation.rounds == case.rounds
 
 
-@pytest.mark.parametrize("chosen", [{"tasks": ("mnist",)}, {"seeds": (1, 1)}])
-def test_mistakes_are_one_line(chosen):
-    with pytest.raises(ConfigError) as caught:
-        list(all_cases("default", **{"seeds": (0,), **chosen}))
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("chosen", [["--task", "mnist"], ["--seeds", "1,1"]])
+def test_mistakes_are_one_line(chosen, tmp_path, capsys):
+    assert main([*chosen, "--folder", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert " ".join(chosen) in error
+    assert error.count("\n") == 1
 
 
 def test_an_unknown_peer_is_named():
@@ -171,8 +170,8 @@ def test_the_classifier_runs_and_is_not_run_again(small, tmp_path, forbid):
     assert plain["quality"].between(0, 1).all()
     forbid(runs, "_classifier")
     assert run_cases(cases, tmp_path) == 0
-    table, _ = read_all(cases, tmp_path)
-    assert len(summarise(table, [TINY])) == 3
+    found = tables([read_record(case, tmp_path) for case in cases])
+    assert len(found["updates_summary.csv"]) == 3
 
 
 @pytest.mark.slow

@@ -29,10 +29,7 @@ def base_folder(folder: Path, material: Material, seed: int) -> Path:
 
 
 def trained_gan(material: Material, dataset: Dataset, seed: int, folder: Path) -> TrainedGan:
-    """Return the trained GAN of a seed, from its files or from training, which is kept then.
-
-    Raises ConfigError when the files are of other settings.
-    """
+    """Return the trained GAN of a seed, from its files or from training, which is kept then."""
     place = base_folder(folder, material, seed)
     record, settings = place / "training.json", base_settings(material)
     generator, critic = networks(material, dataset, seed)

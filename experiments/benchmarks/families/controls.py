@@ -27,8 +27,6 @@ class FromScratch(Method):
     """A narrow generator with new weights, trained as a GAN: what a student is without a teacher.
 
     It starts against the critic that every method starts against.
-
-    Raises ConfigError if a setting is out of range.
     """
 
     width: Share = 0.5  # share of each hidden layer's channels that it has, in (0, 1)

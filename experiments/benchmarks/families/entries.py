@@ -43,11 +43,7 @@ _KEYS = _NEEDED | {"steps", "budget"}
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One thing that is compared; checked when it is made.
-
-    Raises ConfigError if the family is unknown or a method refuses its settings. Raises CodecError
-    if the codec does.
-    """
+    """One thing that is compared; checked when it is made."""
 
     name: str  # name of its file
     label: str  # for tables and plots
@@ -81,10 +77,7 @@ class Entry:
 
 
 def read_entries(folder: Path = ENTRIES, *, only: tuple[str, ...] = ()) -> list[Entry]:
-    """Return the entries in a folder, families in their order; with ``only``, these and ``raw``.
-
-    Raises ConfigError if a file cannot be read, or a name in ``only`` is unknown.
-    """
+    """Return the entries in a folder, families in their order; with ``only``, these and ``raw``."""
     paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     for name in only:
         if name not in paths:
@@ -97,10 +90,7 @@ def read_entries(folder: Path = ENTRIES, *, only: tuple[str, ...] = ()) -> list[
 
 
 def read_entry(path: Path) -> Entry:
-    """Return the entry of a file.
-
-    Raises ConfigError if it cannot be read, or has unknown or missing keys.
-    """
+    """Return the entry of a file."""
     settings = _load(path)
     keys = set(settings)
     wrong = sorted(keys - _KEYS) or sorted(_NEEDED - keys)

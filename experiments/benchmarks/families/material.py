@@ -52,10 +52,7 @@ class Material:
 
 
 def materials(names: tuple[str, ...] = NAMES, *, short: bool = False) -> list[Material]:
-    """Return the chosen kinds of generator; ``short`` trains and measures a little of each.
-
-    Raises ConfigError if a name is unknown.
-    """
+    """Return the chosen kinds of generator; ``short`` trains and measures a little of each."""
     for name in names:
         if name not in NAMES:
             raise ConfigError(f"--data {name}: allowed are {', '.join(NAMES)}")

@@ -1,6 +1,7 @@
 """What is compared: tasks, and how updates travel in each."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -13,59 +14,30 @@ PLAIN = "plain"
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained.
+    """What is trained."""
 
-    Parameters
-    ----------
-    name, title : str
-        In tables, and for people.
-    quality : str
-        What is measured behind each round.
-    level : float
-        Of the quality; who has reached it is done.
-    rounds : int
-        How many, where a case does not say so itself.
-    round_s : float
-        Roughly how many processor seconds a round takes.
-    overrides : str
-        Settings of a GAN's run.
-    images : int
-        Training images of the classifier; 0 for a GAN.
-    """
-
-    name: str
-    title: str
-    quality: str
-    level: float
-    rounds: int
-    round_s: float
-    overrides: str = ""
-    images: int = 0
+    name: str  # in tables
+    title: str  # for people
+    quality: str  # what is measured behind each round
+    level: float  # of the quality; who has reached it is done
+    rounds: int  # how many, where a case does not say so itself
+    round_s: float  # roughly how many processor seconds a round takes
+    overrides: str = ""  # settings of a GAN's run
+    images: int = 0  # training images of the classifier; 0 for a GAN
 
 
 @dataclass(frozen=True)
 class Wire:
-    """How updates travel in a task.
+    """How updates travel in a task."""
 
-    Parameters
-    ----------
-    up, down : str
-        Codec specs of uploads and broadcasts; ``plain`` for plain Flower, or a peer's spec, in
-        both.
-    settings : str
-        Further settings, ``KEY=VALUE`` with spaces between: overrides of a GAN's run; of the
-        classifier ``server_momentum``, and settings of the wire.
-    rounds : int, optional
-        Where they are not the task's.
-    once : bool
-        It runs with the first seed alone.
-    """
-
+    # codec specs of uploads and broadcasts; ``plain`` for plain Flower, or a peer's spec, in both
     up: str
     down: str
+    # further settings, ``KEY=VALUE`` with spaces between: overrides of a GAN's run; of the
+    # classifier ``server_momentum``, and settings of the wire
     settings: str = ""
-    rounds: int | None = None
-    once: bool = False
+    rounds: int | None = None  # where they are not the task's
+    once: bool = False  # it runs with the first seed alone
 
     def __post_init__(self) -> None:
         for spec in (self.up, self.down):
@@ -84,3 +56,90 @@ class Wire:
         """The further settings by name."""
         pairs = (word.split("=", 1) for word in self.settings.split())
         return {name: yaml.safe_load(value) for name, value in pairs}
+
+
+_FEDAVG = "strategy=fedavg lottery.iterations=0"
+_PEN = "data=pendigits partition=writer federation.num_clients=10"
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            name="gan_digits",
+            title="GAN, digits of five clients: synthetic accuracy",
+            quality="synthetic_accuracy",
+            level=0.93,
+            rounds=20,
+            round_s=4.0,
+            overrides=_FEDAVG,
+        ),
+        Task(
+            name="gan_pendigits",
+            title="GAN, pen digits of ten clients by writer: synthetic accuracy",
+            quality="synthetic_accuracy",
+            level=0.86,
+            rounds=20,
+            round_s=14.0,
+            overrides=f"{_FEDAVG} {_PEN}",
+        ),
+        Task(
+            name="classifier",
+            title="Classifier of 1.2 million weights, Fashion-MNIST of ten clients: accuracy",
+            quality="accuracy",
+            level=0.86,
+            rounds=25,
+            round_s=5.5,
+            images=10_000,
+        ),
+    )
+}
+_SEEDED = "seeded_start=true"
+_LONGER = "gan.local_iterations=160"
+_MOMENTUM = "server_momentum=0.5"
+WIRES: dict[str, tuple[Wire, ...]] = {
+    "gan_digits": (
+        Wire(PLAIN, PLAIN),
+        Wire(PLAIN, PLAIN, _LONGER, rounds=10),
+        Wire("topk:0.1+int3", "topk:0.1+int3", f"{_LONGER} {_SEEDED}", rounds=14),
+        Wire("sparse:int4", "sparse:int4", _LONGER, rounds=8),
+        Wire("topk:0.1+int3", "topk:0.1+int3", _LONGER, rounds=14, once=True),
+        Wire("topk:0.05+int4", "topk:0.1+int4", _SEEDED, once=True),
+    ),
+    "gan_pendigits": (
+        Wire(PLAIN, PLAIN),
+        Wire("topk:0.1+int3", "topk:0.1+int3", _SEEDED, rounds=30),
+    ),
+    "classifier": (
+        Wire(PLAIN, PLAIN),
+        Wire(PLAIN, PLAIN, _MOMENTUM),
+        Wire("topk:0.005+ternary", "topk:0.009+ternary", f"{_MOMENTUM} {_SEEDED}"),
+        Wire("topk:0.002+ternary", "topk:0.004+ternary", f"{_MOMENTUM} {_SEEDED}"),
+        Wire("topk:0.05+int4", "topk:0.05+int4", f"{_MOMENTUM} {_SEEDED}", once=True),
+        Wire("topk:0.005+ternary", "topk:0.009+ternary", _SEEDED, once=True),
+        Wire(
+            "powersgd:4+quantize:em4",
+            "powersgd:8+quantize:em4",
+            f"{_MOMENTUM} {_SEEDED}",
+            once=True,
+        ),
+        Wire("quantize:int8+zstd:3", "quantize:int8+zstd:3", "memory=false feedback=false"),
+        Wire("topk_npz:0.01", "topk_npz:0.01"),
+        Wire("openfl_stc:0.1", "openfl_stc:0.1"),
+        Wire("openfl_kc:6", "openfl_kc:6"),
+        Wire("fedsz:0.01", "fedsz:0.01"),
+        Wire("nncodec:0.8", "nncodec:0.8"),
+    ),
+}
+_SHORT_GAN = "federation.num_clients=2 gan.local_iterations=2 samples_per_class=10"
+
+
+def shortened(task: Task) -> Task:
+    """Return a task of two rounds with hardly any training."""
+    overrides = f"{task.overrides} {_SHORT_GAN}" if task.overrides else ""
+    images = min(task.images, 400)
+    return replace(task, rounds=2, round_s=1.0, overrides=overrides, images=images)
+
+
+def few_wires(wires: Sequence[Wire]) -> tuple[Wire, ...]:
+    """Return plain Flower and the first wire of this package, without settings of their own."""
+    own = next(wire for wire in wires if wire.own)
+    return wires[0], replace(own, settings="", rounds=None)

@@ -56,14 +56,8 @@ def initial_arrays(seed: int) -> dict[str, NDArray[Any]]:
 def client_app(mods: Sequence[Mod], *, seed: int, images: int) -> ClientApp:
     """Return the clients: an epoch of gradient descent on a share of the images.
 
-    Parameters
-    ----------
-    mods : sequence of mods
-        The wire.
-    seed : int
-        Of weights, split and order of the images.
-    images : int
-        How many of the 60,000 training images the clients share.
+    ``mods`` are the wire; ``seed`` is that of weights, split and order of the images; ``images``
+    is how many of the 60,000 training images the clients share.
     """
     app = ClientApp(mods=list(mods))
 
@@ -97,20 +91,9 @@ def server_app(
     strategy: FedAvg,
     on_round: Callable[[int, float], None],
 ) -> ServerApp:
-    """Return the server.
+    """Return the server; ``wrap`` puts a wire around the grid.
 
-    Parameters
-    ----------
-    wrap : callable
-        Puts a wire around the grid.
-    seed : int
-        Of the initial weights.
-    rounds : int
-        How many.
-    strategy : FedAvg
-        What averages.
-    on_round : callable
-        Called with each round and the accuracy on the 10,000 test images behind it.
+    ``on_round`` is called with each round and the accuracy on the 10,000 test images behind it.
     """
     app = ServerApp()
 

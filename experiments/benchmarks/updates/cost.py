@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from experiments.benchmarks.output import RESULTS, write_measured
+from experiments.study.markdown import Columns, number, page_table, write_parts
 from flwr_gan.wire import Base, encode_payload, encode_to_send
 from flwr_gan.wire.codecs import compiled
 
@@ -24,12 +27,7 @@ def measure_costs(*, short: bool) -> pd.DataFrame:
 
     ``seconds`` are those of the payload, ``sending_s`` of all that a sender does: error feedback
     too. ``..._ratio`` are medians of the quotients with ``numpy.argpartition`` of the magnitudes
-    in the same turn.
-
-    Parameters
-    ----------
-    short : bool
-        Fewer weights.
+    in the same turn. With ``short`` there are fewer weights.
     """
     count = SHORT_WEIGHTS if short else WEIGHTS
     rng = np.random.default_rng(0)
@@ -58,6 +56,24 @@ def measure_costs(*, short: bool) -> pd.DataFrame:
         }
         for name in (SELECTION, *SPECS)
     )
+
+
+def write_costs(results: Path, page: Path, *, short: bool, command: str) -> int:
+    """Measure what encoding takes, write the table and its part of the page; print the paths."""
+    costs = measure_costs(short=short)
+    path = results / "updates_cost.csv"
+    write_measured(costs, path, command=command)
+    columns: Columns = [
+        ("codec", lambda row: f"`{row['codec']}`"),
+        ("payload, s", lambda row: number(row["seconds"], 3)),
+        ("to selection", lambda row: number(row["ratio"], 2)),
+        ("with error feedback, s", lambda row: number(row["sending_s"], 3)),
+        ("to selection", lambda row: number(row["sending_ratio"], 2)),
+    ]
+    parts = {"cost": page_table(costs, columns)}
+    committed = results.resolve() == RESULTS.resolve()
+    print(path, write_parts(parts, [page], results, committed=committed) or page, sep="\n")
+    return 0
 
 
 def _selected(change: NDArray[np.float32]) -> NDArray[np.intp]:

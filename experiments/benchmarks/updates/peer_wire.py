@@ -6,7 +6,7 @@ clients take part in each round, so that the server knows what each of them hold
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Context, Message
@@ -15,7 +15,6 @@ from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
 from experiments.benchmarks.updates.peers import Peer
-from flwr_gan.flower.flwr_private import Run
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 
 Arrays = dict[str, NDArray[Any]]
@@ -25,18 +24,10 @@ _LENGTH = 4  # bytes
 
 @dataclass
 class Sender:
-    """One side of a direction: codes arrays, and knows what was lost before.
+    """One side of a direction: codes arrays, and knows what was lost before."""
 
-    Parameters
-    ----------
-    peer : Peer
-        Codes the weights.
-    lost : dict of str to numpy.ndarray
-        By name, what earlier payloads have lost.
-    """
-
-    peer: Peer
-    lost: Arrays = field(default_factory=dict)
+    peer: Peer  # codes the weights
+    lost: Arrays = field(default_factory=dict)  # by name, what earlier payloads have lost
 
     def encode(self, arrays: Arrays, held: Arrays) -> bytes:
         """Return the payload of arrays for a receiver that holds others, or nothing."""
@@ -94,21 +85,16 @@ def peer_mod(peer: Peer, like: Arrays) -> Mod:
     return mod
 
 
-class PeerGrid(Grid):
-    """The server's half around a grid.
-
-    Parameters
-    ----------
-    grid : flwr.serverapp.Grid
-        The grid to wrap.
-    peer : Peer
-        Codes both directions.
-    """
+class PeerGrid:
+    """The server's half around a grid; all but the coded messages is the grid's own."""
 
     def __init__(self, grid: Grid, peer: Peer) -> None:
-        self.inner = grid
+        self._inner = grid
         self._peer, self._sender = peer, Sender(peer)
         self._held: Arrays = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
@@ -122,36 +108,16 @@ class PeerGrid(Grid):
         self._held = decode(payload, arrays, self._held, self._peer)
         for message in sent:
             _put(message, payload)
-        replies = list(self.inner.send_and_receive(sent, timeout=timeout))
+        replies = list(self._inner.send_and_receive(sent, timeout=timeout))
         for reply in replies:
             found = decode(_payload(reply), self._held, self._held, self._peer)
             reply.content[RECORD] = arrays_to_record(found)
         return replies
 
-    def create_message(self, *args: Any, **kwargs: Any) -> Message:
-        """Create a message as the wrapped grid does."""
-        return self.inner.create_message(*args, **kwargs)
 
-    def get_node_ids(self) -> Iterable[int]:
-        """Return the ids of the connected nodes."""
-        return self.inner.get_node_ids()
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Push messages as they are."""
-        return self.inner.push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Pull replies as they are."""
-        return self.inner.pull_messages(message_ids)
-
-    def set_run(self, run: Run) -> None:
-        """Set the run of the wrapped grid."""
-        self.inner.set_run(run)
-
-    @property
-    def run(self) -> Run:
-        """The run of the wrapped grid."""
-        return self.inner.run
+def peer_grid(grid: Grid, peer: Peer) -> Grid:
+    """Return a grid with the server's half of a peer around it."""
+    return cast(Grid, PeerGrid(grid, peer))
 
 
 def _arrays(message: Message) -> Arrays:

@@ -26,18 +26,10 @@ GZIP_LEVEL = 8  # half the time of 9, which OpenFL has, for 2 % more bytes
 
 
 class Peer(ABC):
-    """How one array of weights becomes bytes, and bytes an array again.
+    """How one array of weights becomes bytes, and bytes an array again."""
 
-    Attributes
-    ----------
-    relative : bool
-        Changes are coded, and not the weights; the first broadcast travels as it is.
-    feedback : bool
-        What was lost is added to what is coded next.
-    """
-
-    relative = True
-    feedback = False
+    relative = True  # changes are coded, and not the weights; the first broadcast travels as it is
+    feedback = False  # what was lost is added to what is coded next
 
     @abstractmethod
     def encode(self, array: Array) -> bytes:
@@ -55,10 +47,7 @@ class OpenFlStc(Peer):
     2019, without its error feedback and Golomb codes. OpenFL takes the mean magnitude over all
     values, zeros too; here it is that of the values kept, as in the paper.
 
-    Parameters
-    ----------
-    share : float
-        Of the values kept; OpenFL's default is 0.1.
+    ``share``: of the values kept; OpenFL's default is 0.1.
     """
 
     def __init__(self, share: str = "0.1") -> None:
@@ -83,10 +72,7 @@ class OpenFlStc(Peer):
 class OpenFlKc(Peer):
     """OpenFL's ``KCPipeline``: k-means of each array, numbers of the clusters as float32 in gzip.
 
-    Parameters
-    ----------
-    clusters : int
-        OpenFL's default is 6.
+    ``clusters``: 6 by OpenFL's default.
     """
 
     bins, steps = 4096, 50
@@ -127,10 +113,7 @@ class FedSz(Peer):
     Wilkins et al., "FedSZ: leveraging error-bounded lossy compression for federated learning
     communications", 2023, which codes uploads with SZ2; here SZ3, both ways.
 
-    Parameters
-    ----------
-    bound : float
-        The paper recommends 0.01.
+    ``bound``: the paper recommends 0.01.
     """
 
     relative = False
@@ -167,10 +150,7 @@ class TopKNpz(Peer):
 
     With error feedback, as Stich et al., "Sparsified SGD with memory", 2018.
 
-    Parameters
-    ----------
-    share : float
-        Of the changes of each array.
+    ``share``: of the changes of each array.
     """
 
     feedback = True
@@ -202,10 +182,7 @@ class NnCodec(Peer):
     examples of the package. ``FLWR_GAN_NNCODEC`` names the Python that has it, which must be one
     with numpy below version 2.
 
-    Parameters
-    ----------
-    sparsity : float
-        Of the changes, as nncodec understands it; 0.8 in its example of federated learning.
+    ``sparsity``: of the changes, as nncodec understands it; 0.8 in its federated example.
     """
 
     def __init__(self, sparsity: str = "0.8") -> None:
@@ -259,13 +236,7 @@ PEERS: dict[str, Callable[..., Peer]] = {
 
 
 def get_peer(spec: str) -> Peer:
-    """Return the peer of ``NAME`` or ``NAME:SETTING``.
-
-    Raises
-    ------
-    CodecError
-        If there is none of that name, or the setting is no number.
-    """
+    """Return the peer of ``NAME`` or ``NAME:SETTING``."""
     name, *setting = spec.split(":")
     if name not in PEERS:
         raise CodecError(f"peer {name!r} is unknown: allowed are {', '.join(PEERS)}")

@@ -1,23 +1,22 @@
-"""Writes tables, picture and page from finished runs."""
+"""Tables, picture and page: when runs reach the level of their task, and what has travelled."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.benchmarks.output import RESULTS, write_measured
-from experiments.benchmarks.updates.cases import Task
-from experiments.benchmarks.updates.cost import measure_costs
-from experiments.benchmarks.updates.pages import cost_table, page_parts
-from experiments.benchmarks.updates.runs import Case
-from experiments.benchmarks.updates.tables import GROUPS, read_all, summarise
+from experiments.benchmarks.updates.cases import PLAIN, TASKS, Task
+from experiments.study.cases import Record
 from experiments.study.figures import tidy
-from experiments.study.markdown import write_parts
-from experiments.study.results import write_table
-from flwr_gan.plots import save_figure
+from experiments.study.markdown import Columns, number, page_table
 
-PAGE = Path(__file__).parent / "README.md"
+WINDOW = 3
+GROUPS = ["task", "codec_up", "codec_down", "settings"]
+COLUMNS = [
+    "task", "codec_up", "codec_down", "seed", "round", "quality",
+    "up_message_bytes", "down_message_bytes", "up_payload_bytes", "down_payload_bytes", "settings",
+]  # fmt: skip
 SHOWN_BELOW = 0.25  # of the level; first rounds may be worse
 _STYLES = ("-", "--", "-.", ":")
 _COLOURS = (
@@ -25,58 +24,117 @@ _COLOURS = (
 )  # fmt: skip
 
 
-def write_results(
-    cases: Sequence[Case], folder: Path, results: Path, *, command: str
-) -> Iterator[Path]:
-    """Write tables and picture; yield their paths.
+def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
+    """Return the rounds of all runs, and means over seeds."""
+    rounds = pd.DataFrame([row for record in records for row in record.rows("rounds")])[COLUMNS]
+    tasks = list(dict.fromkeys(record.case.task for record in records))
+    return {"updates.csv": rounds, "updates_summary.csv": summarise(rounds, tasks)}
 
-    The page beside this file is written anew where ``results`` is the folder of what is committed;
-    elsewhere its tables alone go to ``tables.md``.
 
-    Raises
-    ------
-    OutputError
-        If no run is finished, or a file cannot be read or written.
+def summarise(rounds: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
+    """Return a row a wire: means over seeds.
+
+    ``reached_round`` is the mean of the first rounds at which the mean of the last three rounds
+    stands at the level of the task, NaN unless every seed gets there; ``reached_bytes`` what had
+    travelled by then, in whole messages both ways. ``bytes``, ``up_bytes`` are those of all
+    rounds. What ends in ``_later`` is without the first broadcast. ``final`` is the mean quality
+    of the last three rounds, and ``ratio...`` how many times more bytes plain Flower takes.
     """
-    rounds, seconds = read_all(cases, folder)
-    tasks = list(
-        dict.fromkeys(case.task for case in cases if case.task.name in set(rounds["task"]))
-    )
-    summary = summarise(rounds, tasks)
-    write_measured(rounds, results / "updates.csv", command=command)
-    yield results / "updates.csv"
-    yield write_table(summary, results / "updates_summary.csv")
-    save_figure(picture(rounds, tasks), results / "updates.png")
-    yield results / "updates.png"
-    parts = page_parts(summary, tasks, command=command, core_minutes=seconds / 60)
-    yield write_parts(parts, [PAGE], results, committed=_committed(results)) or PAGE
+    levels = {task.name: task.level for task in tasks}
+    rows = []
+    for key, part in rounds.groupby([*GROUPS, "seed"], sort=False):
+        place = dict(zip([*GROUPS, "seed"], key, strict=True))
+        rows.append(place | _of_run(part, levels[str(place["task"])]))
+    runs = pd.DataFrame(rows)
+    measures = [name for name in runs if name not in (*GROUPS, "seed")]
+    found = []
+    for key, part in runs.groupby(GROUPS, sort=False):
+        mean = part[measures].mean(skipna=False).to_dict()
+        found.append(dict(zip(GROUPS, key, strict=True)) | {"seeds": len(part)} | mean)
+    table = pd.DataFrame(found)
+    plain = table[(table["codec_up"] == PLAIN) & (table["settings"] == "")].set_index("task")
+    for name in ("reached_bytes", "reached_bytes_later", "bytes", "bytes_later", "up_bytes"):
+        table[f"ratio_{name}"] = table["task"].map(plain[name]) / table[name]
+    return table
 
 
-def write_costs(results: Path, *, short: bool, command: str) -> Iterator[Path]:
-    """Measure what encoding takes and write the table; yield the paths."""
-    costs = measure_costs(short=short)
-    write_measured(costs, results / "updates_cost.csv", command=command)
-    yield results / "updates_cost.csv"
-    parts = {"cost": cost_table(costs)}
-    yield write_parts(parts, [PAGE], results, committed=_committed(results)) or PAGE
+def _of_run(part: pd.DataFrame, level: float) -> dict[str, float]:
+    ordered = part.sort_values("round")
+    messages = ordered["up_message_bytes"] + ordered["down_message_bytes"]
+    first = float(messages.iloc[0])
+    mean = ordered["quality"].where(ordered["round"] > 0).rolling(WINDOW).mean()
+    reached = mean >= level
+    by_then = float(messages.cumsum()[reached].iloc[0]) if reached.any() else float("nan")
+    return {
+        "reached_round": float(ordered["round"][reached].min()),
+        "reached_bytes": by_then,
+        "reached_bytes_later": by_then - first,
+        "rounds": float(ordered["round"].max()),
+        "final": float(mean.iloc[-1]),
+        "bytes": float(messages.sum()),
+        "bytes_later": float(messages.sum()) - first,
+        "up_bytes": float(ordered["up_message_bytes"].sum()),
+        "up_payload_bytes": float(ordered["up_payload_bytes"].sum()),
+    }
 
 
-def picture(rounds: pd.DataFrame, tasks: Sequence[Task]) -> Figure:
+def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
+    """Return the text of each marker of the page."""
+    summary = tables["updates_summary.csv"]
+    parts = {str(name): task_table(part) for name, part in summary.groupby("task", sort=False)}
+    fewest, most = summary["seeds"].min(), summary["seeds"].max()
+    seeds = str(most) if fewest == most else f"{fewest} to {most}"
+    return parts | {
+        "run": f"`{run['command']}`, {run['date']}: seeds a row: {seeds}, "
+        f"{run['core_minutes']:.0f} core-minutes, one thread, {run['machine']}."
+    }
+
+
+def task_table(summary: pd.DataFrame) -> str:
+    """Return the rows of a task, in the order of the runs; in brackets without first broadcast."""
+
+    def with_and_without(name: str, digits: int, unit: float = 1) -> Callable[[Any], str]:
+        def text(row: Any) -> str:
+            every, later = (number(row[key] / unit, digits) for key in (name, f"{name}_later"))
+            return every if every == "-" else f"{every} ({later})"
+
+        return text
+
+    columns: Columns = [
+        ("uploads", lambda row: f"`{row['codec_up']}`"),
+        ("broadcasts", lambda row: f"`{row['codec_down']}`"),
+        ("settings", lambda row: f"`{row['settings']}`" if row["settings"] else ""),
+        ("seeds", "seeds"),
+        ("rounds", ("rounds", 0)),
+        ("quality at the end", lambda row: f"{row['final']:.4f}"),
+        ("level reached in round", lambda row: number(row["reached_round"], 1)),
+        ("MB by then", with_and_without("reached_bytes", 3, unit=1e6)),
+        ("times fewer", with_and_without("ratio_reached_bytes", 1)),
+        ("MB in all", with_and_without("bytes", 3, unit=1e6)),
+        ("times fewer", with_and_without("ratio_bytes", 1)),
+        ("uploads, times fewer", lambda row: number(row["ratio_up_bytes"], 1)),
+    ]
+    return page_table(summary, columns)
+
+
+def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
     """Draw quality against the bytes of all messages so far, means over seeds, a panel a task."""
+    rounds = tables["updates.csv"]
+    rounds = rounds.assign(messages=rounds["up_message_bytes"] + rounds["down_message_bytes"])
+    tasks = [TASKS[name] for name in rounds["task"].unique()]
     figure = Figure(figsize=(11.0, 4.0 * len(tasks)), layout="constrained")
     panels = figure.subplots(len(tasks), 1, squeeze=False)[:, 0]
     for axes, task in zip(panels, tasks, strict=True):
         own = rounds[rounds["task"] == task.name]
-        own = own.assign(messages=own["up_message_bytes"] + own["down_message_bytes"])
-        for number, (key, part) in enumerate(own.groupby(GROUPS, sort=False)):
+        for place, (key, part) in enumerate(own.groupby(GROUPS, sort=False)):
             mean = part.groupby("round")[["quality", "messages"]].mean()
             _, up, down, settings = map(str, key)
             both = up if up == down else f"{up} up, {down} down"
             axes.plot(
                 mean["messages"].cumsum()[1:] / 1e6,
                 mean["quality"][1:],
-                color=_COLOURS[number % len(_COLOURS)],
-                linestyle=_STYLES[number // len(_COLOURS) % len(_STYLES)],
+                color=_COLOURS[place % len(_COLOURS)],
+                linestyle=_STYLES[place // len(_COLOURS) % len(_STYLES)],
                 linewidth=1.5,
                 label=" ".join(filter(None, (both, settings))),
             )
@@ -88,8 +146,4 @@ def picture(rounds: pd.DataFrame, tasks: Sequence[Task]) -> Figure:
         axes.set_title(task.title, fontsize=10)
         tidy(axes, which="both")
         axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure
-
-
-def _committed(results: Path) -> bool:
-    return results.resolve() == RESULTS.resolve()
+    return {"updates.png": figure}

@@ -1,11 +1,12 @@
 """One case: its run, of which quality and bytes are kept round by round."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from flwr.app import Message
 from flwr.clientapp.typing import Mod
 from flwr.common import NDArrays, Scalar
 from flwr.server.strategy import Strategy
@@ -13,9 +14,16 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvgM
 
 from experiments.benchmarks.updates import classifier
-from experiments.benchmarks.updates.carried import Carried, by_round, of_ledger
-from experiments.benchmarks.updates.cases import PLAIN, Task, Wire
-from experiments.benchmarks.updates.peer_wire import PeerGrid, peer_mod
+from experiments.benchmarks.updates.cases import (
+    PLAIN,
+    TASKS,
+    WIRES,
+    Task,
+    Wire,
+    few_wires,
+    shortened,
+)
+from experiments.benchmarks.updates.peer_wire import peer_grid, peer_mod
 from experiments.benchmarks.updates.peers import get_peer
 from experiments.study.app_runs import finish_run, run_plain
 from experiments.study.cases import StudyCase
@@ -24,26 +32,19 @@ from flwr_gan.app.overrides import split_overrides
 from flwr_gan.app.scoring import Scorer
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower import CompressedGrid, CompressionMod
+from flwr_gan.flower.records import message_bytes
 from flwr_gan.wire.ledger import Ledger
+
+BYTES = ("up_message_bytes", "down_message_bytes", "up_payload_bytes", "down_payload_bytes")
 
 
 @dataclass(frozen=True)
 class Case(StudyCase):
-    """One run.
+    """One run."""
 
-    Parameters
-    ----------
-    task : Task
-        What is trained.
-    wire : Wire
-        How updates travel.
-    seed : int
-        Of the run.
-    """
-
-    task: Task
-    wire: Wire
-    seed: int
+    task: Task  # what is trained
+    wire: Wire  # how updates travel
+    seed: int  # of the run
 
     @property
     def place(self) -> Mapping[str, Any]:
@@ -99,14 +100,29 @@ class Case(StudyCase):
         }
 
 
+def all_cases(
+    preset: str, *, seeds: Sequence[int], tasks: Sequence[str] = tuple(TASKS)
+) -> Iterator[Case]:
+    """Yield the cases, seed after seed, so that what is finished early is complete.
+
+    The preset ``short`` has two rounds of hardly any training and a few wires.
+    """
+    for seed in seeds:
+        for name in tasks:
+            task, wires = TASKS[name], WIRES[name]
+            if preset == "short":
+                task, wires = shortened(task), few_wires(wires)
+            yield from (
+                Case(task, wire, seed) for wire in wires if not wire.once or seed == seeds[0]
+            )
+
+
 def _gan(case: Case, folder: Path) -> pd.DataFrame:
     wire = f"codec_up={case.wire.up} codec_down={case.wire.down}"
     run = finish_run(split_overrides(f"{case.overrides} {wire}"), folder)
-    rounds = pd.read_csv(run / "rounds.csv")
-    messages = pd.read_csv(run / "messages.csv")
-    return by_round(
-        of_ledger(messages), dict(zip(rounds["round"], rounds[case.task.quality], strict=True))
-    )
+    rounds, messages = pd.read_csv(run / "rounds.csv"), pd.read_csv(run / "messages.csv")
+    quality = dict(zip(rounds["round"], rounds[case.task.quality], strict=True))
+    return by_round(_of_ledger(messages), quality)
 
 
 def _plain_gan(case: Case) -> pd.DataFrame:
@@ -149,7 +165,7 @@ def _classifier(case: Case) -> pd.DataFrame:
             return CompressedGrid(
                 grid, ledger=ledger, codec_up=wire.up, codec_down=wire.down, **options
             )
-        return grid if wire.up == PLAIN else PeerGrid(grid, get_peer(wire.up))
+        return grid if wire.up == PLAIN else peer_grid(grid, get_peer(wire.up))
 
     run_apps(
         classifier.server_app(
@@ -164,4 +180,53 @@ def _classifier(case: Case) -> pd.DataFrame:
         run_config={},
         on_reply=None if wire.own else carried.weigh,
     )
-    return by_round(of_ledger(ledger.to_frame()) if wire.own else carried.table(), quality)
+    return by_round(_of_ledger(ledger.to_frame()) if wire.own else carried.table(), quality)
+
+
+class Carried:
+    """Weighs messages without the wire of this package, which has a ledger of its own."""
+
+    def __init__(self) -> None:
+        self._rounds: dict[int, dict[str, int]] = {}
+
+    def weigh(self, message: Message, reply: Message) -> None:
+        """Count a message and its reply; payloads are the arrays in them, as they are stored."""
+        # strategies of the message API write the round into the config
+        config = message.content.config_records.get("config")
+        word = message.metadata.group_id if config is None else config["server-round"]
+        total = self._rounds.setdefault(int(str(word)), dict.fromkeys(BYTES, 0))
+        for direction, content in (("down", message.content), ("up", reply.content)):
+            arrays = [
+                array for record in content.array_records.values() for array in record.values()
+            ]
+            total[f"{direction}_message_bytes"] += message_bytes(content)
+            total[f"{direction}_payload_bytes"] += sum(len(array.data) for array in arrays)
+
+    def table(self) -> pd.DataFrame:
+        """Return the bytes of all clients, a row a round, which is the index."""
+        return pd.DataFrame.from_dict(self._rounds, orient="index", columns=list(BYTES))
+
+
+def _of_ledger(messages: pd.DataFrame) -> pd.DataFrame:
+    """Return the same table from the rows of a ledger."""
+    training = messages[messages["kind"] == "train"]
+    found = training.groupby(["round", "direction"])[["message_bytes", "payload_bytes"]].sum()
+    directions = ((*name.split("_", 1), name) for name in BYTES)
+    return pd.DataFrame(
+        {name: found[measure].xs(way, level="direction") for way, measure, name in directions}
+    )
+
+
+def by_round(carried: pd.DataFrame, quality: Mapping[int, float]) -> pd.DataFrame:
+    """Return a row a round with quality and bytes; round 0 has the first broadcast alone.
+
+    ``carried`` are the bytes, by round from 1; ``quality`` is that behind each round.
+    """
+    down = [name for name in BYTES if name.startswith("down")]
+    table = carried.sort_index()
+    table.loc[0] = 0
+    table.loc[0, down] = table.loc[1, down]
+    table.loc[1, down] = 0
+    table = table.sort_index().astype("int64")
+    table.insert(0, "quality", [quality.get(int(number), float("nan")) for number in table.index])
+    return table.rename_axis("round").reset_index()

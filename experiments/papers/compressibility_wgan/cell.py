@@ -48,19 +48,12 @@ class Cell:
 
     @cached_property
     def config(self) -> RunConfig:
-        """The app's config.
-
-        Raises ConfigError when a setting is wrong; names it.
-        """
+        """The app's config."""
         return load_config(self.all_overrides, default_output=str(self.folder))
 
     @cached_property
     def federation(self) -> Federation:
-        """Config, data and split.
-
-        Raises ConfigError, DataError, PartitionError when a setting, the data or the split is not
-        usable.
-        """
+        """Config, data and split."""
         return load_federation(" ".join(self.all_overrides), default_output=str(self.folder))
 
     @property

@@ -13,8 +13,7 @@ from flwr_gan.errors import OutputError
 class Rows:
     """Rows under a key, read from a CSV file and written back to it.
 
-    ``key`` are the columns that tell a row from all others. Raises OutputError if the file cannot
-    be read or lacks one of them.
+    ``key`` are the columns that tell a row from all others.
     """
 
     def __init__(self, path: Path, key: Sequence[str]) -> None:

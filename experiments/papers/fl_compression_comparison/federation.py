@@ -84,10 +84,7 @@ class Scorer:
 
 
 def run_case(task: Task, case: Run) -> Outcome:
-    """Train, aggregate and measure for all rounds.
-
-    Raises TrainingError when a client fails.
-    """
+    """Train, aggregate and measure for all rounds."""
     started = time.perf_counter()
     scorer = Scorer(task, case)
     strategy = build_strategy(case, scorer)

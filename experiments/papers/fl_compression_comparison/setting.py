@@ -20,10 +20,7 @@ PARTITIONS = {"iid": "IID", "dirichlet": "non-IID", "whole": "everybody holds ev
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """Table 4 of the paper, then what the paper leaves open.
-
-    Raises ConfigError when a value is out of range.
-    """
+    """Table 4 of the paper, then what the paper leaves open."""
 
     num_models: int = 3
     learning_rate: float = 0.01

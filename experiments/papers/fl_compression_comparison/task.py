@@ -42,19 +42,12 @@ class Task:
 
 @cache
 def fashion_mnist() -> Dataset:
-    """Return the data set, read once.
-
-    Raises DataError when its files are missing or not what they should be.
-    """
+    """Return the data set, read once."""
     return load_fashion_mnist()
 
 
 def make_task(case: Run) -> Task:
-    """Return the samples of a case; the split depends on partition, clients and seed alone.
-
-    Raises ConfigError, DataError, PartitionError when there are too few samples, or the data or the
-    split is not usable.
-    """
+    """Return the samples of a case; the split depends on partition, clients and seed alone."""
     dataset = fashion_mnist()
     rows = chosen_rows(dataset.train, case)
     everything = len(rows) == len(dataset.train)  # a copy of all would take 188 MB

@@ -28,11 +28,7 @@ class Images:
 
 @lru_cache(maxsize=1)
 def load_images(hyperparameters: Hyperparameters) -> Images:
-    """Return as many images as the settings ask for, always the same.
-
-    Raises ConfigError when there are fewer. Raises DataError when the files are missing or not what
-    they should be.
-    """
+    """Return as many images as the settings ask for, always the same."""
     dataset = load_mnist()
     wanted, there = hyperparameters.num_samples, len(dataset.train)
     if wanted > there:

@@ -18,10 +18,7 @@ COMPARED = ("inception_score", "frechet_distance", "recall", "coverage")
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return a row a training, means over seeds, differences, and the paper's table with ours.
-
-    Raises OutputError if the teacher is not finished.
-    """
+    """Return a row a training, means over seeds, differences, and the paper's table with ours."""
     if not any(record.case.role == "teacher" for record in records):
         raise OutputError("the teacher is not finished: run it without --report first")
     runs = pd.DataFrame([record.row for record in records]).drop(columns="cpu_s")

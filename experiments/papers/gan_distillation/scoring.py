@@ -43,8 +43,6 @@ class Examiner:
         """Return everything that is measured of a training in a folder, by column.
 
         ``psnr_db`` compares with the teacher's images for the same latent vectors.
-
-        Raises OutputError, DataError when a file is missing or damaged.
         """
         generator, _ = load_network(case, place)
         x_NTC = draw(generator, case.hyperparameters.judged_samples)

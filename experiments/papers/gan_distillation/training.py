@@ -65,10 +65,7 @@ def networks(case: Training) -> tuple[DepthGenerator, DepthCritic]:
 
 
 def load_network(case: Training, place: Path) -> tuple[DepthGenerator, DepthCritic]:
-    """Return a trained generator, and its critic with the weights that are there.
-
-    Raises OutputError, DataError when the file is missing or damaged.
-    """
+    """Return a trained generator, and its critic with the weights that are there."""
     generator, critic = networks(case)
     arrays = read_arrays(place / NETWORK)
     load_network_arrays(generator, _part(arrays, "generator"))
@@ -116,7 +113,7 @@ def train_gan(
 def train_student(case: Training, place: Path, *, device: str) -> None:
     """Train a student under the teacher that is there, and keep it.
 
-    The teacher's folder lies beside ``place``. Raises OutputError when it is missing.
+    The teacher's folder lies beside ``place``.
     """
     settings = case.hyperparameters
     teacher_training = teacher_of(settings)

@@ -64,11 +64,7 @@ class Material:
 
 @lru_cache(maxsize=3)
 def load_material(name: str, family: Family) -> Material:
-    """Load data and train the judge, always the same.
-
-    Raises ConfigError if there are fewer samples than the settings ask for. Raises DataError if the
-    files are missing or not what they should be.
-    """
+    """Load data and train the judge, always the same."""
     dataset = load_pendigits() if name == "strokes" else load_mnist()
     if family.num_samples > len(dataset.train):
         raise ConfigError(

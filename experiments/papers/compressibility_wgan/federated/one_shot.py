@@ -186,10 +186,7 @@ def client_rows(
     tickets: list[bytes],
     lossy: list[bytes],
 ) -> list[dict[str, Any]]:
-    """Return, for each client, its bytes in every form and what its own data alone teach.
-
-    Raises OutputError when a reply that is built again does not weigh what was measured in the run.
-    """
+    """Return, for each client, its bytes in every form and what its own data alone teach."""
     sent = upload_rows(ticket_folder)
     dense_sent = upload_rows(dense_folder)
     packed = upload_rows(dense_folder / "also" / ZSTD.replace(":", "."))

@@ -18,10 +18,7 @@ from strategies import GeneratorPool
 
 
 def saved_uploads(folder: Path, clients: int) -> list[bytes]:
-    """Return the uploads of a one-shot run as they travelled, in the order of the clients.
-
-    Raises OutputError when a client has delivered nothing.
-    """
+    """Return the uploads of a one-shot run as they travelled, in the order of the clients."""
     paths = [folder / "generators" / f"client-{client:05d}.fgan" for client in range(clients)]
     missing = [path for path in paths if not path.exists()]
     if missing:
