@@ -10,6 +10,13 @@ from scipy.stats import t as student
 CONFIDENCE = 0.95
 
 
+def where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
+    """Return the rows in which columns have these values; a table without rows as it is."""
+    for name, value in values.items():
+        table = table[table[name] == value] if len(table) else table
+    return table
+
+
 def t_interval(values: Iterable[float]) -> tuple[float, float]:
     """Return mean and half width of the 95 % t interval; NaN for the width of a single value."""
     x = np.asarray(list(values), dtype=np.float64)

@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 
 from experiments.papers.compressibility_wgan.__main__ import STUDY, main
-from experiments.papers.compressibility_wgan.cases import Case
-from experiments.papers.compressibility_wgan.cell import Cell
-from experiments.papers.compressibility_wgan.coding import code_generators, with_signed_zeros
+from experiments.papers.compressibility_wgan.cases import Case, find_generators
+from experiments.papers.compressibility_wgan.measuring import (
+    Rows,
+    code_generators,
+    score_generators,
+    with_signed_zeros,
+)
 from experiments.papers.compressibility_wgan.results import signed_zeros
-from experiments.papers.compressibility_wgan.rows import Rows
-from experiments.papers.compressibility_wgan.scoring import score_generators
-from experiments.papers.compressibility_wgan.training import find_generators
 from experiments.study.cases import run_cases
 from flwr_gan.errors import ConfigError, LayerCollapseError, OutputError
 from flwr_gan.prune import LotteryPruner
@@ -116,7 +117,7 @@ def test_signs_of_zeros_are_those_before_pruning(cell):
 
 
 def test_an_interrupted_part_goes_on_to_the_same_bytes(cell, tmp_path, monkeypatch):
-    other, save = make().cell(tmp_path), Cell.save
+    other, save = make().cell(tmp_path), Case.save
     with monkeypatch.context() as patch:
 
         def interrupted(own, kind, level, weights):
@@ -124,7 +125,7 @@ def test_an_interrupted_part_goes_on_to_the_same_bytes(cell, tmp_path, monkeypat
                 raise KeyboardInterrupt
             save(own, kind, level, weights)
 
-        patch.setattr(Cell, "save", interrupted)
+        patch.setattr(Case, "save", interrupted)
         with pytest.raises(KeyboardInterrupt):
             find_generators(other)
     assert other.path("retrained", 1).exists()
@@ -139,7 +140,7 @@ def test_an_interrupted_part_goes_on_to_the_same_bytes(cell, tmp_path, monkeypat
 
 
 def test_finished_rows_are_not_done_again(cell, monkeypatch):
-    monkeypatch.setattr(Cell, "generate", lambda *_: pytest.fail("scored again"))
+    monkeypatch.setattr(Case, "generate", lambda *_: pytest.fail("scored again"))
     score_generators(cell)
     code_generators(cell)
 

@@ -1,13 +1,15 @@
 """The tables of README.md and SIGNED_ZEROS.md, from the tables of results."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from experiments.papers.compressibility_wgan.cell import KINDS
+from experiments.papers.compressibility_wgan.cases import KINDS
 from experiments.papers.compressibility_wgan.statistics import ALL, MARGINS
-from experiments.study.markdown import Cell, Columns, markdown_table, page_table
+from experiments.study.markdown import Cell, Columns, cell, markdown_table, page_table
+from experiments.study.statistics import where
 
 TABLE_2_DATA = "strokes"
 SHOWN = (0, 1, 5, 10, 15, 17)
@@ -19,6 +21,7 @@ NAMES = {
     "coverage": "coverage",
     "frechet_distance": "Fréchet distance",
 }
+_CODECS = {"zlib": "zlib", "lzma": "LZMA", "bz2": "bzip2", "paq9a": "paq9a"}
 
 
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
@@ -44,7 +47,7 @@ def headline(table: pd.DataFrame) -> str:
         *(f"`{name}`" for name in ratios[1:]),
     )  # fmt: skip
     rows = []
-    for _, row in table[table["scope"] == "global"].iterrows() if len(table) else ():
+    for _, row in where(table, scope="global").iterrows():
         last = int(row["last_passing"])
         cells = [f"P = {last}", f"{100 * row['sparsity']:.1f} %"]
         cells += [f"{row[key]:.1f}" for key in ratios]
@@ -76,16 +79,11 @@ def ranges(levels: Sequence[int]) -> str:
 
 def table_2(table: pd.DataFrame) -> str:
     """Return the paper's Table 2: published / with signed zeros / without signs, and ``sparse``."""
-    names = {"zlib": "zlib", "lzma": "LZMA", "bz2": "bzip2", "paq9a": "paq9a"}
     own = ("sparse", "sparse:int8", "sparse:int6", "sparse:int4")
-    head = ("P", "pruned", *names.values(), *(f"`{spec}`" for spec in own))
+    head = ("P", "pruned", *_CODECS.values(), *(f"`{spec}`" for spec in own))
     rows = []
-    for _, row in table[table["data"] == TABLE_2_DATA].sort_values("P").iterrows():
-        cells = []
-        for name in names:
-            parts = (row[f"{name}_{source}"] for source in ("paper", "signed", "canonical"))
-            cells.append(" / ".join(_number(part) for part in parts))
-        cells += [_number(row[spec]) for spec in own]
+    for _, row in where(table, data=TABLE_2_DATA).sort_values("P").iterrows():
+        cells = [*map(partial(_three_ratios, row), _CODECS), *(cell(row, (s, 2)) for s in own)]
         rows.append([str(int(row["P"])), f"{100 * row['pruned']:.2f} %", *cells])
     return markdown_table(head, rows)
 
@@ -94,10 +92,10 @@ def quality(summary: pd.DataFrame) -> str:
     """Return every measure of both readings at some P, beside dense and real samples."""
     head = ("data", "generator", "P", *NAMES.values())
     rows = []
-    chosen = summary[(summary.scope == "global") & (summary.codec == "sparse")]
+    chosen = where(summary, scope="global", codec="sparse")
     for data in dict.fromkeys(chosen["data"]):
         for kind in ("real", "retrained", "pruned"):
-            part = chosen[(chosen.data == data) & (chosen.kind == kind)].sort_values("level")
+            part = where(chosen, data=data, kind=kind).sort_values("level")
             for _, row in part[part["level"].isin(SHOWN)].iterrows():
                 dense = kind == "retrained" and row["level"] == 0
                 name = "real training samples" if kind == "real" else KINDS[kind]
@@ -118,7 +116,7 @@ def controls(table: pd.DataFrame) -> str:
     measures = ("synthetic_accuracy", "conditional_accuracy", "coverage")
     head = ("data", "against the retrained ticket", "P", *(NAMES[name] for name in measures))
     rows = []
-    chosen = table[table["scope"] == "global"] if len(table) else table
+    chosen = where(table, scope="global")
     for (data, kind, level), part in _grouped(chosen, ["data", "kind", "level"]):
         if kind in kinds and level in CONTROLS_SHOWN:
             differences = part.set_index("measure")
@@ -131,12 +129,11 @@ def lossy(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> str:
     """Return what lossy coding of the retrained ticket costs against the dense generator."""
     head = ("data", "P", "codec", "ratio", *(NAMES[name] for name in MARGINS), "not worse")
     rows = []
-    own = codecs[(codecs.scope == "global") & (codecs.zeros == "canonical")]
+    own = where(codecs, scope="global", zeros="canonical")
     ratios = own.set_index(["data", "level", "codec"])["ratio"]
-    chosen = verdicts[verdicts["scope"] == "global"] if len(verdicts) else verdicts
-    chosen = chosen[chosen["data"] != ALL] if len(chosen) else chosen
-    for (data, kind, level, codec), part in _grouped(chosen, ["data", "kind", "level", "codec"]):
-        if kind == "retrained" and codec != "sparse" and level in LOSSY_SHOWN:
+    chosen = where(verdicts, scope="global", kind="retrained")
+    for (data, level, codec), part in _grouped(chosen, ["data", "level", "codec"]):
+        if data != ALL and codec != "sparse" and level in LOSSY_SHOWN:
             differences = part.set_index("measure")
             passed = all(value == 1 for value in part["not_worse"])
             cells = [_difference(differences.loc[name]) for name in MARGINS]
@@ -149,10 +146,10 @@ def scopes(summary: pd.DataFrame, layers: pd.DataFrame) -> str:
     """Return global beside local pruning: quality and what each layer keeps."""
     head = ("data", "pruning", "P", "synthetic accuracy", "Fréchet distance", "weights kept")
     rows = []
-    chosen = summary[(summary.kind == "retrained") & (summary.codec == "sparse")]
+    chosen = where(summary, kind="retrained", codec="sparse")
     for (data, level, scope), part in _grouped(chosen, ["data", "level", "scope"]):
-        if level in SHOWN[2:] and "local" in set(summary[summary.data == data]["scope"]):
-            here = layers[(layers.data == data) & (layers.scope == scope) & (layers.level == level)]
+        if level in SHOWN[2:] and "local" in set(where(summary, data=data)["scope"]):
+            here = where(layers, data=data, scope=scope, level=level)
             kept = ", ".join(
                 f"{str(layer.layer).removesuffix('.weight')} {layer.kept:.0f} of {layer.weights}"
                 for layer in here.itertuples()
@@ -184,16 +181,11 @@ def bits(table: pd.DataFrame) -> str:
 
 def zero_ratios(table: pd.DataFrame) -> str:
     """Return ratios with and without signs of zeros at P = 17 or the last P."""
-    names = {"zlib": "zlib", "lzma": "LZMA", "bz2": "bzip2", "paq9a": "paq9a"}
-    head = ("data", "P", *(f"{name}: published / signed / no signs" for name in names.values()))
+    head = ("data", "P", *(f"{name}: published / signed / no signs" for name in _CODECS.values()))
     rows = []
     for data, part in _grouped(table, "data"):
         row = part.sort_values("P").iloc[-1]
-        cells = [
-            " / ".join(_number(row[f"{name}_{s}"]) for s in ("paper", "signed", "canonical"))
-            for name in names
-        ]
-        rows.append([data, str(int(row["P"])), *cells])
+        rows.append([data, str(int(row["P"])), *map(partial(_three_ratios, row), _CODECS)])
     return markdown_table(head, rows)
 
 
@@ -201,8 +193,9 @@ def _grouped(table: pd.DataFrame, by: str | list[str]) -> list[tuple[Any, Any]]:
     return list(table.groupby(by, sort=False)) if len(table) else []
 
 
-def _number(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.2f}"
+def _three_ratios(row: Any, codec: str) -> str:
+    """Return a codec's ratios: published, with signed zeros, without signs."""
+    return " / ".join(cell(row, (f"{codec}_{s}", 2)) for s in ("paper", "signed", "canonical"))
 
 
 def _with_width(row: Any, measure: str) -> str:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from experiments.papers.compressibility_wgan.cell import KINDS, Cell
+from experiments.papers.compressibility_wgan.cases import KINDS, Case
 from experiments.papers.compressibility_wgan.statistics import MARGINS
 from experiments.study.cases import Record
 from experiments.study.figures import (
@@ -75,7 +75,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
     return found
 
 
-def character_figures(cell: Cell) -> Iterator[Figure]:
+def character_figures(cell: Case) -> Iterator[Figure]:
     """Yield Fig. 2 (real), Fig. 3 (dense generator) and Fig. 4 (after P prunings) of one cell."""
     dataset = cell.federation.dataset
     num_classes, names = dataset.num_classes, dataset.class_names
