@@ -109,6 +109,8 @@ def closing_table(table: pd.DataFrame) -> str:
             "sparsity %": (100 * table["sparsity"], 1),
         }
     measures |= {label: (table[key], 3) for key, label in _SHOWN.items() if key in table}
+    if "virtual_s_to_target" in table:
+        measures["virtual s to target"] = (table["virtual_s_to_target"], 1)
     for label, (column, digits) in measures.items():
         shown[label] = column.astype(float).round(digits)
     groups = [key for key in (*keys, "status") if key != "seed"]
@@ -159,6 +161,7 @@ def _row(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
         row |= {key: summary.get(key) for key in ("rounds", "failures")}
         final = {key: value for key, value in summary["final"].items() if key != "wall_s"}
         row |= final | summary["totals"] | {"wall_s": summary["wall_s"]}
+        row |= summary.get("to_target", {})
     return row
 
 

@@ -24,6 +24,7 @@ from flwr_gan.app.federation import (
 from flwr_gan.app.overrides import given, split_overrides
 from flwr_gan.app.run import Run
 from flwr_gan.app.server import Behind, GridClients
+from flwr_gan.app.timing import RunClock
 from flwr_gan.app.together import run_together as run_together
 from flwr_gan.errors import ConfigError, OutputError, PartitionError
 from flwr_gan.flower import CompressedStrategy, TakesCodedReplies
@@ -76,7 +77,8 @@ def build_run(federation: Federation) -> Run:
         raise ConfigError(
             f"{type(inner).__name__} takes {rounds} rounds: allowed is a whole number of at least 1"
         )
-    return Run(federation, strategy, rounds)
+    clock = RunClock(federation, inner) if config.has_clock else None
+    return Run(federation, strategy, rounds, clock=clock)
 
 
 app = ServerApp()
@@ -88,6 +90,8 @@ def main(grid: Grid, context: Context) -> None:
     run = build_run(federation_from(context))
     if _is_finished(run.config):
         log.info("%s", FINISHED.format(run.config.folder))
+    if run.clock is not None:
+        run.clock.attach(grid)
     resumed = run.open()
     strategy, clients = run.strategy, GridClients(grid)
     clients.await_all(run.config.federation.num_clients)
@@ -97,12 +101,17 @@ def main(grid: Grid, context: Context) -> None:
         for server_round in range(run.first_round, run.num_rounds + 1):
             begun = time.perf_counter()
             if asked := strategy.configure_fit(server_round, parameters, clients):
-                replies = clients.fit(asked, server_round)
-                parameters = strategy.aggregate_fit(server_round, *replies)[0] or parameters
+                results, failures = clients.fit(asked, server_round)
+                if run.clock is not None:
+                    results = run.clock.fitted(server_round, results, strategy.ledger)
+                aggregated, _ = strategy.aggregate_fit(server_round, results, failures)
+                parameters = aggregated or parameters
             metrics: dict[str, Scalar] = {}
             if asked_to_evaluate := strategy.configure_evaluate(server_round, parameters, clients):
                 scores = clients.evaluate(asked_to_evaluate, server_round)
                 metrics = strategy.aggregate_evaluate(server_round, *scores)[1]
+                if run.clock is not None:
+                    run.clock.evaluated(server_round, strategy.ledger)
             behind.wait()
             seconds = time.perf_counter() - begun
             finish = run.on_round(server_round, parameters, metrics, seconds)

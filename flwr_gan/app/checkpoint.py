@@ -1,6 +1,6 @@
 """What the server needs to go on after its last finished round, in one file."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Checkpoint:
     spending: list[dict[str, Any]]  # a row for each client and round, where training is private
     memory: dict[str, Any]  # what the wire knows each node to hold, and what lossy codecs have lost
     seconds: float  # wall time so far
+    clock: dict[str, Any] = field(default_factory=dict)  # virtual time, where there is a clock
 
     def write(self, folder: Path) -> None:
         """Replace the checkpoint of a run's output folder, completely or not at all."""

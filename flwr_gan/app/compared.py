@@ -54,9 +54,14 @@ def _compared(run: "Run") -> Iterator["Run"]:
             strategy=_strategy(run.strategy, codec, ledger),
             earlier_s=run.seconds,
             trained_by=str(run.folder),
+            clock=None,
         )
         other.spending = run.spending
         other.rounds = [row | _bytes(other, int(row["round"])) for row in run.rounds]
+        if run.clock is not None:
+            ends = run.clock.replayed(run.federation, ledger, len(run.rounds))
+            for row, virtual_s in zip(other.rounds, ends, strict=True):
+                row["virtual_s"] = virtual_s
         if run.scorer.judges:
             other.scorer.judge = run.scorer.judge
         yield other

@@ -1,9 +1,10 @@
 """conf/ and overrides -> one validated config object."""
 
+import math
 import re
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -23,9 +24,12 @@ from flwr_gan.core.settings import (
     Settings,
     Share,
     Within,
+    not_allowed,
     require,
     require_keys,
 )
+from flwr_gan.engine.clock import ClockConfig
+from flwr_gan.engine.links import check_name
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
 from flwr_gan.privacy import PrivacyConfig
@@ -35,6 +39,8 @@ from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.stages.schedule import Schedule
 
 T = TypeVar("T", bound=Settings)
+
+QUALITY = ("synthetic_accuracy", "conditional_accuracy", "frechet_distance")
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")  # it becomes part of a folder's name and of an override
 
@@ -89,6 +95,10 @@ class RunConfig(Settings):
     drift: DictConfig | None = None
     regeneration: RegenerationConfig | None = None
     seeded_start: bool = False
+    links: str | None = None
+    devices: str | None = None
+    clock: ClockConfig = field(default_factory=ClockConfig)
+    target: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,9 +112,50 @@ class RunConfig(Settings):
             if text is not None:
                 Schedule.of(text)
         check_logger(self.logger)
+        self._check_clock()
         self._check_adaptive()
         if self.privacy is not None:
             self._check_private(self.privacy)
+
+    def _check_clock(self) -> None:
+        """Raise where the clock's settings have no clock, or meet what they do not go with."""
+        check_name("links", self.links)
+        check_name("devices", self.devices)
+        if self.target is not None:
+            target_of(self.target)
+        clock = self.clock
+        for name in ("deadline_s", "over_selection"):
+            value = getattr(clock, name)
+            if value == getattr(ClockConfig(), name):
+                continue
+            if not self.has_clock:
+                raise ConfigError(f"clock.{name}={value:g} needs a clock: set links or devices")
+            if self.also_codecs:
+                raise ConfigError(
+                    f"also_codecs beside clock.{name}={value:g}: who is late depends on the codec; "
+                    "drop one of them"
+                )
+        if clock.compute == "measured" and self.federation.clients_at_once > 1:
+            raise ConfigError(
+                "clock.compute=measured beside federation.clients_at_once="
+                f"{self.federation.clients_at_once}: the time of one client cannot be told; give 1"
+            )
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether virtual time is kept."""
+        return self.links is not None or self.devices is not None
+
+    @property
+    def clients_per_round(self) -> int:
+        """How many replies a round is meant to have."""
+        return max(1, round(self.federation.fraction * self.federation.num_clients))
+
+    @property
+    def clients_asked(self) -> int:
+        """How many clients are asked to train in a round."""
+        asked = math.ceil(self.clock.over_selection * self.clients_per_round)
+        return min(self.federation.num_clients, asked)
 
     def _check_adaptive(self) -> None:
         """Raise where drift or regeneration meets a setting that they do not go with."""
@@ -160,6 +211,19 @@ class RunConfig(Settings):
         for key, value in settings.items():
             resolved[key] = list(value) if isinstance(value, tuple) else value
         return replace(self, resolved=resolved, **settings)
+
+
+def target_of(text: str) -> tuple[str, float]:
+    """Read ``MEASURE:VALUE``, a quality to reach, or raise ``ConfigError``."""
+    measure, _, value = text.partition(":")
+    allowed = f"MEASURE:VALUE with a measure of {', '.join(QUALITY)}, such as {QUALITY[0]}:0.93"
+    try:
+        found = measure, float(value)
+    except ValueError:
+        found = "", math.nan
+    if found[0] not in QUALITY or not math.isfinite(found[1]):
+        raise not_allowed("target", text, allowed, [f"{name}:{value}" for name in QUALITY])
+    return found
 
 
 def load_config(overrides: Sequence[str] = (), *, default_output: str | None = None) -> RunConfig:
@@ -238,7 +302,11 @@ def _read(path: Path) -> DictConfig:
     if not isinstance(node, DictConfig):
         raise ConfigError(f"cannot read {path}: it holds no settings; start a new run")
     # A setting with a default is one that earlier versions did without.
-    needed = [item.name for item in fields(RunConfig) if item.default is MISSING]
+    needed = [
+        item.name
+        for item in fields(RunConfig)
+        if item.default is MISSING and item.default_factory is MISSING
+    ]
     absent = [key for key in needed if key != "resolved" and key not in node]
     if absent:
         raise ConfigError(
@@ -250,7 +318,7 @@ def _read(path: Path) -> DictConfig:
 def _typed(schema: type[T], node: DictConfig) -> T:
     """Return the checked settings of one group."""
     values = {str(key): value for key, value in _plain(node).items()}
-    known = [schema.key(field.name) for field in fields(cast(Any, schema))]
+    known = [schema.key(item.name) for item in fields(cast(Any, schema))]
     require_keys("", map(schema.key, values), known)
     return schema(**values)
 
@@ -278,6 +346,7 @@ _GROUPS: dict[str, type[Settings] | None] = {
     "gan": GanConfig,
     "lottery": LotteryConfig,
     "federation": FederationConfig,
+    "clock": ClockConfig,
     "privacy": PrivacyConfig,
     "regeneration": RegenerationConfig,
     "data": None,
@@ -288,7 +357,7 @@ _GROUPS: dict[str, type[Settings] | None] = {
 }
 """What checks the keys of each group; None: what its ``_target_`` names."""
 
-_MAY_BE_NULL = ("privacy", "regeneration", "method", "drift")
+_MAY_BE_NULL = ("clock", "privacy", "regeneration", "method", "drift")
 
 
 def _validate(node: DictConfig) -> RunConfig:
@@ -305,10 +374,10 @@ def _validate(node: DictConfig) -> RunConfig:
                 key = f"{group}._target_"
                 require(key, target, isinstance(target, str), "the full name of a callable")
             values[group] = given_node if schema is None else _typed(schema, given_node)
-        for field in fields(RunConfig):
-            if field.name not in (*_GROUPS, "resolved") and field.name in node:
-                value = node.get(field.name)
-                values[field.name] = list(value) if isinstance(value, ListConfig) else value
+        for item in fields(RunConfig):
+            if item.name not in (*_GROUPS, "resolved") and item.name in node:
+                value = node.get(item.name)
+                values[item.name] = list(value) if isinstance(value, ListConfig) else value
         values |= {key: _path(node, key) for key in ("output_dir", "resume")}
         return RunConfig(**values)
     except (OmegaConfBaseException, AttributeError) as error:

@@ -122,10 +122,14 @@ class Federation:
 
         With `ticket` it searches for one in each round, with a training for each pruning.
         """
+        steps = self.iterations(ticket=ticket) * self.config.gan.critic_iterations
+        return self.planned_rounds * steps
+
+    def iterations(self, *, ticket: bool) -> int:
+        """Return how many iterations a client trains in a round."""
         gan, lottery = self.config.gan, self.config.lottery
         trainings = lottery.iterations + lottery.train_final
-        iterations = trainings * gan.iterations if ticket else gan.local_iterations
-        return self.planned_rounds * iterations * gan.critic_iterations
+        return trainings * gan.iterations if ticket else gan.local_iterations
 
     def delivered(self) -> SampleGenerator:
         """Return a generator of the form that clients upload, with weights of no meaning.
@@ -228,7 +232,7 @@ def build_strategy(federation: Federation) -> Any:
     config = federation.config
     delivered = federation.delivered()
     arrays = network_arrays(delivered)
-    count = max(1, round(config.federation.fraction * config.federation.num_clients))
+    count, asked = config.clients_per_round, config.clients_asked
     runtime: dict[str, Any] = {
         "initial_parameters": ndarrays_to_parameters(list(arrays.values())),
         "names": list(arrays),
@@ -243,7 +247,7 @@ def build_strategy(federation: Federation) -> Any:
             device=config.federation.device,
         ),
         "fraction_fit": config.federation.fraction,
-        "min_fit_clients": count,
+        "min_fit_clients": asked,
         "min_available_clients": config.federation.num_clients,
         "fraction_evaluate": config.federation.fraction if config.evaluation == "clients" else 0.0,
         "min_evaluate_clients": count if config.evaluation == "clients" else 0,

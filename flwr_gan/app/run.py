@@ -14,20 +14,24 @@ from numpy.typing import NDArray
 
 from flwr_gan.app.checkpoint import Checkpoint
 from flwr_gan.app.compared import write_compared
+from flwr_gan.app.config import target_of
 from flwr_gan.app.federation import Federation
 from flwr_gan.app.loggers import TensorBoardLogger, open_logger
 from flwr_gan.app.scoring import Scorer
 from flwr_gan.app.summary import closing_lines, measured, progress_line, summarise, write_summary
+from flwr_gan.app.timing import RunClock
 from flwr_gan.core.atomic import write_text
 from flwr_gan.data.partition import class_counts
 from flwr_gan.errors import TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.plots import (
+    client_times_figure,
     continual_figure,
     partition_picture,
     rounds_figure,
     sample_grid,
     save_figure,
+    virtual_time_figure,
 )
 from flwr_gan.privacy import spending_row
 from flwr_gan.seeding import derive_seed
@@ -38,6 +42,7 @@ from flwr_gan.wire.stages.schedule import Schedule
 log = getLogger(__name__)
 
 GRID_COLUMNS = 12
+NOBODY = "no client was sampled"
 SPENDING = "privacy.csv"  # a row a client and round, where training is private
 
 
@@ -55,6 +60,7 @@ class Run:
     rounds: list[dict[str, Any]] = field(default_factory=list)
     earlier_s: float = 0.0
     trained_by: str | None = None
+    clock: RunClock | None = None
 
     def __post_init__(self) -> None:
         self.config = self.federation.config
@@ -85,6 +91,8 @@ class Run:
             return None
         self.rounds = checkpoint.rounds
         self.spending = checkpoint.spending
+        if self.clock is not None and checkpoint.clock:
+            self.clock.clock.load_state_dict(checkpoint.clock)
         self.strategy.exchange.load_state_dict(checkpoint.memory)
         self.strategy.exchange.books.ledger = checkpoint.ledgers[""]
         for codec, ledger in self.strategy.comparison.ledgers.items():
@@ -122,6 +130,7 @@ class Run:
         weights = parameters_to_ndarrays(parameters)
         own: Mapping[str, Any] = getattr(self.strategy.inner, "round_measures", {})
         row = measured(self.strategy, server_round) | dict(metrics) | dict(own)
+        row |= {} if self.clock is None else self.clock.row()
         rows = [spending_row(server_round, int(r.label), r.metrics) for r in self.strategy.latest]
         self.spending += [spent for spent in rows if spent is not None]
         checkpoint = self._checkpoint(weights)
@@ -161,7 +170,9 @@ class Run:
         """
         if not any(row["clients"] for row in self.rounds):
             reasons = [reason for found in self.strategy.failures.values() for reason in found]
-            first = reasons[0] if reasons else "no client was sampled"
+            late = any(row.get("late") for row in self.rounds)
+            no_reason = "every reply was late: raise clock.deadline_s" if late else NOBODY
+            first = reasons[0] if reasons else no_reason
             raise TrainingError(
                 f"no client delivered anything in {len(self.rounds)} rounds: {first}"
             )
@@ -184,10 +195,20 @@ class Run:
         if "stage" in self.rounds[-1]:
             figure = continual_figure(pd.DataFrame(self.rounds))
             save_figure(figure, self.folder / "continual.png")
+        if self.clock is not None:
+            self._draw_clock(self.clock)
         self._close_log()
         summary = summarise(self)
         write_summary(summary, self.folder / "summary.json")
         return summary
+
+    def _draw_clock(self, clock: RunClock) -> None:
+        clients = pd.DataFrame(clock.clock.client_rows())
+        save_figure(client_times_figure(clients), self.folder / "clients.png")
+        if self.scorer.judges:
+            aim = None if self.config.target is None else target_of(self.config.target)
+            figure = virtual_time_figure({self.config.name: pd.DataFrame(self.rounds)}, target=aim)
+            save_figure(figure, self.folder / "virtual_time.png")
 
     def _log_round(self, row: Mapping[str, Any]) -> None:
         logger = self._opened_logger(int(row["round"]))
@@ -250,6 +271,7 @@ class Run:
             spending=list(self.spending),
             memory=self.strategy.exchange.state_dict(),
             seconds=self.seconds,
+            clock={} if self.clock is None else self.clock.clock.state_dict(),
         )
 
     def write_state(self, checkpoint: Checkpoint) -> None:
@@ -258,6 +280,8 @@ class Run:
         tables["messages.csv"] = checkpoint.ledgers[""].to_frame()
         if self.config.privacy is not None:
             tables[SPENDING] = pd.DataFrame(checkpoint.spending)
+        if self.clock is not None:
+            tables |= self.clock.tables(checkpoint.clock)
         for name, table in tables.items():
             write_text(self.folder / name, table.to_csv(index=False))
         checkpoint.write(self.folder)  # last: what it does not hold is written anew

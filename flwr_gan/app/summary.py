@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from flwr_gan import __version__
+from flwr_gan.app.config import target_of
 from flwr_gan.core.atomic import write_text
 from flwr_gan.flower.strategy import CompressedStrategy
 
@@ -83,8 +84,20 @@ def summarise(run: "Run") -> dict[str, Any]:
         },
         "wall_s": run.seconds,
         **({} if config.privacy is None else {"privacy": _spent(run)}),
+        **({} if config.target is None else {"to_target": to_target(run.rounds, config.target)}),
         **({} if run.trained_by is None else {"trained_by": run.trained_by}),
     }
+
+
+def to_target(rounds: Sequence[Mapping[str, Any]], target: str) -> dict[str, float | None]:
+    """Return when a quality was reached first: rounds, and virtual seconds; None where never."""
+    measure, value = target_of(target)
+    lower = measure == "frechet_distance"
+    for row in rounds:
+        found = row.get(measure, math.nan)
+        if found <= value if lower else found >= value:
+            return {"rounds_to_target": row["round"], "virtual_s_to_target": row.get("virtual_s")}
+    return {"rounds_to_target": None, "virtual_s_to_target": None}
 
 
 def write_summary(summary: Mapping[str, Any], path: Path) -> None:

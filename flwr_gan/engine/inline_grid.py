@@ -1,6 +1,7 @@
 """An in-process grid: virtual clients without Ray, one after another or a few side by side."""
 
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
@@ -86,8 +87,8 @@ class InlineGrid(Grid):
 
     So many messages as ``clients_at_once`` says are delivered side by side by ``run_together``,
     none of them to the same node. What jobs push is submitted as a ``Post``, for ``deliver``; see
-    ``submit``. States of more than ``state_memory_mb`` together go to disk, see
-    ``NodeStates``.
+    ``submit``. ``compute_s`` are the seconds that the last call of each partition took. States of
+    more than ``state_memory_mb`` together go to disk, see ``NodeStates``.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class InlineGrid(Grid):
         self._lock = threading.RLock()
         self._turn: AbstractContextManager[object] = self._lock  # of one group after another
         self._largest_group = clients_at_once
+        self.compute_s: dict[int, float] = {}
 
     def set_run(self, run: Run) -> None:
         """Set the run."""
@@ -213,12 +215,17 @@ class InlineGrid(Grid):
             if node_id not in self._node_ids:
                 raise ValueError(f"there is no node {node_id}")
             context = self._context(node_id, partition)
-            reply = self._client_app(received, context)
+            reply, self.compute_s[partition] = self._timed(received, context)
             self.states[node_id] = context.state
         except (Exception, SystemExit) as error:
             reason = f"partition {partition}: {failure_reason(error, node_id)}"
             return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=received)
         return reply
+
+    def _timed(self, message: Message, context: Context) -> tuple[Message, float]:
+        """Call the app; return its reply and how many seconds it took."""
+        begun = time.perf_counter()
+        return self._client_app(message, context), time.perf_counter() - begun
 
     def _context(self, node_id: int, partition: int) -> Context:
         """Return a node's context for one call; its state is dropped unless the call returns."""

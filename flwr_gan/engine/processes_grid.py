@@ -14,6 +14,7 @@ import random
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,7 @@ from flwr_gan.errors import ConfigError, TrainingError
 from flwr_gan.flower.flwr_private import ClientAppCallable
 
 R = TypeVar("R")
-Answer = tuple[Message, RecordDict] | str
+Answer = tuple[Message, RecordDict, float] | str
 DYING_S = 0.1
 
 
@@ -57,7 +58,11 @@ class WorkerPool:
         self._threads = ThreadPoolExecutor(workers, "flwr_gan-worker")
 
     def __call__(self, message: Message, context: Context) -> Message:
-        """Run the app for a message in the next worker that is free; this thread waits.
+        """Run the app for a message in the next worker that is free; this thread waits."""
+        return self.timed(message, context)[0]
+
+    def timed(self, message: Message, context: Context) -> tuple[Message, float]:
+        """Do the same; return also how many seconds of a processor it took.
 
         Raises ``TrainingError`` when the client failed; the text says why.
         """
@@ -70,8 +75,8 @@ class WorkerPool:
             self._put_back(worker)
         if isinstance(answer, str):
             raise TrainingError(answer)
-        reply, context.state = answer
-        return reply
+        reply, context.state, seconds = answer
+        return reply, seconds
 
     def run_jobs(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
         """Call jobs that call this pool, each in a thread; return what they return."""
@@ -122,6 +127,9 @@ class ProcessesGrid(InlineGrid):
         self._client_app = self.pool = WorkerPool(client_app, workers=workers)
         self._turn = nullcontext()
         self._largest_group = settings["num_supernodes"]
+
+    def _timed(self, message: Message, context: Context) -> tuple[Message, float]:
+        return self.pool.timed(message, context)
 
     def run_jobs(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
         """Call jobs side by side; return what they return, in their order."""
@@ -197,7 +205,9 @@ def _serve(
             return
         answer: Answer
         try:
-            answer = client_app(message, context), context.state
+            begun = time.process_time()
+            reply = client_app(message, context)
+            answer = reply, context.state, time.process_time() - begun
         except (Exception, SystemExit) as error:
             answer = failure_reason(error, context.node_id)
         sys.stdout.flush()

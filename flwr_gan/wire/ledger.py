@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Direction = Literal["up", "down"]
-Kind = Literal["train", "unchanged", "evaluate", "init"]
+Kind = Literal["train", "unchanged", "late", "evaluate", "init"]
 
 
 @dataclass
@@ -24,8 +24,9 @@ class MessageRow:
         Label of the client, such as the number of its partition; -1 while it is not known.
     direction : {"up", "down"}
         ``up`` is from client to server.
-    kind : {"train", "unchanged", "evaluate", "init"}
-        What the message was for; ``unchanged`` is a reply that there is nothing new to send.
+    kind : {"train", "unchanged", "late", "evaluate", "init"}
+        What the message was for; ``unchanged`` is a reply that there is nothing new to send,
+        ``late`` one that came after its round was closed and was dropped.
     codec : str
         Codec spec of its payload.
     parameters, nonzero : int
@@ -99,7 +100,7 @@ class Ledger:
         return pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
 
 
-_KIND_ORDER: dict[Kind, int] = {"init": 0, "train": 1, "unchanged": 2, "evaluate": 3}
+_KIND_ORDER: dict[Kind, int] = {"init": 0, "train": 1, "unchanged": 2, "late": 3, "evaluate": 4}
 
 
 def _place(row: MessageRow) -> tuple[int, int, Direction, bool, int, str]:

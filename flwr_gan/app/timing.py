@@ -1,0 +1,139 @@
+"""The virtual clock of a run: what its rounds take, from the ledger and the clients' links."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from flwr_gan.app.config import RunConfig
+from flwr_gan.app.federation import Federation
+from flwr_gan.engine.clock import Clock, Kind, Traffic
+from flwr_gan.engine.inline_grid import InlineGrid
+from flwr_gan.engine.links import Client, population
+from flwr_gan.errors import ConfigError
+from flwr_gan.flower import CodedFitRes
+from flwr_gan.seeding import numpy_rng
+from flwr_gan.wire.ledger import Ledger, MessageRow
+
+TRAINED = ("train", "unchanged", "late")
+
+
+def clients_of(config: RunConfig) -> list[Client]:
+    """Return the link and the device of each client of a run; see ``population``."""
+    return population(
+        config.links,
+        config.devices,
+        config.federation.num_clients,
+        rngs=(numpy_rng(config.seed, "links"), numpy_rng(config.seed, "devices")),
+    )
+
+
+class RunClock:
+    """A clock that is moved on by the messages of each round.
+
+    ``trains_s`` is what a client's training takes on the reference machine, in seconds, where it is
+    not measured.
+    """
+
+    def __init__(self, federation: Federation, inner: Any) -> None:
+        self.config = federation.config
+        self.clock = Clock(clients_of(self.config))
+        iterations = federation.iterations(ticket=hasattr(inner, "sample"))
+        self.trains_s = iterations * self.config.clock.s_per_iteration
+        self.late: set[int] = set()
+        self._measured: Mapping[int, float] = {}
+        self._replayed: dict[tuple[int, int], float] = {}
+
+    def attach(self, grid: object) -> None:
+        """Take measured seconds from a grid, if they are wanted; ``ConfigError`` if it has none."""
+        if self.config.clock.compute == "measured":
+            if not isinstance(grid, InlineGrid):
+                raise ConfigError(
+                    "clock.compute=measured needs clients on this machine: give --backend inline "
+                    "or processes, or clock.compute=modelled"
+                )
+            self._measured = grid.compute_s
+
+    def compute_s(self, server_round: int, client: int) -> float:
+        """Return how long a client trains in a round, on its device."""
+        if (server_round, client) in self._replayed:
+            return self._replayed[server_round, client]
+        on_reference = self._measured.get(client, self.trains_s)
+        return on_reference * self.clock.clients[client].compute_factor
+
+    def fitted(self, server_round: int, results: list[Any], ledger: Ledger) -> list[Any]:
+        """End the training of a round; return the results whose reply came in time.
+
+        The others are ``late`` in the ledger.
+        """
+        rows = [row for row in ledger.rows if row.round == server_round]
+        settings, config = self.config.clock, self.config
+        needed = config.clients_per_round if settings.over_selection > 1 else None
+        self.late = self.clock.close_round(
+            server_round,
+            "train",
+            self._traffic(server_round, rows, "train"),
+            needed=needed,
+            deadline_s=settings.deadline_s,
+        )
+        for row in rows:
+            if row.direction == "up" and row.client in self.late:
+                row.kind = "late"
+        return [(client, result) for client, result in results if not self._is_late(result)]
+
+    def evaluated(self, server_round: int, ledger: Ledger) -> None:
+        """End the evaluation of a round."""
+        rows = [row for row in ledger.rows if row.round == server_round]
+        traffic = self._traffic(server_round, rows, "evaluate")
+        self.clock.close_round(server_round, "evaluate", traffic)
+
+    def row(self) -> dict[str, float]:
+        """Return what a round's row says of time, once the round has ended."""
+        late = {"late": len(self.late)} if self.config.clock.drops_replies else {}
+        return {"virtual_s": self.clock.now, **late}
+
+    def tables(self, state: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+        """Return the tables of an earlier state, by the names of their files."""
+        clock = Clock(self.clock.clients)
+        clock.load_state_dict(state)
+        return {
+            "clients.csv": pd.DataFrame(clock.client_rows()),
+            "timeline.csv": pd.DataFrame([*map(asdict, clock.timeline)]),
+        }
+
+    def replayed(self, federation: Federation, ledger: Ledger, rounds: int) -> list[float]:
+        """Return the virtual time after each round if a ledger's messages had been sent instead."""
+        other = RunClock(federation, None)
+        other._replayed = {
+            (one.round, one.client): one.compute_s
+            for one in self.clock.timeline
+            if one.kind == "train"
+        }
+        ends = []
+        for server_round in range(1, rounds + 1):
+            other.fitted(server_round, [], ledger)
+            other.evaluated(server_round, ledger)
+            ends.append(other.clock.now)
+        return ends
+
+    def _traffic(self, server_round: int, rows: list[MessageRow], kind: Kind) -> list[Traffic]:
+        """Return the messages of each client that has answered."""
+        kinds = TRAINED if kind == "train" else (kind,)
+        size: dict[tuple[str, int], int] = {}
+        for row in rows:
+            if row.kind in kinds and isinstance(row.client, int):
+                size[row.direction, row.client] = row.message_bytes
+        return [
+            Traffic(
+                client,
+                size.get(("down", client), 0),
+                sent,
+                self.compute_s(server_round, client) if kind == "train" else 0.0,
+            )
+            for (direction, client), sent in sorted(size.items())
+            if direction == "up" and 0 <= client < len(self.clock.clients)
+        ]
+
+    def _is_late(self, result: object) -> bool:
+        return isinstance(result, CodedFitRes) and result.label in self.late
