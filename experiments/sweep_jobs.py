@@ -22,6 +22,9 @@ from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import CodecError
 from flwr_gan.wire.codecs import get_codec
 
+# What lets the bytes of a reply decide whether and when it counts.
+_CLOSING = {"clock.deadline_s", "clock.over_selection"}
+_ASYNCHRONOUS = ("fedasync", "fedbuff")
 _CLIENT_S = 12.0  # processor time of a client of the main job
 
 
@@ -93,6 +96,8 @@ class Job(StudyCase):
     @property
     def shares_training(self) -> bool:
         """Whether the codec is one that other codecs can be measured beside."""
+        if self.values.get("strategy") in _ASYNCHRONOUS or not _CLOSING.isdisjoint(self.values):
+            return False
         return self.codec is not None and get_codec(self.codec).lossless
 
     def measure(self, folder: Path) -> dict[str, Any]:

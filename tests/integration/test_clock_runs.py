@@ -1,10 +1,13 @@
 """Runs with a virtual clock: the same training, and tables that say how long it would take."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+from experiments.results_table import closing_table, read_results
+from experiments.sweep_jobs import Job
 from flwr_gan.app.run import Run
 from flwr_gan.client_app import app as client_app
 from flwr_gan.engine.run_apps import run_apps
@@ -114,6 +117,16 @@ def test_when_a_quality_was_reached(simulate):
     hard = simulate(f"{text} target=frechet_distance:0", folder="hard")
     summary = json.loads((hard / "summary.json").read_text())
     assert set(summary["to_target"].values()) == {None}
+    table = pd.concat([read_results(easy), read_results(hard)])
+    assert list(table.virtual_s_to_target.fillna(-1)) == [first, -1]
+    assert "virtual s to target" in closing_table(table.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("timed", ["clock.deadline_s", "clock.over_selection"])
+def test_jobs_of_a_sweep_train_alone_where_the_codec_decides_who_is_late(timed, tmp_path):
+    plain = Job(("codec=zlib",), {"codec": "zlib"}, "", tmp_path)
+    assert plain.shares_training
+    assert not replace(plain, values=plain.values | {timed: 2.0}).shares_training
 
 
 @pytest.mark.parametrize(
