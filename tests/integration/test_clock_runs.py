@@ -77,9 +77,10 @@ def test_a_resumed_run_goes_on_with_its_clock(simulate, monkeypatch):
         write_state(run, checkpoint)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Run, "write_state", killed)
-        simulate(settings, folder="part")
+        with pytest.raises(KeyboardInterrupt):
+            simulate(settings, folder="part")
     part = whole.parent / "part"
     assert len(untimed(part)[1]) == 1
     run_config, nodes = prepare_run_config(f"resume={part}", None)
