@@ -21,6 +21,7 @@ from flwr.serverapp import ServerApp
 from packaging.requirements import Requirement
 
 from flwr_gan import __version__
+from flwr_gan.core.logs import log_to_stdout
 from flwr_gan.engine.app_config import declared_config, given_config
 from flwr_gan.engine.inline_grid import one_by_one
 from flwr_gan.engine.run_apps import BACKENDS, WatchedServerApp, run_apps
@@ -61,7 +62,8 @@ def find_app(name: str) -> FlowerApp:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    _configure_logging(verbose=options.verbose)
+    log_to_stdout(verbose=options.verbose)
+    logging.getLogger("flwr").setLevel(logging.INFO if options.verbose else logging.ERROR)
     try:
         _simulate(options)
     except FlwrGanError as error:
@@ -248,17 +250,6 @@ def _is_installed(distribution: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _configure_logging(*, verbose: bool) -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    for name in ("flwr_gan", "strategies"):
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
-        logger.setLevel(logging.DEBUG if verbose else logging.INFO)
-        logger.propagate = False
-    logging.getLogger("flwr").setLevel(logging.INFO if verbose else logging.ERROR)
 
 
 if __name__ == "__main__":

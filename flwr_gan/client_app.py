@@ -1,17 +1,32 @@
-"""The client app: ``flwr_gan.client_app:app``."""
+"""The client app: ``flwr_gan.client_app:app``.
+
+On a real node Flower starts a process for each message, so what a message does not need is not
+imported: torch comes with the first training.
+"""
 
 from flwr.app import Context
 from flwr.client import Client
 from flwr.clientapp import ClientApp
 
-from flwr_gan.app.client import initial_arrays, state_folder
-from flwr_gan.app.continual import client_fn
+from flwr_gan.app.nodes import AnswerMod, state_folder
 from flwr_gan.app.state import StateMod
 from flwr_gan.flower.mods import CompressionMod
+from flwr_gan.flower.records import Arrays
 
 
 def _client_fn(context: Context) -> Client:
+    from flwr_gan.app.continual import client_fn
+
     return client_fn(context).to_client()
 
 
-app = ClientApp(_client_fn, mods=[StateMod(state_folder), CompressionMod(initial=initial_arrays)])
+def _initial_arrays(context: Context) -> Arrays:
+    from flwr_gan.app.client import initial_arrays
+
+    return initial_arrays(context)
+
+
+app = ClientApp(
+    _client_fn,
+    mods=[AnswerMod(), StateMod(state_folder), CompressionMod(initial=_initial_arrays)],
+)

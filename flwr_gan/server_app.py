@@ -21,11 +21,13 @@ from flwr_gan.app.federation import (
     federation_of,
     num_rounds,
 )
+from flwr_gan.app.nodes import Roster
 from flwr_gan.app.overrides import given, split_overrides
 from flwr_gan.app.run import Run
 from flwr_gan.app.server import Behind, GridClients
 from flwr_gan.app.timing import RunClock
 from flwr_gan.app.together import run_together as run_together
+from flwr_gan.core.logs import log_to_stdout
 from flwr_gan.errors import ConfigError, OutputError, PartitionError
 from flwr_gan.flower import CompressedStrategy, TakesCodedReplies
 
@@ -68,6 +70,11 @@ def build_run(federation: Federation) -> Run:
             f"{type(inner).__name__} averages: use strategy=generator_pool or distilled_pool, or "
             "method=none"
         )
+    if not federation.split and (config.evaluation == "server" or federation.drift is not None):
+        raise ConfigError(
+            "data=remote has no samples on the server: give evaluation=none or clients, and "
+            "drift=none"
+        )
     _check_adaptive(federation, inner)
     _check_shares(federation)
     if config.resume is not None and not _is_finished(config):
@@ -87,25 +94,41 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run the rounds that are left of the run that the run config describes."""
+    real_nodes = "config" not in context.run_config  # under ``flwr run``
+    if real_nodes:
+        log_to_stdout()
     run = build_run(federation_from(context))
+    settings = run.config.federation
     if _is_finished(run.config):
         log.info("%s", FINISHED.format(run.config.folder))
+        return
+    log.info("results: %s", run.config.folder.absolute())
+    roster = Roster(grid, run.federation) if real_nodes else None
+    strategy = run.strategy
+    clients = GridClients(grid, roster=roster, timeout_s=settings.round_timeout_s)
+    clients.await_clients(settings.num_clients, wait_s=settings.wait_s)
+    run.own_data = roster is not None and roster.own_data
+    if not (run.own_data or run.federation.split):
+        raise ConfigError(
+            "data=remote, and the nodes have no data of their own: start each with --node-config "
+            "'data.path=\"FILE\"'"
+        )
     if run.clock is not None:
         run.clock.attach(grid)
     resumed = run.open()
-    strategy, clients = run.strategy, GridClients(grid)
-    clients.await_all(run.config.federation.num_clients)
     parameters = resumed or strategy.initialize_parameters(clients)
     assert parameters is not None, "there are nodes to ask"
     with Behind() as behind:
         for server_round in range(run.first_round, run.num_rounds + 1):
             begun = time.perf_counter()
+            clients.await_clients(settings.least_clients, wait_s=settings.wait_s)
             if asked := strategy.configure_fit(server_round, parameters, clients):
                 results, failures = clients.fit(asked, server_round)
                 if run.clock is not None:
                     results = run.clock.fitted(server_round, results, strategy.ledger)
                 aggregated, _ = strategy.aggregate_fit(server_round, results, failures)
                 parameters = aggregated or parameters
+            run.require_reply(server_round)
             metrics: dict[str, Scalar] = {}
             if asked_to_evaluate := strategy.configure_evaluate(server_round, parameters, clients):
                 scores = clients.evaluate(asked_to_evaluate, server_round)

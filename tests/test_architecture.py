@@ -43,9 +43,9 @@ ROOMS: dict[str, set[str]] = {
         "errors", "seeding", "core", "wire.codecs", "wire.stages", "wire", "flower", "engine",
         "data", "gan", "prune", "methods", "metrics", "privacy", "plots",
     },
-    "cli": {"errors", "engine"},
+    "cli": {"errors", "core", "engine"},
     "client_app": {"flower", "app"},
-    "server_app": {"errors", "flower", "app"},
+    "server_app": {"errors", "core", "flower", "app"},
 }  # fmt: skip
 ROOMS_WITHIN = {("wire", "codecs"), ("wire", "stages")}
 # Looked up by name, because what is looked up builds on who looks.

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.app import together
 from flwr_gan.app.federation import Federation, federation_from
+from flwr_gan.app.nodes import partition_of
 from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.data import Samples
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
@@ -53,7 +53,7 @@ class GanClient(NumPyClient):
     def __init__(self, federation: Federation, context: Context) -> None:
         self._federation = federation
         self._config = federation.config
-        self._partition = int(str(context.node_config.get("partition-id", 0)))
+        self._partition = partition_of(context.node_config)
         self._train, self._held_out = self._share(federation.samples_of(self._partition))
         self._state = context.state.array_records
 
@@ -268,10 +268,3 @@ def initial_arrays(context: Context) -> dict[str, NDArray[np.float32]]:
     """Return the arrays of the run's first broadcast, made from its seed as the server does."""
     generator = federation_from(context).delivered()
     return {str(at): array for at, array in enumerate(network_arrays(generator).values())}
-
-
-def state_folder(context: Context) -> Path:
-    """Return where the state of a node is kept for a run that resumes."""
-    partition = int(str(context.node_config.get("partition-id", 0)))
-    folder = federation_from(context).config.folder
-    return folder / "checkpoint" / "clients" / f"{partition:05d}"

@@ -18,8 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 from flwr_gan.app.loggers import check_logger
 from flwr_gan.app.overrides import compose, first_line, given, parse, why_not_loaded
 from flwr_gan.core.settings import (
+    Amount,
     Count,
     Natural,
+    Positive,
     Rate,
     Settings,
     Share,
@@ -58,6 +60,20 @@ class FederationConfig(Settings):
     threads: Count = 1
     clients_at_once: Count = 1
     device: str = "cpu"
+    min_clients: Count | None = None
+    wait_s: Amount = 600.0
+    round_timeout_s: Positive | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = self.min_clients
+        inside = given is None or given <= self.num_clients
+        self.require("min_clients", inside, f"1 to num_clients={self.num_clients}, or null")
+
+    @property
+    def least_clients(self) -> int:
+        """How many clients must be connected for a round to begin."""
+        return self.num_clients if self.min_clients is None else self.min_clients
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from flwr_gan.app.config import RunConfig, build, load_config, read_config
+from flwr_gan.app.nodes import own_data, settings_of
 from flwr_gan.app.overrides import split_overrides, why_not_loaded
 from flwr_gan.core.settings import Amount, checked
 from flwr_gan.data import Dataset, Samples
@@ -42,23 +43,35 @@ DATA_VARIABLES = ("FLWR_GAN_DATA", "XDG_CACHE_HOME", "HOME")
 
 @dataclass(frozen=True)
 class Federation:
-    """A validated config with the data it names: everything but the networks' weights."""
+    """A validated config with the data it names: everything but the networks' weights.
+
+    `split` holds the indices of each client's samples; it is empty where nodes have data of their
+    own.
+    """
 
     config: RunConfig
     dataset: Dataset
     split: Sequence[NDArray[np.int64]]
 
     def samples_of(self, partition: int) -> Samples:
-        """Return the training samples that a client holds.
+        """Return the training samples that a client holds: all of a node's own data.
 
         Raises ``PartitionError`` if there is no such one.
         """
+        if not self.split:
+            return self.dataset.train
         if not 0 <= partition < len(self.split):
             raise PartitionError(
                 f"there is no partition {partition}: federation.num_clients={len(self.split)}; "
                 "start as many nodes"
             )
         return self.dataset.train.take(self.split[partition])
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many training samples each client holds that is known here."""
+        own = len(self.dataset.train)
+        return [len(indices) for indices in self.split] or ([own] if own else [])
 
     def networks(self, seed: int) -> tuple[Generator, Critic]:
         """Return generator and critic with the initial weights that belong to a seed."""
@@ -151,16 +164,11 @@ class Federation:
 
 
 def federation_from(context: Context) -> Federation:
-    """Return the federation that a Flower context's run config describes.
+    """Return the federation that a Flower context describes, with a node's own data if it has any.
 
-    It holds the resolved config as YAML (``config``). Under ``flwr run`` it holds Hydra overrides,
-    which each process composes once.
+    See ``settings_of`` and ``own_data``.
     """
-    resolved = context.run_config.get("config")
-    if resolved is not None:
-        return federation_of(str(resolved))
-    overrides = str(context.run_config.get("overrides", ""))
-    return load_federation(overrides, default_output=f"runs/{context.run_id}")
+    return federation_of(settings_of(context), own_data(context.node_config))
 
 
 @lru_cache(maxsize=2)
@@ -171,25 +179,28 @@ def load_federation(overrides: str, *, default_output: str | None = None) -> Fed
 
 
 @lru_cache(maxsize=2)
-def federation_of(resolved: str) -> Federation:
+def federation_of(resolved: str, own: tuple[tuple[str, Any], ...] = ()) -> Federation:
     """Load the data and the split of a config, given as YAML with nothing left to resolve.
+
+    `own` are settings of ``data`` that a node's config changes: these data are not split.
 
     The last ones are remembered, for many clients in a process. Raises ``ConfigError``,
     ``DataError`` or ``PartitionError`` when a setting, the data or the split is not usable.
     """
     config = read_config(resolved)
     _check_device(config.federation.device)
-    dataset = _dataset(
-        OmegaConf.to_yaml(config.data), os.getcwd(), *map(os.environ.get, DATA_VARIABLES)
-    )
+    node = OmegaConf.merge(config.data, dict(own))
+    dataset = _dataset(OmegaConf.to_yaml(node), os.getcwd(), *map(os.environ.get, DATA_VARIABLES))
     splitter = build(config.partition)
-    split = splitter(
-        dataset.train,
-        num_clients=config.federation.num_clients,
-        seed=derive_seed(config.seed, "partition"),
-    )
-    _check_delta(config, split)
+    split = ()
+    if not own and len(dataset.train):
+        split = splitter(
+            dataset.train,
+            num_clients=config.federation.num_clients,
+            seed=derive_seed(config.seed, "partition"),
+        )
     federation = Federation(config, dataset, split)
+    _check_delta(federation)
     _check_budget(federation)
     return federation
 
@@ -203,11 +214,12 @@ def _dataset(node: str, *places: str | None) -> Dataset:
     return cast(Dataset, build(cast(DictConfig, OmegaConf.create(node))))
 
 
-def _check_delta(config: RunConfig, split: Sequence[NDArray[np.int64]]) -> None:
-    """Raise unless delta is below one over the samples of each client."""
-    if config.privacy is None:
+def _check_delta(federation: Federation) -> None:
+    """Raise unless delta is below one over the samples of each client that is known here."""
+    config, sizes = federation.config, federation.sizes
+    if config.privacy is None or not sizes:
         return
-    largest = max(map(len, split))
+    largest = max(sizes)
     if config.privacy.delta * largest >= 1:
         raise ConfigError(
             f"privacy.delta={config.privacy.delta} would let a sample of a client with {largest} "
@@ -217,12 +229,12 @@ def _check_delta(config: RunConfig, split: Sequence[NDArray[np.int64]]) -> None:
 
 def _check_budget(federation: Federation) -> None:
     """Raise unless there is noise that keeps a target epsilon, for the client that needs most."""
-    privacy = federation.config.privacy
-    if privacy is not None and privacy.target_epsilon is not None:
+    privacy, sizes = federation.config.privacy, federation.sizes
+    if privacy is not None and privacy.target_epsilon is not None and sizes:
         _ = ClientPrivacy(
             privacy,
             federation.config.gan,
-            num_samples=max(1, min(map(len, federation.split))),
+            num_samples=max(1, min(sizes)),
             planned_steps=min(federation.planned_critic_steps(ticket=t) for t in (False, True)),
         ).noise_multiplier
 
@@ -247,10 +259,12 @@ def build_strategy(federation: Federation) -> Any:
             device=config.federation.device,
         ),
         "fraction_fit": config.federation.fraction,
-        "min_fit_clients": asked,
-        "min_available_clients": config.federation.num_clients,
+        "min_fit_clients": min(asked, config.federation.least_clients),
+        "min_available_clients": config.federation.least_clients,
         "fraction_evaluate": config.federation.fraction if config.evaluation == "clients" else 0.0,
-        "min_evaluate_clients": count if config.evaluation == "clients" else 0,
+        "min_evaluate_clients": min(count, config.federation.least_clients)
+        if config.evaluation == "clients"
+        else 0,
         "on_fit_config_fn": _round_config,
         "on_evaluate_config_fn": _round_config,
         "evaluate_metrics_aggregation_fn": average_metrics,

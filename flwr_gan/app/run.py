@@ -36,13 +36,12 @@ from flwr_gan.plots import (
 from flwr_gan.privacy import spending_row
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template, describe_payload, save
-from flwr_gan.wire.ledger import Ledger
+from flwr_gan.wire.ledger import CHECKSUM_COLUMNS, Ledger
 from flwr_gan.wire.stages.schedule import Schedule
 
 log = getLogger(__name__)
 
 GRID_COLUMNS = 12
-NOBODY = "no client was sampled"
 SPENDING = "privacy.csv"  # a row a client and round, where training is private
 
 
@@ -61,6 +60,7 @@ class Run:
     earlier_s: float = 0.0
     trained_by: str | None = None
     clock: RunClock | None = None
+    own_data: bool = False  # of the nodes, so that nobody knows who holds what
 
     def __post_init__(self) -> None:
         self.config = self.federation.config
@@ -79,10 +79,11 @@ class Run:
         write_text(self.folder / "config.yaml", self.config.to_yaml())
         data = self.federation.dataset
         split = self.federation.split
-        counts_PK = class_counts(data.train.y_N, split, num_classes=data.num_classes)
-        title = f"{data.name}: who holds what"
-        picture = partition_picture(counts_PK, data.class_names, title=title)
-        save_figure(picture, self.folder / "partition.png")
+        if not self.own_data:
+            counts_PK = class_counts(data.train.y_N, split, num_classes=data.num_classes)
+            title = f"{data.name}: who holds what"
+            picture = partition_picture(counts_PK, data.class_names, title=title)
+            save_figure(picture, self.folder / "partition.png")
         if self.config.resume is None:
             return None
         checkpoint = Checkpoint.read(self.folder)
@@ -113,6 +114,21 @@ class Run:
     def seconds(self) -> float:
         """Wall time so far, that of interrupted parts included up to their last checkpoint."""
         return self.earlier_s + time.perf_counter() - self._started
+
+    def require_reply(self, server_round: int) -> None:
+        """Raise ``TrainingError`` unless the strategy has accepted a reply in this round.
+
+        Such a round is not done: the run ends and can be resumed after the one before.
+        """
+        late = self.clock is not None and self.clock.late
+        if late or self.strategy.exchange.books.trained_in == server_round:
+            return
+        reasons = self.strategy.failures.get(server_round) or ["no client was sampled"]
+        kept = f"; {server_round - 1} rounds are kept: resume={self.folder}"
+        raise TrainingError(
+            f"no client delivered anything in round {server_round}: {reasons[0]}"
+            f"{kept if server_round > 1 else ''}"
+        )
 
     def on_round(
         self,
@@ -166,15 +182,12 @@ class Run:
     def close(self, weights: NDArrays) -> None:
         """Write what the finished run leaves behind; the summary comes last.
 
-        Raises ``TrainingError`` when no client delivered anything in any round.
+        Raises ``TrainingError`` when the replies of every round were late.
         """
-        if not any(row["clients"] for row in self.rounds):
-            reasons = [reason for found in self.strategy.failures.values() for reason in found]
-            late = any(row.get("late") for row in self.rounds)
-            no_reason = "every reply was late: raise clock.deadline_s" if late else NOBODY
-            first = reasons[0] if reasons else no_reason
+        if not any(row["clients"] for row in self.rounds) and self.rounds[-1].get("late"):
             raise TrainingError(
-                f"no client delivered anything in {len(self.rounds)} rounds: {first}"
+                f"no client delivered anything in {len(self.rounds)} rounds: every reply was late: "
+                "raise clock.deadline_s"
             )
         self.write_progress(weights)
         write_compared(self, weights)
@@ -278,6 +291,7 @@ class Run:
         """Write the checkpoint and the tables of a moment; rounds are those finished by now."""
         tables = {"rounds.csv": pd.DataFrame(self.rounds)}
         tables["messages.csv"] = checkpoint.ledgers[""].to_frame()
+        tables["payloads.csv"] = checkpoint.ledgers[""].to_frame(CHECKSUM_COLUMNS)
         if self.config.privacy is not None:
             tables[SPENDING] = pd.DataFrame(checkpoint.spending)
         if self.clock is not None:

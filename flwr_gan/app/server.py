@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from logging import getLogger
 from typing import Any, TypeVar
 
 from flwr.server.client_manager import SimpleClientManager
@@ -10,23 +11,35 @@ from flwr.server.client_proxy import ClientProxy
 from flwr.serverapp import Grid
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from flwr_gan.app.nodes import NO_SETTINGS, SAY_EVERY_S, Roster, named
 from flwr_gan.app.turns import run_in_turns
 from flwr_gan.engine.inline_grid import InlineGrid
 from flwr_gan.engine.processes_grid import ProcessesGrid
 from flwr_gan.engine.quick_flower import ask_clients
-from flwr_gan.errors import ConfigError
+from flwr_gan.errors import TrainingError
 from flwr_gan.flower.flwr_private import GridClientProxy
+from flwr_gan.flower.sampling import PARTITION
+
+log = getLogger(__name__)
 
 R = TypeVar("R")
-PATIENCE_S = 60.0
+_POLL_S = 0.2
 
 
 class GridClients(SimpleClientManager):
-    """The nodes of a grid, which may come and go, as the clients of a legacy strategy."""
+    """The nodes of a grid, which may come and go, as the clients of a legacy strategy.
 
-    def __init__(self, grid: Grid) -> None:
+    With a `roster` those are its nodes, sampled in the order of their partitions. A round that
+    takes longer than `timeout_s` goes on without the clients that have not answered.
+    """
+
+    def __init__(
+        self, grid: Grid, *, roster: Roster | None = None, timeout_s: float | None = None
+    ) -> None:
         super().__init__()
         self.grid = grid
+        self.roster = roster
+        self.timeout_s = timeout_s
 
     def num_available(self) -> int:
         """Return how many nodes are connected."""
@@ -35,25 +48,42 @@ class GridClients(SimpleClientManager):
     def all(self) -> dict[str, ClientProxy]:
         """Return the clients that are connected, by the ids of their nodes."""
         run_id = self.grid.run.run_id
+        members = dict.fromkeys(self.grid.get_node_ids(), 0)
+        if self.roster is not None:
+            members = self.roster.update()
         self.clients = {
             str(node): self.clients.get(str(node)) or GridClientProxy(node, self.grid, run_id)
-            for node in self.grid.get_node_ids()
+            for node in members
         }
+        for node, partition in members.items():
+            self.clients[str(node)].properties[PARTITION] = partition
         return self.clients
 
-    def await_all(self, num_clients: int) -> None:
-        """Wait until as many nodes are connected as the config names.
+    def await_clients(self, least: int, *, wait_s: float) -> None:
+        """Wait until so many clients are connected; say every half minute for whom.
 
-        Raises ``ConfigError`` when there are too many, or after a minute still too few.
+        Raises ``TrainingError`` when they are not after `wait_s` seconds.
         """
-        deadline = time.perf_counter() + PATIENCE_S
-        while (found := self.num_available()) < num_clients and time.perf_counter() < deadline:
-            time.sleep(0.1)
-        if found != num_clients:
-            raise ConfigError(
-                f"{found} nodes are connected and federation.num_clients={num_clients}: "
-                "make both the same (num-supernodes under flwr run, --num-supernodes otherwise)"
-            )
+        begun, said = time.monotonic(), -SAY_EVERY_S
+        while (found := self.num_available()) < least:
+            waited = time.monotonic() - begun
+            line = f"waiting for {self._awaited(least)}: {found} connected"
+            if waited > wait_s:
+                raise TrainingError(
+                    f"{line} after federation.wait_s={wait_s:g}: start them, and resume the run if "
+                    "rounds are done"
+                )
+            if waited - said >= SAY_EVERY_S:
+                said = waited
+                log.info("%s, %.0f s so far", line, waited)
+            time.sleep(_POLL_S)
+        if self.roster is not None:
+            self.roster.begin()
+
+    def _awaited(self, least: int) -> str:
+        if self.roster is None:
+            return f"{least} nodes"
+        return f"client {named(self.roster.missing())}"
 
     def fit(self, instructions: list[Any], server_round: int) -> tuple[list[Any], list[Any]]:
         """Let clients train; return results and failures.
@@ -62,7 +92,7 @@ class GridClients(SimpleClientManager):
         """
         grid = self.grid
         if not isinstance(grid, InlineGrid) or grid.clients_at_once == 1:
-            return ask_clients("fit", self._run_jobs, instructions, None, None, server_round)
+            return self._ask("fit", instructions, server_round)
         size, deliver = grid.clients_at_once, grid.deliver
 
         def in_groups(jobs: Sequence[Callable[[], R]]) -> list[R]:
@@ -74,19 +104,47 @@ class GridClients(SimpleClientManager):
 
     def evaluate(self, instructions: list[Any], server_round: int) -> tuple[list[Any], list[Any]]:
         """Let clients evaluate; return results and failures."""
-        return ask_clients("evaluate", self._run_jobs, instructions, None, None, server_round)
+        return self._ask("evaluate", instructions, server_round)
 
     @property
     def compute_elsewhere(self) -> bool:
         """True if clients run in other processes, so that this one has time."""
         return isinstance(self.grid, ProcessesGrid) or not isinstance(self.grid, InlineGrid)
 
-    def _run_jobs(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
-        """Call jobs that each ask a client; return what they return, in their order."""
-        if isinstance(self.grid, InlineGrid):
-            return self.grid.run_jobs(jobs)
-        with ThreadPoolExecutor() as pool:
-            return list(pool.map(lambda job: job(), jobs))
+    def _ask(
+        self, method: str, instructions: list[Any], server_round: int
+    ) -> tuple[list[Any], list[Any]]:
+        def run_jobs(jobs: Sequence[Callable[[], R]]) -> list[R]:
+            if isinstance(self.grid, InlineGrid):
+                return self.grid.run_jobs(jobs)
+            nodes = [int(client.cid) for client, _ in instructions]
+            what = f"round {server_round}, {method}"
+            found = _side_by_side(jobs, [self._name(node) for node in nodes], what=what)
+            for node, outcome in zip(nodes, found, strict=True):
+                if self.roster is not None and NO_SETTINGS in str(outcome):
+                    self.roster.ask_again(node)
+            return found
+
+        return ask_clients(method, run_jobs, instructions, None, self.timeout_s, server_round)
+
+    def _name(self, node: int) -> str:
+        client = self.clients.get(str(node))
+        partition = None if client is None else client.properties.get(PARTITION)
+        return f"(node {node})" if self.roster is None else str(partition)
+
+
+def _side_by_side(jobs: Sequence[Callable[[], R]], names: Sequence[str], *, what: str) -> list[R]:
+    """Call jobs in a thread each, and say every half minute whose job is not done."""
+    with ThreadPoolExecutor(max(1, len(jobs))) as pool:
+        running = {pool.submit(job): name for job, name in zip(jobs, names, strict=True)}
+        started, left = time.monotonic(), set(running)
+        while left:
+            left = wait(left, timeout=SAY_EVERY_S).not_done
+            if left:
+                names_left = sorted((running[job] for job in left), key=lambda n: (len(n), n))
+                seconds = time.monotonic() - started
+                log.info("%s: waiting for client %s for %.0f s", what, named(names_left), seconds)
+        return [job.result() for job in running]
 
 
 class Behind:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message
 
+from flwr_gan.app.nodes import SETTINGS
 from flwr_gan.core.tree import read_tree, write_tree
 from flwr_gan.flower.flwr_private import ClientAppCallable
 
@@ -27,10 +28,10 @@ class StateMod:
         """Handle a message."""
         server_round = int(message.metadata.group_id or 0)
         folder = self._folder_of(context)
-        if not context.state:
+        if set(context.state) <= {SETTINGS}:
             load_state(folder, context, before=server_round)
         reply = call_next(message, context)
-        if reply.has_content() and context.state:
+        if reply.has_content() and set(context.state) - {SETTINGS}:
             save_state(folder, context, server_round)
         return reply
 
@@ -44,6 +45,7 @@ def save_state(folder: Path, context: Context, server_round: int) -> None:
     configs = {
         record: {key: value for key, value in config.items() if isinstance(value, bytes)}
         for record, config in context.state.config_records.items()
+        if record != SETTINGS
     }
     write_tree(_path(folder, server_round), {"arrays": arrays, "configs": configs})
     for old in sorted(_rounds(folder))[:-KEPT_ROUNDS]:

@@ -69,6 +69,8 @@ class Samples:
 class Dataset:
     """A data set, split into a training and a test part; no writer is in both.
 
+    Both parts are empty where the samples lie elsewhere.
+
     Parameters
     ----------
     name : str
@@ -95,6 +97,8 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.train.x_NTC.shape[1:] != self.test.x_NTC.shape[1:]:
             raise DataError(f"{self.name}: training and test samples differ in shape")
+        if not len(self.train) and not len(self.test):
+            return  # the samples lie elsewhere
         for part in (self.train, self.test):
             if not len(part):
                 raise DataError(f"{self.name}: a part of the split has no samples")

@@ -1,6 +1,7 @@
 """The books of an exchange: one row per message, and why which replies were refused."""
 
 import math
+import zlib
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class Books:
         self.round = 0
         self.kind: Kind = "init"
         self.trained = False  # a reply to training was accepted
+        self.trained_in = 0  # the last round in which one was
         self.reason = ""  # why the first one was refused
         self._accepted = self._refused = 0  # in this exchange
         self._warned = False
@@ -80,7 +82,8 @@ class Books:
     def accepted(self) -> None:
         """Count a reply that was accepted."""
         self._accepted += 1
-        self.trained = self.trained or self.kind == "train"
+        if self.kind == "train":
+            self.trained, self.trained_in = True, self.round
 
     def refused(self, reason: str) -> str:
         """Count a reply that was refused or that never came; return why, in one line."""
@@ -135,6 +138,9 @@ def count(row: MessageRow, infos: Iterable[PayloadInfo], counts: tuple[int, int,
         row.payload_bytes += sizes.header_bytes + sizes.mask_bytes + sizes.value_bytes
         row.mask_bytes += sizes.mask_bytes
         row.value_bytes += sizes.value_bytes
+        both = f"{row.payload_crc32}{info.crc32:08x}".encode()
+        crc = zlib.crc32(both) if row.payload_crc32 else info.crc32
+        row.payload_crc32 = f"0x{crc:08x}"
 
 
 def least(a: float, b: float) -> float:

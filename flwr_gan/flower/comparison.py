@@ -77,7 +77,7 @@ class CodecComparison:
         """Enter a message, coded with another codec; return its row, payloads and seconds."""
         content = copy_content(coded.content)
         blank = dict.fromkeys(_COUNTED, 0)
-        row = replace(coded.row, codec=spec, decode_s=math.nan, **blank)  # type: ignore[arg-type]
+        row = replace(coded.row, codec=spec, decode_s=math.nan, payload_crc32="", **blank)  # type: ignore[arg-type]
         payloads: dict[str, bytes] = {}
         seconds = 0.0
         for name, (arrays, base) in coded.parts.items():

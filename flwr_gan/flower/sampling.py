@@ -14,7 +14,11 @@ from flwr.serverapp import Grid
 
 log = getLogger(__name__)
 
+PARTITION = "partition-id"
+"""Property of a client by which it is sampled, before its node id."""
+
 _POLL_S = 0.2
+_SAY_EVERY_S = 30.0
 _LEAST = ("min_available_clients", "min_available_nodes")
 _WRAPPED = ("inner", "strategy")
 
@@ -65,7 +69,7 @@ class OrderedClientManager(ClientManager):
         clients = [c for c in self.all().values() if criterion is None or criterion.select(c)]
         if num_clients > len(clients):
             return []
-        clients.sort(key=lambda client: int(client.cid))
+        clients.sort(key=lambda client: (client.properties.get(PARTITION, 0), int(client.cid)))
         return clients if num_clients == len(clients) else self._rng.sample(clients, num_clients)
 
 
@@ -75,13 +79,14 @@ def wait_for_nodes(grid: Grid, least: int) -> None:
 
 
 def wait_until(count: Callable[[], int], least: int) -> None:
-    """Wait until a count has come up to `least`; say so once if it has not."""
-    found = count()
-    if found < least:
-        log.info("waiting for nodes: %d of %d are connected", found, least)
-    while found < least:
+    """Wait until a count has come up to `least`; say so at once and every half minute."""
+    begun, said = time.monotonic(), -_SAY_EVERY_S
+    while (found := count()) < least:
+        waited = time.monotonic() - begun
+        if waited - said >= _SAY_EVERY_S:
+            said = waited
+            log.info("waiting for nodes: %d of %d, %.0f s so far", found, least, waited)
         time.sleep(_POLL_S)
-        found = count()
 
 
 def least_available(strategy: Any) -> int:

@@ -120,7 +120,7 @@ class CodedClientProxy(GridClientProxy):
             ttl=timeout,
             group_id=str(group_id) if group_id else "",
         )
-        replies = self.grid.exchanged([message], CodedFitRes.of)
+        replies = self.grid.exchanged([message], CodedFitRes.of, timeout=timeout)
         if not replies:
             raise PayloadError(f"node {self.node_id} did not answer in time")
         (reply,) = replies

@@ -5,7 +5,6 @@ N samples, T vectors, C components, D features, K classes.
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neural_network import MLPClassifier
 
 HIDDEN = (128, 64)
 BATCH_SIZE = 64
@@ -24,6 +23,8 @@ class SmallClassifier:
     def __init__(
         self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], *, num_classes: int, seed: int
     ) -> None:
+        from sklearn.neural_network import MLPClassifier  # a client that trains has no use for it
+
         count = len(x_NTC)
         self._network = MLPClassifier(
             HIDDEN, batch_size=min(BATCH_SIZE, count), random_state=seed % 2**32

@@ -6,7 +6,6 @@ Inception network is it what the literature calls FID.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from flwr_gan.errors import DataError
 
@@ -59,7 +58,7 @@ def precision_recall_density_coverage(
     if neighbours < 1:
         raise DataError(f"neighbours={neighbours} is not allowed: give a whole number from 1")
     k = min(neighbours, _check("precision and recall", real_RD, fake_GD) - 1)
-    distance_RG = cdist(real_RD, fake_GD)
+    distance_RG = distances(real_RD, fake_GD)
     real_radius_R, fake_radius_G = _radii(real_RD, k), _radii(fake_GD, k)
     in_real_ball_RG = distance_RG <= real_radius_R[:, None]
     in_fake_ball_RG = distance_RG <= fake_radius_G[None, :]
@@ -71,7 +70,15 @@ def precision_recall_density_coverage(
     }
 
 
+def distances(a_AD: NDArray[np.floating], b_BD: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return ``distance_AB``, the Euclidean distance of each row to each row of the other array."""
+    from scipy.spatial.distance import cdist  # a client that trains has no use for it
+
+    found: NDArray[np.float64] = cdist(a_AD, b_BD)
+    return found
+
+
 def _radii(points_ND: NDArray[np.floating], k: int) -> NDArray[np.float64]:
     """Distance of each point to its k-th neighbour; place 0 is the point itself."""
-    radii: NDArray[np.float64] = np.partition(cdist(points_ND, points_ND), k, axis=1)[:, k]
+    radii: NDArray[np.float64] = np.partition(distances(points_ND, points_ND), k, axis=1)[:, k]
     return radii

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
-from scipy.stats import rankdata
 
 from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
+from flwr_gan.metrics.features import distances
 
 ATTACKS = ("nearest", "monte_carlo")
 
@@ -56,7 +55,7 @@ def membership_scores(
         generated = generated_GD[generated_y_G == k]
         if not len(generated):
             raise DataError(f"no generated samples of class {k}: generate some of each class")
-        distance_nG = cdist(asked_ND[of_class], generated)
+        distance_nG = distances(asked_ND[of_class], generated)
         if attack == "nearest":
             scores_N[of_class] = -distance_nG.min(axis=1)
         else:
@@ -106,6 +105,8 @@ def membership_auc(
             f"membership AUC of {len(member_M)} members and {len(outsider_O)} outsiders: at least "
             "one of each is needed"
         )
+    from scipy.stats import rankdata
+
     rank = rankdata(np.concatenate([member_M, outsider_O]))
     M, O = len(member_M), len(outsider_O)  # noqa: E741
     auc = (rank[:M].sum() - M * (M + 1) / 2) / (M * O)

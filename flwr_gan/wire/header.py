@@ -71,6 +71,8 @@ class PayloadInfo:
     bodies : tuple of Body
         What the codec wrote: one body, or with a table one for each bundle of arrays, and one of
         corrections.
+    crc32 : int
+        The checksum of all before it, the last 4 bytes.
     """
 
     codec: Codec
@@ -84,6 +86,7 @@ class PayloadInfo:
     bodies: tuple[Body, ...] = field(repr=False)
     template_at: int = field(repr=False)
     template_end: int = field(repr=False)
+    crc32: int = field(repr=False)
 
     @property
     def body(self) -> Body:
@@ -242,6 +245,7 @@ def describe_payload(
         bodies=tuple(Body(*both, need) for both in zip(masks, values, strict=True)),
         template_at=template_at,
         template_end=template_end,
+        crc32=int.from_bytes(payload[end:], "little"),
     )
 
 

@@ -1,5 +1,6 @@
 """The ledger: one row for each message, with bytes that were measured, never estimated."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
@@ -43,6 +44,9 @@ class MessageRow:
     encode_s, decode_s : float
         Seconds; NaN where nothing was measured. A broadcast is encoded once: its seconds stand
         in the row of the first client, 0 in the rest.
+    payload_crc32 : str
+        Checksum of its payload in hexadecimal, of several that of their checksums; it is not in the
+        table of bytes but in one of its own, so that two runs can be compared payload by payload.
     """
 
     round: int
@@ -60,9 +64,11 @@ class MessageRow:
     arrived_share: float = float("nan")
     encode_s: float = float("nan")
     decode_s: float = float("nan")
+    payload_crc32: str = ""
 
 
-COLUMNS = tuple(field.name for field in fields(MessageRow))
+COLUMNS = tuple(field.name for field in fields(MessageRow) if field.name != "payload_crc32")
+CHECKSUM_COLUMNS = ("round", "client", "direction", "kind", "payload_crc32")
 
 
 @dataclass
@@ -84,9 +90,10 @@ class Ledger:
             if row.direction == direction and round in (None, row.round)
         )
 
-    def to_frame(self) -> "pd.DataFrame":
+    def to_frame(self, columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
         """Return the ledger as a table, one row per message, sorted so that no engine shows.
 
+        With ``CHECKSUM_COLUMNS`` it has the checksums of the payloads in place of their bytes.
         Numbers of clients come in their order, then labels in theirs. Raises ``OutputError`` when
         pandas is not installed.
         """
@@ -97,7 +104,7 @@ class Ledger:
                 "the ledger as a table needs pandas: pip install pandas, or read Ledger.rows"
             ) from error
         rows = sorted(self.rows, key=_place)
-        return pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
+        return pd.DataFrame([asdict(row) for row in rows], columns=list(columns))
 
 
 _KIND_ORDER: dict[Kind, int] = {"init": 0, "train": 1, "unchanged": 2, "late": 3, "evaluate": 4}
