@@ -27,6 +27,7 @@ class Case(StudyCase):
     """A run in each of the two ways, with one seed."""
 
     columns = ("regeneration", "seed")
+    title = "{regeneration}-seed{seed}"
 
     # settings of regeneration, a file of ``conf/regeneration``; iterative pruning goes to the
     # sparsity that these give
@@ -34,11 +35,6 @@ class Case(StudyCase):
     seed: int  # of both runs
     overrides: tuple[str, ...] = ()  # settings that both ways share
     work_s = 240.0
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return f"{self.regeneration}-seed{self.seed}"
 
     @property
     def settings(self) -> Mapping[str, Any]:

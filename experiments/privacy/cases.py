@@ -1,20 +1,28 @@
-"""What is run: budgets, data, seeds, and what is measured of a run."""
+"""What is run: budgets, data, seeds, and what is measured of a run.
+
+n samples of a class, T vectors, C components.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from experiments.privacy.attack import attack_uploads
 from experiments.study.app_runs import finish_run, uploads
 from experiments.study.cases import StudyCase
-from flwr_gan.app.federation import load_federation
+from flwr_gan.app.federation import Federation, load_federation
 from flwr_gan.app.overrides import split_overrides
+from flwr_gan.data import Samples
 from flwr_gan.errors import ConfigError
+from flwr_gan.gan import torch_threads
+from flwr_gan.metrics import attack_generator
 from flwr_gan.metrics.membership import ATTACKS
+from flwr_gan.seeding import derive_seed, numpy_rng
+from flwr_gan.wire import load
 
 PLAIN, LONGER = "none", "none_longer"
 """Budgets that are no budget: training without noise, as long as the private ones or longer."""
@@ -86,16 +94,12 @@ class Case(StudyCase):
     """One run of the app, and the attack on its uploads."""
 
     columns = ("data", "budget", "seed")
+    title = "{data}_epsilon-{budget}_seed{seed}"
 
     data: str  # data set
     budget: str  # target epsilon of each client, ``none`` or ``none_longer``
     seed: int  # everything derives from it; runs of one seed start from the same weights and split
     setting: Setting  # all that the runs of a data set share
-
-    @property
-    def name(self) -> str:
-        """The case as a folder's name."""
-        return f"{self.data}_epsilon-{self.budget}_seed{self.seed}"
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -147,3 +151,47 @@ class Case(StudyCase):
             spent = pd.read_csv(run / "privacy.csv")
             result |= {name: float(spent[name].max()) for name in ("epsilon", "noise_multiplier")}
         return result | {"attacks": attacks}
+
+
+def attack_uploads(
+    federation: Federation, folder: Path, *, per_class: int
+) -> Iterator[dict[str, Any]]:
+    """Yield a row an upload: who is attacked, with how many samples, and each attack's AUC.
+
+    Members are the client's samples, outsiders as many of each class from other clients. They come
+    from the same training part, so nothing but training tells them apart; the client has never
+    seen the others' samples, since a ticket is found alone. A class that no other client has
+    enough of gives as many of both as there are.
+    """
+    names = list(federation.delivered().state_dict())
+    for partition in range(len(federation.split)):
+        path = folder / "generators" / f"client-{partition:05d}.fgan"
+        arrays = dict(zip(names, load(path).values(), strict=False))
+        seed = derive_seed(federation.config.seed, "attack", partition=partition)
+        members, outsiders = compared(federation, partition)
+        labels_N = np.repeat(np.unique(members.y_N), per_class)
+        with torch_threads(1):
+            generated = Samples(federation.generate(arrays, labels_N, seed), labels_N)
+        row: dict[str, Any] = {"client": partition, "members": len(members)}
+        for attack in ATTACKS:
+            rng = np.random.default_rng(seed)
+            found = attack_generator(members, outsiders, generated, attack=attack, rng=rng)
+            row |= {attack: found.auc, f"{attack}_low": found.low, f"{attack}_high": found.high}
+        yield row
+
+
+def compared(federation: Federation, partition: int) -> tuple[Samples, Samples]:
+    """Return members and outsiders of a client, equally many of each class."""
+    own = federation.split[partition]
+    everybody = np.concatenate(list(federation.split))
+    others = np.setdiff1d(everybody, own)
+    y_N = federation.dataset.train.y_N
+    rng = numpy_rng(federation.config.seed, "outsiders", partition=partition)
+    chosen: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for k in np.unique(y_N[own]):
+        sets = [part[y_N[part] == k] for part in (own, others)]
+        n = min(map(len, sets))
+        for taken, of_class in zip(chosen, sets, strict=True):
+            taken.append(rng.choice(of_class, size=n, replace=False))
+    members, outsiders = (federation.dataset.train.take(np.concatenate(part)) for part in chosen)
+    return members, outsiders

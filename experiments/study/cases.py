@@ -26,6 +26,8 @@ class StudyCase(ABC):
 
     columns: ClassVar[tuple[str, ...]] = ("seed",)
     """Fields that tell a case from others, as columns of tables; the seed among them."""
+    title: ClassVar[str]
+    """The name of its folder, with fields in braces."""
 
     @property
     def place(self) -> Mapping[str, Any]:
@@ -38,9 +40,9 @@ class StudyCase(ABC):
         return 100.0
 
     @property
-    @abstractmethod
     def name(self) -> str:
         """What its folder is called."""
+        return self.title.format(**vars(self))
 
     @property
     @abstractmethod

@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.privacy.__main__ import STUDY, main
-from experiments.privacy.attack import compared
-from experiments.privacy.cases import PRESETS, Case
-from experiments.privacy.results import budget_table, summarise
+from experiments.privacy.__main__ import STUDY, budget_table, main, summarise
+from experiments.privacy.cases import PRESETS, Case, compared
 from flwr_gan.app.config import load_config
 from flwr_gan.app.federation import load_federation
 from flwr_gan.app.overrides import split_overrides

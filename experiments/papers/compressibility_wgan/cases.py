@@ -49,6 +49,7 @@ class Case(StudyCase):
     """A data set, a way to prune and a seed."""
 
     columns = ("data", "scope", "seed")
+    title = "{data}_{scope}_seed{seed}"
 
     data: str  # name of the data set
     scope: str  # ``"global"`` or ``"local"`` pruning
@@ -60,11 +61,6 @@ class Case(StudyCase):
     controls: tuple[int, ...] = ()
     folder: Path = Path()  # where its generators and rows are kept
     work_s = 420.0
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return f"{self.data}_{self.scope}_seed{self.seed}"
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
