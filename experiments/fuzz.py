@@ -1,6 +1,6 @@
 """Feed decoders with damaged, forged and hostile payloads and see that they refuse them properly.
 
-``python -m experiments.fuzz --seconds N [--seed S] [--corpus FOLDER] [--numpy] [--coverage]``
+``python -m experiments.fuzz --seconds N [--seed S] [--corpus FOLDER] [--numpy]``
 mutates payloads of every codec and mode. A finding is an exception other than ``PayloadError``,
 more memory than ``max_bytes`` and a constant, or an input that takes too long. Findings are
 shortened, kept in the corpus, and replayed first the next time.
@@ -25,8 +25,8 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.fuzz_cases import Case, bombs, cases, sealed
-from experiments.fuzz_coverage import LineCoverage
 from experiments.fuzz_mutations import mutate, shortened
+from experiments.study.options import called
 from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import Base, Template, decode_payload, decode_survivors
@@ -61,13 +61,17 @@ class Fuzzer:
     by_codec: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     findings: list[dict[str, str]] = field(default_factory=list)
-    coverage: LineCoverage | None = None
+
+    def try_out(self, case: Case, payload: bytes) -> None:
+        """Decode one input; what goes wrong is recorded."""
+        if wrong := self.run(case, payload):
+            self.record(case, payload, wrong)
 
     def run(self, case: Case, payload: bytes) -> str | None:
         """Decode one input; return what is wrong with how that went, or None."""
         self.executions += 1
         self.by_codec[case.codec] += 1
-        measured = self.executions % self.memory_every == 0 and self.coverage is None
+        measured = self.executions % self.memory_every == 0
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if measured:
             tracemalloc.start()
@@ -80,10 +84,10 @@ class Fuzzer:
             tracemalloc.stop()
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * _MAXRSS_UNIT
         room = PAQ9A_ROOM_BYTES if b"pQ9" in payload else ROOM_BYTES
-        if not measured and self.coverage is None:
+        if not measured:
             self.slowest_s = max(self.slowest_s, seconds)
         self.peak_bytes = max(self.peak_bytes, peak if room == ROOM_BYTES else 0)
-        taken = max(peak, grown) if self.coverage is None else 0  # tracing lines takes memory too
+        taken = max(peak, grown)
         if wrong is None and taken > MAX_BYTES + room + len(payload):
             wrong = f"memory: {taken} bytes"
         if wrong is None and seconds > SLOWEST_S:
@@ -92,8 +96,6 @@ class Fuzzer:
 
     def _decode(self, case: Case, payload: bytes) -> str | None:
         try:
-            if self.coverage:
-                self.coverage.start()
             held = None if case.base is None else Base(case.base)
             survivors = None if held is None else _survivors(payload, held)
             arrays = decode_payload(payload, template=case.template, base=held, max_bytes=MAX_BYTES)
@@ -104,9 +106,6 @@ class Fuzzer:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             return f"{type(error).__name__}: {str(error)[:200]}"
-        finally:
-            if self.coverage:
-                self.coverage.stop()
         self.decoded += 1
         if sum(array.nbytes for array in arrays.values()) > MAX_BYTES:
             return "arrays larger than max_bytes"
@@ -166,10 +165,7 @@ def replay(fuzzer: Fuzzer, folder: Path, known: dict[str, Case]) -> int:
         case = known.get(entry["case"])
         if case is None:
             continue
-        payload = bytes.fromhex(entry["payload"])
-        wrong = fuzzer.run(case, payload)
-        if wrong:
-            fuzzer.record(case, payload, wrong)
+        fuzzer.try_out(case, bytes.fromhex(entry["payload"]))
         count += 1
     return count
 
@@ -185,10 +181,7 @@ def fuzz(fuzzer: Fuzzer, known: Sequence[Case], *, seconds: float, seed: int) ->
     """Run mutations for some seconds, after every case and bomb as they are."""
     rng = np.random.default_rng(seed)
     for case in [*known, *bombs()]:
-        payload = sealed(case.parts)
-        wrong = fuzzer.run(case, payload)
-        if wrong:
-            fuzzer.record(case, payload, wrong)
+        fuzzer.try_out(case, sealed(case.parts))
     weights = np.array([_weight(case) for case in known])
     weights /= weights.sum()
     started = last = time.perf_counter()
@@ -199,10 +192,7 @@ def fuzz(fuzzer: Fuzzer, known: Sequence[Case], *, seconds: float, seed: int) ->
             resealed = rng.random() < RESEALED_SHARE
             fuzzer.mutations += 1
             fuzzer.resealed += resealed
-            payload = seal(body) if resealed else body + rng.bytes(4)
-            wrong = fuzzer.run(case, payload)
-            if wrong:
-                fuzzer.record(case, payload, wrong)
+            fuzzer.try_out(case, seal(body) if resealed else body + rng.bytes(4))
             now = time.perf_counter()
             progress.update(int(now - started) - int(last - started))
             last = now
@@ -224,9 +214,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--numpy", action="store_true", help="decode without numba's loops, which else are used"
     )
     parser.add_argument(
-        "--coverage", action="store_true", help="count the decoders' lines that run; slow"
-    )
-    parser.add_argument(
         "--keep-reasons", action="store_true",
         help="keep in the corpus the shortest input for each reason to refuse",
     )  # fmt: skip
@@ -243,21 +230,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
     known = cases()
     by_name = {case.name: case for case in [*known, *bombs()]}
-    fuzzer = Fuzzer(coverage=LineCoverage() if options.coverage else None)
+    fuzzer = Fuzzer()
     warm_up(known)
     replayed = replay(fuzzer, options.corpus, by_name)
     started = time.perf_counter()
     fuzz(fuzzer, known, seconds=options.seconds, seed=options.seed)
     row = summary(fuzzer, replayed=replayed, seconds=time.perf_counter() - started)
-    given = sys.argv[1:] if arguments is None else arguments
-    row = {"command": " ".join(["python -m experiments.fuzz", *given])} | row
-    missed: list[str] = []
-    if fuzzer.coverage:
-        counted, missed = fuzzer.coverage.report()
-        row |= counted
+    row = {"command": called("python -m experiments.fuzz", arguments)} | row
     print(json.dumps({**row, "found": fuzzer.findings}, indent=1))
-    if fuzzer.coverage:
-        print("lines of decoders that did not run:", *missed, sep="\n  ")
     if fuzzer.findings:
         _append(options.corpus / "findings.jsonl", fuzzer.findings)
     if options.keep_reasons:

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fuzz_cases import Case, Parts
+from experiments.fuzz_cases import Case
 from flwr_gan.wire.codecs.varint import write_varint
 
 INTERESTING = (0, 1, 2, 3, 7, 15, 16, 31, 63, 64, 126, 127, 128, 129, 191, 192, 253, 254, 255)
 COUNTS = (0, 1, 2, 127, 128, 1 << 14, 1 << 17, (1 << 17) + 1, (1 << 31) - 1, 1 << 31, 1 << 32)
 HUGE = ((1 << 32) - 1, 1 << 40, (1 << 62) - 1, (1 << 64) - 1)
+EDITS = (
+    "flip", "set", "step", "noise", "count", "delete", "insert", "repeat", "truncate", "append",
+    "splice", "swap", "flip", "step", "set",
+)  # fmt: skip
 FIELDS = (
     "values", "mask", "template", "head", "base_hash", "table", "mask_length", "codec", "whole",
 )  # fmt: skip
@@ -40,19 +44,17 @@ def mutate(case: Case, others: Sequence[Case], rng: np.random.Generator) -> byte
         elif field in ("template", "base_hash") and len(getattr(parts, field)) == 8:
             # A wrong hash ends decoding at once: one in ten is enough of that.
             if rng.random() < 0.1:
-                parts = _with(parts, field, rng.bytes(8))
+                changed: dict[str, Any] = {field: rng.bytes(8)}
+                parts = replace(parts, **changed)
         elif field == "template":
             parts = replace(parts, template=_edit_template(parts.template, rng))
         elif field == "table" and not parts.table:
             continue  # what would be read as one is the length of the mask
         else:
             mine, theirs = getattr(parts, field), getattr(other, field)
-            parts = _with(parts, field, _edit(mine, theirs, rng))
+            changed = {field: _edit(mine, theirs, rng)}
+            parts = replace(parts, **changed)
     return parts.body()
-
-
-def _with(parts: Parts, field: str, value: Any) -> Parts:
-    return replace(parts, **{field: value})
 
 
 def _pick(choices: Sequence[int], rng: np.random.Generator) -> int:
@@ -75,11 +77,6 @@ def _edit_template(field: bytes, rng: np.random.Generator) -> bytes:
     return write_varint(len(changed)) + changed if rng.random() < 0.75 else field[:at] + changed
 
 
-def _edit(data: bytes, other: bytes, rng: np.random.Generator) -> bytes:
-    edit = EDITS[int(rng.integers(len(EDITS)))]
-    return edit(bytearray(data or b"\0"), other, rng)
-
-
 def _place(data: bytes | bytearray, rng: np.random.Generator) -> int:
     # Counts, modes and lengths stand in front, where a change reaches furthest.
     if rng.random() < 0.5:
@@ -87,78 +84,44 @@ def _place(data: bytes | bytearray, rng: np.random.Generator) -> int:
     return int(rng.integers(len(data)))
 
 
-def _flip(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    for _ in range(int(rng.integers(1, 4))):
-        data[_place(data, rng)] ^= 1 << int(rng.integers(8))
-    return bytes(data)
-
-
-def _set(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    data[_place(data, rng)] = _pick(INTERESTING, rng)
-    return bytes(data)
-
-
-def _step(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    at = _place(data, rng)
-    data[at] = (data[at] + int(rng.integers(-4, 5))) & 255
-    return bytes(data)
-
-
-def _noise(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    at = _place(data, rng)
-    count = int(rng.integers(1, 9))
-    data[at : at + count] = rng.bytes(count)
-    return bytes(data)
-
-
-def _count(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    at = _place(data, rng)
-    data[at : at + 1] = write_varint(_pick(COUNTS + HUGE, rng))
-    return bytes(data)
-
-
-def _delete(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    at = _place(data, rng)
-    del data[at : at + int(rng.integers(1, 17))]
-    return bytes(data)
-
-
-def _insert(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    at = _place(data, rng)
-    data[at:at] = rng.bytes(int(rng.integers(1, 9)))
-    return bytes(data)
-
-
-def _repeat(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    at = _place(data, rng)
-    piece = bytes(data[at : at + int(rng.integers(1, 33))])
-    data[at:at] = piece * int(rng.integers(1, 5))
-    return bytes(data)
-
-
-def _truncate(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    return bytes(data[: _place(data, rng)])
-
-
-def _append(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    return bytes(data) + (rng.bytes(int(rng.integers(1, 9))) if rng.random() < 0.5 else b"\0")
-
-
-def _splice(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    if not other:
+def _edit(given: bytes, other: bytes, rng: np.random.Generator) -> bytes:
+    """Return bytes after one of the ``EDITS``; those of another payload are spliced or swapped."""
+    edit = EDITS[int(rng.integers(len(EDITS)))]
+    data = bytearray(given or b"\0")
+    if edit == "swap":
+        return other or bytes(data)
+    if edit == "append":
+        return bytes(data) + (rng.bytes(int(rng.integers(1, 9))) if rng.random() < 0.5 else b"\0")
+    if edit == "splice":
+        if not other:
+            return bytes(data)
+        start = _place(other, rng)
+        return bytes(data[: _place(data, rng)]) + other[start:]
+    if edit == "flip":
+        for _ in range(int(rng.integers(1, 4))):
+            data[_place(data, rng)] ^= 1 << int(rng.integers(8))
         return bytes(data)
-    start = _place(other, rng)
-    return bytes(data[: _place(data, rng)]) + other[start:]
-
-
-def _swap(data: bytearray, other: bytes, rng: np.random.Generator) -> bytes:
-    return other or bytes(data)
-
-
-EDITS: tuple[Callable[[bytearray, bytes, np.random.Generator], bytes], ...] = (
-    _flip, _set, _step, _noise, _count, _delete, _insert, _repeat, _truncate, _append, _splice,
-    _swap, _flip, _step, _set,
-)  # fmt: skip
+    if edit == "set":
+        data[_place(data, rng)] = _pick(INTERESTING, rng)
+        return bytes(data)
+    at = _place(data, rng)
+    if edit == "step":
+        data[at] = (data[at] + int(rng.integers(-4, 5))) & 255
+    elif edit == "noise":
+        count = int(rng.integers(1, 9))
+        data[at : at + count] = rng.bytes(count)
+    elif edit == "count":
+        data[at : at + 1] = write_varint(_pick(COUNTS + HUGE, rng))
+    elif edit == "delete":
+        del data[at : at + int(rng.integers(1, 17))]
+    elif edit == "insert":
+        data[at:at] = rng.bytes(int(rng.integers(1, 9)))
+    elif edit == "repeat":
+        piece = bytes(data[at : at + int(rng.integers(1, 33))])
+        data[at:at] = piece * int(rng.integers(1, 5))
+    else:  # truncate
+        del data[at:]
+    return bytes(data)
 
 
 def shortened(body: bytes, keeps: Callable[[bytes], bool]) -> bytes:
