@@ -21,7 +21,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.continual.cases import SHORT, WAYS, Case
-from experiments.study.cases import Record
+from experiments.study.cases import Record, all_rows
 from experiments.study.command import Study
 from experiments.study.figures import BLACK, BLUE, GREEN, PINK, RED, SKY, row_of_panels, tidy
 from experiments.study.markdown import Columns, page_table
@@ -59,7 +59,7 @@ _STYLES = {
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return a row a run and a row a client, and means over seeds of both."""
     runs = pd.DataFrame([record.row for record in records])
-    clients = pd.DataFrame([row for record in records for row in record.rows("capacity")])
+    clients = all_rows(records, "capacity")
     found = {"runs.csv": runs, "summary.csv": average(runs, ["way"], runs.columns[2:])}
     if len(clients):
         by_run = clients.groupby(["way", "seed"], sort=False)[list(CAPACITY)].mean().reset_index()
@@ -106,7 +106,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
     """Draw accuracy on old and new classes and cumulative uploads, a line a way."""
-    rounds = pd.DataFrame([row for record in records for row in record.rows("rounds")])
+    rounds = all_rows(records, "rounds")
     rounds["sent"] = rounds.groupby(["way", "seed"])["up_bytes"].cumsum() / 1e6
     panels = {
         "accuracy_0": "first classes: recognised",

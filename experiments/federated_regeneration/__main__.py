@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.federated_regeneration.cases import QUALITY, REGENERATIONS, Case
-from experiments.study.cases import Record
+from experiments.study.cases import Record, all_rows
 from experiments.study.command import Study
 from experiments.study.markdown import Columns, page_table
 from experiments.study.results import description
@@ -47,7 +47,7 @@ _QUALITY = tuple(
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return a row a run, and means over seeds."""
-    runs = pd.DataFrame([row for record in records for row in record.rows("ways")])
+    runs = all_rows(records, "ways")
     measured = ["sparsity", "payload_up_bytes", *QUALITY, "wall_s"]
     runs = runs[["regeneration", "way", "seed", *measured]]
     return {"runs.csv": runs, "summary.csv": average(runs, ["regeneration", "way"], measured)}

@@ -20,7 +20,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.privacy.cases import LONGER, PLAIN, PRESETS, Case, check_budget
-from experiments.study.cases import Record
+from experiments.study.cases import Record, all_rows
 from experiments.study.command import Study
 from experiments.study.figures import BLUE, GREEN, RED, row_of_panels, tidy
 from experiments.study.markdown import Columns, page_table
@@ -61,7 +61,7 @@ _PANELS = {
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return a row a run, a row an attacked upload, and means over seeds."""
     runs = pd.DataFrame([record.row for record in records])
-    attacks = pd.DataFrame([row for record in records for row in record.rows("attacks")])
+    attacks = all_rows(records, "attacks")
     return {"runs.csv": runs, "attacks.csv": attacks, "summary.csv": summarise(runs)}
 
 

@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pandas as pd
 from tqdm import tqdm
 
 from flwr_gan.core.atomic import write_text
@@ -79,6 +80,11 @@ class Record:
         """Yield the rows of a table that was measured, each behind the case's place."""
         for row in self.result.get(name, ()):
             yield {**self.case.place, **row}
+
+
+def all_rows(records: Sequence[Record], name: str) -> pd.DataFrame:
+    """Return the rows of a table that cases have measured, each behind its case's place."""
+    return pd.DataFrame([row for record in records for row in record.rows(name)])
 
 
 def read_record(case: StudyCase, folder: Path) -> Record | None:

@@ -9,10 +9,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from experiments.papers.fl_compression_comparison import cases, client, results, task
+from experiments.papers.fl_compression_comparison import cases, federation, results, task
 from experiments.papers.fl_compression_comparison.__main__ import main
-from experiments.papers.fl_compression_comparison.client import prune_layer
-from experiments.papers.fl_compression_comparison.federation import as_received, run_case
+from experiments.papers.fl_compression_comparison.cases import Case
+from experiments.papers.fl_compression_comparison.federation import (
+    as_received,
+    prune_layer,
+    run_case,
+)
 from experiments.papers.fl_compression_comparison.network import (
     DENSE_BYTES,
     STUDENT_SIZES,
@@ -34,7 +38,6 @@ from experiments.papers.fl_compression_comparison.setting import (
     METHODS,
     TABLE_5,
     Hyperparameters,
-    Run,
 )
 from flwr_gan.methods.classifier_distillation import cross_entropy_gradient
 from flwr_gan.seeding import derive_seed
@@ -51,7 +54,7 @@ def small_data(monkeypatch, bars):
 
 
 def make(method="none", *, partition="iid", algorithm="fedavg", seed=0, settings=TINY):
-    return Run(
+    return Case(
         partition=partition, algorithm=algorithm, method=BY_NAME[method], seed=seed,
         hyperparameters=settings,
     )  # fmt: skip
@@ -192,7 +195,7 @@ def test_fedprox_stays_nearer_to_where_it_started():
 
 def test_all_three_techniques_send_a_pruned_student_in_bytes(monkeypatch):
     trainings = []
-    monkeypatch.setattr(client, "train", lambda *a, **k: (trainings.append(k), train(*a, **k)))
+    monkeypatch.setattr(federation, "train", lambda *a, **k: (trainings.append(k), train(*a, **k)))
     outcome = run(make("pqd"))
     shapes = [array.shape for array in outcome.upload.values()]
     assert shapes == [(62, 784), (62,), (10, 62), (10,)]

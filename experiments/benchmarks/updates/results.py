@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.benchmarks.updates.cases import PLAIN, TASKS, Task
-from experiments.study.cases import Record
+from experiments.study.cases import Record, all_rows
 from experiments.study.figures import tidy
 from experiments.study.markdown import Columns, number, page_table
 
@@ -26,7 +26,7 @@ _COLOURS = (
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return the rounds of all runs, and means over seeds."""
-    rounds = pd.DataFrame([row for record in records for row in record.rows("rounds")])[COLUMNS]
+    rounds = all_rows(records, "rounds")[COLUMNS]
     tasks = list(dict.fromkeys(record.case.task for record in records))
     return {"updates.csv": rounds, "updates_summary.csv": summarise(rounds, tasks)}
 

@@ -19,7 +19,7 @@ from experiments.papers.compressibility_wgan.statistics import (
     summarise,
     worse_from,
 )
-from experiments.study.cases import Record
+from experiments.study.cases import Record, all_rows
 from flwr_gan.core.atomic import write_bytes
 
 PAPERS_CODECS = {"zlib": "zlib:9", "lzma": "lzma:9", "bz2": "bz2:9", "paq9a": "paq9a:1"}
@@ -30,8 +30,7 @@ EXAMPLE_LEVELS = (0, 5, 10, 17)
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return every table of the study."""
     quality, codings, layers = (
-        pd.DataFrame([row for record in records for row in record.rows(name)])
-        for name in ("quality", "codings", "layers")
+        all_rows(records, name) for name in ("quality", "codings", "layers")
     )
     codecs, verdicts = average_codings(codings), judge_not_worse(quality)
     table2 = table_2(codecs)

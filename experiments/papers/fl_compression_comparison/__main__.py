@@ -14,9 +14,8 @@ import sys
 from pathlib import Path
 
 from experiments.papers.fl_compression_comparison.cases import Case, controls, grid
-from experiments.papers.fl_compression_comparison.pages import page
 from experiments.papers.fl_compression_comparison.pictures import figures
-from experiments.papers.fl_compression_comparison.results import facts, tables
+from experiments.papers.fl_compression_comparison.results import facts, page, tables
 from experiments.papers.fl_compression_comparison.setting import (
     ALGORITHMS,
     METHODS,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from experiments.papers.fl_compression_comparison.setting import (
     PRINTED,
     STUDENT,
     Hyperparameters,
-    Run,
+    Method,
 )
 from experiments.papers.fl_compression_comparison.task import Task, make_task
 from experiments.study.cases import StudyCase
@@ -33,11 +33,34 @@ MESSAGES = "messages.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case(Run, StudyCase):
-    """A federated run as a case of the study."""
+class Case(StudyCase):
+    """One federated run."""
 
+    # who holds what; ``whole``: every client holds all samples, {"iid", "dirichlet", "whole"}
+    partition: str
+    algorithm: str  # how clients train and the server aggregates, {"fedavg", "fedprox"}
+    method: Method  # which techniques are used
+    # split, initial weights and order of the samples derive from it; equal seeds are paired
+    seed: int
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)  # all other settings
     # speed of a client's link in each direction, in Mbit/s, for transfer times
     link_mbit: float = 10.0
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return "{partition}{clients}_{algorithm}_{method}_seed{seed}".format(**self.place)
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """The case as columns."""
+        return {
+            "partition": self.partition,
+            "clients": self.hyperparameters.num_models,
+            "algorithm": self.algorithm,
+            "method": self.method.name,
+            "seed": self.seed,
+        }
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -79,8 +102,8 @@ class Case(Run, StudyCase):
 def _task(partition: str, seed: int, hyperparameters: Hyperparameters) -> Task:
     """Return the samples of all runs with these settings."""
     return make_task(
-        Run(partition=partition, algorithm="fedavg", method=METHODS[0], seed=seed,
-            hyperparameters=hyperparameters)
+        Case(partition=partition, algorithm="fedavg", method=METHODS[0], seed=seed,
+             hyperparameters=hyperparameters)
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from experiments.papers.fl_compression_comparison.pages import ALGORITHM_NAMES
+from experiments.papers.fl_compression_comparison.results import ALGORITHM_NAMES
 from experiments.papers.fl_compression_comparison.setting import (
     ALGORITHMS,
     BY_NAME,

@@ -1,14 +1,16 @@
-"""Tables of the comparison from what finished runs have left; pictures are in ``pictures.py``."""
+"""Tables of the comparison from what finished runs have left, and those of README.md."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from experiments.papers.fl_compression_comparison.cases import costs
-from experiments.papers.fl_compression_comparison.setting import TABLE_5
-from experiments.study.cases import Record
+from experiments.papers.fl_compression_comparison.setting import BY_NAME, PARTITIONS, TABLE_5
+from experiments.study.cases import Record, all_rows
+from experiments.study.markdown import Cell, Columns, cell, page_table
+from experiments.study.results import description
 from experiments.study.statistics import average, differences
 
 GROUP = ["partition", "clients", "algorithm", "method"]
@@ -23,7 +25,9 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return every table of the study; all but the first are means over seeds."""
     runs = pd.DataFrame([run_row(record) for record in records])
     summary = average(runs, GROUP, [*MEASURES, *COSTS])
-    rounds, codecs, formulas = (_all(records, name) for name in ("rounds", "codecs", "formulas"))
+    rounds, codecs, formulas = (
+        all_rows(records, name) for name in ("rounds", "codecs", "formulas")
+    )
     formulas = formulas[formulas["partition"] != "whole"] if len(formulas) else formulas
     groups = ["partition", "algorithm", "formula"]
     measured = ("zeros", "largest_error", "test_accuracy", "test_loss")
@@ -46,9 +50,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 def run_row(record: Record) -> dict[str, Any]:
     """Return one run as a row: quality after the last round, bytes, seconds of a usual round."""
     row = record.row | costs(record.case, record.folder, pd.DataFrame(record.result["rounds"]))
-    return row | {
-        "uploaded_nonzero": row["uploaded_nonzero"] / row["parameters"]
-    }  # fmt: skip
+    return row | {"uploaded_nonzero": row["uploaded_nonzero"] / row["parameters"]}
 
 
 def to_uncompressed(runs: pd.DataFrame) -> pd.DataFrame:
@@ -85,5 +87,139 @@ def facts(records: Sequence[Record]) -> Mapping[str, Any]:
     }
 
 
-def _all(records: Sequence[Record], name: str) -> pd.DataFrame:
-    return pd.DataFrame([row for record in records for row in record.rows(name)])
+CONTROLS = ("student", "d_printed")
+ALGORITHM_NAMES = {"fedavg": "FedAvg", "fedprox": "FedProx"}
+_MEASURED: Columns = [
+    ("test accuracy", ("test_accuracy", 2, 0.01)),
+    ("training accuracy", ("train_accuracy", 2, 0.01)),
+    ("test loss", ("test_loss", 3)),
+    ("training loss", ("train_loss", 3)),
+]
+
+
+def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
+    """Return the text of each marker of the page."""
+    settings, summary = run["hyperparameters"], tables["summary.csv"]
+    samples = "all" if settings["num_samples"] is None else f"{settings['num_samples']:,}"
+    details = f"{settings['num_rounds']} rounds, {samples} training samples."
+    return {
+        "table 5": paper_table(tables["table5.csv"]),
+        "settings": by_setting(summary, {"test": "test_accuracy", "training": "train_accuracy"}),
+        "differences": by_setting(tables["differences.csv"], {"": "test_accuracy"}, sign="+"),
+        "costs": cost_table(summary),
+        "codecs": codecs(tables["codecs.csv"]),
+        "formulas": formulas(tables["formulas.csv"]),
+        "controls": controls(summary),
+        "run": description(run, details),
+    }
+
+
+def paper_table(table: pd.DataFrame) -> str:
+    """Return the paper's columns with ours beside each, IID with FedAvg."""
+    columns: Columns = [
+        ("model", lambda row: str(int(row["model"]))), ("techniques", _technique),
+        ("accuracy: paper", ("paper_accuracy", 2)), ("test", ("test_accuracy", 2, 0.01)),
+        ("training", ("train_accuracy", 2, 0.01)), ("loss: paper", ("paper_loss", 2)),
+        ("test", ("test_loss", 3)), ("training", ("train_loss", 3)),
+        ("delay: paper", ("paper_delay", 2)), ("ours, s", _mean("delay_s", 2)),
+        ("ratio: paper", ("paper_ratio", 2)), ("ours", _mean("ratio", 3)),
+    ]  # fmt: skip
+    return page_table(_of(table, "iid", "fedavg"), columns)
+
+
+def by_setting(table: pd.DataFrame, measures: Mapping[str, str], *, sign: str = "") -> str:
+    """Return measures of all models in all four settings, a row a model."""
+    grid = table[table["partition"] != "whole"]
+    grid = grid[~grid["method"].isin(CONTROLS)]
+    pairs = grid[["partition", "algorithm"]].itertuples(index=False, name=None)
+    places = list(dict.fromkeys((str(a), str(b)) for a, b in pairs))
+
+    def column(measure: str, place: tuple[str, str]) -> Cell:
+        def text(row: Any) -> str:
+            found = _of(table, *place)
+            found = found[found["method"] == row["method"]]
+            spec = (measure, 2, 0.01)
+            return cell(found.iloc[0], spec, sign=sign) if len(found) else "-"
+
+        return text
+
+    columns: Columns = [("techniques", _technique)]
+    for title, measure in measures.items():
+        for partition, algorithm in places:
+            head = f"{PARTITIONS[partition]}, {ALGORITHM_NAMES[algorithm]}"
+            head += f": {title}" if title else ""
+            columns.append((head, column(measure, (partition, algorithm))))
+    return page_table(grid.drop_duplicates("method"), columns)
+
+
+def cost_table(summary: pd.DataFrame) -> str:
+    """Return bytes and seconds of a round, IID with FedAvg."""
+    sparse, teacher = _mean("sparse_ratio", 3), _mean("teacher_s", 1)
+    columns: Columns = [
+        ("techniques", _technique), ("wire", lambda row: f"`{BY_NAME[row['method']].codec}`"),
+        ("up", _mean("up_ratio", 3)), ("down", _mean("down_ratio", 3)),
+        ("both", _mean("ratio", 3)), ("both, whole messages", _mean("message_ratio", 3)),
+        ("`sparse` instead",
+         lambda row: sparse(row) if BY_NAME[row["method"]].codec == "raw" else ""),
+        ("compute, s", _mean("compute_s", 2)), ("coding, s", _mean("coding_s", 2)),
+        ("transfer (computed), s", _mean("transfer_computed_s", 2)),
+        ("teacher, once, s", lambda row: teacher(row) if BY_NAME[row["method"]].distil else ""),
+    ]  # fmt: skip
+    return page_table(_of(summary, "iid", "fedavg"), columns)
+
+
+def codecs(table: pd.DataFrame) -> str:
+    """Return the ratio of one upload of the last round under each codec, IID with FedAvg."""
+    chosen = _of(table, "iid", "fedavg")
+    specs = list(dict.fromkeys(chosen["codec"]))
+    wide = chosen.pivot(index="method", columns="codec", values="ratio")
+    shown = wide.reindex(chosen["method"].unique()).reset_index()
+    columns: Columns = [(f"`{spec}`", (spec, 3)) for spec in specs]
+    return page_table(shown, [("techniques", _technique), *columns])
+
+
+def formulas(table: pd.DataFrame) -> str:
+    """Return what formulas do to the trained SimpleNN, IID with FedAvg."""
+    columns: Columns = [
+        ("formula", lambda row: str(row["formula"]).replace("|", "\\|")),
+        ("weights that are zero", lambda row: f"{100 * row['zeros']:.1f} %"),
+        ("largest error / max", _mean("largest_error", 4)), _MEASURED[0], _MEASURED[2],
+    ]  # fmt: skip
+    return page_table(_of(table, "iid", "fedavg"), columns)
+
+
+def controls(summary: pd.DataFrame) -> str:
+    """Return each control beside what it controls for, all with FedAvg."""
+    chosen = summary[summary["algorithm"] == "fedavg"]
+    wanted = [
+        ("none", "iid", 3), ("none", "whole", 3), ("none", "whole", 1), ("d", "iid", 3),
+        ("student", "iid", 3), ("d_printed", "iid", 3), ("d", "dirichlet", 3),
+        ("student", "dirichlet", 3),
+    ]  # fmt: skip
+    places = chosen[["method", "partition", "clients"]].apply(tuple, axis=1)
+    shown = pd.concat([chosen[places == place] for place in wanted])
+
+    def split(row: Any) -> str:
+        return PARTITIONS[row["partition"]] if row["clients"] > 1 else "one model, all samples"
+
+    columns: Columns = [
+        ("run", lambda row: "no compression" if row["method"] == "none" else _technique(row)),
+        ("split", split), ("seeds", lambda row: str(int(row["seeds"]))),
+        ("parameters travel",
+         lambda row: "49,300" if BY_NAME[row["method"]].small else "109,386"),
+        *_MEASURED,
+    ]  # fmt: skip
+    return page_table(shown, columns)
+
+
+def _of(table: pd.DataFrame, partition: str, algorithm: str) -> pd.DataFrame:
+    chosen = table[(table["partition"] == partition) & (table["algorithm"] == algorithm)]
+    return chosen[~chosen["method"].isin(CONTROLS)] if "method" in chosen else chosen
+
+
+def _technique(row: Any) -> str:
+    return BY_NAME[row["method"]].title
+
+
+def _mean(name: str, digits: int) -> Callable[[Any], str]:
+    return lambda row: f"{row[name]:.{digits}f}"

@@ -1,8 +1,6 @@
-"""What is run: the paper's hyperparameters, its eight models, our controls, one case of them."""
+"""What is run: the paper's hyperparameters, its eight models, our controls."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from flwr_gan.errors import ConfigError
 
@@ -106,33 +104,3 @@ TABLE_5 = {
     "qd": Published(90.91, 3.32, 4.05, 0.11),
     "pqd": Published(91.77, 4.17, 3.06, 0.11),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One federated run."""
-
-    # who holds what; ``whole``: every client holds all samples, {"iid", "dirichlet", "whole"}
-    partition: str
-    algorithm: str  # how clients train and the server aggregates, {"fedavg", "fedprox"}
-    method: Method  # which techniques are used
-    # split, initial weights and order of the samples derive from it; equal seeds are paired
-    seed: int
-    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)  # all other settings
-
-    @property
-    def name(self) -> str:
-        """The case as a file name."""
-        clients = f"{self.hyperparameters.num_models}"
-        return f"{self.partition}{clients}_{self.algorithm}_{self.method.name}_seed{self.seed}"
-
-    @property
-    def place(self) -> Mapping[str, Any]:
-        """The case as columns."""
-        return {
-            "partition": self.partition,
-            "clients": self.hyperparameters.num_models,
-            "algorithm": self.algorithm,
-            "method": self.method.name,
-            "seed": self.seed,
-        }

@@ -4,18 +4,21 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.papers.fl_compression_comparison.setting import Run
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.data.mnist import load_fashion_mnist
 from flwr_gan.data.partition import DirichletSplit, IidSplit, class_counts
 from flwr_gan.errors import ConfigError
 from flwr_gan.seeding import numpy_rng
+
+if TYPE_CHECKING:
+    from experiments.papers.fl_compression_comparison.cases import Case
 
 PROBE = 10_000
 """Training samples at most on which the global model is measured after every round."""
@@ -46,7 +49,7 @@ def fashion_mnist() -> Dataset:
     return load_fashion_mnist()
 
 
-def make_task(case: Run) -> Task:
+def make_task(case: "Case") -> Task:
     """Return the samples of a case; the split depends on partition, clients and seed alone."""
     dataset = fashion_mnist()
     rows = chosen_rows(dataset.train, case)
@@ -64,7 +67,7 @@ def make_task(case: Run) -> Task:
     )
 
 
-def chosen_rows(samples: Samples, case: Run) -> NDArray[np.int64]:
+def chosen_rows(samples: Samples, case: "Case") -> NDArray[np.int64]:
     """Return the rows of the training samples that are used, sorted."""
     count = case.hyperparameters.num_samples
     if count is None:
@@ -74,7 +77,7 @@ def chosen_rows(samples: Samples, case: Run) -> NDArray[np.int64]:
     return np.sort(numpy_rng(case.seed, "samples").choice(len(samples), count, replace=False))
 
 
-def split(samples: Samples, case: Run) -> list[NDArray[np.int64]]:
+def split(samples: Samples, case: "Case") -> list[NDArray[np.int64]]:
     """Return the rows of each client."""
     clients = case.hyperparameters.num_models
     if case.partition == "whole":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.study.cases import Record
+from experiments.study.cases import Record, all_rows
 from experiments.study.statistics import average, differences, intervals
 
 PLACE = ("family", "method", "samples", "augmented_data")
@@ -18,7 +18,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     runs = output_rows(records)
     keys = [*PLACE, "output"]
     measured = [str(name) for name in runs if name not in (*keys, "seed", "phase")]
-    checks = pd.DataFrame([row for record in records for row in record.rows("checks")])
+    checks = all_rows(records, "checks")
     columns = [*PLACE, "seed", "update", "network", "layer", "sparsity"]
     return {
         "runs.csv": runs,
