@@ -10,13 +10,11 @@ import pytest
 from experiments.papers.gan_distillation import cases, images, results, scoring, training
 from experiments.papers.gan_distillation.__main__ import main
 from experiments.papers.gan_distillation.cases import Case, all_cases
-from experiments.papers.gan_distillation.judge import ConvolutionalJudge
 from experiments.papers.gan_distillation.pictures import tile
 from experiments.papers.gan_distillation.setting import (
     PRESETS,
     PUBLISHED_TEACHER,
     TABLE_1,
-    teacher_of,
 )
 from flwr_gan.core.tree import read_arrays
 from flwr_gan.gan.weights import network_arrays
@@ -49,7 +47,7 @@ def weights_of(case, folder):
 
 @pytest.fixture
 def teacher(tmp_path):
-    case = teacher_of(TINY)
+    case = make("regular").teacher
     x_NTC = images.load_images(TINY).train.x_NTC
     training.train_gan(case, x_NTC, tmp_path / case.name, device="cpu")
     return case
@@ -186,7 +184,7 @@ def test_scores_have_bytes_of_the_payload_and_quality_before_and_after_8_bits(te
 
 def test_the_judge_is_determined_by_its_seed_and_knows_real_images():
     data = images.load_images(replace(TINY, num_samples=120))
-    judges = [ConvolutionalJudge(data.train, data.test, seed=seed) for seed in (0, 0, 1)]
+    judges = [scoring.ConvolutionalJudge(data.train, data.test, seed=seed) for seed in (0, 0, 1)]
     first, again, other = (judge.score(data.train.x_NTC) for judge in judges)
     assert first == again != other
     noise = np.random.default_rng(0).uniform(-1, 1, data.test.x_NTC.shape).astype(np.float32)

@@ -14,10 +14,9 @@ from experiments.papers.rg_gan import material
 from experiments.papers.rg_gan.__main__ import main
 from experiments.papers.rg_gan.cases import Case
 from experiments.papers.rg_gan.flops import layer_macs, update_flops
-from experiments.papers.rg_gan.pages import PAPERS_TABLE_5
-from experiments.papers.rg_gan.record import Keeper
+from experiments.papers.rg_gan.results import PAPERS_TABLE_5
 from experiments.papers.rg_gan.setting import FAMILIES, METHODS, family_settings
-from experiments.papers.rg_gan.training import Run, run_case
+from experiments.papers.rg_gan.training import Keeper, Run, run_case
 from experiments.study.cases import read_record, run_cases
 from experiments.study.results import read_samples
 from flwr_gan.data import Samples

@@ -12,9 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.benchmarks.families.bases import base_settings, trained_gan
 from experiments.benchmarks.families.entries import REFERENCE, Entry
-from experiments.benchmarks.families.material import Material, Sampler, load_data, make_judge
+from experiments.benchmarks.families.material import (
+    Material,
+    Sampler,
+    base_settings,
+    load_data,
+    make_judge,
+    trained_gan,
+)
 from experiments.study.cases import StudyCase
 from experiments.study.results import keep_samples
 from flwr_gan.data.dataset import Dataset
@@ -34,14 +40,11 @@ SHOWN = 20
 class Case(StudyCase):
     """An entry on a kind of generator, with a seed."""
 
+    title = "{material.name}_seed{seed}_{entry.name}"
+
     entry: Entry  # what is done
     material: Material  # the kind of generator, with the budget
     seed: int  # of the generator and of all training; the same draws for all entries
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return f"{self.material.name}_seed{self.seed}_{self.entry.name}"
 
     @property
     def iterations(self) -> int:

@@ -18,9 +18,8 @@ from typing import Any
 
 from experiments.papers.gan_distillation.cases import Case, all_cases
 from experiments.papers.gan_distillation.images import load_images
-from experiments.papers.gan_distillation.pages import page
 from experiments.papers.gan_distillation.pictures import figures
-from experiments.papers.gan_distillation.results import facts, tables
+from experiments.papers.gan_distillation.results import facts, page, tables
 from experiments.papers.gan_distillation.setting import PRESETS
 from experiments.study.command import Study
 from experiments.study.options import add_device, check_device, whole_numbers, words

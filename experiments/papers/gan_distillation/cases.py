@@ -1,13 +1,13 @@
 """One training of the study, and what is measured of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from experiments.papers.gan_distillation.images import load_images
 from experiments.papers.gan_distillation.scoring import examiner
-from experiments.papers.gan_distillation.setting import Hyperparameters, Training
+from experiments.papers.gan_distillation.setting import Hyperparameters
 from experiments.papers.gan_distillation.training import (
     is_trained,
     relevant_settings,
@@ -16,13 +16,60 @@ from experiments.papers.gan_distillation.training import (
     training_seconds,
 )
 from experiments.study.cases import StudyCase
+from flwr_gan.methods.distillation_losses import joint_weights
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case(Training, StudyCase):
+class Case(StudyCase):
     """A training with its scores."""
 
+    columns = ("role", "depth", "seed")
+    title = "{role}_d{depth}_seed{seed}"
+
+    role: str  # one of ``ROLES``
+    depth: int  # d of the generator
+    # initial weights and all draws derive from it. A student and a regular GAN of one depth and
+    # seed start from the same generator
+    seed: int
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)  # all other settings
     device: str = "cpu"  # where to train; scores are computed on the processor
+
+    @property
+    def iterations(self) -> int:
+        """Generator updates."""
+        settings = self.hyperparameters
+        if self.role == "teacher":
+            return settings.teacher_iterations
+        return settings.iterations * (settings.longer if self.role.endswith("_longer") else 1)
+
+    @property
+    def is_student(self) -> bool:
+        """Whether it learns from the teacher."""
+        return self.role.startswith(("mse", "joint"))
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The terms of a student's loss and their weights."""
+        return joint_weights(self.hyperparameters.alpha if self.role == "joint" else 0.0)
+
+    @property
+    def work_s(self) -> float:
+        """Roughly how long the training takes, in processor seconds."""
+
+        def adversarial(depth: int) -> float:
+            return 0.045 + 0.01 * depth + 0.00025 * depth**2
+
+        cost = adversarial(self.depth)
+        if self.is_student:
+            teacher = adversarial(self.hyperparameters.teacher_depth)
+            cost = 0.2 * cost + (0.16 if self.role == "joint" else 0.04) * teacher
+        return self.iterations * cost
+
+    @property
+    def teacher(self) -> "Case":
+        """The one teacher of all students, whatever their seed."""
+        depth = self.hyperparameters.teacher_depth
+        return replace(self, role="teacher", depth=depth, seed=0)
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -1,13 +1,10 @@
-"""What is run: the paper's Table 1, our sizes and hyperparameters, one training of them."""
+"""What is run: the paper's Table 1, our sizes and hyperparameters."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
-from flwr_gan.methods.distillation_losses import joint_weights
 
 LATENT_DIM = 100
 
@@ -102,62 +99,3 @@ PRESETS = {
     ),
 }  # fmt: skip
 """``default``: what one core trains in an hour; ``full``: the paper's sizes, for a GPU."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """One training."""
-
-    role: str  # one of ``ROLES``
-    depth: int  # d of the generator
-    # initial weights and all draws derive from it. A student and a regular GAN of one depth and
-    # seed start from the same generator
-    seed: int
-    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)  # all other settings
-
-    @property
-    def name(self) -> str:
-        """The case as a file name."""
-        return f"{self.role}_d{self.depth}_seed{self.seed}"
-
-    @property
-    def place(self) -> Mapping[str, Any]:
-        """The case as columns."""
-        return {"role": self.role, "depth": self.depth, "seed": self.seed}
-
-    @property
-    def iterations(self) -> int:
-        """Generator updates."""
-        settings = self.hyperparameters
-        if self.role == "teacher":
-            return settings.teacher_iterations
-        return settings.iterations * (settings.longer if self.role.endswith("_longer") else 1)
-
-    @property
-    def is_student(self) -> bool:
-        """Whether it learns from the teacher."""
-        return self.role.startswith(("mse", "joint"))
-
-    @property
-    def losses(self) -> dict[str, float]:
-        """The terms of a student's loss and their weights."""
-        return joint_weights(self.hyperparameters.alpha if self.role == "joint" else 0.0)
-
-    @property
-    def work_s(self) -> float:
-        """Roughly how long the training takes, in processor seconds."""
-
-        def adversarial(depth: int) -> float:
-            return 0.045 + 0.01 * depth + 0.00025 * depth**2
-
-        cost = adversarial(self.depth)
-        if self.is_student:
-            teacher = adversarial(self.hyperparameters.teacher_depth)
-            cost = 0.2 * cost + (0.16 if self.role == "joint" else 0.04) * teacher
-        return self.iterations * cost
-
-
-def teacher_of(hyperparameters: Hyperparameters) -> Training:
-    """Return the training of the one teacher of all students, whatever their seed."""
-    depth = hyperparameters.teacher_depth
-    return Training(role="teacher", depth=depth, seed=0, hyperparameters=hyperparameters)

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.papers.gan_distillation.setting import LATENT_DIM, Training, teacher_of
+from experiments.papers.gan_distillation.setting import LATENT_DIM
 from flwr_gan.core.atomic import write_text
 from flwr_gan.core.tree import read_arrays, read_tree, write_arrays, write_tree
 from flwr_gan.gan import WganGpTrainer
@@ -19,6 +19,9 @@ from flwr_gan.gan.dcgan import DepthCritic, DepthGenerator, build_depth_networks
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods.distillation import distil
 from flwr_gan.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from experiments.papers.gan_distillation.cases import Case
 
 NETWORK = "network.npz"
 CHECKPOINT = "checkpoint.npz"
@@ -39,7 +42,7 @@ def training_seconds(place: Path) -> float:
     return float(json.loads((place / TRAINING).read_text(encoding="utf-8"))["cpu_s"])
 
 
-def relevant_settings(case: Training) -> dict[str, Any]:
+def relevant_settings(case: "Case") -> dict[str, Any]:
     """Return all settings that the training of a case depends on."""
     settings = case.hyperparameters
     how: dict[str, Any]
@@ -53,18 +56,18 @@ def relevant_settings(case: Training) -> dict[str, Any]:
             "losses": case.losses,
             "batch_size": settings.batch_size,
             "learning_rate": settings.rate(case.depth),
-            "teacher": relevant_settings(teacher_of(settings)),
+            "teacher": relevant_settings(case.teacher),
         }
     return {**case.place, "iterations": case.iterations} | how
 
 
-def networks(case: Training) -> tuple[DepthGenerator, DepthCritic]:
+def networks(case: "Case") -> tuple[DepthGenerator, DepthCritic]:
     """Return generator and critic with their initial weights."""
     seed = derive_seed(case.seed, "distillation study")
     return build_depth_networks(case.depth, latent_dim=LATENT_DIM, seed=seed)
 
 
-def load_network(case: Training, place: Path) -> tuple[DepthGenerator, DepthCritic]:
+def load_network(case: "Case", place: Path) -> tuple[DepthGenerator, DepthCritic]:
     """Return a trained generator, and its critic with the weights that are there."""
     generator, critic = networks(case)
     arrays = read_arrays(place / NETWORK)
@@ -75,7 +78,7 @@ def load_network(case: Training, place: Path) -> tuple[DepthGenerator, DepthCrit
 
 
 def train_gan(
-    case: Training, x_NTC: NDArray[np.float32], place: Path, *, device: str,
+    case: "Case", x_NTC: NDArray[np.float32], place: Path, *, device: str,
     on_part: Callable[[], None] = lambda: None,
 ) -> None:  # fmt: skip
     """Train a GAN and keep it; goes on from the last checkpoint, to the same result bit for bit.
@@ -110,14 +113,13 @@ def train_gan(
     (place / CHECKPOINT).unlink(missing_ok=True)
 
 
-def train_student(case: Training, place: Path, *, device: str) -> None:
+def train_student(case: "Case", place: Path, *, device: str) -> None:
     """Train a student under the teacher that is there, and keep it.
 
     The teacher's folder lies beside ``place``.
     """
     settings = case.hyperparameters
-    teacher_training = teacher_of(settings)
-    teacher, critic = load_network(teacher_training, place.parent / teacher_training.name)
+    teacher, critic = load_network(case.teacher, place.parent / case.teacher.name)
     student, _ = networks(case)
     start = time.process_time()
     distil(
@@ -136,7 +138,7 @@ def _keep(place: Path, arrays: Arrays, described: dict[str, float]) -> None:
     write_text(place / TRAINING, json.dumps(described, indent=2) + "\n")
 
 
-def _rng(case: Training) -> torch.Generator:
+def _rng(case: "Case") -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(case.seed, f"distillation study {case.role}"))
 
 

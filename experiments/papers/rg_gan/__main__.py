@@ -16,9 +16,8 @@ import sys
 from pathlib import Path
 
 from experiments.papers.rg_gan.cases import Case
-from experiments.papers.rg_gan.pages import page
 from experiments.papers.rg_gan.pictures import figures
-from experiments.papers.rg_gan.results import facts, tables
+from experiments.papers.rg_gan.results import facts, page, tables
 from experiments.papers.rg_gan.setting import FAMILIES, METHODS, family_settings, runs
 from experiments.study.command import Study
 from experiments.study.options import add_device, check_device

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments.papers.rg_gan.pages import families_of, with_all_data
+from experiments.papers.rg_gan.results import families_of, with_all_data
 from experiments.papers.rg_gan.setting import FAMILIES, METHODS
 from experiments.study.cases import Record
 from experiments.study.figures import (

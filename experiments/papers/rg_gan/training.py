@@ -3,6 +3,7 @@
 # N samples, L latent, D features
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from experiments.papers.rg_gan.flops import layer_macs, update_flops
 from experiments.papers.rg_gan.material import Material, case_samples, networks
-from experiments.papers.rg_gan.record import Arrays, Keeper
 from experiments.papers.rg_gan.setting import METHODS
 from flwr_gan.gan import WganGpTrainer, sample
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
@@ -32,6 +32,43 @@ SHOWN = 20
 _BATCH = 250
 _MOST_COMPARED = 2000
 _LEAST_AXES = 2
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A generator at a check."""
+
+    arrays: Arrays  # its weights, pruned ones as +0.0
+    check: dict[str, Any]  # the row of the check
+
+
+@dataclass
+class Keeper:
+    """Collects the checks of a run and keeps the best generator of each phase."""
+
+    # one row a check: update, images, operations, score, phase, sparsity by layer
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    # by phase and for ``"best"``, whatever the phase: the generator of the lowest score. The score
+    # is of training samples, so the choice has not seen the test part
+    best: dict[str, Snapshot] = field(default_factory=dict)
+    last: Snapshot | None = None
+
+    def add(self, check: dict[str, Any], arrays: Arrays, *, counts: bool = True) -> None:
+        """Take a check; ``counts=False`` keeps the row alone."""
+        self.checks.append(check)
+        if not counts:
+            return
+        snapshot = Snapshot(arrays, check)
+        self.last = snapshot
+        for key in ("best", check["phase"]):
+            if key not in self.best or check["score"] < self.best[key].check["score"]:
+                self.best[key] = snapshot
+
+    def outputs(self) -> dict[str, Snapshot]:
+        """Return the generators that are scored in the end, by name."""
+        return self.best | ({"last": self.last} if self.last else {})
 
 
 class Run:
