@@ -13,6 +13,7 @@ from flwr.common import Scalar
 from flwr.server.strategy import FedAvg, FedProx, Strategy
 from flwr.serverapp import Grid, ServerApp
 
+from flwr_gan.app.asynchronous import check_asynchronous, run_asynchronous
 from flwr_gan.app.config import RunConfig, load_config, read_config
 from flwr_gan.app.federation import (
     Federation,
@@ -29,7 +30,7 @@ from flwr_gan.app.timing import RunClock
 from flwr_gan.app.together import run_together as run_together
 from flwr_gan.core.logs import log_to_stdout
 from flwr_gan.errors import ConfigError, OutputError, PartitionError
-from flwr_gan.flower import CompressedStrategy, TakesCodedReplies
+from flwr_gan.flower import Asynchronous, CompressedStrategy, TakesCodedReplies
 
 log = getLogger(__name__)
 
@@ -75,6 +76,8 @@ def build_run(federation: Federation) -> Run:
             "data=remote has no samples on the server: give evaluation=none or clients, and "
             "drift=none"
         )
+    if isinstance(inner, Asynchronous):
+        check_asynchronous(federation, type(inner).__name__)
     _check_adaptive(federation, inner)
     _check_shares(federation)
     if config.resume is not None and not _is_finished(config):
@@ -84,7 +87,8 @@ def build_run(federation: Federation) -> Run:
         raise ConfigError(
             f"{type(inner).__name__} takes {rounds} rounds: allowed is a whole number of at least 1"
         )
-    clock = RunClock(federation, inner) if config.has_clock else None
+    timed = config.has_clock or isinstance(inner, Asynchronous)
+    clock = RunClock(federation, inner) if timed else None
     return Run(federation, strategy, rounds, clock=clock)
 
 
@@ -113,11 +117,13 @@ def main(grid: Grid, context: Context) -> None:
             "data=remote, and the nodes have no data of their own: start each with --node-config "
             "'data.path=\"FILE\"'"
         )
-    if run.clock is not None:
-        run.clock.attach(grid)
+    run.clock = None if run.clock is None else run.clock.on(grid)
     resumed = run.open()
     parameters = resumed or strategy.initialize_parameters(clients)
     assert parameters is not None, "there are nodes to ask"
+    if isinstance(strategy.inner, Asynchronous):
+        run_asynchronous(run, clients, parameters)
+        return
     with Behind() as behind:
         for server_round in range(run.first_round, run.num_rounds + 1):
             begun = time.perf_counter()
@@ -243,6 +249,11 @@ def _check_shares(federation: Federation) -> None:
 
 
 def _check_resumable(folder: str, strategy: Strategy) -> None:
+    if isinstance(strategy, Asynchronous):
+        raise ConfigError(
+            f"resume={folder}: clients of {type(strategy).__name__} were at work when it was "
+            "interrupted, which no checkpoint holds; start a new run"
+        )
     if not hasattr(strategy, "state_dict") and type(strategy) not in (FedAvg, FedProx):
         raise ConfigError(
             f"resume={folder}: {type(strategy).__name__} may keep state that no checkpoint "

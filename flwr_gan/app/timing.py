@@ -8,7 +8,7 @@ import pandas as pd
 
 from flwr_gan.app.config import RunConfig
 from flwr_gan.app.federation import Federation
-from flwr_gan.engine.clock import Clock, Kind, Traffic
+from flwr_gan.engine.clock import Clock, Kind, Traffic, phases
 from flwr_gan.engine.inline_grid import InlineGrid
 from flwr_gan.engine.links import Client, population
 from flwr_gan.errors import ConfigError
@@ -45,8 +45,12 @@ class RunClock:
         self._measured: Mapping[int, float] = {}
         self._replayed: dict[tuple[int, int], float] = {}
 
-    def attach(self, grid: object) -> None:
-        """Take measured seconds from a grid, if they are wanted; ``ConfigError`` if it has none."""
+    def on(self, grid: object) -> "RunClock | None":
+        """Return the clock of a run on a grid; None where none is set and replies come by chance.
+
+        Raises ``ConfigError`` when seconds are to be measured and the grid does not.
+        """
+        here = isinstance(grid, InlineGrid)
         if self.config.clock.compute == "measured":
             if not isinstance(grid, InlineGrid):
                 raise ConfigError(
@@ -54,6 +58,7 @@ class RunClock:
                     "or processes, or clock.compute=modelled"
                 )
             self._measured = grid.compute_s
+        return self if here or self.config.has_clock else None
 
     def compute_s(self, server_round: int, client: int) -> float:
         """Return how long a client trains in a round, on its device."""
@@ -61,6 +66,30 @@ class RunClock:
             return self._replayed[server_round, client]
         on_reference = self._measured.get(client, self.trains_s)
         return on_reference * self.clock.clients[client].compute_factor
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the run began."""
+        return self.clock.now
+
+    def least_s(self, client: object, down_bytes: int) -> float:
+        """Return a bound on how soon a client answers; 0 where it is not known which one it is."""
+        if not isinstance(client, int) or not 0 <= client < len(self.clock.clients):
+            return 0.0
+        measured = self.config.clock.compute == "measured"
+        trains_s = 0.0 if measured else self.compute_s(0, client)
+        return sum(phases(self.clock.clients[client], Traffic(client, down_bytes, 0, trains_s)))
+
+    def arrival_s(
+        self, server_round: int, client: object, start_s: float, down_bytes: int, up_bytes: int
+    ) -> float:
+        """Return when the reply of a client arrives that was sent a message at a time."""
+        if not isinstance(client, int) or not 0 <= client < len(self.clock.clients):
+            return start_s  # nothing is known of one that has never answered
+        traffic = Traffic(client, down_bytes, up_bytes, self.compute_s(server_round, client))
+        exchange = self.clock.exchange(server_round, "train", traffic, start=start_s)
+        self.clock.timeline.append(exchange)
+        return exchange.arrived_s
 
     def fitted(self, server_round: int, results: list[Any], ledger: Ledger) -> list[Any]:
         """End the training of a round; return the results whose reply came in time.
@@ -91,7 +120,7 @@ class RunClock:
     def row(self) -> dict[str, float]:
         """Return what a round's row says of time, once the round has ended."""
         late = {"late": len(self.late)} if self.config.clock.drops_replies else {}
-        return {"virtual_s": self.clock.now, **late}
+        return {"virtual_s": self.now, **late}
 
     def tables(self, state: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
         """Return the tables of an earlier state, by the names of their files."""

@@ -84,6 +84,9 @@ class Broadcaster:
 
     Codecs with a stage on updates code one chain of updates for all nodes, see
     ``flwr_gan.flower.update_chains``.
+
+    ``by_version`` is for strategies that take replies as changes of what was sent: nothing of a
+    broadcast is missing from these, and broadcasts that a node has or is sent are kept for it.
     """
 
     def __init__(self, settings: WireSettings) -> None:
@@ -93,6 +96,7 @@ class Broadcaster:
         self.memory = ServerMemory()
         self.chains = UpdateChains()
         self.lost: dict[str, Arrays] = {}
+        self.by_version = False
         self._sources: OrderedDict[tuple[int, ...], Source] = OrderedDict()
         self._trained: dict[str, dict[int, Source]] = {}
 
@@ -143,6 +147,7 @@ class Broadcaster:
                 if chain is None
                 else self._along(source, chain, held, started)
             )
+        self.memory.sent[node, record_key(name)] = source.encoded[held].held.name
         source.receivers[held] = source.receivers.get(held, 0) + 1
         if training:
             self._trained.setdefault(record_key(name), {})[id(source)] = source
@@ -190,7 +195,7 @@ class Broadcaster:
         earlier = None if held is None else self.memory.broadcasts[held]
         sent, held_now = self._sent(source, earlier, record)
         if self._settings.memory:
-            self.memory.remember(held_now.name, held_now)
+            self.memory.remember(held_now.name, held_now, keep_all=self.by_version)
         before = None if earlier is None else earlier.arrays
         seconds = time.perf_counter() - started
         return Broadcast((sent.payload,), held_now, source, before, seconds, sent.arrived_share)
@@ -209,6 +214,7 @@ class Broadcaster:
             names = [name for name in wanted if name in chosen or name in kept]
             wanted = {name: chosen[name] if name in chosen else kept[name] for name in names}
         codec, makes_up = self._codec, bool(self._settings.feedback) and self._codec.contractive
+        makes_up = makes_up and not self.by_version
         if earlier is None:
             codec = first_codec(codec, feedback=makes_up)
         again = earlier is not None and not self._codec.lossless and earlier.source == source.name

@@ -104,7 +104,7 @@ class CompressedGrid(Wrapper, Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Code messages and push them; returns their ids."""
-        coded, dispatches = self._encode(messages)
+        coded, dispatches = self.encoded(messages)
         ids = list(self.inner.push_messages(coded))
         with self._lock:
             self._pushed |= dict(zip(ids, dispatches, strict=True))
@@ -115,7 +115,7 @@ class CompressedGrid(Wrapper, Grid):
         replies = list(self.inner.pull_messages(message_ids))
         for reply in replies:
             self._pushed.pop(reply.metadata.reply_to_message_id, None)
-        return self._opened(replies, self._plain)
+        return self.opened(replies, self._plain)
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
@@ -135,11 +135,11 @@ class CompressedGrid(Wrapper, Grid):
         They are sorted by node. A reply for which `take` raises ``PayloadError`` is refused and
         comes as an error message.
         """
-        coded, dispatches = self._encode(messages)
+        coded, dispatches = self.encoded(messages)
         if not coded:
             return []
         replies = list(self.inner.send_and_receive(coded, timeout=timeout))
-        opened = self._opened(replies, take)
+        opened = self.opened(replies, take)
         with self._lock:
             answered = {reply.metadata.src_node_id for reply in replies}
             for dispatch in dispatches:
@@ -150,15 +150,17 @@ class CompressedGrid(Wrapper, Grid):
                 self.exchange.books.settle()
         return opened
 
-    def _encode(self, messages: Iterable[Message]) -> tuple[list[Message], list[Dispatch]]:
+    def encoded(self, messages: Iterable[Message]) -> tuple[list[Message], list[Dispatch]]:
+        """Return coded messages, for the wrapped grid, and what is known of each."""
         given = list(messages)
         with self._lock:
             pairs = [self.exchange.encode(m, new_call=at == 0) for at, m in enumerate(given)]
         return [message for message, _ in pairs], [dispatch for _, dispatch in pairs]
 
-    def _opened(
+    def opened(
         self, replies: Iterable[Message], take: Callable[[Received], T]
     ) -> list[Message | T]:
+        """Return what `take` makes of each reply of the wrapped grid, as ``exchanged`` does."""
         with self._lock:
             return [self._opened_one(reply, take) for reply in sorted(replies, key=place)]
 
@@ -178,11 +180,15 @@ class CompressedGrid(Wrapper, Grid):
 
 def place(reply: Message) -> tuple[bool, int, str, int]:
     """Return where a reply stands among others: by label, whole numbers first, then by node."""
-    label: Label = UNKNOWN
+    return label_order(label_of(reply), reply.metadata.src_node_id)
+
+
+def label_of(reply: Message) -> Label:
+    """Return the label of a reply's node, -1 where there is none to be read."""
     if reply.has_content():
         with suppress(PayloadError):  # which is said where the reply is read
-            label = peek_label(unpacked(reply.content))
-    return label_order(label, reply.metadata.src_node_id)
+            return peek_label(unpacked(reply.content))
+    return UNKNOWN
 
 
 def label_order(label: Label, node: int) -> tuple[bool, int, str, int]:

@@ -115,6 +115,7 @@ class ServerMemory:
 
     broadcasts: "OrderedDict[bytes, Remembered]" = field(default_factory=OrderedDict)
     held: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    sent: dict[tuple[int, str], bytes] = field(default_factory=dict)  # last, confirmed or not
 
     def base_of(self, node: int, record: str) -> bytes | None:
         """Return the name of what a node has, None when the server does not have it any more."""
@@ -124,12 +125,17 @@ class ServerMemory:
         self.broadcasts.move_to_end(name)
         return name
 
-    def remember(self, name: bytes, broadcast: Remembered) -> None:
-        """Keep a broadcast; the one that was used longest ago makes room."""
+    def remember(self, name: bytes, broadcast: Remembered, *, keep_all: bool = False) -> None:
+        """Keep a broadcast; the one that was used longest ago makes room.
+
+        With `keep_all`, none does that a node has or was sent.
+        """
         self.broadcasts[name] = broadcast
         self.broadcasts.move_to_end(name)
-        while len(self.broadcasts) > KEPT_BROADCASTS:
-            self.broadcasts.popitem(last=False)
+        needed = {*self.held.values(), *self.sent.values(), name} if keep_all else {name}
+        old = [one for one in self.broadcasts if one not in needed]
+        for one in old[: max(0, len(self.broadcasts) - KEPT_BROADCASTS)]:
+            del self.broadcasts[one]
 
     def confirm(self, node: int, record: str, name: bytes) -> None:
         """Note that a node has decoded a broadcast."""

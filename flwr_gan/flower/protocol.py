@@ -69,6 +69,18 @@ class CodedReplies:
         return None
 
 
+@runtime_checkable
+class Asynchronous(Protocol):
+    """A legacy strategy whose clients are not waited for.
+
+    The server aggregates when ``buffer_size`` replies have come, which makes a new version of the
+    model, and the others go on with the version that they were sent. ``aggregate_fit`` finds how
+    old that is in ``CodedFitRes.staleness``, and its weights in ``CodedFitRes.trained_from``.
+    """
+
+    buffer_size: int
+
+
 @dataclass(frozen=True)
 class CodedMessage:
     """A coded message, as listeners get it."""

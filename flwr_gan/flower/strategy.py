@@ -36,7 +36,7 @@ from flwr_gan.flower.protocol import ReplyRules, TakesCodedReplies
 from flwr_gan.flower.records import Arrays
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.sampling import OrderedClientManager, least_available
-from flwr_gan.flower.settings import WireSettings
+from flwr_gan.flower.settings import WireSettings, completed
 from flwr_gan.flower.wrapping import StrategyWrapper, check_kind
 from flwr_gan.wire.ledger import Ledger
 
@@ -65,7 +65,14 @@ class CodedFitRes(FitRes):
         What the sender calls itself, its ``partition-id``.
     received : Received, optional
         The reply as it came, if it is still to be checked.
+
+    Attributes
+    ----------
+    staleness : int
+        How many times the server has aggregated since it sent what the client trained.
     """
+
+    staleness: int = 0
 
     def __init__(
         self, result: FitRes, coded: CodedReply, label: Label, received: Received | None = None
@@ -100,6 +107,16 @@ class CodedFitRes(FitRes):
     def arrays(self) -> Arrays:
         """Return the decoded arrays."""
         return self.coded.arrays()
+
+    def trained_from(self) -> Arrays:
+        """Return the arrays that the client was sent, as it decoded them, in the reply's order.
+
+        Raises ``PayloadError`` when the reply answers no message that is known.
+        """
+        held = None if self.received is None else self.received.base_of(RECORD)
+        if held is None:
+            raise PayloadError("the reply answers no broadcast that is known")
+        return completed(held, self.coded.own, self.coded.order) if self.coded.own else held
 
     def recoded(self, coded: CodedReply) -> "CodedFitRes":
         """Return the same reply with another payload."""

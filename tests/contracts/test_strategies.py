@@ -13,7 +13,9 @@ from flwr_gan.flower import CompressedStrategy
 from flwr_gan.gan.weights import network_arrays
 
 STRATEGIES = sorted(path.stem for path in (config_dir() / "strategy").glob("*.yaml"))
-AVERAGING = ("fedavg", "fedprox", "sparse_fedavg", "masked_fedavg", "continual")
+AVERAGING = (
+    "fedavg", "fedprox", "sparse_fedavg", "masked_fedavg", "continual", "fedbuff", "fedasync",
+)  # fmt: skip
 
 
 @pytest.fixture(params=STRATEGIES)
