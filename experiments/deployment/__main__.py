@@ -1,0 +1,118 @@
+"""Run Flower's SuperLink and SuperNodes on this machine, and compare with the same run inline."""
+
+import argparse
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.deployment.equal import compared
+from experiments.deployment.machines import ROOT, Machines
+from experiments.study.results import write_table
+from flwr_gan.errors import FlwrGanError, TrainingError
+
+FOREIGN = Path(__file__).with_name("foreign")
+SMALL = "codec=sparse:int8 gan.local_iterations=20 gan.iterations=20 lottery.iterations=2"
+JOBS = {
+    "fedavg": f"strategy=fedavg federation.rounds=3 {SMALL}",
+    "federated_ticket": f"strategy=federated_ticket strategy.rounds_per_level=1 {SMALL}",
+    "generator_pool": f"strategy=generator_pool {SMALL}",
+    "foreign": "",
+}
+HIDDEN = ("\x1b[", "Using SuperLink", "Successfully installed")  # Flower's own lines
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status, 1 where a run differs from its twin."""
+    options = _parser().parse_args(arguments)
+    folder = (
+        options.output or Path(f"runs/deployment_{datetime.now():%Y-%m-%d_%H%M%S}")
+    ).absolute()
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise TrainingError(f"--output {folder} is not empty: choose another folder")
+        table = run(folder, options)
+    except FlwrGanError as error:
+        print(f"experiments.deployment: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("experiments.deployment: interrupted; all processes are stopped", file=sys.stderr)
+        return 130
+    write_table(table, folder / "equal.csv")
+    print(table.to_string(index=False))
+    return int(table["different"].sum() > 0)
+
+
+def run(folder: Path, options: argparse.Namespace) -> pd.DataFrame:
+    """Run the jobs on real processes, then inline; return what is equal."""
+    secure = not options.insecure
+    begun = time.monotonic()
+    print(f"starting a SuperLink and {options.nodes} SuperNodes; all files are in {folder}")
+    with Machines(folder, tls=secure, authentication=secure) as machines:
+        machines.start_nodes(options.nodes)
+        for name in options.jobs:
+            print(f"\n{name} on real nodes, {time.monotonic() - begun:.0f} s so far")
+            app, config = _job(name, options, folder / name)
+            run_id = machines.submit(app, config)
+            for line in machines.lines(run_id):
+                if line.strip() and not line.startswith(HIDDEN):
+                    print(f"  {line}")
+            if (status := machines.status(run_id)) != "finished:completed":
+                raise TrainingError(f"{name} ended as {status}: see {folder}/superlink/log")
+    rows = []
+    for name in options.jobs:
+        print(f"\n{name} inline, {time.monotonic() - begun:.0f} s so far", flush=True)
+        twin = folder / f"{name}_inline"
+        app, config = _job(name, options, twin)
+        _simulate(app, config, options.nodes)
+        rows.append(compared(folder / name, twin).assign(job=name))
+    print(f"\n{time.monotonic() - begun:.0f} s in all\n")
+    return pd.concat(rows)[["job", "result", "values", "different"]]
+
+
+def _job(name: str, options: argparse.Namespace, output: Path) -> tuple[Path, dict[str, str]]:
+    if name == "foreign":
+        return FOREIGN, {"results": str(output)}
+    clients = f"federation.num_clients={options.nodes}"
+    overrides = f"{JOBS[name]} {clients} {options.run_config} output_dir={output}"
+    return ROOT, {"overrides": " ".join(overrides.split())}
+
+
+def _simulate(app: Path, config: Mapping[str, str], nodes: int) -> None:
+    given = config.get("overrides") or " ".join(f'{k}="{v}"' for k, v in config.items())
+    command = [sys.executable, "-m", "flwr_gan.cli", "--backend", "inline"]
+    command += ["--app", "flwr_gan" if app == ROOT else str(app)]
+    command += ["--num-supernodes", str(nodes), "--run-config", given]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TrainingError(f"the inline run failed: {done.stderr.strip().splitlines()[-1]}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m experiments.deployment", description=__doc__)
+    parser.add_argument("--nodes", type=int, default=3, help="SuperNodes, 3 by default")
+    parser.add_argument(
+        "--jobs",
+        nargs="+",
+        choices=list(JOBS),
+        default=list(JOBS),
+        help="what to run: strategies of the app, and a Flower app of 60 lines with CompressedGrid",
+    )
+    parser.add_argument(
+        "--run-config", default="", metavar="'K=V K=V'", help="further Hydra overrides of the app"
+    )
+    parser.add_argument(
+        "--insecure", action="store_true", help="without TLS and keys of nodes, which is faster"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="an empty folder for all files")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Whether two runs did the same: every payload, every metric, every generator."""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+
+TIMES = ("encode_s", "decode_s", "wall_s", "message_bytes", "up_bytes", "down_bytes")
+"""Columns that may differ: times, and what a message weighs where the settings travel in it."""
+
+WEIGHTS = ("generators/*.fgan", "*.npy")
+
+
+def compared(one: Path, other: Path) -> pd.DataFrame:
+    """Return one row per result file: how many values both have, and how many of them differ.
+
+    Tables are compared value by value without times; files of weights by their SHA-256.
+    """
+    rows = []
+    for name in ("payloads.csv", "messages.csv", "rounds.csv"):
+        if (one / name).exists() or (other / name).exists():
+            rows.append({"result": name, **_tables(one / name, other / name)})
+    for pattern in WEIGHTS:
+        hashes = [
+            {
+                path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in folder.glob(pattern)
+            }
+            for folder in (one, other)
+        ]
+        names = set(hashes[0]) | set(hashes[1])
+        different = sum(hashes[0].get(name) != hashes[1].get(name) for name in names)
+        if names:
+            rows.append({"result": pattern, "values": len(names), "different": different})
+    return pd.DataFrame(rows)
+
+
+def _tables(one: Path, other: Path) -> dict[str, int]:
+    if not (one.exists() and other.exists()):
+        return {"values": 0, "different": 1}
+    tables = [pd.read_csv(path).drop(columns=list(TIMES), errors="ignore") for path in (one, other)]
+    if tables[0].shape != tables[1].shape or list(tables[0]) != list(tables[1]):
+        return {"values": tables[0].size, "different": abs(tables[0].size - tables[1].size) or 1}
+    same = (tables[0] == tables[1]) | (tables[0].isna() & tables[1].isna())
+    return {"values": tables[0].size, "different": int((~same).sum().sum())}
