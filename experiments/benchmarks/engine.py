@@ -16,26 +16,38 @@ message queues, polled for each message.
 
 Where ``pfl`` is installed, pfl-research's numpy engine is measured too, see ``engine_pfl.py``.
 
-Beside FILE, ``FILE_commands.csv`` has what whole commands take, see ``engine_commands.py``.
+Beside FILE, ``FILE_commands.csv`` has what whole commands take: the main job, ``flower-simulation``
+with its imports, on each engine; and a sweep over ten pruning rates without its imports, whose runs
+train and score nothing. Its ``overhead_s`` is what a run takes beyond the training of its clients.
 """
 
 import argparse
 import json
 import logging
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from experiments.benchmarks.engine_commands import measure_commands
 from experiments.benchmarks.engine_tasks import TASKS, measure, write_images
 from experiments.benchmarks.output import medians_of, row_of_process, run_benchmark
 from flwr_gan.engine.run_apps import BACKENDS
+from flwr_gan.errors import TrainingError
 
+SWEPT_RUNS = 10
+TINY = (
+    "partition=iid federation.num_clients=2 gan.local_iterations=1 gan.channels=[8,8] "
+    "gan.critic_hidden=[8,8] gan.batch_size=8 gan.critic_iterations=1 lottery.iterations=1 "
+    "lottery.min_kept_per_layer=8 strategy.rounds_per_level=1 evaluation=none"
+)
+MODULE = "experiments.benchmarks.engine"
 BASELINE = "ray"
 CELL = "--cell"
 """In front of what a process of its own measures."""
@@ -50,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == [CELL]:
         logging.getLogger("flwr").setLevel(logging.ERROR)
-        print(json.dumps(_measured(*given[1:])))
+        print(json.dumps(_measured(*given[1:]) if given[2:] else sweep(int(given[1]))))
         return 0
     return run_benchmark(
         "engine", __doc__, tables, arguments,
@@ -99,7 +111,7 @@ def _cells(repeats: int, *, short: bool) -> list[dict[str, Any]]:
         for repeat in range(repeats):
             for cell in cells(short=short):
                 row = row_of_process(
-                    f"{cell[0]} {cell[1]}", "-m", "experiments.benchmarks.engine", CELL,
+                    f"{cell[0]} {cell[1]}", "-m", MODULE, CELL,
                     *map(str, cell), folder,
                 )  # fmt: skip
                 rows.append(row | {"data": data})
@@ -114,6 +126,65 @@ def _measured(engine: str, task: str, clients: str, rounds: str, data: str) -> d
     from experiments.benchmarks.engine_pfl import measure_pfl
 
     return measure_pfl(task, **settings)
+
+
+def measure_commands(repeats: int, *, short: bool) -> pd.DataFrame:
+    """Return a row a command: the median of its seconds.
+
+    With ``short`` the main job is a tiny one.
+    """
+    rows = []
+    for _ in range(repeats):
+        rows += [_main_job(backend, TINY if short else "") for backend in BACKENDS]
+        rows.append(row_of_process("the sweep", "-m", MODULE, CELL, str(SWEPT_RUNS)))
+    return medians_of(rows, ["command", "engine", "runs"])
+
+
+def sweep(runs: int) -> dict[str, Any]:
+    """Do a sweep of tiny runs in this process; return its row."""
+    from experiments import sweep as command  # with torch, which other rows do without
+    from flwr_gan.app.client import GanClient
+
+    rates = ",".join(f"{0.1 + 0.05 * i:.2f}" for i in range(runs))
+    trained: list[float] = []
+    fit = GanClient.fit
+
+    def timed_fit(client: Any, *given: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return fit(client, *given)
+        finally:
+            trained.append(time.perf_counter() - begun)
+
+    GanClient.fit = timed_fit  # type: ignore[method-assign, assignment]
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
+        begun = time.perf_counter()
+        arguments = ["-m", *TINY.split(), f"lottery.rate={rates}", f"sweep_dir={folder}/sweep"]
+        status = command.main(arguments)
+        wall_s = time.perf_counter() - begun
+    GanClient.fit = fit  # type: ignore[method-assign]
+    if status:
+        raise TrainingError("the sweep of tiny runs failed; see above")
+    return {
+        "command": "sweep",
+        "engine": "inline",
+        "runs": runs,
+        "wall_s": wall_s,
+        "training_s": sum(trained) / runs,
+        "overhead_s": (wall_s - sum(trained)) / runs,
+    }
+
+
+def _main_job(backend: str, settings: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "flwr_gan.cli", "--app", "flwr_gan"]
+        own = ["--backend", backend, "--run-config", f"{settings} output_dir={folder}/run"]
+        begun = time.perf_counter()
+        done = subprocess.run([*command, *own], check=False, stdout=subprocess.DEVNULL)
+        wall_s = time.perf_counter() - begun
+    if done.returncode:
+        raise TrainingError(f"the main job on {backend} ended with {done.returncode}; see above")
+    return {"command": "flower-simulation", "engine": backend, "runs": 1, "wall_s": wall_s}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ clients send back one number that they do not train. The images are mapped from 
 each process of an engine reads what it needs and no more.
 """
 
-import os
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -77,8 +76,9 @@ class RoundMeter:
         now, cpu = time.perf_counter(), time.process_time()
         self.ended.append(now - self._weighing_s)
         if len(self.ended) % WEIGHED_EVERY == 0:
-            self.cpu_s.append(cpu + children_cpu_s() - self._weighing_cpu_s)
-            self.resident_mb.append(own_memory_mb())
+            children_cpu_s, memory_mb = usage()
+            self.cpu_s.append(cpu + children_cpu_s - self._weighing_cpu_s)
+            self.resident_mb.append(memory_mb)
             self._weighing_s += time.perf_counter() - now
             self._weighing_cpu_s += time.process_time() - cpu
 
@@ -182,28 +182,21 @@ def measure(engine: str, task: str, *, clients: int, rounds: int, data: Path) ->
     }
 
 
-def children_cpu_s() -> float:
-    """Return the processor seconds that the children of this process have used."""
-    total = 0.0
-    for process in psutil.Process().children(recursive=True):
-        try:
-            times = process.cpu_times()
-        except psutil.Error:  # it has ended meanwhile
-            continue
-        total += times.user + times.system
-    return total
+def usage() -> tuple[float, float]:
+    """Return the processor seconds of the children of this process, and the memory of all, in MB.
 
-
-def own_memory_mb() -> float:
-    """Return the memory of this process and its children that they share with no other."""
-    me = psutil.Process(os.getpid())
-    total = 0
+    The memory is what they share with no other process.
+    """
+    cpu_s, memory = 0.0, 0
+    me = psutil.Process()
     for process in [me, *me.children(recursive=True)]:
         try:
-            total += process.memory_full_info().uss
+            times, own = process.cpu_times(), process.memory_full_info().uss
         except psutil.Error:  # it has ended meanwhile
             continue
-    return total / 2**20
+        memory += own
+        cpu_s += times.user + times.system if process != me else 0.0
+    return cpu_s, memory / 2**20
 
 
 @lru_cache(maxsize=1)

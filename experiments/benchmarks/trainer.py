@@ -120,8 +120,8 @@ def measure_paths(
     """
     paths: dict[str, _Trained] = {
         "plain": _Plain(config),
-        "closed_form": _Path(replace(config, critic_gradients="closed_form")),
-        "autograd": _Path(replace(config, critic_gradients="autograd")),
+        "closed_form": _Clients(replace(config, critic_gradients="closed_form"), 1),
+        "autograd": _Clients(replace(config, critic_gradients="autograd"), 1),
     }
     return _rows(paths, config, clients=1, repeats=repeats, least_s=least_s)
 
@@ -162,9 +162,9 @@ def _rows(
 
 
 class _Clients:
-    """Trainings of several clients, in one program or one after another."""
+    """The project's trainer: of several clients in one program or one after another, or of one."""
 
-    def __init__(self, config: GanConfig, count: int, *, together: bool) -> None:
+    def __init__(self, config: GanConfig, count: int, *, together: bool = False) -> None:
         self._together = together
         x_NTC, y_N = _samples()
         share = max(1, len(y_N) // count)
@@ -187,23 +187,6 @@ class _Clients:
         else:
             for each in self._trainings:
                 each.train_alone(iterations=iterations)
-        return time.perf_counter() - started
-
-
-class _Path:
-    """The project's trainer, with its own networks."""
-
-    def __init__(self, config: GanConfig) -> None:
-        self._generator, self._critic = _networks(config)
-        self._trainer = WganGpTrainer(self._generator, self._critic, config=config)
-        self._x_NTC, self._y_N = _samples()
-        self._rng = torch.Generator().manual_seed(0)
-        self.seconds(1)
-
-    def seconds(self, iterations: int) -> float:
-        """Train on and return how long it took."""
-        started = time.perf_counter()
-        self._trainer.train(self._x_NTC, self._y_N, iterations=iterations, rng=self._rng)
         return time.perf_counter() - started
 
 

@@ -2,7 +2,7 @@
 
 ``measure_tickets`` is a part of ``python -m experiments.benchmarks.trainer``. Each way is a process
 that runs this file as a script, with the checkout to be measured first on the path; so it imports
-nothing of ``experiments``. For each line that comes in, the name of a part and the number of
+nothing of ``experiments`` there. For each line that comes in, the name of a part and the number of
 prunings, it does the part once on one core and prints the seconds of processor time.
 """
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -55,24 +56,19 @@ class Tickets:
     """
 
     def __init__(self, *, critic_iterations: int) -> None:
-        self._config = GanConfig(
+        config = GanConfig(
             batch_size=256,
             critic_iterations=critic_iterations,
             fresh_batch=False,
             generator_lr=1e-4,
             critic_lr=1e-4,
         )
-        self._generator, critic = build_networks(
-            self._config,
-            num_vectors=NUM_VECTORS,
-            num_components=NUM_COMPONENTS,
-            num_classes=NUM_CLASSES,
-            seed=0,
-        )
-        self._trainer = WganGpTrainer(self._generator, critic, config=self._config)
-        shape = (NUM_SAMPLES, NUM_VECTORS, NUM_COMPONENTS)
+        shape = {"num_vectors": NUM_VECTORS, "num_components": NUM_COMPONENTS}
+        self._generator, critic = build_networks(config, **shape, num_classes=NUM_CLASSES, seed=0)
+        self._trainer = WganGpTrainer(self._generator, critic, config=config)
         rng = np.random.default_rng(0)
-        self._x_NTC = rng.uniform(-1, 1, shape).astype(np.float32)
+        x_NTC = rng.uniform(-1, 1, (NUM_SAMPLES, NUM_VECTORS, NUM_COMPONENTS))
+        self._x_NTC = x_NTC.astype(np.float32)
         self._y_N = rng.integers(NUM_CLASSES, size=NUM_SAMPLES)
         self._rng = torch.Generator().manual_seed(0)
         folder = os.environ.get("FLWR_GAN_WEIGHTS")
@@ -203,26 +199,24 @@ def measure_tickets(
 def _compared(
     processes: Mapping[str, _Process], part: str, P: int, R: int, repeats: int
 ) -> list[dict[str, object]]:
-    seconds: dict[str, list[float]] = {way: [] for way in processes}
-    for repeat in range(-1, repeats):  # the first warms up
-        for way, process in processes.items():
-            taken = process.seconds(part, P)
-            if repeat >= 0:
-                seconds[way].append(taken)
-    now = seconds.pop("now")
-    rows: list[dict[str, object]] = []
-    for way, measured in seconds.items():
-        ratios = [a / b for a, b in zip(measured, now, strict=True)]
-        row: dict[str, object] = {
+    from experiments.benchmarks.output import in_turn, ratios
+
+    ways = {way: partial(process.seconds, part, P) for way, process in processes.items()}
+    seconds = in_turn(ways, repeats)
+    return [
+        {
             "part": part,
             "prunings": P,
             "critic_iterations": R,
             "against": way,
+            "against_ms": 1000 * median(seconds[way]),
+            "now_ms": 1000 * median(seconds["now"]),
+            **ratios(seconds, way, "now"),
+            "repeats": repeats,
         }
-        row |= {"against_ms": 1000 * median(measured), "now_ms": 1000 * median(now)}
-        row |= {"ratio": median(ratios), "ratio_lowest": min(ratios), "ratio_highest": max(ratios)}
-        rows.append(row | {"repeats": repeats})
-    return rows
+        for way in ways
+        if way != "now"
+    ]
 
 
 def main() -> None:

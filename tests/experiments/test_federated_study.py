@@ -211,5 +211,5 @@ def test_stored_data_and_what_a_budget_buys():
 
 def test_the_full_plan_covers_what_it_should():
     cases = command.all_cases(FULL)
-    assert sum(isinstance(case, PoolCase) for case in cases) == 12
+    assert sum(type(case) is PoolCase for case in cases) == 12
     assert len({case.name for case in cases}) == len(cases) == 40

@@ -38,7 +38,10 @@ def all_cases(plan: Plan) -> list[StudyCase]:
         for seed in seeds
         for pair in plan.wires[data]
     ]
-    longer = [LongerCase(plan, plan.clients[0], plan.partitions[0], count) for count in plan.longer]
+    longer = [
+        LongerCase(plan, plan.clients[0], plan.partitions[0], iterations=count)
+        for count in plan.longer
+    ]
     last = [case for case in pools if case.clients == plan.clients[-1]]
     others = [run for run in runs if run.data != next(iter(plan.rounds_seeds))]
     return [

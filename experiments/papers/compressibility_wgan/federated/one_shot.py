@@ -12,18 +12,16 @@ import numpy as np
 import pandas as pd
 
 from experiments.papers.compressibility_wgan.federated.plan import PARTITIONS, Plan, folder_name
-from experiments.papers.compressibility_wgan.federated.pools import (
-    pool_of,
-    recoded,
-    reply_bytes,
-    saved_uploads,
-    upload_rows,
-)
 from experiments.papers.compressibility_wgan.federated.stored import (
     INT8_SCALE,
     affordable,
     int8_vectors,
+    pool_of,
+    recoded,
+    reply_bytes,
+    saved_uploads,
     stored_sizes,
+    upload_rows,
 )
 from experiments.study.app_runs import finish_run
 from experiments.study.cases import StudyCase
@@ -58,41 +56,41 @@ class PoolCase(StudyCase):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All that the result depends on."""
-        return {"ticket": self._ticket, "dense": self._dense}
+        """The overrides of both runs, all that the result depends on."""
+        prunings = f"lottery.rate=0.2 lottery.iterations={self.plan.prunings}"
+        return {
+            "ticket": f"{self.shared} {prunings} codec=sparse",
+            "dense": f"{self.shared} lottery.iterations=0 codec=raw also_codecs=['{ZSTD}']",
+        }
+
+    @property
+    def shared(self) -> str:
+        """The overrides that tickets and dense generators have in common."""
+        return (
+            f"experiment=one_shot evaluation=none {self.plan.one_shot} "
+            f"{PARTITIONS[self.partition]} federation.num_clients={self.clients}"
+        )
 
     @property
     def work_s(self) -> float:
         """Roughly how many processor seconds it takes."""
         return 20.0 * self.clients
 
-    @property
-    def _ticket(self) -> str:
-        shared = shared_settings(self.clients, self.partition, self.plan)
-        prunings = self.plan.prunings
-        return f"{shared} lottery.rate=0.2 lottery.iterations={prunings} codec=sparse"
-
-    @property
-    def _dense(self) -> str:
-        shared = shared_settings(self.clients, self.partition, self.plan)
-        return f"{shared} lottery.iterations=0 codec=raw also_codecs=['{ZSTD}']"
-
     def measure(self, folder: Path) -> dict[str, Any]:
         """Train tickets and dense generators; return a row, and under ``clients`` one a client."""
-        ticket = finish_run(split_overrides(self._ticket), folder / "ticket")
-        dense = finish_run(split_overrides(self._dense), folder / "dense")
-        federation = load_federation(self._ticket)
+        ticket, dense = (
+            finish_run(split_overrides(overrides), folder / name)
+            for name, overrides in self.settings.items()
+        )
+        federation = load_federation(self.settings["ticket"])
         return measure_pools(federation, ticket, dense, prunings=self.plan.prunings)
 
 
 @dataclass(frozen=True)
-class LongerCase(StudyCase):
+class LongerCase(PoolCase):
     """One shot with dense generators alone, trained for longer."""
 
-    plan: Plan  # the settings that all cases share
-    clients: int  # K
-    partition: str  # a key of ``PARTITIONS``
-    iterations: int  # generator iterations of the training
+    iterations: int = 0  # generator iterations of the training
 
     @property
     def name(self) -> str:
@@ -103,13 +101,12 @@ class LongerCase(StudyCase):
     def place(self) -> Mapping[str, Any]:
         """The case as columns."""
         names = {"federation": self.clients, "partition": self.partition}
-        return names | {"iterations": self.iterations, "seed": 0}
+        return names | {"iterations": self.iterations, "seed": self.seed}
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """All that the result depends on."""
-        shared = shared_settings(self.clients, self.partition, self.plan)
-        return {"dense": f"{shared} lottery.iterations=0 gan.iterations={self.iterations}"}
+        return {"dense": f"{self.shared} lottery.iterations=0 gan.iterations={self.iterations}"}
 
     @property
     def work_s(self) -> float:
@@ -122,14 +119,6 @@ class LongerCase(StudyCase):
         federation = load_federation(self.settings["dense"])
         pool = pool_of(federation, saved_uploads(folder / "dense", self.clients))
         return {"accuracy_dense_pool": pool_accuracy(federation, pool)}
-
-
-def shared_settings(clients: int, partition: str, plan: Plan) -> str:
-    """Return the overrides that tickets and dense generators have in common."""
-    return (
-        f"experiment=one_shot evaluation=none {plan.one_shot} {PARTITIONS[partition]} "
-        f"federation.num_clients={clients}"
-    )
 
 
 def measure_pools(

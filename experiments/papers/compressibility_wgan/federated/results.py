@@ -15,7 +15,7 @@ from experiments.papers.compressibility_wgan.federated.many_rounds import (
 )
 from experiments.papers.compressibility_wgan.federated.one_shot import LongerCase, PoolCase
 from experiments.papers.compressibility_wgan.federated.plan import AVERAGE, PLAIN
-from experiments.study.cases import Record
+from experiments.study.cases import Record, all_rows
 from experiments.study.markdown import Columns, markdown_table, page_table
 from experiments.study.results import description
 from flwr_gan.app.federation import load_federation
@@ -26,20 +26,17 @@ COUNTS = ("round", "samples", "samples_equal_cost", "parameters", "prunings")
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return the tables of all kinds of cases that have finished."""
     pools, longer, runs = (
-        [record for record in records if isinstance(record.case, kind)]
+        [record for record in records if type(record.case) is kind]
         for kind in (PoolCase, LongerCase, RoundsCase)
     )
     found = {
         "one_shot": pd.DataFrame([record.row for record in pools]),
-        "one_shot_clients": pd.DataFrame(
-            [row for record in pools for row in record.rows("clients")]
-        ).rename(columns={"clients": "federation"}),
+        "one_shot_clients": all_rows(pools, "clients").rename(columns={"clients": "federation"}),
         "longer_training": pd.DataFrame([record.row for record in longer]),
     }
     if runs:
-        rows = [row for record in runs for row in record.rows("rounds")]
         columns = [*runs[0].case.place, *COLUMNS]
-        rounds = with_quality_of_plain(pd.DataFrame(rows).reindex(columns=columns))
+        rounds = with_quality_of_plain(all_rows(runs, "rounds").reindex(columns=columns))
         found |= {"many_rounds": rounds, "bytes_to_quality": bytes_to_quality(rounds)}
     return {f"{name}.csv": _counted(table) for name, table in found.items() if len(table)}
 
