@@ -7,15 +7,16 @@ from hashlib import sha256
 from pathlib import Path
 
 import hydra
+import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from experiments.preset import expand_preset
 from experiments.sweep_jobs import Job, share_trainings
 from flwr_gan.app.overrides import config_dir
+from flwr_gan.core.settings import nearest
 from flwr_gan.errors import ConfigError
 
 SWEEPS = Path("runs/sweeps")
@@ -24,6 +25,8 @@ _LONGEST_NAME = 120
 _FORBIDDEN = re.compile(r"[^\w.+\-]")
 _FORBIDDEN_IN_PATHS = re.compile(r"[^\w./+\-:~@]")
 _OF_THE_SWEEP = ("output_dir", "resume", "also_codecs")
+_PRESETS = Path(__file__).resolve().parent / "presets"
+_PREFIX = "preset="
 
 
 @dataclass(frozen=True)
@@ -36,18 +39,7 @@ class Plan:
 
 
 def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
-    """Return the jobs that a sweep's arguments stand for.
-
-    Parameters
-    ----------
-    arguments : sequence of str
-    Hydra overrides; a key may have several values, ``codec=zlib,lzma``. ``preset=NAME``
-    stands for those in ``experiments/presets/NAME.yaml``.
-    multirun : bool
-    Whether several values are welcome; with a preset they always are.
-
-    ``seeds=5`` stands for ``seed=0,1,2,3,4``.
-    """
+    """Return the jobs of a sweep's overrides; several values need ``multirun`` or a preset."""
     arguments, several = expand_seeds(arguments)
     preset, given, own_arguments = expand_preset(arguments)
     multirun = multirun or several or preset is not None
@@ -121,11 +113,7 @@ def _folder(
     preset: str | None,
     given: list[str],
 ) -> Path:
-    """Return where the sweep goes: as asked, or a name that the same sweep finds again.
-
-    The default depends on the preset or else the swept keys, not on their values, so that a value
-    more is added to what is there.
-    """
+    """Return where the sweep goes: as asked, or a name of its keys, so that values can be added."""
     for _, item in reversed(parsed):
         if item.key_or_group == "sweep_dir":
             path = str(item.value())
@@ -168,3 +156,41 @@ def _digest(texts: Sequence[str]) -> str:
 
 def _plain(key: str) -> str:
     return key.lstrip("+~")
+
+
+def preset_names() -> list[str]:
+    """Return the names of all presets."""
+    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
+
+
+def preset_about(name: str) -> str:
+    """Return the line on top of a preset's file that says what it is."""
+    return _preset_file(name).read_text().split("\n", maxsplit=1)[0].lstrip("# ")
+
+
+def expand_preset(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
+    """Put the overrides that a preset stands for in its place.
+
+    Returns the preset's name (None where there is none), its overrides but for keys that the
+    arguments set themselves, and the other arguments.
+    """
+    named = [text.removeprefix(_PREFIX) for text in arguments if text.startswith(_PREFIX)]
+    own = [text for text in arguments if not text.startswith(_PREFIX)]
+    if not named:
+        return None, [], own
+    if len(named) > 1:
+        raise ConfigError(f"preset={','.join(named)}: a sweep takes one preset")
+    given = {_key(text) for text in own}
+    overrides = [str(text) for text in yaml.safe_load(_preset_file(named[0]).read_text())]
+    return named[0], [text for text in overrides if _key(text) not in given], own
+
+
+def _preset_file(name: str) -> Path:
+    names = preset_names()
+    if name not in names:
+        raise ConfigError(f"preset={name}: allowed are {', '.join(names)}{nearest(name, names)}")
+    return _PRESETS / f"{name}.yaml"
+
+
+def _key(text: str) -> str:
+    return text.partition("=")[0].lstrip("+~")

@@ -20,8 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.plan import make_plan
-from experiments.preset import preset_about, preset_names
+from experiments.plan import make_plan, preset_about, preset_names
 from experiments.report import report
 from experiments.report.folders import add_command
 from experiments.results_table import ORDER, read_order
@@ -35,11 +34,7 @@ from flwr_gan.errors import FlwrGanError, OutputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns 0 when all jobs are finished, 1 when some failed, 2 when nothing could be started, 130
-    when the sweep was interrupted.
-    """
+    """Run the command; return 0 if all jobs finished, 1 if some failed, 2 if none could start."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(given)
     return run_command("experiments.sweep", lambda: _sweep(options, given))

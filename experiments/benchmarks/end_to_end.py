@@ -67,10 +67,7 @@ def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def until(target: float, folder: Path) -> dict[str, float]:
-    """Return rounds, bytes and seconds of a run until its samples are good enough.
-
-    All of them are NaN where they never are.
-    """
+    """Return rounds, bytes and seconds of a run until samples are good enough; NaN for never."""
     rounds = pd.read_csv(folder / "rounds.csv")
     good = rounds.loc[rounds[MEASURE] >= target, "round"]
     if good.empty:

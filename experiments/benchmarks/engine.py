@@ -129,10 +129,7 @@ def _measured(engine: str, task: str, clients: str, rounds: str, data: str) -> d
 
 
 def measure_commands(repeats: int, *, short: bool) -> pd.DataFrame:
-    """Return a row a command: the median of its seconds.
-
-    With ``short`` the main job is a tiny one.
-    """
+    """Return the median seconds of each command; with ``short`` the main job is a tiny one."""
     rows = []
     for _ in range(repeats):
         rows += [_main_job(backend, TINY if short else "") for backend in BACKENDS]

@@ -74,8 +74,9 @@ class Size:
 class Client(NumPyClient):
     """Trains the network on one share of the images for an epoch."""
 
-    def __init__(self, partition: int, size: Size) -> None:
-        self._partition, self._size = partition, size
+    def __init__(self, context: Context, size: Size) -> None:
+        self._partition = int(str(context.node_config["partition-id"]))
+        self._size = size
 
     def fit(
         self, parameters: NDArrays, config: dict[str, Scalar]
@@ -84,7 +85,8 @@ class Client(NumPyClient):
         x, y = _shares(self._size)[self._partition]
         model = _network(parameters)
         descent = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-        for images, labels in _batches(x, y):
+        batches = zip(torch.split(x, BATCH_SIZE), torch.split(y, BATCH_SIZE), strict=True)
+        for images, labels in batches:
             descent.zero_grad()
             torch.autograd.backward(nn.functional.cross_entropy(model(images), labels))
             descent.step()
@@ -126,7 +128,7 @@ def run(way: Way, size: Size, *, share: float, rounds: int) -> dict[str, Any]:
                 strategy=strategy, config=ServerConfig(num_rounds=rounds)
             )
         ),
-        ClientApp(lambda context: _client(context, size), mods=[compression_mod]),
+        ClientApp(lambda context: Client(context, size).to_client(), mods=[compression_mod]),
         num_supernodes=size.clients,
         run_config={},
     )
@@ -166,10 +168,6 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
     yield "", pd.DataFrame(rows)
 
 
-def _client(context: Context, size: Size) -> Any:
-    return Client(int(str(context.node_config["partition-id"])), size).to_client()
-
-
 def _network(weights: NDArrays | None) -> nn.Sequential:
     """Return the network with weights, or with initial ones."""
     with torch.random.fork_rng(devices=[]):
@@ -200,10 +198,6 @@ def _shares(size: Size) -> list[tuple[Tensor, Tensor]]:
     x, y = _tensors(chosen)
     split = DirichletSplit(alpha=ALPHA)(chosen, num_clients=size.clients, seed=SEED)
     return [(x[indices], y[indices]) for indices in split]
-
-
-def _batches(x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(torch.split(x, BATCH_SIZE), torch.split(y, BATCH_SIZE), strict=True)
 
 
 def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:

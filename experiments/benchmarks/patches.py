@@ -18,6 +18,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from experiments.benchmarks.output import run_benchmark
+from experiments.benchmarks.wire_at_size import shortened
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.wire import Template, decode_payload, encode_payload
 from flwr_gan.wire.codecs.arrays import BFLOAT16
@@ -48,10 +49,7 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
 
 
 def measure(dtype: str, share: float, *, count: int) -> dict[str, object]:
-    """Return the row of one case.
-
-    In bfloat16 the share is that of ``STEP``.
-    """
+    """Return the row of one case; in bfloat16 the share is that of ``STEP``."""
     held, new = moved(dtype, share, count=count)
     payload = encode_payload({"w": new}, base={"w": held}, self_contained=False)
     decoded = decode_payload(payload, template=Template.of({"w": new}), base={"w": held})["w"]
@@ -80,7 +78,7 @@ def moved(dtype: str, share: float, *, count: int) -> tuple[Array, Array]:
         new[at] = rng.normal(0, DEVIATION, len(at))
         return held, new
     new -= np.float32(STEP) * np.clip(rng.standard_normal(count, np.float32), -1, 1)
-    return _rounded(held), _rounded(new)
+    return shortened(held, "bfloat16"), shortened(new, "bfloat16")
 
 
 def coded_by_hand(held: Array, new: Array) -> tuple[str, int]:
@@ -108,13 +106,6 @@ def _gaps(at: Array) -> bytes:
 
 def _bits(weights: Array) -> Array:
     return weights.view(np.uint16 if weights.dtype == BFLOAT16 else np.uint32)
-
-
-def _rounded(weights: Array) -> Array:
-    """Return float32 weights as the nearest bfloat16, ties to even."""
-    bits = weights.view(np.uint32)
-    nearest = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
-    return (nearest >> np.uint32(16)).astype(np.uint16).view(BFLOAT16)
 
 
 if __name__ == "__main__":

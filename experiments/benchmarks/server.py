@@ -58,8 +58,8 @@ KINDS: dict[str, tuple[type[FedAvg], str | None]] = {
 }
 BASELINE = "FedAvg, dense"
 ROUND_CLIENTS, ROUND_WEIGHTS = 20, 1_000_000
-# Clients, repeats, seconds of training, channels of ResNet-50 to its own.
-SHORT, WHOLE = (50, 1, 0.02, 1 / 8), (1000, 7, 0.2, 1.0)
+# Clients, repeats, seconds of training, weights of ResNet-50 to those measured.
+SHORT, WHOLE = (50, 1, 0.02, 64), (1000, 7, 0.2, 1)
 
 
 class PerturbingClient(NumPyClient):
@@ -147,7 +147,7 @@ def generator() -> NDArrays:
 def replies(kind: str, weights: NDArrays, *, clients: int) -> Replies:
     """Let clients move the weights, and return their replies before they are aggregated."""
     cls, codec = KINDS[kind]
-    strategy, nodes = _strategy(cls, codec, weights, clients), Nodes(PerturbingClient, clients)
+    strategy, nodes = _strategy(clients, codec, weights, cls), Nodes(PerturbingClient, clients)
     parameters = strategy.initialize_parameters(nodes.manager)
     assert parameters is not None
     return Replies(strategy, nodes.fit(strategy, parameters, 1))
@@ -156,13 +156,15 @@ def replies(kind: str, weights: NDArrays, *, clients: int) -> Replies:
 def round_seconds(codec: str | None, *, training_s: float) -> float:
     """Return the wall seconds of a round of clients that train so long each."""
     weights = [np.random.default_rng(0).standard_normal(ROUND_WEIGHTS, np.float32)]
-    strategy = _strategy(FedAvg, codec, weights, ROUND_CLIENTS)
+    strategy = _strategy(ROUND_CLIENTS, codec, weights)
     started = time.perf_counter()
     _run(strategy, ROUND_CLIENTS, lambda _: SleepingClient(training_s))
     return time.perf_counter() - started
 
 
-def _strategy(cls: type[FedAvg], codec: str | None, weights: NDArrays, clients: int) -> Strategy:
+def _strategy(
+    clients: int, codec: str | None, weights: NDArrays, cls: type[FedAvg] = FedAvg
+) -> Strategy:
     inner = cls(
         fraction_evaluate=0.0,
         min_fit_clients=clients,
@@ -247,16 +249,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the tables of aggregation, of the large network and of rounds."""
-    clients, repeats, training_s, width = SHORT if options.short else WHOLE
+    clients, repeats, training_s, scale = SHORT if options.short else WHOLE
     compiled.load()
     yield "", aggregation_table(clients, repeats)
-    strategies = partial(_of_large, LARGE_CLIENTS)
-    yield "_large", large_table(strategies, width=width, repeats=repeats)
+    strategies = partial(_strategy, LARGE_CLIENTS)
+    yield "_large", large_table(strategies, scale=scale, repeats=repeats)
     yield "_round", round_table(repeats, training_s=training_s)
-
-
-def _of_large(clients: int, codec: str | None, arrays: NDArrays) -> Strategy:
-    return _strategy(FedAvg, codec, arrays, clients)
 
 
 if __name__ == "__main__":

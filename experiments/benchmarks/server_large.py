@@ -17,6 +17,7 @@ from flwr.server.client_manager import SimpleClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import Strategy
 
+from experiments.benchmarks.wire_at_size import resnet50_shapes
 from flwr_gan.engine.inline_grid import InlineGrid
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import compression_mod
@@ -28,35 +29,24 @@ CODECS: dict[str, str | None] = {
     "CompressedStrategy(FedAvg), sparse:int8": "sparse:int8",
     "CompressedStrategy(FedAvg), raw": "raw",
 }
-_STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))  # blocks and channels of ResNet-50
 _NOISE = np.random.default_rng(1).standard_normal(1 << 16, np.float32)
 
 
-def resnet50(width: float = 1.0) -> NDArrays:
-    """Return normal weights of ResNet-50's 161 arrays, with so many times its channels."""
+def resnet50(scale: int) -> NDArrays:
+    """Return normal weights of ResNet-50's 161 arrays, channels divided by a root of ``scale``."""
     rng = np.random.default_rng(0)
     arrays: NDArrays = []
-
-    def layer(outputs: int, inputs: int, kernel: int) -> int:
-        shape = (outputs, inputs, kernel, kernel)
-        scale = np.float32(np.sqrt(2 / (inputs * kernel * kernel)))
-        arrays.append(scale * rng.standard_normal(shape, np.float32))
-        for mean in (1, 0):  # weight and bias of the normalisation
-            arrays.append((mean + 0.1 * rng.standard_normal(outputs)).astype(np.float32))
-        return outputs
-
-    before = layer(round(64 * width), 3, 7)
-    for blocks, channels in _STAGES:
-        inside = round(channels * width)
-        for block in range(blocks):
-            layer(inside, before, 1)
-            layer(inside, inside, 3)
-            after = layer(4 * inside, inside, 1)
-            if not block:
-                layer(after, before, 1)
-            before = after
-    arrays.append(0.01 * rng.standard_normal((1000, before), np.float32))
-    arrays.append(np.zeros(1000, np.float32))
+    for name, shape in resnet50_shapes(scale).items():
+        if len(shape) == 4:
+            scale_of_he = np.float32(np.sqrt(2 / np.prod(shape[1:])))
+            arrays.append(scale_of_he * rng.standard_normal(shape, np.float32))
+        elif name.endswith(("bn.weight", "bn.bias")):
+            mean = name.endswith("weight")
+            arrays.append((mean + 0.1 * rng.standard_normal(shape)).astype(np.float32))
+        elif name == "fc.weight":
+            arrays.append(0.01 * rng.standard_normal(shape, np.float32))
+        elif name == "fc.bias":
+            arrays.append(np.zeros(shape, np.float32))
     return arrays
 
 
@@ -97,13 +87,10 @@ class Server:
 
 
 def large_table(
-    strategy_of: Callable[[str | None, NDArrays], Strategy], *, width: float, repeats: int
+    strategy_of: Callable[[str | None, NDArrays], Strategy], *, scale: int, repeats: int
 ) -> pd.DataFrame:
-    """Return a row for plain Flower and one for each codec, measured in turn.
-
-    The first round, in which every node is sent all weights, is not counted.
-    """
-    weights = resnet50(width)
+    """Return a row for plain Flower and each codec, in turn; the first round is not counted."""
+    weights = resnet50(scale)
     servers = {name: Server(strategy_of(codec, weights)) for name, codec in CODECS.items()}
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
     for number in range(repeats + 1):

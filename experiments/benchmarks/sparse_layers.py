@@ -57,10 +57,7 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
 
 
 def measure(name: str, batch_size: int, density: float, *, repeats: int) -> list[dict[str, object]]:
-    """Return the rows ``samples`` and ``learning`` of a layer.
-
-    ``density`` is the share of weights that survive.
-    """
+    """Return the rows ``samples`` and ``learning`` of a layer; ``density`` survives."""
     layer, shape = LAYERS[name]
     rng = torch.Generator().manual_seed(0)
     weight = layer.get_parameter("weight")

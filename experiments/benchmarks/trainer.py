@@ -114,10 +114,7 @@ def measure_all(*, short: bool) -> pd.DataFrame:
 def measure_paths(
     config: GanConfig, *, repeats: int, least_s: float = 1.0
 ) -> list[dict[str, object]]:
-    """Return a row for the plain loop and for each of the trainer's paths.
-
-    The fastest path trains for about ``least_s`` seconds at a time.
-    """
+    """Return a row for each path; the fastest trains for about ``least_s`` seconds at a time."""
     paths: dict[str, _Trained] = {
         "plain": _Plain(config),
         "closed_form": _Clients(replace(config, critic_gradients="closed_form"), 1),

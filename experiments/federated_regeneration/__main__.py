@@ -54,11 +54,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
-    """Return the text of each marker of the page.
-
-    Differences are what regeneration has more than iterative pruning of the same seed, bytes in
-    percent.
-    """
+    """Return the text of each marker of the page; differences are those to iterative pruning."""
     ways: Columns = [
         ("regeneration", "regeneration"), ("tickets by", "way"), ("seeds", "seeds"),
         ("pruned, %", ("sparsity", 1, 0.01)), ("uploads, kB", ("payload_up_bytes", 0, 1000)),

@@ -22,12 +22,7 @@ PAGE = "report.html"
 
 
 def report(*folders: Path, output: Path | None = None, grids: int = MOST_GRIDS) -> pd.DataFrame:
-    """Write page, tables and figures of the runs in folders, print the table, and return it.
-
-    All files are read before the first one is written.
-
-    The page is ``report.html`` in the folder, or in the one that holds all of them.
-    """
+    """Read all runs in folders, then write page, tables and figures; print and return the table."""
     named = tuple({folder.resolve(): folder for folder in folders}.values())
     page = output or _default_page(named)
     if page.is_dir():

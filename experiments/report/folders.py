@@ -81,11 +81,7 @@ class RunFiles:
 
     @cached_property
     def layer_sparsity(self) -> dict[str, float]:
-        """Share of zeros in each weight array of the saved generators, averaged over them.
-
-        That is the global generator where there is one, and those that clients uploaded where
-        there is none.
-        """
+        """Share of zeros in each array of the global generator, else the mean over clients'."""
         files = sorted((self.folder / "generators").glob("*.fgan"))
         kept = [path for path in files if path.stem == "global"] or files
         shares: dict[str, list[float]] = {}
@@ -166,10 +162,7 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _short_names(table: pd.DataFrame) -> dict[str, str]:
-    """Return the settings that tell runs apart, each with a name that fits a legend.
-
-    What varies over failed runs alone is left out.
-    """
+    """Return a short name for each setting that tells runs apart; of failed runs alone none."""
     ran = table[table["status"] != "failed"]
     keys = varying_columns(ran if len(ran) else table)
     tails = [key.rpartition(".")[2] for key in keys]

@@ -90,10 +90,7 @@ def figure_picture(figure: Figure, alt: str, caption: str = "", *, dpi: int = 13
 
 
 def page_html(title: str, sections: Sequence[Section], *, lead: str = "") -> str:
-    """Return a page as HTML.
-
-    ``lead`` is a paragraph below the title.
-    """
+    """Return a page as HTML; ``lead`` is a paragraph below the title."""
     numbers = count(1)
     nodes = [_section(section, 2, numbers) for section in sections]
     html = (

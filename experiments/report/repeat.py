@@ -17,12 +17,7 @@ _GROUPS = ("gan", "lottery")
 
 
 def repeat_command(config: str) -> str | None:
-    """Return a command whose settings are those of a ``config.yaml``, all of them.
-
-    Settings that the file does not know, because they came later, keep their defaults.
-
-    Returns None where no command gives these settings: conf/ has changed since, for instance.
-    """
+    """Return a command that gives the settings of a ``config.yaml``, None where none gives all."""
     asked = {key: value for key, value in yaml.safe_load(config).items() if key not in _PLACES}
     try:
         overrides = _choices(asked)

@@ -57,10 +57,7 @@ def is_begun(folder: Path) -> bool:
 
 
 def finish_run(overrides: Sequence[str], folder: Path) -> Path:
-    """Bring the run in a folder to its end and return the folder.
-
-    A finished run is left as it is; one that was interrupted is resumed.
-    """
+    """Bring the run in a folder to its end, resumed if it was interrupted; return the folder."""
     if not is_finished(folder):
         begun = is_begun(folder)
         train([f"resume={folder}"] if begun else [*overrides, f"output_dir={folder}"])

@@ -52,11 +52,7 @@ class StudyCase(ABC):
 
     @abstractmethod
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Do the work and return the result, values that JSON can hold.
-
-        Called again in the same folder after an interruption: what was kept there need not be done
-        again.
-        """
+        """Return values that JSON can hold; what is in the folder need not be done again."""
 
 
 @dataclass(frozen=True)

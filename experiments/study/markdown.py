@@ -73,10 +73,7 @@ def number(value: float, digits: int, *, absent: str = "-") -> str:
 
 
 def fill_pages(pages: Sequence[Path], parts: Mapping[str, str]) -> None:
-    """Write parts of Markdown pages anew, each between ``<!-- name -->`` and ``<!-- end -->``.
-
-    Each part belongs to one of the pages.
-    """
+    """Write parts of pages anew, each between ``<!-- name -->`` and ``<!-- end -->``."""
     try:
         texts = {page: page.read_text(encoding="utf-8") for page in pages}
     except OSError as error:
@@ -98,10 +95,7 @@ def fill_pages(pages: Sequence[Path], parts: Mapping[str, str]) -> None:
 def write_parts(
     parts: Mapping[str, str], pages: Sequence[Path], results: Path, *, committed: bool
 ) -> Path | None:
-    """Fill the pages where results are those that are committed; else write ``tables.md``.
-
-    Returns the path of ``tables.md``, beside the results, or None.
-    """
+    """Fill pages if results are those committed; else write and return ``tables.md`` there."""
     if committed:
         fill_pages(pages, parts)
         return None

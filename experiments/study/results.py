@@ -54,10 +54,7 @@ def machine() -> str:
 
 
 def description(run: Mapping[str, Any], details: str = "") -> str:
-    """Return in a paragraph what was run, from what ``run.json`` holds.
-
-    ``details`` are sentences on what is particular to a study.
-    """
+    """Return in a paragraph what was run; ``details`` are sentences on what is particular to it."""
     seeds = ", ".join(map(str, run["seeds"]))
     libraries = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
     count = len(run["missing"])

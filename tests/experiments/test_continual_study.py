@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments.continual.__main__ import main
-from experiments.continual.capacity import _measured, _shared
-from experiments.continual.cases import WAYS, Case
+from experiments.continual.cases import WAYS, Case, _measured, _shared
 from experiments.study import app_runs
 from flwr_gan.app.config import load_config
 

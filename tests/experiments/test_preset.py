@@ -3,8 +3,7 @@
 import pytest
 
 from experiments import sweep
-from experiments.plan import SWEEPS, make_plan
-from experiments.preset import expand_preset, preset_about, preset_names
+from experiments.plan import SWEEPS, expand_preset, make_plan, preset_about, preset_names
 from flwr_gan.app.config import load_config
 from flwr_gan.errors import ConfigError
 from flwr_gan.wire.codecs import get_codec

@@ -45,7 +45,7 @@ def test_weights_are_read_where_there_are_any(monkeypatch, tmp_path):
 def test_tables(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(server, "ROUND_CLIENTS", 2)
     monkeypatch.setattr(server, "ROUND_WEIGHTS", 1000)
-    monkeypatch.setattr(server, "SHORT", (4, 1, 0.001, 1 / 64))
+    monkeypatch.setattr(server, "SHORT", (4, 1, 0.001, 64**2))
     assert server.main(["--short", "--output", str(tmp_path / "server.csv")]) == 0
     replies, rounds = (pd.read_csv(tmp_path / name) for name in ("server.csv", "server_round.csv"))
     assert list(replies["strategy"]) == list(server.KINDS)

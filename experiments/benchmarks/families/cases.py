@@ -140,10 +140,7 @@ def _bench(material: Material) -> _Bench:
 
 @dataclass(frozen=True)
 class _Base:
-    """A trained generator with what its cases have trained so far, by settings.
-
-    Cases that differ in the codec alone share their training.
-    """
+    """A trained generator with what its cases have trained; cases of other codecs share it."""
 
     gan: TrainedGan
     trained: dict[str, tuple[SampleGenerator, float]] = field(default_factory=dict)
@@ -172,10 +169,7 @@ def compress(
     iterations: int,
     seed: int,
 ) -> SampleGenerator:
-    """Apply methods one after another, with the training shared out evenly among them.
-
-    Each starts with the critic of the trained GAN.
-    """
+    """Apply methods one after another, from the same critic; training is shared out evenly."""
     rng = torch.Generator().manual_seed(derive_seed(seed, "families: compression"))
     shares = np.diff(np.linspace(0, iterations, len(methods) + 1).round().astype(int))
     generator = deepcopy(gan.generator)

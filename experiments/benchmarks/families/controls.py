@@ -24,10 +24,7 @@ class FurtherTraining(Method):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FromScratch(Method):
-    """A narrow generator with new weights, trained as a GAN: what a student is without a teacher.
-
-    It starts against the critic that every method starts against.
-    """
+    """A narrow generator with new weights, trained as a GAN: a student without a teacher."""
 
     width: Share = 0.5  # share of each hidden layer's channels that it has, in (0, 1)
     # factor of both learning rates: new weights take larger steps than trained ones

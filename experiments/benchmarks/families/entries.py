@@ -86,7 +86,10 @@ def read_entries(folder: Path = ENTRIES, *, only: tuple[str, ...] = ()) -> list[
         raise ConfigError(f"{folder} has no {REFERENCE}.yaml: the others are compared with it")
     wanted = {*only, REFERENCE} if only else set(paths)
     entries = [read_entry(path) for name, path in paths.items() if name in wanted]
-    return sorted(entries, key=_place)
+    return sorted(
+        entries,
+        key=lambda entry: (entry.name != REFERENCE, FAMILIES.index(entry.family), entry.name),
+    )
 
 
 def read_entry(path: Path) -> Entry:
@@ -129,7 +132,3 @@ def _load(path: Path) -> dict[str, Any]:
     if not isinstance(node, dict):
         raise ConfigError(f"{path} cannot be read: it holds no settings")
     return {str(key): value for key, value in node.items()}
-
-
-def _place(entry: Entry) -> tuple[bool, int, str]:
-    return entry.name != REFERENCE, FAMILIES.index(entry.family), entry.name

@@ -130,10 +130,7 @@ def training_labels(material: Material, dataset: Dataset) -> NDArray[np.int64]:
 
 
 class Sampler:
-    """Samples of any generator from the same latent vectors and labels, whatever the seed.
-
-    Every class is asked for equally often.
-    """
+    """Samples of any generator from the same latent vectors and labels, all classes alike."""
 
     def __init__(self, material: Material, num_classes: int) -> None:
         asked = num_classes if material.labelled else 1

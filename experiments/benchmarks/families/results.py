@@ -48,21 +48,14 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparable(summary: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """Return the entries that a front is about: for the cost of compressing, those that do.
-
-    These are the entries whose payload is at least ``SMALLER`` times smaller; doing nothing costs
-    nothing.
-    """
+    """Return the entries of a front; the cost of compressing is that of payloads much smaller."""
     if cost != "cost_cpu_s":
         return summary
     return summary[summary["compression_ratio"] >= SMALLER]
 
 
 def on_front(cost: NDArray[np.float64], quality: NDArray[np.float64]) -> list[bool]:
-    """Return for each point whether no other one is as good in both and better in one.
-
-    Lower is better in both; a point with a NaN is never on the front.
-    """
+    """Return whether no other point is as low in both and lower in one; never with a NaN."""
     found = []
     for c, q in zip(cost, quality, strict=True):
         better = (cost <= c) & (quality <= q) & ((cost < c) | (quality < q))

@@ -103,10 +103,7 @@ class Case(StudyCase):
 def all_cases(
     preset: str, *, seeds: Sequence[int], tasks: Sequence[str] = tuple(TASKS)
 ) -> Iterator[Case]:
-    """Yield the cases, seed after seed, so that what is finished early is complete.
-
-    The preset ``short`` has two rounds of hardly any training and a few wires.
-    """
+    """Yield the cases, seed after seed; ``short`` has two tiny rounds and few wires."""
     for seed in seeds:
         for name in tasks:
             task, wires = TASKS[name], WIRES[name]

@@ -33,10 +33,7 @@ LOSSLESS = "sparse"
 
 
 class Rows:
-    """Rows under a key, read from a CSV file and written back to it.
-
-    ``key`` are the columns that tell a row from all others.
-    """
+    """Rows under the columns of a key, read from a CSV file and written back to it."""
 
     def __init__(self, path: Path, key: Sequence[str]) -> None:
         self._path, self._key = path, tuple(key)

@@ -16,20 +16,8 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.papers.compressibility_wgan.cases import KINDS, Case
 from experiments.papers.compressibility_wgan.statistics import MARGINS
+from experiments.study import figures as plot
 from experiments.study.cases import Record
-from experiments.study.figures import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PINK,
-    RED,
-    SKY,
-    legend_below,
-    row_of_panels,
-    tidy,
-)
 from flwr_gan.data.drawing import vectors_to_strokes
 from flwr_gan.plots import sample_grid
 from flwr_gan.plots.samples import (
@@ -43,11 +31,11 @@ from flwr_gan.plots.samples import (
 FIG_4_LEVELS = (1, 5, 10, 15, 16, 17)
 EXAMPLES = 8
 LOOKS = {
-    "retrained": (BLUE, "o", "-"),
-    "pruned": (RED, "s", "-"),
-    "one_shot": (GREY, "x", ":"),
-    "reinitialised": (GREEN, "^", ""),
-    "random_mask": (PINK, "D", ""),
+    "retrained": (plot.BLUE, "o", "-"),
+    "pruned": (plot.RED, "s", "-"),
+    "one_shot": (plot.GREY, "x", ":"),
+    "reinitialised": (plot.GREEN, "^", ""),
+    "random_mask": (plot.PINK, "D", ""),
 }
 AXES = {
     "synthetic_accuracy": "accuracy on real test data,\ntrained on samples alone",
@@ -175,7 +163,7 @@ def quality_figure(summary: pd.DataFrame, data: str) -> Figure:
         axes.set_ylabel(label)
         if measure == "frechet_distance":
             axes.set_yscale("log")
-        tidy(axes)
+        plot.tidy(axes)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9,
@@ -189,7 +177,7 @@ def _references(axes: Axes, summary: pd.DataFrame, measure: str) -> None:
     is_dense = (summary.kind == "retrained") & (summary.level == 0) & (summary.codec == "sparse")
     dense = summary[is_dense][measure]
     if len(real):
-        axes.axhline(real.iloc[0], color=BLACK, ls="--", lw=1, label="real training samples")
+        axes.axhline(real.iloc[0], color=plot.BLACK, ls="--", lw=1, label="real training samples")
     if len(dense) and measure in MARGINS:
         level = float(dense.iloc[0])
         axes.axhspan(
@@ -206,15 +194,15 @@ def ratio_figure(table: pd.DataFrame) -> Figure:
     """Draw the compression ratio against P: the paper's, ours in its way, and the sparse codec."""
     datasets = list(dict.fromkeys(table["data"]))
     lines = (
-        ("lzma_paper", "LZMA, published", BLACK, "", "--"),
-        ("lzma_signed", "LZMA, zeros with signs", RED, "s", "-"),
-        ("lzma_canonical", "LZMA, zeros without signs", ORANGE, "D", "-"),
-        ("sparse", "sparse, lossless", BLUE, "o", "-"),
-        ("sparse:int8", "sparse, 8 bits", SKY, "^", "-"),
-        ("sparse:int6", "sparse, 6 bits", GREEN, "v", "-"),
-        ("sparse:int4", "sparse, 4 bits", PINK, "P", "-"),
+        ("lzma_paper", "LZMA, published", plot.BLACK, "", "--"),
+        ("lzma_signed", "LZMA, zeros with signs", plot.RED, "s", "-"),
+        ("lzma_canonical", "LZMA, zeros without signs", plot.ORANGE, "D", "-"),
+        ("sparse", "sparse, lossless", plot.BLUE, "o", "-"),
+        ("sparse:int8", "sparse, 8 bits", plot.SKY, "^", "-"),
+        ("sparse:int6", "sparse, 6 bits", plot.GREEN, "v", "-"),
+        ("sparse:int4", "sparse, 4 bits", plot.PINK, "P", "-"),
     )
-    figure, grid = row_of_panels(len(datasets), width=3.8, height=4.2, sharey=True)
+    figure, grid = plot.row_of_panels(len(datasets), width=3.8, height=4.2, sharey=True)
     for axes, data in zip(grid, datasets, strict=True):
         part = table[table["data"] == data].sort_values("P")
         for column, label, colour, marker, style in lines:
@@ -228,31 +216,31 @@ def ratio_figure(table: pd.DataFrame) -> Figure:
         axes.minorticks_off()
         axes.set_title(data)
         _level_axis(axes)
-        tidy(axes)
+        plot.tidy(axes)
     grid[0].set_ylabel("dense float32 bytes to payload bytes")
-    legend_below(figure, grid[0], columns=4)
+    plot.legend_below(figure, grid[0], columns=4)
     return figure
 
 
 def layer_figure(layers: pd.DataFrame) -> Figure:
     """Draw the sparsity of each layer against P, global and local pruning."""
     datasets = list(dict.fromkeys(layers["data"]))
-    looks = {"fc.weight": BLUE, "conv1.weight": RED, "conv2.weight": GREEN}
-    figure, grid = row_of_panels(len(datasets), width=3.8, height=4.2, sharey=True)
+    looks = {"fc.weight": plot.BLUE, "conv1.weight": plot.RED, "conv2.weight": plot.GREEN}
+    figure, grid = plot.row_of_panels(len(datasets), width=3.8, height=4.2, sharey=True)
     for axes, data in zip(grid, datasets, strict=True):
         for scope, style in (("global", "-"), ("local", ":")):
             here = layers[(layers["data"] == data) & (layers["scope"] == scope)]
             for layer, part in here.groupby("layer", sort=False):
                 axes.plot(
-                    part["level"], 100 * part["sparsity"], color=looks.get(str(layer), GREY),
+                    part["level"], 100 * part["sparsity"], color=looks.get(str(layer), plot.GREY),
                     ls=style, marker="o" if scope == "global" else "", ms=3, lw=1.6,
                     label=f"{str(layer).removesuffix('.weight')}, {scope}",
                 )  # fmt: skip
         axes.set_title(f"{data}")
         _level_axis(axes)
-        tidy(axes)
+        plot.tidy(axes)
     grid[0].set_ylabel("pruned weights of the layer (%)")
-    legend_below(figure, grid[0], columns=3)
+    plot.legend_below(figure, grid[0], columns=3)
     return figure
 
 

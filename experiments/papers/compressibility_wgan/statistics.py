@@ -30,11 +30,7 @@ ALL = "all"
 
 
 def summarise(quality: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and interval over seeds of each measure of each kind of generator.
-
-    ``quality`` has a row a scored generator: data, scope, seed, kind, level, codec and the
-    measures.
-    """
+    """Return mean and interval over seeds of each measure of each kind of generator."""
     return average(quality, GROUPS, MEASURES)
 
 
@@ -96,10 +92,7 @@ def judge_not_worse(quality: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_level(verdicts: pd.DataFrame) -> int:
-    """Return the largest P up to which every level passes in every measure; 0 where none does.
-
-    ``verdicts`` are the rows of ``judge_not_worse`` of one data set, scope, kind and codec.
-    """
+    """Return the largest P up to which every level passes in every measure; 0 where none does."""
     passed = set(passing_levels(verdicts))
     largest = 0
     while largest + 1 in passed:

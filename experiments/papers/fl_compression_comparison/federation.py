@@ -138,10 +138,7 @@ class ClassifierClient(NumPyClient):
 
 
 def prune_layer(array: NDArray[np.float32], amount: float) -> NDArray[np.float32]:
-    """Return a weight matrix without its smallest magnitudes, ``|w| > tau``; a bias as it is.
-
-    Exactly ``round(amount * size)`` weights go.
-    """
+    """Return a matrix without its ``round(amount * size)`` smallest weights; a bias as it is."""
     if array.ndim < 2:
         return array
     everything = {"layer": np.ones(array.shape, dtype=bool)}

@@ -53,10 +53,7 @@ def scale_as_printed(weights: Weights) -> Weights:
 
 
 def compare_formulas(network: Network, task: Task, *, amount: float) -> pd.DataFrame:
-    """Return what each formula does to a trained network's weight matrices; biases stay.
-
-    The weights are the same afterwards.
-    """
+    """Return what each formula does to a network's weight matrices, which then are as before."""
     trained = network.arrays
     formulas = {
         "trained weights": lambda w: w,

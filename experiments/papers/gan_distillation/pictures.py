@@ -14,26 +14,16 @@ from experiments.papers.gan_distillation.results import real_scores
 from experiments.papers.gan_distillation.scoring import draw
 from experiments.papers.gan_distillation.setting import PUBLISHED_TEACHER, ROLES, TABLE_1
 from experiments.papers.gan_distillation.training import load_network
+from experiments.study import figures as plot
 from experiments.study.cases import Record
-from experiments.study.figures import (
-    BLACK,
-    BLUE,
-    ORANGE,
-    PINK,
-    RED,
-    SKY,
-    legend_below,
-    row_of_panels,
-    tidy,
-)
 
 LOOKS = {
-    "mse": (BLUE, "o"),
-    "mse_longer": (SKY, "v"),
-    "joint": (ORANGE, "s"),
-    "regular": (RED, "^"),
-    "regular_longer": (PINK, "D"),
-    "teacher": (BLACK, "*"),
+    "mse": (plot.BLUE, "o"),
+    "mse_longer": (plot.SKY, "v"),
+    "joint": (plot.ORANGE, "s"),
+    "regular": (plot.RED, "^"),
+    "regular_longer": (plot.PINK, "D"),
+    "teacher": (plot.BLACK, "*"),
 }
 """Colour and marker of each way of training."""
 MEASURES = (
@@ -54,11 +44,8 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 
 
 def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
-    """Draw each measure against the number of parameters, with the paper's score beside ours.
-
-    Scores of real images are lines.
-    """
-    figure, panels = row_of_panels(len(MEASURES), width=4.7, height=4.9)
+    """Draw each measure against parameters, beside the paper's scores and those of real images."""
+    figure, panels = plot.row_of_panels(len(MEASURES), width=4.7, height=4.9)
     for axes, (measure, label) in zip(panels, MEASURES, strict=True):
         for role, (colour, marker) in LOOKS.items():
             part = summary[summary["role"] == role].sort_values("parameters")
@@ -74,18 +61,15 @@ def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
         axes.set_xscale("log")
         axes.set_xlabel("parameters of the generator")
         axes.set_title(label, fontsize=11)
-        tidy(axes, which="both")
+        plot.tidy(axes, which="both")
     _papers(panels[0])
     panels[1].set_yscale("log")
-    legend_below(figure, panels[0], columns=5)
+    plot.legend_below(figure, panels[0], columns=5)
     return figure
 
 
 def samples_figure(records: Sequence[Record]) -> Figure:
-    """Draw images for the same latent vectors: a row a way of training, a column a depth.
-
-    Those of the first seed are drawn, with their teacher.
-    """
+    """Draw the first seed's images of the same latents: a row a way, a column a depth."""
     settings, seed = records[0].case.hyperparameters, records[0].case.seed
     depths, rows = settings.depths, ("teacher", "mse", "joint", "regular")
     named = {(r.case.role, r.case.depth): r for r in records if r.case.seed == seed}

@@ -74,10 +74,7 @@ class Classifier(nn.Module):
 
 
 class ConvolutionalJudge:
-    """Scores images by a classifier that is trained once on real training images.
-
-    The same arguments give the same scores.
-    """
+    """Scores images by a classifier that is trained once on real images, always the same."""
 
     def __init__(self, train: Samples, test: Samples, *, seed: int) -> None:
         self._classifier = _trained(train, seed)
@@ -139,10 +136,7 @@ class Examiner:
         self._images = images
 
     def score(self, case: "Case", place: Path) -> dict[str, float]:
-        """Return everything that is measured of a training in a folder, by column.
-
-        ``psnr_db`` compares with the teacher's images for the same latent vectors.
-        """
+        """Return all that is measured of a training; ``psnr_db`` is to the teacher's images."""
         generator, _ = load_network(case, place)
         x_NTC = draw(generator, case.hyperparameters.judged_samples)
         arrays = network_arrays(generator)

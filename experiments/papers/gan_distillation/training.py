@@ -81,10 +81,7 @@ def train_gan(
     case: "Case", x_NTC: NDArray[np.float32], place: Path, *, device: str,
     on_part: Callable[[], None] = lambda: None,
 ) -> None:  # fmt: skip
-    """Train a GAN and keep it; goes on from the last checkpoint, to the same result bit for bit.
-
-    ``on_part`` is called after each checkpoint.
-    """
+    """Train a GAN, or go on from its checkpoint bit for bit; ``on_part`` is called after each."""
     generator, critic = networks(case)
     config = case.hyperparameters.gan(case.depth)
     trainer = WganGpTrainer(generator, critic, config=config, device=device)
@@ -114,10 +111,7 @@ def train_gan(
 
 
 def train_student(case: "Case", place: Path, *, device: str) -> None:
-    """Train a student under the teacher that is there, and keep it.
-
-    The teacher's folder lies beside ``place``.
-    """
+    """Train a student under the teacher, whose folder lies beside ``place``, and keep it."""
     settings = case.hyperparameters
     teacher, critic = load_network(case.teacher, place.parent / case.teacher.name)
     student, _ = networks(case)

@@ -32,10 +32,7 @@ class UpdateFlops:
 
 
 def layer_macs(network: nn.Module, *inputs: Tensor) -> Macs:
-    """Return the multiply-accumulates of each layer's weight for one sample, in order.
-
-    ``inputs`` is what the network takes, a batch of one.
-    """
+    """Return the multiply-accumulates of each layer's weight for inputs of one sample."""
     found: Macs = {}
 
     def watch(name: str, layer: nn.Module) -> torch.utils.hooks.RemovableHandle:

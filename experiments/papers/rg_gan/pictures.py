@@ -12,30 +12,32 @@ from numpy.typing import NDArray
 
 from experiments.papers.rg_gan.results import families_of, with_all_data
 from experiments.papers.rg_gan.setting import FAMILIES, METHODS
+from experiments.study import figures as plot
 from experiments.study.cases import Record
-from experiments.study.figures import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PINK,
-    RED,
-    SKY,
-    row_of_panels,
-    tidy,
-)
 from experiments.study.results import read_samples
 from flwr_gan.data import vectors_to_strokes
 
-COLOURS = {"dense": BLACK, "rg": BLUE, "regan": ORANGE, "ticket20": GREEN, "ticket46": RED}
+COLOURS = {
+    "dense": plot.BLACK,
+    "rg": plot.BLUE,
+    "regan": plot.ORANGE,
+    "ticket20": plot.GREEN,
+    "ticket46": plot.RED,
+}
 _ABLATION_ROWS = {
     "DP": ("dp_g", "dp_d", "dp_b"),
     "DP + RR": ("rr_g", "rr_d", "rr_b"),
     "DP + RR + AR": ("ar_g", "ar_d", "rg"),
 }
-_BARS = {"G": SKY, "D": ORANGE, "both": BLUE}
+_BARS = {"G": plot.SKY, "D": plot.ORANGE, "both": plot.BLUE}
 _NETWORKS = {"generator": "G", "critic": "D"}
-_LAYERS = ((BLACK, "-"), (BLUE, "--"), (RED, "-."), (GREEN, ":"), (PINK, "-"))
+_LAYERS = (
+    (plot.BLACK, "-"),
+    (plot.BLUE, "--"),
+    (plot.RED, "-."),
+    (plot.GREEN, ":"),
+    (plot.PINK, "-"),
+)
 _ACROSS = 5
 
 Samples = Mapping[tuple[str, str], NDArray[np.float32]]
@@ -67,7 +69,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 def quality_figure(checks: pd.DataFrame) -> Figure:
     """Draw the score by real images shown (its Fig. 4), a panel a kind of GAN, means over seeds."""
     families = families_of(checks)
-    figure, panels = row_of_panels(len(families), width=4.8, height=4.0)
+    figure, panels = plot.row_of_panels(len(families), width=4.8, height=4.0)
     for axes, family in zip(panels, families, strict=True):
         part = with_all_data(checks, family)
         for method, colour in COLOURS.items():
@@ -76,7 +78,7 @@ def quality_figure(checks: pd.DataFrame) -> Figure:
         axes.set_yscale("log")
         axes.set_title(FAMILIES[family].title, fontsize=10)
         axes.set_xlabel("real images shown to the critic, thousands")
-        tidy(axes, which="both")
+        plot.tidy(axes, which="both")
     axes = figure.axes[0]
     axes.set_ylabel("Fréchet distance to training samples")
     axes.legend(frameon=False, fontsize=9)
@@ -110,7 +112,7 @@ def sparsity_figure(layers: pd.DataFrame, checks: pd.DataFrame) -> Figure:
         line[2].legend(frameon=False, fontsize=8)
         for axes in line:
             axes.set_xlabel("generator updates")
-            tidy(axes, which="both")
+            plot.tidy(axes, which="both")
     return figure
 
 
@@ -137,7 +139,7 @@ def ablation_figure(summary: pd.DataFrame) -> Figure:
     axes.set_xticks(range(len(_ABLATION_ROWS)), list(_ABLATION_ROWS))
     axes.set_ylabel("Fréchet distance to test samples")
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
-    tidy(axes, which="both")
+    plot.tidy(axes, which="both")
     return figure
 
 
@@ -145,7 +147,7 @@ def data_figure(summary: pd.DataFrame) -> Figure:
     """Draw the Frechet distance by the number of training samples, a panel a kind of GAN."""
     best = summary[summary["output"] == "best"]
     families = families_of(best)
-    figure, panels = row_of_panels(len(families), width=4.8, height=4.0)
+    figure, panels = plot.row_of_panels(len(families), width=4.8, height=4.0)
     for axes, family in zip(panels, families, strict=True):
         part = best[best["family"] == family]
         for method in ("dense", "rg"):
@@ -163,7 +165,7 @@ def data_figure(summary: pd.DataFrame) -> Figure:
         axes.set_yscale("log")
         axes.set_xlabel("training samples")
         axes.set_title(FAMILIES[family].title, fontsize=10)
-        tidy(axes, which="both")
+        plot.tidy(axes, which="both")
     axes = figure.axes[0]
     axes.set_ylabel("Fréchet distance to test samples")
     axes.legend(frameon=False, fontsize=9)

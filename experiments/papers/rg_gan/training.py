@@ -72,10 +72,7 @@ class Keeper:
 
 
 class Run:
-    """One training under way.
-
-    Scores are computed on the processor.
-    """
+    """One training under way; scores are computed on the processor."""
 
     def __init__(self, case: "Case", material: Material, *, device: str = "cpu") -> None:
         self.case, self.material = case, material
@@ -255,10 +252,7 @@ class Run:
 def run_case(
     case: "Case", material: Material, *, device: str = "cpu"
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
-    """Train and score a case.
-
-    Returns checks and final scores by output, and a few samples of its best generator.
-    """
+    """Train and score a case; return checks, scores by output, and samples of the best."""
     run = Run(case, material, device=device)
     run.train()
     outputs = {}

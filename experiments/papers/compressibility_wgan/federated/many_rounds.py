@@ -102,10 +102,7 @@ def with_quality_of_plain(rounds: pd.DataFrame) -> pd.DataFrame:
 
 
 def bytes_to_quality(rounds: pd.DataFrame) -> pd.DataFrame:
-    """Return the bytes after which each run reaches each level for the first time.
-
-    ``total_bytes`` and ``round`` are missing where it is not reached.
-    """
+    """Return the bytes after which each run first reaches each level; missing for never."""
     rows = []
     for key, run in rounds.groupby(["data", "strategy", "wire", "seed"], sort=False):
         run = run.sort_values("round")

@@ -216,10 +216,7 @@ def client_rows(
 
 
 def pool_accuracy(federation: Federation, pool: GeneratorPool) -> float:
-    """Return the accuracy on real test data of a classifier that saw the pool's samples alone.
-
-    As many samples as there are real training data, with their labels.
-    """
+    """Return the test accuracy of a classifier trained on as many of the pool's samples as real."""
     seed = federation.config.seed
     labels_N = numpy_rng(seed, "pool-labels").permutation(federation.dataset.train.y_N)
     x_NTC = pool.sample(labels_N, derive_seed(seed, "pool-samples"))

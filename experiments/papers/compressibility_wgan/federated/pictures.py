@@ -10,42 +10,32 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from experiments.papers.compressibility_wgan.federated.many_rounds import MEASURES
 from experiments.papers.compressibility_wgan.federated.plan import PLAIN, TICKET
+from experiments.study import figures as plot
 from experiments.study.cases import Record
-from experiments.study.figures import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PINK,
-    RED,
-    legend_below,
-    tidy,
-)
 
 # Column of one_shot.csv -> label, colour, line style, marker.
 BYTES = {
-    "dense_float32_message_bytes": ("dense generators, float32", ORANGE, "-", "s"),
-    "dense_zstd_message_bytes": ("dense generators, zstd", ORANGE, "--", "s"),
-    "ticket_message_bytes": ("tickets, lossless", BLUE, "-", "o"),
-    "ticket_int8_message_bytes": ("tickets, int8", BLUE, "--", "o"),
-    "data_float32_bytes": ("real data, float32", GREY, "-", "^"),
-    "data_float32_zstd_bytes": ("real data, float32 + zstd", GREY, "--", "^"),
-    "data_int8_zstd_bytes": ("real data, int8 + zstd", BLACK, "-", "^"),
+    "dense_float32_message_bytes": ("dense generators, float32", plot.ORANGE, "-", "s"),
+    "dense_zstd_message_bytes": ("dense generators, zstd", plot.ORANGE, "--", "s"),
+    "ticket_message_bytes": ("tickets, lossless", plot.BLUE, "-", "o"),
+    "ticket_int8_message_bytes": ("tickets, int8", plot.BLUE, "--", "o"),
+    "data_float32_bytes": ("real data, float32", plot.GREY, "-", "^"),
+    "data_float32_zstd_bytes": ("real data, float32 + zstd", plot.GREY, "--", "^"),
+    "data_int8_zstd_bytes": ("real data, int8 + zstd", plot.BLACK, "-", "^"),
 }
 ACCURACY = {
-    "accuracy_all_real": ("all real data", BLACK, "-", "^"),
-    "accuracy_equal_cost": ("real data of the int8 tickets' bytes", GREY, "--", "^"),
-    "accuracy_dense_pool": ("pool of dense generators", ORANGE, "-", "s"),
-    "accuracy_ticket_pool": ("pool of tickets", BLUE, "-", "o"),
-    "accuracy_int8_pool": ("pool of int8 tickets", BLUE, "--", "o"),
-    "accuracy_client_mean": ("one client's real data (mean, range)", PINK, "-", "v"),
+    "accuracy_all_real": ("all real data", plot.BLACK, "-", "^"),
+    "accuracy_equal_cost": ("real data of the int8 tickets' bytes", plot.GREY, "--", "^"),
+    "accuracy_dense_pool": ("pool of dense generators", plot.ORANGE, "-", "s"),
+    "accuracy_ticket_pool": ("pool of tickets", plot.BLUE, "-", "o"),
+    "accuracy_int8_pool": ("pool of int8 tickets", plot.BLUE, "--", "o"),
+    "accuracy_client_mean": ("one client's real data (mean, range)", plot.PINK, "-", "v"),
 }
 WIRE_COLOURS = {
-    PLAIN: BLACK,
-    "sparse": BLUE,
-    "sparse:int8": RED,
-    "sparse:int6, feedback": GREEN,
+    PLAIN: plot.BLACK,
+    "sparse": plot.BLUE,
+    "sparse:int8": plot.RED,
+    "sparse:int6, feedback": plot.GREEN,
 }
 AXES = {
     "synthetic_accuracy": "synthetic accuracy",
@@ -91,21 +81,18 @@ def one_shot_picture(table: pd.DataFrame) -> Figure:
                 part.clients, values, dash, color=colour, marker=marker, label=label, linewidth=1.8
             )
         lowest, highest = 100 * part.accuracy_client_min, 100 * part.accuracy_client_max
-        axes.vlines(part.clients, lowest, highest, color=PINK, alpha=0.5, linewidth=5)
+        axes.vlines(part.clients, lowest, highest, color=plot.PINK, alpha=0.5, linewidth=5)
         axes.set_title(partition, fontsize=11, loc="left")
         axes.label_outer()
         _clients_axis(axes, table)
         axes.label_outer()
     right.supylabel("accuracy on real test data (%)", fontsize=11)
-    legend_below(right, grid.flat[0], columns=2)
+    plot.legend_below(right, grid.flat[0], columns=2)
     return figure
 
 
 def rounds_picture(table: pd.DataFrame) -> Figure:
-    """Draw three measures of quality against the bytes of both directions so far.
-
-    A line is the mean over seeds, a band their range.
-    """
+    """Draw three measures against bytes so far: a line is a mean over seeds, a band their range."""
     names = list(dict.fromkeys(table.data))
     figure = Figure(figsize=(12.0, 0.9 + 3.5 * len(names)), layout="constrained")
     grid = figure.subplots(len(names), len(MEASURES), squeeze=False)
@@ -120,12 +107,12 @@ def rounds_picture(table: pd.DataFrame) -> Figure:
                 axes.set_yscale("log")
                 _decimal(axes)
             axes.set_ylabel(AXES[measure], fontsize=11)
-            tidy(axes, which="both")
+            plot.tidy(axes, which="both")
             if i == len(names) - 1:
                 axes.set_xlabel("bytes so far, both directions (MB)", fontsize=11)
         seeds, clients = part.seed.nunique(), "seed" if part.seed.nunique() == 1 else "seeds"
         grid[i][0].set_title(f"{data}, {seeds} {clients}", fontsize=12, loc="left")
-    legend_below(figure, grid[0][0], columns=4)
+    plot.legend_below(figure, grid[0][0], columns=4)
     return figure
 
 
@@ -149,7 +136,7 @@ def _draw_runs(axes: Axes, runs: pd.DataFrame, measure: str, strategy: str, wire
 def _clients_axis(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xticks(sorted(set(table.clients)))
     axes.set_xlabel("clients K", fontsize=11)
-    tidy(axes, which="both")
+    plot.tidy(axes, which="both")
 
 
 def _decimal(axes: Axes, axis: str = "y") -> None:
