@@ -1,6 +1,7 @@
 """Real files where they are, a skip with the reason where they are not."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from flwr_gan.errors import DataError
 Load = Callable[..., Dataset]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def load_or_skip() -> Load:
     """Return a function that calls a loader without network and skips when files are absent."""
 
+    @cache
     def load(loader: Load, **settings: object) -> Dataset:
         try:
             return loader(download=False, **settings)

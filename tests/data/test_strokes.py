@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 
+from flwr_gan.data import Dataset
 from flwr_gan.data.glyphs import GLYPHS
 from flwr_gan.data.strokes import CHARACTERS, Hand, load_strokes, write
 from flwr_gan.errors import ConfigError
 
 
-def test_it_has_the_paper_s_size_and_classes() -> None:
-    dataset = load_strokes()
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load_strokes()
+
+
+def test_it_has_the_paper_s_size_and_classes(dataset: Dataset) -> None:
     assert len(dataset.train) + len(dataset.test) == 3314
     assert dataset.class_names == tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZČŠŽ")
     assert (dataset.num_vectors, dataset.num_components) == (10, 3)
@@ -19,14 +24,12 @@ def test_it_has_the_paper_s_size_and_classes() -> None:
     assert len(np.unique(dataset.train.writer_N)) == 26
 
 
-def test_no_move_is_cut_off() -> None:
-    dataset = load_strokes()
+def test_no_move_is_cut_off(dataset: Dataset) -> None:
     assert np.abs(dataset.train.x_NTC[..., :2]).max() < 1
     assert np.abs(dataset.test.x_NTC[..., :2]).max() < 1
 
 
-def test_a_nearest_neighbour_reads_the_held_out_writers() -> None:
-    dataset = load_strokes()
+def test_a_nearest_neighbour_reads_the_held_out_writers(dataset: Dataset) -> None:
     train = dataset.train.x_NTC.reshape(len(dataset.train), -1)
     test = dataset.test.x_NTC.reshape(len(dataset.test), -1)
     squared = (train**2).sum(axis=1) - 2 * test @ train.T
@@ -77,7 +80,7 @@ def test_hands_differ_in_slant_size_and_roughness() -> None:
         {"num_samples": 77},
         {"num_writers": 1},
         {"num_samples": 80, "num_writers": 81},
-        {"test_fraction": 0.0},
+        {"num_samples": 80, "test_fraction": 0.0},
         {"num_writers": 3.5},
     ],
 )
