@@ -28,7 +28,7 @@ HIDDEN = ("\x1b[", "Using SuperLink", "Successfully installed")  # Flower's own 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit status, 1 where a run differs from its twin."""
+    """Run the command; return the exit status, 1 where a run differs from the inline one."""
     options = _parser().parse_args(arguments)
     folder = (
         options.output or Path(f"runs/deployment_{datetime.now():%Y-%m-%d_%H%M%S}")
@@ -68,10 +68,10 @@ def run(folder: Path, options: argparse.Namespace) -> pd.DataFrame:
     rows = []
     for name in options.jobs:
         print(f"\n{name} inline, {time.monotonic() - begun:.0f} s so far", flush=True)
-        twin = folder / f"{name}_inline"
-        app, config = _job(name, options, twin)
+        inline = folder / f"{name}_inline"
+        app, config = _job(name, options, inline)
         _simulate(app, config, options.nodes)
-        rows.append(compared(folder / name, twin).assign(job=name))
+        rows.append(compared(folder / name, inline).assign(job=name))
     print(f"\n{time.monotonic() - begun:.0f} s in all\n")
     return pd.concat(rows)[["job", "result", "values", "different"]]
 

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-TIMES = ("encode_s", "decode_s", "wall_s", "message_bytes", "up_bytes", "down_bytes")
-"""Columns that may differ: times, and what a message weighs where the settings travel in it."""
-
+TIMES = ("encode_s", "decode_s", "wall_s")
 WEIGHTS = ("generators/*.fgan", "*.npy")
 
 

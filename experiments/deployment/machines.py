@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ class Machines:
         self.keys = self.folder / "keys"
 
     def __enter__(self) -> "Machines":
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _end)  # so that the block ends, and all processes with it
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.tls:
             make_certificates(self.keys)
@@ -259,10 +262,12 @@ def _tool(name: str) -> str:
 
 
 def _signal(group: int, number: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        pass
+
+
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _tail(text: str) -> str:

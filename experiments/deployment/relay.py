@@ -1,0 +1,165 @@
+"""A relay between a node and the SuperLink that counts what passes, outside Flower.
+
+Without TLS it also reads the heads of the HTTP requests, so that each byte belongs to a kind of
+request. With TLS it sees lengths alone.
+"""
+
+import asyncio
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field
+from pathlib import PurePosixPath
+
+_PATH = re.compile(rb"^[A-Z]+ (\S+) HTTP/1\.1\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_END = b"\r\n\r\n"
+UNREAD = "all requests"
+
+
+@dataclass
+class Count:
+    """What passed for one kind of request: how many, and bytes of heads and bodies."""
+
+    requests: int = 0
+    up_head: int = 0
+    up_body: int = 0
+    down_head: int = 0
+    down_body: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass
+class Relay:
+    """Counts by kind of request, such as ``pull-messages``."""
+
+    port: int = 0
+    connections: int = 0
+    counts: dict[str, Count] = field(default_factory=dict)
+
+    def of(self, kind: str) -> Count:
+        """Return the count of a kind."""
+        return self.counts.setdefault(kind, Count())
+
+
+@contextmanager
+def relay(host: str, port: int, *, reads: bool) -> Iterator[Relay]:
+    """Run a relay to an address in a thread; with `reads`, requests are told apart by their paths.
+
+    Yields its counts, with the port that it listens to.
+    """
+    found, ready, ended = Relay(), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        open_now: set[asyncio.Task[None]] = set()
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            open_now.add(asyncio.current_task())  # type: ignore[arg-type]
+            await _connection(found, reader, writer, (host, port), reads=reads)
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        found.port = server.sockets[0].getsockname()[1]
+        ready.set()
+        async with server:
+            await ended.wait()
+            for task in open_now:
+                task.cancel()
+            await asyncio.gather(*open_now, return_exceptions=True)
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread.start()
+    ready.wait()
+    try:
+        yield found
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(timeout=5)
+
+
+async def _connection(
+    counts: Relay,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    place: tuple[str, int],
+    *,
+    reads: bool,
+) -> None:
+    counts.connections += 1
+    far_reader, far_writer = await asyncio.open_connection(*place)
+    kinds: asyncio.Queue[str] = asyncio.Queue()
+    if reads:
+        jobs = (
+            _requests(counts, reader, far_writer, kinds),
+            _responses(counts, far_reader, writer, kinds),
+        )
+    else:
+        jobs = (
+            _bytes(counts, reader, far_writer, "up_body"),
+            _bytes(counts, far_reader, writer, "down_body"),
+        )
+    try:
+        await asyncio.gather(*jobs)
+    except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        pass  # one side has gone, or the relay ends
+    finally:
+        writer.close()
+        far_writer.close()
+
+
+async def _bytes(
+    counts: Relay, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, column: str
+) -> None:
+    """Pass bytes on unread."""
+    count = counts.of(UNREAD)
+    while data := await reader.read(1 << 16):
+        setattr(count, column, getattr(count, column) + len(data))
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+async def _requests(
+    counts: Relay,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    kinds: asyncio.Queue[str],
+) -> None:
+    """Pass requests on, one after the other."""
+    while True:
+        head, body = await _one(reader)
+        path = _PATH.match(head)
+        kind = PurePosixPath(path[1].decode()).name if path else UNREAD
+        count = counts.of(kind)
+        count.requests += 1
+        count.up_head += len(head)
+        count.up_body += len(body)
+        kinds.put_nowait(kind)
+        writer.write(head + body)
+        await writer.drain()
+
+
+async def _responses(
+    counts: Relay,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    kinds: asyncio.Queue[str],
+) -> None:
+    """Pass responses on; each belongs to the oldest request without one."""
+    while True:
+        head, body = await _one(reader)
+        count = counts.of(await kinds.get())
+        count.down_head += len(head)
+        count.down_body += len(body)
+        writer.write(head + body)
+        await writer.drain()
+
+
+async def _one(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Return head and body of a message of HTTP/1.1 that gives its length."""
+    head = await reader.readuntil(_END)
+    length = _LENGTH.search(head)
+    return head, await reader.readexactly(int(length[1])) if length else b""

@@ -1,0 +1,165 @@
+"""Where the bytes between nodes and SuperLink go: counted on the socket, beside the ledger's."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from flwr.app import ConfigRecord, RecordDict
+
+from experiments.deployment.machines import ROOT, Machines
+from experiments.deployment.relay import Count, relay
+from experiments.study.options import called
+from experiments.study.results import machine, today, versions, write_json, write_table
+from flwr_gan.app.nodes import SETTINGS
+from flwr_gan.errors import FlwrGanError, TrainingError
+from flwr_gan.flower.transport import message_bytes
+
+RESULTS = Path(__file__).with_name("results")
+NODES, ROUNDS = 3, 2
+JOB = (
+    "strategy=fedavg gan.local_iterations=2 evaluation=none "
+    f"federation.rounds={ROUNDS} federation.num_clients={NODES}"
+)
+HEARTBEAT = "send-node-heartbeat"
+START = ("register-node", "activate-node", "get-run", "get-fab")
+
+
+@dataclass
+class Measured:
+    """A run on real nodes: what passed, by kind of request, the ledger, and the settings sent."""
+
+    counts: dict[str, Count]
+    ledger: pd.DataFrame
+    config: str
+    seconds: float
+
+
+def measure(folder: Path, codec: str, *, tls: bool) -> Measured:
+    """Run the job on real nodes behind relays."""
+    with Machines(folder, tls=tls, authentication=tls) as machines, ExitStack() as stack:
+        relays = [
+            stack.enter_context(relay(machines.host, machines.port, reads=not tls))
+            for _ in range(NODES)
+        ]
+        for at, one in enumerate(relays):
+            own, place = f"partition-id={at} num-partitions={NODES}", f"127.0.0.1:{one.port}"
+            machines.start_node(f"node{at}", own, address=place)
+        begun = time.monotonic()
+        run = folder / "run"
+        overrides = f"{JOB} codec={codec} output_dir={run}"
+        run_id = machines.submit(ROOT, {"overrides": overrides})
+        for line in machines.lines(run_id):
+            if line.startswith("round "):
+                print(f"  {line}", flush=True)
+        if (status := machines.status(run_id)) != "finished:completed":
+            raise TrainingError(f"the run ended as {status}: see {folder}/superlink/log")
+    counts: dict[str, Count] = {}
+    for one in relays:
+        for kind, count in one.counts.items():
+            counts[kind] = counts.get(kind, Count()) + count
+    config = (run / "config.yaml").read_text()
+    ledger = pd.read_csv(run / "messages.csv")
+    return Measured(counts, ledger, config, time.monotonic() - begun)
+
+
+def explained(run: Measured) -> pd.DataFrame:
+    """Return what the bytes were for, one row per purpose and direction.
+
+    The ledger's bytes are payloads and the rest of the messages' contents; the question is who a
+    node is and what the settings are. What remains of the objects' bodies is Flower's envelope.
+    """
+    question = message_bytes(RecordDict({SETTINGS: ConfigRecord({"config": run.config.encode()})}))
+    counts, rows = run.counts, []
+    polls = counts["pull-messages"].requests
+    idle = (polls - NODES * (ROUNDS + 1)) / polls  # the others have found a message
+    for way, moves in (("up", "push-object"), ("down", "pull-object")):
+        own = run.ledger[run.ledger["direction"] == way]
+        content, payloads = (int(own[f"{of}_bytes"].sum()) for of in ("message", "payload"))
+        asked = NODES * question if way == "down" else 0
+        head = {kind: getattr(count, f"{way}_head") for kind, count in counts.items()}
+        body = {kind: getattr(count, f"{way}_body") for kind, count in counts.items()}
+        start = sum(head[kind] + body[kind] for kind in START)
+        beats = head[HEARTBEAT] + body[HEARTBEAT]
+        idle_polls = int(idle * head["pull-messages"])
+        others = sum(body[kind] for kind in counts if kind not in (moves, HEARTBEAT, *START))
+        heads = sum(head[kind] for kind in counts if kind not in (HEARTBEAT, *START)) - idle_polls
+        parts = {
+            "payloads, in the ledger": payloads,
+            "rest of the messages, in the ledger": content - payloads,
+            "question to each node and settings": asked,
+            "envelopes and ids of objects": body[moves] - content - asked,
+            "lists of objects, confirmations": others,
+            "HTTP heads of the requests for messages": heads,
+            "idle polls": idle_polls,
+            "heartbeats": beats,
+            "start of node and run, with the app bundle": start,
+        }
+        rows += [{"direction": way, "purpose": what, "bytes": size} for what, size in parts.items()]
+    return pd.DataFrame(rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.deployment.socket_bytes", description=__doc__
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/socket_bytes"), help="an empty folder for the runs"
+    )
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the tables")
+    options = parser.parse_args(arguments)
+    totals, parts = [], []
+    try:
+        if options.work.exists() and any(options.work.iterdir()):
+            raise TrainingError(f"--work {options.work} is not empty: choose another folder")
+        for tls in (False, True):
+            for codec in ("raw", "sparse:int8"):
+                name = f"{codec.replace(':', '_')}_{'tls' if tls else 'plain'}"
+                print(f"{NODES} nodes, {ROUNDS} rounds, {codec}, {'TLS' if tls else 'no TLS'}")
+                run = measure((options.work / name).absolute(), codec, tls=tls)
+                totals.append(_total(run, codec, tls=tls))
+                if not tls:
+                    parts.append(explained(run).assign(codec=codec))
+    except FlwrGanError as error:
+        print(f"experiments.deployment.socket_bytes: {error}", file=sys.stderr)
+        return error.exit_status
+    tables = {
+        "socket_bytes": pd.DataFrame(totals),
+        "socket_parts": pd.concat(parts)
+        .pivot(index=["direction", "purpose"], columns="codec", values="bytes")
+        .reset_index(),
+    }
+    for name, table in tables.items():
+        write_table(table, options.output / f"{name}.csv")
+        print(table.to_string(index=False), end="\n\n")
+    about = {
+        "command": called("python -m experiments.deployment.socket_bytes", arguments),
+        "date": today(),
+        "machine": machine(),
+        "versions": versions(("flwr", "torch", "numpy")),
+    }
+    write_json(about, options.output / "socket_bytes.json")
+    return 0
+
+
+def _total(run: Measured, codec: str, *, tls: bool) -> dict[str, object]:
+    row: dict[str, object] = {"codec": codec, "tls": tls}
+    for way in ("up", "down"):
+        own = run.ledger[run.ledger["direction"] == way]
+        row |= {
+            f"{of}_{way}": int(own[f"{of}_bytes"].sum()) for of in ("dense", "payload", "message")
+        }
+        row[f"socket_{way}"] = sum(
+            getattr(count, f"{way}_head") + getattr(count, f"{way}_body")
+            for count in run.counts.values()
+        )
+    return row | {"requests": sum(c.requests for c in run.counts.values()), "s": round(run.seconds)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
