@@ -51,7 +51,7 @@ golden: $(DEV)
 	$(BIN)/python -m tests.golden.write
 
 bench: $(DEV)
-	for name in wire_at_size trainer sparse_layers engine server end_to_end codecs protocol families updates patches participation; do \
+	for name in start wire_at_size trainer sparse_layers engine server end_to_end codecs protocol families updates patches participation; do \
 	    $(BIN)/python -m experiments.benchmarks.$$name --short || exit 1; \
 	done
 

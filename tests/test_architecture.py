@@ -10,6 +10,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -228,6 +229,23 @@ def test_the_command_and_its_engine_import_without_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_a_node_imports_nothing_that_its_message_does_not_need():
+    heavy = {"torch", "sklearn", "scipy", "pandas", "matplotlib", "hydra", "flwr_datasets"}
+    for module, needed in (("client_app", set()), ("app.continual", {"torch", "hydra"})):
+        code = f"import sys, flwr_gan.{module}; print(*sorted({heavy - needed} & set(sys.modules)))"
+        result = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert result.stdout.strip() == "", module
+
+
+def test_the_bundle_that_goes_to_every_node_is_small():
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
+    sizes = [(ROOT / name).stat().st_size for name in ("pyproject.toml", "LICENSE")]
+    assert patterns["fab-include"] == ["LICENSE"], "what else is in the bundle counts here too"
+    assert sum(sizes) < 20_000
 
 
 def test_nothing_is_unpickled():
