@@ -89,6 +89,8 @@ def build_run(federation: Federation) -> Run:
         )
     timed = config.has_clock or isinstance(inner, Asynchronous)
     clock = RunClock(federation, inner) if timed else None
+    if clock is not None:
+        strategy.exchange.up_mbit_s = clock.up_mbit_s
     return Run(federation, strategy, rounds, clock=clock)
 
 

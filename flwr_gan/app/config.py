@@ -139,6 +139,10 @@ class RunConfig(Settings):
         check_name("devices", self.devices)
         if self.target is not None:
             target_of(self.target)
+        for key in ("codec", "codec_up", "codec_down"):
+            text = getattr(self, key)
+            if self.links is None and text is not None and Schedule.of(text).is_by_link:
+                raise ConfigError(f"{key}={text} goes by the clients' links: set links")
         clock = self.clock
         for name in ("deadline_s", "over_selection"):
             value = getattr(clock, name)

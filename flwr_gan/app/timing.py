@@ -72,6 +72,11 @@ class RunClock:
         """Virtual seconds since the run began."""
         return self.clock.now
 
+    @property
+    def up_mbit_s(self) -> dict[int | str, float]:
+        """The speed of each client's link to the server."""
+        return {at: client.up_mbit_s for at, client in enumerate(self.clock.clients)}
+
     def least_s(self, client: object, down_bytes: int) -> float:
         """Return a bound on how soon a client answers; 0 where it is not known which one it is."""
         if not isinstance(client, int) or not 0 <= client < len(self.clock.clients):

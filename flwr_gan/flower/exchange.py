@@ -15,6 +15,8 @@ from flwr_gan.flower.in_flight import Dispatch, Received
 from flwr_gan.flower.memory import record_key
 from flwr_gan.flower.notes import (
     EF21,
+    UNKNOWN,
+    Label,
     Order,
     ReplyNote,
     keep_word,
@@ -63,6 +65,7 @@ class Exchange:
         self.broadcaster = Broadcaster(settings)
         self.rules = ReplyRules()
         self.progress = Progress()
+        self.up_mbit_s: Mapping[Label, float] = {}
         self._expected: dict[str, bytes] = {}
         self._templates: OrderedDict[bytes, Template] = OrderedDict()
         self._waiting: dict[int, list[Dispatch]] = {}
@@ -130,6 +133,11 @@ class Exchange:
         dispatch.message = coded
         return coded, dispatch
 
+    def _up_codec(self, node: int) -> str:
+        """Return the codec spec of a node's reply, by its link once it is known who it is."""
+        mbits = self.up_mbit_s.get(self.books.labels.get(node, UNKNOWN))
+        return self.settings.up_at(self.books.round, mbits)
+
     def _order(self, found: Mapping[str, tuple[Broadcast, bool]], node: int) -> Order:
         settings = self.settings
         expected = self._expected.get(next(iter(found), ""), b"")
@@ -138,7 +146,7 @@ class Exchange:
         if expected:
             self._templates.move_to_end(expected)
         return Order(
-            codec=settings.up_at(self.books.round),
+            codec=self._up_codec(node),
             feedback=settings.feedback,
             keep=keep_word(settings.down, memory=settings.memory),
             include=settings.include,
@@ -158,7 +166,7 @@ class Exchange:
         dispatch = self._dispatch_of(reply)
         if not reply.has_content():
             raise PayloadError(_explained(str(reply.error.reason), dispatch))
-        row = self.books.row("up", node, self.settings.up_at(self.books.round), reply.content)
+        row = self.books.row("up", node, self._up_codec(node), reply.content)
         content = unpacked(copy_content(reply.content))
         received = Received(reply, row, content, dispatch)
         note_record = take_note(content)

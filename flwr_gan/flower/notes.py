@@ -129,7 +129,7 @@ def keep_word(codec: str, *, memory: bool) -> str:
     """
     if not memory:
         return ""
-    takes_base = any(get_codec(spec).takes_base for _, spec in Schedule.of(codec).steps)
+    takes_base = any(get_codec(spec).takes_base for spec in Schedule.of(codec).specs)
     return "values" if takes_base else "template"
 
 

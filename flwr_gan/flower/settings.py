@@ -97,7 +97,8 @@ class WireSettings:
     codec_up, codec_down : str, optional
         Codec spec of replies and of broadcasts, where they differ from `codec`.
 
-        Each of the three may be a schedule by round, see ``Schedule``.
+        Each of the three may be a schedule by round, and that of replies one by the speed of the
+        client's link, see ``Schedule``. A broadcast is coded once, as for the fastest links.
     memory : bool
         Payloads are coded relative to what their receiver holds. Without, every broadcast stands
         alone, and a reply is relative to the broadcast that it answers and to nothing else.
@@ -163,9 +164,9 @@ class WireSettings:
         """Codec spec of broadcasts, or a schedule."""
         return self.codec if self.codec_down is None else self.codec_down
 
-    def up_at(self, server_round: int) -> str:
-        """Return the codec spec of the replies of a round."""
-        return Schedule.of(self.up).at(server_round, feedback=bool(self.feedback))
+    def up_at(self, server_round: int, mbits: float | None = None) -> str:
+        """Return the codec spec of the replies of a round over a link of a speed, if known."""
+        return Schedule.of(self.up).at(server_round, feedback=bool(self.feedback), mbits=mbits)
 
     def down_at(self, server_round: int) -> str:
         """Return the codec spec of the broadcasts of a round."""
@@ -174,7 +175,7 @@ class WireSettings:
     @property
     def sends_updates(self) -> bool:
         """True if broadcasts are updates, see ``flwr_gan.flower.update_chains``."""
-        codecs = [get_codec(spec) for _, spec in Schedule.of(self.down).steps]
+        codecs = map(get_codec, Schedule.of(self.down).specs)
         return self.memory and any(c.updates for c in codecs)
 
     @property

@@ -130,9 +130,26 @@ def test_jobs_of_a_sweep_train_alone_where_the_codec_decides_who_is_late(timed, 
     assert not replace(plain, values=plain.values | {timed: 2.0}).shares_training
 
 
+def test_each_client_has_the_codec_of_its_link(simulate):
+    settings = f"evaluation=none {SLOW} strategy=fedavg federation.rounds=2"
+    slow_first = simulate(f"{settings} codec_up='sparse:int4<3:sparse:int8<5:sparse'")
+    speeds = pd.read_csv(slow_first / "clients.csv").up_mbit_s
+    replies = messages(slow_first).query("direction == 'up'")
+    assert set(replies[replies["round"] == 1].codec) == {"sparse"}  # nobody is known yet
+    later = replies[replies["round"] == 2].set_index("client")
+    expected = ["sparse:int4" if v < 3 else "sparse:int8" if v < 5 else "sparse" for v in speeds]
+    assert list(later.codec.sort_index()) == expected
+    assert later.payload_bytes[speeds.idxmin()] < 0.3 * later.payload_bytes[speeds.idxmax()]
+    own = simulate(f"{settings} codec=auto:link", folder="auto")
+    rows = messages(own).query("direction == 'up'").set_index(["round", "client"])
+    assert rows.codec[2, int(speeds.idxmin())] == "auto:1 > sparse"
+    assert rows.codec[2, int(speeds.idxmax())] == "auto:10 > sparse"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("codec_up=auto:link", "codec_up=auto:link goes by the clients' links: set links"),
         ("clock.deadline_s=5", "clock.deadline_s=5 needs a clock: set links or devices"),
         ("links=lna", r"links='lna' is not allowed.*nearest: lan"),
         ("devices=phone", r"devices='phone' is not allowed.*nearest: phones"),

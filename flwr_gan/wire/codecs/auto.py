@@ -26,6 +26,9 @@ from flwr_gan.wire.codecs.sparse.codec import SparseCodec
 from flwr_gan.wire.codecs.sparse.parts import is_weight
 
 ALLOWED = "allowed: auto, or auto:MBITS with the link's speed in Mbit/s, such as auto:10"
+LINK = ("link",)
+"""``auto:link``: whoever knows a client's link puts its speed in the place of this word."""
+
 _LARGEST_LINK = 1e6
 _BASE_BYTES = 8
 """What a payload takes to name a base."""
@@ -92,7 +95,7 @@ class AutoCodec(Codec):
     @classmethod
     def from_spec(cls, words: tuple[str, ...]) -> Codec:
         """Build ``auto`` or ``auto:MBITS``, or raise ``CodecError``."""
-        if not words:
+        if not words or words == LINK:
             return cls()
         spec = ":".join((cls.name, *words))
         try:

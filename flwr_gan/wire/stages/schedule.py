@@ -1,5 +1,11 @@
-"""Codecs by round: ``topk:0.25+int8>5:topk:0.05+int4`` is the second one from round 5 on."""
+"""Codecs by round and by link.
 
+``topk:0.25+int8>5:topk:0.05+int4`` is the second one from round 5 on. ``sparse:int4<2:sparse`` is
+the first one for clients whose link is below 2 Mbit/s, and ``auto:link`` is ``auto:MBITS`` with the
+speed of each client's own link.
+"""
+
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +18,12 @@ ALLOWED = (
     "write CODEC>ROUND:CODEC with rising rounds from 2 on, such as "
     "topk:0.25+int4>4:topk:0.1+int4>8:topk:0.02+int4"
 )
+ALLOWED_LINKS = (
+    "write CODEC<MBITS:CODEC with rising speeds of links, such as "
+    "sparse:int4<2:sparse:int8<10:sparse"
+)
+BY_LINK = "auto:link"
+_FASTEST = 1e6  # Mbit/s
 
 
 @dataclass(frozen=True)
@@ -31,16 +43,55 @@ class Schedule:
             if found is None or int(found[1]) <= max(steps[-1][0], 1):
                 raise CodecError(f"schedule {text!r}: {step!r} cannot be read; {ALLOWED}")
             steps.append((int(found[1]), found[2]))
-        for _, spec in steps:
-            get_codec(spec)
+        for _, step in steps:
+            for _, spec in _links(step):
+                get_codec(spec)
         return cls(tuple(steps))
 
     @property
     def last(self) -> str:
-        """The spec that holds in the end."""
-        return self.steps[-1][1]
+        """The spec that holds in the end, of the fastest links."""
+        return self.specs[-1]
 
-    def at(self, server_round: int, *, feedback: bool) -> str:
-        """Return the spec of a round; the unbiased form of its stages without error feedback."""
-        spec = [spec for begins, spec in self.steps if begins <= server_round][-1]
+    @property
+    def specs(self) -> tuple[str, ...]:
+        """The specs of the fastest links, one after the other."""
+        return tuple(_for_link(step, None) for _, step in self.steps)
+
+    @property
+    def is_by_link(self) -> bool:
+        """True if the speed of a client's link decides."""
+        return any("<" in step or BY_LINK in step for _, step in self.steps)
+
+    def at(self, server_round: int, *, feedback: bool, mbits: float | None = None) -> str:
+        """Return the spec of a round; the unbiased form of its stages without error feedback.
+
+        ``mbits`` is the speed of the link, None where it is not known.
+        """
+        step = [step for begins, step in self.steps if begins <= server_round][-1]
+        spec = _for_link(step, mbits)
         return spec if feedback else unbiased_spec(spec)
+
+
+def _for_link(step: str, mbits: float | None) -> str:
+    speed = math.inf if mbits is None else mbits
+    spec = next(spec for below, spec in _links(step) if speed < below or below == math.inf)
+    if spec != BY_LINK:
+        return spec
+    return "auto" if mbits is None else f"auto:{min(mbits, _FASTEST):g}"
+
+
+def _links(step: str) -> list[tuple[float, str]]:
+    """Return the codecs of a step, each with the speed below which it holds."""
+    if not isinstance(step, str) or "<" not in step:
+        return [(math.inf, step)]
+    first, *others = step.split("<")
+    bounds: list[float] = []
+    specs = [first]
+    for part in others:
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?):(.+)", part)
+        if found is None or float(found[1]) <= max([0.0, *bounds]):
+            raise CodecError(f"codecs by link {step!r}: {part!r} cannot be read; {ALLOWED_LINKS}")
+        bounds.append(float(found[1]))
+        specs.append(found[2])
+    return list(zip([*bounds, math.inf], specs, strict=True))

@@ -24,9 +24,34 @@ def test_without_feedback_stages_are_unbiased():
     assert WireSettings(codec="randk:0.1").up_at(1) == "randk:0.1"
 
 
+def test_the_speed_of_a_link_decides():
+    by_link = Schedule.of("sparse:int4<2:sparse:int8<10.5:sparse>5:auto:link")
+    found = [by_link.at(1, feedback=True, mbits=speed) for speed in (1.9, 2, 10.4, 10.5, None)]
+    assert found == ["sparse:int4", "sparse:int8", "sparse:int8", "sparse", "sparse"]
+    found = [by_link.at(5, feedback=True, mbits=speed) for speed in (2.5, 10**9, None)]
+    assert found == ["auto:2.5", "auto:1e+06", "auto"]
+    assert by_link.is_by_link
+    assert by_link.last == "auto"
+    assert by_link.specs == ("sparse", "auto")
+    assert not Schedule.of(TEXT).is_by_link
+    assert Schedule.of("randk:0.1<2:raw").at(1, feedback=False, mbits=1) == "randk:0.1:unbiased"
+
+
+def test_a_broadcast_is_coded_as_for_the_fastest_links():
+    settings = WireSettings(codec="topk:0.1+int4<2:sparse")
+    assert settings.down_at(1) == "sparse"
+    assert not settings.sends_updates
+    assert settings.up_at(1, 1.0) == "topk:0.1+int4"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("sparse<2", "codecs by link 'sparse<2': '2' cannot be read; write CODEC<MBITS:CODEC"),
+        ("sparse<3:raw<2:raw", "rising speeds"),
+        ("sparse<0:raw", "rising speeds"),
+        ("sparse<2:gzip", "unknown codec"),
+        ("<2:raw", "unknown codec"),
         ("sparse>", "cannot be read"),
         ("sparse>3", "cannot be read"),
         ("sparse>1:raw", "rounds from 2 on"),
