@@ -15,7 +15,6 @@ from flwr.serverapp import ServerApp
 from flwr.serverapp import strategy as message_strategies
 from flwr.supercore.differential_privacy import get_norm
 
-from flwr_gan.engine.inline_grid import InlineGrid
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower import (
     CompressedMessageStrategy,
@@ -25,7 +24,7 @@ from flwr_gan.flower import (
     compression_mod,
     keep_pruned_mod,
 )
-from flwr_gan.flower.records import arrays_to_record, message_bytes, record_to_arrays
+from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from tests.flower.foreign import legacy, messages
 from tests.flower.foreign.task import get_weights, make_model
 
@@ -72,22 +71,6 @@ def run(strategy, mods, *, rounds=1, nodes=NODES):
     )
 
 
-@pytest.fixture
-def carried(monkeypatch):
-    """Count the bytes that the transport carries, both ways together."""
-    seen = {"bytes": 0}
-    deliver = InlineGrid._deliver
-
-    def weigh(self, message):
-        seen["bytes"] += message_bytes(message.content)
-        reply = deliver(self, message)
-        seen["bytes"] += message_bytes(reply.content) if reply.has_content() else 0
-        return reply
-
-    monkeypatch.setattr(InlineGrid, "_deliver", weigh)
-    return seen
-
-
 def both_ways(strategy):
     return sum(strategy.ledger.total("message_bytes", direction=d) for d in ("up", "down"))
 
@@ -118,11 +101,11 @@ def test_central_dp_inside_the_wire_equals_central_dp_without_it(kind, mods, car
         inner = Watched()
         private = getattr(legacy_strategies, kind)(inner, **settings(kind))
         strategy = CompressedStrategy(private, codec="sparse") if wire else private
-        carried["bytes"] = 0
+        carried.update(up=0, down=0)
         run(strategy, [compression_mod, *mods] if wire else mods)
         results[wire] = inner
         if wire:
-            assert both_ways(strategy) == carried["bytes"]
+            assert both_ways(strategy) == sum(carried.values())
             assert strategy.failures[1] == []
     # without the wire replies come in the order of a set
     order, again = (
@@ -252,7 +235,7 @@ def test_central_dp_of_the_message_api(kind, mods, carried):
     strategy = CompressedMessageStrategy(private)
     result = run_messages(strategy, *mods)
     assert strategy.failures[1] == []
-    assert both_ways(strategy) == carried["bytes"]
+    assert both_ways(strategy) == sum(carried.values())
     arrays = list(record_to_arrays(result.arrays).values())
     update = [a - b for a, b in zip(arrays, initial(), strict=True)]
     # a mean of three updates of norm CLIP, all much alike
@@ -305,7 +288,7 @@ def test_the_ledger_is_right_with_a_client_side_strategy_around_the_wire(carried
         [compression_mod, fixedclipping_mod],
     )
     assert wire.failures[1] == []
-    assert carried["bytes"] == both_ways(wire)
+    assert sum(carried.values()) == both_ways(wire)
 
 
 def test_clipping_mods_of_the_message_api_refuse_evaluation():

@@ -7,30 +7,21 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.wire import decode_payload, payload_sizes
 from flwr_gan.wire.header import seal
 from flwr_gan.wire.stages import get_stage
-from tests.wire.stages.all_arrays import encode_payload
+from tests.wire.stages.all_arrays import encode_payload, mse, received
 
 RNG = np.random.default_rng(6)
 LAYER = RNG.normal(size=(16, 25)).astype(np.float32)
 MODEL = {"a": LAYER, "b": (LAYER[:7, :9] / 8).astype(np.float32), "bias": LAYER[0, :6] * 3}
 
 
-def coded(spec, array):
-    stage = get_stage(spec)
-    return stage.decode(stage.encode(array)[0])
-
-
-def mse(got, array):
-    return float(np.mean((got.astype(np.float64) - array) ** 2))
-
-
 def test_binary_is_sign_times_mean():
-    got = coded("binary:layer", LAYER)
+    got = received("binary:layer", LAYER)
     assert np.allclose(got, np.sign(LAYER) * np.abs(LAYER).mean(), rtol=1e-6)
-    by_row = coded("binary:channel", LAYER)
+    by_row = received("binary:channel", LAYER)
     wanted = np.sign(LAYER) * np.abs(LAYER).mean(axis=1, keepdims=True)
     assert np.allclose(by_row, wanted, rtol=1e-6)
     pruned = np.where(np.abs(LAYER) > 1, LAYER, 0).astype(np.float32)
-    kept = coded("binary:layer", pruned)
+    kept = received("binary:layer", pruned)
     assert np.allclose(
         kept[pruned != 0], np.sign(pruned[pruned != 0]) * abs(pruned[pruned != 0]).mean()
     )
@@ -38,7 +29,7 @@ def test_binary_is_sign_times_mean():
 
 @pytest.mark.parametrize("name", ["binary", "ternary"])
 def test_no_other_scale_is_better(name):
-    got = coded(f"{name}:layer", LAYER)
+    got = received(f"{name}:layer", LAYER)
     scale = float(np.abs(got).max())
     for factor in (0.8, 0.9, 0.95, 0.99, 1.01, 1.05, 1.1, 1.3):
         s = scale * factor
@@ -54,12 +45,12 @@ def test_ternary_against_every_number_of_large_weights():
         for row in sizes:
             totals = [(row[:m].mean(), row[:m].sum() ** 2 / m) for m in range(1, len(row) + 1)]
             best.append(max(totals, key=lambda pair: pair[1])[0])
-        assert np.allclose(np.abs(coded("ternary:channel", array)).max(axis=1), best, rtol=1e-6)
+        assert np.allclose(np.abs(received("ternary:channel", array)).max(axis=1), best, rtol=1e-6)
 
 
 def test_ternary_of_a_normal_distribution():
     many = np.random.default_rng(1).normal(size=20_000).astype(np.float32)
-    got = coded("ternary", many)
+    got = received("ternary", many)
     # Known: threshold 0.612, weight 1.224, error 0.1902 (Max 1960, Table I).
     assert np.isclose(np.abs(got).max(), 1.224, atol=0.02)
     assert np.isclose(mse(got, many), 0.1902, atol=0.005)
@@ -70,7 +61,7 @@ def test_ternary_of_a_normal_distribution():
 @pytest.mark.parametrize("granularity", ["layer", "channel"])
 def test_the_error_is_bounded_as_stated(name, granularity):
     array = np.random.default_rng(3).standard_t(3, size=(5, 40)).astype(np.float32)
-    got = coded(f"{name}:{granularity}", array)
+    got = received(f"{name}:{granularity}", array)
     axis = 1 if granularity == "channel" else None
     scale = np.abs(got).max(axis=axis, keepdims=True)
     peak = np.abs(array).max(axis=axis, keepdims=True)

@@ -10,18 +10,9 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.wire import decode_payload, payload_sizes
 from flwr_gan.wire.header import seal
 from flwr_gan.wire.stages import get_stage
-from tests.wire.stages.all_arrays import encode_payload
+from tests.wire.stages.all_arrays import encode_payload, mse, received
 
 LAYER = np.random.default_rng(7).normal(size=(30, 40)).astype(np.float32)
-
-
-def coded(spec, array):
-    stage = get_stage(spec)
-    return stage.decode(stage.encode(array)[0])
-
-
-def mse(got, array):
-    return float(np.mean((got.astype(np.float64) - array) ** 2))
 
 
 def entropy_bytes(codes):
@@ -46,10 +37,10 @@ def test_no_more_weights_than_centroids_and_each_the_nearest(size):
 def test_of_a_normal_distribution(size, best):
     many = np.random.default_rng(1).normal(size=20_000).astype(np.float32)
     # The least errors known (Max 1960, Table I); equal steps come to more.
-    found = mse(coded(f"codebook:{size}", many), many)
+    found = mse(received(f"codebook:{size}", many), many)
     assert found < 1.03 * best
     bits = size.bit_length() - 1
-    assert found < mse(coded(f"quantize:em{bits}", many), many) * 1.001
+    assert found < mse(received(f"quantize:em{bits}", many), many) * 1.001
 
 
 @pytest.mark.parametrize("scope", ["layer", "network"])
@@ -111,7 +102,7 @@ def test_indices_of_a_real_generator_take_about_their_entropy(size):
 def test_wide_ranges_keep_signs_and_survivors():
     array = np.array([[-3e38, -1e-45, 0, 1e-45, 2e-45, 1, 3e38, 2e38]], np.float32)
     for size in (2, 3, 5):
-        got = coded(f"codebook:{size}", array)
+        got = received(f"codebook:{size}", array)
         assert np.array_equal(got != 0, array != 0)
         assert np.isfinite(got).all()
 

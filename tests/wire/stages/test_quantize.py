@@ -9,20 +9,15 @@ from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.header import seal
 from flwr_gan.wire.stages import get_stage
 from flwr_gan.wire.stages.registry import stage_by_id
-from tests.wire.stages.all_arrays import encode_payload
+from tests.wire.stages.all_arrays import encode_payload, mse, received
 
 RNG = np.random.default_rng(5)
 LAYER = RNG.normal(size=(40, 50)).astype(np.float32)
 MODEL = {"a": LAYER, "b": (LAYER[:7, :9] / 8).astype(np.float32), "bias": LAYER[0, :6] * 3}
 
 
-def decoded(spec, array):
-    stage = get_stage(spec)
-    return stage.decode(stage.encode(array)[0])
-
-
-def mse(spec, array):
-    return float(np.mean((decoded(spec, array).astype(np.float64) - array) ** 2))
+def error(spec, array):
+    return mse(received(spec, array), array)
 
 
 @pytest.mark.parametrize("bits", range(2, 9))
@@ -30,7 +25,7 @@ def test_the_equations_of_paper_001(bits):
     largest = np.abs(LAYER).max().astype(np.float64)  # Eq. 4
     scale = (2 ** (bits - 1) - 1) / largest  # Eq. 5, with the largest code of so many bits
     wanted = np.rint(LAYER * scale) / scale  # Eq. 6
-    got = decoded(f"quantize:int{bits}:layer", LAYER)
+    got = received(f"quantize:int{bits}:layer", LAYER)
     kept = wanted != 0
     assert np.allclose(got[kept], wanted[kept], rtol=1e-6, atol=0)
     assert np.abs(got[~kept]).max(initial=0) < 1e-6 / scale
@@ -42,7 +37,7 @@ def test_the_equations_of_paper_001(bits):
 def test_as_printed_paper_001_takes_a_bit_more(bits):
     scale = (2**bits - 1) / np.abs(LAYER).max().astype(np.float64)  # Eq. 5 as it stands
     wanted = np.rint(LAYER * scale) / scale
-    assert np.allclose(decoded(f"quantize:int{bits + 1}", LAYER), wanted, rtol=1e-6, atol=1e-6)
+    assert np.allclose(received(f"quantize:int{bits + 1}", LAYER), wanted, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("spec", ["quantize:int4", "quantize:affine4", "quantize:em4", "ternary"])
@@ -53,20 +48,20 @@ def test_a_tensor_is_a_layer(spec):
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_affine_codes_reach_from_the_least_weight_to_the_largest(bits):
     array = np.linspace(1, 5, 2000, dtype=np.float32).reshape(40, 50)
-    got = decoded(f"quantize:affine{bits}:layer", array)
+    got = received(f"quantize:affine{bits}:layer", array)
     assert got.min() == array.min()
     assert np.isclose(got.max(), array.max(), rtol=1e-6)
     assert len(np.unique(got)) == 2**bits
     step = (float(array.max()) - float(array.min())) / (2**bits - 1)
     assert np.abs(got - array).max() <= step / 2 * (1 + 1e-5)
     if bits > 1:  # a zero point is worth a bit where all weights have one sign, and more
-        assert mse(f"quantize:affine{bits}", array) < mse(f"quantize:int{bits}", array) / 4
+        assert error(f"quantize:affine{bits}", array) < error(f"quantize:int{bits}", array) / 4
 
 
 @pytest.mark.parametrize("kind", ["int", "affine", "em"])
 def test_more_groups_follow_the_weights_more_closely(kind):
     array = LAYER * np.logspace(-3, 0, 40, dtype=np.float32)[:, None]
-    assert mse(f"quantize:{kind}4:channel", array) < mse(f"quantize:{kind}4:layer", array) / 4
+    assert error(f"quantize:{kind}4:channel", array) < error(f"quantize:{kind}4:layer", array) / 4
     small = {}
     for granularity in ("layer", "network"):
         payload = encode_payload(MODEL, codec=f"quantize:{kind}4:{granularity}+sparse")
@@ -95,12 +90,12 @@ def test_a_scale_for_each_bias_would_save_nothing():
 @pytest.mark.parametrize("bits", [1, 2, 3, 4])
 def test_the_fit_lowers_the_squared_error(bits):
     for granularity in ("layer", "channel"):
-        fitted = mse(f"quantize:em{bits}:{granularity}", LAYER)
-        assert fitted < 0.9 * mse(f"quantize:affine{bits}:{granularity}", LAYER)
+        fitted = error(f"quantize:em{bits}:{granularity}", LAYER)
+        assert fitted < 0.9 * error(f"quantize:affine{bits}:{granularity}", LAYER)
     # For a normal distribution the best equal steps are known (Max 1960, Table II).
     best = {1: 0.3634, 2: 0.1188, 3: 0.03744, 4: 0.01154}[bits]
     many = np.random.default_rng(1).normal(size=20_000).astype(np.float32)
-    assert mse(f"quantize:em{bits}:layer", many) < 1.03 * best
+    assert error(f"quantize:em{bits}:layer", many) < 1.03 * best
 
 
 def test_the_fit_is_never_worse_than_the_range():
@@ -110,8 +105,8 @@ def test_the_fit_is_never_worse_than_the_range():
         array = array.astype(np.float32)
         for bits in (1, 2, 5, 8):
             for granularity in ("layer", "channel"):
-                fitted = mse(f"quantize:em{bits}:{granularity}", array)
-                assert fitted <= mse(f"quantize:affine{bits}:{granularity}", array) * (1 + 1e-6)
+                fitted = error(f"quantize:em{bits}:{granularity}", array)
+                assert fitted <= error(f"quantize:affine{bits}:{granularity}", array) * (1 + 1e-6)
 
 
 def test_fewer_bits_take_fewer_bytes():
@@ -130,7 +125,7 @@ def test_weights_that_range_too_far_are_refused():
     array = np.array([[-3e38, 3e38]], np.float32)
     with pytest.raises(CodecError, match="range too far; use more bits"):
         get_stage("quantize:affine1:layer").encode(array)
-    assert np.array_equal(np.sign(decoded("quantize:affine2:layer", array)), [[-1, 1]])
+    assert np.array_equal(np.sign(received("quantize:affine2:layer", array)), [[-1, 1]])
 
 
 def test_codes_out_of_range_are_refused():

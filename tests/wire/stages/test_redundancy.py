@@ -7,7 +7,7 @@ from flwr_gan.errors import CodecError
 from flwr_gan.wire import decode_payload
 from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.stages import get_stage
-from tests.wire.stages.all_arrays import encode_payload
+from tests.wire.stages.all_arrays import encode_payload, received
 
 RNG = np.random.default_rng(13)
 # Depth 8: channels of the layers' inputs, and height times width of these.
@@ -20,17 +20,12 @@ SMALL = {
 }
 
 
-def binary(array):
-    stage = get_stage("binary:layer")
-    return stage.decode(stage.encode(array)[0])
-
-
 @pytest.mark.parametrize(("area", "chosen"), [(1, True), (8, True), (9, True), (10, False)])
 def test_a_convolution_is_binary_unless_its_redundancy_is_negative(area, chosen):
     decoded = decode_payload(encode_payload(SMALL, codec=f"redundancy:{area}+sparse"))
-    wanted = binary(SMALL["conv"]) if chosen else SMALL["conv"]
+    wanted = received("binary:layer", SMALL["conv"]) if chosen else SMALL["conv"]
     assert np.array_equal(decoded["conv"], wanted)
-    assert np.array_equal(decoded["fc"], binary(SMALL["fc"]))  # an input of 1 x 1
+    assert np.array_equal(decoded["fc"], received("binary:layer", SMALL["fc"]))  # an input of 1 x 1
     for name in ("bias", "steps"):
         assert np.array_equal(decoded[name], SMALL[name])
 
@@ -69,7 +64,7 @@ def test_behind_it_a_binary_weight_takes_few_bits_and_keeps_its_size():
     payload = encode_payload(arrays, codec="redundancy:16+quantize:int8:layer+sparse")
     assert len(payload) < 1.55 * wide.size / 8 + narrow.size + 100
     decoded = decode_payload(payload)
-    assert np.allclose(decoded["wide"], binary(wide), rtol=1e-6)
+    assert np.allclose(decoded["wide"], received("binary:layer", wide), rtol=1e-6)
     assert np.abs(decoded["narrow"] - narrow).max() <= np.abs(narrow).max() / 254 * 1.0001
     plain = encode_payload(arrays, codec="redundancy:16+lzma:9")
     assert len(plain) < 1.6 * wide.size / 8 + narrow.nbytes
