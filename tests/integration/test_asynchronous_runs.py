@@ -20,7 +20,7 @@ def timeline(folder):
     return pd.read_csv(folder / "timeline.csv")
 
 
-@pytest.mark.parametrize("strategy", ["fedbuff", "fedasync"])
+@pytest.mark.parametrize("strategy", ["fedbuff", pytest.param("fedasync", marks=pytest.mark.slow)])
 def test_the_same_run_on_both_engines(simulate, strategy):
     settings = f"{MIXED} strategy={strategy} federation.rounds=6"
     runs = [simulate(settings, folder=name, backend=name) for name in ("inline", "processes")]
@@ -44,6 +44,7 @@ def test_each_version_takes_as_many_replies_in_the_order_of_virtual_time(simulat
     assert rounds.staleness.max() > 0
 
 
+@pytest.mark.slow
 def test_who_trained_on_an_older_version_sends_and_is_sent_a_small_difference(simulate):
     one = simulate(f"{BUFFERED} strategy.buffer_size=1 federation.rounds=24", folder="differences")
     rows = messages(one)
@@ -53,6 +54,7 @@ def test_who_trained_on_an_older_version_sends_and_is_sent_a_small_difference(si
     assert later[later.direction == "down"].payload_bytes.max() < 0.95 * first
 
 
+@pytest.mark.slow
 def test_a_version_that_a_node_has_is_not_forgotten(simulate, monkeypatch):
     forgotten = []
     encode = Broadcaster._encode
@@ -67,7 +69,9 @@ def test_a_version_that_a_node_has_is_not_forgotten(simulate, monkeypatch):
     assert not any(forgotten[1:])
 
 
-@pytest.mark.parametrize("codec", ["sparse:int8", "topk:0.1+int4"])
+@pytest.mark.parametrize(
+    "codec", [pytest.param("sparse:int8", marks=pytest.mark.slow), "topk:0.1+int4"]
+)
 def test_lossy_codecs_travel(simulate, codec):
     folder = simulate(f"{BUFFERED} codec={codec}")
     rows = messages(folder)
@@ -75,6 +79,7 @@ def test_lossy_codecs_travel(simulate, codec):
     assert rows.payload_bytes.mean() < 0.3 * rows.dense_bytes.mean()
 
 
+@pytest.mark.slow
 def test_of_more_clients_than_are_to_work_others_take_their_turns(simulate):
     settings = f"{BUFFERED} federation.num_clients=6 federation.fraction=0.5"
     folder = simulate(settings, folder="some")

@@ -68,6 +68,7 @@ def test_when_nobody_is_in_time_the_run_says_so(simulate):
         simulate(f"evaluation=none {SLOW} clock.deadline_s=0.001")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_with_its_clock(simulate, monkeypatch):
     settings = f"evaluation=none {SLOW} clock.deadline_s=1.5"
     whole = simulate(settings, folder="whole")
@@ -90,6 +91,7 @@ def test_a_resumed_run_goes_on_with_its_clock(simulate, monkeypatch):
         assert (part / name).read_text() == (whole / name).read_text()
 
 
+@pytest.mark.slow
 def test_other_codecs_have_their_own_time(simulate):
     folder = simulate(f"evaluation=none {SLOW} also_codecs=[raw]", folder="also")
     alone = simulate(f"evaluation=none {SLOW} codec=raw", folder="alone")
@@ -98,6 +100,7 @@ def test_other_codecs_have_their_own_time(simulate):
     assert ours.iloc[-1] > untimed(folder)[1].virtual_s.iloc[-1]
 
 
+@pytest.mark.slow
 def test_measured_seconds_are_used(simulate):
     for backend in ("inline", "processes"):
         folder = simulate(
@@ -108,6 +111,7 @@ def test_measured_seconds_are_used(simulate):
         assert timeline.compute_s.between(1e-4, 600).all()
 
 
+@pytest.mark.slow
 def test_when_a_quality_was_reached(simulate):
     text = f"evaluation=server {SLOW}"
     easy = simulate(f"{text} target=synthetic_accuracy:0", folder="easy")
