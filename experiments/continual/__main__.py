@@ -28,18 +28,6 @@ from experiments.study.markdown import Columns, page_table
 from experiments.study.results import description
 from experiments.study.statistics import average, differences
 
-
-def cases(options: argparse.Namespace) -> list[Case]:
-    """Return the runs, seed after seed."""
-    short = SHORT.split() if options.preset == "short" else []
-    overrides = (*short, *options.overrides)
-    return [
-        Case(way=way, seed=seed, overrides=overrides)
-        for seed in options.seeds
-        for way in options.ways
-    ]
-
-
 BASELINE = next(iter(WAYS))
 CAPACITY = (
     "freed", "regained", "regained_shared", "pruned_at_end",
@@ -54,6 +42,17 @@ _STYLES = {
     "never dense again": (GREEN, (0, (5, 1, 1, 1, 1, 1))),
     "never silent": (SKY, (0, (1, 1))),
 }
+
+
+def cases(options: argparse.Namespace) -> list[Case]:
+    """Return the runs, seed after seed."""
+    short = SHORT.split() if options.preset == "short" else []
+    overrides = (*short, *options.overrides)
+    return [
+        Case(way=way, seed=seed, overrides=overrides)
+        for seed in options.seeds
+        for way in options.ways
+    ]
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:

@@ -26,6 +26,14 @@ from experiments.study.markdown import Columns, page_table
 from experiments.study.results import description
 from experiments.study.statistics import average, differences
 
+_QUALITY = tuple(
+    zip(
+        ("Fréchet distance", "conditional accuracy", "synthetic accuracy", "coverage"),
+        [(name, 3) for name in QUALITY],
+        strict=True,
+    )
+)
+
 
 def cases(options: argparse.Namespace) -> list[Case]:
     """Return the pairs of runs, seed after seed."""
@@ -34,15 +42,6 @@ def cases(options: argparse.Namespace) -> list[Case]:
         for seed in options.seeds
         for name in options.regenerations
     ]
-
-
-_QUALITY = tuple(
-    zip(
-        ("Fréchet distance", "conditional accuracy", "synthetic accuracy", "coverage"),
-        [(name, 3) for name in QUALITY],
-        strict=True,
-    )
-)
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:

@@ -28,6 +28,14 @@ from experiments.study.options import words
 from experiments.study.results import description
 from experiments.study.statistics import average
 
+_TITLES = {PLAIN: "no noise", LONGER: "no noise, longer"}
+_PANELS = {
+    "frechet_distance": "Fréchet distance",
+    "conditional_accuracy": "conditional accuracy",
+    "payload_bytes": "payload, bytes",
+    "nearest": "membership AUC, nearest",
+}
+
 
 def cases(options: argparse.Namespace) -> list[Case]:
     """Return the runs, seed after seed."""
@@ -47,15 +55,6 @@ def cases(options: argparse.Namespace) -> list[Case]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the option of the budgets."""
     parser.add_argument("--epsilons", metavar="E,E", help="numbers, none, none_longer")
-
-
-_TITLES = {PLAIN: "no noise", LONGER: "no noise, longer"}
-_PANELS = {
-    "frechet_distance": "Fréchet distance",
-    "conditional_accuracy": "conditional accuracy",
-    "payload_bytes": "payload, bytes",
-    "nearest": "membership AUC, nearest",
-}
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:

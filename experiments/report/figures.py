@@ -1,6 +1,7 @@
 """The plots of a report: which runs make one line, and what each picture says in words."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -52,7 +53,7 @@ def quality_picture(results: Results) -> Picture | None:
 
 def traffic_picture(results: Results) -> Picture | None:
     """Return the bytes of each round, up and down."""
-    groups, how = _grouped([run for run in results.runs if len(run.rounds)], results, _of_codec)
+    groups, how = _grouped([run for run in results.runs if len(run.rounds)], results, "codec$")
     if not groups:
         return None
     lines = [
@@ -67,7 +68,7 @@ def traffic_picture(results: Results) -> Picture | None:
 def layers_picture(results: Results) -> Picture | None:
     """Return the share of zeros in each layer of the saved generators."""
     known = [run for run in results.runs if run.trains and run.layer_sparsity]
-    groups, how = _grouped(known, results, _of_pruning)
+    groups, how = _grouped(known, results, r"lottery|strategy\.rate")
     if not groups:
         return None
     shares = {label: [run.layer_sparsity for run in runs] for label, runs in groups.items()}
@@ -83,10 +84,10 @@ def layers_picture(results: Results) -> Picture | None:
 def duration_picture(results: Results) -> Picture | None:
     """Return the seconds of each round and of all coding."""
     ran = [run for run in results.runs if len(run.rounds)]
-    groups, how = _grouped([run for run in ran if run.trains], results, _of_clients)
+    groups, how = _grouped([run for run in ran if run.trains], results, r"federation\.num_clients$")
     if not groups:
         return None
-    coders, _ = _grouped(ran, results, _of_codec)
+    coders, _ = _grouped(ran, results, "codec$")
     coding = {
         label: (
             sum(run.messages["encode_s"].sum() for run in runs) / len(runs),
@@ -105,17 +106,18 @@ def duration_picture(results: Results) -> Picture | None:
     )
 
 
-def _grouped(runs: Sequence[RunFiles], results: Results, wanted: Callable[[str], bool]) -> Grouping:
+def _grouped(runs: Sequence[RunFiles], results: Results, wanted: str) -> Grouping:
     """Return the runs by the line that they belong to, and a sentence on it.
 
-    Few runs have a line each; many are put together by the factor that is `wanted`, else the first.
+    Few runs have a line each; many are put together by the factor that matches ``wanted``, else
+    the first.
     """
     if len(runs) <= _MOST_LINES:
         return {run.label: [run] for run in runs}, ""
     factors = [key for key in results.factors if key in runs[0].row]
     if not factors:
         return {"all runs": list(runs)}, "The line is the mean of all runs, the band their range."
-    factor = next(filter(wanted, factors), factors[0])
+    factor = next((key for key in factors if re.match(wanted, key)), factors[0])
     groups: dict[str, list[RunFiles]] = {}
     for run in sorted(runs, key=lambda run: _order(run.row[factor])):
         groups.setdefault(f"{factor}={run.row[factor]}", []).append(run)
@@ -127,18 +129,6 @@ def _order(value: object) -> tuple[int, float]:
     if isinstance(value, int | float):
         return (0, float(value))
     return (1, 0.0)
-
-
-def _of_codec(factor: str) -> bool:
-    return factor == "codec"
-
-
-def _of_pruning(factor: str) -> bool:
-    return factor.startswith("lottery") or factor.startswith("strategy.rate")
-
-
-def _of_clients(factor: str) -> bool:
-    return factor == "federation.num_clients"
 
 
 def _rounds(groups: Mapping[str, Sequence[RunFiles]]) -> dict[str, list[pd.DataFrame]]:

@@ -20,6 +20,15 @@ COSTS = (
     "delay_s", "compute_s", "coding_s", "transfer_computed_s", "teacher_s",
 )  # fmt: skip
 
+CONTROLS = ("student", "d_printed")
+ALGORITHM_NAMES = {"fedavg": "FedAvg", "fedprox": "FedProx"}
+_MEASURED: Columns = [
+    ("test accuracy", ("test_accuracy", 2, 0.01)),
+    ("training accuracy", ("train_accuracy", 2, 0.01)),
+    ("test loss", ("test_loss", 3)),
+    ("training loss", ("train_loss", 3)),
+]
+
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return every table of the study; all but the first are means over seeds."""
@@ -85,16 +94,6 @@ def facts(records: Sequence[Record]) -> Mapping[str, Any]:
             and record.case.algorithm == first.algorithm
         },
     }
-
-
-CONTROLS = ("student", "d_printed")
-ALGORITHM_NAMES = {"fedavg": "FedAvg", "fedprox": "FedProx"}
-_MEASURED: Columns = [
-    ("test accuracy", ("test_accuracy", 2, 0.01)),
-    ("training accuracy", ("train_accuracy", 2, 0.01)),
-    ("test loss", ("test_loss", 3)),
-    ("training loss", ("train_loss", 3)),
-]
 
 
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:

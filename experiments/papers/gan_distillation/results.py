@@ -17,6 +17,7 @@ from flwr_gan.errors import OutputError
 RIVALS = {"mse": "regular", "joint": "regular", "mse_longer": "regular_longer"}
 """With what each student is compared: as many generator updates."""
 COMPARED = ("inception_score", "frechet_distance", "recall", "coverage")
+ORDER = ("mse", "mse_longer", "joint", "regular", "regular_longer")
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
@@ -100,9 +101,6 @@ def real_scores(records: Sequence[Record]) -> dict[str, float]:
     """Return the scores of real images, which the teacher's record has."""
     found: dict[str, float] = next(r for r in records if r.case.role == "teacher").result["real"]
     return found
-
-
-ORDER = ("mse", "mse_longer", "joint", "regular", "regular_longer")
 
 
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:

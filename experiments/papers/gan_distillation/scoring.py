@@ -40,6 +40,16 @@ if TYPE_CHECKING:
 EPOCHS = 3
 BATCH_SIZE = 64
 NEIGHBOURS = 5
+CODECS = {"sparse": "sparse", "int8": "sparse:int8"}
+"""Codecs by the name of their columns."""
+QUALITY = (
+    "inception_score", "frechet_distance", "laplacian_variance", "precision", "recall", "coverage",
+    "psnr_db", "mlp_inception_score", "mlp_frechet_distance",
+)  # fmt: skip
+PERCEPTRON = ("inception_score", "frechet_distance")
+"""What is taken from the package's own judge too, with ``mlp_`` in front."""
+AFTER_8_BITS = ("inception_score", "frechet_distance")
+_SEED = derive_seed(0, "distillation study judge")
 
 
 class Classifier(nn.Module):
@@ -114,19 +124,6 @@ def _trained(samples: Samples, seed: int) -> Classifier:
             torch.autograd.backward(F.cross_entropy(classifier(x_NTC[index_B]), y_N[index_B]))
             adam.step()
     return classifier.requires_grad_(False)
-
-
-CODECS = {"sparse": "sparse", "int8": "sparse:int8"}
-"""Codecs by the name of their columns."""
-
-QUALITY = (
-    "inception_score", "frechet_distance", "laplacian_variance", "precision", "recall", "coverage",
-    "psnr_db", "mlp_inception_score", "mlp_frechet_distance",
-)  # fmt: skip
-PERCEPTRON = ("inception_score", "frechet_distance")
-"""What is taken from the package's own judge too, with ``mlp_`` in front."""
-AFTER_8_BITS = ("inception_score", "frechet_distance")
-_SEED = derive_seed(0, "distillation study judge")
 
 
 class Examiner:

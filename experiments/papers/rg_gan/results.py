@@ -14,6 +14,21 @@ from experiments.study.statistics import average, differences, intervals
 
 PLACE = ("family", "method", "samples", "augmented_data")
 _LAYERS = ("generator_layers", "critic_layers")
+PAPERS_TABLE_5 = {
+    ("dense", "best"): (40.0, 1.35, 17.74),
+    ("ticket20", "best"): (92.5, 2.60, 18.96),
+    ("ticket46", "best"): (150.0, 3.46, 18.22),
+    ("regan", "best"): (31.5, 1.03, 17.87),
+    ("rg", "sparse"): (31.5, 1.06, 15.64),
+    ("rg", "dense"): (36.0, 1.21, 17.24),
+}
+"""Its real images in millions, operations in 1e17, and FID, of SNGAN on CIFAR-10."""
+_OUTPUT_TITLES = {"sparse": ", sparse output", "dense": ", dense output"}
+_QUALITY = [("Fréchet distance", ("frechet_distance", 1)), ("coverage", ("coverage", 2))]
+_PRUNED = [
+    ("generator pruned, %", ("generator_sparsity", 1, 0.01)),
+    ("critic pruned, %", ("critic_sparsity", 1, 0.01)),
+]
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
@@ -74,26 +89,6 @@ def facts(records: Sequence[Record]) -> Mapping[str, Any]:
     """Return the settings of each kind of GAN."""
     settings = {record.case.family: record.case.family_settings for record in records}
     return {"families": {name: asdict(family) for name, family in settings.items()}}
-
-
-PAPERS_TABLE_5 = {
-    ("dense", "best"): (40.0, 1.35, 17.74),
-    ("ticket20", "best"): (92.5, 2.60, 18.96),
-    ("ticket46", "best"): (150.0, 3.46, 18.22),
-    ("regan", "best"): (31.5, 1.03, 17.87),
-    ("rg", "sparse"): (31.5, 1.06, 15.64),
-    ("rg", "dense"): (36.0, 1.21, 17.24),
-}
-"""Its real images in millions, operations in 1e17, and FID, of SNGAN on CIFAR-10."""
-
-_OUTPUT_TITLES = {"sparse": ", sparse output", "dense": ", dense output"}
-
-
-_QUALITY = [("Fréchet distance", ("frechet_distance", 1)), ("coverage", ("coverage", 2))]
-_PRUNED = [
-    ("generator pruned, %", ("generator_sparsity", 1, 0.01)),
-    ("critic pruned, %", ("critic_sparsity", 1, 0.01)),
-]
 
 
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:

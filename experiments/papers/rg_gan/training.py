@@ -34,6 +34,10 @@ _MOST_COMPARED = 2000
 _LEAST_AXES = 2
 
 Arrays = dict[str, NDArray[np.float32]]
+_KEPT = (
+    "update", "images", "flops_dense_computed", "flops_masked_computed", "score", "phase",
+    "generator_sparsity", "critic_sparsity",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -265,12 +269,6 @@ def run_case(
         check = {key: snapshot.check[key] for key in _KEPT}
         outputs[name] = check | material.final_scores(x_NTC) | _size(snapshot.arrays)
     return {"checks": run.keeper.checks, "outputs": outputs}, shown_NTC
-
-
-_KEPT = (
-    "update", "images", "flops_dense_computed", "flops_masked_computed", "score", "phase",
-    "generator_sparsity", "critic_sparsity",
-)  # fmt: skip
 
 
 def _size(arrays: Arrays) -> dict[str, int]:

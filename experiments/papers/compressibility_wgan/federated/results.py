@@ -21,6 +21,12 @@ from experiments.study.results import description
 from flwr_gan.app.federation import load_federation
 
 COUNTS = ("round", "samples", "samples_equal_cost", "parameters", "prunings")
+PAPER_SAMPLES, PAPER_RATIO = 3314, 15.17  # paper 000: size of its data set, last row of Table 2
+NAMES = {
+    "synthetic_accuracy": "synthetic accuracy",
+    "conditional_accuracy": "conditional accuracy",
+    "frechet_distance": "Fréchet distance",
+}
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
@@ -45,14 +51,6 @@ def _counted(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with whole numbers as such."""
     counts = [name for name in table if str(name).endswith("bytes") or name in COUNTS]
     return table.astype(dict.fromkeys(counts, "Int64"))
-
-
-PAPER_SAMPLES, PAPER_RATIO = 3314, 15.17  # paper 000: size of its data set, last row of Table 2
-NAMES = {
-    "synthetic_accuracy": "synthetic accuracy",
-    "conditional_accuracy": "conditional accuracy",
-    "frechet_distance": "Fréchet distance",
-}
 
 
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:

@@ -25,6 +25,9 @@ from flwr_gan.flower.records import message_bytes, payload_record
 from flwr_gan.wire import decode_payload, encode_payload
 from strategies import GeneratorPool
 
+ZSTD_LEVEL = 19
+INT8_SCALE = 127
+
 
 def saved_uploads(folder: Path, clients: int) -> list[bytes]:
     """Return the uploads of a one-shot run as they travelled, in the order of the clients."""
@@ -64,10 +67,6 @@ def reply_bytes(payload: bytes, *, client: int, samples: int) -> int:
     content.array_records["fitres.parameters"] = payload_record(payload)
     put_note(content, ReplyNote(label=client))
     return message_bytes(packed(content))
-
-
-ZSTD_LEVEL = 19
-INT8_SCALE = 127
 
 
 def float32_bytes(samples: Samples) -> bytes:
