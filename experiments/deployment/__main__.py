@@ -13,6 +13,7 @@ import pandas as pd
 
 from experiments.deployment.equal import compared
 from experiments.deployment.machines import ROOT, Machines
+from experiments.deployment.relay import Relay
 from experiments.study.results import write_table
 from flwr_gan.errors import FlwrGanError, TrainingError
 
@@ -55,16 +56,18 @@ def run(folder: Path, options: argparse.Namespace) -> pd.DataFrame:
     begun = time.monotonic()
     print(f"starting a SuperLink and {options.nodes} SuperNodes; all files are in {folder}")
     with Machines(folder, tls=secure, authentication=secure) as machines:
-        machines.start_nodes(options.nodes)
+        relays = machines.start_nodes(options.nodes)
         for name in options.jobs:
             print(f"\n{name} on real nodes, {time.monotonic() - begun:.0f} s so far")
             app, config = _job(name, options, folder / name)
+            before = _passed(relays)
             run_id = machines.submit(app, config)
             for line in machines.lines(run_id):
                 if line.strip() and not line.startswith(HIDDEN):
                     print(f"  {line}")
             if (status := machines.status(run_id)) != "finished:completed":
                 raise TrainingError(f"{name} ended as {status}: see {folder}/superlink/log")
+            print(f"  {_traffic(before, _passed(relays), folder / name)}")
     rows = []
     for name in options.jobs:
         print(f"\n{name} inline, {time.monotonic() - begun:.0f} s so far", flush=True)
@@ -74,6 +77,21 @@ def run(folder: Path, options: argparse.Namespace) -> pd.DataFrame:
         rows.append(compared(folder / name, inline).assign(job=name))
     print(f"\n{time.monotonic() - begun:.0f} s in all\n")
     return pd.concat(rows)[["job", "result", "values", "different"]]
+
+
+def _passed(relays: Sequence[Relay]) -> tuple[int, int]:
+    """Return the bytes that all nodes have sent and received so far."""
+    return sum(one.total[0] for one in relays), sum(one.total[1] for one in relays)
+
+
+def _traffic(before: tuple[int, int], after: tuple[int, int], run: Path) -> str:
+    """Return what passed on the nodes' sockets, beside what the ledger has."""
+    ledger = pd.read_csv(run / "messages.csv").groupby("direction")["message_bytes"].sum()
+    said = [
+        f"{way} {(after[at] - before[at]) / 1000:,.1f} kB (ledger {ledger.get(way, 0) / 1000:,.1f})"
+        for at, way in enumerate(("up", "down"))
+    ]
+    return f"on the nodes' sockets: {', '.join(said)}"
 
 
 def _job(name: str, options: argparse.Namespace, output: Path) -> tuple[Path, dict[str, str]]:

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.deployment.keys import make_certificates, make_node_key
+from experiments.deployment.relay import Relay, relay
 from flwr_gan.errors import TrainingError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +73,7 @@ class Machines:
         self.nodes: dict[str, Machine] = {}
         self.superlink: Machine | None = None
         self.keys = self.folder / "keys"
+        self._relays = ExitStack()
 
     def __enter__(self) -> "Machines":
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -146,11 +148,20 @@ class Machines:
         self.nodes[name] = self._start(name, command, environment or {})
         return self.nodes[name]
 
-    def start_nodes(self, count: int, node_config: str = "", *, address: str | None = None) -> None:
-        """Start nodes ``node0``, ``node1``, ... with the partitions 0, 1, ..."""
+    def start_nodes(self, count: int) -> list[Relay]:
+        """Start nodes ``node0``, ``node1``, ... with the partitions 0, 1, ..., each behind a relay.
+
+        Without TLS the relays tell requests apart. They end with the machines.
+        """
+        relays = []
         for at in range(count):
-            own = f"partition-id={at} num-partitions={count} {node_config}".strip()
-            self.start_node(f"node{at}", own, address=address)
+            own = relay(self.host, self.port, reads=not self.tls)
+            relays.append(self._relays.enter_context(own))
+            address = f"{ADDRESS}:{relays[-1].port}"
+            self.start_node(
+                f"node{at}", f"partition-id={at} num-partitions={count}", address=address
+            )
+        return relays
 
     def submit(self, app: Path, run_config: Mapping[str, str]) -> str:
         """Submit a Flower app; return the id of the run."""
@@ -203,6 +214,7 @@ class Machines:
             node.stop()
         if self.superlink is not None:
             self.superlink.stop()
+        self._relays.close()
 
     def _write_connection(self) -> None:
         home = self.folder / "home"

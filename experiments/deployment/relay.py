@@ -37,8 +37,13 @@ class Relay:
     """Counts by kind of request, such as ``pull-messages``."""
 
     port: int = 0
-    connections: int = 0
     counts: dict[str, Count] = field(default_factory=dict)
+
+    @property
+    def total(self) -> tuple[int, int]:
+        """All bytes up and down so far."""
+        whole = sum(self.counts.values(), Count())
+        return whole.up_head + whole.up_body, whole.down_head + whole.down_body
 
     def of(self, kind: str) -> Count:
         """Return the count of a kind."""
@@ -88,8 +93,11 @@ async def _connection(
     *,
     reads: bool,
 ) -> None:
-    counts.connections += 1
-    far_reader, far_writer = await asyncio.open_connection(*place)
+    try:
+        far_reader, far_writer = await asyncio.open_connection(*place)
+    except OSError:  # nobody is there: the node will try again
+        writer.close()
+        return
     kinds: asyncio.Queue[str] = asyncio.Queue()
     if reads:
         jobs = (

@@ -4,7 +4,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pandas as pd
 from flwr.app import ConfigRecord, RecordDict
 
 from experiments.deployment.machines import ROOT, Machines
-from experiments.deployment.relay import Count, relay
+from experiments.deployment.relay import Count
 from experiments.study.options import called
 from experiments.study.results import machine, today, versions, write_json, write_table
 from flwr_gan.app.nodes import SETTINGS
@@ -41,14 +40,8 @@ class Measured:
 
 def measure(folder: Path, codec: str, *, tls: bool) -> Measured:
     """Run the job on real nodes behind relays."""
-    with Machines(folder, tls=tls, authentication=tls) as machines, ExitStack() as stack:
-        relays = [
-            stack.enter_context(relay(machines.host, machines.port, reads=not tls))
-            for _ in range(NODES)
-        ]
-        for at, one in enumerate(relays):
-            own, place = f"partition-id={at} num-partitions={NODES}", f"127.0.0.1:{one.port}"
-            machines.start_node(f"node{at}", own, address=place)
+    with Machines(folder, tls=tls, authentication=tls) as machines:
+        relays = machines.start_nodes(NODES)
         begun = time.monotonic()
         run = folder / "run"
         overrides = f"{JOB} codec={codec} output_dir={run}"
