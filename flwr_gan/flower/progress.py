@@ -5,13 +5,17 @@ Richtárik, Sokolov and Fatkhullin, "EF21", 2021, Algorithm 2. Sender and receiv
 relative to the broadcast plus g. Where one of them has lost it, both begin with nothing.
 """
 
-from dataclasses import dataclass, field
+import io
 
 import numpy as np
 
+from flwr_gan.core.spill import Spill
+from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.flower.memory import name_of, record_key
 from flwr_gan.flower.records import Arrays
 from flwr_gan.wire.floats import is_float, surviving_float32
+
+MEMORY_BYTES = 256 << 20
 
 
 def advanced(broadcast: Arrays, progress: Arrays | None) -> Arrays:
@@ -37,21 +41,45 @@ def made(decoded: Arrays, broadcast: Arrays) -> Arrays:
     return found
 
 
-@dataclass
 class Progress:
-    """The progress of every node, on the server: memory that grows with the number of nodes."""
+    """The progress of every node, on the server: of more than a limit in bytes, the rest on disk.
 
-    of_node: dict[tuple[int, str], Arrays] = field(default_factory=dict)
+    It grows with the number of nodes, by one model each.
+    """
+
+    def __init__(self, *, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._names: dict[tuple[int, str], str] = {}
+        self._kept: Spill[tuple[int, str], Arrays] = Spill(
+            memory_bytes=memory_bytes,
+            size=lambda arrays: sum(array.nbytes for array in arrays.values()),
+            write=_npz,
+            read=_arrays,
+            what="the progress of node and record",
+        )
 
     def token(self, node: int, record: str) -> str:
         """Return what names the progress of a node; nothing if there is none."""
-        found = self.of_node.get((node, record_key(record)))
-        return "" if found is None else name_of(found).hex()
+        return self._names.get((node, record_key(record)), "")
 
     def get(self, node: int, record: str) -> Arrays | None:
         """Return the progress of a node, None if there is none."""
-        return self.of_node.get((node, record_key(record)))
+        return self._kept.get((node, record_key(record)))
 
     def put(self, node: int, record: str, progress: Arrays) -> None:
         """Keep the progress of a node."""
-        self.of_node[node, record_key(record)] = progress
+        key = node, record_key(record)
+        self._kept.put(key, progress)
+        self._names[key] = name_of(progress).hex()
+
+
+def _npz(arrays: Arrays) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **flatten({"of": arrays}))
+    return file.getvalue()
+
+
+def _arrays(data: bytes) -> Arrays:
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        tree = unflatten({name: file[name] for name in file.files})
+    found: Arrays = tree["of"]
+    return found

@@ -35,7 +35,7 @@ def test_states_on_disk_are_as_they_were():
     assert states[0] == state(20)
     assert states[1] == RecordDict()
     assert (len(states), states.on_disk) == (9, 7)
-    folder = states._path(0).parent
+    folder = states._kept._path(0).parent
     assert len(list(folder.iterdir())) == 7
     states.close()
     assert not folder.exists()
@@ -46,12 +46,12 @@ def test_empty_states_take_no_memory():
     states = NodeStates(memory_bytes=0)
     states[3] = RecordDict()
     assert states[3] == RecordDict()
-    assert (len(states), states._folder) == (0, None)
+    assert (len(states), states._kept._folder) == (0, None)
 
 
 def test_a_folder_without_room_is_an_error_that_says_what_to_do(monkeypatch, tmp_path):
     states = NodeStates(memory_bytes=0)
-    monkeypatch.setattr(states, "_path", lambda _: tmp_path / "missing" / "file")
+    monkeypatch.setattr(states._kept, "_path", lambda _: tmp_path / "missing" / "file")
     with pytest.raises(OutputError, match=r"state of node 3.*raise state_memory_mb"):
         states[3] = state(1.0)
 

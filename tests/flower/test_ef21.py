@@ -48,6 +48,19 @@ def test_a_token_names_what_is_kept():
     assert kept.token(2, "arrays") == ""
 
 
+def test_the_progress_of_many_nodes_is_on_disk():
+    kept = Progress(memory_bytes=2 * TARGET.nbytes)
+    for node in range(10):
+        kept.put(node, "arrays", {"w": TARGET + np.float32(node), "file": TARGET[:0]})
+    assert (len(kept._kept), kept._kept.on_disk) == (10, 8)
+    for node in range(10):
+        found = kept.get(node, "arrays")
+        np.testing.assert_array_equal(found["w"], TARGET + np.float32(node))
+        assert list(found) == ["w", "file"]
+        assert found["file"].shape == TARGET[:0].shape
+    assert kept.token(3, "arrays") not in ("", kept.token(4, "arrays"))
+
+
 def towards(arrays, context):
     """Go a fifth of the way to a target of the node's own."""
     own = TARGET * (1 + context.node_config["partition-id"])
