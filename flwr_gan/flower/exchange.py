@@ -73,7 +73,7 @@ class Exchange:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without what belongs to a run in progress."""
-        return {**self.__dict__, "progress": Progress(), "_waiting": {}, "_grid": None}
+        return {**self.__dict__, "_waiting": {}, "_grid": None}
 
     def attach(self, grid: Grid) -> None:
         """Note the grid in use: the nodes of another one hold nothing yet."""

@@ -57,6 +57,10 @@ class Progress:
             what="the progress of node and record",
         )
 
+    def __reduce__(self) -> tuple[type["Progress"], tuple[()]]:
+        """Return what makes a copy, which keeps nothing: with it, nodes begin anew."""
+        return Progress, ()
+
     def token(self, node: int, record: str) -> str:
         """Return what names the progress of a node; nothing if there is none."""
         return self._names.get((node, record_key(record)), "")
