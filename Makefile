@@ -31,16 +31,16 @@ run: $(BASE)
 	$(BIN)/flower-simulation --app flwr_gan
 
 test: $(DEV)
-	$(BIN)/python -m pytest -q -n 2 -m 'not slow and not matrix'
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not slow and not matrix'
 
 docs: $(DOCS)
 	$(BIN)/mkdocs build --strict
 
 slow: $(DEV)
-	$(BIN)/python -m pytest -q -n 2 -m slow
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow
 
 full: $(DEV)
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

@@ -184,21 +184,17 @@ def test_every_experiment_runs_one_tiny_round(simulate, name):
     assert json.loads((folder / "summary.json").read_text())["name"] == name
 
 
-def test_a_folder_with_results_is_not_overwritten(simulate):
-    simulate()
-    with pytest.raises(ConfigError, match="resume="):
-        simulate()
-
-
 def test_an_output_folder_that_cannot_be_written_fails_before_training(simulate, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         simulate(folder="file/run")
 
 
-def test_resuming_a_finished_run_changes_nothing(simulate):
+def test_a_finished_run_is_not_overwritten_and_resuming_it_changes_nothing(simulate):
     folder = simulate()
     before = untimed(folder)
+    with pytest.raises(ConfigError, match="resume="):
+        simulate()
     assert main(["--app", "flwr_gan", "--run-config", f"resume={folder}"]) == 0
     assert all(a.equals(b) for a, b in zip(before, untimed(folder), strict=True))
 
