@@ -57,6 +57,7 @@ class Sent:
     """A message that a client works on."""
 
     node: int
+    client: ClientProxy
     version: int  # of the model in it
     message: Message  # coded
     dispatch: Dispatch
@@ -160,7 +161,8 @@ class Loop:
     def version(self, version: int, parameters: Parameters) -> Parameters:
         """Send a version to clients that are free until enough replies have come; aggregate."""
         strategy, clients = self._strategy, self._clients
-        chosen = strategy.configure_fit(version, parameters, clients)
+        while not (chosen := strategy.configure_fit(version, parameters, clients)):
+            time.sleep(POLL_S)  # until there are enough nodes
         self._grid = strategy.grid
         if self._replies is None:
             clock = self._run.clock
@@ -186,7 +188,7 @@ class Loop:
             result = self._opened(sent, reply)
             if isinstance(result, CodedFitRes):
                 result.staleness = version - sent.version
-                results.append((clients.all()[str(sent.node)], result))
+                results.append((sent.client, result))
             else:
                 failures.append(result)
                 failed.add(sent.node)
@@ -194,8 +196,8 @@ class Loop:
 
     def _send(self, version: int, ins: FitIns, at_once: int, failed: set[int]) -> None:
         """Send a version to as many free clients as are missing from those that are to work."""
-        busy = {*self._flight, *failed}
-        free = sorted(node for node in map(int, self._clients.all()) if node not in busy)
+        busy, connected = {*self._flight, *failed}, self._clients.all()
+        free = sorted(node for node in map(int, connected) if node not in busy)
         wanted = min(len(free), at_once - len(self._flight))
         if wanted < len(free):
             rng = numpy_rng(self._run.config.seed, "asked", round=sum(self._asked.values()))
@@ -208,7 +210,7 @@ class Loop:
             messages.append(Message(content, node, MessageType.TRAIN, group_id=str(version)))
         assert self._replies is not None, "it is made before anything is sent"
         for node, message, dispatch in zip(free, *self._grid.encoded(messages), strict=True):
-            self._flight[node] = Sent(node, version, message, dispatch)
+            self._flight[node] = Sent(node, connected[str(node)], version, message, dispatch)
             self._replies.send(self._flight[node])
 
     def _opened(self, sent: Sent, reply: Message | None) -> CodedFitRes | PayloadError:

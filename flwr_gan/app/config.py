@@ -172,6 +172,13 @@ class RunConfig(Settings):
         return max(1, round(self.federation.fraction * self.federation.num_clients))
 
     @property
+    def fraction_asked(self) -> float:
+        """The share of the clients that is asked to train in a round."""
+        if self.clock.over_selection == 1:
+            return self.federation.fraction
+        return min(1.0, self.clients_asked / self.federation.num_clients + 1e-9)
+
+    @property
     def clients_asked(self) -> int:
         """How many clients are asked to train in a round."""
         asked = math.ceil(self.clock.over_selection * self.clients_per_round)

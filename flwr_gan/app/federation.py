@@ -258,7 +258,7 @@ def build_strategy(federation: Federation) -> Any:
             threads=config.federation.threads,
             device=config.federation.device,
         ),
-        "fraction_fit": config.federation.fraction,
+        "fraction_fit": config.fraction_asked,
         "min_fit_clients": min(asked, config.federation.least_clients),
         "min_available_clients": config.federation.least_clients,
         "fraction_evaluate": config.federation.fraction if config.evaluation == "clients" else 0.0,

@@ -144,7 +144,7 @@ class LeavingGrid:
 
 
 def test_a_node_that_has_left_is_not_waited_for():
-    replies, sent = AsTheyCome(LeavingGrid()), Sent(2, 1, None, None)
+    replies, sent = AsTheyCome(LeavingGrid()), Sent(2, None, 1, None, None)
     replies.send(sent)
     assert replies.receive() == (sent, None)
     assert replies.receive() is None
@@ -152,7 +152,7 @@ def test_a_node_that_has_left_is_not_waited_for():
 
 def test_a_node_that_takes_too_long_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(LeavingGrid, "get_node_ids", lambda self: [2])
-    replies, sent = AsTheyCome(LeavingGrid(), timeout_s=0.1), Sent(2, 1, None, None)
+    replies, sent = AsTheyCome(LeavingGrid(), timeout_s=0.1), Sent(2, None, 1, None, None)
     replies.send(sent)
     assert replies.receive() == (sent, None)
 
