@@ -67,7 +67,8 @@ class Machines:
         self.folder = folder.absolute()
         self.tls = tls
         self.authentication = authentication
-        self.host = host
+        self.bound = host  # 0.0.0.0: all addresses of this machine
+        self.host = ADDRESS if host == "0.0.0.0" else host
         self.port = free_port()
         self.database = database
         self.nodes: dict[str, Machine] = {}
@@ -94,7 +95,7 @@ class Machines:
 
     def start_superlink(self) -> Machine:
         """Start the SuperLink, and wait until it answers."""
-        command = ["flower-superlink", "--host", self.host, "--port", str(self.port)]
+        command = ["flower-superlink", "--host", self.bound, "--port", str(self.port)]
         command += ["--disable-runtime-dependency-installation"]
         if self.tls:
             pairs = {"certfile": "server.pem", "keyfile": "server.key", "ca-certfile": "ca.pem"}
@@ -163,7 +164,7 @@ class Machines:
             )
         return relays
 
-    def submit(self, app: Path, run_config: Mapping[str, str]) -> str:
+    def submit(self, app: Path, run_config: Mapping[str, str | float]) -> str:
         """Submit a Flower app; return the id of the run."""
         given = " ".join(f"{key}={json.dumps(value)}" for key, value in run_config.items())
         arguments = ["--run-config", given] if given else []

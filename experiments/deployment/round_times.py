@@ -1,0 +1,129 @@
+"""Is the clock right? Rounds over slowed links, measured and predicted.
+
+Each node is a SuperNode in a network namespace of its own, whose link ``tc`` slows down. Local
+training is a fixed pause. What a round takes beside its links (Flower's polls, a fresh process for
+each message) is measured on the fastest link and taken for the others.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import mean
+
+import pandas as pd
+
+from experiments.deployment.machines import Machines
+from experiments.deployment.namespaces import namespace, why_not
+from experiments.deployment.socket_bytes import RESULTS
+from experiments.study.options import called
+from experiments.study.results import machine, today, versions, write_json, write_table
+from flwr_gan.engine.clock import FlowerCost, Traffic, predicted_round_s
+from flwr_gan.engine.links import Client
+from flwr_gan.errors import FlwrGanError, TrainingError
+
+APP = Path(__file__).with_name("pausing")
+SPEEDS = (100.0, 10.0, 1.0)
+MODELS = {"main job's generator": 28_416, "classifier": 1_200_000}
+CODECS = ("raw", "sparse:int8")
+NODES, ROUNDS, PAUSE_S = 2, 4, 5.0
+
+
+def measure(folder: Path, mbit_s: float, models: Sequence[str]) -> list[dict[str, object]]:
+    """Return the rows of all models and codecs at a speed."""
+    rows: list[dict[str, object]] = []
+    with (
+        ExitStack() as links,
+        Machines(folder, tls=False, authentication=False, host="0.0.0.0") as machines,
+    ):
+        for at in range(NODES):
+            here, prefix = links.enter_context(namespace(f"n{at}", at, mbit_s=mbit_s))
+            place = f"{here}:{machines.port}"
+            machines.start_node(f"node{at}", f"partition-id={at}", address=place, prefix=prefix)
+        for model in models:
+            for codec in CODECS:
+                results = folder / f"{MODELS[model]}_{codec.replace(':', '_')}"
+                config: dict[str, str | float] = {
+                    "results": str(results),
+                    "codec": codec,
+                    "rounds": ROUNDS,
+                    "weights": MODELS[model],
+                    "pause": PAUSE_S,
+                }
+                run_id = machines.submit(APP, config)
+                if machines.wait(run_id, timeout_s=1500) != "finished:completed":
+                    raise TrainingError(f"the run failed: see {folder}/superlink/log")
+                rows.append({"mbit_s": mbit_s, "model": model, "codec": codec} | _of(results))
+                print(f"  {rows[-1]}", flush=True)
+    return rows
+
+
+def _of(results: Path) -> dict[str, object]:
+    """Return seconds and bytes of the rounds after the first, which starts the app on the nodes."""
+    rounds, messages = (pd.read_csv(results / f"{name}.csv") for name in ("rounds", "messages"))
+    seconds = rounds.loc[rounds["round"] > 1, "seconds"]
+    messages = messages[messages["round"] > 1]
+    size = messages.groupby("direction")["message_bytes"].mean()
+    return {
+        "down_bytes": round(size["down"]),
+        "up_bytes": round(size["up"]),
+        "measured_s": mean(seconds),
+        "lowest_s": min(seconds),
+        "highest_s": max(seconds),
+    }
+
+
+def predicted(row: pd.Series, cost: FlowerCost) -> float:
+    """Return what the clock says of a row's rounds."""
+    client = Client(down_mbit_s=row["mbit_s"], up_mbit_s=row["mbit_s"])
+    traffic = Traffic(0, int(row["down_bytes"]), int(row["up_bytes"]), PAUSE_S)
+    return predicted_round_s([client], [traffic], cost)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.deployment.round_times", description=__doc__
+    )
+    parser.add_argument("--work", type=Path, default=Path("runs/round_times"))
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the table")
+    parser.add_argument("--short", action="store_true", help="the small model at two speeds")
+    options = parser.parse_args(arguments)
+    if (reason := why_not()) is not None:
+        print(f"experiments.deployment.round_times: not measured: {reason}", file=sys.stderr)
+        return 1
+    rows = []
+    try:
+        for speed in SPEEDS[:2] if options.short else SPEEDS:
+            print(f"{NODES} nodes at {speed:g} Mbit/s", flush=True)
+            folder = (options.work / f"{speed:g}").absolute()
+            if folder.exists():
+                raise TrainingError(f"{folder} is there already: give another --work")
+            rows += measure(folder, speed, list(MODELS)[: 1 if options.short else None])
+    except FlwrGanError as error:
+        print(f"experiments.deployment.round_times: {error}", file=sys.stderr)
+        return error.exit_status
+    table = pd.DataFrame(rows)
+    fastest = table["mbit_s"] == table["mbit_s"].max()
+    waits = [
+        row["measured_s"] - predicted(row, FlowerCost()) for _, row in table[fastest].iterrows()
+    ]
+    cost = FlowerCost(waiting_s=mean(waits))
+    table["predicted_s"] = [predicted(row, cost) for _, row in table.iterrows()]
+    table["error_%"] = 100 * (table["predicted_s"] / table["measured_s"] - 1)
+    table["waiting_s"] = cost.waiting_s
+    write_table(table, options.output / "round_times.csv")
+    about = {
+        "command": called("python -m experiments.deployment.round_times", arguments),
+        "date": today(),
+        "machine": machine(),
+        "versions": versions(("flwr", "numpy")),
+    }
+    write_json(about, options.output / "round_times.json")
+    print(table.to_string(index=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
