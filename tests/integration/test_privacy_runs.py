@@ -50,7 +50,7 @@ def test_a_target_is_kept_and_used(simulate):
     folder = simulate(
         f"{PRIVATE} privacy.noise_multiplier=null privacy.target_epsilon=6 gan.local_iterations=3"
     )
-    last = spent(folder).query("round == 2")
+    last = spent(folder)[lambda table: table["round"] == 2]
     assert (last.epsilon <= 6).all()
     assert (last.epsilon > 5.9).all()
 
