@@ -14,11 +14,11 @@ from statistics import mean
 
 import pandas as pd
 
+from experiments.benchmarks.output import write_measured
 from experiments.deployment.machines import Machines
 from experiments.deployment.namespaces import namespace, why_not
 from experiments.deployment.socket_bytes import RESULTS
 from experiments.study.options import called
-from experiments.study.results import machine, today, versions, write_json, write_table
 from flwr_gan.engine.clock import FlowerCost, Traffic, predicted_round_s
 from flwr_gan.engine.links import Client
 from flwr_gan.errors import FlwrGanError, TrainingError
@@ -113,14 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table["predicted_s"] = [predicted(row, cost) for _, row in table.iterrows()]
     table["error_%"] = 100 * (table["predicted_s"] / table["measured_s"] - 1)
     table["waiting_s"] = cost.waiting_s
-    write_table(table, options.output / "round_times.csv")
-    about = {
-        "command": called("python -m experiments.deployment.round_times", arguments),
-        "date": today(),
-        "machine": machine(),
-        "versions": versions(("flwr", "numpy")),
-    }
-    write_json(about, options.output / "round_times.json")
+    command = called("python -m experiments.deployment.round_times", arguments)
+    write_measured(table, options.output / "round_times.csv", command=command)
     print(table.to_string(index=False))
     return 0
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 from flwr.app import ConfigRecord, RecordDict
 
+from experiments.benchmarks.output import write_measured
 from experiments.deployment.machines import ROOT, Machines
 from experiments.deployment.relay import Count
 from experiments.study.options import called
-from experiments.study.results import machine, today, versions, write_json, write_table
 from flwr_gan.app.nodes import SETTINGS
 from flwr_gan.errors import FlwrGanError, TrainingError
 from flwr_gan.flower.transport import message_bytes
@@ -127,16 +127,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         .pivot(index=["direction", "purpose"], columns="codec", values="bytes")
         .reset_index(),
     }
+    command = called("python -m experiments.deployment.socket_bytes", arguments)
     for name, table in tables.items():
-        write_table(table, options.output / f"{name}.csv")
+        write_measured(table, options.output / f"{name}.csv", command=command)
         print(table.to_string(index=False), end="\n\n")
-    about = {
-        "command": called("python -m experiments.deployment.socket_bytes", arguments),
-        "date": today(),
-        "machine": machine(),
-        "versions": versions(("flwr", "torch", "numpy")),
-    }
-    write_json(about, options.output / "socket_bytes.json")
     return 0
 
 
