@@ -6,6 +6,9 @@ function that is loaded (no file changes), and up to 60 tests that run its line 
 first that run few other lines. A fault that they do not find, or that no test runs, survives. What
 an import has run already is not tried.
 
+An older checkout is measured alike: copy this file and ``tests/faults.py`` there, and name its
+folders by ``--paths`` and ``--tests``.
+
 Each run is a fork of one process that has collected the tests. Its limit is in processor time, so
 that a busy machine finds no more faults than a quiet one.
 """

@@ -40,6 +40,15 @@ def test_as_printed_paper_001_takes_a_bit_more(bits):
     assert np.allclose(received(f"quantize:int{bits + 1}", LAYER), wanted, rtol=1e-6, atol=1e-6)
 
 
+def test_a_scale_is_the_least_that_reaches_the_largest_weight():
+    array = LAYER.copy()
+    array[0] *= 127 / 64 / np.abs(array[0]).max()  # its scale is a float32 exactly
+    side = get_stage("quantize:int8:channel").encode(array)[0].side
+    largest = np.abs(array).max(axis=1).astype(np.float64)
+    assert (side.astype(np.float64) * 127 >= largest).all()
+    assert (np.nextafter(side, np.float32(0)).astype(np.float64) * 127 < largest).all()
+
+
 @pytest.mark.parametrize("spec", ["quantize:int4", "quantize:affine4", "quantize:em4", "ternary"])
 def test_a_tensor_is_a_layer(spec):
     assert get_codec(f"{spec}:tensor+sparse").spec == f"{spec}:layer+sparse"
