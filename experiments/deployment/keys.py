@@ -10,6 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 LIFETIME = timedelta(days=30)
+_OTHER_USES = (
+    "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+    "encipher_only", "decipher_only",
+)  # fmt: skip
 
 
 def make_certificates(folder: Path) -> None:
@@ -66,6 +70,13 @@ def _certificate(
     ]
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    signs = authority is None
+    uses = x509.KeyUsage(
+        digital_signature=not signs,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        **dict.fromkeys(_OTHER_USES, False),
+    )
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -74,7 +85,8 @@ def _certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=signs, path_length=None), critical=True)
+        .add_extension(uses, critical=True)
         .add_extension(x509.SubjectAlternativeName(places), critical=False)
         .add_extension(identifier, critical=False)
         .add_extension(signed_by, critical=False)

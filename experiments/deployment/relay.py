@@ -74,6 +74,7 @@ def relay(host: str, port: int, *, reads: bool) -> Iterator[Relay]:
             for task in open_now:
                 task.cancel()
             await asyncio.gather(*open_now, return_exceptions=True)
+            await asyncio.sleep(0)  # what is closed now is closed in the next turn
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
@@ -82,7 +83,8 @@ def relay(host: str, port: int, *, reads: bool) -> Iterator[Relay]:
         yield found
     finally:
         loop.call_soon_threadsafe(ended.set)
-        thread.join(timeout=5)
+        thread.join()
+        loop.close()
 
 
 async def _connection(
