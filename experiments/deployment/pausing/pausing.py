@@ -33,7 +33,8 @@ def main(grid: Grid, context: Context) -> None:
     """Average the weights in each round, and write when each round ended."""
     config, folder = context.run_config, Path(str(context.run_config["results"]))
     compressed = CompressedGrid(grid, codec=str(config["codec"]))
-    w = np.random.default_rng(0).normal(0, 0.1, int(config["weights"])).astype(np.float32)
+    shape = int(config["weights"]) // 16, 16
+    w = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
     rows = []
     for server_round in range(1, int(config["rounds"]) + 1):
         begun = time.time()
