@@ -66,7 +66,7 @@ def _certificate(
     now = datetime.now(UTC)
     places = [
         x509.DNSName("localhost"),
-        *(x509.IPAddress(ipaddress.ip_address(f"{net}.1")) for net in ("127.0.0", "10.77.0")),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
     ]
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())

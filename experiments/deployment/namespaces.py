@@ -1,5 +1,6 @@
 """Nodes behind links of their own: network namespaces whose two ends are slowed down by ``tc``."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -26,10 +27,11 @@ def namespace(name: str, number: int, *, mbit_s: float) -> Iterator[tuple[str, t
     """Make a namespace that reaches this machine at a speed, the same both ways.
 
     Yields the address of this machine as seen from there, and what stands before a command that
-    runs there. `number`, 0 to 250, tells namespaces apart. Raises ``TrainingError``.
+    runs there. `number` tells namespaces apart. Raises ``TrainingError``.
     """
-    own, link = f"fgan_{name}", f"fgan{number}"
-    here, there = f"10.77.{number}.1", f"10.77.{number}.2"
+    place = (os.getpid() + number) % 250  # apart from those of other commands
+    own, link = f"fgan{place}_{name}", f"fgan{place}"
+    here, there = f"10.77.{place}.1", f"10.77.{place}.2"
     rate = ("root", "tbf", "rate", f"{mbit_s:g}mbit", "burst", BURST, "latency", "2s")
     try:
         _run("ip", "netns", "add", own)
