@@ -70,8 +70,8 @@ class GridClients(SimpleClientManager):
             line = f"waiting for {self._awaited(least)}: {found} connected"
             if waited > wait_s:
                 raise TrainingError(
-                    f"{line} after federation.wait_s={wait_s:g}: start them, and resume the run if "
-                    "rounds are done"
+                    f"{line} after federation.wait_s={wait_s:g}: start them, or give as many "
+                    "federation.num_clients as there are; finished rounds are kept for resume"
                 )
             if waited - said >= SAY_EVERY_S:
                 said = waited

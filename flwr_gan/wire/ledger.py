@@ -37,7 +37,8 @@ class MessageRow:
     payload_bytes, mask_bytes, value_bytes : int
         Length of the coded blob, and of its mask and value streams.
     message_bytes : int
-        What Flower's transport stores for the message.
+        What Flower's transport stores for the message. On real nodes requests, polls and
+        heartbeats pass beside it: ``docs/deploy.md`` has their bytes.
     arrived_share : float
         Share of a lossy change that arrived, ``1 - |lost|^2 / |change|^2``; NaN where nothing was
         lossy.
