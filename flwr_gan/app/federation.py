@@ -59,7 +59,7 @@ class Federation:
         Raises ``PartitionError`` if there is no such one.
         """
         if not self.split:
-            return self.dataset.train
+            return self._all
         if not 0 <= partition < len(self.split):
             raise PartitionError(
                 f"there is no partition {partition}: federation.num_clients={len(self.split)}; "
@@ -67,10 +67,19 @@ class Federation:
             )
         return self.dataset.train.take(self.split[partition])
 
+    @cached_property
+    def _all(self) -> Samples:
+        """All samples of a node's own data; whether some are held out is up to `evaluation`."""
+        parts = self.dataset.train, self.dataset.test
+        return Samples(
+            np.concatenate([part.x_NTC for part in parts]),
+            np.concatenate([part.y_N for part in parts]),
+        )
+
     @property
     def sizes(self) -> list[int]:
         """How many training samples each client holds that is known here."""
-        own = len(self.dataset.train)
+        own = len(self._all)
         return [len(indices) for indices in self.split] or ([own] if own else [])
 
     def networks(self, seed: int) -> tuple[Generator, Critic]:

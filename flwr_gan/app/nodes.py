@@ -130,8 +130,8 @@ def _answer(context: Context) -> dict[str, Any]:
     if answer["own"]:
         from flwr_gan.app.federation import federation_from  # takes torch
 
-        data = federation_from(context).dataset
-        answer |= {"samples": len(data.train), "form": _form(data)}
+        federation = federation_from(context)
+        answer |= {"samples": federation.sizes[0], "form": _form(federation.dataset)}
     return answer
 
 

@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from experiments.deployment.__main__ import main
 from experiments.deployment.equal import compared
 from experiments.deployment.keys import make_certificates, make_node_key
+from experiments.deployment.machines import ROOT, Machines
 from experiments.deployment.relay import Count, relay
 from experiments.deployment.socket_bytes import HEARTBEAT, START, Measured, explained
+from flwr_gan.data.digits import load_digits
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -160,3 +162,24 @@ def test_real_nodes_with_tls_and_keys_do_what_the_simulation_does(tmp_path, caps
     assert set(table["job"]) == {"fedavg", "foreign"}
     assert table["different"].sum() == 0
     assert table.set_index("result").loc["payloads.csv", "values"].min() > 0
+
+
+@pytest.mark.slow
+def test_real_nodes_bring_data_of_their_own(tmp_path):
+    train = load_digits().train
+    job = (
+        "data=remote evaluation=none strategy=fedavg federation.rounds=1 federation.num_clients=2 "
+        f"gan.local_iterations=2 output_dir={tmp_path / 'run'}"
+    )
+    with Machines(tmp_path / "machines", tls=False, authentication=False) as machines:
+        for node in (0, 1):
+            own, state = tmp_path / f"own{node}.npz", tmp_path / f"node{node}"
+            np.savez(own, x=train.x_NTC[node::2], y=train.y_N[node::2])
+            config = f'partition-id={node} data.path="{own}" state-dir="{state}"'
+            machines.start_node(f"node{node}", config)
+        run_id = machines.submit(ROOT, {"overrides": job})
+        said = "\n".join(machines.lines(run_id))
+        assert machines.status(run_id) == "finished:completed", said
+    assert f"{len(train.x_NTC[1::2])} samples of its own" in said
+    assert list((tmp_path / "node1/run/checkpoint/clients/00001").iterdir())
+    assert pd.read_csv(tmp_path / "run" / "rounds.csv")["clients"].tolist() == [2]
