@@ -1,6 +1,7 @@
 """How commands end, and how their options are read."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 
@@ -21,7 +22,7 @@ def run_command(name: str, work: Callable[[], int]) -> int:
 
 def called(program: str, arguments: Sequence[str] | None) -> str:
     """Return the command line that was given."""
-    return " ".join([program, *(sys.argv[1:] if arguments is None else arguments)])
+    return f"{program} {shlex.join(sys.argv[1:] if arguments is None else arguments)}".rstrip()
 
 
 def words(given: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Synchronous and asynchronous federations on a mixed population, in virtual time."""
