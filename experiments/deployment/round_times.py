@@ -1,8 +1,9 @@
 """Is the clock right? Rounds over slowed links, measured and predicted.
 
 Each node is a SuperNode in a network namespace of its own, whose link ``tc`` slows down. Local
-training is a fixed pause. What a round takes beside its links (Flower's polls, a fresh process for
-each message) is measured on the fastest link and taken for the others.
+training is a fixed pause. What a round takes beside its links (Flower's polls every three seconds,
+a fresh process for each message) is measured on the fastest link, as the median over its rows, and
+taken for the others.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 import pandas as pd
 
@@ -27,7 +28,7 @@ APP = Path(__file__).with_name("pausing")
 SPEEDS = (100.0, 10.0, 1.0)
 MODELS = {"main job's generator": 28_416, "classifier": 1_200_000}
 CODECS = ("raw", "sparse:int8")
-NODES, ROUNDS, PAUSE_S = 2, 4, 5.0
+NODES, ROUNDS, PAUSE_S = 2, 3, 20.0
 
 
 def measure(folder: Path, mbit_s: float, models: Sequence[str]) -> list[dict[str, object]]:
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     waits = [
         row["measured_s"] - predicted(row, FlowerCost()) for _, row in table[fastest].iterrows()
     ]
-    cost = FlowerCost(waiting_s=mean(waits))
+    cost = FlowerCost(waiting_s=median(waits))
     table["predicted_s"] = [predicted(row, cost) for _, row in table.iterrows()]
     table["error_%"] = 100 * (table["predicted_s"] / table["measured_s"] - 1)
     table["waiting_s"] = cost.waiting_s
