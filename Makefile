@@ -10,7 +10,7 @@ export FLWR_TELEMETRY_ENABLED := 0
 export OMP_NUM_THREADS ?= 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: run test slow full check docs wheel versions golden bench notebooks clean
+.PHONY: run test slow soak full check docs wheel versions golden bench notebooks clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -31,7 +31,7 @@ run: $(BASE)
 	$(BIN)/flower-simulation --app flwr_gan
 
 test: $(DEV)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not slow and not matrix'
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not slow and not soak and not matrix'
 
 docs: $(DOCS)
 	$(BIN)/mkdocs build --strict
@@ -39,8 +39,11 @@ docs: $(DOCS)
 slow: $(DEV)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow
 
+soak: $(DEV)
+	$(BIN)/python -m pytest -q -m soak
+
 full: $(DEV)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not soak'
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

@@ -200,37 +200,53 @@ class Roster:
         return {*self._partition, *self._unfit}
 
     def _take(self, node: int, reply: Message) -> None:
-        """Note a node's answer."""
-        answer: dict[str, Any] = (
-            dict(reply.content.config_records[ANSWER]) if reply.has_content() else {}
-        )
-        reason = str(answer.get("error", "")) if answer else str(reply.error.reason)
-        if not reason and answer["code"] != code_hash():
-            reason = (
-                f"the node has other code of flwr_gan ({answer['code']}) than the server "
-                f"({code_hash()}): install the same version on both"
-            )
-        if not reason and answer["own"] and answer["form"] != _form(self._data):
-            reason = (
-                f"the node's own data are {answer['form']}, and the run's are {_form(self._data)}: "
-                "give data=... of that form to the run"
-            )
-        partition = int(answer.get("partition", -1))
-        if not reason and partition >= self._num_clients:
-            reason = (
-                f"partition-id={partition} is too large: federation.num_clients="
-                f"{self._num_clients} allows 0 to {self._num_clients - 1}"
-            )
+        """Note a node's answer; one that failed to give any in a later round is asked again."""
+        if not reply.has_content() and self._began:
+            log.warning("node %d did not say who it is: %s", node, reply.error.reason)
+            self.ask_again(node)
+            return
+        answer: dict[str, Any] = {}
+        if not reply.has_content():
+            answer["error"] = reply.error.reason
+        elif ANSWER in reply.content.config_records:
+            answer.update(reply.content.config_records[ANSWER])
+        reason = self._why_unfit(answer)
         if reason:
             self._unfit[node] = reason
             log.warning("node %d does not take part: %s", node, reason)
             return
+        partition = int(answer["partition"])
         for other in [n for n, p in self._partition.items() if p == partition and self._began]:
             log.info("client %d is now node %d, in place of node %d", partition, node, other)
             del self._partition[other]
-        self._partition[node], self._own[node] = partition, bool(answer["own"])
-        samples = f", {answer['samples']} samples of its own" if answer["own"] else ""
-        log.info("client %d is node %d%s; its state: %s", partition, node, samples, answer["state"])
+        self._partition[node], self._own[node] = partition, bool(answer.get("own"))
+        samples = f", {answer.get('samples')} samples of its own" if self._own[node] else ""
+        state = answer.get("state")
+        log.info("client %d is node %d%s; its state: %s", partition, node, samples, state)
+
+    def _why_unfit(self, answer: Mapping[str, Any]) -> str:
+        """Return why a node with this answer cannot take part; nothing where it can."""
+        if "error" in answer:
+            return str(answer["error"])
+        if answer.get("code") != code_hash():
+            return (
+                f"the node has other code of flwr_gan ({answer.get('code')}) than the server "
+                f"({code_hash()}): install the same version on both"
+            )
+        if answer.get("own") and answer.get("form") != _form(self._data):
+            return (
+                f"the node's own data are {answer.get('form')}, and the run's are "
+                f"{_form(self._data)}: give data=... of that form to the run"
+            )
+        partition = answer.get("partition")
+        if not isinstance(partition, int) or partition < 0:
+            return f"it says partition-id={partition}: {START}"
+        if partition >= self._num_clients:
+            return (
+                f"partition-id={partition} is too large: federation.num_clients="
+                f"{self._num_clients} allows 0 to {self._num_clients - 1}"
+            )
+        return ""
 
     def _check(self, connected: set[int]) -> None:
         """Raise unless these nodes can begin, or others may still come."""

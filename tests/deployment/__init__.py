@@ -1,0 +1,1 @@
+"""Faults of machines and networks: in this process, and on real processes (``make soak``)."""
