@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.deployment.crashes import complete_ledger, crash, processes
+from experiments.deployment.crashes import complete_ledger, crash
 from experiments.deployment.machines import Machines
-from tests.deployment.watched import TINY, Followed, kill, rounds, until
+from tests.deployment.watched import TINY, Followed, rounds, training, until
 
 pytestmark = pytest.mark.soak
 
@@ -87,7 +87,7 @@ def test_a_client_app_that_is_killed(nodes: Machines, tmp_path: Path):
         nodes, f"{TINY} federation.num_clients=2 federation.rounds=2 output_dir={folder}"
     )
     until(lambda: "ROUND 1" in nodes.nodes["node1"].log, what="round 1 at node1")
-    kill(nodes.nodes["node1"], "flwr-clientapp")
+    training(nodes.nodes["node1"]).kill()
     assert run.end() == "finished:completed"
     assert rounds(folder)[["clients", "failures"]].values.tolist() == [[1, 1], [2, 0]]
     assert complete_ledger(folder)
@@ -101,7 +101,7 @@ def test_a_node_that_is_killed_in_training(nodes: Machines, tmp_path: Path):
         nodes, f"{TINY} federation.num_clients=2 federation.rounds=2 output_dir={folder}"
     )
     until(lambda: "ROUND 1" in nodes.nodes["node1"].log, what="round 1 at node1")
-    until(lambda: processes(nodes.nodes["node1"], "flwr-clientapp"), what="training at node1")
+    training(nodes.nodes["node1"])
     crash(nodes.nodes["node1"])
     run.wait_for("waiting for client 1: 1 connected")
     start(nodes, 1)
@@ -122,8 +122,7 @@ def test_a_node_that_hangs(nodes: Machines, tmp_path: Path):
     )
     node = nodes.nodes["node1"]
     until(lambda: "ROUND 1" in node.log, what="round 1 at node1")
-    until(lambda: processes(node, "flwr-clientapp"), what="training at node1")
-    (hanging,) = processes(node, "flwr-clientapp")
+    hanging = training(node)
     hanging.send_signal(signal.SIGSTOP)
     try:
         run.wait_for("round 1, fit: waiting for client 1 for 30 s")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psutil
 
 from experiments.deployment.crashes import processes
 from experiments.deployment.machines import ROOT, Machine, Machines
@@ -16,6 +17,7 @@ TINY = (
     "gan.channels=[8,8] gan.critic_hidden=[8,8] gan.batch_size=8 gan.critic_iterations=1 "
     "samples_per_class=20"
 )
+TORCH_BYTES = 250 * 2**20
 SLOW_S = 600.0  # a fresh Python with torch takes up to a minute on a machine that is busy
 
 
@@ -69,3 +71,19 @@ def kill(machine: Machine, name: str) -> None:
 def rounds(folder: Path) -> pd.DataFrame:
     """Return the rounds that a run has booked."""
     return pd.read_csv(folder / "rounds.csv")
+
+
+def training(machine: Machine) -> psutil.Process:
+    """Wait for a client app that has begun, with torch in memory; return its process.
+
+    One that is killed before it has taken its message is started again by Flower.
+    """
+    found: list[psutil.Process] = []
+
+    def begun() -> bool:
+        apps = processes(machine, "flwr-clientapp")
+        found[:] = [app for app in apps if app.memory_info().rss > TORCH_BYTES]
+        return bool(found)
+
+    until(begun, what=f"training at {machine.name}")
+    return found[0]
