@@ -169,7 +169,10 @@ class Machines:
         given = " ".join(f"{key}={json.dumps(value)}" for key, value in run_config.items())
         arguments = ["--run-config", given] if given else []
         said = self.flwr("run", str(app), CONNECTION, "--format", "json", *arguments)
-        return str(json.loads(said[said.index("{") :])["run-id"])
+        answer = json.loads(said[said.index("{") :])
+        if not answer.get("run-id"):  # flwr ends with 0 then, too
+            raise TrainingError(f"flwr run: {answer.get('error-message', _tail(said))}")
+        return str(answer["run-id"])
 
     def lines(self, run_id: str) -> Iterator[str]:
         """Yield what the server app of a run says, as it says it, until the run has ended."""
