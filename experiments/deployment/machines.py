@@ -196,7 +196,7 @@ class Machines:
         while not (found := self.status(run_id)).startswith("finished"):
             if time.monotonic() > deadline:
                 raise TrainingError(f"run {run_id} is still {found} after {timeout_s:g} s")
-            time.sleep(1)
+            time.sleep(5)  # asking takes a second of a core
         return found
 
     def flwr(self, *arguments: str) -> str:
