@@ -13,9 +13,9 @@ from flwr_gan.errors import DataError
 
 CONF = Path(__file__).parents[2] / "conf/data"
 VARIANTS = [
-    *[(path.stem, {}) for path in sorted(CONF.glob("*.yaml"))],
+    *[(path.stem, {}) for path in sorted(CONF.glob("*.yaml")) if path.stem != "remote"],
     ("uji", {"version": 2}),
-]
+]  # "remote" has no samples: tests/data/test_own_file.py
 
 
 def load(name: str, **changes: object) -> Dataset:
@@ -38,8 +38,15 @@ def load(name: str, **changes: object) -> Dataset:
     params=VARIANTS,
     ids=["-".join([name, *map(str, changes.values())]) for name, changes in VARIANTS],
 )
-def variant(request: pytest.FixtureRequest) -> tuple[str, dict[str, object], Dataset]:
+def variant(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, dict[str, object], Dataset]:
     name, changes = request.param
+    if name == "file":
+        path = tmp_path_factory.mktemp("own") / "file.npz"
+        images = np.random.default_rng(0).integers(0, 256, (60, 4, 5), dtype=np.uint8)
+        np.savez(path, x=images, y=np.arange(60) % 3)
+        changes = {"path": str(path)}
     return name, changes, load(name, **changes)
 
 

@@ -95,8 +95,8 @@ def test_a_missing_node_is_waited_for_and_named(grid: MakeGrid, folder: Path, ca
     with pytest.raises(TrainingError) as error:
         loose.serve()
     assert str(error.value) == (
-        "waiting for client 1: 1 connected after federation.wait_s=0.2: start them, and resume "
-        "the run if rounds are done"
+        "waiting for client 1: 1 connected after federation.wait_s=0.2: start them, or give as "
+        "many federation.num_clients as there are; finished rounds are kept for resume"
     )
     assert capsys.readouterr().out.count("waiting for client 1: 1 connected, ") > 1
     loose.configs[11] = {"partition-id": 1}

@@ -1,8 +1,13 @@
 """Samples of one's own, and a data set whose samples lie on the nodes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
+from flwr_gan.data.digits import load_digits
 from flwr_gan.data.file import load_file
 from flwr_gan.errors import ConfigError, DataError
 
@@ -44,6 +49,14 @@ def test_without_a_file_there_is_the_form_alone():
     found = load_file(num_vectors=8, num_components=5, class_names=["x", "y"], kind="image")
     assert (found.num_vectors, found.num_components, found.num_classes) == (8, 5, 2)
     assert len(found.train) == len(found.test) == 0
+
+
+def test_the_option_remote_has_the_form_of_the_digits():
+    config = OmegaConf.load(Path(__file__).parents[2] / "conf/data/remote.yaml")
+    found, digits = instantiate(config), load_digits()
+    assert (found.num_vectors, found.num_components, found.class_names, found.kind) == (
+        digits.num_vectors, digits.num_components, digits.class_names, digits.kind,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
