@@ -30,6 +30,7 @@ from experiments.study.options import run_command
 from experiments.study.results import write_json
 from experiments.sweep_jobs import Job
 from flwr_gan.core.atomic import write_text
+from flwr_gan.core.logs import log_to_stdout
 from flwr_gan.errors import FlwrGanError, OutputError
 
 
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _sweep(options: argparse.Namespace, given: list[str]) -> int:
     plan = make_plan(options.overrides, multirun=options.multirun)
-    _configure_logging(verbose=plan.verbose)
+    log_to_stdout(logging.INFO if plan.verbose else logging.WARNING, form="    %(message)s")
+    logging.getLogger("flwr").setLevel(logging.ERROR)
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -108,17 +110,6 @@ def _epilog() -> str:
         "\nThe same command started again goes on with what is missing or has failed.\n"
         "table, figure and page of what is there: python -m experiments.report FOLDER\n"
     )
-
-
-def _configure_logging(*, verbose: bool) -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("    %(message)s"))
-    for name in ("flwr_gan", "strategies"):
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
-        logger.setLevel(logging.INFO if verbose else logging.WARNING)
-        logger.propagate = False
-    logging.getLogger("flwr").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def find_app(name: str) -> FlowerApp:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = _parser().parse_args(arguments)
-    log_to_stdout(verbose=options.verbose)
+    log_to_stdout(logging.DEBUG if options.verbose else logging.INFO)
     logging.getLogger("flwr").setLevel(logging.INFO if options.verbose else logging.ERROR)
     try:
         _simulate(options)
