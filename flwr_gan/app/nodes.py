@@ -28,7 +28,6 @@ SETTINGS = "flwr_gan.settings"  # a record of the question, kept in the node's s
 ANSWER = "flwr_gan.node"
 OWN_DATA = "data."  # prefix of the keys of a node's config that name its own data
 STATE_DIR = "state-dir"
-SAY_EVERY_S = 30.0
 NO_SETTINGS = "this node has lost the settings of the run: it is asked again before the next round"
 START = "start it with --node-config 'partition-id=0', each node with a number of its own"
 

@@ -11,19 +11,18 @@ from flwr.server.client_proxy import ClientProxy
 from flwr.serverapp import Grid
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from flwr_gan.app.nodes import NO_SETTINGS, SAY_EVERY_S, Roster, named
+from flwr_gan.app.nodes import NO_SETTINGS, Roster, named
 from flwr_gan.app.turns import run_in_turns
 from flwr_gan.engine.inline_grid import InlineGrid
 from flwr_gan.engine.processes_grid import ProcessesGrid
 from flwr_gan.engine.quick_flower import ask_clients
 from flwr_gan.errors import TrainingError
 from flwr_gan.flower.flwr_private import GridClientProxy
-from flwr_gan.flower.sampling import PARTITION
+from flwr_gan.flower.sampling import PARTITION, SAY_EVERY_S, wait_until
 
 log = getLogger(__name__)
 
 R = TypeVar("R")
-_POLL_S = 0.2
 
 
 class GridClients(SimpleClientManager):
@@ -64,19 +63,15 @@ class GridClients(SimpleClientManager):
 
         Raises ``TrainingError`` when they are not after `wait_s` seconds.
         """
-        begun, said = time.monotonic(), -SAY_EVERY_S
-        while (found := self.num_available()) < least:
-            waited = time.monotonic() - begun
-            line = f"waiting for {self._awaited(least)}: {found} connected"
-            if waited > wait_s:
-                raise TrainingError(
-                    f"{line} after federation.wait_s={wait_s:g}: start them, or give as many "
-                    "federation.num_clients as there are; finished rounds are kept for resume"
-                )
-            if waited - said >= SAY_EVERY_S:
-                said = waited
-                log.info("%s, %.0f s so far", line, waited)
-            time.sleep(_POLL_S)
+
+        def line(found: int) -> str:
+            return f"waiting for {self._awaited(least)}: {found} connected"
+
+        if not wait_until(self.num_available, least, line=line, wait_s=wait_s):
+            raise TrainingError(
+                f"{line(len(self.clients))} after federation.wait_s={wait_s:g}: start them, or "
+                "give as many federation.num_clients as there are; finished rounds are kept for resume"
+            )
         if self.roster is not None:
             self.roster.begin()
 

@@ -1,5 +1,6 @@
 """Which clients take part: the same ones for the same seed, in whatever order they connect."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ PARTITION = "partition-id"
 """Property of a client by which it is sampled, before its node id."""
 
 _POLL_S = 0.2
-_SAY_EVERY_S = 30.0
+SAY_EVERY_S = 30.0
 _LEAST = ("min_available_clients", "min_available_nodes")
 _WRAPPED = ("inner", "strategy")
 
@@ -78,15 +79,28 @@ def wait_for_nodes(grid: Grid, least: int) -> None:
     wait_until(lambda: len(list(grid.get_node_ids())), least)
 
 
-def wait_until(count: Callable[[], int], least: int) -> None:
-    """Wait until a count has come up to `least`; say so at once and every half minute."""
-    begun, said = time.monotonic(), -_SAY_EVERY_S
+def wait_until(
+    count: Callable[[], int],
+    least: int,
+    *,
+    line: Callable[[int], str] | None = None,
+    wait_s: float = math.inf,
+) -> bool:
+    """Wait until a count has come up to `least`; say so at once and every half minute.
+
+    `line` says what is awaited, from the count. Returns False where it takes more than `wait_s`.
+    """
+    begun, said = time.monotonic(), -SAY_EVERY_S
     while (found := count()) < least:
         waited = time.monotonic() - begun
-        if waited - said >= _SAY_EVERY_S:
+        if waited > wait_s:
+            return False
+        if waited - said >= SAY_EVERY_S:
             said = waited
-            log.info("waiting for nodes: %d of %d, %.0f s so far", found, least, waited)
+            text = line(found) if line else f"waiting for nodes: {found} of {least}"
+            log.info("%s, %.0f s so far", text, waited)
         time.sleep(_POLL_S)
+    return True
 
 
 def least_available(strategy: Any) -> int:

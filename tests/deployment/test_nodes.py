@@ -13,6 +13,7 @@ from flwr_gan.app import nodes as nodes_module
 from flwr_gan.app import server
 from flwr_gan.app.nodes import ANSWER, NO_SETTINGS, START, code_hash, partition_of
 from flwr_gan.errors import ConfigError, TrainingError
+from flwr_gan.flower import sampling
 from flwr_gan.flower.flwr_private import ErrorCode
 from tests.conftest import TINY
 from tests.deployment.loose_grid import LooseGrid
@@ -28,8 +29,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def grid(folder: Path, monkeypatch: pytest.MonkeyPatch) -> MakeGrid:
     """Return a function that makes a grid of nodes with these partitions, for two clients."""
-    monkeypatch.setattr(server, "SAY_EVERY_S", 0.05)
-    monkeypatch.setattr(server, "_POLL_S", 0.01)
+    for module in (server, sampling):
+        monkeypatch.setattr(module, "SAY_EVERY_S", 0.05)
+    monkeypatch.setattr(sampling, "_POLL_S", 0.01)
 
     def make(*partitions: Any, settings: str = "federation.rounds=1") -> LooseGrid:
         overrides = (
