@@ -70,7 +70,8 @@ class GridClients(SimpleClientManager):
         if not wait_until(self.num_available, least, line=line, wait_s=wait_s):
             raise TrainingError(
                 f"{line(len(self.clients))} after federation.wait_s={wait_s:g}: start them, or "
-                "give as many federation.num_clients as there are; finished rounds are kept for resume"
+                "give as many federation.num_clients as there are; finished rounds are kept for "
+                "resume"
             )
         if self.roster is not None:
             self.roster.begin()
