@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.deployment.command import STOPPED, require_empty
 from experiments.deployment.equal import compared
 from experiments.deployment.machines import ROOT, Machines
 from experiments.deployment.relay import Relay
+from experiments.study.options import run_command
 from experiments.study.results import write_table
-from flwr_gan.errors import FlwrGanError, TrainingError
+from flwr_gan.errors import TrainingError
 
 FOREIGN = Path(__file__).with_name("foreign")
 SMALL = "codec=sparse:int8 gan.local_iterations=20 gan.iterations=20 lottery.iterations=2"
@@ -35,19 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.output or Path(f"runs/deployment_{datetime.now():%Y-%m-%d_%H%M%S}")
     ).absolute()
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    try:
-        if folder.exists() and any(folder.iterdir()):
-            raise TrainingError(f"--output {folder} is not empty: choose another folder")
+
+    def work() -> int:
+        require_empty(folder, "--output")
         table = run(folder, options)
-    except FlwrGanError as error:
-        print(f"experiments.deployment: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print("experiments.deployment: interrupted; all processes are stopped", file=sys.stderr)
-        return 130
-    write_table(table, folder / "equal.csv")
-    print(table.to_string(index=False))
-    return int(table["different"].sum() > 0)
+        write_table(table, folder / "equal.csv")
+        print(table.to_string(index=False))
+        return int(table["different"].sum() > 0)
+
+    return run_command("experiments.deployment", work, interrupted=STOPPED)
 
 
 def run(folder: Path, options: argparse.Namespace) -> pd.DataFrame:

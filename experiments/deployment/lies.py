@@ -27,9 +27,11 @@ from flwr.serverapp.strategy import (
 )
 from numpy.typing import NDArray
 
+from experiments.benchmarks.output import write_measured
+from experiments.deployment.command import RESULTS
 from experiments.deployment.foreign import foreign
 from experiments.deployment.foreign.foreign import probabilities
-from experiments.study.results import write_table
+from experiments.study.options import called
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.flower import CompressedMessageStrategy, compression_mod
 from flwr_gan.flower.packing import packed, unpacked
@@ -40,7 +42,6 @@ CLIENTS, ROUNDS, STEPS = 10, 5, 20
 PARTS = CLIENTS + 2  # the last two are the test set
 LIMIT = 2**20  # max_reply_bytes
 CLIP = 1.0
-RESULTS = Path(__file__).with_name("results")
 
 samples = cache(foreign.samples)  # (N, 64) pixels and (N,) labels of a client
 
@@ -236,7 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with np.errstate(all="ignore"):
         rows = [measured(name, lie, liars) for lie in options.lies for name, liars in _cases(lie)]
     table = pd.DataFrame(rows)
-    write_table(table, options.output / "lies.csv")
+    command = called("python -m experiments.deployment.lies", arguments)
+    write_measured(table, options.output / "lies.csv", command=command)
     print(table.drop(columns="reason").to_string(index=False))
     return 0
 

@@ -8,21 +8,19 @@ taken for the others.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import mean, median
 
 import pandas as pd
 
-from experiments.benchmarks.output import write_measured
+from experiments.deployment.command import measuring_command
 from experiments.deployment.machines import Machines
 from experiments.deployment.namespaces import namespace, why_not
-from experiments.deployment.socket_bytes import RESULTS
-from experiments.study.options import called
 from flwr_gan.engine.clock import FlowerCost, Traffic, predicted_round_s
 from flwr_gan.engine.links import Client
-from flwr_gan.errors import FlwrGanError, TrainingError
+from flwr_gan.errors import TrainingError
 
 APP = Path(__file__).with_name("pausing")
 SPEEDS = (1.0, 10.0, 100.0)
@@ -82,29 +80,15 @@ def predicted(row: pd.Series, cost: FlowerCost) -> float:
     return predicted_round_s([client], [traffic], cost)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.deployment.round_times", description=__doc__
-    )
-    parser.add_argument("--work", type=Path, default=Path("runs/round_times"))
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the table")
-    parser.add_argument("--short", action="store_true", help="the small model at two speeds")
-    options = parser.parse_args(arguments)
+def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the table: one row per speed, model and codec."""
     if (reason := why_not()) is not None:
-        print(f"experiments.deployment.round_times: not measured: {reason}", file=sys.stderr)
-        return 1
+        raise TrainingError(f"not measured: {reason}")
     rows = []
-    try:
-        for speed in SPEEDS[1:] if options.short else SPEEDS:
-            print(f"{NODES} nodes at {speed:g} Mbit/s", flush=True)
-            folder = (options.work / f"{speed:g}").absolute()
-            if folder.exists():
-                raise TrainingError(f"{folder} is there already: give another --work")
-            rows += measure(folder, speed, list(MODELS)[: 1 if options.short else None])
-    except FlwrGanError as error:
-        print(f"experiments.deployment.round_times: {error}", file=sys.stderr)
-        return error.exit_status
+    for speed in SPEEDS[1:] if options.short else SPEEDS:
+        print(f"{NODES} nodes at {speed:g} Mbit/s", flush=True)
+        models = list(MODELS)[: 1 if options.short else None]
+        rows += measure(options.work / f"{speed:g}", speed, models)
     table = pd.DataFrame(rows)
     fastest = table["mbit_s"] == table["mbit_s"].max()
     waits = [
@@ -114,11 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table["predicted_s"] = [predicted(row, cost) for _, row in table.iterrows()]
     table["error_%"] = 100 * (table["predicted_s"] / table["measured_s"] - 1)
     table["waiting_s"] = cost.waiting_s
-    command = called("python -m experiments.deployment.round_times", arguments)
-    write_measured(table, options.output / "round_times.csv", command=command)
-    print(table.to_string(index=False))
-    return 0
+    yield "round_times", table
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--short``."""
+    parser.add_argument("--short", action="store_true", help="the small model at two speeds")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measuring_command("round_times", __doc__, tables, None, add_options=add_options))

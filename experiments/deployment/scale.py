@@ -4,17 +4,15 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import psutil
 
-from experiments.benchmarks.output import write_measured
+from experiments.deployment.command import measuring_command
 from experiments.deployment.machines import CONNECTION, ROOT, Machine, Machines
-from experiments.deployment.socket_bytes import RESULTS
-from experiments.study.options import called
-from flwr_gan.errors import FlwrGanError, TrainingError
+from flwr_gan.errors import TrainingError
 
 IDLE_S = 60.0
 JOB = "strategy=fedavg federation.rounds=1 gan.local_iterations=1 evaluation=none codec=sparse:int8"
@@ -77,28 +75,15 @@ def _memory_mb(node: Machine, command: str = "") -> float:
     return total / 2**20
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.deployment.scale", description=__doc__
-    )
+def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the table, of one row."""
+    yield "scale", pd.DataFrame([measure(options.work, options.nodes)])
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--nodes``."""
     parser.add_argument("--nodes", type=int, default=20)
-    parser.add_argument("--work", type=Path, default=Path("runs/scale"), help="an empty folder")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the table")
-    options = parser.parse_args(arguments)
-    try:
-        if options.work.exists() and any(options.work.iterdir()):
-            raise TrainingError(f"--work {options.work} is not empty: choose another folder")
-        row = measure(options.work.absolute(), options.nodes)
-    except FlwrGanError as error:
-        print(f"experiments.deployment.scale: {error}", file=sys.stderr)
-        return error.exit_status
-    table = pd.DataFrame([row])
-    command = called("python -m experiments.deployment.scale", arguments)
-    write_measured(table, options.output / "scale.csv", command=command)
-    print(table.to_string(index=False))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measuring_command("scale", __doc__, tables, None, add_options=add_options))

@@ -3,22 +3,20 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from flwr.app import ConfigRecord, RecordDict
 
-from experiments.benchmarks.output import write_measured
+from experiments.deployment.command import measuring_command
 from experiments.deployment.machines import ROOT, Machines
 from experiments.deployment.relay import Count
-from experiments.study.options import called
 from flwr_gan.app.nodes import SETTINGS
-from flwr_gan.errors import FlwrGanError, TrainingError
+from flwr_gan.errors import TrainingError
 from flwr_gan.flower.transport import message_bytes
 
-RESULTS = Path(__file__).with_name("results")
 NODES, ROUNDS = 3, 2
 JOB = (
     "strategy=fedavg gan.local_iterations=2 evaluation=none "
@@ -96,42 +94,22 @@ def explained(run: Measured) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.deployment.socket_bytes", description=__doc__
-    )
-    parser.add_argument(
-        "--work", type=Path, default=Path("runs/socket_bytes"), help="an empty folder for the runs"
-    )
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the tables")
-    options = parser.parse_args(arguments)
+def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield all bytes of each run, and what those without TLS were for."""
     totals, parts = [], []
-    try:
-        if options.work.exists() and any(options.work.iterdir()):
-            raise TrainingError(f"--work {options.work} is not empty: choose another folder")
-        for tls in (False, True):
-            for codec in ("raw", "sparse:int8"):
-                name = f"{codec.replace(':', '_')}_{'tls' if tls else 'plain'}"
-                print(f"{NODES} nodes, {ROUNDS} rounds, {codec}, {'TLS' if tls else 'no TLS'}")
-                run = measure((options.work / name).absolute(), codec, tls=tls)
-                totals.append(_total(run, codec, tls=tls))
-                if not tls:
-                    parts.append(explained(run).assign(codec=codec))
-    except FlwrGanError as error:
-        print(f"experiments.deployment.socket_bytes: {error}", file=sys.stderr)
-        return error.exit_status
-    tables = {
-        "socket_bytes": pd.DataFrame(totals),
-        "socket_parts": pd.concat(parts)
-        .pivot(index=["direction", "purpose"], columns="codec", values="bytes")
-        .reset_index(),
-    }
-    command = called("python -m experiments.deployment.socket_bytes", arguments)
-    for name, table in tables.items():
-        write_measured(table, options.output / f"{name}.csv", command=command)
-        print(table.to_string(index=False), end="\n\n")
-    return 0
+    for tls in (False, True):
+        for codec in ("raw", "sparse:int8"):
+            name = f"{codec.replace(':', '_')}_{'tls' if tls else 'plain'}"
+            print(f"{NODES} nodes, {ROUNDS} rounds, {codec}, {'TLS' if tls else 'no TLS'}")
+            run = measure(options.work / name, codec, tls=tls)
+            totals.append(_total(run, codec, tls=tls))
+            if not tls:
+                parts.append(explained(run).assign(codec=codec))
+    yield "socket_bytes", pd.DataFrame(totals)
+    by_codec = pd.concat(parts).pivot(
+        index=["direction", "purpose"], columns="codec", values="bytes"
+    )
+    yield "socket_parts", by_codec.reset_index()
 
 
 def _total(run: Measured, codec: str, *, tls: bool) -> dict[str, object]:
@@ -149,4 +127,4 @@ def _total(run: Measured, codec: str, *, tls: bool) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measuring_command("socket_bytes", __doc__, tables, None))

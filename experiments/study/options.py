@@ -8,12 +8,17 @@ from collections.abc import Callable, Sequence
 from flwr_gan.errors import ConfigError, FlwrGanError
 
 
-def run_command(name: str, work: Callable[[], int]) -> int:
-    """Return the exit status that ``work`` returns, or that of its error, which is one line."""
+def run_command(
+    name: str, work: Callable[[], int], *, interrupted: str = "the same command goes on from here"
+) -> int:
+    """Return the exit status that ``work`` returns, or that of its error, which is one line.
+
+    ``interrupted`` is what is said to somebody who stops it.
+    """
     try:
         return work()
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print(f"interrupted; {interrupted}", file=sys.stderr)
         return 130
     except FlwrGanError as error:
         print(f"{name}: {error}", file=sys.stderr)
