@@ -47,12 +47,10 @@ class GridClients(SimpleClientManager):
     def all(self) -> dict[str, ClientProxy]:
         """Return the clients that are connected, by the ids of their nodes."""
         run_id = self.grid.run.run_id
-        members = dict.fromkeys(self.grid.get_node_ids(), 0)
-        if self.roster is not None:
-            members = self.roster.update()
+        members = {} if self.roster is None else self.roster.update()
         self.clients = {
             str(node): self.clients.get(str(node)) or GridClientProxy(node, self.grid, run_id)
-            for node in members
+            for node in (self.grid.get_node_ids() if self.roster is None else members)
         }
         for node, partition in members.items():
             self.clients[str(node)].properties[PARTITION] = partition
