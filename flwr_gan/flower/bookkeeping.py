@@ -47,8 +47,7 @@ class Books:
         self.failures: dict[int, list[str]] = {}
         self.round = 0
         self.kind: Kind = "init"
-        self.trained = False  # a reply to training was accepted
-        self.trained_in = 0  # the last round in which one was
+        self.trained_in: int | None = None  # the last round in which training was accepted
         self.reason = ""  # why the first one was refused
         self._accepted = self._refused = 0  # in this exchange
         self._warned = False
@@ -79,11 +78,16 @@ class Books:
         if kind != "init":
             self.failures.setdefault(server_round, [])
 
+    @property
+    def trained(self) -> bool:
+        """Whether a reply to training was ever accepted."""
+        return self.trained_in is not None
+
     def accepted(self) -> None:
         """Count a reply that was accepted."""
         self._accepted += 1
         if self.kind == "train":
-            self.trained, self.trained_in = True, self.round
+            self.trained_in = self.round
 
     def refused(self, reason: str) -> str:
         """Count a reply that was refused or that never came; return why, in one line."""

@@ -141,15 +141,9 @@ class CompressedGrid(Wrapper, Grid):
         replies = list(self.inner.send_and_receive(coded, timeout=timeout))
         opened = self.opened(replies, take)
         with self._lock:
-            answered = {reply.metadata.src_node_id for reply in replies}
-            # Flower answers itself for a node that has left; that reply is not the node's.
-            for_others = {reply.metadata.reply_to_message_id for reply in replies}
             for dispatch in dispatches:
-                if dispatch.node not in answered:
-                    self.exchange.forget(dispatch)
-                    sent = dispatch.message
-                    if sent is None or sent.metadata.message_id not in for_others:
-                        self.exchange.books.refused(NO_REPLY.format(dispatch.node))
+                if self.exchange.forget(dispatch):
+                    self.exchange.books.refused(NO_REPLY.format(dispatch.node))
             if len(dispatches) > 1:
                 self.exchange.books.settle()
         return opened

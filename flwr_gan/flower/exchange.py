@@ -302,24 +302,34 @@ class Exchange:
             content.array_records[name] = write_record(found, opaque, name=name)
         return content
 
-    def forget(self, dispatch: Dispatch) -> None:
-        """Note that no reply to a message will come, so that what its node holds is unknown."""
+    def forget(self, dispatch: Dispatch) -> bool:
+        """Note that no reply to a message will come, so that what its node holds is unknown.
+
+        Returns whether one was still awaited.
+        """
         waiting = self._waiting.get(dispatch.node, [])
-        if dispatch in waiting:
-            waiting.remove(dispatch)
-            self.broadcaster.memory.forget(dispatch.node)
+        if dispatch not in waiting:
+            return False
+        waiting.remove(dispatch)
+        self.broadcaster.memory.forget(dispatch.node)
+        return True
 
     def _dispatch_of(self, reply: Message) -> Dispatch | None:
-        """Return what a reply answers, and wait for it no longer."""
-        node, answered = reply.metadata.src_node_id, reply.metadata.reply_to_message_id
-        waiting = self._waiting.get(node, [])
-        for dispatch in waiting:
-            sent = dispatch.message
-            if len(waiting) == 1 or (sent is not None and sent.metadata.message_id == answered):
-                waiting.remove(dispatch)
-                if not reply.has_content():
-                    self.broadcaster.memory.forget(node)
-                return dispatch
+        """Return what a reply answers, and wait for it no longer.
+
+        For a node that has left, Flower's SuperLink answers with an error, under its own id.
+        """
+        answered = reply.metadata.reply_to_message_id
+        own = self._waiting.get(reply.metadata.src_node_id, [])
+        for waiting in [own] if own or reply.has_content() else self._waiting.values():
+            for dispatch in waiting:
+                sent = dispatch.message
+                named = sent is not None and sent.metadata.message_id == answered
+                if named or len(own) == 1:
+                    waiting.remove(dispatch)
+                    if not reply.has_content():
+                        self.broadcaster.memory.forget(dispatch.node)
+                    return dispatch
         return None
 
     def state_dict(self) -> dict[str, Any]:
