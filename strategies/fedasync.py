@@ -10,15 +10,14 @@ from flwr.common import (
 )
 from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
-from flwr.server.strategy import FedAvg
 
 from flwr_gan.core.settings import Amount, Rate, checked
-from flwr_gan.flower import CodedFitRes, CodedReplies
-from strategies.fedbuff import faded
+from flwr_gan.flower import CodedFitRes
 from strategies.order import with_order
+from strategies.stale_replies import StaleReplies
 
 
-class FedAsync(FedAvg, CodedReplies):
+class FedAsync(StaleReplies):
     """Mix the model with that of each client as soon as it answers.
 
     ``x <- (1 - a) x + a x_client`` with ``a = alpha * (1 + tau) ** -staleness_exponent`` for a
@@ -52,13 +51,9 @@ class FedAsync(FedAvg, CodedReplies):
         proximal_mu: float = 0.0,
         **fedavg: object,
     ) -> None:
-        super().__init__(**fedavg)  # type: ignore[arg-type]
+        super().__init__(staleness_exponent=staleness_exponent, **fedavg)
         self.alpha: float = checked("strategy.alpha", alpha, Rate)
-        key = "strategy.staleness_exponent"
-        self.staleness_exponent: float = checked(key, staleness_exponent, Amount)
         self.proximal_mu: float = checked("strategy.proximal_mu", proximal_mu, Amount)
-        self.round_measures: dict[str, float] = {}
-        self._broadcast: Parameters | None = None
 
     def __repr__(self) -> str:
         return f"FedAsync(alpha={self.alpha})"
@@ -67,7 +62,6 @@ class FedAsync(FedAvg, CodedReplies):
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, FitIns]]:
         """Send the newest model, and mu where there is one."""
-        self._broadcast = parameters
         instructions = super().configure_fit(server_round, parameters, client_manager)
         order: dict[str, Scalar] = {"proximal_mu": self.proximal_mu} if self.proximal_mu else {}
         return with_order(instructions, order)
@@ -79,12 +73,12 @@ class FedAsync(FedAvg, CodedReplies):
         failures: list[tuple[ClientProxy, FitRes] | BaseException],
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
         """Mix in the replies, one after the other."""
-        if not results or self._broadcast is None or (failures and not self.accept_failures):
+        weights = self.newest(results, failures)
+        if weights is None:
             return None, {}
-        weights = parameters_to_ndarrays(self._broadcast)
         for _, result in results:
             staleness = result.staleness if isinstance(result, CodedFitRes) else 0
-            share = self.alpha * faded(staleness, self.staleness_exponent)
+            share = self.alpha * self.faded(staleness)
             theirs = parameters_to_ndarrays(result.parameters)
             pairs = zip(weights, theirs, strict=True)
             weights = [((1 - share) * own + share * new).astype(own.dtype) for own, new in pairs]

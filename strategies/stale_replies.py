@@ -1,0 +1,45 @@
+"""What asynchronous strategies share: replies that began some versions of the model ago."""
+
+from flwr.common import FitIns, FitRes, NDArrays, Parameters, parameters_to_ndarrays
+from flwr.server.client_manager import ClientManager
+from flwr.server.client_proxy import ClientProxy
+from flwr.server.strategy import FedAvg
+
+from flwr_gan.core.settings import Amount, checked
+from flwr_gan.flower import CodedReplies
+
+
+class StaleReplies(FedAvg, CodedReplies):
+    """FedAvg that remembers its broadcast, and lets old replies count less.
+
+    A reply that began tau versions ago counts ``(1 + tau) ** -staleness_exponent`` times. Raises
+    ``ConfigError`` when the exponent is out of range.
+    """
+
+    def __init__(self, *, staleness_exponent: float, **fedavg: object) -> None:
+        super().__init__(**fedavg)  # type: ignore[arg-type]
+        key = "strategy.staleness_exponent"
+        self.staleness_exponent: float = checked(key, staleness_exponent, Amount)
+        self.round_measures: dict[str, float] = {}
+        self._broadcast: Parameters | None = None
+
+    def configure_fit(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, FitIns]]:
+        """Send the newest model."""
+        self._broadcast = parameters
+        return super().configure_fit(server_round, parameters, client_manager)
+
+    def faded(self, staleness: int) -> float:
+        """Return how much a reply counts that began so many versions ago."""
+        return float((1 + staleness) ** -self.staleness_exponent)
+
+    def newest(
+        self,
+        results: list[tuple[ClientProxy, FitRes]],
+        failures: list[tuple[ClientProxy, FitRes] | BaseException],
+    ) -> NDArrays | None:
+        """Return the weights that replies move; None where there are no replies to take."""
+        if not results or self._broadcast is None or (failures and not self.accept_failures):
+            return None
+        return parameters_to_ndarrays(self._broadcast)
