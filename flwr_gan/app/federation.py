@@ -79,8 +79,10 @@ class Federation:
     @property
     def sizes(self) -> list[int]:
         """How many training samples each client holds that is known here."""
-        own = len(self._all)
-        return [len(indices) for indices in self.split] or ([own] if own else [])
+        if self.split:
+            return [len(indices) for indices in self.split]
+        own = len(self.dataset.train) + len(self.dataset.test)
+        return [own] if own else []
 
     def networks(self, seed: int) -> tuple[Generator, Critic]:
         """Return generator and critic with the initial weights that belong to a seed."""
