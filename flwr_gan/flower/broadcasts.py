@@ -147,7 +147,8 @@ class Broadcaster:
                 if chain is None
                 else self._along(source, chain, held, started)
             )
-        self.memory.sent[node, record_key(name)] = source.encoded[held].held.name
+        if self.by_version:
+            self.memory.sent[node, record_key(name)] = source.encoded[held].held.name
         source.receivers[held] = source.receivers.get(held, 0) + 1
         if training:
             self._trained.setdefault(record_key(name), {})[id(source)] = source
