@@ -36,7 +36,7 @@ from flwr_gan.plots import (
 from flwr_gan.privacy import spending_row
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template, describe_payload, save
-from flwr_gan.wire.ledger import CHECKSUM_COLUMNS, Ledger
+from flwr_gan.wire.ledger import ALL_COLUMNS, CHECKSUM_COLUMNS, COLUMNS, Ledger
 from flwr_gan.wire.stages.schedule import Schedule
 
 log = getLogger(__name__)
@@ -290,8 +290,9 @@ class Run:
     def write_state(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint and the tables of a moment; rounds are those finished by now."""
         tables = {"rounds.csv": pd.DataFrame(self.rounds)}
-        tables["messages.csv"] = checkpoint.ledgers[""].to_frame()
-        tables["payloads.csv"] = checkpoint.ledgers[""].to_frame(CHECKSUM_COLUMNS)
+        messages = checkpoint.ledgers[""].to_frame(ALL_COLUMNS)
+        tables["messages.csv"] = messages[list(COLUMNS)]
+        tables["payloads.csv"] = messages[list(CHECKSUM_COLUMNS)]
         if self.config.privacy is not None:
             tables[SPENDING] = pd.DataFrame(checkpoint.spending)
         if self.clock is not None:

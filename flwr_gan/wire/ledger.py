@@ -1,7 +1,8 @@
 """The ledger: one row for each message, with bytes that were measured, never estimated."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from flwr_gan.errors import OutputError
@@ -68,7 +69,8 @@ class MessageRow:
     payload_crc32: str = ""
 
 
-COLUMNS = tuple(field.name for field in fields(MessageRow) if field.name != "payload_crc32")
+ALL_COLUMNS = tuple(field.name for field in fields(MessageRow))
+COLUMNS = tuple(name for name in ALL_COLUMNS if name != "payload_crc32")
 CHECKSUM_COLUMNS = ("round", "client", "direction", "kind", "payload_crc32")
 
 
@@ -105,7 +107,7 @@ class Ledger:
                 "the ledger as a table needs pandas: pip install pandas, or read Ledger.rows"
             ) from error
         rows = sorted(self.rows, key=_place)
-        return pd.DataFrame([asdict(row) for row in rows], columns=list(columns))
+        return pd.DataFrame(map(attrgetter(*columns), rows), columns=list(columns))
 
 
 _KIND_ORDER: dict[Kind, int] = {"init": 0, "train": 1, "unchanged": 2, "late": 3, "evaluate": 4}
