@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from flwr_gan.app.config import RunConfig
+from flwr_gan.app.run_config import RunConfig
 from flwr_gan.app.summary import measured
 from flwr_gan.flower import CodecComparison, CodedFitRes, CompressedStrategy
 from flwr_gan.wire import decode_payload, encode_payload

@@ -1,13 +1,10 @@
 """conf/ and overrides -> one validated config object."""
 
-import math
-import re
 from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import hydra
 import yaml
@@ -15,242 +12,17 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from flwr_gan.app.loggers import check_logger
 from flwr_gan.app.overrides import compose, first_line, given, parse, why_not_loaded
-from flwr_gan.core.settings import (
-    Amount,
-    Count,
-    Natural,
-    Positive,
-    Rate,
-    Settings,
-    Share,
-    Within,
-    not_allowed,
-    require,
-    require_keys,
-)
+from flwr_gan.app.run_config import FederationConfig, RunConfig
+from flwr_gan.core.settings import Settings, require, require_keys
 from flwr_gan.engine.clock import ClockConfig
-from flwr_gan.engine.links import check_name
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig
 from flwr_gan.privacy import PrivacyConfig
 from flwr_gan.prune import LotteryConfig
 from flwr_gan.prune.regeneration import RegenerationConfig
-from flwr_gan.wire.codecs import get_codec
-from flwr_gan.wire.stages.schedule import Schedule
 
 T = TypeVar("T", bound=Settings)
-
-QUALITY = ("synthetic_accuracy", "conditional_accuracy", "frechet_distance")
-
-_NAME = re.compile(r"[A-Za-z0-9._-]+")  # it becomes part of a folder's name and of an override
-
-
-@dataclass(frozen=True, kw_only=True)
-class FederationConfig(Settings):
-    """Who takes part, how often, and what they compute with."""
-
-    group = "federation"
-
-    num_clients: Count = 5
-    rounds: Count | None = None
-    fraction: Rate = 1.0
-    holdout: Share = 0.2
-    threads: Count = 1
-    clients_at_once: Count = 1
-    device: str = "cpu"
-    min_clients: Count | None = None
-    wait_s: Amount = 600.0
-    round_timeout_s: Positive | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        given = self.min_clients
-        inside = given is None or given <= self.num_clients
-        self.require("min_clients", inside, f"1 to num_clients={self.num_clients}, or null")
-
-    @property
-    def least_clients(self) -> int:
-        """How many clients must be connected for a round to begin."""
-        return self.num_clients if self.min_clients is None else self.min_clients
-
-
-@dataclass(frozen=True)
-class RunConfig(Settings):
-    """All settings of a run, checked.
-
-    `data`, `partition`, `strategy` and, where one is set, `method` and `drift` are nodes with a
-    ``_target_``; build them with `build`. `privacy` is None where clients train without noise,
-    `regeneration` where they do not prune by themselves.
-    """
-
-    name: str
-    seed: Natural
-    codec: str
-    codec_up: str | None
-    codec_down: str | None
-    memory: bool
-    feedback: Literal[True, False, "ef21"]
-    also_codecs: tuple[str, ...]
-    evaluation: Literal["server", "clients", "none"]
-    samples_per_class: Annotated[int, Within(at_least=2)]
-    output_dir: str | None
-    resume: str | None
-    gan: GanConfig
-    lottery: LotteryConfig
-    federation: FederationConfig
-    data: DictConfig
-    partition: DictConfig
-    strategy: DictConfig
-    resolved: DictConfig
-    logger: str | None = None
-    method: DictConfig | None = None
-    method_iterations: Count | None = None
-    privacy: PrivacyConfig | None = None
-    drift: DictConfig | None = None
-    regeneration: RegenerationConfig | None = None
-    seeded_start: bool = False
-    links: str | None = None
-    devices: str | None = None
-    clock: ClockConfig = field(default_factory=ClockConfig)
-    target: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        sound = _NAME.fullmatch(self.name) is not None
-        self.require("name", sound, "a word of letters, digits, '.', '_' and '-'")
-        codecs = (self.codec, *self.also_codecs)
-        self.require("also_codecs", len(set(codecs)) == len(codecs), "each codec once")
-        for spec in self.also_codecs:
-            get_codec(spec)
-        for text in (self.codec, self.codec_up, self.codec_down):
-            if text is not None:
-                Schedule.of(text)
-        check_logger(self.logger)
-        self._check_clock()
-        self._check_adaptive()
-        if self.privacy is not None:
-            self._check_private(self.privacy)
-
-    def _check_clock(self) -> None:
-        """Raise where the clock's settings have no clock, or meet what they do not go with."""
-        check_name("links", self.links)
-        check_name("devices", self.devices)
-        if self.target is not None:
-            target_of(self.target)
-        for key in ("codec", "codec_up", "codec_down"):
-            text = getattr(self, key)
-            if self.links is None and text is not None and Schedule.of(text).is_by_link:
-                raise ConfigError(f"{key}={text} goes by the clients' links: set links")
-        clock = self.clock
-        for name in ("deadline_s", "over_selection"):
-            value = getattr(clock, name)
-            if value == getattr(ClockConfig(), name):
-                continue
-            if not self.has_clock:
-                raise ConfigError(f"clock.{name}={value:g} needs a clock: set links or devices")
-            if self.also_codecs:
-                raise ConfigError(
-                    f"also_codecs beside clock.{name}={value:g}: who is late depends on the codec; "
-                    "drop one of them"
-                )
-        if clock.compute == "measured" and self.federation.clients_at_once > 1:
-            raise ConfigError(
-                "clock.compute=measured beside federation.clients_at_once="
-                f"{self.federation.clients_at_once}: the time of one client cannot be told; give 1"
-            )
-
-    @property
-    def has_clock(self) -> bool:
-        """Whether virtual time is kept."""
-        return self.links is not None or self.devices is not None
-
-    @property
-    def clients_per_round(self) -> int:
-        """How many replies a round is meant to have."""
-        return max(1, round(self.federation.fraction * self.federation.num_clients))
-
-    @property
-    def fraction_asked(self) -> float:
-        """The share of the clients that is asked to train in a round."""
-        if self.clock.over_selection == 1:
-            return self.federation.fraction
-        return min(1.0, self.clients_asked / self.federation.num_clients + 1e-9)
-
-    @property
-    def clients_asked(self) -> int:
-        """How many clients are asked to train in a round."""
-        asked = math.ceil(self.clock.over_selection * self.clients_per_round)
-        return min(self.federation.num_clients, asked)
-
-    def _check_adaptive(self) -> None:
-        """Raise where drift or regeneration meets a setting that they do not go with."""
-        if self.method is not None and self.regeneration is not None:
-            raise ConfigError(
-                f"method._target_={self.method.get('_target_')} beside regeneration: both change "
-                "what a client uploads; set one of them to none"
-            )
-        if self.drift is not None and self.evaluation == "clients":
-            raise ConfigError(
-                "evaluation=clients beside drift: clients hold out samples of all stages at once; "
-                "give server or none"
-            )
-
-    def _check_private(self, privacy: PrivacyConfig) -> None:
-        """Raise where a client would reveal something of its samples without noise."""
-        held = ", which privacy does not allow"
-        for group in ("drift", "regeneration"):
-            if getattr(self, group) is not None:
-                raise ConfigError(
-                    f"{group} uses what a client has learnt without noise{held}: give {group}=none"
-                )
-        if self.method is not None:
-            target = self.method.get("_target_")
-            raise ConfigError(f"method._target_={target} sees samples without noise{held}: drop it")
-        if self.evaluation == "clients":
-            raise ConfigError(
-                f"evaluation=clients reveals scores of samples without noise{held}: give server or "
-                "none"
-            )
-        if not self.gan.fresh_batch:
-            raise ConfigError(f"gan.fresh_batch=false uses a batch again{held}: give true")
-        if privacy.secret and self.resume is not None:
-            raise ConfigError(
-                "resume of a run with privacy.secret=true would release a round twice: start a "
-                "new run"
-            )
-
-    @property
-    def folder(self) -> Path:
-        """The output folder; ``ConfigError`` when none was chosen."""
-        if self.output_dir is None:
-            raise ConfigError("output_dir is not set: choose the folder that results go to")
-        return Path(self.output_dir)
-
-    def to_yaml(self) -> str:
-        """Return the resolved config as YAML."""
-        return OmegaConf.to_yaml(self.resolved)
-
-    def changed(self, **settings: Any) -> "RunConfig":
-        """Return the config with other values of some plain settings."""
-        resolved = deepcopy(self.resolved)
-        for key, value in settings.items():
-            resolved[key] = list(value) if isinstance(value, tuple) else value
-        return replace(self, resolved=resolved, **settings)
-
-
-def target_of(text: str) -> tuple[str, float]:
-    """Read ``MEASURE:VALUE``, a quality to reach, or raise ``ConfigError``."""
-    measure, _, value = text.partition(":")
-    allowed = f"MEASURE:VALUE with a measure of {', '.join(QUALITY)}, such as {QUALITY[0]}:0.93"
-    try:
-        found = measure, float(value)
-    except ValueError:
-        found = "", math.nan
-    if found[0] not in QUALITY or not math.isfinite(found[1]):
-        raise not_allowed("target", text, allowed, [f"{name}:{value}" for name in QUALITY])
-    return found
 
 
 def load_config(overrides: Sequence[str] = (), *, default_output: str | None = None) -> RunConfig:

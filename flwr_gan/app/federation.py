@@ -15,9 +15,10 @@ from hydra.utils import get_class
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from flwr_gan.app.config import RunConfig, build, load_config, read_config
+from flwr_gan.app.config import build, load_config, read_config
 from flwr_gan.app.nodes import own_data, settings_of
 from flwr_gan.app.overrides import split_overrides, why_not_loaded
+from flwr_gan.app.run_config import RunConfig
 from flwr_gan.core.settings import Amount, checked
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.data.drift import Drift, DriftContext

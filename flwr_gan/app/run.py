@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from flwr_gan.app.checkpoint import Checkpoint
 from flwr_gan.app.compared import write_compared
-from flwr_gan.app.config import target_of
 from flwr_gan.app.federation import Federation
 from flwr_gan.app.loggers import TensorBoardLogger, open_logger
+from flwr_gan.app.run_config import target_of
 from flwr_gan.app.scoring import Scorer
 from flwr_gan.app.summary import closing_lines, measured, progress_line, summarise, write_summary
 from flwr_gan.app.timing import RunClock

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from flwr_gan import __version__
-from flwr_gan.app.config import target_of
+from flwr_gan.app.run_config import target_of
 from flwr_gan.core.atomic import write_text
 from flwr_gan.flower.strategy import CompressedStrategy
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from flwr_gan.app.config import RunConfig
 from flwr_gan.app.federation import Federation
+from flwr_gan.app.run_config import RunConfig
 from flwr_gan.engine.clock import Clock, Kind, Traffic, phases
 from flwr_gan.engine.inline_grid import InlineGrid
 from flwr_gan.engine.links import Client, population

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, Context, Error, Message, MessageType, RecordDict
+from flwr.app import ArrayRecord, Context, Message, MessageType, RecordDict
 from flwr.server.strategy import FedAvg as LegacyFedAvg
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
@@ -389,24 +389,3 @@ def test_an_error_of_a_client_keeps_its_reason():
     run(strategy, MODEL, fails, rounds=1)
     (reason,) = strategy.failures[1]
     assert "out of battery" in reason
-
-
-def test_a_node_that_has_left_is_one_failure():
-    """Flower's SuperLink answers in its place, with its own node id."""
-
-    class Left(InlineGrid):
-        def send_and_receive(self, messages, *, timeout=None):
-            messages = list(messages)
-            list(self.push_messages(messages))
-            errors = [Message(Error(5, "Node unavailable"), reply_to=sent) for sent in messages]
-            for error in errors:
-                error.metadata.__dict__["_src_node_id"] = 1
-            return errors
-
-    app = client_app(lambda arrays, context: arrays)
-    inner = Left(app, num_supernodes=1, run_config={}, run=Run.create_empty(run_id=1))
-    grid = CompressedGrid(inner)
-    content = RecordDict({"arrays": ArrayRecord([np.ones(3, np.float32)])})
-    (reply,) = grid.send_and_receive([Message(content, 2, MessageType.TRAIN, group_id="1")])
-    assert reply.has_error()
-    assert grid.failures == {1: ["Node unavailable"]}

@@ -2,14 +2,18 @@
 
 import numpy as np
 import pytest
+from flwr.app import ArrayRecord, Error, Message, MessageType, RecordDict
 from flwr.common import parameters_to_ndarrays
 from flwr.server.strategy import FedAvg
 
+from flwr_gan.engine.inline_grid import InlineGrid
 from flwr_gan.engine.run_apps import run_apps
-from flwr_gan.flower import CodedReplies, CompressedStrategy, compression_mod
+from flwr_gan.flower import CodedReplies, CompressedGrid, CompressedStrategy, compression_mod
+from flwr_gan.flower.flwr_private import Run
 from flwr_gan.flower.packing import packed, unpacked
 from flwr_gan.flower.records import payload_of, payload_record
 from tests.flower.foreign import legacy
+from tests.flower.numbers_app import client_app
 
 BAD = 2  # the partition that misbehaves
 
@@ -131,3 +135,24 @@ def test_with_no_client_left_the_global_model_stays_as_it_was():
 def test_log_names_round_and_reason(caplog):
     run(CASES["corrupt"][0])
     assert any("round 1: a client was dropped" in message for message in caplog.messages)
+
+
+def test_a_node_that_has_left_is_one_failure():
+    """Flower's SuperLink answers in its place, with its own node id."""
+
+    class Left(InlineGrid):
+        def send_and_receive(self, messages, *, timeout=None):
+            messages = list(messages)
+            list(self.push_messages(messages))
+            errors = [Message(Error(5, "Node unavailable"), reply_to=sent) for sent in messages]
+            for error in errors:
+                error.metadata.__dict__["_src_node_id"] = 1
+            return errors
+
+    app = client_app(lambda arrays, context: arrays)
+    inner = Left(app, num_supernodes=1, run_config={}, run=Run.create_empty(run_id=1))
+    grid = CompressedGrid(inner)
+    content = RecordDict({"arrays": ArrayRecord([np.ones(3, np.float32)])})
+    (reply,) = grid.send_and_receive([Message(content, 2, MessageType.TRAIN, group_id="1")])
+    assert reply.has_error()
+    assert grid.failures == {1: ["Node unavailable"]}

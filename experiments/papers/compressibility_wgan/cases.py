@@ -20,8 +20,9 @@ from experiments.papers.compressibility_wgan.measuring import (
 )
 from experiments.study.app_runs import settings_of
 from experiments.study.cases import StudyCase
-from flwr_gan.app.config import RunConfig, load_config
+from flwr_gan.app.config import load_config
 from flwr_gan.app.federation import Federation, load_federation
+from flwr_gan.app.run_config import RunConfig
 from flwr_gan.data import Samples
 from flwr_gan.errors import LayerCollapseError
 from flwr_gan.gan import WganGpTrainer, load_network_arrays, network_arrays, sample
