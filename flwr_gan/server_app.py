@@ -29,6 +29,7 @@ from flwr_gan.app.run_config import RunConfig
 from flwr_gan.app.server import Behind, GridClients
 from flwr_gan.app.timing import RunClock
 from flwr_gan.app.together import run_together as run_together
+from flwr_gan.core.heap import prompt_collection
 from flwr_gan.core.logs import log_to_stdout
 from flwr_gan.errors import ConfigError, OutputError, PartitionError
 from flwr_gan.flower import Asynchronous, CompressedStrategy, TakesCodedReplies
@@ -125,9 +126,10 @@ def main(grid: Grid, context: Context) -> None:
     parameters = resumed or strategy.initialize_parameters(clients)
     assert parameters is not None, "there are nodes to ask"
     if isinstance(strategy.inner, Asynchronous):
-        run_asynchronous(run, clients, parameters)
+        with prompt_collection():
+            run_asynchronous(run, clients, parameters)
         return
-    with Behind() as behind:
+    with prompt_collection(), Behind() as behind:
         for server_round in range(run.first_round, run.num_rounds + 1):
             begun = time.perf_counter()
             clients.await_clients(settings.least_clients, wait_s=settings.wait_s)
