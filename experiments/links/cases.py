@@ -19,8 +19,8 @@ WAYS = {
     "main job": "",
     "FedAvg": f"strategy=fedavg federation.rounds=16 {DENSE}",
     "FedAvg, deadline": f"strategy=fedavg federation.rounds=16 {DENSE} clock.deadline_s=5.5",
-    "FedBuff": f"strategy=fedbuff federation.rounds=16 {DENSE}",
-    "FedAsync": f"strategy=fedasync federation.rounds=60 {DENSE}",
+    "FedBuff": f"strategy=fedbuff federation.rounds=32 {DENSE}",
+    "FedAsync": f"strategy=fedasync federation.rounds=120 {DENSE}",
 }
 SHORT = (
     "gan.local_iterations=2 gan.channels=[8,8] gan.critic_hidden=[8,8] gan.batch_size=8 "
