@@ -51,11 +51,15 @@ class Relay:
 
 
 @contextmanager
-def relay(host: str, port: int, *, reads: bool) -> Iterator[Relay]:
+def relay(
+    host: str, port: int, *, reads: bool = False, latency_ms: float = 0, own: str = "127.0.0.1"
+) -> Iterator[Relay]:
     """Run a relay to an address in a thread; with `reads`, requests are told apart by their paths.
 
-    Yields its counts, with the port that it listens to.
+    It listens at its `own` address. A `latency_ms`, one way, delays all that passes and each new
+    connection by a round trip; it needs ``reads=False``. Yields the counts, with the relay's port.
     """
+    latency_s = latency_ms / 1000
     found, ready, ended = Relay(), threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
@@ -64,9 +68,10 @@ def relay(host: str, port: int, *, reads: bool) -> Iterator[Relay]:
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             open_now.add(asyncio.current_task())  # type: ignore[arg-type]
-            await _connection(found, reader, writer, (host, port), reads=reads)
+            await asyncio.sleep(2 * latency_s)
+            await _connection(found, reader, writer, (host, port), reads, latency_s)
 
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(accept, own, 0)
         found.port = server.sockets[0].getsockname()[1]
         ready.set()
         async with server:
@@ -92,8 +97,8 @@ async def _connection(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     place: tuple[str, int],
-    *,
     reads: bool,
+    latency_s: float,
 ) -> None:
     try:
         far_reader, far_writer = await asyncio.open_connection(*place)
@@ -108,8 +113,8 @@ async def _connection(
         )
     else:
         jobs = (
-            _bytes(counts, reader, far_writer, "up_body"),
-            _bytes(counts, far_reader, writer, "down_body"),
+            _bytes(counts, reader, far_writer, "up_body", latency_s),
+            _bytes(counts, far_reader, writer, "down_body", latency_s),
         )
     try:
         await asyncio.gather(*jobs)
@@ -121,15 +126,33 @@ async def _connection(
 
 
 async def _bytes(
-    counts: Relay, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, column: str
+    counts: Relay,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    column: str,
+    latency_s: float,
 ) -> None:
-    """Pass bytes on unread."""
+    """Pass bytes on unread, each so much later than it came."""
     count = counts.of(UNREAD)
-    while data := await reader.read(1 << 16):
-        setattr(count, column, getattr(count, column) + len(data))
-        writer.write(data)
-        await writer.drain()
-    writer.close()
+    clock = asyncio.get_running_loop().time
+    under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+    async def arrive() -> None:
+        while (due := await under_way.get())[1]:
+            await asyncio.sleep(due[0] - clock())
+            writer.write(due[1])
+            await writer.drain()
+        writer.close()
+
+    arriving = asyncio.ensure_future(arrive())
+    try:
+        while data := await reader.read(1 << 16):
+            setattr(count, column, getattr(count, column) + len(data))
+            under_way.put_nowait((clock() + latency_s, data))
+        under_way.put_nowait((clock(), b""))
+        await arriving
+    finally:
+        arriving.cancel()
 
 
 async def _requests(

@@ -1,9 +1,9 @@
 """Is the clock right? Rounds over slowed links, measured and predicted.
 
-Each node is a SuperNode in a network namespace of its own, whose link ``tc`` slows down. Local
-training is a fixed pause. What a round takes beside its links (Flower's polls every three seconds,
-a fresh process for each message) is measured on the fastest link, as the median over its rows, and
-taken for the others.
+Each node is a SuperNode in a network namespace of its own, whose link ``tc`` slows down; a relay
+adds the latency. Local training is a fixed pause. What a round takes beside its links (Flower's
+polls every three seconds, a fresh process for each message) is measured on the fastest link, as the
+median over its rows, and taken for the others.
 """
 
 import argparse
@@ -18,19 +18,22 @@ import pandas as pd
 from experiments.deployment.command import measuring_command
 from experiments.deployment.machines import Machines
 from experiments.deployment.namespaces import namespace, why_not
+from experiments.deployment.relay import relay
 from flwr_gan.engine.clock import FlowerCost, Traffic, predicted_round_s
 from flwr_gan.engine.links import Client
 from flwr_gan.errors import TrainingError
 
 APP = Path(__file__).with_name("pausing")
-SPEEDS = (1.0, 10.0, 100.0)
+LINKS = ((1.0, 0.0), (10.0, 0.0), (10.0, 40.0), (100.0, 0.0))  # Mbit/s; latency one way, ms
 MODELS = {"main job's generator": 28_416, "classifier": 1_200_000}
 CODECS = ("raw", "sparse:int8")
 NODES, ROUNDS, PAUSE_S = 2, 3, 10.0
 
 
-def measure(folder: Path, mbit_s: float, models: Sequence[str]) -> list[dict[str, object]]:
-    """Return the rows of all models and codecs at a speed."""
+def measure(
+    folder: Path, mbit_s: float, latency_ms: float, models: Sequence[str]
+) -> list[dict[str, object]]:
+    """Return the rows of all models and codecs over one kind of link."""
     rows: list[dict[str, object]] = []
     with (
         ExitStack() as links,
@@ -38,7 +41,11 @@ def measure(folder: Path, mbit_s: float, models: Sequence[str]) -> list[dict[str
     ):
         for at in range(NODES):
             here, prefix = links.enter_context(namespace(f"n{at}", at, mbit_s=mbit_s))
-            place = f"{here}:{machines.port}"
+            port = machines.port
+            if latency_ms:
+                own = relay("127.0.0.1", port, latency_ms=latency_ms, own=here)
+                port = links.enter_context(own).port
+            place = f"{here}:{port}"
             machines.start_node(f"node{at}", f"partition-id={at}", address=place, prefix=prefix)
         for model in models:
             for codec in CODECS:
@@ -53,7 +60,8 @@ def measure(folder: Path, mbit_s: float, models: Sequence[str]) -> list[dict[str
                 run_id = machines.submit(APP, config)
                 if machines.wait(run_id, timeout_s=1500) != "finished:completed":
                     raise TrainingError(f"the run failed: see {folder}/superlink/log")
-                rows.append({"mbit_s": mbit_s, "model": model, "codec": codec} | _of(results))
+                link = {"mbit_s": mbit_s, "latency_ms": latency_ms}
+                rows.append(link | {"model": model, "codec": codec} | _of(results))
                 print(f"  {rows[-1]}", flush=True)
     return rows
 
@@ -75,7 +83,8 @@ def _of(results: Path) -> dict[str, object]:
 
 def predicted(row: pd.Series, cost: FlowerCost) -> float:
     """Return what the clock says of a row's rounds."""
-    client = Client(down_mbit_s=row["mbit_s"], up_mbit_s=row["mbit_s"])
+    speed, latency_ms = row["mbit_s"], row["latency_ms"]
+    client = Client(down_mbit_s=speed, up_mbit_s=speed, latency_ms=latency_ms)
     traffic = Traffic(0, int(row["down_bytes"]), int(row["up_bytes"]), PAUSE_S)
     return predicted_round_s([client], [traffic], cost)
 
@@ -85,10 +94,11 @@ def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     if (reason := why_not()) is not None:
         raise TrainingError(f"not measured: {reason}")
     rows = []
-    for speed in SPEEDS[1:] if options.short else SPEEDS:
-        print(f"{NODES} nodes at {speed:g} Mbit/s", flush=True)
+    for speed, latency_ms in LINKS[1:] if options.short else LINKS:
+        print(f"{NODES} nodes at {speed:g} Mbit/s, {latency_ms:g} ms", flush=True)
         models = list(MODELS)[: 1 if options.short else None]
-        rows += measure(options.work / f"{speed:g}", speed, models)
+        folder = options.work / f"{speed:g}_{latency_ms:g}"
+        rows += measure(folder, speed, latency_ms, models)
     table = pd.DataFrame(rows)
     fastest = table["mbit_s"] == table["mbit_s"].max()
     waits = [
@@ -103,7 +113,7 @@ def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--short``."""
-    parser.add_argument("--short", action="store_true", help="the small model at two speeds")
+    parser.add_argument("--short", action="store_true", help="the small model, without 1 Mbit/s")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ class FlowerCost:
     """What Flower's own requests take for a message to a client and its reply.
 
     The bytes were measured with flwr 1.42 on a SuperNode: all that crosses its link in a round but
-    the objects of the messages and what grows with time. The requests are those that its SuperNode makes one after the
-    other: pull a message, pull its objects, confirm; push a reply, push its objects.
+    the objects of the messages and what grows with time. The requests are those that its SuperNode
+    makes one after the other: pull a message, pull its objects, confirm; push a reply, push its
+    objects.
     """
 
     down_bytes: int = 2_100

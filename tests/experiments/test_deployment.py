@@ -4,6 +4,7 @@ import http.client
 import socket
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
@@ -46,14 +47,17 @@ def server():
     thread.join()
 
 
-@pytest.mark.parametrize("reads", [True, False])
-def test_a_relay_passes_all_on_and_counts_it(server, reads):
-    with relay("127.0.0.1", server, reads=reads) as counts:
+@pytest.mark.parametrize(("reads", "latency_ms"), [(True, 0), (False, 0), (False, 30)])
+def test_a_relay_passes_all_on_and_counts_it(server, reads, latency_ms):
+    begun = time.monotonic()
+    with relay("127.0.0.1", server, reads=reads, latency_ms=latency_ms) as counts:
         connection = http.client.HTTPConnection("127.0.0.1", counts.port)
         for path, size in (("/v1/fleet/pull", 10), ("/v1/fleet/push", 300_000), ("/x/pull", 0)):
             connection.request("POST", path, b"a" * size)
             assert connection.getresponse().read() == b"a" * 2 * size
         connection.close()
+    round_trips = 1 + 3  # to connect, and one for each request
+    assert time.monotonic() - begun >= round_trips * 2e-3 * latency_ms
     if reads:
         pull, push = counts.of("pull"), counts.of("push")
         assert (pull.requests, pull.up_body, pull.down_body) == (2, 10, 20)
