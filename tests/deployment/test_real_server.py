@@ -1,9 +1,8 @@
 """A server that is killed, cut off or out of space, as real processes."""
 
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from experiments.deployment.crashes import complete_ledger, crash
 from experiments.deployment.equal import compared
 from experiments.deployment.machines import ROOT, Machines
+from experiments.deployment.namespaces import namespace, why_not
 from tests.deployment.watched import SLOW_S, TINY, Followed, kill, rounds, until
 
 pytestmark = pytest.mark.soak
@@ -150,49 +150,22 @@ def test_a_superlink_that_is_killed(whole: Path, tmp_path: Path):
         assert_equal(folder, whole)
 
 
-NAMESPACE = "flwr_gan_cut"
-CABLE = ("fgancut0", "fgancut1")
-
-
-@pytest.fixture
-def namespace() -> Iterator[tuple[str, ...]]:
-    """Return how a command runs in a network namespace that a cable joins to this machine."""
-
-    def ip(*words: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(["ip", *words], check=False, capture_output=True)
-
-    if shutil.which("ip") is None or ip("netns", "add", NAMESPACE).returncode:
-        pytest.skip("a network to cut needs the right to make network namespaces")
-    inside = ("ip", "netns", "exec", NAMESPACE)
-    try:
-        for words in (
-            f"link add {CABLE[0]} type veth peer name {CABLE[1]} netns {NAMESPACE}",
-            f"addr add 10.77.0.1/24 dev {CABLE[0]}",
-            f"link set {CABLE[0]} up",
-            f"-n {NAMESPACE} addr add 10.77.0.2/24 dev {CABLE[1]}",
-            f"-n {NAMESPACE} link set {CABLE[1]} up",
-            f"-n {NAMESPACE} link set lo up",
-        ):
-            done = ip(*words.split())
-            assert done.returncode == 0, done.stderr
-        yield inside
-    finally:
-        ip("netns", "del", NAMESPACE)
-
-
-def test_a_network_that_is_cut_for_30_s(namespace: tuple[str, ...], whole: Path, tmp_path: Path):
+def test_a_network_that_is_cut_for_30_s(whole: Path, tmp_path: Path):
     """What the node sends is sent again when the network is back: nothing is lost."""
-    with Machines(
-        tmp_path / "machines", tls=False, authentication=False, host="10.77.0.1"
-    ) as machines:
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    with (
+        namespace("cut", 0, mbit_s=1000) as (here, inside),
+        Machines(tmp_path / "machines", tls=False, authentication=False, host=here) as machines,
+    ):
         machines.start_node("node0", 'partition-id=0 state-dir="state"')
-        machines.start_node("node1", 'partition-id=1 state-dir="state"', prefix=namespace)
+        machines.start_node("node1", 'partition-id=1 state-dir="state"', prefix=inside)
         folder = tmp_path / "run"
         run = Followed(machines, f"{SETTINGS} output_dir={folder}")
         until(lambda: "ROUND 1" in machines.nodes["node1"].log, what="round 1 at node1")
-        subprocess.run(["ip", "link", "set", CABLE[0], "down"], check=True)
+        subprocess.run([*inside, "ip", "link", "set", "up0", "down"], check=True)
         with pytest.raises(AssertionError, match="after 30 s"):
             until(lambda: run.ended or "round   1/3" in run.said, what="", timeout_s=30)
-        subprocess.run(["ip", "link", "set", CABLE[0], "up"], check=True)
+        subprocess.run([*inside, "ip", "link", "set", "up0", "up"], check=True)
         assert run.end() == "finished:completed", run.said
         assert_equal(folder, whole)
