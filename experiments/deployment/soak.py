@@ -15,9 +15,10 @@ from experiments.deployment.crashes import complete_ledger, crash, processes, zo
 from experiments.deployment.machines import ROOT, Machines
 from flwr_gan.errors import TrainingError
 
+# two clients or more in a round: one is left when another is killed
 JOB = (
     "strategy=fedavg codec=sparse:int8 partition=iid evaluation=none federation.rounds=100000 "
-    "federation.min_clients=1 federation.round_timeout_s=300 gan.local_iterations=2"
+    "federation.min_clients=2 federation.round_timeout_s=300 gan.local_iterations=2"
 )
 MEAN_LIFE_S = 90.0  # of the federation between two deaths
 DOWN_S = 20.0  # how long a node stays away
