@@ -11,10 +11,14 @@ import pytest
 # forked safely, and tests fork workers in the middle of whatever ran before.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from flwr_gan.app.generator_file import GeneratorInfo
 from flwr_gan.client_app import app as client_app
+from flwr_gan.data.strokes import CHARACTERS
 from flwr_gan.engine.run_apps import run_apps
+from flwr_gan.gan import Generator, network_arrays
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
+from flwr_gan.wire import save
 
 TINY = (
     "partition=iid federation.num_clients=2 gan.local_iterations=1 gan.iterations=1 "
@@ -49,6 +53,30 @@ def simulate(tmp_path: Path) -> Simulate:
         return tmp_path / folder
 
     return run
+
+
+@pytest.fixture
+def seeded_run(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that makes what a run leaves of an untrained generator."""
+
+    def make(
+        name: str = "run", *, seed: int = 0, data: str = "digits", latent_dim: int = 6
+    ) -> Path:
+        digits = data == "digits"
+        vectors, components = (8, 8) if digits else (10, 3)
+        classes = tuple("0123456789") if digits else CHARACTERS
+        channels = {"latent_dim": latent_dim, "channels": (8, 4)}
+        generator = Generator(vectors, components, len(classes), **channels, seed=seed)
+        folder = tmp_path / name / "generators"
+        folder.mkdir(parents=True)
+        save(folder / "global.fgan", network_arrays(generator))
+        kind = "image" if digits else "strokes"
+        names = tuple(network_arrays(generator))
+        info = GeneratorInfo(latent_dim=latent_dim, classes=classes, kind=kind, arrays=names)
+        info.write(folder)
+        return folder.parent
+
+    return make
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from flwr_gan.app.checkpoint import Checkpoint
 from flwr_gan.app.compared import write_compared
 from flwr_gan.app.federation import Federation
+from flwr_gan.app.generator_file import GeneratorInfo
 from flwr_gan.app.loggers import TensorBoardLogger, open_logger
 from flwr_gan.app.run_config import target_of
 from flwr_gan.app.scoring import Scorer
@@ -254,6 +255,7 @@ class Run:
         anew, without loss, because a file has to stand alone.
         """
         folder = self.folder / "generators"
+        GeneratorInfo.of(self.federation).write(folder)
         if weights:
             codec = Schedule.of(self.config.codec).last
             save(folder / "global.fgan", self.scorer.named(weights), codec=codec)

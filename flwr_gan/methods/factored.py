@@ -3,6 +3,8 @@
 A weight is unfolded to m rows (first axis) and n columns (all others); r its rank.
 """
 
+import math
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import cast
 
@@ -108,6 +110,18 @@ class Factored(Method):
 
 
 _KINDS = (nn.Linear, nn.Conv1d, nn.ConvTranspose2d)
+
+
+def with_ranks(generator: SampleGenerator, ranks: Mapping[str, int]) -> SampleGenerator:
+    """Return a generator whose named layers are factored to these ranks, with zeros as weights."""
+    copy = deepcopy(generator)
+    for name, rank in ranks.items():
+        layer = copy.get_submodule(name)
+        rows, *columns = layer.get_parameter("weight").shape
+        left_RM = np.zeros((rank, rows), np.float32)
+        right_RN = np.zeros((rank, math.prod(columns)), np.float32)
+        copy.set_submodule(name, _pair(layer, left_RM, right_RN))
+    return copy
 
 
 def _pair(layer: nn.Module, left_RM: Factor, right_RN: Factor) -> nn.Sequential:

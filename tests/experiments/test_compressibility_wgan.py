@@ -14,6 +14,7 @@ from experiments.papers.compressibility_wgan.measuring import (
 )
 from experiments.papers.compressibility_wgan.results import signed_zeros
 from experiments.study.cases import run_cases
+from flwr_gan.app.generator_file import load_generator
 from flwr_gan.errors import ConfigError, LayerCollapseError, OutputError
 from flwr_gan.prune import LotteryPruner
 
@@ -150,6 +151,7 @@ def test_tables_and_pictures_come_from_the_cases(cell, place, tmp_path):
     STUDY.write([make()], place, results, "x")
     copied = results / "generators" / "strokes_p00.fgan"
     assert copied.read_bytes() == cell.path("retrained", 0).read_bytes()
+    assert load_generator(copied).num_classes == 39
     quality = pd.read_csv(results / "quality.csv")
     assert set(quality["kind"]) >= {"real", "retrained", "pruned", "one_shot", "random_mask"}
     table = pd.read_csv(results / "table2.csv").set_index("P")

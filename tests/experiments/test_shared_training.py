@@ -19,7 +19,7 @@ def test_the_tickets_of_a_pool_are_those_of_a_run_with_the_other_codec(simulate)
     derived = trained / "also" / "zlib"
     pd.testing.assert_frame_equal(messages(own), messages(derived))
     tickets = [
-        {p.name: p.read_bytes() for p in (f / "generators").iterdir()} for f in (own, derived)
+        {p.name: p.read_bytes() for p in (f / "generators").glob("*.fgan")} for f in (own, derived)
     ]
     assert tickets[0] == tickets[1]
     assert len(tickets[0]) == 2

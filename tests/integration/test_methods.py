@@ -9,10 +9,12 @@ from flwr.app import Context, RecordDict
 
 from flwr_gan.app.client import client_fn
 from flwr_gan.app.federation import build_strategy, load_federation
+from flwr_gan.app.generator_file import load_generator
 from flwr_gan.app.overrides import config_dir
 from flwr_gan.client_app import app as client_app
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError
+from flwr_gan.gan import network_arrays
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wire import load
@@ -35,12 +37,13 @@ def test_clients_distil_before_they_upload_and_the_server_distils_the_pool(simul
     folder = simulate(f"{DISTILLED} strategy.width=0.5 evaluation=server", folder="first")
     generators = folder / "generators"
     assert sorted(p.name for p in generators.iterdir()) == [
-        "client-00000.fgan", "client-00001.fgan", "student.fgan",
+        "client-00000.fgan", "client-00001.fgan", "generator.json", "student.fgan",
     ]  # fmt: skip
     uploaded = shapes(load(generators / "client-00000.fgan").values())
     assert uploaded[1:] == [(4, 4, 3), (8, 4, 3), (10,)]  # of channels [8, 8], then class counts
     student = load(generators / "student.fgan")
     assert shapes(student.values())[1:] == [(2, 2, 3), (8, 2, 3)]
+    assert shapes(network_arrays(load_generator(folder)).values()) == shapes(student.values())
     frame = pd.read_csv(folder / "messages.csv")
     size = sum(int(np.prod(shape)) for shape in uploaded)
     assert set(frame[frame.direction == "up"].parameters) == {size}

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flwr_gan.app.generator_file import load_generator
 from flwr_gan.app.overrides import config_dir
 from flwr_gan.cli import main
 from flwr_gan.client_app import app as client_app
@@ -134,7 +135,9 @@ def test_the_pool_is_one_shot_and_its_tickets_can_be_loaded(simulate):
     assert list(frame.direction) == ["down", "down", "up", "up"]
     assert (frame[frame.direction == "down"].parameters == 0).all()
     up = frame[frame.direction == "up"]
-    for path, row in zip(sorted((folder / "generators").iterdir()), up.itertuples(), strict=True):
+    saved = sorted((folder / "generators").glob("*.fgan"))
+    assert load_generator(saved[0]).num_classes == 10
+    for path, row in zip(saved, up.itertuples(), strict=True):
         arrays = load(path)
         assert sum(a.size for a in arrays.values()) == row.parameters
         *weights, counts = arrays.values()

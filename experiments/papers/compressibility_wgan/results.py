@@ -20,6 +20,7 @@ from experiments.papers.compressibility_wgan.statistics import (
     worse_from,
 )
 from experiments.study.cases import Record, all_rows
+from flwr_gan.app.generator_file import GeneratorInfo
 from flwr_gan.core.atomic import write_bytes
 
 PAPERS_CODECS = {"zlib": "zlib:9", "lzma": "lzma:9", "bz2": "bz2:9", "paq9a": "paq9a:1"}
@@ -54,6 +55,7 @@ def copy_generators(records: Sequence[Record], results: Path) -> None:
         if level in cell.levels:
             path = results / "generators" / f"{cell.data}_p{level:02d}.fgan"
             write_bytes(path, cell.path("retrained", level).read_bytes())
+    GeneratorInfo.of(cell.federation).write(results / "generators")
 
 
 def facts(records: Sequence[Record]) -> Mapping[str, Any]:

@@ -1,0 +1,208 @@
+"""A trained generator from its payload file.
+
+A payload holds names, shapes and weights. Shapes do not say where the latent vector ends and the
+class begins, how a sample is drawn, or what the classes are called: ``generator.json`` in the same
+folder does.
+
+L latent, K classes, T vectors, C components, H channels.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flwr_gan.core.atomic import write_text
+from flwr_gan.core.settings import Count, Settings
+from flwr_gan.data.dataset import Kind
+from flwr_gan.errors import ConfigError, DataError, OutputError, PayloadError
+from flwr_gan.gan import Generator, load_network_arrays, network_arrays
+from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.methods.factored import with_ranks
+from flwr_gan.wire import DEFAULT_MAX_BYTES, load
+
+if TYPE_CHECKING:
+    from flwr_gan.app.federation import Federation
+
+INFO_FILE = "generator.json"
+_LAYERS = ("fc", "conv1", "conv2")
+_IN_A_RUN = ("generators/student.fgan", "generators/global.fgan")
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorInfo(Settings):
+    """What one needs to know of a generator beside its weights."""
+
+    latent_dim: Count  # L
+    classes: tuple[str, ...]  # their names, in the order of the labels
+    kind: Kind  # how a sample is drawn
+    arrays: tuple[str, ...]  # names of the weights in order; a client's upload numbers them
+
+    @classmethod
+    def of(cls, federation: "Federation") -> "GeneratorInfo":
+        """Return what there is to know of the generators of a federation."""
+        data = federation.dataset
+        latent_dim = federation.config.gan.latent_dim
+        return cls(
+            latent_dim=latent_dim,
+            classes=data.class_names,
+            kind=data.kind,
+            arrays=tuple(network_arrays(federation.delivered())),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write ``generator.json`` into the folder of the payload files."""
+        write_text(folder / INFO_FILE, json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def beside(cls, path: Path) -> "GeneratorInfo":
+        """Return what ``generator.json`` says in the folder of a payload file.
+
+        Raises ``OutputError`` if it is not there, and ``DataError`` if it is damaged.
+        """
+        place = path.parent / INFO_FILE
+        try:
+            given = json.loads(place.read_bytes())
+        except OSError as error:
+            raise OutputError(
+                f"{place} cannot be read: {error.strerror}; it says what {path.name} does not: "
+                "copy it from the folder of the run, where both were written"
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place} is no JSON: {error}; copy it again") from error
+        needed = [field.name for field in fields(cls)]
+        if not isinstance(given, dict) or sorted(given) != sorted(needed):
+            raise DataError(f"{place} is damaged: the keys {', '.join(needed)} are expected")
+        try:
+            return cls(**given)
+        except ConfigError as error:
+            raise DataError(f"{place}: {error}") from error
+
+
+def load_generator(
+    path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_BYTES
+) -> SampleGenerator:
+    """Return the generator of a ``.fgan`` file, ready for ``flwr_gan.gan.sample``.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, with ``generator.json`` beside it; or the folder of a run, whose student or else
+        global generator is taken.
+    max_bytes : int
+        Most bytes that its weights may have together.
+
+    Raises
+    ------
+    ConfigError
+        If the file is no ``.fgan`` file.
+    PayloadError
+        If it is damaged, or its weights have more than `max_bytes`.
+    DataError
+        If its arrays are not those of a generator, or ``generator.json`` does not fit them.
+    OutputError
+        If a file is missing or cannot be read.
+    """
+    file = generator_path(path)
+    arrays = load(file, max_bytes=max_bytes)
+    return generator_of(arrays, file, max_bytes=max_bytes)
+
+
+def generator_path(path: str | os.PathLike[str]) -> Path:
+    """Return the payload file that a path means: itself, or the generator of a run's folder."""
+    path = Path(path)
+    if path.is_dir():
+        for name in _IN_A_RUN:
+            if (path / name).is_file():
+                return path / name
+        raise OutputError(f"{path} has no {' and no '.join(_IN_A_RUN)}: name a .fgan file")
+    if path.suffix.lower() != ".fgan":
+        raise ConfigError(
+            f"{path}: unknown format {path.suffix!r}; give a .fgan file, or the folder of a run"
+        )
+    return path
+
+
+def generator_of(
+    arrays: Mapping[str, NDArray[Any]], file: Path, *, max_bytes: int = DEFAULT_MAX_BYTES
+) -> SampleGenerator:
+    """Return the generator that has these arrays, which were read from a file.
+
+    Raises ``DataError`` if they are not those of a generator or ``generator.json`` beside the file
+    does not fit them, ``OutputError`` if that is missing, and ``PayloadError`` if the weights would
+    take more than `max_bytes`.
+    """
+    info = GeneratorInfo.beside(file)
+    if list(arrays) == [str(number) for number in range(len(arrays))]:
+        # an upload; behind the weights, one to a pool has the client's counts of samples
+        arrays = dict(zip(info.arrays, arrays.values(), strict=False))
+    try:
+        _check_values(arrays)
+        shapes = {name: array.shape for name, array in arrays.items()}
+        (features, inputs), (narrow, wide, kernel), (components, _, _) = _layer_shapes(shapes)
+        latent, classes = info.latent_dim, len(info.classes)
+        if inputs != latent + classes:
+            raise DataError(
+                f"its first layer takes {inputs} numbers, and {INFO_FILE} says {latent} latent "
+                f"ones and {classes} classes: copy the {INFO_FILE} of the same run"
+            )
+        weights = features * inputs + kernel * narrow * (wide + components) + classes**2
+        if 4 * weights > max_bytes:
+            raise PayloadError(f"its weights take {4 * weights} bytes; the limit is {max_bytes}")
+        generator = with_ranks(
+            Generator(
+                features // wide,
+                components,
+                classes,
+                latent_dim=latent,
+                channels=(wide, narrow),
+                kernel_size=kernel,
+            ),
+            {n: shapes[f"{n}.down.weight"][0] for n in _LAYERS if f"{n}.down.weight" in shapes},
+        )
+        load_network_arrays(generator, arrays)
+    except (DataError, PayloadError) as error:
+        raise type(error)(f"{file}: {error}") from error
+    return generator.eval()
+
+
+def _check_values(arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise DataError(f"array {name!r} is of {array.dtype}: weights are float32")
+        if not np.isfinite(array).all():
+            raise DataError(f"array {name!r} holds values that are not finite")
+
+
+def _layer_shapes(shapes: Shapes) -> list[tuple[int, ...]]:
+    """Return the shapes of the three layers, or raise DataError if they do not fit each other."""
+    found = [_whole_shape(name, shapes) for name in _LAYERS]
+    match found:
+        case [(features, inputs), (narrow, wide, kernel), (components, into, again)]:
+            positive = all((features, inputs, narrow, wide, kernel, components))
+            fits = (into, again) == (narrow, kernel) and kernel % 2 == 1
+            if positive and fits and features % wide == 0:
+                return found
+    raise DataError(
+        "the layers of a generator have the shapes (H1*T, L+K), (H2, H1, k) and (C, H2, k) with an "
+        f"odd k; these have {', '.join(map(str, found))}"
+    )
+
+
+def _whole_shape(name: str, shapes: Shapes) -> tuple[int, ...]:
+    """Return the shape of a layer's weight: as it is, or that of two factors multiplied."""
+    if f"{name}.weight" in shapes:
+        return shapes[f"{name}.weight"]
+    down, up = shapes.get(f"{name}.down.weight", ()), shapes.get(f"{name}.up.weight", ())
+    if not down or not up:
+        raise DataError(f"array '{name}.weight' is missing: a generator has {', '.join(_LAYERS)}")
+    if down[:1] != up[1:2]:
+        raise DataError(f"the two factors of {name} have shapes {down} and {up}")
+    return (up[0], *down[1:])
