@@ -1,14 +1,16 @@
 """Files of named arrays from one format to another, each written completely or not at all.
 
 ``.npz`` is a zip archive with one ``.npy`` file per array, read without numpy's pickles.
-``.safetensors`` is read and written by the library of that name.
+``.safetensors`` is read and written by the library of that name. ``.pt`` and ``.onnx`` are written
+only, see ``torch_files``.
 """
 
 import importlib
 import math
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,6 +44,9 @@ def convert(
 ) -> int:
     """Convert a file of named arrays; the suffixes say from what to what. Returns their number.
 
+    ``.pt`` is a state dict for ``torch.load(..., weights_only=True)``; ``.onnx`` is a generator as
+    a graph, of a source with ``generator.json`` beside it. Neither is read.
+
     Names, shapes (0-d too) and dtypes are kept. ``.fgan`` and ``.npz`` keep the order and the byte
     order as well; ``.safetensors`` sorts arrays by dtype and name and is little-endian. `codec`
     (``sparse`` by default) and `strict` (keep -0.0, which else becomes +0.0) are for a ``.fgan``
@@ -49,11 +54,12 @@ def convert(
 
     Raises ``ConfigError`` for an unknown suffix or a setting that is not the target's,
     ``CodecError`` where the target's format cannot hold an array or needs a library that is not
-    installed, ``PayloadError`` for a source that is damaged, has arrays of more than `max_bytes` or
-    holds Python objects, and ``OutputError`` for a file that cannot be read or written.
+    installed, ``DataError`` where ``.onnx`` is wanted of what is no generator, ``PayloadError`` for
+    a source that is damaged, has arrays of more than `max_bytes` or holds Python objects, and
+    ``OutputError`` for a file that cannot be read or written.
     """
     source, target = Path(source), Path(target)
-    read, kind = _READERS[_suffix(source)], _suffix(target)
+    read, kind = _READERS[_suffix(source, SUFFIXES)], _suffix(target, TARGET_SUFFIXES)
     if kind != ".fgan" and (codec is not None or strict):
         option = "--codec" if codec is not None else "--strict"
         raise ConfigError(f"{option} is for .fgan files, and {target} is none: drop it")
@@ -61,16 +67,31 @@ def convert(
     arrays = read(source, max_bytes=max_bytes)
     if kind == ".fgan":
         write_bytes(target, encode_payload(arrays, codec=codec or "sparse", strict=strict))
+    elif kind == ".onnx":
+        _write_onnx(target, arrays, source, max_bytes)
     else:
         _WRITERS[kind](target, arrays)
     return len(arrays)
 
 
-def _suffix(path: Path) -> str:
+def _suffix(path: Path, allowed: Sequence[str]) -> str:
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ConfigError(f"{path}: unknown format {suffix!r}; allowed are {', '.join(SUFFIXES)}")
+    if suffix not in allowed:
+        raise ConfigError(f"{path}: unknown format {suffix!r}; allowed are {', '.join(allowed)}")
     return suffix
+
+
+def _write_state_dict(path: Path, arrays: Mapping[str, Array]) -> None:
+    with whole_installation():
+        from flwr_gan.app.fgan.torch_files import write_state_dict
+    write_state_dict(path, arrays)
+
+
+def _write_onnx(path: Path, arrays: Mapping[str, Array], source: Path, max_bytes: int) -> None:
+    with whole_installation():
+        from flwr_gan.app.fgan.torch_files import write_onnx
+        from flwr_gan.app.generator_file import generator_of
+    write_onnx(path, generator_of(arrays, source, max_bytes=max_bytes))
 
 
 def _check_size(path: Path, max_bytes: int) -> None:
@@ -215,6 +236,21 @@ def write_safetensors(path: Path, arrays: Mapping[str, Array]) -> None:
             raise OutputError(f"cannot write {path}: {reason}") from error
 
 
+@contextmanager
+def whole_installation() -> Iterator[None]:
+    """Import inside what takes torch: a second of time, and more than payloads alone need.
+
+    Raises ``CodecError`` where a library is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CodecError(
+            f"this needs {error.name}, which is not installed: pip install flwr-gan, without "
+            "--no-deps"
+        ) from error
+
+
 def _library(name: str) -> Any:
     """Return a module that not everybody needs."""
     try:
@@ -233,5 +269,7 @@ _READERS: dict[str, Callable[..., dict[str, Array]]] = {
 _WRITERS: dict[str, Callable[[Path, Mapping[str, Array]], None]] = {
     ".npz": write_npz,
     ".safetensors": write_safetensors,
+    ".pt": _write_state_dict,
 }
 SUFFIXES = tuple(_READERS)
+TARGET_SUFFIXES = (*SUFFIXES, ".pt", ".onnx")
