@@ -58,7 +58,7 @@ def sample_grid(x_KnTC: npt.NDArray[np.floating], class_names: Sequence[str], ki
     centre_Kn2[..., 1] = row[:, None] + 0.5
     for k, name in enumerate(class_names):
         x = centre_Kn2[k, 0, 0] - 0.7
-        axes.text(x, row[k] + 0.5, name, ha="right", va="center", fontsize=12)
+        axes.text(x, row[k] + 0.5, name, ha="right", va="center", fontsize=12, parse_math=False)
         if row[k]:
             left, right = centre_Kn2[k, 0, 0] - 0.5, centre_Kn2[k, -1, 0] + 0.5
             axes.plot((left, right), (row[k], row[k]), color="#e3e3e3", linewidth=0.6, zorder=0)

@@ -88,6 +88,9 @@ def fgan_looks_into_files_and_converts_them(light, tmp_path):
     said = run(*fgan, "convert", "g.fgan", "g.safetensors", cwd=tmp_path, status=2)
     assert said.count("\n") == 1
     assert "pip install 'flwr-gan[safetensors]'" in said
+    said = run(*fgan, "sample", "g.fgan", "--output", "g.png", cwd=tmp_path, status=2)
+    assert said.count("\n") == 1
+    assert "which is not installed: pip install flwr-gan" in said
 
 
 def what_else_is_missing_is_named(light, tmp_path):

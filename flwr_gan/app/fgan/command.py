@@ -1,4 +1,4 @@
-"""``fgan inspect FILE...`` and ``fgan convert A B``."""
+"""``fgan``: inspect and convert payload files; draw from the generators in them, and compare."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from flwr_gan import __version__
-from flwr_gan.app.fgan.convert import SUFFIXES, convert
+from flwr_gan.app.fgan.convert import SUFFIXES, TARGET_SUFFIXES, convert, whole_installation
 from flwr_gan.app.fgan.report import report
 from flwr_gan.errors import FlwrGanError, OutputError
 from flwr_gan.wire import DEFAULT_MAX_BYTES
@@ -57,6 +57,30 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sample(options: argparse.Namespace) -> int:
+    settings = {key: getattr(options, key) for key in ("classes", "count", "seed", "max_bytes")}
+    try:
+        with whole_installation():
+            from flwr_gan.app.fgan.sample import write_samples
+        shape = write_samples(options.file, options.output, **settings)
+    except (FlwrGanError, MemoryError) as error:
+        return _failed(_reason(options.file, error), getattr(error, "exit_status", 1))
+    print(f"{shape[0]} samples of {' x '.join(map(str, shape[1:]))}: {options.output}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    settings = {key: getattr(options, key) for key in ("data", "seed", "max_bytes")}
+    try:
+        with whole_installation():
+            from flwr_gan.app.fgan.compare import compare
+        lines = compare(options.first, options.second, options.output, **settings)
+    except (FlwrGanError, MemoryError) as error:
+        return _failed(_reason(options.first, error), getattr(error, "exit_status", 1))
+    print("\n".join([*lines, f"samples: {options.output}"]))
+    return 0
+
+
 def _reason(path: str, error: BaseException) -> str:
     if isinstance(error, MemoryError):
         error = OutputError("not enough memory for its arrays; lower --max-bytes")
@@ -72,7 +96,8 @@ def _failed(reason: str, status: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="fgan",
-        description="Look into payload files (.fgan), and convert them from and to other formats.",
+        description="Look into payload files (.fgan), convert them from and to other formats, and "
+        "use the generators in them.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -81,9 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     inspecting.set_defaults(run=_inspect)
     converting = commands.add_parser(
         "convert",
-        help=f"convert between {', '.join(SUFFIXES)}",
-        description=f"Convert a file of named arrays; the suffixes {', '.join(SUFFIXES)} say from "
-        "what to what. Names, shapes and types are kept, and so are values but with a lossy codec.",
+        help=f"convert between {', '.join(SUFFIXES)}, and to .pt and .onnx",
+        description=f"Convert a file of named arrays; the suffixes say from what "
+        f"({', '.join(SUFFIXES)}) to what ({', '.join(TARGET_SUFFIXES)}). Names, shapes and types "
+        "are kept, and so are values but with a lossy codec. A .pt file is a PyTorch state dict, a "
+        ".onnx file a generator as a graph.",
     )
     converting.add_argument("source", metavar="A")
     converting.add_argument("target", metavar="B")
@@ -92,7 +119,32 @@ def _parser() -> argparse.ArgumentParser:
         "--strict", action="store_true", help="keep -0.0, which a .fgan file else has as 0.0"
     )
     converting.set_defaults(run=_convert)
-    for command in (inspecting, converting):
+    sampling = commands.add_parser("sample", help="draw samples of a trained generator")
+    sampling.add_argument("file", metavar="FILE", help="a .fgan file, or the folder of a run")
+    sampling.add_argument(
+        "--classes", type=_counts, metavar="K,K", help="which classes, such as 0,3 (all)"
+    )
+    sampling.add_argument(
+        "--count", type=_positive, default=12, metavar="N", help="samples of each class (12)"
+    )
+    sampling.set_defaults(run=_sample)
+    comparing = commands.add_parser(
+        "compare", help="print sizes and quality of two generators, and draw samples of both"
+    )
+    comparing.add_argument("first", metavar="A", help="a .fgan file, or the folder of a run")
+    comparing.add_argument("second", metavar="B")
+    comparing.add_argument(
+        "--data",
+        metavar="NAME",
+        help="data set that quality is measured with, such as pendigits (that of the runs)",
+    )
+    comparing.set_defaults(run=_compare)
+    for command, kinds in ((sampling, ".png or .npz"), (comparing, ".png")):
+        command.add_argument(
+            "--seed", type=_seed, default=0, metavar="N", help="of the latent vectors (0)"
+        )
+        command.add_argument("--output", required=True, metavar="FILE", help=f"{kinds} to write")
+    for command in (inspecting, converting, sampling, comparing):
         command.add_argument(
             "--max-bytes",
             type=_count,
@@ -106,4 +158,20 @@ def _parser() -> argparse.ArgumentParser:
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text}: give a whole number from 0 up")
+    return int(text)
+
+
+def _counts(text: str) -> list[int]:
+    return [_count(word.strip()) for word in text.split(",")]
+
+
+def _positive(text: str) -> int:
+    if _count(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 1 up")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if _count(text) >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number below 2**63")
     return int(text)
