@@ -42,7 +42,7 @@ def test_the_readme_is_short():
 
 
 @pytest.mark.parametrize("code", list(blocks("python")))
-def test_code_runs(code):
+def test_code_runs(code, seeded_run):
     from flwr.client.mod import secaggplus_mod
     from flwr.clientapp import ClientApp
     from flwr.server.strategy import FedAvg
@@ -58,7 +58,10 @@ def test_code_runs(code):
         "grid": Mock(spec=Grid),
         "client_fn": client_fn,
     }
-    exec(code.replace("FedAvg(...)", "FedAvg()"), {**given, "secaggplus_mod": secaggplus_mod})
+    code = code.replace("FedAvg(...)", "FedAvg()")
+    if '"runs/NAME"' in code:
+        code = code.replace('"runs/NAME"', repr(str(seeded_run())))
+    exec(code, {**given, "secaggplus_mod": secaggplus_mod})
 
 
 def commands():
