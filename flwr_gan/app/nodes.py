@@ -137,7 +137,7 @@ def _answer(context: Context) -> dict[str, Any]:
 def _form(data: "Dataset") -> str:
     """Return what the samples of all nodes have in common, in words."""
     names = ", ".join(data.class_names)
-    return f"{data.num_vectors} x {data.num_components}, {data.num_classes} classes ({names})"
+    return f"{data.form}, {data.num_classes} classes ({names})"
 
 
 class Roster:

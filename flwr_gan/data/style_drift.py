@@ -74,6 +74,8 @@ class StyleDrift(Drift):
 
 def _resampled(x_NTC: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return images whose point p shows what was at the point that the matrix maps to p."""
+    if x_NTC.ndim == 4:  # channel by channel
+        return np.stack([_resampled(x, matrix) for x in np.moveaxis(x_NTC, -1, 0)], axis=-1)
     _, T, C = x_NTC.shape
     row_TC, column_TC = np.mgrid[0:T, 0:C].astype(np.float64)
     right, up = column_TC - (C - 1) / 2, (T - 1) / 2 - row_TC

@@ -1,6 +1,6 @@
 """A grid of samples, one row a class; pen drawings have one colour a stroke (paper 000, Fig. 2)."""
 
-# K classes, n samples a class, T vectors, C components, P points
+# K classes, n samples a class, T vectors or rows, C components or columns, P points
 
 from collections.abc import Sequence
 
@@ -25,17 +25,20 @@ _IMAGE_GAP = 0.09  # of an image's width
 
 
 def sample_grid(x_KnTC: npt.NDArray[np.floating], class_names: Sequence[str], kind: Kind) -> Figure:
-    """Draw n samples of each class: strokes coloured by their order, images in grey.
+    """Draw n samples of each class: strokes coloured by their order, images in grey or in colour.
 
     Samples lie in [-1, 1]: vectors (dx, dy, pen), or T rows of C pixels, -1 white and 1 black.
-    Raises ValueError when shapes do not fit.
+    Images with a last axis of three channels are drawn as red, green and blue, -1 for none of a
+    colour; of another number of channels the mean is drawn, -1 black. Raises ValueError when
+    shapes do not fit.
     """
-    if x_KnTC.ndim != 4 or len(x_KnTC) != len(class_names) or not x_KnTC.size:
+    if x_KnTC.ndim not in (4, 5) or len(x_KnTC) != len(class_names) or not x_KnTC.size:
         raise ValueError(
-            f"samples of shape {x_KnTC.shape} are not (K, n, T, C) with K = {len(class_names)}"
+            f"samples of shape {x_KnTC.shape} are not (K, n, T, C) or (K, n, T, C, channels) with "
+            f"K = {len(class_names)}"
         )
-    if kind == "strokes" and x_KnTC.shape[3] != 3:
-        raise ValueError(f"strokes have 3 components a vector, not {x_KnTC.shape[3]}")
+    if kind == "strokes" and x_KnTC.shape[3:] != (3,):
+        raise ValueError(f"strokes have 3 components a vector, not {x_KnTC.shape[3:]}")
     num_classes, per_class = x_KnTC.shape[:2]
     num_blocks = -(-num_classes // _MAX_ROWS)
     rows = -(-num_classes // num_blocks)
@@ -104,15 +107,20 @@ def _add_images(
     axes: Axes, x_KnTC: npt.NDArray[np.floating], centre_Kn2: npt.NDArray[np.float64]
 ) -> None:
     """Draw the images of a class as one, which is much faster than many."""
-    num_classes, per_class, T, C = x_KnTC.shape
+    num_classes, per_class, T, C, *channels = x_KnTC.shape
+    colour = channels == [3]
+    if channels and not colour:
+        x_KnTC, channels = -x_KnTC.mean(axis=-1), []  # 1 is light in colour, black in grey
     gap = max(1, round(C * _IMAGE_GAP))
     half = C / (C + gap) / 2
-    row_KTnC = np.full((num_classes, T, per_class, C + gap), np.nan)  # what is NaN is not drawn
-    row_KTnC[..., :C] = x_KnTC.transpose(0, 2, 1, 3)
+    # What is NaN is not drawn.
+    row_KTnC = np.full((num_classes, T, per_class, C + gap, *channels), np.nan)
+    row_KTnC[:, :, :, :C] = x_KnTC.swapaxes(1, 2)
     for row_TnC, centre_n2 in zip(row_KTnC, centre_Kn2, strict=True):
         (left, y), (right, _) = centre_n2[0], centre_n2[-1]
+        shown = row_TnC.reshape(T, -1, *channels)[:, :-gap]
         axes.imshow(
-            row_TnC.reshape(T, -1)[:, :-gap],
+            _rgba(shown) if colour else shown,
             cmap="gray_r",
             vmin=-1,
             vmax=1,
@@ -120,6 +128,13 @@ def _add_images(
             extent=(left - half, right + half, y + half, y - half),
             aspect="auto",
         )
+
+
+def _rgba(shown: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Return pixels (rows, columns, 3) in [-1, 1] as matplotlib takes them; NaN is transparent."""
+    seen = np.isfinite(shown).all(axis=-1, keepdims=True)
+    colours = np.clip((np.where(seen, shown, 0.0) + 1) / 2, 0, 1)
+    return np.concatenate([colours, seen], axis=-1)
 
 
 # Blue, vermilion and bluish green of Okabe and Ito: told apart by colour-blind readers too.

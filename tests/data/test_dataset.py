@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flwr_gan.data import Dataset, Samples
-from flwr_gan.data.dataset import split_by_writer
+from flwr_gan.data.dataset import check_size, scaled, split_by_writer
 from flwr_gan.errors import ConfigError, DataError
 
 
@@ -38,8 +38,10 @@ def test_wrong_types_and_shapes_are_refused() -> None:
     y_N = np.zeros(2, dtype=np.int64)
     with pytest.raises(DataError, match="float32"):
         Samples(x_NTC.astype(np.float64), y_N)
-    with pytest.raises(DataError, match="3 axes"):
+    with pytest.raises(DataError, match=r"\(N, T, C\)"):
         Samples(x_NTC[0], y_N)
+    with pytest.raises(DataError, match="two channels or more"):
+        Samples(x_NTC[..., None], y_N)
     with pytest.raises(DataError, match="labels must be int64"):
         Samples(x_NTC, y_N[:1])
     with pytest.raises(DataError, match="writers must be int64"):
@@ -49,6 +51,31 @@ def test_wrong_types_and_shapes_are_refused() -> None:
 def test_a_data_set_knows_its_sizes() -> None:
     dataset = Dataset("toy", make_samples([0, 1]), make_samples([1]), ("a", "b"), "strokes")
     assert (dataset.num_classes, dataset.num_vectors, dataset.num_components) == (2, 2, 3)
+    assert (dataset.num_channels, dataset.form) == (1, "2 x 3")
+
+
+def test_images_in_colour_have_one_axis_more() -> None:
+    samples = Samples(np.zeros((2, 4, 5, 3), np.float32), np.arange(2))
+    dataset = Dataset("toy", samples, samples.take([1, 0]), ("a", "b"), "image")
+    assert (dataset.num_vectors, dataset.num_components, dataset.num_channels) == (4, 5, 3)
+    assert dataset.form == "4 x 5 x 3"
+    assert make_samples([0]).take([0]).x_NTC.ndim == 3
+    with pytest.raises(DataError, match="samples here are 4 x 5 x 3"):
+        Dataset("toy", samples, samples, ("a", "b"), "strokes")
+
+
+def test_bytes_are_scaled_to_the_range() -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    x = scaled(pixels)
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x, pixels.astype(np.float32) / 127.5 - 1)
+    assert (x.min(), x.max()) == (-1, 1)
+
+
+def test_too_many_samples_are_refused() -> None:
+    check_size("toy", 1 << 20, (32, 64))
+    with pytest.raises(DataError, match=r"^toy: 1,048,577 samples of 32 x 64 take 8\.6 GB"):
+        check_size("toy", (1 << 20) + 1, (32, 64))
 
 
 def test_parts_that_do_not_fit_are_refused() -> None:

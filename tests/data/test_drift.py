@@ -88,6 +88,18 @@ def test_style_grows_to_its_full_and_leaves_labels_alone():
     np.testing.assert_allclose(drift.matrix(1), np.array([[1, -1], [1, 1]]) / np.sqrt(2))
 
 
+def test_images_in_colour_are_turned_channel_by_channel():
+    drift = StyleDrift(stages=2, every=1, degrees=20, slant=0.2)
+    x = np.random.default_rng(0).uniform(-1, 1, (3, 6, 6, 3)).astype(np.float32)
+    turned = drift.styled(Samples(x, np.arange(3)), CONTEXT, stage=1).x_NTC
+    assert turned.shape == x.shape
+    for channel in range(3):
+        grey = Samples(np.ascontiguousarray(x[..., channel]), np.arange(3))
+        np.testing.assert_array_equal(
+            turned[..., channel], drift.styled(grey, CONTEXT, stage=1).x_NTC
+        )
+
+
 def test_strokes_are_mapped_vector_by_vector():
     x_NTC = np.zeros((1, 3, 3), np.float32)
     x_NTC[0] = [[1, 0, 1], [0, 0.5, 1], [0.2, 0.2, -1]]

@@ -75,6 +75,34 @@ def test_the_images_of_a_class_are_side_by_side() -> None:
         assert (right - left) / len(kept) == pytest.approx((bottom - top) / 8)
 
 
+def test_images_in_colour_are_drawn_as_they_are() -> None:
+    x_KnTCc = np.linspace(-1, 1, 2 * 3 * 6 * 8 * 3).reshape(2, 3, 6, 8, 3)
+    (axes,) = sample_grid(x_KnTCc, ("a", "b"), "image").axes
+    for k, image in enumerate(axes.images):
+        shown = np.asarray(image.get_array())
+        kept = (shown[..., 3] == 1).all(axis=0)
+        parts = np.stack(np.split(shown[:, kept, :3], 3, axis=1))
+        np.testing.assert_allclose(parts, (x_KnTCc[k] + 1) / 2)
+        assert (shown[:, ~kept, 3] == 0).all()
+        assert kept.sum() == 24 < len(kept)
+
+
+def test_other_numbers_of_channels_are_drawn_as_their_mean() -> None:
+    x_KnTCc = np.stack([np.full((1, 1, 4, 4), level) for level in (-1.0, 0.5)], axis=-1)
+    (axes,) = sample_grid(x_KnTCc, ("a",), "image").axes
+    assert np.unique(np.asarray(axes.images[0].get_array())).tolist() == [0.25]  # dark as grey is
+
+
+def test_values_that_are_not_finite_are_left_out_of_an_image() -> None:
+    x_KnTCc = np.zeros((1, 1, 4, 4, 3))
+    x_KnTCc[0, 0, 1, 2] = np.nan, 5, -5
+    x_KnTCc[0, 0, 2, 2] = 5, -5, 0
+    (axes,) = sample_grid(x_KnTCc, ("a",), "image").axes
+    shown = np.asarray(axes.images[0].get_array())
+    assert shown[1, 2, 3] == 0
+    assert shown[2, 2].tolist() == [1, 0, 0.5, 1]
+
+
 def test_samples_without_a_stroke_or_with_a_huge_one_are_drawn(tmp_path: Path) -> None:
     x_KnTC = np.zeros((2, 5, 10, 3), dtype=np.float32)
     x_KnTC[..., 2] = -1
@@ -89,6 +117,8 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         sample_grid(x_KnTC, ("a", "b", "c"), "image")
     with pytest.raises(ValueError, match="3 components"):
         sample_grid(x_KnTC[..., :2], ("a", "b"), "strokes")
+    with pytest.raises(ValueError, match="3 components"):
+        sample_grid(np.zeros((2, 5, 8, 3, 3)), ("a", "b"), "strokes")
     with pytest.raises(ValueError, match="are not"):
         partition_picture(np.zeros((2, 3), dtype=int), ("a", "b"))
 
