@@ -75,8 +75,8 @@ def build_run(federation: Federation) -> Run:
         )
     if not federation.split and (config.evaluation == "server" or federation.drift is not None):
         raise ConfigError(
-            "data=remote has no samples on the server: give evaluation=none or clients, and "
-            "drift=none"
+            f"data={federation.dataset.name} has no samples on the server: give evaluation=none or "
+            "clients, and drift=none"
         )
     if isinstance(inner, Asynchronous):
         check_asynchronous(federation, type(inner).__name__)
@@ -118,8 +118,8 @@ def main(grid: Grid, context: Context) -> None:
     run.own_data = roster is not None and roster.own_data
     if not (run.own_data or run.federation.split):
         raise ConfigError(
-            "data=remote, and the nodes have no data of their own: start each with --node-config "
-            "'data.path=\"FILE\"'"
+            f"data={run.federation.dataset.name}, and the nodes have no data of their own: start "
+            "each with --node-config 'data.KEY=...', such as data.path or data.root"
         )
     run.clock = None if run.clock is None else run.clock.on(grid)
     resumed = run.open()

@@ -10,12 +10,30 @@ from omegaconf import OmegaConf
 
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.errors import DataError
+from flwr_gan.plots import sample_grid
 
 CONF = Path(__file__).parents[2] / "conf/data"
 VARIANTS = [
     *[(path.stem, {}) for path in sorted(CONF.glob("*.yaml")) if path.stem != "remote"],
     ("uji", {"version": 2}),
-]  # "remote" has no samples: tests/data/test_own_file.py
+    ("arrays", {"form": "colour"}),
+    ("arrays", {"form": "writers"}),
+]  # "remote" has no samples: tests/data/test_arrays.py
+
+
+def own(name: str, folder: Path, changes: dict[str, object]) -> dict[str, object]:
+    """Write a set of one's own below a folder and return the settings that find it."""
+    changes, path = dict(changes), folder / name
+    if name == "arrays":
+        form = changes.pop("form", "grey")
+        shape = (60, 4, 5, 3) if form == "colour" else (60, 4, 5)
+        arrays = {"x": np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)}
+        arrays["y"] = np.arange(60) % 3
+        if form == "writers":
+            arrays["writer"] = np.arange(60) // 6
+        np.savez(path := path.with_suffix(".npz"), **arrays)
+        return changes | {"path": str(path)}
+    return changes
 
 
 def load(name: str, **changes: object) -> Dataset:
@@ -42,11 +60,7 @@ def variant(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, dict[str, object], Dataset]:
     name, changes = request.param
-    if name == "file":
-        path = tmp_path_factory.mktemp("own") / "file.npz"
-        images = np.random.default_rng(0).integers(0, 256, (60, 4, 5), dtype=np.uint8)
-        np.savez(path, x=images, y=np.arange(60) % 3)
-        changes = {"path": str(path)}
+    changes = own(name, tmp_path_factory.mktemp("own"), changes)
     return name, changes, load(name, **changes)
 
 
@@ -58,6 +72,7 @@ def dataset(variant: tuple[str, dict[str, object], Dataset]) -> Dataset:
 def test_every_config_can_be_found() -> None:
     names = {name for name, _ in VARIANTS}
     assert {"digits", "pendigits", "uji", "strokes", "mnist", "fashion_mnist"} <= names
+    assert {"arrays"} <= names
 
 
 def test_the_name_is_the_config_s(variant: tuple[str, dict[str, object], Dataset]) -> None:
@@ -69,7 +84,9 @@ def test_the_name_is_the_config_s(variant: tuple[str, dict[str, object], Dataset
 def test_arrays_have_the_promised_types_and_range(dataset: Dataset, part: str) -> None:
     samples: Samples = getattr(dataset, part)
     assert samples.x_NTC.dtype == np.float32
-    assert samples.x_NTC.shape == (len(samples), dataset.num_vectors, dataset.num_components)
+    channels = (dataset.num_channels,) if dataset.num_channels > 1 else ()
+    shape = (dataset.num_vectors, dataset.num_components, *channels)
+    assert samples.x_NTC.shape == (len(samples), *shape)
     assert samples.x_NTC.flags.c_contiguous
     assert samples.x_NTC.flags.writeable
     assert samples.x_NTC.min() >= -1
@@ -110,6 +127,11 @@ def test_strokes_are_drawings(dataset: Dataset) -> None:
     # A drawing begins and ends with the pen on the paper.
     assert (pen_NT[:, 0] == 1).all()
     assert (pen_NT[:, -1] == 1).all()
+
+
+def test_samples_can_be_drawn(dataset: Dataset) -> None:
+    x_KnTC = dataset.train.x_NTC[: dataset.num_classes, None]
+    sample_grid(x_KnTC, dataset.class_names, dataset.kind)
 
 
 def test_loading_again_gives_the_same(variant: tuple[str, dict[str, object], Dataset]) -> None:
