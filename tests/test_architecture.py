@@ -61,7 +61,7 @@ LIBRARIES: dict[str, set[str]] = {
     "wire": {"numpy", "numba", "isal", "ml_dtypes", "pandas"},
     "flower": {"flwr", "numpy", "numba"},
     "engine": {"flwr", "numpy", "ray", "threadpoolctl"},
-    "data": {"numpy", "sklearn", "datasets", "flwr_datasets"},
+    "data": {"numpy", "sklearn", "datasets", "flwr_datasets", "PIL"},
     "gan": {"numpy", "torch", "tqdm"},
     "prune": {"numpy", "torch"},
     "methods": {"numpy", "torch"},
