@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.errors import DataError
 from flwr_gan.plots import sample_grid
-from tests.data.folders import image_folder
+from tests.data.folders import image_folder, saved_set
 
 CONF = Path(__file__).parents[2] / "conf/data"
 VARIANTS = [
@@ -20,6 +20,7 @@ VARIANTS = [
     ("arrays", {"form": "colour"}),
     ("arrays", {"form": "writers"}),
     ("image_folder", {"channels": 1}),
+    ("huggingface", {"channels": 1}),
 ]  # "remote" has no samples: tests/data/test_arrays.py
 
 
@@ -37,6 +38,8 @@ def own(name: str, folder: Path, changes: dict[str, object]) -> dict[str, object
         return changes | {"path": str(path)}
     if name == "image_folder":
         return changes | {"root": str(image_folder(path))}
+    if name == "huggingface":
+        return changes | {"path": str(saved_set(path))}
     return changes
 
 
@@ -76,7 +79,7 @@ def dataset(variant: tuple[str, dict[str, object], Dataset]) -> Dataset:
 def test_every_config_can_be_found() -> None:
     names = {name for name, _ in VARIANTS}
     assert {"digits", "pendigits", "uji", "strokes", "mnist", "fashion_mnist"} <= names
-    assert {"arrays", "image_folder"} <= names
+    assert {"arrays", "image_folder", "huggingface"} <= names
 
 
 def test_the_name_is_the_config_s(variant: tuple[str, dict[str, object], Dataset]) -> None:
