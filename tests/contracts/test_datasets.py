@@ -21,6 +21,7 @@ VARIANTS = [
     ("arrays", {"form": "writers"}),
     ("image_folder", {"channels": 1}),
     ("huggingface", {"channels": 1}),
+    ("textures", {"channels": 1}),
 ]  # "remote" has no samples: tests/data/test_arrays.py
 
 
@@ -79,7 +80,7 @@ def dataset(variant: tuple[str, dict[str, object], Dataset]) -> Dataset:
 def test_every_config_can_be_found() -> None:
     names = {name for name, _ in VARIANTS}
     assert {"digits", "pendigits", "uji", "strokes", "mnist", "fashion_mnist"} <= names
-    assert {"arrays", "image_folder", "huggingface"} <= names
+    assert {"arrays", "image_folder", "huggingface", "textures"} <= names
 
 
 def test_the_name_is_the_config_s(variant: tuple[str, dict[str, object], Dataset]) -> None:
