@@ -72,9 +72,11 @@ class Federation:
     def _all(self) -> Samples:
         """All samples of a node's own data; whether some are held out is up to `evaluation`."""
         parts = self.dataset.train, self.dataset.test
+        writers = [part.writer_N for part in parts if part.writer_N is not None]
         return Samples(
             np.concatenate([part.x_NTC for part in parts]),
             np.concatenate([part.y_N for part in parts]),
+            np.concatenate(writers) if writers else None,
         )
 
     @property
@@ -203,6 +205,7 @@ def federation_of(resolved: str, own: tuple[tuple[str, Any], ...] = ()) -> Feder
     _check_device(config.federation.device)
     node = OmegaConf.merge(config.data, dict(own))
     dataset = _dataset(OmegaConf.to_yaml(node), os.getcwd(), *map(os.environ.get, DATA_VARIABLES))
+    _check_channels(dataset)
     splitter = build(config.partition)
     split = ()
     if not own and len(dataset.train):
@@ -224,6 +227,16 @@ def _dataset(node: str, *places: str | None) -> Dataset:
     The last one is remembered, for the next run of a sweep.
     """
     return cast(Dataset, build(cast(DictConfig, OmegaConf.create(node))))
+
+
+def _check_channels(dataset: Dataset) -> None:
+    """Raise unless the networks of ``gan`` can make such samples: they have one channel."""
+    if dataset.num_channels != 1:
+        raise ConfigError(
+            f"data: the samples of {dataset.name} are {dataset.form}, and the networks of gan make "
+            "images of one channel: give data.channels=1 where the data set has that setting, or "
+            "another data set"
+        )
 
 
 def _check_delta(federation: Federation) -> None:

@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
+from PIL import Image
 
+from flwr_gan.app.config import load_config
+from flwr_gan.app.federation import federation_of
 from flwr_gan.client_app import app as client_app
 from flwr_gan.data.digits import load_digits
 from flwr_gan.engine.inline_grid import InlineGrid
@@ -75,7 +78,7 @@ def test_a_server_may_score_on_data_of_its_own(files, tmp_path):
     test, own = load_digits().test, tmp_path / "servers.npz"
     np.savez(own, x=test.x_NTC, y=test.y_N)
     names = f"data.class_names=[{','.join('0123456789')}]"
-    scored = f"data=file data.path={own} {names} strategy=fedavg federation.rounds=1"
+    scored = f"data=arrays data.path={own} {names} strategy=fedavg federation.rounds=1"
     folder = run(nodes(files), scored, tmp_path / "run")
     assert pd.read_csv(folder / "rounds.csv")["synthetic_accuracy"].notna().all()
     assert not (folder / "partition.png").exists()
@@ -104,9 +107,10 @@ def test_each_node_trains_on_another_file_than_the_others(files, tmp_path):
     ("change", "message"),
     [
         ({"data.path": "/nowhere.npz"}, r"no node is client 1; node \d+: cannot read /nowhere"),
-        ({"data.num_vectors": 9}, r"samples are \(8, 8\), and the run's are \(9, 8\)"),
+        ({"data.num_vectors": 9}, r"samples are 8 x 8, and the run's are 9 x 8"),
         ({"data.kind": "film"}, r"data\.kind='film'"),
         ({"data.colour": 3}, r"no node is client 1; .*colour"),
+        ({"data.num_channels": 3}, r"samples are 8 x 8, and the run's are 8 x 8 x 3"),
     ],
 )
 def test_what_is_wrong_with_a_nodes_data_is_said_before_training(files, tmp_path, change, message):
@@ -115,6 +119,38 @@ def test_what_is_wrong_with_a_nodes_data_is_said_before_training(files, tmp_path
     with pytest.raises(ConfigError, match=message):
         run(configs, REMOTE, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_nodes_train_on_their_own_folders_of_pictures(tmp_path):
+    roots = []
+    for at in (0, 1):
+        roots.append(tmp_path / f"own{at}")
+        for name in ("a", "b"):
+            (roots[-1] / name).mkdir(parents=True)
+            for number in range(4):
+                colour = (60 * at, 60 * number, 200)
+                Image.new("RGB", (9, 7), colour).save(roots[-1] / name / f"{number}.png")
+    configs = [{"partition-id": at, "data.root": str(root)} for at, root in enumerate(roots)]
+    wanted = "data=image_folder data.size=8 data.channels=1 data.class_names=[a,b]"
+    folder = run(configs, f"{REMOTE} {wanted}".replace("data=remote ", ""), tmp_path / "run")
+    assert pd.read_csv(folder / "rounds.csv")["clients"].tolist() == [2]
+    assert json.loads((folder / "summary.json").read_text())["data"] == "image_folder"
+
+
+def test_a_node_keeps_the_writers_of_its_samples(files):
+    x, y, writer = np.zeros((20, 8, 8)), np.arange(20) % 10, np.arange(20) // 2
+    np.savez(files[0], x=x, y=y, writer=writer)
+    config = load_config([*TINY.split(), *REMOTE.split()])
+    held = federation_of(config.to_yaml(), (("path", files[0]),)).samples_of(0)
+    assert sorted(held.writer_N) == writer.tolist()
+
+
+def test_a_node_with_images_in_colour_does_not_take_part(files, tmp_path):
+    configs = nodes(files)
+    np.savez(files[1], x=np.zeros((4, 8, 8, 3)), y=np.arange(4) % 2)
+    configs[1]["data.num_channels"] = 3
+    with pytest.raises(ConfigError, match=r"node \d+: data: the samples of own1 are 8 x 8 x 3"):
+        run(configs, REMOTE, tmp_path / "run")
 
 
 def test_own_data_are_for_all_nodes_or_for_none(files, tmp_path):
