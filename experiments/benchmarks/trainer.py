@@ -25,7 +25,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pandas as pd
@@ -234,7 +234,8 @@ class _Plain:
 
 def _networks(config: GanConfig) -> tuple[Generator, Critic]:
     shape = {"num_vectors": NUM_VECTORS, "num_components": NUM_COMPONENTS}
-    return build_networks(config, **shape, num_classes=NUM_CLASSES, seed=0)
+    networks = build_networks(config, **shape, num_classes=NUM_CLASSES, seed=0)
+    return cast(tuple[Generator, Critic], networks)
 
 
 def _samples() -> tuple[NDArray[np.float32], NDArray[np.int64]]:

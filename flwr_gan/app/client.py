@@ -10,6 +10,7 @@ from flwr.app import Context
 from flwr.client import NumPyClient
 from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
+from torch import nn
 
 from flwr_gan.app import together
 from flwr_gan.app.federation import Federation, federation_from
@@ -18,8 +19,6 @@ from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.data import Samples
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.gan import (
-    Critic,
-    Generator,
     WganGpTrainer,
     load_network_arrays,
     network_arrays,
@@ -173,7 +172,7 @@ class GanClient(NumPyClient):
         return [*network_arrays(delivered).values(), counts]
 
     def _compressed(
-        self, generator: Generator, critic: Critic, rng: torch.Generator
+        self, generator: SampleGenerator, critic: nn.Module, rng: torch.Generator
     ) -> SampleGenerator:
         """Return the trained generator as the configured method leaves it, if there is one."""
         method = self._federation.method
@@ -194,7 +193,11 @@ class GanClient(NumPyClient):
         )
 
     def _trainer(
-        self, generator: Generator, critic: Critic, privacy: ClientPrivacy | None, **settings: Any
+        self,
+        generator: SampleGenerator,
+        critic: nn.Module,
+        privacy: ClientPrivacy | None,
+        **settings: Any,
     ) -> WganGpTrainer:
         device = self._config.federation.device
         if privacy is None:
@@ -255,7 +258,7 @@ def new_training(
     return Training(trainer=trainer, x_NTC=samples.x_NTC, y_N=samples.y_N, rng=rng, **settings)
 
 
-def _named(generator: Generator, parameters: NDArrays) -> dict[str, NDArray[Any]]:
+def _named(generator: SampleGenerator, parameters: NDArrays) -> dict[str, NDArray[Any]]:
     return dict(zip(network_arrays(generator), parameters, strict=True))
 
 

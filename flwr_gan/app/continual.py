@@ -10,6 +10,7 @@ import numpy as np
 from flwr.app import Context
 from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
+from torch import nn
 
 from flwr_gan.app import together
 from flwr_gan.app.client import Config, GanClient, new_training
@@ -17,7 +18,8 @@ from flwr_gan.app.federation import federation_from
 from flwr_gan.core.settings import Amount, Count, Settings
 from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
-from flwr_gan.gan import Critic, Generator, WganGpTrainer, load_network_arrays, torch_threads
+from flwr_gan.gan import WganGpTrainer, load_network_arrays, torch_threads
+from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics import frechet_distance
 from flwr_gan.privacy import ClientPrivacy
@@ -209,12 +211,12 @@ class ContinualClient(GanClient):
             return Memory.empty(self._federation.dataset.num_classes)
         return Memory(**remembered)
 
-    def _masked(self, generator: Generator) -> RegeneratingGenerator | None:
+    def _masked(self, generator: SampleGenerator) -> RegeneratingGenerator | None:
         settings = self._config.regeneration
         return None if settings is None else RegeneratingGenerator(generator, settings)
 
     def _regularised(
-        self, generator: Generator, critic: Critic, masks: RegeneratingGenerator | None
+        self, generator: SampleGenerator, critic: nn.Module, masks: RegeneratingGenerator | None
     ) -> WganGpTrainer:
         penalty = None if masks is None else masks.penalty
         return self._trainer(generator, critic, None, generator_regulariser=penalty)
@@ -277,7 +279,7 @@ def _with_pending(broadcast: Arrays, pending: Arrays, *, sparse: bool) -> Arrays
     }
 
 
-def _weights(generator: Generator, masks: RegeneratingGenerator | None) -> Arrays:
+def _weights(generator: SampleGenerator, masks: RegeneratingGenerator | None) -> Arrays:
     return network_arrays(generator) if masks is None else masks.arrays()
 
 

@@ -14,6 +14,7 @@ from flwr.common import ndarrays_to_parameters
 from hydra.utils import get_class
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from flwr_gan.app.config import build, load_config, read_config
 from flwr_gan.app.nodes import own_data, settings_of
@@ -24,8 +25,6 @@ from flwr_gan.data import Dataset, Samples
 from flwr_gan.data.drift import Drift, DriftContext
 from flwr_gan.errors import ConfigError, PartitionError
 from flwr_gan.gan import (
-    Critic,
-    Generator,
     build_networks,
     sample,
     torch_threads,
@@ -87,7 +86,7 @@ class Federation:
         own = len(self.dataset.train) + len(self.dataset.test)
         return [own] if own else []
 
-    def networks(self, seed: int) -> tuple[Generator, Critic]:
+    def networks(self, seed: int) -> tuple[SampleGenerator, nn.Module]:
         """Return generator and critic with the initial weights that belong to a seed."""
         data = self.dataset
         return build_networks(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from flwr_gan.core.settings import Amount, Count, Rate, Settings, Within
+from flwr_gan.core.settings import Amount, Count, Positive, Rate, Settings, Within
 
 Decay = Annotated[float, Within(at_least=0, below=1)]
 
@@ -18,10 +18,16 @@ class GanConfig(Settings):
 
     group = "gan"
 
+    # 1-D convolutions along T vectors, or 2-D ones that double the side of a square image
+    network: Literal["vectors", "images"] = "vectors"
+    conditional: bool = True  # False: the generator knows no classes
     latent_dim: Count = 64  # L, length of the latent vector z, drawn from N(0, I)
-    channels: tuple[Count, Count] = (256, 128)  # of the generator's two hidden layers
+    channels: tuple[Count, Count] = (256, 128)  # of the two hidden layers, for vectors
     kernel_size: Count = 3  # of both convolutions along the T vectors; odd, so that T is kept
-    critic_hidden: tuple[Count, Count] = (256, 256)  # widths of the two hidden layers
+    critic_hidden: tuple[Count, Count] = (256, 256)  # widths of its two hidden layers, for vectors
+    depth: Count = 8  # d of the image networks: up to 8d, 4d, 2d, d channels
+    critic: Literal["plain", "spectral"] = "plain"  # spectral: its layers have a spectral norm of 1
+    loss: Literal["wasserstein", "hinge", "original"] = "wasserstein"  # original: of the first GAN
     iterations: Count = 1000  # N, generator iterations of one training
     local_iterations: Count = 40  # of a client in one round, where a training is spread over rounds
     batch_size: Count = 64  # B
@@ -31,10 +37,20 @@ class GanConfig(Settings):
     generator_lr: Rate = 1e-3  # Adam's, as the next two
     critic_lr: Rate = 1e-3
     betas: tuple[Decay, Decay] = (0.0, 0.9)  # for both networks
-    penalty: Amount = 10.0  # lambda, strength of the gradient penalty
+    penalty: Amount = 10.0  # lambda, of the gradient penalty; the Wasserstein loss alone has one
+    weight_clipping: Positive | None = None  # the critic's weights stay within this of zero (WGAN)
     # by formula, the fast path, or by double backpropagation: the same up to rounding
     critic_gradients: Literal["closed_form", "autograd"] = "closed_form"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("kernel_size", self.kernel_size % 2 == 1, "an odd whole number")
+        images = self.network == "images"
+        self.require("critic", images or self.critic == "plain", "plain, or gan.network=images")
+        closed_form = self.critic_gradients == "closed_form"
+        plain = not images and self.loss == "wasserstein"
+        self.require(
+            "critic_gradients",
+            plain or not closed_form,
+            "autograd with image networks or another loss than wasserstein",
+        )

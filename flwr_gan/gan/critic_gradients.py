@@ -9,18 +9,21 @@ several hundred small steps. Leading axes (``...``) are critics of one shape, ea
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from flwr_gan.gan.batches import Batch
-from flwr_gan.gan.losses import gradient_penalty, hinge_loss, wasserstein_estimate
+from flwr_gan.gan.config import GanConfig
+from flwr_gan.gan.losses import gradient_penalty, hinge_loss, original_loss, wasserstein_estimate
 from flwr_gan.gan.networks import NEGATIVE_SLOPE, Critic
 
 _SMALLEST_NORM = 1e-12
 _PARAMETERS = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"]
+
+SCORE_LOSSES = {"hinge": hinge_loss, "original": original_loss}
 
 CriticGradients = Callable[[nn.Module, Batch, float], tuple[Tensor, list[Tensor]]]
 
@@ -40,19 +43,32 @@ def autograd_gradients(
     return measures, gradients_of(loss, critic)
 
 
-def hinge_gradients(critic: nn.Module, batch: Batch, penalty: float) -> tuple[Tensor, list[Tensor]]:
-    """Return what ``autograd_gradients`` returns, for the hinge loss.
+def score_gradients(
+    critic: nn.Module,
+    batch: Batch,
+    penalty: float,
+    *,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[Tensor, list[Tensor]]:
+    """Return what ``autograd_gradients`` returns, for a loss of real and generated scores alone.
 
-    The critic keeps itself smooth, by spectral normalisation for instance: ``penalty`` is not used
-    and 0 is returned in the place of the gradient penalty.
+    ``penalty`` is not used, and 0 is returned in the place of the gradient penalty.
     """
     real_BTC, fake_BTC, y_B, _ = batch
     score_2B = critic(torch.cat([real_BTC, fake_BTC]), torch.cat([y_B, y_B]))
     real_B, fake_B = score_2B.chunk(2)
-    loss = hinge_loss(real_B, fake_B)
+    loss = loss_of(real_B, fake_B)
     estimate = (real_B.mean() - fake_B.mean()).detach()
     measures = torch.stack([loss.detach(), estimate, torch.zeros_like(estimate)])
     return measures, gradients_of(loss, critic)
+
+
+def gradients_for(config: GanConfig) -> CriticGradients:
+    """Return how a critic's gradients are computed with some settings."""
+    if config.loss in SCORE_LOSSES:
+        return partial(score_gradients, loss_of=SCORE_LOSSES[config.loss])
+    closed_form = config.critic_gradients == "closed_form"
+    return closed_form_gradients if closed_form else autograd_gradients
 
 
 def gradients_of(loss: Tensor, network: nn.Module) -> list[Tensor]:

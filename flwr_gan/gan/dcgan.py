@@ -1,57 +1,84 @@
-"""W-DCGAN: convolutional generator and critic for 64 x 64 images (paper 004, section 3).
+"""W-DCGAN: convolutional generator and critic for square images (paper 004, section 3).
 
-B batch, L latent, K classes, d depth factor, T = C = 64 rows and columns of an image.
+B batch, L latent, K classes, d depth factor, S rows and columns of an image, P colour planes,
+T = S rows of C = S * P numbers.
 
-The paper gives the number of weights of the generator as d grows: 672 d^2 + 12,831 d + 1. That is
-five transposed convolutions of 4 x 4 with 8d, 4d, 2d, d and 1 channels from 100 latent numbers,
-each with a bias, and nothing for a normalisation: the networks have none.
+The paper gives the number of weights of the generator for 64 x 64 grey pixels as d grows: 672 d^2 +
+12,831 d + 1. That is five transposed convolutions of 4 x 4 with 8d, 4d, 2d, d and 1 channels from
+100 latent numbers, each with a bias, and nothing for a normalisation: the networks have none. Each
+layer but the first doubles the side. For other sides there are fewer layers, and the first one
+makes 4 to 7 rows and columns.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
 from torch import Tensor, nn
 
+from flwr_gan.core.settings import require_one_of
 from flwr_gan.gan.networks import NEGATIVE_SLOPE, SampleGenerator
 from flwr_gan.seeding import derive_seed
 
 SIDE = 64
-"""Rows and columns of an image."""
+"""Rows and columns of the paper's images."""
 
 _KERNEL = 4
 _WIDTHS = (8, 4, 2, 1)
+_FIRST = range(4, 8)  # rows and columns that the first layer makes
+SIDES = sorted(first << count for first in _FIRST for count in range(1, len(_WIDTHS) + 1))
+"""Rows and columns that an image can have: 4 to 7, doubled once to four times."""
 
 
-def depth_channels(depth: int) -> tuple[int, ...]:
-    """Return the channels of the four hidden layers at depth factor d: 8d, 4d, 2d, d."""
-    return tuple(width * depth for width in _WIDTHS)
+def depth_channels(depth: int, side: int = SIDE) -> tuple[int, ...]:
+    """Return the channels of the hidden layers at depth factor d: 8d, 4d, 2d, d for 64 x 64 pixels.
+
+    There are as many of them, from the last on, as the first side is doubled. Raises ConfigError
+    for a side that none of these reaches.
+    """
+    require_one_of("side of an image", side, SIDES)
+    count = next(c for c in range(1, len(_WIDTHS) + 1) if side / 2**c in _FIRST)
+    return tuple(width * depth for width in _WIDTHS[-count:])
 
 
 class DepthGenerator(SampleGenerator):
-    """Five transposed convolutions from a latent vector to an image in [-1, 1].
+    """Transposed convolutions from a latent vector to an image in [-1, 1].
 
     The arrays are ``layers.0.weight`` (L [+ K], H1, 4, 4), ``layers.0.bias`` (H1,) and so on to
-    ``layers.4.bias`` (1,), all float32. ``channels`` are those of the four hidden layers,
-    ``depth_channels(d)`` for the paper's networks. With one class the generator is unconditional
-    and ignores labels, as in the paper. The global random state is neither read nor changed.
+    ``layers.4.bias`` (P,), all float32. ``channels`` are those of the hidden layers,
+    ``depth_channels(d)`` for the paper's networks. Without a ``side`` the first layer makes 4 rows
+    and columns. With one class the generator is unconditional and ignores labels, as in the paper.
+    The global random state is neither read nor changed.
     """
 
     def __init__(
-        self, channels: Sequence[int], *, num_classes: int = 1, latent_dim: int = 100, seed: int = 0
+        self,
+        channels: Sequence[int],
+        *,
+        side: int | None = None,
+        planes: int = 1,
+        num_classes: int = 1,
+        latent_dim: int = 100,
+        seed: int = 0,
     ) -> None:
         super().__init__()
-        self.num_vectors = self.num_components = SIDE
+        self.num_vectors = side or _KERNEL << len(channels)
+        self.num_components = planes * self.num_vectors
         self.num_classes = num_classes
         self.latent_dim = latent_dim
+        self.planes = planes
         self.channels = tuple(channels)
         inputs = latent_dim + (num_classes if num_classes > 1 else 0)
-        sizes = [inputs, *channels, 1]
+        sizes = [inputs, *channels, planes]
+        first = self.num_vectors >> len(channels)
         with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
             self.layers = nn.ModuleList(
-                nn.ConvTranspose2d(*pair, _KERNEL, stride=2 if at else 1, padding=1 if at else 0)
+                nn.ConvTranspose2d(*pair, _KERNEL, stride=2, padding=1)
+                if at
+                else nn.ConvTranspose2d(*pair, first)
                 for at, pair in enumerate(pairwise(sizes))
             )
         self.to_empty(device="cpu")
@@ -66,27 +93,38 @@ class DepthGenerator(SampleGenerator):
         *hidden, last = self.layers
         for layer in hidden:
             h = F.relu(layer(h))
-        return torch.tanh(last(h)).squeeze(1)
+        return torch.tanh(last(h)).permute(0, 2, 3, 1).flatten(2)  # planes side by side
 
 
 class ImageCritic(nn.Module):
-    """Convolutions from an image to a score, without normalisation; each halves the side.
+    """Convolutions from an image to a score, without normalisation; each but the last halves it.
 
     ``channels`` go from the narrowest, next to the image, to the widest: four for 64 x 64 pixels,
-    three for 32 x 32. With more than one class, K planes that are one where the label is theirs go
-    in with the image. Weights have no meaning yet.
+    three for 32 x 32. ``side`` and ``planes`` are those of the generator. With more than one class,
+    K planes that are one where the label is theirs go in with the image. Weights have no meaning
+    yet.
     """
 
     def __init__(
-        self, channels: Sequence[int], *, num_classes: int, layer: type[nn.Conv2d] = nn.Conv2d
+        self,
+        channels: Sequence[int],
+        *,
+        num_classes: int,
+        side: int | None = None,
+        planes: int = 1,
+        layer: type[nn.Conv2d] = nn.Conv2d,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        sizes = [1 + (num_classes if num_classes > 1 else 0), *channels, 1]
+        self.side = side or _KERNEL << len(channels)
+        self.planes = planes
+        sizes = [planes + (num_classes if num_classes > 1 else 0), *channels, 1]
         last = len(channels)
         with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
             self.layers = nn.ModuleList(
-                layer(*pair, _KERNEL, stride=2 if at < last else 1, padding=1 if at < last else 0)
+                layer(*pair, _KERNEL, stride=2, padding=1)
+                if at < last
+                else layer(*pair, self.side >> last)
                 for at, pair in enumerate(pairwise(sizes))
             )
         self.to_empty(device="cpu")
@@ -98,10 +136,10 @@ class ImageCritic(nn.Module):
 
     def features(self, x_BTC: Tensor, y_B: Tensor) -> list[Tensor]:
         """Return what each layer gives, the last of them ``score_B``."""
-        h = x_BTC[:, None]
+        h = x_BTC.view(len(x_BTC), self.side, -1, self.planes).permute(0, 3, 1, 2)
         if self.num_classes > 1:
             label_BK = self.get_buffer("onehot_KK")[y_B]
-            h = torch.cat([h, label_BK[:, :, None, None].expand(-1, -1, *x_BTC.shape[1:])], dim=1)
+            h = torch.cat([h, label_BK[:, :, None, None].expand(-1, -1, *h.shape[2:])], dim=1)
         found = []
         *hidden, last = self.layers
         for layer in hidden:
@@ -111,22 +149,32 @@ class ImageCritic(nn.Module):
 
 
 class DepthCritic(ImageCritic):
-    """The mirror image of ``DepthGenerator``: five convolutions from an image to a score."""
+    """The mirror image of ``DepthGenerator``: as many convolutions from an image to a score."""
 
-    def __init__(self, channels: Sequence[int], *, num_classes: int = 1, seed: int = 0) -> None:
-        super().__init__(channels, num_classes=num_classes)
+    def __init__(
+        self, channels: Sequence[int], *, num_classes: int = 1, seed: int = 0, **image: Any
+    ) -> None:
+        super().__init__(channels, num_classes=num_classes, **image)
         _initialise(self.layers, seed, gain=math.sqrt(2 / (1 + NEGATIVE_SLOPE**2)))
 
 
 def build_depth_networks(
-    depth: int, *, num_classes: int = 1, latent_dim: int = 100, seed: int = 0
-) -> tuple[DepthGenerator, DepthCritic]:
-    """Build generator and critic of one depth factor d."""
-    channels = depth_channels(depth)
-    settings = {"num_classes": num_classes, "latent_dim": latent_dim}
-    generator = DepthGenerator(channels, **settings, seed=derive_seed(seed, "generator"))
-    critic = DepthCritic(channels[::-1], num_classes=num_classes, seed=derive_seed(seed, "critic"))
-    return generator, critic
+    depth: int,
+    *,
+    side: int = SIDE,
+    planes: int = 1,
+    num_classes: int = 1,
+    latent_dim: int = 100,
+    seed: int = 0,
+    critic: Callable[..., ImageCritic] = DepthCritic,
+) -> tuple[DepthGenerator, ImageCritic]:
+    """Build generator and critic of one depth factor d; raises ConfigError for another side."""
+    channels = depth_channels(depth, side)
+    shape: dict[str, Any] = {"side": side, "planes": planes, "num_classes": num_classes}
+    generator = DepthGenerator(
+        channels, **shape, latent_dim=latent_dim, seed=derive_seed(seed, "generator")
+    )
+    return generator, critic(channels[::-1], **shape, seed=derive_seed(seed, "critic"))
 
 
 def _initialise(layers: nn.ModuleList, seed: int, gain: float) -> None:

@@ -1,4 +1,4 @@
-"""Losses of the conditional WGAN-GP (paper 000, Eq. 1-2; Gulrajani et al., 2017), and the hinge.
+"""Losses: of the conditional WGAN-GP (paper 000, Eq. 1-2; Gulrajani et al., 2017), and others.
 
 B batch, T vectors, C components. Eq. 2 is used with the signs that its own text asks for: see
 ERRATA.md beside this file.
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 CriticFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -41,9 +42,23 @@ def hinge_loss(real_B: Tensor, fake_B: Tensor) -> Tensor:
     return torch.relu(1 - real_B).mean() + torch.relu(1 + fake_B).mean()
 
 
-def generator_loss(critic: CriticFunction, fake_BTC: Tensor, y_B: Tensor) -> Tensor:
-    """Return -E[C(G(z|y)|y)], Eq. 1, as a 0-d tensor."""
-    return -critic(fake_BTC, y_B).mean()
+def original_loss(real_B: Tensor, fake_B: Tensor) -> Tensor:
+    """Return -E[log D(x)] - E[log(1 - D(G(z)))], 0-d; scores are logits, D their sigmoid.
+
+    Goodfellow et al. (2014), Eq. 1.
+    """
+    return softplus(-real_B).mean() + softplus(fake_B).mean()
+
+
+def generator_loss(
+    critic: CriticFunction, fake_BTC: Tensor, y_B: Tensor, *, original: bool = False
+) -> Tensor:
+    """Return -E[C(G(z|y)|y)], Eq. 1, as a 0-d tensor.
+
+    With ``original`` it is -E[log D(G(z))], which Goodfellow et al. (2014) train with.
+    """
+    score_B = critic(fake_BTC, y_B)
+    return (softplus(-score_B) if original else -score_B).mean()
 
 
 def proximal_term(weights: Iterable[Tensor], anchors: Iterable[Tensor], mu: float) -> Tensor:

@@ -11,9 +11,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
 from torch import Tensor, nn
 
-from flwr_gan.gan.config import GanConfig
-from flwr_gan.seeding import derive_seed
-
 NEGATIVE_SLOPE = 0.2
 
 
@@ -127,29 +124,3 @@ def initialise(network: nn.Module, seed: int) -> None:
         for parameter in layer.parameters():
             with torch.no_grad():
                 parameter.uniform_(-bound, bound, generator=rng)
-
-
-def build_networks(
-    config: GanConfig, *, num_vectors: int, num_components: int, num_classes: int, seed: int
-) -> tuple[Generator, Critic]:
-    """Build both networks for samples of shape (T, C) in K classes.
-
-    The same seed of the run gives the same initial weights.
-    """
-    generator = Generator(
-        num_vectors,
-        num_components,
-        num_classes,
-        latent_dim=config.latent_dim,
-        channels=config.channels,
-        kernel_size=config.kernel_size,
-        seed=derive_seed(seed, "generator"),
-    )
-    critic = Critic(
-        num_vectors,
-        num_components,
-        num_classes,
-        hidden=config.critic_hidden,
-        seed=derive_seed(seed, "critic"),
-    )
-    return generator, critic

@@ -1,24 +1,21 @@
-"""A small SNGAN for images of 32 x 32 or 64 x 64 pixels (Miyato et al., 2018).
+"""The critic of a small SNGAN for images (Miyato et al., 2018).
 
-The critic's layers have a spectral norm of 1; it is trained with the hinge loss (``loss="hinge"``
-of the trainer). The generator is that of ``dcgan``, without batch normalisation: its running means
-would be one more thing to average over clients, and to keep in step with a mask.
+Its layers have a spectral norm of 1; it is trained with the hinge loss (``gan.loss=hinge``). The
+generator is that of ``dcgan``, without batch normalisation: its running means would be one more
+thing to average over clients, and to keep in step with a mask.
 
 B batch, L latent, K classes, H output channels, D inputs of an output channel.
 """
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
 from torch import Tensor, nn
 
-from flwr_gan.core.settings import require_one_of
-from flwr_gan.gan.dcgan import DepthGenerator, ImageCritic, depth_channels
-from flwr_gan.seeding import derive_seed
+from flwr_gan.gan.dcgan import ImageCritic
 
-SIDES = (32, 64)
 _FIRST_ITERATIONS = 15
 _SMALLEST_NORM = 1e-12
 
@@ -67,8 +64,10 @@ class SpectralConv2d(nn.Conv2d):
 class SpectralCritic(ImageCritic):
     """Convolutions from an image to a score, each with a spectral norm of 1."""
 
-    def __init__(self, channels: Sequence[int], *, num_classes: int = 1, seed: int = 0) -> None:
-        super().__init__(channels, num_classes=num_classes, layer=SpectralConv2d)
+    def __init__(
+        self, channels: Sequence[int], *, num_classes: int = 1, seed: int = 0, **image: Any
+    ) -> None:
+        super().__init__(channels, num_classes=num_classes, layer=SpectralConv2d, **image)
         rng = torch.Generator().manual_seed(seed)
         for layer in self.layers:
             layer = cast(SpectralConv2d, layer)
@@ -76,25 +75,6 @@ class SpectralCritic(ImageCritic):
                 layer.weight.normal_(0.0, layer.weight[0].numel() ** -0.5, generator=rng)
                 layer.get_parameter("bias").zero_()
             layer.start(rng)
-
-
-def build_spectral_networks(
-    depth: int, *, side: int = 32, num_classes: int = 1, latent_dim: int = 100, seed: int = 0
-) -> tuple[DepthGenerator, SpectralCritic]:
-    """Build generator and critic of one depth factor d.
-
-    Hidden channels are 4d, 2d, d for 32 x 32 pixels and 8d, 4d, 2d, d for 64 x 64. Raises
-    ConfigError for another side.
-    """
-    require_one_of("side", side, SIDES)
-    channels = depth_channels(depth)[SIDES[::-1].index(side) :]
-    settings = {"num_classes": num_classes, "latent_dim": latent_dim}
-    generator = DepthGenerator(channels, **settings, seed=derive_seed(seed, "generator"))
-    generator.num_vectors = generator.num_components = side  # each hidden layer doubles 4 x 4
-    critic = SpectralCritic(
-        channels[::-1], num_classes=num_classes, seed=derive_seed(seed, "critic")
-    )
-    return generator, critic
 
 
 def _unit(vector: Tensor) -> Tensor:

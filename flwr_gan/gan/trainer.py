@@ -12,19 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from flwr_gan.core.settings import Count, checked, require_one_of
+from flwr_gan.core.settings import Count, checked
 from flwr_gan.errors import ConfigError, TrainingError
 from flwr_gan.gan.adam_state import adam_tensors, forget, forget_pruned, new_adam
 from flwr_gan.gan.augment import Augmentation
 from flwr_gan.gan.batches import Batch, check_data, draw_batches, generate
 from flwr_gan.gan.config import GanConfig
 from flwr_gan.gan.critic_gradients import (
-    CriticGradients,
-    autograd_gradients,
     closed_form_gradients,
+    gradients_for,
     gradients_of,
     has_closed_form,
-    hinge_gradients,
 )
 from flwr_gan.gan.losses import generator_loss, proximal_term
 from flwr_gan.gan.networks import Critic, SampleGenerator
@@ -39,8 +37,6 @@ from flwr_gan.gan.weights import (
     restore,
 )
 
-LOSSES = ("wasserstein", "hinge")
-
 Regulariser = Callable[[], Tensor]
 
 
@@ -52,8 +48,7 @@ class WganGpTrainer:
     bit for bit.
 
     Both networks are trained in place; the generator's weights may be replaced between two calls of
-    ``train``. The loss is ``"wasserstein"``, with the gradient penalty, or ``"hinge"``, without;
-    the generator's is the same. ``augment`` changes real and generated samples before the critic
+    ``train``. ``augment`` changes real and generated samples before the critic
     sees them, and the generator learns through it. Regularisers give a 0-d tensor that is added to
     the loss of their network before each of its updates; the log leaves the critic's out. Raises
     ConfigError if the critic's gradients have no closed form and the config asks for it.
@@ -66,17 +61,17 @@ class WganGpTrainer:
         *,
         config: GanConfig,
         device: str = "cpu",
-        loss: str = "wasserstein",
         augment: Augmentation | None = None,
         generator_regulariser: Regulariser | None = None,
         critic_regulariser: Regulariser | None = None,
     ) -> None:
-        require_one_of("loss", loss, LOSSES)
         closed_form = config.critic_gradients == "closed_form"
-        if closed_form and (loss == "hinge" or not has_closed_form(critic)):
+        if closed_form and not has_closed_form(critic):
             masked = " with masked or normalised weights" if type(critic) is Critic else ""
-            what = "the hinge loss" if loss == "hinge" else f"a {type(critic).__name__}{masked}"
-            raise ConfigError(f"gan.critic_gradients=closed_form is not for {what}: give autograd")
+            raise ConfigError(
+                f"gan.critic_gradients=closed_form is not for a {type(critic).__name__}{masked}: "
+                "give autograd"
+            )
         self.generator = generator.to(device)
         self.critic = critic.to(device)
         self.config = config
@@ -87,10 +82,7 @@ class WganGpTrainer:
             self.generator.parameters(), lr=config.generator_lr, betas=betas
         )
         self._critic_adam = new_adam(self.critic.parameters(), lr=config.critic_lr, betas=betas)
-        by_autograd = hinge_gradients if loss == "hinge" else autograd_gradients
-        self._critic_gradients: CriticGradients = (
-            closed_form_gradients if closed_form else by_autograd
-        )
+        self._critic_gradients = gradients_for(config)
         self._augment = augment
         self._generator_regulariser = generator_regulariser
         self._critic_regulariser = critic_regulariser
@@ -151,7 +143,8 @@ class WganGpTrainer:
     def is_plain(self) -> bool:
         """Whether the critic's gradients are in closed form and nothing is added to the losses."""
         further = (self._augment, self._generator_regulariser, self._critic_regulariser)
-        return self._critic_gradients is closed_form_gradients and not any(further)
+        clips = self.config.weight_clipping is not None
+        return self._critic_gradients is closed_form_gradients and not any(further) and not clips
 
     def restart(self) -> None:
         """Give the critic its first weights back and let both optimisers forget (Alg. 2, line 11).
@@ -196,6 +189,10 @@ class WganGpTrainer:
             further = gradients_of(self._critic_regulariser(), self.critic)
             gradients = [a + b for a, b in zip(gradients, further, strict=True)]
         take_step(self._critic_adam, list(self.critic.parameters()), gradients)
+        if (limit := self.config.weight_clipping) is not None:
+            with torch.no_grad():
+                for weight in self.critic.parameters():
+                    weight.clamp_(-limit, limit)
         return measures
 
     def _generator_step(
@@ -211,7 +208,8 @@ class WganGpTrainer:
         fake_BTC = generate(self.generator, y_B, rng)
         if self._augment:
             fake_BTC = self._augment(fake_BTC, rng)
-        loss = generator_loss(self.critic, fake_BTC, y_B)
+        original = self.config.loss == "original"
+        loss = generator_loss(self.critic, fake_BTC, y_B, original=original)
         if self._generator_regulariser:
             loss = loss + self._generator_regulariser()
         if mu:

@@ -208,4 +208,4 @@ def test_means_are_over_seeds_and_ratios_of_the_same_seed(tmp_path):
 def test_short_materials_train_less():
     for full, short in zip(materials(), materials(short=True), strict=True):
         assert short.base_iterations * 50 < full.base_iterations
-        assert short.depth <= full.depth
+        assert short.gan.depth <= full.gan.depth

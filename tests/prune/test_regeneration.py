@@ -8,7 +8,8 @@ from torch import nn
 from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks
-from flwr_gan.gan.sngan import build_spectral_networks
+from flwr_gan.gan.dcgan import build_depth_networks
+from flwr_gan.gan.sngan import SpectralCritic
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.prune.regeneration import (
     WEIGHTS,
@@ -187,11 +188,12 @@ def test_scores_are_kept():
 
 def test_buffers_of_a_spectral_norm_are_kept():
     def trainer():
-        networks = build_spectral_networks(2, latent_dim=4, seed=0)
+        networks = build_depth_networks(2, side=32, latent_dim=4, seed=0, critic=SpectralCritic)
         config = GanConfig(
-            latent_dim=4, batch_size=4, critic_iterations=1, critic_gradients="autograd"
-        )
-        return WganGpTrainer(*networks, config=config, loss="hinge")
+            latent_dim=4, batch_size=4, critic_iterations=1, critic_gradients="autograd",
+            loss="hinge",
+        )  # fmt: skip
+        return WganGpTrainer(*networks, config=config)
 
     def train(one, seed):
         x = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32)).astype(np.float32)

@@ -99,7 +99,8 @@ class Case(StudyCase):
         x_NTC = sampler(receiver)
         measured = score_compressed(
             receiver, gan.generator, judge=bench.judge, x_NTC=x_NTC,
-            teacher_NTC=sampler(gan.generator), y_N=sampler.y_N if material.labelled else None,
+            teacher_NTC=sampler(gan.generator),
+            y_N=sampler.y_N if material.gan.conditional else None,
             dense_bytes=Template.of(network_arrays(gan.generator)).nbytes,
             payload_bytes=len(payload), seed=0, images=material.kind == "image",
         )  # fmt: skip

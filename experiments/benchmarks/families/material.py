@@ -22,7 +22,6 @@ from flwr_gan.data.dataset import Dataset, Kind, Samples
 from flwr_gan.data.mnist import load_mnist
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, sample
-from flwr_gan.gan.dcgan import build_depth_networks
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods import TrainedGan
@@ -35,8 +34,8 @@ IMAGE_BATCH = 64  # samples of 64 x 64 pixels are made faster in small batches
 
 _TRAIN_IMAGES, _TEST_IMAGES = 10_000, 2_000
 _W_DCGAN = GanConfig(
-    latent_dim=100, batch_size=32, critic_iterations=3, critic_gradients="autograd",
-    generator_lr=1e-3, critic_lr=1e-3,
+    network="images", conditional=False, depth=8, latent_dim=100, batch_size=32,
+    critic_iterations=3, critic_gradients="autograd", generator_lr=1e-3, critic_lr=1e-3,
 )  # fmt: skip
 
 
@@ -48,10 +47,8 @@ class Material:
     name: str
     title: str
     kind: Kind  # how a sample is drawn, {"image", "strokes"}
-    labelled: bool  # whether the generator is asked for classes
-    gan: GanConfig  # hyperparameters of adversarial training
+    gan: GanConfig  # networks and hyperparameters of adversarial training
     rate: float  # factor of both learning rates where a method trains what is trained already
-    depth: int  # depth factor of W-DCGAN; 0 for the networks of paper 000
     base_iterations: int  # generator updates of the generator that is compressed
     iterations: int  # generator updates that each method may take
     samples: int  # generated samples that quality is measured on
@@ -67,18 +64,18 @@ def materials(names: tuple[str, ...] = NAMES, *, short: bool = False) -> list[Ma
             raise ConfigError(f"--data {name}: allowed are {', '.join(NAMES)}")
     known = {
         "digits": Material(
-            name="digits", title="digits, 8 × 8 pixels", kind="image", labelled=True,
-            gan=load_config(["data=digits"]).gan, rate=0.5, depth=0, base_iterations=500,
+            name="digits", title="digits, 8 × 8 pixels", kind="image",
+            gan=load_config(["data=digits"]).gan, rate=0.5, base_iterations=500,
             iterations=300, samples=2000, update_s=0.009, measure_s=1.5,
         ),
         "pendigits": Material(
             name="pendigits", title="pendigits, strokes of 10 vectors", kind="strokes",
-            labelled=True, gan=load_config(["data=pendigits"]).gan, rate=0.5, depth=0,
+            gan=load_config(["data=pendigits"]).gan, rate=0.5,
             base_iterations=1500, iterations=300, samples=2000, update_s=0.015, measure_s=1.7,
         ),
         "wdcgan": Material(
             name="wdcgan", title="W-DCGAN, d = 8, MNIST at 64 × 64 pixels", kind="image",
-            labelled=False, gan=_W_DCGAN, rate=0.5, depth=8, base_iterations=600, iterations=120,
+            gan=_W_DCGAN, rate=0.5, base_iterations=600, iterations=120,
             samples=2000, update_s=0.18, measure_s=3.0,
         ),
     }  # fmt: skip
@@ -87,17 +84,16 @@ def materials(names: tuple[str, ...] = NAMES, *, short: bool = False) -> list[Ma
 
 
 def _shortened(material: Material) -> Material:
-    gan = replace(material.gan, batch_size=8, critic_iterations=1)
-    depth = min(material.depth, 1)
+    gan = replace(material.gan, depth=1, batch_size=8, critic_iterations=1)
     return replace(
-        material, gan=gan, depth=depth, base_iterations=6, iterations=4, samples=100,
+        material, gan=gan, base_iterations=6, iterations=4, samples=100,
         measure_s=0.3, update_s=0.01,
     )  # fmt: skip
 
 
 def load_data(material: Material) -> Dataset:
     """Return real samples; those of W-DCGAN are 28 x 28 pictures, enlarged."""
-    if not material.depth:
+    if material.gan.network == "vectors":
         dataset: Dataset = build(load_config([f"data={material.name}"]).data)
         return dataset
     mnist = load_mnist()
@@ -110,8 +106,6 @@ def load_data(material: Material) -> Dataset:
 
 def networks(material: Material, dataset: Dataset, seed: int) -> tuple[SampleGenerator, nn.Module]:
     """Return a generator and a critic with the first weights of a seed."""
-    if material.depth:
-        return build_depth_networks(material.depth, latent_dim=material.gan.latent_dim, seed=seed)
     return build_networks(
         material.gan, num_vectors=dataset.num_vectors, num_components=dataset.num_components,
         num_classes=dataset.num_classes, seed=seed,
@@ -126,17 +120,17 @@ def further_config(material: Material) -> GanConfig:
 
 def training_labels(material: Material, dataset: Dataset) -> NDArray[np.int64]:
     """Return the labels that a generator is trained with: all 0 where it knows no classes."""
-    return dataset.train.y_N if material.labelled else np.zeros_like(dataset.train.y_N)
+    return dataset.train.y_N if material.gan.conditional else np.zeros_like(dataset.train.y_N)
 
 
 class Sampler:
     """Samples of any generator from the same latent vectors and labels, all classes alike."""
 
     def __init__(self, material: Material, num_classes: int) -> None:
-        asked = num_classes if material.labelled else 1
+        asked = num_classes if material.gan.conditional else 1
         self.y_N = np.arange(material.samples, dtype=np.int64) % asked
         self._seed = derive_seed(0, "families: latent vectors")
-        self._batch_size = IMAGE_BATCH if material.depth else 1024
+        self._batch_size = IMAGE_BATCH if material.gan.network == "images" else 1024
 
     def __call__(self, generator: SampleGenerator) -> NDArray[np.float32]:
         """Return ``x_NTC``."""
@@ -189,4 +183,4 @@ def trained_gan(material: Material, dataset: Dataset, seed: int, folder: Path) -
 def base_settings(material: Material) -> dict[str, Any]:
     """Return what a trained generator depends on besides the seed, as JSON gives it back."""
     settings: dict[str, Any] = json.loads(json.dumps(asdict(material.gan)))
-    return settings | {"depth": material.depth, "base_iterations": material.base_iterations}
+    return settings | {"base_iterations": material.base_iterations}

@@ -114,7 +114,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 def entries(summary: pd.DataFrame, material: Material) -> str:
     """Return all entries of one kind of generator, mean (smallest to largest) over seeds."""
-    extra = "conditional accuracy" if material.labelled else "Laplacian variance"
+    extra = "conditional accuracy" if material.gan.conditional else "Laplacian variance"
     column = extra.replace(" ", "_").lower()
 
     def label(row: Any) -> str:

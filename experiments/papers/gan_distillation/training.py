@@ -15,7 +15,7 @@ from experiments.papers.gan_distillation.setting import LATENT_DIM
 from flwr_gan.core.atomic import write_text
 from flwr_gan.core.tree import read_arrays, read_tree, write_arrays, write_tree
 from flwr_gan.gan import WganGpTrainer
-from flwr_gan.gan.dcgan import DepthCritic, DepthGenerator, build_depth_networks
+from flwr_gan.gan.dcgan import DepthGenerator, ImageCritic, build_depth_networks
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods.distillation import distil
 from flwr_gan.seeding import derive_seed
@@ -61,13 +61,13 @@ def relevant_settings(case: "Case") -> dict[str, Any]:
     return {**case.place, "iterations": case.iterations} | how
 
 
-def networks(case: "Case") -> tuple[DepthGenerator, DepthCritic]:
+def networks(case: "Case") -> tuple[DepthGenerator, ImageCritic]:
     """Return generator and critic with their initial weights."""
     seed = derive_seed(case.seed, "distillation study")
     return build_depth_networks(case.depth, latent_dim=LATENT_DIM, seed=seed)
 
 
-def load_network(case: "Case", place: Path) -> tuple[DepthGenerator, DepthCritic]:
+def load_network(case: "Case", place: Path) -> tuple[DepthGenerator, ImageCritic]:
     """Return a trained generator, and its critic with the weights that are there."""
     generator, critic = networks(case)
     arrays = read_arrays(place / NETWORK)

@@ -20,9 +20,8 @@ from flwr_gan.data.pendigits import load_pendigits
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import build_networks
 from flwr_gan.gan.augment import Augmentation, ImageAugmentation, StrokeAugmentation
-from flwr_gan.gan.dcgan import SIDE, build_depth_networks
+from flwr_gan.gan.dcgan import SIDE
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.gan.sngan import build_spectral_networks
 from flwr_gan.metrics import frechet_distance, precision_recall_density_coverage
 from flwr_gan.metrics.classifier import SmallClassifier
 from flwr_gan.seeding import derive_seed, numpy_rng
@@ -99,11 +98,6 @@ def case_samples(case: "Case", material: Material) -> Samples:
 def networks(case: "Case", material: Material) -> tuple[SampleGenerator, nn.Module]:
     """Return generator and critic with the initial weights of the case's seed."""
     settings, seed = case.family_settings, derive_seed(case.seed, "rg-gan networks")
-    latent_dim = settings.gan.latent_dim
-    if case.family == "sngan":
-        return build_spectral_networks(settings.depth, latent_dim=latent_dim, seed=seed)
-    if case.family == "wdcgan":
-        return build_depth_networks(settings.depth, latent_dim=latent_dim, seed=seed)
     _, num_vectors, num_components = material.train.x_NTC.shape
     return build_networks(
         settings.gan, num_vectors=num_vectors, num_components=num_components,

@@ -68,9 +68,7 @@ class Family:
     """A kind of GAN with its data and how it is trained."""
 
     title: str  # for people
-    depth: int  # depth factor of the image networks; 0 for those of paper 000
-    loss: str  # ``"hinge"`` or ``"wasserstein"``
-    # sizes and hyperparameters; ``iterations`` are the generator's updates of one training
+    # networks, loss and hyperparameters; ``iterations`` are generator updates of one training
     gan: GanConfig
     check_every: int  # generator updates between two checks of quality, the paper's epoch
     # of ``ThresholdedNetwork``: lambda, and how fast thresholds move
@@ -93,23 +91,27 @@ def _gan(**settings: object) -> GanConfig:
     return GanConfig(critic_gradients="autograd", **settings)  # type: ignore[arg-type]
 
 
+def _images(**settings: object) -> GanConfig:
+    return _gan(network="images", conditional=False, **settings)
+
+
 FAMILIES = {
     "sngan": Family(
-        title="SNGAN, d = 8, MNIST at 32 x 32 pixels", depth=8, loss="hinge",
-        gan=_gan(latent_dim=100, iterations=1200, batch_size=32, critic_iterations=1,
-                 generator_lr=2e-3, critic_lr=2e-3),
+        title="SNGAN, d = 8, MNIST at 32 x 32 pixels",
+        gan=_images(depth=8, critic="spectral", loss="hinge", latent_dim=100, iterations=1200,
+                    batch_size=32, critic_iterations=1, generator_lr=2e-3, critic_lr=2e-3),
         check_every=80, strength=1e-3, pace=0.3, num_samples=10_000, update_s=0.014,
         masked_update_s=0.022, check_s=0.4,
     ),
     "wdcgan": Family(
-        title="W-DCGAN, d = 4, MNIST at 64 x 64 pixels", depth=4, loss="wasserstein",
-        gan=_gan(latent_dim=100, iterations=400, batch_size=32, critic_iterations=2,
-                 generator_lr=3e-3, critic_lr=3e-3),
+        title="W-DCGAN, d = 4, MNIST at 64 x 64 pixels",
+        gan=_images(depth=4, latent_dim=100, iterations=400, batch_size=32, critic_iterations=2,
+                    generator_lr=3e-3, critic_lr=3e-3),
         check_every=40, strength=5e-2, pace=0.3, num_samples=10_000, checked_samples=500,
         update_s=0.07, masked_update_s=0.11, check_s=0.4,
     ),
     "strokes": Family(
-        title="WGAN-GP of vectors, pendigits", depth=0, loss="wasserstein",
+        title="WGAN-GP of vectors, pendigits",
         gan=_gan(latent_dim=32, channels=(64, 32), critic_hidden=(128, 128), iterations=800,
                  batch_size=64, critic_iterations=3, generator_lr=2e-3, critic_lr=2e-3),
         check_every=50, strength=1e-3, pace=0.1, num_samples=7_000, update_s=0.009,
@@ -129,19 +131,19 @@ def family_settings(name: str, preset: str) -> Family:
     """Return the settings of a kind of GAN."""
     family = FAMILIES[name]
     if preset == "short":
-        gan = replace(family.gan, iterations=14, batch_size=8, critic_iterations=1)
+        gan = replace(family.gan, depth=1, iterations=14, batch_size=8, critic_iterations=1)
         return replace(
-            family, gan=gan, depth=min(family.depth, 1), check_every=2, num_samples=400,
+            family, gan=gan, check_every=2, num_samples=400,
             checked_samples=100, judged_samples=100, update_s=0.004, masked_update_s=0.006,
             check_s=0.03, pace=1.0,
         )  # fmt: skip
     if preset == "full":
         gan = replace(
-            family.gan, iterations=100_000, batch_size=64, critic_iterations=5, generator_lr=2e-4,
-            critic_lr=2e-4,
+            family.gan, depth=8 * family.gan.depth, iterations=100_000, batch_size=64,
+            critic_iterations=5, generator_lr=2e-4, critic_lr=2e-4,
         )  # fmt: skip
         return replace(
-            family, gan=gan, depth=family.depth * 8, check_every=1000, strength=5e-12, pace=1.0,
+            family, gan=gan, check_every=1000, strength=5e-12, pace=1.0,
             num_samples=7_000 if name == "strokes" else 55_000, checked_samples=5000,
             judged_samples=5000, update_s=0.03, masked_update_s=0.04, check_s=3.0,
         )  # fmt: skip

@@ -99,8 +99,7 @@ class Run:
         }  # fmt: skip
         penalties = {name: masks.penalty for name, masks in self.masks.items()}
         self.trainer = WganGpTrainer(
-            self.generator, self.critic, config=self.settings.gan, loss=self.settings.loss,
-            device=device,
+            self.generator, self.critic, config=self.settings.gan, device=device,
             augment=material.augment if case.augmented_data else None,
             generator_regulariser=penalties.get("generator"),
             critic_regulariser=penalties.get("critic"),
@@ -188,7 +187,7 @@ class Run:
         }
         flops = update_flops(
             self.macs["generator"], self.macs["critic"], kept, config,
-            penalised=self.settings.loss == "wasserstein", trained_masks=bool(self.masks),
+            penalised=config.loss == "wasserstein", trained_masks=bool(self.masks),
         )  # fmt: skip
         self._flops["flops_dense_computed"] += updates * flops.dense
         self._flops["flops_masked_computed"] += updates * flops.masked
