@@ -30,6 +30,7 @@ from flwr_gan.methods import TrainedGan
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.privacy import ClientPrivacy
 from flwr_gan.prune import find_ticket
+from flwr_gan.prune.magnitude import kept_weights
 from flwr_gan.seeding import derive_seed, numpy_rng
 
 Config = Mapping[str, Scalar]
@@ -53,7 +54,8 @@ class GanClient(NumPyClient):
         self._federation = federation
         self._config = federation.config
         self._partition = partition_of(context.node_config)
-        self._train, self._held_out = self._share(federation.samples_of(self._partition))
+        self._labelled, self._held_out = self._share(federation.samples_of(self._partition))
+        self._train = federation.as_trained(self._labelled)
         self._state = context.state.array_records
 
     def get_parameters(self, config: Config) -> NDArrays:
@@ -89,18 +91,19 @@ class GanClient(NumPyClient):
         """
         server_round = int(config.get("round", 1))
         seed = self._seed("evaluate", server_round)
-        held = np.unique(self._train.y_N)
+        held = np.unique(self._train.y_N)  # one where the generator knows no classes
         labels_N = np.repeat(held, self._config.samples_per_class)
         generator, _ = self._federation.networks(self._config.seed)
         with torch_threads(self._config.federation.threads):
             x_NTC = self._federation.generate(_named(generator, parameters), labels_N, seed)
             judge = SampleJudge(
-                self._train,
+                self._labelled,
                 self._held_out,
                 num_classes=self._federation.dataset.num_classes,
                 seed=self._seed("judge", 0),
             )
-            scores = judge.score(x_NTC, labels_N, seed=seed)
+            asked_N = labels_N if self._config.gan.conditional else None
+            scores = judge.score(x_NTC, asked_N, seed=seed)
         return scores["frechet_distance"], len(self._held_out), dict(scores)
 
     def _train_round(
@@ -115,7 +118,7 @@ class GanClient(NumPyClient):
         arrays = _named(generator, parameters)
         load_network_arrays(generator, arrays)
         trainer = self._trainer(generator, critic, privacy)
-        mask = {n: a != 0 for n, a in arrays.items()} if config.get("masked") else None
+        mask = kept_weights(arrays) if config.get("masked") else None
         self._go_on(trainer, self._train, config, server_round, mask=mask, anchor=arrays)
         return list(network_arrays(generator).values())
 
@@ -223,7 +226,7 @@ class GanClient(NumPyClient):
 
     def _class_counts(self, privacy: ClientPrivacy | None) -> NDArray[np.int64]:
         """Return how many samples of each class there are, with noise if training is private."""
-        num_classes, y_N = self._federation.dataset.num_classes, self._train.y_N
+        num_classes, y_N = self._federation.num_classes, self._train.y_N
         if privacy is None:
             return np.bincount(y_N, minlength=num_classes)
         return privacy.class_counts(y_N, num_classes=num_classes, rng=self._rng("counts", 0))

@@ -208,7 +208,7 @@ class ContinualClient(GanClient):
     def _memory(self) -> Memory:
         remembered = self._remembered(CONTINUAL)
         if remembered is None:
-            return Memory.empty(self._federation.dataset.num_classes)
+            return Memory.empty(self._federation.num_classes)
         return Memory(**remembered)
 
     def _masked(self, generator: SampleGenerator) -> RegeneratingGenerator | None:

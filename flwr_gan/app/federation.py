@@ -79,6 +79,17 @@ class Federation:
         )
 
     @property
+    def num_classes(self) -> int:
+        """How many classes the generator can be asked for: 1 where it knows none."""
+        return self.dataset.num_classes if self.config.gan.conditional else 1
+
+    def as_trained(self, samples: Samples) -> Samples:
+        """Return samples with the labels that they are trained with."""
+        if self.config.gan.conditional:
+            return samples
+        return Samples(samples.x_NTC, np.zeros_like(samples.y_N), samples.writer_N)
+
+    @property
     def sizes(self) -> list[int]:
         """How many training samples each client holds that is known here."""
         if self.split:
@@ -273,7 +284,7 @@ def build_strategy(federation: Federation) -> Any:
         "initial_parameters": ndarrays_to_parameters(list(arrays.values())),
         "names": list(arrays),
         "template": Template.of(arrays),
-        "num_classes": federation.dataset.num_classes,
+        "num_classes": federation.num_classes,
         "generate": federation.generate,
         "new_student": partial(
             PoolStudent,

@@ -119,8 +119,20 @@ class RunConfig(Settings):
         check_logger(self.logger)
         self._check_clock()
         self._check_adaptive()
+        self._check_classes()
         if self.privacy is not None:
             self._check_private(self.privacy)
+
+    def _check_classes(self) -> None:
+        """Raise where a generator without classes meets what needs classes."""
+        if self.gan.conditional:
+            return
+        accuracy = self.target is not None and "accuracy" in self.target
+        for name, given in (("drift", self.drift is not None), (f"target={self.target}", accuracy)):
+            if given:
+                raise ConfigError(
+                    f"{name} needs a generator with classes: give gan.conditional=true"
+                )
 
     def _check_clock(self) -> None:
         """Raise where the clock's settings have no clock, or meet what they do not go with."""
@@ -201,6 +213,11 @@ class RunConfig(Settings):
             raise ConfigError(
                 f"evaluation=clients reveals scores of samples without noise{held}: give server or "
                 "none"
+            )
+        if self.gan.loss != "wasserstein":
+            raise ConfigError(
+                f"gan.loss={self.gan.loss} has no clipped gradients: private training needs "
+                "gan.loss=wasserstein"
             )
         if not self.gan.fresh_batch:
             raise ConfigError(f"gan.fresh_batch=false uses a batch again{held}: give true")

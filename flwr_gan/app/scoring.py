@@ -54,7 +54,7 @@ class Scorer:
     def classes(self) -> NDArray[np.int64]:
         """The classes that the strategy can generate."""
         held = getattr(self.strategy, "held_classes", None)
-        return np.arange(self.federation.dataset.num_classes) if held is None else np.array(held)
+        return np.arange(self.federation.num_classes) if held is None else np.array(held)
 
     def score(
         self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
@@ -84,9 +84,13 @@ class Scorer:
 
     def _whole(self, server_round: int, weights: Weights) -> dict[str, float]:
         with torch_threads(self.config.federation.threads):
-            labels_N = np.repeat(self.classes, self.config.samples_per_class)
+            known, of_data = self.federation.num_classes, self.federation.dataset.num_classes
+            count = self.config.samples_per_class * of_data // known
+            labels_N = np.repeat(self.classes, count)
             seed = derive_seed(self.config.seed, "score", round=server_round)
-            return self.judge.score(self.generate(weights, labels_N, seed), labels_N, seed=seed)
+            x_NTC = self.generate(weights, labels_N, seed)
+            conditional = self.config.gan.conditional
+            return self.judge.score(x_NTC, labels_N if conditional else None, seed=seed)
 
     def _stages(
         self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]

@@ -14,7 +14,7 @@ from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods.base import Budget, Method, TrainedGan
-from flwr_gan.prune.magnitude import LEAST_AXES, Mask, prune
+from flwr_gan.prune.magnitude import Mask, prune
 from flwr_gan.prune.masked_network import MaskedNetwork
 from flwr_gan.prune.schedule import Pruning, gradual, iterative, one_shot
 
@@ -125,11 +125,10 @@ class SparseTraining(Method):
 
     def _grow(self, scores: Scores, mask: Mask, pruning: Pruning) -> Mask:
         """Return a mask inside another after a pruning; biases are neither pruned nor counted."""
-        layers = {name: layer for name, layer in mask.items() if layer.ndim >= LEAST_AXES}
         try:
-            return mask | prune(
+            return prune(
                 scores,
-                layers,
+                mask,
                 pruned=lambda size: round(pruning.fraction * size),
                 scope=self.scope,
                 min_kept_per_layer=self.min_kept_per_layer,

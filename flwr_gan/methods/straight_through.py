@@ -21,6 +21,7 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
 from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.decoded import StageChain
+from flwr_gan.prune.magnitude import kept_weights
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,7 +66,7 @@ class StraightThrough(Method):
         arrays = network_arrays(gan.generator)
         self._chain.decode_first(arrays)
         seen = DecodedGenerator(gan.generator, self._chain, refresh_every=self.refresh_every)
-        kept = {f"floats.{name}": array != 0 for name, array in arrays.items()}
+        kept = {f"floats.{name}": layer for name, layer in kept_weights(arrays).items()}
         mask = None if all(k.all() for k in kept.values()) else kept
         budget.train(gan, seen, mask=mask)
         compressed = deepcopy(gan.generator)

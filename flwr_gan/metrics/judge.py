@@ -64,11 +64,12 @@ class SampleJudge:
         return self.score(*self._train, seed=self._seed)
 
     def score(
-        self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], seed: int
+        self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64] | None, seed: int
     ) -> dict[str, float]:
         """Score generated samples.
 
-        ``y_N`` are the labels that were asked for. Keys of what is returned:
+        ``y_N`` are the labels that were asked for, None where the generator has no classes: then
+        there are no accuracies. Keys of what is returned:
 
         - ``frechet_distance``: in the last hidden layer of the classifier, so comparable only
           between runs with the same data and seed; it is not the FID.
@@ -79,8 +80,9 @@ class SampleJudge:
 
         Raises DataError for fewer than 2 samples or one that is not finite.
         """
-        x, y = _subset(x_NTC, y_N, self._max_samples, seed, "judge-samples")
-        return self._distances(x) | self._accuracies(x, y, seed)
+        labels = np.zeros(len(x_NTC), dtype=np.int64) if y_N is None else y_N
+        x, y = _subset(x_NTC, labels, self._max_samples, seed, "judge-samples")
+        return self._distances(x) | ({} if y_N is None else self._accuracies(x, y, seed))
 
     def full_score(
         self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64] | None, seed: int

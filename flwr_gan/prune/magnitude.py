@@ -11,7 +11,17 @@ from flwr_gan.wire.codecs.sparse.largest import largest
 Mask = dict[str, NDArray[np.bool_]]
 
 LEAST_AXES = 2
-"""Methods neither prune nor count arrays of fewer axes (biases), as the stage ``prune``."""
+"""Arrays of fewer axes (biases) are neither pruned nor counted, as by the stage ``prune``."""
+
+
+def kept_weights(arrays: Mapping[str, NDArray[np.float32]]) -> Mask:
+    """Return the mask of a pruned network: True where a weight is not zero, and for all biases."""
+    return {name: (array != 0) | (array.ndim < LEAST_AXES) for name, array in arrays.items()}
+
+
+def prunable(arrays: Mapping[str, NDArray[np.generic]]) -> list[str]:
+    """Return the names of the arrays whose weights are pruned and counted."""
+    return [name for name, array in arrays.items() if array.ndim >= LEAST_AXES]
 
 
 def prune(
@@ -24,15 +34,16 @@ def prune(
 ) -> Mask:
     """Return a mask inside ``mask`` under which a given number of weights is pruned.
 
-    ``pruned`` gives the number of pruned weights of n weights: n counts all layers together, or
+    Biases stay. ``pruned`` gives the number of pruned weights of n weights: n counts all layers together, or
     with the scope "local" each by itself, where ``min_kept_per_layer`` may leave a layer more.
     """
     floor = min_kept_per_layer
+    layers = {name: mask[name] for name in prunable(mask)}
+    found: Mask = {name: layer.copy() for name, layer in mask.items()}
     if scope == "global":
-        count = pruned(sum(layer.size for layer in mask.values()))
-        return prune_smallest(weights, mask, pruned=count, min_kept_per_layer=floor)
-    found: Mask = {}
-    for name, layer in mask.items():
+        count = pruned(sum(layer.size for layer in layers.values()))
+        return found | prune_smallest(weights, layers, pruned=count, min_kept_per_layer=floor)
+    for name, layer in layers.items():
         count = min(pruned(layer.size), layer.size - min(floor, layer.size))
         found |= prune_smallest(weights, {name: layer}, pruned=count)
     return found

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.core.settings import Natural, Settings, Share
 from flwr_gan.errors import DataError
-from flwr_gan.prune.magnitude import Mask, prune
+from flwr_gan.prune.magnitude import Mask, prunable, prune
 from flwr_gan.prune.schedule import pruned_count
 
 Scope = Literal["global", "local"]
@@ -78,13 +78,13 @@ class LotteryPruner:
 
     @property
     def num_weights(self) -> int:
-        """n, the number of weights, pruned or not."""
-        return sum(array.size for array in self._mask.values())
+        """n, the number of weights, pruned or not, without biases."""
+        return sum(self._mask[name].size for name in prunable(self._mask))
 
     @property
     def num_pruned(self) -> int:
         """Number of pruned weights."""
-        return self.num_weights - sum(int(np.count_nonzero(a)) for a in self._mask.values())
+        return sum(int(np.count_nonzero(~kept)) for kept in self._mask.values())
 
     @property
     def sparsity(self) -> float:

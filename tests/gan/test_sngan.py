@@ -174,22 +174,16 @@ def test_weights_are_clipped_after_each_step():
 def test_what_does_not_go_together_is_named():
     with pytest.raises(ConfigError, match="side of an image=30 is not allowed: give 8 or 10 or 12"):
         build_spectral_networks(2, side=30)
-    with pytest.raises(
-        ConfigError, match=r"gan\.loss='mse' is not allowed: give wasserstein or"
-    ):
+    with pytest.raises(ConfigError, match=r"gan\.loss='mse' is not allowed: give wasserstein or"):
         GanConfig(loss="mse")
     with pytest.raises(ConfigError, match=r"gan\.critic_gradients='closed_form' is not allowed"):
         GanConfig(loss="hinge")
     with pytest.raises(ConfigError, match=r"gan\.critic='spectral' is not allowed: give plain, or"):
         GanConfig(critic="spectral")
     config = GanConfig(network="images", critic_gradients="autograd")
-    with pytest.raises(
-        ConfigError, match=r"gan\.network=images is not for samples of 10 x 3"
-    ):
+    with pytest.raises(ConfigError, match=r"gan\.network=images is not for samples of 10 x 3"):
         build_networks(config, num_vectors=10, num_components=3, num_classes=2, seed=0)
-    with pytest.raises(
-        ConfigError, match=r"closed_form is not for a SpectralCritic: give"
-    ):
+    with pytest.raises(ConfigError, match=r"closed_form is not for a SpectralCritic: give"):
         WganGpTrainer(*build_spectral_networks(1), config=GanConfig())
 
 
