@@ -29,6 +29,7 @@ from flwr_gan.gan import (
     sample,
     torch_threads,
 )
+from flwr_gan.gan.build import check_form
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods import Method
@@ -101,11 +102,7 @@ class Federation:
         """Return generator and critic with the initial weights that belong to a seed."""
         data = self.dataset
         return build_networks(
-            self.config.gan,
-            num_vectors=data.num_vectors,
-            num_components=data.num_components,
-            num_classes=data.num_classes,
-            seed=seed,
+            self.config.gan, **_form(data), num_classes=data.num_classes, seed=seed
         )
 
     @cached_property
@@ -215,7 +212,7 @@ def federation_of(resolved: str, own: tuple[tuple[str, Any], ...] = ()) -> Feder
     _check_device(config.federation.device)
     node = OmegaConf.merge(config.data, dict(own))
     dataset = _dataset(OmegaConf.to_yaml(node), os.getcwd(), *map(os.environ.get, DATA_VARIABLES))
-    _check_channels(dataset)
+    check_form(config.gan, **_form(dataset))
     splitter = build(config.partition)
     split = ()
     if not own and len(dataset.train):
@@ -239,14 +236,10 @@ def _dataset(node: str, *places: str | None) -> Dataset:
     return cast(Dataset, build(cast(DictConfig, OmegaConf.create(node))))
 
 
-def _check_channels(dataset: Dataset) -> None:
-    """Raise unless the networks of ``gan`` can make such samples: they have one channel."""
-    if dataset.num_channels != 1:
-        raise ConfigError(
-            f"data: the samples of {dataset.name} are {dataset.form}, and the networks of gan make "
-            "images of one channel: give data.channels=1 where the data set has that setting, or "
-            "another data set"
-        )
+def _form(data: Dataset) -> dict[str, int]:
+    """Return the sizes of a sample, by the names that networks are built with."""
+    names = ("num_vectors", "num_components", "num_channels")
+    return {name: getattr(data, name) for name in names}
 
 
 def _check_delta(federation: Federation) -> None:

@@ -9,8 +9,9 @@ L latent, K classes, T vectors, C components, H channels.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from flwr_gan.core.settings import Count, Settings
 from flwr_gan.data.dataset import Kind
 from flwr_gan.errors import ConfigError, DataError, OutputError, PayloadError
 from flwr_gan.gan import Generator, load_network_arrays, network_arrays
+from flwr_gan.gan.dcgan import SIDES, DepthGenerator
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.factored import with_ranks
 from flwr_gan.wire import DEFAULT_MAX_BYTES, load
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 INFO_FILE = "generator.json"
 _LAYERS = ("fc", "conv1", "conv2")
+_KERNEL = 4  # of an image generator behind its first layer
 _IN_A_RUN = ("generators/student.fgan", "generators/global.fgan")
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -48,11 +51,10 @@ class GeneratorInfo(Settings):
     @classmethod
     def of(cls, federation: "Federation") -> "GeneratorInfo":
         """Return what there is to know of the generators of a federation."""
-        data = federation.dataset
-        latent_dim = federation.config.gan.latent_dim
+        data, gan = federation.dataset, federation.config.gan
         return cls(
-            latent_dim=latent_dim,
-            classes=data.class_names,
+            latent_dim=gan.latent_dim,
+            classes=data.class_names if gan.conditional else ("any",),
             kind=data.kind,
             arrays=tuple(network_arrays(federation.delivered())),
         )
@@ -146,31 +148,98 @@ def generator_of(
     try:
         _check_values(arrays)
         shapes = {name: array.shape for name, array in arrays.items()}
-        (features, inputs), (narrow, wide, kernel), (components, _, _) = _layer_shapes(shapes)
-        latent, classes = info.latent_dim, len(info.classes)
-        if inputs != latent + classes:
-            raise DataError(
-                f"its first layer takes {inputs} numbers, and {INFO_FILE} says {latent} latent "
-                f"ones and {classes} classes: copy the {INFO_FILE} of the same run"
-            )
-        weights = features * inputs + kernel * narrow * (wide + components) + classes**2
-        if 4 * weights > max_bytes:
-            raise PayloadError(f"its weights take {4 * weights} bytes; the limit is {max_bytes}")
-        generator = with_ranks(
-            Generator(
-                features // wide,
-                components,
-                classes,
-                latent_dim=latent,
-                channels=(wide, narrow),
-                kernel_size=kernel,
-            ),
-            {n: shapes[f"{n}.down.weight"][0] for n in _LAYERS if f"{n}.down.weight" in shapes},
-        )
+        build = _image_generator if any(n.startswith("layers.") for n in shapes) else _generator
+        generator = build(shapes, info, max_bytes)
         load_network_arrays(generator, arrays)
     except (DataError, PayloadError) as error:
         raise type(error)(f"{file}: {error}") from error
     return generator.eval()
+
+
+def _generator(shapes: Shapes, info: GeneratorInfo, max_bytes: int) -> SampleGenerator:
+    """Return a generator of vectors with layers of these shapes, or raise DataError."""
+    (features, inputs), (narrow, wide, kernel), (components, _, _) = _layer_shapes(shapes)
+    _check_sizes(
+        info,
+        inputs=inputs,
+        expected=info.latent_dim + len(info.classes),
+        weights=features * inputs + kernel * narrow * (wide + components),
+        max_bytes=max_bytes,
+    )
+    generator = Generator(
+        features // wide,
+        components,
+        len(info.classes),
+        latent_dim=info.latent_dim,
+        channels=(wide, narrow),
+        kernel_size=kernel,
+    )
+    return with_ranks(generator, _ranks(shapes, _LAYERS))
+
+
+def _image_generator(shapes: Shapes, info: GeneratorInfo, max_bytes: int) -> SampleGenerator:
+    """Return a generator of images with layers of these shapes, or raise DataError."""
+    names = [f"layers.{at}" for at in range(len({n.split(".")[1] for n in shapes if "." in n}))]
+    found = [_image_layer(name, shapes) for name in names]
+    first = found[0][2]
+    side = first << (len(found) - 1)
+    follow = all(a[1] == b[0] and b[2] == _KERNEL for a, b in pairwise(found))
+    if side not in SIDES or not follow:
+        raise DataError(
+            "the layers of a generator of images have the shapes (L+K, H1, k, k), (H1, H2, 4, 4) "
+            f"and so on, for {', '.join(map(str, SIDES))} rows; these have "
+            f"{', '.join(map(str, found))}"
+        )
+    conditional = len(info.classes) if len(info.classes) > 1 else 0
+    _check_sizes(
+        info,
+        inputs=found[0][0],
+        expected=info.latent_dim + conditional,
+        weights=sum(into * out * kernel**2 + out for into, out, kernel in found),
+        max_bytes=max_bytes,
+    )
+    generator = DepthGenerator(
+        [out for _, out, _ in found[:-1]],
+        side=side,
+        num_channels=found[-1][1],
+        num_classes=len(info.classes),
+        latent_dim=info.latent_dim,
+    )
+    return with_ranks(generator, _ranks(shapes, names))
+
+
+def _image_layer(name: str, shapes: Shapes) -> tuple[int, int, int]:
+    """Return inputs, outputs and side of the kernel of a transposed convolution."""
+    down, up = shapes.get(f"{name}.down.weight"), shapes.get(f"{name}.up.weight")
+    whole = shapes.get(f"{name}.weight")
+    if whole is None and down and up and down[:1] == up[:1]:
+        whole = (down[1], *up[1:])
+    if whole is None or len(whole) != 4 or whole[2] != whole[3] or 0 in whole:
+        raise DataError(
+            f"array '{name}.weight' is missing, or not of shape (inputs, outputs, k, k)"
+        )
+    return whole[:3]
+
+
+def _check_sizes(
+    info: GeneratorInfo, *, inputs: int, expected: int, weights: int, max_bytes: int
+) -> None:
+    """Raise unless the first layer fits ``generator.json`` and all weights the limit."""
+    if inputs != expected:
+        latent, classes = info.latent_dim, len(info.classes)
+        raise DataError(
+            f"its first layer takes {inputs} numbers, and {INFO_FILE} says {latent} latent "
+            f"ones and {classes} classes: copy the {INFO_FILE} of the same run"
+        )
+    size = 4 * (weights + len(info.classes) ** 2)
+    if size > max_bytes:
+        raise PayloadError(f"its weights take {size} bytes; the limit is {max_bytes}")
+
+
+def _ranks(shapes: Shapes, layers: Iterable[str]) -> dict[str, int]:
+    """Return the ranks of the layers that are two factors."""
+    down = ((name, shapes.get(f"{name}.down.weight")) for name in layers)
+    return {name: shape[0] for name, shape in down if shape}
 
 
 def _check_values(arrays: Mapping[str, NDArray[Any]]) -> None:

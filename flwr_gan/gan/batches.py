@@ -38,11 +38,11 @@ def check_data(
 
     Raises DataError if there are none, they do not fit the generator, or a value is not finite.
     """
-    shape = (generator.num_vectors, generator.num_components)
+    shape = generator.sample_shape
     if len(x_NTC) == 0 or x_NTC.shape[1:] != shape or y_N.shape != (len(x_NTC),):
         raise DataError(
             f"training data has shapes {x_NTC.shape} and {y_N.shape}: "
-            f"(N, {shape[0]}, {shape[1]}) and (N,) with N of at least 1 are needed"
+            f"(N, {', '.join(map(str, shape))}) and (N,) with N of at least 1 are needed"
         )
     if not np.isfinite(x_NTC).all():
         raise DataError("training data holds values that are not finite: remove those samples")

@@ -1,6 +1,6 @@
 """Config -> networks, for whatever samples look like.
 
-T vectors, C components; an image is T rows of C = T * P numbers, its P colour planes side by side.
+T vectors or rows, C components or columns.
 """
 
 from torch import nn
@@ -13,25 +13,50 @@ from flwr_gan.gan.sngan import SpectralCritic
 from flwr_gan.seeding import derive_seed
 
 
+def check_form(
+    config: GanConfig, *, num_vectors: int, num_components: int, num_channels: int = 1
+) -> None:
+    """Raise ConfigError where samples are not what the config's networks make."""
+    form = f"{num_vectors} x {num_components}" + f" x {num_channels}" * (num_channels > 1)
+    if config.network == "images":
+        if num_vectors != num_components or num_vectors not in SIDES:
+            raise ConfigError(
+                f"gan.network=images is not for samples of {form}: give square images with "
+                f"{', '.join(map(str, SIDES))} rows, or gan=small"
+            )
+    elif num_channels > 1:
+        raise ConfigError(
+            f"gan.network=vectors is not for images in colour, and samples are {form}: give "
+            "gan=wdcgan, sngan or dcgan, or data.channels=1 where the data set has that setting"
+        )
+
+
 def build_networks(
-    config: GanConfig, *, num_vectors: int, num_components: int, num_classes: int, seed: int
+    config: GanConfig,
+    *,
+    num_vectors: int,
+    num_components: int,
+    num_channels: int = 1,
+    num_classes: int,
+    seed: int,
 ) -> tuple[SampleGenerator, nn.Module]:
-    """Build generator and critic for samples of shape (T, C) in K classes.
+    """Build generator and critic for samples of shape (T, C) or (T, C, channels) in K classes.
 
     The same seed of the run gives the same initial weights. Raises ConfigError where the samples
     are not what the config's networks make.
     """
+    check_form(
+        config,
+        num_vectors=num_vectors,
+        num_components=num_components,
+        num_channels=num_channels,
+    )
     num_classes = num_classes if config.conditional else 1
     if config.network == "images":
-        if num_vectors not in SIDES or num_components % num_vectors:
-            raise ConfigError(
-                f"gan.network=images is not for samples of {num_vectors} x {num_components}: give "
-                f"square images with {', '.join(map(str, SIDES))} rows, or gan.network=vectors"
-            )
         return build_depth_networks(
             config.depth,
             side=num_vectors,
-            planes=num_components // num_vectors,
+            num_channels=num_channels,
             num_classes=num_classes,
             latent_dim=config.latent_dim,
             seed=seed,

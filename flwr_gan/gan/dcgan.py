@@ -1,7 +1,6 @@
 """W-DCGAN: convolutional generator and critic for square images (paper 004, section 3).
 
-B batch, L latent, K classes, d depth factor, S rows and columns of an image, P colour planes,
-T = S rows of C = S * P numbers.
+B batch, L latent, K classes, d depth factor, T = C rows and columns of an image, P its channels.
 
 The paper gives the number of weights of the generator for 64 x 64 grey pixels as d grows: 672 d^2 +
 12,831 d + 1. That is five transposed convolutions of 4 x 4 with 8d, 4d, 2d, d and 1 channels from
@@ -59,20 +58,19 @@ class DepthGenerator(SampleGenerator):
         channels: Sequence[int],
         *,
         side: int | None = None,
-        planes: int = 1,
+        num_channels: int = 1,
         num_classes: int = 1,
         latent_dim: int = 100,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.num_vectors = side or _KERNEL << len(channels)
-        self.num_components = planes * self.num_vectors
+        self.num_vectors = self.num_components = side or _KERNEL << len(channels)
         self.num_classes = num_classes
         self.latent_dim = latent_dim
-        self.planes = planes
+        self.num_channels = num_channels
         self.channels = tuple(channels)
         inputs = latent_dim + (num_classes if num_classes > 1 else 0)
-        sizes = [inputs, *channels, planes]
+        sizes = [inputs, *channels, num_channels]
         first = self.num_vectors >> len(channels)
         with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
             self.layers = nn.ModuleList(
@@ -93,16 +91,17 @@ class DepthGenerator(SampleGenerator):
         *hidden, last = self.layers
         for layer in hidden:
             h = F.relu(layer(h))
-        return torch.tanh(last(h)).permute(0, 2, 3, 1).flatten(2)  # planes side by side
+        x_BPTC = torch.tanh(last(h))
+        return x_BPTC.squeeze(1) if self.num_channels == 1 else x_BPTC.movedim(1, -1)
 
 
 class ImageCritic(nn.Module):
     """Convolutions from an image to a score, without normalisation; each but the last halves it.
 
     ``channels`` go from the narrowest, next to the image, to the widest: four for 64 x 64 pixels,
-    three for 32 x 32. ``side`` and ``planes`` are those of the generator. With more than one class,
-    K planes that are one where the label is theirs go in with the image. Weights have no meaning
-    yet.
+    three for 32 x 32. ``side`` and ``num_channels`` are those of the generator. With more than one
+    class, K channels that are one where the label is theirs go in with the image. Weights have no
+    meaning yet.
     """
 
     def __init__(
@@ -111,14 +110,14 @@ class ImageCritic(nn.Module):
         *,
         num_classes: int,
         side: int | None = None,
-        planes: int = 1,
+        num_channels: int = 1,
         layer: type[nn.Conv2d] = nn.Conv2d,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.side = side or _KERNEL << len(channels)
-        self.planes = planes
-        sizes = [planes + (num_classes if num_classes > 1 else 0), *channels, 1]
+        self.num_channels = num_channels
+        sizes = [num_channels + (num_classes if num_classes > 1 else 0), *channels, 1]
         last = len(channels)
         with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
             self.layers = nn.ModuleList(
@@ -136,7 +135,7 @@ class ImageCritic(nn.Module):
 
     def features(self, x_BTC: Tensor, y_B: Tensor) -> list[Tensor]:
         """Return what each layer gives, the last of them ``score_B``."""
-        h = x_BTC.view(len(x_BTC), self.side, -1, self.planes).permute(0, 3, 1, 2)
+        h = x_BTC[:, None] if self.num_channels == 1 else x_BTC.movedim(-1, 1)
         if self.num_classes > 1:
             label_BK = self.get_buffer("onehot_KK")[y_B]
             h = torch.cat([h, label_BK[:, :, None, None].expand(-1, -1, *h.shape[2:])], dim=1)
@@ -162,7 +161,7 @@ def build_depth_networks(
     depth: int,
     *,
     side: int = SIDE,
-    planes: int = 1,
+    num_channels: int = 1,
     num_classes: int = 1,
     latent_dim: int = 100,
     seed: int = 0,
@@ -170,7 +169,7 @@ def build_depth_networks(
 ) -> tuple[DepthGenerator, ImageCritic]:
     """Build generator and critic of one depth factor d; raises ConfigError for another side."""
     channels = depth_channels(depth, side)
-    shape: dict[str, Any] = {"side": side, "planes": planes, "num_classes": num_classes}
+    shape: dict[str, Any] = {"side": side, "num_channels": num_channels, "num_classes": num_classes}
     generator = DepthGenerator(
         channels, **shape, latent_dim=latent_dim, seed=derive_seed(seed, "generator")
     )

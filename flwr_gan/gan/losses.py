@@ -29,11 +29,12 @@ def gradient_penalty(
 
     ``mix_B`` says where each point lies: 0 is real, 1 generated.
     """
-    between_BTC = torch.lerp(real_BTC, fake_BTC, mix_B.view(-1, 1, 1)).requires_grad_()
+    mix_B11 = mix_B.view(-1, *[1] * (real_BTC.ndim - 1))
+    between_BTC = torch.lerp(real_BTC, fake_BTC, mix_B11).requires_grad_()
     score_B = critic(between_BTC, y_B)
     # a score depends on its own sample alone, so the gradient of the sum holds each sample's own
     (slope_BTC,) = torch.autograd.grad(score_B.sum(), between_BTC, create_graph=True)
-    norm_B: Tensor = torch.linalg.vector_norm(slope_BTC, dim=(1, 2))
+    norm_B: Tensor = torch.linalg.vector_norm(slope_BTC.flatten(1), dim=1)
     return (norm_B - 1).square().mean()
 
 

@@ -19,17 +19,28 @@ class SampleGenerator(nn.Module, ABC):
 
     num_vectors: int  # T; rows of an image
     num_components: int  # C; columns of an image
+    num_channels: int = 1  # of an image; one is no axis
     num_classes: int  # K, classes that it can be asked for
     latent_dim: int  # L
 
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """(T, C), or (T, C, channels) in colour."""
+        colours = (self.num_channels,) if self.num_channels > 1 else ()
+        return (self.num_vectors, self.num_components, *colours)
+
     def take_sizes(self, other: "SampleGenerator") -> None:
-        """Take over the four sizes of another generator."""
+        """Take over the sizes of another generator."""
         self.num_vectors, self.num_components = other.num_vectors, other.num_components
+        self.num_channels = other.num_channels
         self.num_classes, self.latent_dim = other.num_classes, other.latent_dim
 
     @abstractmethod
     def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
-        """Generate ``x_BTC`` in [-1, 1] from latent vectors and int64 class labels."""
+        """Generate ``x_BTC`` in [-1, 1] from latent vectors and int64 class labels.
+
+        In colour there is a last axis, the channels.
+        """
 
 
 class Generator(SampleGenerator):

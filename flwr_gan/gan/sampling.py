@@ -27,7 +27,7 @@ def sample(
     rng: torch.Generator,
     batch_size: int = 1024,
 ) -> NDArray[np.float32]:
-    """Return one sample for each label, float32 (N, T, C) in [-1, 1].
+    """Return one sample for each label, float32 (N, T, C[, channels]) in [-1, 1].
 
     Latent vectors come from ``rng``, z from N(0, I), whatever the ``batch_size``, the samples that
     are made at a time. Raises DataError if a label is not one of the generator's classes.
@@ -36,8 +36,7 @@ def sample(
     check_labels(labels_N, generator.num_classes)
     device = next(generator.parameters()).device
     z_NL = torch.randn(len(labels_N), generator.latent_dim, generator=rng, device=rng.device)
-    shape = (len(labels_N), generator.num_vectors, generator.num_components)
-    x_NTC = np.empty(shape, dtype=np.float32)
+    x_NTC = np.empty((len(labels_N), *generator.sample_shape), dtype=np.float32)
     with sparse_layers(generator, zero_weights(generator)):
         frozen = FrozenGenerator(generator)
         for start in range(0, len(labels_N), batch_size):

@@ -92,7 +92,12 @@ def resized(like: SampleGenerator, channels: Sequence[int], *, seed: int = 0) ->
     """Return a freshly drawn generator of the class of another, with other channels."""
     if isinstance(like, DepthGenerator):
         return DepthGenerator(
-            channels, num_classes=like.num_classes, latent_dim=like.latent_dim, seed=seed
+            channels,
+            side=like.num_vectors,
+            num_channels=like.num_channels,
+            num_classes=like.num_classes,
+            latent_dim=like.latent_dim,
+            seed=seed,
         )
     if isinstance(like, Generator):
         return Generator(

@@ -207,7 +207,7 @@ def _check_samples(
     check_labels(y_N, student.num_classes)
     if real_NTC is None:
         return y_N.to(device), None
-    shape = (len(labels_N), student.num_vectors, student.num_components)
+    shape = (len(labels_N), *student.sample_shape)
     if real_NTC.shape != shape:
         raise DataError(f"real samples have shape {real_NTC.shape}: {shape} is needed")
     return y_N.to(device), as_tensor(real_NTC.astype(np.float32)).to(device)

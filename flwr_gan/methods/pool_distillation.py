@@ -73,7 +73,7 @@ class PoolTeacher(SampleGenerator):
     def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
         """Generate ``x_BTC`` with the member that owns each latent vector."""
         owner_B, own_BL = self.owners(z_BL, y_B)
-        x_BTC = z_BL.new_empty(len(y_B), self.num_vectors, self.num_components)
+        x_BTC = z_BL.new_empty(len(y_B), *self.sample_shape)
         for owner in sorted(set(owner_B.tolist())):
             mine_B = owner_B == owner
             x_BTC[mine_B] = self._member(owner)(own_BL[mine_B], y_B[mine_B])

@@ -34,8 +34,9 @@ def prune(
 ) -> Mask:
     """Return a mask inside ``mask`` under which a given number of weights is pruned.
 
-    Biases stay. ``pruned`` gives the number of pruned weights of n weights: n counts all layers together, or
-    with the scope "local" each by itself, where ``min_kept_per_layer`` may leave a layer more.
+    Biases stay. ``pruned`` gives the number of pruned weights of n weights: n counts all layers
+    together, or with the scope "local" each by itself, where ``min_kept_per_layer`` may leave a
+    layer more.
     """
     floor = min_kept_per_layer
     layers = {name: mask[name] for name in prunable(mask)}

@@ -169,6 +169,7 @@ class ThresholdedNetwork:
         self.network = network
         self.strength = strength
         self._masks: dict[str, ThresholdMask] = {}
+        self._names = [name for name, _ in network.named_parameters()]
         self._layers = maskable(network)
         for key, (module, name) in self._layers.items():
             mask = ThresholdMask(
@@ -245,10 +246,10 @@ class ThresholdedNetwork:
             mask.restart()
 
     def _weights(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield the parameters under the names that the network has without masks."""
-        for name, weight in self.network.named_parameters():
-            if not name.endswith(".raw_threshold"):
-                yield name.replace("parametrizations.", "").removesuffix(".original"), weight
+        """Yield the parameters under the names and in the order of the network without masks."""
+        for name in self._names:
+            masked = name in self._layers
+            yield name, self._original(name) if masked else self.network.get_parameter(name)
 
     def _original(self, key: str) -> Tensor:
         module, name = self._layers[key]

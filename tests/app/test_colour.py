@@ -1,21 +1,24 @@
-"""Images in colour: the networks of ``gan`` make one channel, so every run refuses them at once."""
+"""Images in colour: for image networks; all others refuse them at once."""
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from flwr_gan.app.federation import load_federation
+from flwr_gan.app.generator_file import load_generator
 from flwr_gan.errors import ConfigError, DataError
-from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks
+from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, sample
 
 
 @pytest.mark.parametrize("also", ["", "experiment=one_shot", "strategy=fedavg federation.rounds=1"])
-def test_a_run_on_images_in_colour_is_refused(also):
+def test_networks_for_vectors_refuse_images_in_colour(also):
     with pytest.raises(ConfigError) as info:
         load_federation(f"data=textures data.patches=8 {also}")
     assert str(info.value) == (
-        "data: the samples of textures are 32 x 32 x 3, and the networks of gan make images of one "
-        "channel: give data.channels=1 where the data set has that setting, or another data set"
+        "gan.network=vectors is not for images in colour, and samples are 32 x 32 x 3: give "
+        "gan=wdcgan, sngan or dcgan, or data.channels=1 where the data set has that setting"
     )
 
 
@@ -25,7 +28,7 @@ def test_the_same_images_in_grey_are_not():
 
 
 def test_no_file_is_written_for_a_run_that_is_refused(simulate, tmp_path):
-    with pytest.raises(ConfigError, match="of one channel"):
+    with pytest.raises(ConfigError, match="not for images in colour"):
         simulate("data=textures data.patches=8")
     assert not list(tmp_path.iterdir())
 
@@ -38,3 +41,57 @@ def test_a_training_refuses_them_too():
         trainer.train(
             np.zeros((4, 8, 8, 3), np.float32), np.zeros(4, np.int64), rng=torch.Generator()
         )
+
+
+TINY = (
+    "data=textures data.patches=16 data.size=8 gan.depth=1 gan.batch_size=4 gan.local_iterations=1 "
+    "federation.num_clients=2 partition=iid samples_per_class=8"
+)
+
+
+@pytest.mark.parametrize("gan", ["wdcgan", "sngan", "dcgan"])
+@pytest.mark.parametrize("conditional", ["true", "false"])
+def test_image_networks_train_on_them(simulate, gan, conditional):
+    settings = f"gan={gan} gan.conditional={conditional} lottery.min_kept_per_layer=1"
+    folder = simulate(f"{TINY} {settings} lottery.iterations=2")
+    rounds = pd.read_csv(folder / "rounds.csv")
+    assert len(rounds) == 3
+    assert rounds["sparsity"].iloc[-1] == pytest.approx(1 - 0.65**2, abs=0.01)
+    assert ("synthetic_accuracy" in rounds) == (conditional == "true")
+    assert rounds["frechet_distance"].notna().all()
+    picture = plt.imread(folder / "samples.png")
+    colours = picture[..., :3].std(axis=2)
+    assert colours.max() > 0.1, "the picture is in colour"
+    generator = load_generator(folder)
+    assert sample(generator, np.zeros(2, np.int64), rng=torch.Generator()).shape == (2, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "strategy=generator_pool gan.iterations=1 lottery.iterations=1",
+        "strategy=generator_pool gan.iterations=2 lottery.iterations=1 method=channels gan.depth=2",
+        "strategy=masked_fedavg regeneration=rg federation.rounds=1",
+        "strategy=fedbuff federation.rounds=1 lottery.iterations=0",
+        "strategy=fedavg federation.rounds=1 evaluation=clients lottery.iterations=0",
+        "strategy=distilled_pool gan.iterations=1 lottery.iterations=1",
+        "strategy=fedavg federation.rounds=1 codec=sparse:int4 lottery.iterations=0",
+        "privacy=dp_critic strategy=fedavg federation.rounds=1 privacy.noise_multiplier=1",
+    ],
+)
+def test_so_they_do_with_every_strategy_and_method(simulate, settings):
+    given = f"{TINY} gan=wdcgan lottery.min_kept_per_layer=1 {settings}"
+    folder = simulate(given)
+    assert len(pd.read_csv(folder / "rounds.csv")) == 1
+
+
+def test_what_needs_classes_is_named():
+    unconditional = "data=textures data.patches=16 gan=wdcgan gan.conditional=false"
+    for settings, message in (
+        ("target=synthetic_accuracy:0.9", "target=synthetic_accuracy:0.9 needs a generator with"),
+        ("drift=style", "drift needs a generator with"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            load_federation(f"{unconditional} {settings}")
+    with pytest.raises(ConfigError, match=r"gan\.loss=hinge has no clipped gradients"):
+        load_federation("data=textures data.patches=16 gan=sngan privacy=dp_critic")

@@ -188,38 +188,38 @@ def test_what_does_not_go_together_is_named():
 
 
 @pytest.mark.parametrize("critic", ["plain", "spectral"])
-@pytest.mark.parametrize(("side", "planes"), [(8, 1), (28, 1), (32, 3), (48, 2), (64, 3)])
-def test_images_of_any_side_and_number_of_planes(critic, side, planes):
+@pytest.mark.parametrize("shape", [(8, 8), (28, 28), (32, 32, 3), (48, 48, 2), (64, 64, 3)])
+def test_images_of_any_side_and_number_of_channels(critic, shape):
     config = GanConfig(
         network="images", critic=critic, depth=1, latent_dim=5, critic_gradients="autograd",
         batch_size=4, critic_iterations=1, loss="wasserstein" if critic == "plain" else "hinge",
     )  # fmt: skip
-    shape = {"num_vectors": side, "num_components": planes * side, "num_classes": 3}
-    generator, opponent = build_networks(config, **shape, seed=0)
-    x_NTC = np.random.default_rng(0).uniform(-1, 1, (6, side, planes * side)).astype(np.float32)
-    trainer = WganGpTrainer(generator, opponent, config=config)
+    sizes = dict(zip(("num_vectors", "num_components", "num_channels"), shape, strict=False))
+    networks = build_networks(config, **sizes, num_classes=3, seed=0)
+    x_NTC = np.random.default_rng(0).uniform(-1, 1, (6, *shape)).astype(np.float32)
+    trainer = WganGpTrainer(*networks, config=config)
     trainer.train(x_NTC, np.arange(6) % 3, iterations=1, rng=seeded())
-    made_NTC = sample(generator, np.arange(6) % 3, rng=seeded())
+    made_NTC = sample(networks[0], np.arange(6) % 3, rng=seeded())
     assert made_NTC.shape == x_NTC.shape
     assert not np.array_equal(made_NTC[0], made_NTC[3])
 
 
-def test_planes_lie_side_by_side_pixel_by_pixel():
-    generator, critic = build_depth_networks(1, side=8, planes=3, latent_dim=5)
+def test_channels_are_the_last_axis():
+    generator, critic = build_depth_networks(1, side=8, num_channels=3, latent_dim=5)
     with torch.no_grad():
-        for plane, bias in enumerate((-1.0, 0.0, 1.0)):
-            generator.layers[-1].weight[:, plane] = 0
-            generator.layers[-1].bias[plane] = bias
+        for channel, bias in enumerate((-1.0, 0.0, 1.0)):
+            generator.layers[-1].weight[:, channel] = 0
+            generator.layers[-1].bias[channel] = bias
     x_NTC = sample(generator, np.zeros(1, np.int64), rng=seeded())
-    np.testing.assert_allclose(x_NTC[0, 0, :6], np.tanh([-1, 0, 1, -1, 0, 1]), rtol=1e-6)
+    np.testing.assert_allclose(x_NTC[0, 0, :2], np.tanh([[-1, 0, 1]] * 2), rtol=1e-6)
     with torch.no_grad():
-        critic.layers[0].weight[:, 1:] = 0  # it sees the first plane alone
+        critic.layers[0].weight[:, 1:] = 0  # it sees the first channel alone
         y = torch.zeros(1, dtype=torch.int64)
         x_BTC = torch.from_numpy(x_NTC)
         other_BTC = x_BTC.clone()
-        other_BTC[:, :, 1::3] = 0.5
+        other_BTC[..., 1] = 0.5
         assert torch.equal(critic(x_BTC, y), critic(other_BTC, y))
-        other_BTC[:, :, 0::3] = 0.5
+        other_BTC[..., 0] = 0.5
         assert not torch.equal(critic(x_BTC, y), critic(other_BTC, y))
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.errors import ConfigError, DataError, LayerCollapseError, TrainingError
 from flwr_gan.prune import LotteryPruner, pruned_count
+from flwr_gan.prune.magnitude import kept_weights
 from flwr_gan.wire import decode_payload, describe_payload, encode_payload
 
 SHAPES = {"fc.weight": (20, 7), "conv1.weight": (6, 5, 3), "conv2.weight": (2, 6, 3)}
@@ -64,10 +65,26 @@ def test_the_smallest_go_first_over_all_layers():
 
 
 def test_of_equal_magnitudes_the_last_go():
-    initial = {"a": np.ones((2, 3), np.float32), "b": -np.ones(4, np.float32)}
+    initial = {"a": np.ones((2, 3), np.float32), "b": -np.ones((1, 4), np.float32)}
     mask = LotteryPruner(initial, rate=0.3).prune(initial)
     assert mask["a"].all()
-    np.testing.assert_array_equal(mask["b"], [True, False, False, False])
+    np.testing.assert_array_equal(mask["b"], [[True, False, False, False]])
+
+
+@pytest.mark.parametrize("scope", ["global", "local"])
+def test_biases_are_neither_pruned_nor_counted(scope):
+    trained = {"w": np.arange(1, 11, dtype=np.float32).reshape(2, 5), "b": np.zeros(3, np.float32)}
+    pruner = LotteryPruner(trained, rate=0.2, scope=scope)
+    mask = pruner.prune(trained)
+    assert mask["b"].all()
+    assert (~mask["w"]).sum() == 2
+    assert (pruner.num_weights, pruner.num_pruned, pruner.sparsity) == (10, 2, 0.2)
+
+
+def test_zeros_are_pruned_weights_but_for_biases():
+    kept = kept_weights({"w": np.array([[0, 1]], np.float32), "b": np.array([0, 1], np.float32)})
+    np.testing.assert_array_equal(kept["w"], [[False, True]])
+    assert kept["b"].all()
 
 
 def test_a_ticket_of_decoded_weights_has_the_mask_that_the_codec_derives():

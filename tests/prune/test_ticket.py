@@ -17,7 +17,7 @@ from flwr_gan.prune import LotteryConfig, find_ticket, pruned_count
 
 def initial_weights():
     rng = np.random.default_rng(0)
-    return {"a": rng.standard_normal((9, 5)).astype(np.float32), "b": np.ones(7, np.float32)}
+    return {"a": rng.standard_normal((9, 5)).astype(np.float32), "b": np.ones((1, 7), np.float32)}
 
 
 def run(config):
