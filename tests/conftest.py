@@ -43,7 +43,13 @@ def simulate(tmp_path: Path) -> Simulate:
         overrides: str = "evaluation=none", *, folder: str = "run", backend: str = "inline"
     ) -> Path:
         text = f"{TINY} strategy.rounds_per_level=1 {overrides} output_dir={tmp_path / folder}"
-        others = ("strategy=", "experiment=one_shot", "experiment=paper", "experiment=continual")
+        others = (
+            "strategy=",
+            "experiment=one_shot",
+            "experiment=paper",
+            "experiment=continual",
+            "experiment=textures",
+        )
         if any(text in overrides for text in others):
             text = text.replace("strategy.rounds_per_level=1 ", "")
         run_config, nodes = prepare_run_config(text, None)

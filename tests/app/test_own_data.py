@@ -149,7 +149,9 @@ def test_a_node_with_images_in_colour_does_not_take_part(files, tmp_path):
     configs = nodes(files)
     np.savez(files[1], x=np.zeros((4, 8, 8, 3)), y=np.arange(4) % 2)
     configs[1]["data.num_channels"] = 3
-    with pytest.raises(ConfigError, match=r"node \d+: data: the samples of own1 are 8 x 8 x 3"):
+    with pytest.raises(
+        ConfigError, match=r"node \d+: gan\.network=vectors is not for images in co"
+    ):
         run(configs, REMOTE, tmp_path / "run")
 
 
