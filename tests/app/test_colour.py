@@ -2,11 +2,15 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
 
 from flwr_gan.app.federation import load_federation
+from flwr_gan.app.fgan.compare import compare
+from flwr_gan.app.fgan.sample import write_samples
+from flwr_gan.app.fgan.torch_files import write_onnx
 from flwr_gan.app.generator_file import load_generator
 from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, sample
@@ -51,7 +55,7 @@ TINY = (
 
 @pytest.mark.parametrize("gan", ["wdcgan", "sngan", "dcgan"])
 @pytest.mark.parametrize("conditional", ["true", "false"])
-def test_image_networks_train_on_them(simulate, gan, conditional):
+def test_image_networks_train_on_them(simulate, tmp_path, gan, conditional):
     settings = f"gan={gan} gan.conditional={conditional} lottery.min_kept_per_layer=1"
     folder = simulate(f"{TINY} {settings} lottery.iterations=2")
     rounds = pd.read_csv(folder / "rounds.csv")
@@ -64,6 +68,19 @@ def test_image_networks_train_on_them(simulate, gan, conditional):
     assert colours.max() > 0.1, "the picture is in colour"
     generator = load_generator(folder)
     assert sample(generator, np.zeros(2, np.int64), rng=torch.Generator()).shape == (2, 8, 8, 3)
+    if gan == "sngan":
+        lines = compare(folder, folder, tmp_path / "compare.png")
+        assert any(line.startswith("frechet distance") for line in lines)
+        assert any("accuracy" in line for line in lines) == (conditional == "true")
+        npz = tmp_path / "samples.npz"
+        assert write_samples(folder, npz, count=2)[1:] == (8, 8, 3)
+        write_onnx(tmp_path / "generator.onnx", generator)
+        session = onnxruntime.InferenceSession(tmp_path / "generator.onnx")
+        z, y = torch.randn(3, generator.latent_dim), torch.zeros(3, dtype=torch.int64)
+        given = {"latent": z.numpy(), "label": y.numpy()}
+        names = {found.name for found in session.get_inputs()}
+        (made,) = session.run(None, {n: a for n, a in given.items() if n in names})
+        np.testing.assert_allclose(made, generator(z, y).detach().numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def compare(
     """Draw samples of two generators for the same latent vectors; return lines of figures.
 
     `data` names the data set that quality is measured with, as overrides such as ``pendigits`` or
-    ``file data.path=x.npz``; by default it is that of the runs' ``config.yaml``, if it is one of
+    ``arrays data.path=x.npz``; by default it is that of the runs' ``config.yaml``, if it is one of
     this package's and its files are here.
 
     Raises ``ConfigError`` for a target that is no ``.png``, generators of different things, or
@@ -88,10 +88,8 @@ def compare(
 
 
 def _form(generator: SampleGenerator, info: GeneratorInfo) -> str:
-    return (
-        f"{info.kind} of {generator.num_vectors} x {generator.num_components} in the classes "
-        f"{' '.join(info.classes)}"
-    )
+    shape = " x ".join(map(str, generator.sample_shape))
+    return f"{info.kind} of {shape} in the classes {' '.join(info.classes)}"
 
 
 def _sizes(file: Path, generator: SampleGenerator) -> tuple[str, str, str]:
@@ -113,11 +111,13 @@ def _quality(
     if not len(dataset.train):
         raise DataError(f"the data set {dataset.name} has no samples here; give --data")
     made = generators[0]
-    sizes = [(g.num_vectors, g.num_components, g.num_classes) for g in (made, dataset)]
+    conditional = made.num_classes > 1
+    known = dataset.num_classes if conditional else 1
+    sizes = (*dataset.train.x_NTC.shape[1:], known), (*made.sample_shape, made.num_classes)
     if sizes[0] != sizes[1]:
         raise DataError(
-            f"the data set {dataset.name} has (T, C, K) = {sizes[1]}, and the generators "
-            f"{sizes[0]}; give the --data that they were trained with"
+            f"samples and classes of the data set {dataset.name} are {sizes[0]}, and those of the "
+            f"generators {sizes[1]}; give the --data that they were trained with"
         )
     with torch_threads(1):
         judge = SampleJudge(
@@ -126,8 +126,9 @@ def _quality(
             num_classes=dataset.num_classes,
             seed=derive_seed(seed, "judge"),
         )
-        y_N = np.repeat(np.arange(made.num_classes), JUDGED)
-        scores = [judge.score(_drawn(g, JUDGED, seed), y_N, seed=seed) for g in generators]
+        count = JUDGED * dataset.num_classes // known
+        y_N = np.repeat(np.arange(made.num_classes), count) if conditional else None
+        scores = [judge.score(_drawn(g, count, seed), y_N, seed=seed) for g in generators]
     rows = [
         (name.replace("_", " "), *(f"{score[name]:.3f}" for score in scores)) for name in scores[0]
     ]

@@ -2,6 +2,7 @@
 
 # N samples, K classes, n samples a class, T vectors, C components
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ def write_samples(
     for k in chosen:
         if k not in known:
             raise ConfigError(f"--classes: there is no class {k}; allowed are 0 to {known[-1]}")
-    per_sample = generator.latent_dim + generator.num_vectors * generator.num_components
+    per_sample = generator.latent_dim + math.prod(generator.sample_shape)
     if 4 * len(chosen) * count * per_sample > max_bytes:
         raise ConfigError(
             f"--count {count} of {len(chosen)} classes takes more than --max-bytes {max_bytes}: "
