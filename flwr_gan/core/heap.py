@@ -30,9 +30,8 @@ def prompt_collection() -> Iterator[None]:
     are a quarter more objects than before; beside the half million of the imported libraries that
     is hundreds of rounds, and hundreds of megabytes, away.
     """
-    gc.collect()
     gc.freeze()
-    gc.collect()  # the next one is measured by what is left: nothing
+    gc.collect()  # takes no time, and the next one is measured by what is left: nothing
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ import pytest
 
 from flwr_gan.core.heap import prompt_collection
 
-COUNT, USED = 600_000, 20_000
+COUNT, USED = 300_000, 20_000
 
 
 class Cycle:
@@ -32,7 +32,7 @@ def alive_after(count: int) -> int:
 @pytest.fixture
 def libraries():
     """Objects that stay, as those of imported libraries."""
-    found = [[] for _ in range(3_000_000)]
+    found = [[] for _ in range(1_300_000)]
     gc.collect()
     return found
 
