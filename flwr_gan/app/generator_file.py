@@ -23,7 +23,7 @@ from flwr_gan.core.settings import Count, Settings
 from flwr_gan.data.dataset import Kind
 from flwr_gan.errors import ConfigError, DataError, OutputError, PayloadError
 from flwr_gan.gan import Generator, load_network_arrays, network_arrays
-from flwr_gan.gan.dcgan import SIDES, DepthGenerator
+from flwr_gan.gan.dcgan import KERNEL, SIDES, DepthGenerator
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.factored import with_ranks
 from flwr_gan.wire import DEFAULT_MAX_BYTES, load
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 INFO_FILE = "generator.json"
 _LAYERS = ("fc", "conv1", "conv2")
-_KERNEL = 4  # of an image generator behind its first layer
 _IN_A_RUN = ("generators/student.fgan", "generators/global.fgan")
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -183,7 +182,7 @@ def _image_generator(shapes: Shapes, info: GeneratorInfo, max_bytes: int) -> Sam
     found = [_image_layer(name, shapes) for name in names]
     first = found[0][2]
     side = first << (len(found) - 1)
-    follow = all(a[1] == b[0] and b[2] == _KERNEL for a, b in pairwise(found))
+    follow = all(a[1] == b[0] and b[2] == KERNEL for a, b in pairwise(found))
     if side not in SIDES or not follow:
         raise DataError(
             "the layers of a generator of images have the shapes (L+K, H1, k, k), (H1, H2, 4, 4) "

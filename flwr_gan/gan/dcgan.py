@@ -25,7 +25,7 @@ from flwr_gan.seeding import derive_seed
 SIDE = 64
 """Rows and columns of the paper's images."""
 
-_KERNEL = 4
+KERNEL = 4
 _WIDTHS = (8, 4, 2, 1)
 _FIRST = range(4, 8)  # rows and columns that the first layer makes
 SIDES = sorted(first << count for first in _FIRST for count in range(1, len(_WIDTHS) + 1))
@@ -64,7 +64,7 @@ class DepthGenerator(SampleGenerator):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.num_vectors = self.num_components = side or _KERNEL << len(channels)
+        self.num_vectors = self.num_components = side or KERNEL << len(channels)
         self.num_classes = num_classes
         self.latent_dim = latent_dim
         self.num_channels = num_channels
@@ -74,7 +74,7 @@ class DepthGenerator(SampleGenerator):
         first = self.num_vectors >> len(channels)
         with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
             self.layers = nn.ModuleList(
-                nn.ConvTranspose2d(*pair, _KERNEL, stride=2, padding=1)
+                nn.ConvTranspose2d(*pair, KERNEL, stride=2, padding=1)
                 if at
                 else nn.ConvTranspose2d(*pair, first)
                 for at, pair in enumerate(pairwise(sizes))
@@ -115,13 +115,13 @@ class ImageCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.side = side or _KERNEL << len(channels)
+        self.side = side or KERNEL << len(channels)
         self.num_channels = num_channels
         sizes = [num_channels + (num_classes if num_classes > 1 else 0), *channels, 1]
         last = len(channels)
         with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
             self.layers = nn.ModuleList(
-                layer(*pair, _KERNEL, stride=2, padding=1)
+                layer(*pair, KERNEL, stride=2, padding=1)
                 if at < last
                 else layer(*pair, self.side >> last)
                 for at, pair in enumerate(pairwise(sizes))

@@ -16,7 +16,7 @@ from experiments.papers.rg_gan.setting import METHODS
 from flwr_gan.gan import WganGpTrainer, sample
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.metrics import frechet_distance
-from flwr_gan.prune.magnitude import Mask, prune_smallest
+from flwr_gan.prune.magnitude import LEAST_AXES, Mask, prune
 from flwr_gan.prune.pruner import LotteryConfig
 from flwr_gan.prune.regeneration import AugmentedRegeneration
 from flwr_gan.prune.threshold_masks import ThresholdedNetwork
@@ -31,7 +31,6 @@ SHOWN = 20
 
 _BATCH = 250
 _MOST_COMPARED = 2000
-_LEAST_AXES = 2
 
 Arrays = dict[str, NDArray[np.float32]]
 _KEPT = (
@@ -134,20 +133,18 @@ class Run:
     def _search_ticket(self) -> None:
         """Train, prune the smallest weights, rewind, as often as the method says."""
         levels, last = self.method.ticket_levels, self.method.ticket_levels
-        weights = {n: a for n, a in network_arrays(self.generator).items() if _prunable(a)}
-        others = {n: a for n, a in network_arrays(self.generator).items() if not _prunable(a)}
+        initial = network_arrays(self.generator)
         rate = 1 - (1 - self.method.ticket_sparsity) ** (1 / levels)
 
         def train(level: int, rewound: Arrays, mask: Mask) -> Arrays:
-            load_network_arrays(self.generator, {**rewound, **others})
+            load_network_arrays(self.generator, rewound)
             self.trainer.restart()
-            self.mask = mask | {name: np.ones(a.shape, bool) for name, a in others.items()}
+            self.mask = mask
             self._go(phase="sparse" if level else "dense", counts=level == last)
-            trained = network_arrays(self.generator)
-            return {name: trained[name] for name in weights}
+            return network_arrays(self.generator)
 
         config = LotteryConfig(rate=rate, iterations=levels, min_kept_per_layer=1)
-        for _ in find_ticket(weights, train, config=config):
+        for _ in find_ticket(initial, train, config=config):
             pass
 
     def _alternate(self) -> None:
@@ -164,9 +161,10 @@ class Run:
     def _smallest(self) -> Mask:
         arrays = network_arrays(self.generator)
         whole = {name: np.ones(a.shape, bool) for name, a in arrays.items()}
-        layers = {name: mask for name, mask in whole.items() if _prunable(arrays[name])}
-        count = round(self.settings.regan_sparsity * sum(mask.size for mask in layers.values()))
-        return whole | prune_smallest(arrays, layers, pruned=count, min_kept_per_layer=1)
+        return prune(
+            arrays, whole, pruned=lambda size: round(self.settings.regan_sparsity * size),
+            scope="global", min_kept_per_layer=1,
+        )  # fmt: skip
 
     def _parts(self) -> list[int]:
         total, every = self.settings.gan.iterations, self.settings.check_every
@@ -278,7 +276,7 @@ def _size(arrays: Arrays) -> dict[str, int]:
 
 
 def _prunable(array: NDArray[Any]) -> bool:
-    return array.ndim >= _LEAST_AXES
+    return array.ndim >= LEAST_AXES
 
 
 def _pruned_share(masks: Mapping[str, NDArray[np.bool_]]) -> float:
