@@ -47,7 +47,11 @@ class Instant:
         self.nodes, self.folder, self.run = nodes, folder, run
 
     def started(self) -> bool:
-        """Tell whether the server app has taken its task; before that, Flower starts another."""
+        """Tell whether the server app has taken its task; before that, Flower starts another.
+
+        Nodes finish what a killed server app has sent them, so that what is waited for may be there
+        before.
+        """
         return f"of run {self.run.run_id}" in self.nodes.superlink.log
 
     def kept(self, server_round: int) -> int:
@@ -64,11 +68,11 @@ INSTANTS: dict[str, Callable[[Instant], object]] = {
     "it starts": lambda at: at.started(),
     "it asks the nodes": lambda at: "results: " in at.run.said,
     "its settings are written": lambda at: (at.folder / "config.yaml").exists(),
-    "one client has trained": lambda at: at.kept(1) == 1,
+    "one client has trained": lambda at: at.kept(1) >= 1,
     "both clients have trained": lambda at: at.kept(1) == 2,
     "the first checkpoint is there": lambda at: (at.folder / "checkpoint/server.npz").exists(),
     "one client has trained twice": lambda at: at.kept(2) >= 1,
-    "round 2 is in the tables": lambda at: at.booked() == 2,
+    "round 2 is in the tables": lambda at: at.booked() >= 2,
     "both clients have trained three times": lambda at: at.kept(3) == 2,
     "the last generator is saved": lambda at: (at.folder / "generators/global.fgan").exists(),
 }
@@ -85,7 +89,7 @@ def test_a_server_app_that_is_killed_at_ten_instants(nodes: Machines, whole: Pat
         runs.append(run)
         instant = Instant(nodes, folder, run)
         before = instant.booked()
-        until(lambda at=instant, now=reached: now(at) or at.run.ended, what=name)
+        until(lambda at=instant, now=reached: (at.started() and now(at)) or at.run.ended, what=name)
         assert not run.ended, f"{name}: {run.said}"
         finished = instant.booked()
         kill(nodes.superlink, "flwr-serverapp")
