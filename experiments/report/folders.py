@@ -73,10 +73,9 @@ class RunFiles:
         for found in (self.config, self.summary, self.rounds, self.messages):
             del found
 
-    @property
-    def samples(self) -> Path | None:
-        """The picture of generated samples, None where there is none."""
-        path = self.folder / "samples.png"
+    def picture(self, name: str) -> Path | None:
+        """Return a picture that the run has drawn, such as ``samples.png``; None without it."""
+        path = self.folder / name
         return path if path.exists() else None
 
     @cached_property

@@ -32,6 +32,17 @@ _OF_BYTES = (
     "Ratios are bytes of dense float32 per byte sent; messages are whole messages as Flower's "
     "transport stores them, payloads the coded weights in them."
 )
+_COPYING = {
+    "nearest_ratio": "distance to training samples / of real ones",
+    "copying_z": "copying z",
+    "training_share": "nearer to training than to test",
+    "training_share_expected": "expected without copying",
+}
+_ON_COPIES = (
+    "Copying shows where more samples are nearer to a training sample than to any test sample than "
+    "is expected; a distance below that of real ones, or z below -3, may also come from samples "
+    "that are all typical."
+)
 _FEWER = {"rounds": "rounds", "failures": "failures", "sparsity": "sparsity"}
 
 
@@ -62,6 +73,7 @@ def sections_of(results: Results, *, grids: int = MOST_GRIDS) -> list[Section]:
         _results(results),
         _plots(results),
         _samples(results, grids),
+        _breakdown(results, grids),
         _rounds(results),
         _settings(results),
         _repeat(results),
@@ -131,20 +143,50 @@ def _plots(results: Results) -> Section:
 
 
 def _samples(results: Results, most: int) -> Section:
-    shown = [(run, run.samples) for run in results.runs if run.trains and run.samples]
-    number = len(shown)
-    if number > most:  # spread over all of them
-        shown = [shown[round(i * (number - 1) / max(1, most - 1))] for i in range(most)]
-    pictures = [
-        Picture(path, f"Samples that the generator of {run.label} drew, one row a class", run.label)
-        for run, path in shown
-    ]
+    alt = "Samples that the generator of {} drew, one row a class"
+    pictures, number = _drawn(results, "samples.png", alt, most)
     if not pictures:
         return Section("Samples")
     text = "Drawn by each generator at the end of its run, one row a class."
     if number > most:
         text += f" {most} of {number} trainings; the others' are in their folders as samples.png."
     return Section("Samples", text, *pictures)
+
+
+def _breakdown(results: Results, most: int) -> Section:
+    rows = [
+        {"run": run.label} | _worst(run.summary) | run.summary.get("copying", {})
+        for run in results.runs
+        if run.trains and run.status == "finished"
+    ]
+    frame = pd.DataFrame([row for row in rows if len(row) > 1]).rename(columns=_COPYING)
+    if not len(frame):
+        return Section("Classes, clients and copies")
+    alt = "Bars of quality by class and by client, and distances to training samples, of {}"
+    pictures, _ = _drawn(results, "breakdown.png", alt, most)
+    caption = "The class and the client whose samples are recognised least, and signs of copying"
+    return Section("Classes, clients and copies", Table(frame, caption), _ON_COPIES, *pictures)
+
+
+def _worst(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return the class and the client of a run that are recognised least, with their shares."""
+    found: dict[str, Any] = {}
+    for what in ("class", "client"):
+        name = summary.get(f"worst_{what}", {}).get("conditional_accuracy")
+        if name is not None:
+            share = summary.get(f"by_{what}", {}).get(name, {}).get("conditional_accuracy")
+            found |= {f"worst {what}": name, f"recognised of worst {what}": share}
+    return found
+
+
+def _drawn(results: Results, name: str, alt: str, most: int) -> tuple[list[Picture], int]:
+    """Return a picture of some trainings, and how many have one."""
+    shown = [(run, run.picture(name)) for run in results.runs if run.trains]
+    found = [(run, path) for run, path in shown if path is not None]
+    number = len(found)
+    if number > most:  # spread over all of them
+        found = [found[round(i * (number - 1) / max(1, most - 1))] for i in range(most)]
+    return [Picture(path, alt.format(run.label), run.label) for run, path in found], number
 
 
 def _rounds(results: Results) -> Section:

@@ -12,6 +12,7 @@ import pandas as pd
 from flwr.common import NDArrays, Parameters, ndarrays_to_parameters, parameters_to_ndarrays
 from numpy.typing import NDArray
 
+from flwr_gan.app.breakdown import Breakdown
 from flwr_gan.app.checkpoint import Checkpoint
 from flwr_gan.app.compared import write_compared
 from flwr_gan.app.federation import Federation
@@ -26,6 +27,7 @@ from flwr_gan.data.partition import class_counts
 from flwr_gan.errors import TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.plots import (
+    breakdown_figure,
     client_times_figure,
     continual_figure,
     partition_picture,
@@ -212,9 +214,22 @@ class Run:
         if self.clock is not None:
             self._draw_clock(self.clock)
         self._close_log()
-        summary = summarise(self)
+        summary = summarise(self) | self._broken_down(weights)
         write_summary(summary, self.folder / "summary.json")
         return summary
+
+    def _broken_down(self, weights: NDArrays) -> dict[str, Any]:
+        """Return quality by class and by client and nearness to training samples, and draw them."""
+        generators = None if self.own_data else self.folder / "generators"
+        last = len(self.rounds)
+        found = Breakdown.of(self.scorer, weights, server_round=last, generators=generators)
+        if found is None:
+            return {}
+        near = found.nearness
+        distances = None if near is None else (near.generated_G, near.real_R)
+        figure = breakdown_figure(found.by_class, found.by_client, distances)
+        save_figure(figure, self.folder / "breakdown.png")
+        return found.summary()
 
     def _draw_clock(self, clock: RunClock) -> None:
         clients = pd.DataFrame(clock.clock.client_rows())

@@ -149,6 +149,19 @@ def closing_lines(
             "the classifier behind synthetic acc. reaches "
             f"{summary['real']['synthetic_accuracy']:.3f} when it is trained on real data"
         )
+    for what in ("class", "client"):
+        worst, scores = summary.get(f"worst_{what}", {}), summary.get(f"by_{what}", {})
+        if "conditional_accuracy" in worst:
+            name = worst["conditional_accuracy"]
+            share = 100 * scores[name]["conditional_accuracy"]
+            lines.append(f"worst {what}: {name}, {share:.1f} % of its samples recognised")
+    if "copying" in summary:
+        found = summary["copying"]
+        lines.append(
+            f"{100 * found['training_share']:.0f} % of the samples are nearer to a training sample "
+            f"than to any test sample; {100 * found['training_share_expected']:.0f} % would be "
+            "without copying"
+        )
     lines.append(
         f"{summary['wall_s']:.0f} s; files are in {folder}: samples.png shows what it generates"
     )

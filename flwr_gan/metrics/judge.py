@@ -100,18 +100,21 @@ class SampleJudge:
         return scores | self._accuracies(x, y, seed)
 
     def compare(
-        self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], real_NTC: NDArray[np.float32]
+        self,
+        x_NTC: NDArray[np.float32],
+        y_N: NDArray[np.int64] | None,
+        real_NTC: NDArray[np.float32],
     ) -> dict[str, float]:
         """Score generated samples against real ones of the caller's choice.
 
-        Returns ``frechet_distance`` and ``conditional_accuracy`` as in ``score``; at least 2
-        samples each.
+        Returns ``frechet_distance`` and, with labels, ``conditional_accuracy`` as in ``score``; at
+        least 2 samples each.
         """
         real, fake = self._classifier.features(real_NTC), self._classifier.features(x_NTC)
-        return {
-            "frechet_distance": frechet_distance(real, fake),
-            "conditional_accuracy": self.recognised(x_NTC, y_N),
-        }
+        found = {"frechet_distance": frechet_distance(real, fake)}
+        return found | (
+            {} if y_N is None else {"conditional_accuracy": self.recognised(x_NTC, y_N)}
+        )
 
     def recognised(self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
         """Return the share of generated samples that the classifier takes for their label."""

@@ -1,5 +1,6 @@
 """Pictures: functions that take data and return a matplotlib figure."""
 
+from flwr_gan.plots.breakdown import breakdown_figure
 from flwr_gan.plots.clock import client_times_figure, virtual_time_figure
 from flwr_gan.plots.groups import duration_figure, layers_figure, traffic_figure
 from flwr_gan.plots.partition import partition_picture
@@ -9,6 +10,7 @@ from flwr_gan.plots.style import save_figure
 from flwr_gan.plots.sweep import quality_figure
 
 __all__ = [
+    "breakdown_figure",
     "client_times_figure",
     "continual_figure",
     "duration_figure",

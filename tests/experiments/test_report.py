@@ -24,10 +24,12 @@ def test_a_single_run_with_its_other_codecs_makes_a_table(simulate, capsys):
     assert (folder / "quality_bytes.png").stat().st_size > 10_000
     assert "sparse" in capsys.readouterr().out
     page = (folder / "report.html").read_text()
-    assert page.count("<img ") == 5  # four plots, and the samples once for all codecs
+    assert page.count("<img ") == 6  # four plots; samples and breakdown once for all codecs
     for text in (
         "Bytes a round",
         "Sparsity of each layer",
+        "recognised of worst class",
+        "nearer to training than to test",
         "conv1.weight",
         "--run-config",
         "torch",
