@@ -33,6 +33,8 @@ LOSSY = [
     "binary:network+raw",
     "quantize:int8:layer+csr",
     "ternary:layer+rle",
+    "budget:share:0.5+sparse",
+    "budget:share:0.5+zlib:9",
 ]
 
 

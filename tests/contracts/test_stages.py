@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.places import Places
-from flwr_gan.wire.codecs.stage import differences, measure_all, side_of_each
+from flwr_gan.wire.codecs.stage import differences, side_of_each
 from flwr_gan.wire.stages import Coded, get_stage, stage_names
 from flwr_gan.wire.stages.groups import GRANULARITIES
 from flwr_gan.wire.stages.registry import _STAGES, stage_by_id
@@ -40,6 +40,8 @@ SPECS = [
     "qsgd:4:unbiased",
     "cast:fp16",
     "cast:bf16",
+    "budget:bytes:400",
+    "budget:share:0.2",
 ]
 
 NOT_FOR_FEEDBACK = {"quantize:affine1:layer", "qsgd:4:unbiased"}
@@ -208,7 +210,7 @@ def test_joined_arrays_decode_as_each_alone(spec):
     places = [
         Places(np.arange(len(part)), shape) for part, shape in zip(values, shapes, strict=True)
     ]
-    sides = side_of_each(stage, measure_all(stage, values, places), len(places))
+    sides = side_of_each(stage, stage.measure_all(values, places), len(places))
     triples = list(zip(values, places, sides, strict=True))
     codes = [stage.coded(*triple) for triple in triples]
     near = rng.normal(size=sum(map(len, values))).astype(np.float32)

@@ -213,7 +213,10 @@ CASES = {
         {"codec": "lowrank:rank:3+prune:magnitude:0.3:local+zlib", **EVERY},
     ),
     "csr": (HALF, {"codec": "csr"}),
+    "csc": (HALF, {"codec": "csc"}),
     "rle": (MOST, {"codec": "rle"}),
+    "budget": (HALF, {"codec": "budget:share:0.15+sparse", **EVERY}),
+    "budget_zlib": (DENSE, {"codec": "budget:bytes:90+zlib", **EVERY}),
     "csr_int8": (MOST, {"codec": "quantize:int8:layer+csr", **EVERY}),
     "redundancy_sparse": (HALF, {"codec": "redundancy:6:conv+sparse", **EVERY}),
     "redundancy_int8_zlib": (

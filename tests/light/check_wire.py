@@ -17,13 +17,13 @@ from flwr_gan.engine import run_apps
 from flwr_gan.wire.codecs import codec_names, get_codec
 from flwr_gan.wire.stages import stage_names
 
-LOSSLESS = ("raw", "zlib:6", "lzma:6", "bz2:9", "zstd:3", "rle", "csr", "sparse", "auto")
+LOSSLESS = ("raw", "zlib:6", "lzma:6", "bz2:9", "zstd:3", "rle", "csr", "csc", "sparse", "auto")
 LOSSY = (
     "sparse:int8", "sparse:int4", "sparse:fp16", "sparse:bf16", "cast:fp16+zstd:3",
     "quantize:int8:channel+zlib:6", "prune:magnitude:0.5+sparse", "ternary:layer+sparse",
     "binary:layer+zlib:6", "codebook:16:layer+sparse", "flexpoint+zstd:3", "lowrank:rank:4+raw",
     "redundancy:64+sparse", "hash:0.5+raw", "topk:0.1+int4", "dgc:0.1", "randk:0.1+int8", "eden:2",
-    "qsgd:16", "powersgd:2",
+    "qsgd:16", "powersgd:2", "budget:share:0.2+sparse",
 )  # fmt: skip
 NOT_THERE = (
     "torch", "hydra", "omegaconf", "pandas", "sklearn", "matplotlib", "scipy", "ml_dtypes",

@@ -25,6 +25,7 @@ _CODECS = (
     ("sparse", 7, "flwr_gan.wire.codecs.sparse.codec:SparseCodec"),
     ("csr", 8, "flwr_gan.wire.codecs.elements:CsrCodec"),
     ("rle", 9, "flwr_gan.wire.codecs.elements:RleCodec"),
+    ("csc", 10, "flwr_gan.wire.codecs.elements:CscCodec"),
 )
 _OPTIONAL = {"pcodec": "pcodec", "paq9a": "numba"}
 

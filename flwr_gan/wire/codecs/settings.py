@@ -212,6 +212,41 @@ class Configured:
         return values
 
 
+class ByKind(Configured):
+    """What is set by a word and an amount of the kind that the word names: ``lowrank:rank:8``.
+
+    Attributes
+    ----------
+    amounts : dict of str to Whole
+        The setting ``amount`` of each kind.
+    """
+
+    amounts: ClassVar[Mapping[str, Whole]]
+    kind: str
+    amount: int
+
+    def __init__(self, *, kind: str, amount: int) -> None:
+        self.settings = self._settings([kind])
+        super().__init__(kind=kind, amount=amount)
+
+    @classmethod
+    def from_spec(cls, words: tuple[str, ...]) -> Self:
+        """Return what a kind and an amount stand for, or raise ``CodecError``."""
+        return cls(**cls.read_words(words, cls._settings(words[:1])))
+
+    @classmethod
+    def from_parameter(cls, parameter: int) -> Self:
+        """Return what a number of a payload stands for, or raise ``PayloadError``."""
+        kind = [*cls.amounts][parameter % len(cls.amounts)]
+        return cls(**cls.read_parameter(parameter, cls._settings([kind])))
+
+    @classmethod
+    def _settings(cls, kinds: Sequence[str]) -> tuple[Setting, ...]:
+        """Return the setting ``kind``, and the amount of the one that is given, if it is one."""
+        amounts = (cls.amounts[kind] for kind in kinds if kind in cls.amounts)
+        return (OneOf("kind", tuple(cls.amounts)), *amounts)
+
+
 def _packed(settings: Sequence[Setting]) -> list[Setting]:
     """Return the settings in the order in which a payload's number holds them, lowest first."""
     choices = [one for one in settings if isinstance(one, OneOf | Flag)]

@@ -122,6 +122,14 @@ class Stage(Configured, ABC):
     def measure(self, values: Array, places: Places) -> Array:
         """Return the numbers to keep for the survivors of one array, or raise ``CodecError``."""
 
+    def measure_all(self, values: Sequence[Sliceable], places: Sequence[Places]) -> list[Array]:
+        """Return the side numbers to write: of each array, or the ones that all have in common."""
+        if not (self.shared and places):
+            return [self.measure(part[:], at) for part, at in zip(values, places, strict=True)]
+        joined = np.concatenate([part[:] for part in values])
+        (shape,) = side_shapes(self, [of_one.shape for of_one in places])
+        return [self.measure(joined, Places(range(len(joined)), shape))]
+
     @abstractmethod
     def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return a code for each survivor, or raise ``CodecError``."""
@@ -310,15 +318,6 @@ def side_shapes(stage: Stage, shapes: Sequence[tuple[int, ...]]) -> list[tuple[i
     if stage.shared and shapes:
         return [(sum(math.prod(shape) for shape in shapes),)]
     return list(shapes)
-
-
-def measure_all(stage: Stage, values: Sequence[Sliceable], places: Sequence[Places]) -> list[Array]:
-    """Return the side numbers to write: of each array, or the ones that all have in common."""
-    if not (stage.shared and places):
-        return [stage.measure(part[:], at) for part, at in zip(values, places, strict=True)]
-    joined = np.concatenate([part[:] for part in values])
-    (shape,) = side_shapes(stage, [of_one.shape for of_one in places])
-    return [stage.measure(joined, Places(range(len(joined)), shape))]
 
 
 def side_of_each(stage: Stage, sides: Sequence[Array], count: int) -> list[Array]:

@@ -4,14 +4,14 @@ An array is unfolded to m rows (first axis) and n columns (all others); r its ra
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array
-from flwr_gan.wire.codecs.settings import STEPS, Fraction, OneOf, Setting, Whole
+from flwr_gan.wire.codecs.settings import STEPS, ByKind, Fraction, Whole
 from flwr_gan.wire.codecs.stage import finite_only
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
@@ -19,15 +19,10 @@ from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
 MOST_RANK = 1024
 """Limit of the format: a decoder does at most so many multiplications for each weight."""
 
-AMOUNTS: dict[str, Whole] = {
-    "rank": Whole("amount", 1, MOST_RANK),
-    "energy": Fraction("amount", fault="is out of range"),
-}
-
 _BLOCK = 1 << 17
 
 
-class LowRankStage(ArrayStage):
+class LowRankStage(ByKind, ArrayStage):
     """``W = U V`` with U of m x r and V of r x n numbers. Lossy; a zero of W need not stay one.
 
     ``rank`` keeps the R largest singular values, ``energy`` as few as have at least the share E of
@@ -43,31 +38,15 @@ class LowRankStage(ArrayStage):
     wire_id = 8
 
     keeps_shapes = False
-    settings: tuple[Setting, ...] = (OneOf("kind", tuple(AMOUNTS)),)
+    amounts: ClassVar[Mapping[str, Whole]] = {
+        "rank": Whole("amount", 1, MOST_RANK),
+        "energy": Fraction("amount", fault="is out of range"),
+    }
     allowed = (
         f"allowed: lowrank:rank:R with R from 1 to {MOST_RANK}, such as lowrank:rank:8, or "
         "lowrank:energy:E with E from 0.0001 to 0.9999 in at most 4 decimals, such as "
         "lowrank:energy:0.9"
     )
-    kind: str
-    amount: int
-    """R, or E in ten-thousandths."""
-
-    def __init__(self, *, kind: str, amount: int) -> None:
-        self.settings = (*self.settings, AMOUNTS[kind])
-        super().__init__(kind=kind, amount=amount)
-
-    @classmethod
-    def from_spec(cls, words: tuple[str, ...]) -> "LowRankStage":
-        """Build ``lowrank:rank:R`` or ``lowrank:energy:E``."""
-        amount = [AMOUNTS[word] for word in words[:1] if word in AMOUNTS]
-        return cls(**cls.read_words(words, (*cls.settings, *amount)))
-
-    @classmethod
-    def from_parameter(cls, parameter: int) -> "LowRankStage":
-        """Build the stage from its number in a payload, or raise ``PayloadError``."""
-        amount = [*AMOUNTS.values()][parameter & 1]
-        return cls(**cls.read_parameter(parameter, (*cls.settings, amount)))
 
     def apply(
         self, arrays: Sequence[Array], held: Sequence[Array] | None = None

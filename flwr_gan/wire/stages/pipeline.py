@@ -21,7 +21,7 @@ from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.registry import codec_by_id, plain_codec
 from flwr_gan.wire.codecs.sparse.codec import SparseCodec
 from flwr_gan.wire.codecs.sparse.parts import base_layers, flat_layer, is_weight
-from flwr_gan.wire.codecs.stage import Stage, differences, measure_all, side_of_each, side_shapes
+from flwr_gan.wire.codecs.stage import Stage, differences, side_of_each, side_shapes
 from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
 from flwr_gan.wire.stages.array_stage import ArrayStage, SelectingStage
 from flwr_gan.wire.stages.registry import get_stage, is_stage, stage_by_id
@@ -90,7 +90,7 @@ class StagedCodec(Codec):
             except CodecError:
                 if base_use == "values":
                     raise
-        written = measure_all(stage, [layer.values for layer in layers], [x.places for x in layers])
+        written = stage.measure_all([layer.values for layer in layers], [x.places for x in layers])
         sides = side_of_each(stage, written, len(layers))
         coded = iter([_dense_codes(stage, *pair) for pair in zip(layers, sides, strict=True)])
         parts = [next(coded) if is_weight(array.dtype) else array for array in checked]

@@ -24,6 +24,7 @@ _STAGES = (
     ("qsgd", 14, "flwr_gan.wire.stages.qsgd:QsgdStage"),
     ("powersgd", 15, "flwr_gan.wire.stages.powersgd:PowerSgdStage"),
     ("dgc", 16, "flwr_gan.wire.stages.topk:DgcStage"),
+    ("budget", 17, "flwr_gan.wire.stages.budget:BudgetStage"),
 )
 
 MAX_PARAMETER = (1 << 32) - 1

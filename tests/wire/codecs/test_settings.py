@@ -105,6 +105,10 @@ def test_unknown_words_are_explained():
         ("lowrank:energy:0+sparse", "out of range"),
         ("lowrank:energy:0.9:2+sparse", "cannot be read"),
         ("quantize:int8+lowrank:rank:2+sparse", "lowrank must stand before quantize"),
+        ("budget+sparse", "allowed: budget:bytes:N with N from 1 to 999999999"),
+        ("budget:20000+sparse", "allowed: bytes, share"),
+        ("budget:bytes:0+sparse", "'0' is out of range"),
+        ("budget:share:1+sparse", "F from 0.0001 to 0.9999"),
         ("redundancy+sparse", "allowed: redundancy:N[:LAYOUT]"),
         ("redundancy:0+sparse", "'0' is out of range; allowed"),
         ("redundancy:1048577+sparse", "from 1 to 1048576"),
@@ -133,6 +137,7 @@ def test_bad_specs_are_explained(spec, said):
     [
         *(("prune", parameter) for parameter in (0, 1, 3, 40_000, (1 << 32) - 1)),
         *(("lowrank", parameter) for parameter in (0, 1, 1025 << 1, 10_000 << 1 | 1)),
+        *(("budget", parameter) for parameter in (0, 1, 10**9 << 1, 10_000 << 1 | 1)),
         *(("redundancy", parameter) for parameter in (0, 1, ((1 << 20) + 1) << 1, (1 << 32) - 1)),
         *(("hash", parameter) for parameter in (0, 1, 20_000, (1 << 32) - 1)),
     ],

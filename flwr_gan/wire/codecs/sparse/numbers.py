@@ -32,7 +32,7 @@ from flwr_gan.wire.codecs.sparse.values import (
     is_continuous,
     write_values,
 )
-from flwr_gan.wire.codecs.stage import Stage, differences, measure_all, side_of_each
+from flwr_gan.wire.codecs.stage import Stage, differences, side_of_each
 from flwr_gan.wire.codecs.varint import write_varint
 
 RELATIVE = 0x80
@@ -216,7 +216,7 @@ def _ways(chosen: _Chosen, stage: Stage | None, coding: int, *, in_full: bool) -
 
 
 def _staged(stage: Stage, values: Sequence[Numbers], places: list[Places]) -> Way:
-    written = measure_all(stage, values, places)
+    written = stage.measure_all(values, places)
     sides = side_of_each(stage, written, len(places))
     coded = zip(values, places, sides, strict=True)
     codes = [_Codes(stage, *layer) for layer in coded]
