@@ -70,8 +70,8 @@ LIBRARIES: dict[str, set[str]] = {
     "plots": {"numpy", "pandas", "matplotlib"},
     "strategies": {"flwr", "numpy"},
     "app": {
-        "flwr", "hydra", "matplotlib", "numpy", "omegaconf", "pandas", "tensorboardX",
-        "threadpoolctl", "torch", "yaml",
+        "flwr", "hydra", "matplotlib", "mlflow", "numpy", "omegaconf", "pandas", "tensorboardX",
+        "threadpoolctl", "torch", "wandb", "yaml",
     },
     "cli": {"flwr", "packaging"},
     "client_app": {"flwr"},
@@ -81,6 +81,8 @@ LIBRARIES: dict[str, set[str]] = {
 FILES = {
     ("app", "hydra"): {"config.py", "federation.py", "overrides.py"},
     ("app", "tensorboardX"): {"loggers.py"},
+    ("app", "mlflow"): {"loggers.py"},
+    ("app", "wandb"): {"loggers.py"},
     ("app", "matplotlib"): {"loggers.py"},
     ("engine", "ray"): {"ray_cluster.py"},
 }

@@ -1,15 +1,19 @@
-"""Where a run's figures go beside its own files: ``logger=NAME`` of the run's config."""
+"""Where a run's figures go beside its own files: ``logger=NAME`` of the run's config.
+
+Each part of an interrupted run opens a log, and writes all rounds so far again: the last log that
+was opened holds the whole run.
+"""
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from flwr_gan.core.settings import require_one_of
 from flwr_gan.errors import ConfigError, OutputError
 
-FOLDER = "tensorboard"
 # TensorBoard shows what stands before the slash as a group; what is not here is a quality measure.
 _TAGS = {
     "up_bytes": "bytes/up",
@@ -23,48 +27,111 @@ _TAGS = {
 }
 
 
-class TensorBoardLogger:
-    """Writes event files into ``output_dir/tensorboard``: ``tensorboard --logdir runs`` shows them.
-
-    What an interrupted part of the run has logged of `first_round` and later ones does not count.
-    """
-
-    def __init__(self, folder: Path, *, first_round: int) -> None:
-        from tensorboardX import SummaryWriter
-
-        try:
-            self._writer = SummaryWriter(
-                str(folder / FOLDER),
-                # Rounds that were logged but not finished are trained, and logged, again.
-                purge_step=first_round,
-                # Two parts of a run that start in one second are two files.
-                filename_suffix=f".from-round-{first_round:05d}",
-            )
-        except OSError as error:
-            raise OutputError(f"cannot write {folder / FOLDER}: {error.strerror}") from error
+class Logger(Protocol):
+    """What takes the rows of ``rounds.csv`` and pictures, made with the folder that it writes."""
 
     def log_round(self, row: Mapping[str, Any]) -> None:
-        """Write one scalar for each number of a row of ``rounds.csv`` that is finite."""
-        step = int(row["round"])
-        for key, value in row.items():
-            if key == "round" or not isinstance(value, int | float) or not math.isfinite(value):
-                continue
-            self._writer.add_scalar(_TAGS.get(key, f"quality/{key}"), float(value), step)
+        """Log each number of a row that is finite."""
+
+    def log_picture(self, name: str, picture: Path, *, server_round: int) -> None:
+        """Log a PNG picture."""
+
+    def close(self) -> None:
+        """End the log."""
+
+
+class TensorBoardLogger:
+    """Writes event files into a folder: ``tensorboard --logdir runs`` shows them."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboardX import SummaryWriter
+
+        # Two parts of a run that start in one second are two files.
+        parts = len(list(folder.iterdir())) if folder.is_dir() else 0
+        suffix = f".part-{parts:05d}"
+        self._writer = SummaryWriter(str(folder), purge_step=1, filename_suffix=suffix)
+
+    def log_round(self, row: Mapping[str, Any]) -> None:
+        """Write one scalar for each number."""
+        for tag, value in _scalars(row):
+            self._writer.add_scalar(tag, value, int(row["round"]))
         self._writer.flush()
 
     def log_picture(self, name: str, picture: Path, *, server_round: int) -> None:
-        """Write a PNG picture."""
+        """Write a picture."""
         from matplotlib.image import imread
 
         self._writer.add_image(name, imread(picture), server_round, dataformats="HWC")
         self._writer.flush()
 
     def close(self) -> None:
-        """Close the event file; another can be opened later."""
+        """Close the event file."""
         self._writer.close()
 
 
-LOGGERS = {"tensorboard": (TensorBoardLogger, "tensorboardX")}
+class MlflowLogger:
+    """Writes an MLflow run into a folder, without a server.
+
+    ``MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri FOLDER`` shows it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when it is imported
+        os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # without it MLflow refuses folders
+        from mlflow import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=folder.absolute().as_uri())
+        self._run = self._client.create_run("0", run_name=folder.parent.name).info.run_id
+
+    def log_round(self, row: Mapping[str, Any]) -> None:
+        """Write one metric for each number."""
+        for tag, value in _scalars(row):
+            self._client.log_metric(self._run, tag, value, step=int(row["round"]))
+
+    def log_picture(self, name: str, picture: Path, *, server_round: int) -> None:
+        """Copy a picture to the artifacts of the run, into a folder of its name."""
+        self._client.log_artifact(self._run, str(picture), f"{name}/round-{server_round}")
+
+    def close(self) -> None:
+        """Mark the run as finished."""
+        self._client.set_terminated(self._run)
+
+
+class WandbLogger:
+    """Writes an offline run of Weights & Biases: ``wandb sync FOLDER/offline-run-*`` sends it."""
+
+    def __init__(self, folder: Path) -> None:
+        os.environ["WANDB_ERROR_REPORTING"] = "false"  # no report to those who make it
+        import wandb
+
+        settings = wandb.Settings(
+            silent=True, console="off", x_disable_stats=True, x_disable_meta=True
+        )
+        run = folder.parent  # wandb adds its own name
+        self._run = wandb.init(
+            project="flwr_gan", name=run.name, dir=run, mode="offline", settings=settings
+        )
+
+    def log_round(self, row: Mapping[str, Any]) -> None:
+        """Log all numbers as one step."""
+        self._run.log(dict(_scalars(row)), step=int(row["round"]))
+
+    def log_picture(self, name: str, picture: Path, *, server_round: int) -> None:
+        """Copy a picture to the files of the run."""
+        import wandb
+
+        self._run.log({name: wandb.Image(str(picture))}, step=server_round)
+
+    def close(self) -> None:
+        """End the run."""
+        self._run.finish()
+
+
+LOGGERS: dict[str, tuple[Callable[[Path], Logger], str]] = {
+    "tensorboard": (TensorBoardLogger, "tensorboardX"),
+    "mlflow": (MlflowLogger, "mlflow"),
+    "wandb": (WandbLogger, "wandb"),
+}
 """Every logger by its name, with the module that has to be installed for it."""
 
 
@@ -78,7 +145,22 @@ def check_logger(name: str | None) -> None:
         raise ConfigError(f"logger={name} needs {needed}: pip install 'flwr-gan[{name}]'")
 
 
-def open_logger(name: str | None, folder: Path, *, first_round: int) -> TensorBoardLogger | None:
-    """Return the logger of a run, None where its config names none; see ``TensorBoardLogger``."""
+def open_logger(name: str | None, folder: Path) -> Logger | None:
+    """Return the logger of a run, which writes ``folder/NAME``; None where its config names none.
+
+    Raises ConfigError as ``check_logger`` does, and OutputError where it cannot write.
+    """
     check_logger(name)
-    return None if name is None else LOGGERS[name][0](folder, first_round=first_round)
+    if name is None:
+        return None
+    try:
+        return LOGGERS[name][0](folder / name)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder / name}: {error.strerror}") from error
+
+
+def _scalars(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield the tag and the value of each number of a row that is finite."""
+    for key, value in row.items():
+        if key != "round" and isinstance(value, int | float) and math.isfinite(value):
+            yield _TAGS.get(key, f"quality/{key}"), float(value)

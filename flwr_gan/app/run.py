@@ -17,7 +17,7 @@ from flwr_gan.app.checkpoint import Checkpoint
 from flwr_gan.app.compared import write_compared
 from flwr_gan.app.federation import Federation
 from flwr_gan.app.generator_file import GeneratorInfo
-from flwr_gan.app.loggers import TensorBoardLogger, open_logger
+from flwr_gan.app.loggers import Logger, open_logger
 from flwr_gan.app.run_config import target_of
 from flwr_gan.app.scoring import Scorer
 from flwr_gan.app.summary import closing_lines, measured, progress_line, summarise, write_summary
@@ -70,7 +70,7 @@ class Run:
         self.folder = self.config.folder
         self.scorer = Scorer(self.federation, self.strategy.inner)
         self.spending: list[dict[str, Any]] = []
-        self._logger: TensorBoardLogger | None = None
+        self._logger: Logger | None = None
         self._started = time.perf_counter()
 
     def open(self) -> Parameters | None:
@@ -175,7 +175,7 @@ class Run:
         last = server_round == self.num_rounds
         if last:
             self.save_generators(weights)  # before the checkpoint, which ends the last round
-        self._log_round(row)  # before the checkpoint: a round logged twice counts once
+        self._log_rounds()  # before the checkpoint: what a resumed run logs again replaces it
         self.write_state(checkpoint)
         line = progress_line(row, num_rounds=self.num_rounds, seconds=self.seconds)
         log.info("%s", line)
@@ -239,29 +239,24 @@ class Run:
             figure = virtual_time_figure({self.config.name: pd.DataFrame(self.rounds)}, target=aim)
             save_figure(figure, self.folder / "virtual_time.png")
 
-    def _log_round(self, row: Mapping[str, Any]) -> None:
-        logger = self._opened_logger(int(row["round"]))
-        if logger is not None:
-            logger.log_round(row)
+    def _log_rounds(self) -> None:
+        """Log the rounds that the log does not have yet: all of them when it is opened."""
+        if self._logger is None:
+            self._logger = open_logger(self.config.logger, self.folder)
+            self._logged = 0
+        if self._logger is not None:
+            for row in self.rounds[self._logged :]:
+                self._logger.log_round(row)
+            self._logged = len(self.rounds)
 
     def _close_log(self) -> None:
-        """Log the samples, all rounds of a run that another one trained, and end the log."""
-        shared = self.trained_by is not None
-        logger = self._opened_logger(1 if shared else self.first_round)
-        if logger is None:
-            return
-        if shared:
-            for row in self.rounds:
-                logger.log_round(row)
-        logger.log_picture("samples", self.folder / "samples.png", server_round=len(self.rounds))
-        logger.close()
-        self._logger = None
-
-    def _opened_logger(self, first_round: int) -> TensorBoardLogger | None:
-        """Return the logger, opened when something is logged for the first time."""
-        if self._logger is None:
-            self._logger = open_logger(self.config.logger, self.folder, first_round=first_round)
-        return self._logger
+        """Log what is left and the samples, and end the log."""
+        self._log_rounds()
+        if self._logger is not None:
+            picture = self.folder / "samples.png"
+            self._logger.log_picture("samples", picture, server_round=len(self.rounds))
+            self._logger.close()
+            self._logger = None
 
     def save_generators(self, weights: NDArrays) -> None:
         """Save the global generator or student and the last uploads, for ``flwr_gan.wire.load``.

@@ -1,10 +1,13 @@
 """Loggers: what they write is read back, round by round, over an interruption too."""
 
+import json
 import struct
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
@@ -56,10 +59,49 @@ def scalars(folder: Path) -> dict[str, dict[int, float]]:
     return values
 
 
-def check_log(folder: Path) -> None:
-    """Make sure that a log says what rounds.csv says, and holds the samples."""
+def mlflow_scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """Return the values by tag and step of the last run of an MLflow folder."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=(folder / "mlflow").as_uri())
+    run, *_ = client.search_runs(["0"], order_by=["attributes.start_time DESC"])
+    history = {tag: client.get_metric_history(run.info.run_id, tag) for tag in run.data.metrics}
+    (picture,) = client.list_artifacts(
+        run.info.run_id, client.list_artifacts(run.info.run_id)[0].path
+    )
+    assert picture.path.startswith("samples/")
+    return {tag: {one.step: one.value for one in values} for tag, values in history.items()}
+
+
+def wandb_scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """Return the values by tag and step of the last offline run, a log in LevelDB's format."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    *_, path = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
+    data, at, part, records = path.read_bytes(), 7, b"", []
+    while at < len(data):
+        if (left := 32768 - at % 32768) < 7:
+            at += left
+            continue
+        _, size, kind = struct.unpack_from("<IHB", data, at)
+        part += data[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):  # a whole record, or the last part of one
+            records.append(Record.FromString(part))
+            part = b""
+    values: dict[str, dict[int, float]] = {}
+    for record in records:
+        for item in record.history.item:
+            tag, value = item.key or item.nested_key[0], json.loads(item.value_json)
+            if isinstance(value, int | float) and len(item.nested_key) < 2:  # else of a picture
+                values.setdefault(tag, {})[record.history.step.num] = value
+    assert list(path.parent.glob("files/media/images/samples_*.png"))
+    return {tag: steps for tag, steps in values.items() if not tag.startswith("_")}
+
+
+def check_values(folder: Path, shown: dict[str, dict[int, float]]) -> None:
+    """Make sure that a log says what rounds.csv says."""
     rounds = pd.read_csv(folder / "rounds.csv").set_index("round")
-    shown = scalars(folder)
     for tag, column in (
         ("bytes/up", "up_bytes"),
         ("bytes/down", "down_bytes"),
@@ -69,6 +111,11 @@ def check_log(folder: Path) -> None:
         ("quality/conditional_accuracy", "conditional_accuracy"),
     ):
         assert shown[tag] == pytest.approx(rounds[column].to_dict()), tag
+
+
+def check_log(folder: Path) -> None:
+    """Make sure that a log of TensorBoard says what rounds.csv says, and holds the samples."""
+    check_values(folder, scalars(folder))
     pictures = [
         (event.step, value.tag, value.image)
         for event in events(folder)
@@ -76,7 +123,7 @@ def check_log(folder: Path) -> None:
         if value.WhichOneof("value") == "image"
     ]
     ((step, tag, image),) = pictures
-    assert (step, tag) == (len(rounds), "samples")
+    assert (step, tag) == (max(scalars(folder)["bytes/up"]), "samples")
     assert image.encoded_image_string.startswith(b"\x89PNG")
     size = (folder / "samples.png").read_bytes()[16:24]
     assert struct.unpack(">II", size) == (image.width, image.height)
@@ -87,6 +134,32 @@ def test_each_round_and_the_samples_are_logged(simulate):
     folder = simulate("evaluation=server logger=tensorboard also_codecs=[zlib]")
     check_log(folder)
     check_log(folder / "also" / "zlib")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "read"), [("mlflow", mlflow_scalars), ("wandb", wandb_scalars)])
+def test_so_they_are_by_the_other_loggers(simulate, name, read):
+    pytest.importorskip(name)
+    folder = simulate(f"evaluation=server logger={name}")
+    check_values(folder, read(folder))
+
+
+@pytest.mark.parametrize(("name", "read"), [("mlflow", mlflow_scalars), ("wandb", wandb_scalars)])
+def test_a_log_that_is_opened_again_holds_all_rounds(tmp_path, name, read):
+    pytest.importorskip(name)
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "samples.png")
+    rows = [{"round": r, "up_bytes": 10 * r, "coverage": 1 / r} for r in (1, 2, 3)]
+    for count in (2, 3):
+        logger = open_logger(name, tmp_path)
+        for row in rows[:count]:
+            logger.log_round(row | {"sparsity": float("nan"), "note": "x"})
+        logger.log_picture("samples", tmp_path / "samples.png", server_round=count)
+        logger.close()
+    assert read(tmp_path) == {
+        "bytes/up": {1: 10, 2: 20, 3: 30},
+        "quality/coverage": pytest.approx({1: 1, 2: 1 / 2, 3: 1 / 3}),
+    }
 
 
 def test_nothing_is_logged_where_no_logger_is_named(simulate):
@@ -126,7 +199,7 @@ def test_the_log_changes_no_result(simulate):
 
 
 def test_values_that_are_not_finite_are_left_out(tmp_path):
-    logger = open_logger("tensorboard", tmp_path, first_round=1)
+    logger = open_logger("tensorboard", tmp_path)
     logger.log_round({"round": 1, "sparsity": float("nan"), "up_bytes": 3, "note": "x"})
     logger.close()
     assert scalars(tmp_path) == {"bytes/up": {1: 3.0}}
@@ -137,7 +210,7 @@ def test_values_that_are_not_finite_are_left_out(tmp_path):
     [
         (
             "logger=tensorbord",
-            "logger='tensorbord' is not allowed: give tensorboard (nearest: tens",
+            "logger='tensorbord' is not allowed: give tensorboard or mlflow or wandb (nearest",
         ),
         ("logger=3", "logger=3 is not allowed: give a word"),
         ("logger=[a]", "logger="),
@@ -153,7 +226,7 @@ def test_an_unknown_logger_is_one_clear_line(override, message):
 @pytest.mark.parametrize("name", sorted(LOGGERS))
 def test_a_missing_package_names_the_extra(name, monkeypatch):
     monkeypatch.setattr("flwr_gan.app.loggers.find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"pip install 'flwr-gan\[tensorboard\]'"):
+    with pytest.raises(ConfigError, match=rf"pip install 'flwr-gan\[{name}\]'"):
         check_logger(name)
 
 
@@ -166,4 +239,4 @@ def test_a_config_from_before_loggers_still_reads(tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "tensorboard").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
-        open_logger("tensorboard", tmp_path, first_round=1)
+        open_logger("tensorboard", tmp_path)
