@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from flwr_gan.app.overrides import compose, first_line, given, parse, why_not_loaded
-from flwr_gan.app.run_config import FederationConfig, RunConfig
+from flwr_gan.app.run_config import FederationConfig, MetricsConfig, RunConfig
 from flwr_gan.core.settings import Settings, require, require_keys
 from flwr_gan.engine.clock import ClockConfig
 from flwr_gan.errors import ConfigError
@@ -146,6 +146,7 @@ _GROUPS: dict[str, type[Settings] | None] = {
     "lottery": LotteryConfig,
     "federation": FederationConfig,
     "clock": ClockConfig,
+    "metrics": MetricsConfig,
     "privacy": PrivacyConfig,
     "regeneration": RegenerationConfig,
     "data": None,
@@ -156,7 +157,7 @@ _GROUPS: dict[str, type[Settings] | None] = {
 }
 """What checks the keys of each group; None: what its ``_target_`` names."""
 
-_MAY_BE_NULL = ("clock", "privacy", "regeneration", "method", "drift")
+_MAY_BE_NULL = ("clock", "metrics", "privacy", "regeneration", "method", "drift")
 
 
 def _validate(node: DictConfig) -> RunConfig:

@@ -79,6 +79,7 @@ class Run:
         Raises ``OutputError`` when the output folder cannot be written, or a checkpoint cannot be
         read.
         """
+        self.scorer.check_inception()
         write_text(self.folder / "config.yaml", self.config.to_yaml())
         data = self.federation.dataset
         split = self.federation.split
@@ -214,7 +215,7 @@ class Run:
         if self.clock is not None:
             self._draw_clock(self.clock)
         self._close_log()
-        summary = summarise(self) | self._broken_down(weights)
+        summary = summarise(self) | self._broken_down(weights) | self.scorer.inception(weights)
         write_summary(summary, self.folder / "summary.json")
         return summary
 

@@ -65,6 +65,16 @@ class FederationConfig(Settings):
         return self.num_clients if self.min_clients is None else self.min_clients
 
 
+@dataclass(frozen=True, kw_only=True)
+class MetricsConfig(Settings):
+    """Measures that a run takes at its end because it is asked to."""
+
+    group = "metrics"
+
+    inception: str | None = None  # file of weights
+    images: Annotated[int, Within(at_least=2)] = 2000
+
+
 @dataclass(frozen=True)
 class RunConfig(Settings):
     """All settings of a run, checked.
@@ -104,6 +114,7 @@ class RunConfig(Settings):
     devices: str | None = None
     clock: ClockConfig = field(default_factory=ClockConfig)
     target: str | None = None
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,6 +131,10 @@ class RunConfig(Settings):
         self._check_clock()
         self._check_adaptive()
         self._check_classes()
+        if self.metrics.inception is not None and self.evaluation != "server":
+            raise ConfigError(
+                f"metrics.inception beside evaluation={self.evaluation}: give evaluation=server"
+            )
         if self.privacy is not None:
             self._check_private(self.privacy)
 

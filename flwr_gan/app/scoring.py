@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from flwr_gan.app.federation import Federation
 from flwr_gan.data import Dataset
+from flwr_gan.errors import ConfigError
 from flwr_gan.gan import network_arrays, torch_threads
 from flwr_gan.metrics import SampleJudge
+from flwr_gan.metrics.inception import inception_scores, read_weights
 from flwr_gan.metrics.stages import pool_accuracy, stage_scores
 from flwr_gan.seeding import derive_seed
 
@@ -76,6 +78,36 @@ class Scorer:
             drawn: NDArray[np.float32] = own(labels_N, seed)
             return drawn
         return self.federation.generate(self.named(weights), labels_N, seed)
+
+    def check_inception(self) -> None:
+        """Raise ConfigError where FID is asked for and its weights or the samples do not allow it.
+
+        The file is read, so that the end of a run does not meet what is wrong with its file.
+        """
+        path, data = self.config.metrics.inception, self.federation.dataset
+        if path is None:
+            return
+        if data.kind != "image" or data.num_channels not in (1, 3):
+            raise ConfigError(
+                f"metrics.inception={path} is for images, grey or in colour, and samples of "
+                f"{data.name} are {data.kind} of {data.form}: give null"
+            )
+        read_weights(path)
+
+    def inception(self, weights: Weights) -> dict[str, dict[str, float]]:
+        """Return FID and KID of generated images against test images, if they are asked for."""
+        settings = self.config.metrics
+        if settings.inception is None:
+            return {}
+        real = self.federation.as_trained(self.federation.dataset.test)
+        places = np.flatnonzero(np.isin(real.y_N, self.classes))
+        count = min(len(places), settings.images)
+        real = real.take(places[np.linspace(0, len(places) - 1, count).astype(np.int64)])
+        seed = derive_seed(self.config.seed, "inception")
+        with torch_threads(self.config.federation.threads):
+            x_NTC = self.generate(weights, real.y_N, seed)
+            found = inception_scores(real.x_NTC, x_NTC, weights=settings.inception, seed=seed)
+        return {"inception": found | {"images": len(real)}}
 
     def named(self, weights: Weights) -> dict[str, NDArray[Any]]:
         """Return the global parameters by name."""
