@@ -12,7 +12,7 @@ from tests.conftest import TINY
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-FEDERATED_TICKET, PRUNE_AND_CODE, YOUR_OWN_APP, COMPRESSED_UPDATES = NOTEBOOKS
+FEDERATED_TICKET, PRUNE_AND_CODE, YOUR_OWN_APP, COMPRESSED_UPDATES, OWN_IMAGES = NOTEBOOKS
 # Places and times of a machine: in the committed outputs they would be different each time.
 TRACES = (
     str(Path.home()), str(ROOT), "/home/", "/tmp/", "/Users/", "site-packages", "iopub",
@@ -110,6 +110,17 @@ def test_another_app_runs_on_the_wire(run):
     assert pictures(notebook) == ["curve"]
     (table,) = shown(notebook, "codecs")
     assert re.findall(r"^(raw|zlib|lzma|sparse) +True", table, re.M)
+    assert printed(notebook) == ""
+
+
+@pytest.mark.slow
+def test_a_folder_of_images_becomes_a_generator(run):
+    small = "federation.rounds=1 gan.depth=1 gan.local_iterations=1 samples_per_class=10"
+    notebook = run(OWN_IMAGES, overrides=small)
+    assert pictures(notebook) == ["breakdown", "sample"]
+    assert shown(notebook, "folder") == shown(nbformat.read(OWN_IMAGES, as_version=4), "folder")
+    assert "training_share" in shown(notebook, "quality")[-1]
+    assert "layers.0.weight" in shown(notebook, "export")[-1]
     assert printed(notebook) == ""
 
 
