@@ -17,20 +17,25 @@ def where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
     return table
 
 
-def t_interval(values: Iterable[float]) -> tuple[float, float]:
-    """Return mean and half width of the 95 % t interval; NaN for the width of a single value."""
+def t_interval(values: Iterable[float], *, comparisons: int = 1) -> tuple[float, float]:
+    """Return mean and half width of the 95 % t interval; NaN for the width of a single value.
+
+    Of several ``comparisons`` all intervals together hold with 95 % (Bonferroni).
+    """
     x = np.asarray(list(values), dtype=np.float64)
     if len(x) < 2:
         return float(x.mean()), float("nan")
-    factor = student.ppf((1 + CONFIDENCE) / 2, len(x) - 1)
+    factor = student.ppf(1 - (1 - CONFIDENCE) / 2 / comparisons, len(x) - 1)
     return float(x.mean()), float(factor * x.std(ddof=1) / np.sqrt(len(x)))
 
 
-def intervals(table: pd.DataFrame) -> dict[str, float]:
+def intervals(table: pd.DataFrame, *, comparisons: int = 1) -> dict[str, float]:
     """Return the mean of each column as ``NAME`` and its interval as ``NAME_half_width``."""
     found = {}
     for name in table:
-        found[str(name)], found[f"{name}_half_width"] = t_interval(table[name])
+        found[str(name)], found[f"{name}_half_width"] = t_interval(
+            table[name], comparisons=comparisons
+        )
     return found
 
 
@@ -63,13 +68,14 @@ def differences(
     groups: Sequence[str],
     pair: Sequence[str],
     measures: Sequence[str],
+    comparisons: int = 1,
     more: Callable[[pd.DataFrame, pd.DataFrame], Mapping[str, Any]] = lambda own, base: {},
 ) -> pd.DataFrame:
     """Return what each group has more than the baseline, mean and interval over pairs.
 
     ``table`` has a row a run; ``pair`` are columns whose values a run shares with its baseline,
-    such as the seed; ``more`` makes further columns out of the paired rows of a group and of the
-    baseline.
+    such as the seed; ``comparisons`` is that of ``t_interval``; ``more`` makes further columns out
+    of the paired rows of a group and of the baseline.
     """
     rows = []
     for key, part in table[~baseline].groupby(list(groups), sort=False):
@@ -77,7 +83,6 @@ def differences(
         if own.empty:
             continue
         row: dict[str, Any] = dict(zip(groups, key, strict=True)) | {"seeds": len(own)}
-        rows.append(
-            row | intervals(own[list(measures)] - base[list(measures)]) | dict(more(own, base))
-        )
+        changed = own[list(measures)] - base[list(measures)]
+        rows.append(row | intervals(changed, comparisons=comparisons) | dict(more(own, base)))
     return pd.DataFrame(rows, columns=None if rows else [*groups, "seeds", *measures])

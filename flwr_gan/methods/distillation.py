@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flwr_gan.core.settings import Count, Natural, Rate, checked
-from flwr_gan.errors import ConfigError, DataError
+from flwr_gan.errors import ConfigError, DataError, TrainingError
 from flwr_gan.gan.adam_state import new_adam
 from flwr_gan.gan.batches import draw_latent
 from flwr_gan.gan.networks import SampleGenerator, initialise
@@ -46,45 +46,48 @@ def distil(
     iterations: int,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
+    balanced: bool = False,
     rng: torch.Generator,
-    real_NTC: NDArray[np.float32] | None = None,
     progress: str | None = None,
 ) -> DistillationLog:
     """Train a student in place, with Adam, to give what the teacher gives for the same latents.
 
     The generators are on one device, and so is ``critic``, the teacher's, for the terms that look
     through it. Batches draw their labels from ``labels_N``, with replacement. ``losses`` gives the
-    weight of each of ``distillation_losses.TERMS``. ``real_NTC``, the samples of ``labels_N``, is
-    for the term ``triplet`` alone. 0 iterations train nothing; weights may be parametrised.
+    weight of each of ``distillation_losses.TERMS``; with ``balanced`` it is the weight of the
+    term's gradient: each term is scaled by one factor, so that on the first batch its gradient, in
+    the student's weights, is as long as that of the first term. 0 iterations train nothing; weights
+    may be parametrised.
 
     Raises ConfigError if a term is unknown or lacks what it needs, a setting is out of range or the
-    generators do not go together; DataError if labels or real samples do not fit; TrainingError for
-    what is not finite.
+    generators do not go together; DataError if labels do not fit; TrainingError for what is not
+    finite, and for a term without a gradient that is to be balanced.
     """
     weights = used_terms("method.losses", losses, list(TERMS))
     checked("method.learning_rate", learning_rate, Rate)
     checked("method.batch_size", batch_size, Count)
     checked("method.iterations", iterations, Natural)
     _check_pair(student, teacher)
-    _check_needs(weights, critic, real_NTC)
-    real_NTC = real_NTC if any(TERMS[name].needs_real for name in weights) else None
+    _check_needs(weights, critic)
     device = next(student.parameters()).device
-    y_N, x_NTC = _check_samples(labels_N, real_NTC, student, device)
+    y_N = _check_labels(labels_N, student).to(device)
     mappings = nn.ModuleList()
     if any(TERMS[name].needs_maps for name in weights):
         mappings = new_mappings(student, teacher, rng)
     critic = critic if any(TERMS[name].needs_critic for name in weights) else None
     trained = nn.ModuleList([student, mappings])
     adam = new_adam(trained.parameters(), lr=learning_rate, betas=BETAS)
+    factors: list[float] = [] if balanced else list(weights.values())
 
     def step() -> Tensor:
         index_B = torch.randint(len(y_N), (batch_size,), generator=rng, device=rng.device)
         index_B = index_B.to(device)
         z_BL = draw_latent(student, batch_size, rng)
-        real_BTC = None if x_NTC is None else x_NTC[index_B]
-        out = _outputs(student, teacher, critic, z_BL, y_N[index_B], real_BTC, mappings)
+        out = _outputs(student, teacher, critic, z_BL, y_N[index_B], mappings)
         terms = torch.stack([TERMS[name].loss(out) for name in weights])
-        total = (terms * terms.new_tensor(list(weights.values()))).sum()
+        if not factors:
+            factors.extend(balanced_weights(weights, list(terms), list(student.parameters())))
+        total = (terms * terms.new_tensor(factors)).sum()
         update(adam, trained, total)
         return torch.cat([total.detach()[None], terms.detach()])
 
@@ -102,7 +105,6 @@ def _outputs(
     critic: nn.Module | None,
     z_BL: Tensor,
     y_B: Tensor,
-    real_BTC: Tensor | None,
     mappings: nn.ModuleList,
 ) -> Outputs:
     """Run both generators, and the critic where there is one, on one batch."""
@@ -110,8 +112,8 @@ def _outputs(
     def made(generator: SampleGenerator) -> tuple[Tensor, Sequence[Tensor]]:
         return with_maps(generator, z_BL, y_B) if mappings else (generator(z_BL, y_B), ())
 
-    def seen(x_BTC: Tensor | None) -> Sequence[Tensor]:
-        if critic is None or x_BTC is None:
+    def seen(x_BTC: Tensor) -> Sequence[Tensor]:
+        if critic is None:
             return ()
         return critic.features(x_BTC, y_B)  # type: ignore[operator, no-any-return]
 
@@ -120,17 +122,36 @@ def _outputs(
     student_BTC, student_maps = made(student)
     student_critic = seen(student_BTC)
     with torch.no_grad():
-        teacher_critic, real_critic = seen(teacher_BTC), seen(real_BTC)
+        teacher_critic = seen(teacher_BTC)
     return Outputs(
         student_BTC=student_BTC,
         teacher_BTC=teacher_BTC,
         student_critic=student_critic,
         teacher_critic=teacher_critic,
-        real_critic=real_critic,
         student_BSN=student_maps,
         teacher_BHN=teacher_maps,
         mappings=list(mappings),
     )
+
+
+def balanced_weights(
+    weights: Mapping[str, float], terms: Sequence[Tensor], parameters: Sequence[Tensor]
+) -> list[float]:
+    """Return the weights times what makes every term's gradient as long as that of the first.
+
+    ``terms`` are the values of the terms, in the order of ``weights``. Raises TrainingError for a
+    term without a gradient.
+    """
+    norms = []
+    for name, term in zip(weights, terms, strict=True):
+        gradients = torch.autograd.grad(term, parameters, retain_graph=True, materialize_grads=True)
+        norms.append(float(torch.stack([g.norm() for g in gradients]).norm()))
+        if not norms[-1] > 0:
+            raise TrainingError(
+                f"method.losses.{name} has no gradient at the start, so it cannot be balanced: "
+                "give method.balanced=false, or weight 0"
+            )
+    return [weight * norms[0] / norm for weight, norm in zip(weights.values(), norms, strict=True)]
 
 
 def update(adam: torch.optim.Adam, network: nn.Module, loss: Tensor) -> None:
@@ -180,34 +201,18 @@ def _check_pair(student: SampleGenerator, teacher: SampleGenerator) -> None:
             )
 
 
-def _check_needs(
-    weights: Mapping[str, float], critic: nn.Module | None, real_NTC: NDArray[np.float32] | None
-) -> None:
+def _check_needs(weights: Mapping[str, float], critic: nn.Module | None) -> None:
     for name in weights:
         if TERMS[name].needs_critic and not hasattr(critic, "features"):
             raise ConfigError(
                 f"method.losses.{name} needs the teacher's critic, with a method features: give "
                 "one, or weight 0"
             )
-        if TERMS[name].needs_real and real_NTC is None:
-            raise ConfigError(
-                f"method.losses.{name} needs real samples: give real_NTC, or weight 0"
-            )
 
 
-def _check_samples(
-    labels_N: NDArray[np.int64],
-    real_NTC: NDArray[np.float32] | None,
-    student: SampleGenerator,
-    device: torch.device,
-) -> tuple[Tensor, Tensor | None]:
+def _check_labels(labels_N: NDArray[np.int64], student: SampleGenerator) -> Tensor:
     if labels_N.ndim != 1 or not len(labels_N):
         raise DataError(f"labels have shape {labels_N.shape}: (N,) with N of at least 1 is needed")
     y_N = as_tensor(labels_N.astype(np.int64))
     check_labels(y_N, student.num_classes)
-    if real_NTC is None:
-        return y_N.to(device), None
-    shape = (len(labels_N), *student.sample_shape)
-    if real_NTC.shape != shape:
-        raise DataError(f"real samples have shape {real_NTC.shape}: {shape} is needed")
-    return y_N.to(device), as_tensor(real_NTC.astype(np.float32)).to(device)
+    return y_N

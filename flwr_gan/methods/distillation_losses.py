@@ -24,7 +24,6 @@ class Outputs:
     teacher_BTC: Tensor
     student_critic: Sequence[Tensor] = ()  # what the critic's layers give, the last the scores (B,)
     teacher_critic: Sequence[Tensor] = ()
-    real_critic: Sequence[Tensor] = ()  # for real samples of the same labels
     student_BSN: Sequence[Tensor] = ()  # maps of the hidden layers
     teacher_BHN: Sequence[Tensor] = ()
     mappings: Sequence[nn.Module] = ()  # for each hidden layer what maps S channels to H
@@ -37,7 +36,6 @@ class Term:
     loss: Callable[[Outputs], Tensor]
     needs_critic: bool = False
     needs_maps: bool = False
-    needs_real: bool = False
 
 
 def pixel_loss(student_BTC: Tensor, teacher_BTC: Tensor) -> Tensor:
@@ -88,10 +86,9 @@ def triplet_loss(
     The mean over samples of ``max(0, d(anchor, positive) - d(anchor, negative) + margin)``, where d
     is the mean absolute difference in a layer of the critic, summed over layers.
 
-    A student generator takes its own sample for the anchor, the teacher's for the positive and a
-    real one for the negative, as in the survey. A student critic takes the real one for the
-    anchor and the student's for the negative: what is real and what the teacher makes lie close,
-    what the student makes lies apart.
+    A student critic takes a real sample for the anchor, the teacher's for the positive and the
+    student's for the negative. A student generator has no triplet of its own: the survey's, with
+    a real sample for the negative, would reward it for leaving the real data behind.
     """
     distance_B = _distance(anchor, positive) - _distance(anchor, negative)
     return F.relu(distance_B + margin).mean()
@@ -113,13 +110,6 @@ TERMS: Mapping[str, Term] = {
     "perceptual": Term(
         loss=lambda out: perceptual_loss(out.student_critic[:-1], out.teacher_critic[:-1]),
         needs_critic=True,
-    ),
-    "triplet": Term(
-        loss=lambda out: triplet_loss(
-            out.student_critic[:-1], out.teacher_critic[:-1], out.real_critic[:-1]
-        ),
-        needs_critic=True,
-        needs_real=True,
     ),
 }
 """Every term that ``distil`` knows, by the name that its weight is set under."""

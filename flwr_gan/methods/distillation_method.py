@@ -61,6 +61,8 @@ class Distillation(StudentForm):
         Depth factor d of the student of a ``DepthGenerator``; goes before ``width``.
     losses : mapping from str to float
         Weight of each term of ``distillation_losses.TERMS``.
+    balanced : bool
+        True: the weights are those of the terms' gradients at the start; see ``distil``.
     learning_rate : float
         Adam's.
     batch_size : int
@@ -74,6 +76,7 @@ class Distillation(StudentForm):
 
     depth: Count | None = None
     losses: Mapping[str, float] = field(default_factory=lambda: {"pixel": 1.0})
+    balanced: bool = False
     learning_rate: Rate = 1e-3
     batch_size: Count = 64
 
@@ -91,11 +94,11 @@ class Distillation(StudentForm):
             critic=gan.critic,
             labels_N=gan.y_N,
             losses=self.losses,
+            balanced=self.balanced,
             iterations=budget.iterations,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             rng=budget.rng,
-            real_NTC=gan.x_NTC,
             progress=budget.progress,
         )
         return student

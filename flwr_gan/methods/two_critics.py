@@ -22,7 +22,7 @@ from flwr_gan.gan.networks import Critic, SampleGenerator
 from flwr_gan.gan.training_log import run_steps
 from flwr_gan.methods.base import Budget, TrainedGan
 from flwr_gan.methods.chain import narrowed
-from flwr_gan.methods.distillation import channel_mappings, update
+from flwr_gan.methods.distillation import balanced_weights, channel_mappings, update
 from flwr_gan.methods.distillation_losses import (
     adversarial_loss,
     perceptual_loss,
@@ -53,6 +53,9 @@ class TwoCriticDistillation(StudentForm):
         Share of each hidden layer's channels that the student critic has.
     losses : mapping from str to float
         Weights of the generator's terms: ``pixel``, ``perceptual``, ``adversarial``.
+    balanced : bool
+        True: the weights are those of the gradients of the generator's terms at the start, as in
+        ``distil``.
     critic_losses : mapping from str to float
         Weights of the critic's terms: ``adversarial``, ``features``, ``triplet``.
 
@@ -64,6 +67,7 @@ class TwoCriticDistillation(StudentForm):
 
     critic_width: Rate = 0.5
     losses: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(GENERATOR_TERMS, 1.0))
+    balanced: bool = False
     critic_losses: Mapping[str, float] = field(
         default_factory=lambda: dict.fromkeys(CRITIC_TERMS, 1.0)
     )
@@ -80,6 +84,7 @@ class TwoCriticDistillation(StudentForm):
         student, critic = self.start(gan, rng)
         real_NTC, label_N = check_data(gan.x_NTC, gan.y_N, gan.generator)
         adam = new_adam(student.parameters(), lr=gan.config.generator_lr, betas=gan.config.betas)
+        weights = {} if self.balanced else dict(self.losses)
 
         def step() -> Tensor:
             losses = []
@@ -87,7 +92,13 @@ class TwoCriticDistillation(StudentForm):
                 with torch.no_grad():
                     teacher_BTC = generate(gan.generator, batch.y_B, rng)
                 losses.append(critic.step(batch, teacher_BTC))
-            loss = self._generator_loss(student, gan, critic.critic, batch.y_B, rng)
+            terms = self._generator_terms(student, gan, critic.critic, batch.y_B, rng)
+            if not weights:
+                found = balanced_weights(
+                    self.losses, list(terms.values()), list(student.parameters())
+                )
+                weights.update(zip(terms, found, strict=True))
+            loss = _weighted(terms, weights)
             update(adam, student, loss)
             return torch.stack([torch.stack(losses).sum(), loss.detach()])
 
@@ -108,14 +119,14 @@ class TwoCriticDistillation(StudentForm):
             critic, gan.critic, losses=self.critic_losses, config=gan.config, seed=mapping_seed
         )
 
-    def _generator_loss(
+    def _generator_terms(
         self,
         student: SampleGenerator,
         gan: TrainedGan,
         critic: nn.Module,
         y_B: Tensor,
         rng: torch.Generator,
-    ) -> Tensor:
+    ) -> dict[str, Tensor]:
         z_BL = draw_latent(student, len(y_B), rng)
         student_BTC = student(z_BL, y_B)
         with torch.no_grad():
@@ -130,7 +141,7 @@ class TwoCriticDistillation(StudentForm):
             terms["perceptual"] = perceptual_loss(mine, theirs)
         if "adversarial" in self.losses:
             terms["adversarial"] = adversarial_loss(critic(student_BTC, y_B))
-        return _weighted(terms, self.losses)
+        return terms
 
 
 class StudentCritic:

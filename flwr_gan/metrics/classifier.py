@@ -3,6 +3,8 @@
 N samples, T vectors, C components, D features, K classes.
 """
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,19 @@ HIDDEN = (128, 64)
 BATCH_SIZE = 64
 STEPS = 1000
 EPOCHS = (20, 200)
+
+
+class SampleClassifier(Protocol):
+    """What a judge needs of a trained classifier."""
+
+    def accuracy(self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
+        """Return the share of samples that are taken for their label."""
+
+    def posteriors(self, x_NTC: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return ``posterior_NK``, the probability of each class for each sample."""
+
+    def features(self, x_NTC: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return ``feature_ND`` of a hidden layer."""
 
 
 class SmallClassifier:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
-from flwr_gan.metrics.classifier import SmallClassifier
+from flwr_gan.metrics.classifier import SampleClassifier, SmallClassifier
 from flwr_gan.metrics.features import frechet_distance, precision_recall_density_coverage
 from flwr_gan.metrics.measures import inception_score
 from flwr_gan.seeding import derive_seed, numpy_rng
@@ -21,8 +21,9 @@ class SampleJudge:
 
     Everything is drawn from seeds: the same arguments give the same scores. At most ``max_train``
     real training samples are used, and ``max_samples`` of the test samples and of the generated
-    ones of a call; ``neighbours`` is the k of precision, recall, density and coverage. Raises
-    DataError for a split of fewer than 2 samples.
+    ones of a call; ``neighbours`` is the k of precision, recall, density and coverage.
+    ``classifier``, trained elsewhere, takes the place of the small one. Raises DataError for a
+    split of fewer than 2 samples.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class SampleJudge:
         max_train: int = 6000,
         max_samples: int = 2000,
         neighbours: int = 5,
+        classifier: SampleClassifier | None = None,
     ) -> None:
         self._num_classes = num_classes
         self._max_samples = max_samples
@@ -42,7 +44,7 @@ class SampleJudge:
         self._seed = seed
         self._train = _subset(train.x_NTC, train.y_N, max_train, seed, "judge-train")
         self._test = _subset(test.x_NTC, test.y_N, max_samples, seed, "judge-test")
-        self._classifier = SmallClassifier(
+        self._classifier: SampleClassifier = classifier or SmallClassifier(
             *self._train, num_classes=num_classes, seed=derive_seed(seed, "judge")
         )
         self._test_features = self._classifier.features(self._test[0])
@@ -57,11 +59,17 @@ class SampleJudge:
 
     @cached_property
     def real_scores(self) -> dict[str, float]:
-        """Scores of real training samples, taken as if they were generated.
+        """What real samples reach that the judge has not learnt from, in the two accuracies.
 
-        The distance is the floor that two real splits leave; the other scores are what to reach.
+        ``conditional_accuracy`` is the judge's own on the test split; ``synthetic_accuracy`` that
+        of a classifier trained on as many real training samples as are taken of generated ones.
+        Distances and shares have no such value: they need as many unseen samples again.
         """
-        return self.score(*self._train, seed=self._seed)
+        drawn = _subset(*self._train, self._max_samples, self._seed, "judge-samples")
+        return {
+            "conditional_accuracy": self.real_accuracy,
+            "synthetic_accuracy": self._synthetic_accuracy(*drawn, self._seed),
+        }
 
     def score(
         self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64] | None, seed: int
@@ -132,13 +140,19 @@ class SampleJudge:
     def _accuracies(
         self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], seed: int
     ) -> dict[str, float]:
+        return {
+            "conditional_accuracy": self._classifier.accuracy(x_NTC, y_N),
+            "synthetic_accuracy": self._synthetic_accuracy(x_NTC, y_N, seed),
+        }
+
+    def _synthetic_accuracy(
+        self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], seed: int
+    ) -> float:
+        """Return the accuracy on real test data of a classifier trained on some samples."""
         own = SmallClassifier(
             x_NTC, y_N, num_classes=self._num_classes, seed=derive_seed(seed, "judge-synthetic")
         )
-        return {
-            "conditional_accuracy": self._classifier.accuracy(x_NTC, y_N),
-            "synthetic_accuracy": own.accuracy(*self._test),
-        }
+        return own.accuracy(*self._test)
 
 
 def _subset(

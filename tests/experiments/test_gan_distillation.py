@@ -10,6 +10,7 @@ import pytest
 from experiments.papers.gan_distillation import cases, images, results, scoring, training
 from experiments.papers.gan_distillation.__main__ import main
 from experiments.papers.gan_distillation.cases import Case, all_cases
+from experiments.papers.gan_distillation.image_classifier import ImageClassifier
 from experiments.papers.gan_distillation.pictures import tile
 from experiments.papers.gan_distillation.setting import (
     PRESETS,
@@ -18,7 +19,7 @@ from experiments.papers.gan_distillation.setting import (
 )
 from flwr_gan.core.tree import read_arrays
 from flwr_gan.gan.weights import network_arrays
-from flwr_gan.metrics import classifier
+from flwr_gan.metrics import SampleJudge, classifier
 
 LONGER = ("mse_longer", "regular_longer")
 TINY = replace(
@@ -184,11 +185,17 @@ def test_scores_have_bytes_of_the_payload_and_quality_before_and_after_8_bits(te
 
 def test_the_judge_is_determined_by_its_seed_and_knows_real_images():
     data = images.load_images(replace(TINY, num_samples=120))
-    judges = [scoring.ConvolutionalJudge(data.train, data.test, seed=seed) for seed in (0, 0, 1)]
-    first, again, other = (judge.score(data.train.x_NTC) for judge in judges)
+    judges = [
+        SampleJudge(
+            data.train, data.test, num_classes=10, seed=0,
+            classifier=ImageClassifier(data.train, seed=seed),
+        )
+        for seed in (0, 0, 1)
+    ]  # fmt: skip
+    first, again, other = (judge.score(data.train.x_NTC, None, 0) for judge in judges)
     assert first == again != other
     noise = np.random.default_rng(0).uniform(-1, 1, data.test.x_NTC.shape).astype(np.float32)
-    worse = judges[0].score(noise)
+    worse = judges[0].score(noise, None, 0)
     assert worse["frechet_distance"] > 2 * first["frechet_distance"]
     assert worse["coverage"] < first["coverage"]
 

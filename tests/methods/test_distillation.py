@@ -1,5 +1,7 @@
 """Distillation: what a student learns, from which terms, and what stays as it was."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from flwr_gan.errors import ConfigError, DataError, TrainingError
 from flwr_gan.gan.networks import Generator
 from flwr_gan.methods.chain import channel_counts, cut, resized, with_maps
 from flwr_gan.methods.channels import largest_filters
-from flwr_gan.methods.distillation import distil
+from flwr_gan.methods.distillation import balanced_weights, distil
 from flwr_gan.methods.distillation_losses import TERMS, joint_weights
 from flwr_gan.methods.distillation_method import Distillation
 from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
@@ -32,7 +34,6 @@ def taught(losses, *, family="vectors", iterations=3, seed=0, **settings):
             "iterations": iterations,
             "batch_size": 8,
             "rng": seeded(seed),
-            "real_NTC": gan.x_NTC,
             **settings,
         },
     )
@@ -107,10 +108,59 @@ def test_another_seed_gives_another_student():
 
 def test_terms_of_weight_0_are_as_if_they_were_not_there():
     zeros = {name: 0.0 for name in TERMS if name != "pixel"}
-    alone, log = taught({"pixel": 1.0}, critic=None, real_NTC=None)
+    alone, log = taught({"pixel": 1.0}, critic=None)
     beside, _ = taught({"pixel": 1.0, **zeros})
     assert same_arrays(alone, beside)
     assert list(log.terms) == ["pixel"]
+
+
+def test_balanced_terms_pull_with_equal_force_at_the_start():
+    gan = tiny_gan()
+    student = resized(gan.generator, channel_counts(gan.generator), seed=5)
+    z_BL, y_B = torch.randn(4, student.latent_dim, generator=seeded()), torch.tensor([0, 1, 2, 0])
+    made = student(z_BL, y_B)
+    terms = torch.stack([made.square().mean(), 1000 * made.mean()])
+    weights = {"pixel": 1.0, "adversarial": 0.25}
+    balanced = balanced_weights(weights, terms, list(student.parameters()))
+    pulls = [
+        torch.cat(
+            [
+                g.flatten()
+                for g in torch.autograd.grad(
+                    weight * term, list(student.parameters()), retain_graph=True
+                )
+            ]
+        ).norm()
+        for weight, term in zip(balanced, terms, strict=True)
+    ]
+    assert balanced[0] == 1.0
+    assert pulls[1].item() == pytest.approx(0.25 * pulls[0].item(), rel=1e-5)
+
+
+def test_a_balanced_training_goes_on_with_the_factors_of_its_start():
+    joint = {"pixel": 1.0, "adversarial": 1e-4}
+    heavier = {"pixel": 1.0, "adversarial": 1.0}
+    assert not same_arrays(taught(joint)[0], taught(heavier)[0])
+    alone, _ = taught({"pixel": 1.0})
+    assert same_arrays(taught({"pixel": 1.0}, balanced=True)[0], alone)
+    _, log = taught(heavier, balanced=True)
+    factor = (log.total_I - log.terms["pixel"]) / log.terms["adversarial"]
+    assert factor == pytest.approx(np.full(3, factor[0]), rel=1e-3)
+    assert factor[0] != pytest.approx(1.0, rel=1e-2)
+
+
+def test_a_term_without_a_gradient_cannot_be_balanced():
+    gan = tiny_gan()
+    with pytest.raises(TrainingError, match=r"losses\.pixel has no gradient at the start"):
+        distil(
+            gan.generator,
+            teacher=deepcopy(gan.generator),
+            labels_N=gan.y_N,
+            losses={"pixel": 1.0},
+            iterations=1,
+            balanced=True,
+            rng=seeded(),
+        )
 
 
 def test_mappings_are_trained(monkeypatch):
@@ -173,7 +223,7 @@ def test_no_iterations_train_nothing():
         ({"pixel": 0.0}, {}, "at least one of"),
         ({"adversarial": 1.0}, {"critic": None}, "adversarial needs the teacher's critic"),
         ({"class": 1.0}, {"critic": nn.Identity()}, "with a method features"),
-        ({"triplet": 1.0}, {"real_NTC": None}, "triplet needs real samples"),
+        ({"triplet": 1.0}, {}, r"losses\.triplet is unknown"),
         ({"pixel": 1.0}, {"iterations": -1}, "iterations=-1"),
         ({"pixel": 1.0}, {"batch_size": 0}, "batch_size=0"),
         ({"pixel": 1.0}, {"learning_rate": 0}, "learning_rate=0"),
@@ -187,13 +237,11 @@ def test_what_does_not_go_together_is_one_clear_line(losses, settings, message):
     assert "\n" not in str(error.value)
 
 
-def test_labels_and_real_samples_must_fit():
+def test_labels_must_fit():
     with pytest.raises(DataError, match="label 3 is unknown"):
         taught({"pixel": 1.0}, labels_N=np.array([3]))
     with pytest.raises(DataError, match="labels have shape"):
         taught({"pixel": 1.0}, labels_N=np.array([], np.int64))
-    with pytest.raises(DataError, match="real samples have shape"):
-        taught({"triplet": 1.0}, labels_N=np.array([1]))
 
 
 def test_a_loss_that_is_not_finite_is_an_error():

@@ -59,7 +59,6 @@ def test_terms_read_what_they_are_named_after():
         teacher_BTC=OTHER,
         student_critic=[torch.zeros(2, 2), torch.tensor([1.0, 5.0])],
         teacher_critic=[torch.ones(2, 2), torch.tensor([2.0, 2.0])],
-        real_critic=[torch.full((2, 2), 4.0), torch.tensor([0.0, 0.0])],
         student_BSN=[ONE],
         teacher_BHN=[OTHER],
         mappings=[nn.Identity()],
@@ -71,7 +70,6 @@ def test_terms_read_what_they_are_named_after():
         "class": 5.0,
         "features": 9 / 4,
         "perceptual": 1.0,
-        "triplet": 0.0,  # 1 to the teacher's, 4 to the real one, margin 1
     }
     assert found == pytest.approx(expected)
 

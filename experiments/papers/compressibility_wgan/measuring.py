@@ -153,8 +153,7 @@ def score_generators(cell: "Case") -> list[dict[str, Any]]:
 
     All cases of a data set share one judge, so that distances compare. Generated samples are as
     many as real ones: at most 2,000, and no more than the training part has. The row of kind
-    ``real`` holds the scores of real training samples, taken as if they were generated: the floor
-    of the distance, and what the other measures can reach, at the same number of samples.
+    ``real`` holds the two accuracies that real samples reach which the judge has not learnt from.
     """
     rows = Rows(cell.folder / "quality.csv", SCORED)
     dataset = cell.federation.dataset

@@ -39,8 +39,11 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def headline(table: pd.DataFrame) -> str:
-    """Return where quality is not worse and where it is, and the ratios at the last passing P."""
-    ratios = ("lzma_signed_zeros", "sparse", "sparse:int8", "sparse:int6")
+    """Return where quality is not worse and where it is, and the ratios at the last passing P.
+
+    Lossless ratios alone: the quality of lossy codes has a table of its own.
+    """
+    ratios = ("lzma_signed_zeros", "sparse")
     head = (
         "data", "generator after P", "pairs", "not worse up to P", "levels that pass by themselves",
         "shown worse from P", "at the last that passes", "pruned", "LZMA as in the paper",
@@ -98,7 +101,7 @@ def quality(summary: pd.DataFrame) -> str:
             part = where(chosen, data=data, kind=kind).sort_values("level")
             for _, row in part[part["level"].isin(SHOWN)].iterrows():
                 dense = kind == "retrained" and row["level"] == 0
-                name = "real training samples" if kind == "real" else KINDS[kind]
+                name = "real samples, unseen" if kind == "real" else KINDS[kind]
                 rows.append(
                     [
                         str(data),
@@ -199,9 +202,11 @@ def _three_ratios(row: Any, codec: str) -> str:
 
 
 def _with_width(row: Any, measure: str) -> str:
+    if pd.isna(row[measure]):
+        return ""
     half = row[f"{measure}_half_width"]
     digits = 2 if measure == "frechet_distance" else 3
-    width = "" if pd.isna(half) or half == 0 else f" ± {half:.{digits}f}"
+    width = "" if pd.isna(half) or half < 1e-9 else f" ± {half:.{digits}f}"
     return f"{row[measure]:.{digits}f}{width}"
 
 

@@ -140,7 +140,8 @@ def quality_figure(summary: pd.DataFrame, data: str) -> Figure:
     """
     summary = summary[summary["scope"] == "global"]
     figure = Figure(figsize=(10, 7.4), layout="constrained")
-    for axes, (measure, label) in zip(figure.subplots(2, 2).flat, AXES.items(), strict=True):
+    panels = figure.subplots(2, 2).flatten()
+    for axes, (measure, label) in zip(panels, AXES.items(), strict=True):
         for kind, (colour, marker, line) in LOOKS.items():
             part = summary[(summary.kind == kind) & (summary.codec == "sparse")]
             part = part.sort_values("level")
@@ -152,7 +153,8 @@ def quality_figure(summary: pd.DataFrame, data: str) -> Figure:
                     part.level, value, color=colour, ls=line, marker=marker, ms=4, lw=1.5,
                     label=KINDS[kind],
                 )  # fmt: skip
-                axes.fill_between(part.level, value - half, value + half, color=colour, alpha=0.15)
+                low = np.maximum(value - half, value / 20)  # a band may reach below a log scale
+                axes.fill_between(part.level, low, value + half, color=colour, alpha=0.15)
             else:
                 axes.errorbar(
                     part.level, value, yerr=half, color=colour, marker=marker, ms=5, ls="",
@@ -164,7 +166,7 @@ def quality_figure(summary: pd.DataFrame, data: str) -> Figure:
         if measure == "frechet_distance":
             axes.set_yscale("log")
         plot.tidy(axes)
-    handles, labels = axes.get_legend_handles_labels()
+    handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9,
         title=f"{data}, mean and 95 % interval over {int(summary['seeds'].max())} seeds",
@@ -176,8 +178,8 @@ def _references(axes: Axes, summary: pd.DataFrame, measure: str) -> None:
     real = summary[summary.kind == "real"][measure]
     is_dense = (summary.kind == "retrained") & (summary.level == 0) & (summary.codec == "sparse")
     dense = summary[is_dense][measure]
-    if len(real):
-        axes.axhline(real.iloc[0], color=plot.BLACK, ls="--", lw=1, label="real training samples")
+    if real.notna().any():
+        axes.axhline(real.max(), color=plot.BLACK, ls="--", lw=1, label="real samples, unseen")
     if len(dense) and measure in MARGINS:
         level = float(dense.iloc[0])
         axes.axhspan(

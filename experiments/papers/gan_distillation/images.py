@@ -24,6 +24,7 @@ class Images:
 
     train: Samples  # what GANs are trained on
     test: Samples  # held-out images that scores compare with
+    unseen: Samples  # as many others, to score real images that no network has learnt from
 
 
 @lru_cache(maxsize=1)
@@ -33,9 +34,11 @@ def load_images(hyperparameters: Hyperparameters) -> Images:
     wanted, there = hyperparameters.num_samples, len(dataset.train)
     if wanted > there:
         raise ConfigError(f"--samples {wanted}: there are {there} training images")
+    judged = hyperparameters.judged_samples
     return Images(
-        train=_chosen(dataset.train, wanted, "train"),
-        test=_chosen(dataset.test, hyperparameters.judged_samples, "test"),
+        train=_chosen(dataset.train, "train", 0, wanted),
+        test=_chosen(dataset.test, "test", 0, judged),
+        unseen=_chosen(dataset.test, "test", judged, 2 * judged),
     )
 
 
@@ -47,7 +50,7 @@ def enlarge(x_NTC: NDArray[np.float32]) -> NDArray[np.float32]:
     return found
 
 
-def _chosen(samples: Samples, count: int, part: str) -> Samples:
-    rows = numpy_rng(0, f"distillation study {part}").permutation(len(samples))[:count]
+def _chosen(samples: Samples, part: str, start: int, stop: int) -> Samples:
+    rows = numpy_rng(0, f"distillation study {part}").permutation(len(samples))[start:stop]
     chosen = samples.take(np.sort(rows))
     return Samples(enlarge(chosen.x_NTC), chosen.y_N)

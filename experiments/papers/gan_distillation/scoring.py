@@ -1,9 +1,9 @@
 """What is measured of a trained generator: quality, bytes on the wire, quality after 8 bits.
 
-Images are scored by a convolutional classifier: on 4,096 raw pixels the package's multilayer
-perceptron is sure of its class for ragged strokes too; both judges' scores are kept.
+Images are scored by a convolutional classifier and by the package's own; both judges' scores are
+kept.
 
-B batch, N images, T rows, C columns, D features.
+N images, T rows, C columns.
 """
 
 from functools import cached_property, lru_cache
@@ -12,34 +12,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
+from experiments.papers.gan_distillation.image_classifier import ImageClassifier
 from experiments.papers.gan_distillation.images import Images, load_images
 from experiments.papers.gan_distillation.setting import Hyperparameters
 from experiments.papers.gan_distillation.training import is_trained, load_network, networks
-from flwr_gan.data import Samples
 from flwr_gan.gan import sample
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
-from flwr_gan.metrics import (
-    SampleJudge,
-    frechet_distance,
-    inception_score,
-    laplacian_variance,
-    precision_recall_density_coverage,
-    psnr,
-)
+from flwr_gan.metrics import SampleJudge, laplacian_variance, psnr
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template, decode_payload, encode_payload
 
 if TYPE_CHECKING:
     from experiments.papers.gan_distillation.cases import Case
 
-EPOCHS = 3
-BATCH_SIZE = 64
-NEIGHBOURS = 5
 CODECS = {"sparse": "sparse", "int8": "sparse:int8"}
 """Codecs by the name of their columns."""
 QUALITY = (
@@ -50,80 +38,6 @@ PERCEPTRON = ("inception_score", "frechet_distance")
 """What is taken from the package's own judge too, with ``mlp_`` in front."""
 AFTER_8_BITS = ("inception_score", "frechet_distance")
 _SEED = derive_seed(0, "distillation study judge")
-
-
-class Classifier(nn.Module):
-    """Two convolutions and two dense layers on images at half of their resolution."""
-
-    def __init__(self, *, num_classes: int = 10, seed: int) -> None:
-        super().__init__()
-        with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
-            self.convolutions = nn.ModuleList([nn.Conv2d(1, 16, 5), nn.Conv2d(16, 32, 5)])
-            self.dense = nn.Linear(32 * 5 * 5, 64)
-            self.last = nn.Linear(64, num_classes)
-        self.to_empty(device="cpu")
-        rng = torch.Generator().manual_seed(seed)
-        for weight in self.parameters():
-            with torch.no_grad():
-                if weight.ndim == 1:
-                    weight.zero_()
-                else:
-                    weight.normal_(0.0, (2 / weight[0].numel()) ** 0.5, generator=rng)
-
-    def features(self, x_BTC: Tensor) -> Tensor:
-        """Return ``feature_BD``, the 64 units of the last hidden layer."""
-        h = F.avg_pool2d(x_BTC[:, None], 2)
-        for layer in self.convolutions:
-            h = F.max_pool2d(F.relu(layer(h)), 2)
-        return F.relu(self.dense(h.flatten(1)))
-
-    def forward(self, x_BTC: Tensor) -> Tensor:
-        """Return ``logit_BK``."""
-        logit_BK: Tensor = self.last(self.features(x_BTC))
-        return logit_BK
-
-
-class ConvolutionalJudge:
-    """Scores images by a classifier that is trained once on real images, always the same."""
-
-    def __init__(self, train: Samples, test: Samples, *, seed: int) -> None:
-        self._classifier = _trained(train, seed)
-        self._test_features, posteriors = self._look(test.x_NTC)
-        self.accuracy = float(np.mean(posteriors.argmax(axis=1) == test.y_N))
-
-    def score(self, x_NTC: NDArray[np.float32]) -> dict[str, float]:
-        """Return inception-type score, Frechet distance, precision, recall, density, coverage."""
-        features, posteriors = self._look(x_NTC)
-        return {
-            "inception_score": inception_score(posteriors),
-            "frechet_distance": frechet_distance(self._test_features, features),
-            **precision_recall_density_coverage(
-                self._test_features, features, neighbours=NEIGHBOURS
-            ),
-        }
-
-    @torch.no_grad()
-    def _look(self, x_NTC: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return features and class probabilities."""
-        features, posteriors = [], []
-        for x_BTC in torch.split(torch.from_numpy(x_NTC), 500):
-            h = self._classifier.features(x_BTC)
-            features.append(h.numpy().astype(np.float64))
-            posteriors.append(torch.softmax(self._classifier.last(h).double(), dim=1).numpy())
-        return np.concatenate(features), np.concatenate(posteriors)
-
-
-def _trained(samples: Samples, seed: int) -> Classifier:
-    classifier = Classifier(seed=derive_seed(seed, "judge weights"))
-    adam = torch.optim.Adam(classifier.parameters(), lr=1e-3)
-    rng = torch.Generator().manual_seed(derive_seed(seed, "judge batches"))
-    x_NTC, y_N = torch.from_numpy(samples.x_NTC), torch.from_numpy(samples.y_N)
-    for _ in range(EPOCHS):
-        for index_B in torch.split(torch.randperm(len(y_N), generator=rng), BATCH_SIZE):
-            adam.zero_grad()
-            torch.autograd.backward(F.cross_entropy(classifier(x_NTC[index_B]), y_N[index_B]))
-            adam.step()
-    return classifier.requires_grad_(False)
 
 
 class Examiner:
@@ -151,34 +65,35 @@ class Examiner:
             row[f"{name}_bytes"] = len(payload)
         decoded, _ = networks(case)
         load_network_arrays(decoded, decode_payload(payload, template=template))
-        after = self._judge.score(draw(decoded, len(x_NTC)))
+        after = self._judge.full_score(draw(decoded, len(x_NTC)), None, _SEED)
         return row | {f"int8_{name}": after[name] for name in AFTER_8_BITS}
 
     @cached_property
     def real(self) -> dict[str, float]:
-        """Scores of real training images, taken as if they were generated, and of the judges."""
-        count = len(self._images.test)
-        scores = self._quality(self._images.train.x_NTC[:count])
-        accuracies = {
-            "judge_accuracy": self._judge.accuracy,
+        """Scores of real images that neither judges nor generators have seen, and the judges'."""
+        return self._quality(self._images.unseen.x_NTC) | {
+            "judge_accuracy": self._judge.real_accuracy,
             "mlp_accuracy": self._perceptron.real_accuracy,
         }
-        return scores | accuracies
 
     @cached_property
-    def _judge(self) -> ConvolutionalJudge:
-        return ConvolutionalJudge(self._images.train, self._images.test, seed=_SEED)
+    def _judge(self) -> SampleJudge:
+        return self._new_judge(ImageClassifier(self._images.train, seed=_SEED))
 
     @cached_property
     def _perceptron(self) -> SampleJudge:
+        return self._new_judge(None)
+
+    def _new_judge(self, classifier: ImageClassifier | None) -> SampleJudge:
         train, test = self._images.train, self._images.test
         return SampleJudge(
-            train, test, num_classes=10, seed=_SEED, max_train=len(train), max_samples=len(test)
-        )
+            train, test, num_classes=10, seed=_SEED, max_train=len(train), max_samples=len(test),
+            classifier=classifier,
+        )  # fmt: skip
 
     def _quality(self, x_NTC: NDArray[np.float32]) -> dict[str, float]:
         """Return the columns of ``QUALITY`` but for the PSNR."""
-        scores = self._judge.score(x_NTC)
+        scores = self._judge.full_score(x_NTC, None, _SEED)
         scores["laplacian_variance"] = laplacian_variance(x_NTC)
         others = self._perceptron.full_score(x_NTC, None, _SEED)
         scores |= {f"mlp_{name}": others[name] for name in PERCEPTRON}

@@ -1,0 +1,234 @@
+"""The figures in the running text of README and pages follow from the committed tables.
+
+Tables between markers are made by their studies; the sentences around them are written by hand.
+Each claim here is a sentence of a page with the values that the tables give put in.
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.study.statistics import where
+from flwr_gan.app.generator_file import load_generator
+from flwr_gan.gan import network_arrays
+from flwr_gan.wire import encode_payload
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = ROOT / "experiments"
+COMPRESSIBILITY = EXPERIMENTS / "papers/compressibility_wgan"
+
+
+def table(path, **values):
+    """Return the rows of a committed table in which columns have these values."""
+    return where(pd.read_csv(EXPERIMENTS / path), **values)
+
+
+def row(path, **values):
+    """Return the one row with these values."""
+    (found,) = table(path, **values).to_dict("records")
+    return found
+
+
+def wire_table():
+    """Yield the README's table of the main job's bytes."""
+    rows = table("benchmarks/results/protocol_summary.csv")
+    for _, r in rows[~rows["wire"].str.contains(",")].iterrows():
+        quality = "| | |"
+        if pd.notna(r["conditional_accuracy"]):
+            quality = f"| {r['conditional_accuracy']:.3f} | {r['synthetic_accuracy']:.3f} |"
+        ratio = f"{r['ratio_to_plain']:.3g}" if r["ratio_to_plain"] >= 10 else None
+        ratio = ratio or f"{r['ratio_to_plain']:.2f}"
+        yield f"| {r['total_bytes']:,} | {ratio} {quality}"
+
+
+def quickstart_table():
+    """Yield the README's table of the main job's levels."""
+    rounds = table("quickstart/rounds.csv")
+    for first in (1, 7, 13, 19):
+        last = rounds[rounds["round"] == first + 5].iloc[0]
+        yield (
+            f"| {first}-{first + 5} | {100 * last['sparsity']:.1f} % | {last['up_bytes']:,.0f} | "
+            f"{last['down_bytes']:,.0f} | {last['dense_up_bytes'] / last['up_bytes']:.2f} | "
+            f"{last['conditional_accuracy']:.3f} | {last['synthetic_accuracy']:.3f} | "
+            f"{last['frechet_distance']:.2f} |"
+        )
+
+
+def ticket(data, kind="retrained"):
+    """Return the verdict on one data set's tickets."""
+    path = "papers/compressibility_wgan/results/headline.csv"
+    return row(path, data=data, scope="global", kind=kind)
+
+
+def pruned_generators():
+    """Yield where pruned generators are shown to be not worse, and where worse."""
+    found = {data: ticket(data) for data in ("pendigits", "uji", "strokes")}
+    assert {r["not_worse_up_to"] for r in found.values()} == {0}
+    shares = {data: 100 * r["sparsity"] for data, r in found.items()}
+    worse = [100 * (1 - 0.8 ** found[data]["worse_from"]) for data in ("pendigits", "strokes")]
+    yield (
+        f"up to {shares['pendigits']:.1f} % pruned on pen digits and {shares['strokes']:.1f} % on "
+        f"strokes; from {worse[0]:.1f} % and {worse[1]:.1f} % on it is worse"
+    )
+
+
+def results_table():
+    """Yield the rows of docs/results.md on pruned generators."""
+    for data in ("pendigits", "uji", "strokes"):
+        r, printed = ticket(data), ticket(data, "pruned")
+        worse = "-" if pd.isna(r["worse_from"]) else f"P = {r['worse_from']:.0f}"
+        yield (
+            f"| {worse} | {100 * r['sparsity']:.1f} % | {r['lzma_signed_zeros']:.1f} | "
+            f"{r['sparse']:.1f} |"
+        )
+        assert pd.isna(printed["passing"])
+        yield f"as printed | none | none | P = {printed['worse_from']:.0f} |"
+
+
+def tickets_page():
+    """Yield what the page of paper 000 says in its verdict."""
+    found = {data: ticket(data) for data in ("pendigits", "uji", "strokes")}
+    last = {data: r["last_passing"] for data, r in found.items()}
+    yield (
+        f"up to P = {last['pendigits']} on `pendigits` "
+        f"({100 * found['pendigits']['sparsity']:.1f} % pruned), {last['uji']} on `uji` and "
+        f"{last['strokes']} on `strokes`; it is shown to be worse from "
+        f"P = {found['pendigits']['worse_from']:.0f} on `pendigits` and "
+        f"{found['strokes']['worse_from']:.0f} on `strokes`"
+    )
+    lost = row(
+        "papers/compressibility_wgan/results/not_worse.csv", data="pendigits", scope="global",
+        kind="retrained", level=14, codec="sparse", measure="synthetic_accuracy",
+    )  # fmt: skip
+    yield f"loses {-lost['difference']:.3f} ({-lost['high']:.3f} to {-lost['low']:.3f})"
+    quality = table("papers/compressibility_wgan/results/quality_summary.csv", scope="global")
+    dense = where(quality, data="pendigits", kind="retrained", level=0, codec="sparse")
+    yield f"it covers {dense['coverage'].iloc[0]:.2f} of the real test samples"
+    judge = where(quality, data="uji", kind="real")["conditional_accuracy"].iloc[0]
+    yield f"the judge recognises {judge:.2f} of real characters that it has not learnt"
+
+
+def retrained_generators():
+    """Yield what the committed generators, trained once more, take instead of the pruned ones."""
+    sizes = {}
+    for level, codec in ((10, "sparse:int8"), (17, "sparse:int8"), (17, "sparse")):
+        path = COMPRESSIBILITY / f"results/generators/pendigits_p{level:02d}.fgan"
+        arrays = network_arrays(load_generator(path))
+        size = 4 * sum(array.size for array in arrays.values())
+        pruned = row(
+            "papers/compressibility_wgan/results/codecs.csv", data="pendigits", scope="global",
+            level=level, zeros="canonical", codec=codec,
+        )  # fmt: skip
+        ratio = size / len(encode_payload(arrays, codec=codec, self_contained=False))
+        sizes[level, codec] = f"{ratio:.3g} instead of {pruned['ratio']:.3g}"
+        assert 0.01 < pruned["ratio"] / ratio - 1 < 0.05
+    yield f"`sparse:int8` {sizes[10, 'sparse:int8']} (the mean of five seeds) at P = 10"
+    yield f"{sizes[17, 'sparse:int8']} at P = 17, `sparse` {sizes[17, 'sparse']}"
+
+
+def updates():
+    """Yield what compressed updates save."""
+    rows = table("benchmarks/results/updates_summary.csv")
+    classifier = rows[rows["ratio_bytes"].round() == 511].iloc[0]
+    plain = rows[(rows["task"] == classifier["task"]) & (rows["codec_up"] == "plain")].iloc[0]
+    lost = 100 * (plain["final"] - classifier["final"])
+    yield f"ends {lost:.1f} points below plain FedAvg with {classifier['ratio_bytes']:.0f} times"
+    gan = rows[(rows["task"] == "gan_digits")]
+    plain, longer = gan[gan["codec_up"] == "plain"].iloc[:2].to_dict("records")
+    best = gan.sort_values("reached_bytes").iloc[0]
+    assert best["reached_bytes"] <= gan.iloc[2]["reached_bytes"]
+    mb = [r["reached_bytes"] / 1e6 for r in (gan.iloc[2], plain, longer)]
+    yield f"reaches its quality with {mb[0]:.2f} MB in place of {mb[1]:.1f}"
+    yield f"longer local training included ({mb[2]:.1f} MB with that alone)"
+
+
+def private_training():
+    """Yield what epsilon = 30 and 10 cost on pen digits."""
+    found = {
+        budget: row("privacy/results/summary.csv", data="pendigits", budget=budget)
+        for budget in ("none", "30", "10", "3")
+    }
+    value = {
+        budget: f"{r['conditional_accuracy']:.3f} ± {r['conditional_accuracy_half_width']:.3f}"
+        for budget, r in found.items()
+    }
+    yield f"conditional accuracy of {value['30']} and no noise {value['none']}"
+    yield f"Epsilon = 10 has {value['10']}, 3 half of it ({value['3'].split()[0]})"
+
+
+def asynchronous():
+    """Yield how long asynchronous federations take beside the main job."""
+    runs = table("links/results/runs.csv")
+    times = runs.pivot_table(index="seed", columns="way", values="virtual_s_to_target")
+    share = times.div(times["main job"], axis=0).mean()
+    yield f"FedAsync takes {share['FedAsync']:.2f} of the main job's time"
+    yield f"FedBuff {share['FedBuff']:.2f}"
+
+
+def what_holds():
+    """Yield the figures on the page of verdicts."""
+    worse = row(
+        "papers/compressibility_wgan/results/not_worse.csv", data="pendigits", scope="global",
+        kind="retrained", level=17, codec="sparse", measure="synthetic_accuracy",
+    )  # fmt: skip
+    yield f"{worse['difference']:.3f} ({worse['low']:.3f} to {worse['high']:.3f}) at P = 17"
+    for data in ("pendigits", "strokes"):
+        other = row(
+            "papers/compressibility_wgan/results/controls.csv", data=data, scope="global",
+            kind="reinitialised", level=17, measure="synthetic_accuracy",
+        )  # fmt: skip
+        yield f"{other['difference']:.3f} ({other['low']:.3f} to {other['high']:.3f}) {data}"
+    lost = table(
+        "papers/fl_compression_comparison/results/differences.csv", partition="iid",
+        algorithm="fedavg",
+    ).set_index("method")  # fmt: skip
+    for text, method in (
+        ("pruning {} points", "p"), ("8 bits {}", "q"), ("distillation {} points", "d"),
+        ("all three {}", "pqd"),
+    ):  # fmt: skip
+        found = 100 * lost.loc[method, ["test_accuracy", "test_accuracy_half_width"]].astype(float)
+        yield text.format(f"{found.iloc[0]:+.2f} ± {found.iloc[1]:.2f}")
+    plain = row(
+        "papers/fl_compression_comparison/results/table5.csv", model=1, partition="iid",
+        algorithm="fedavg",
+    )  # fmt: skip
+
+    percent = [100 * plain[name] for name in ("test_accuracy", "test_accuracy_half_width")]
+    yield f"{percent[0]:.2f} ± {percent[1]:.2f} % on test data"
+    rg = row(
+        "papers/rg_gan/results/differences.csv", family="sngan", method="rg", samples=10000,
+        augmented_data=False,
+    )  # fmt: skip
+    yield f"SNGAN {rg['frechet_distance']:+.1f} ± {rg['frechet_distance_half_width']:.1f}"
+    students = table("papers/gan_distillation/results/differences.csv", role="mse")
+    behind = -students["inception_score"]
+    yield f"score behind by {behind.min():.2f} to {behind.max():.2f} at d = 2 to 16"
+    for sentence in (*updates(), *asynchronous(), *private_training()):
+        for figure in re.findall(r"\d\.\d+ ± \d\.\d+|\b511\b|0\.45|0\.63", sentence):
+            if not figure.startswith(("0.695", "0.403")):
+                yield figure
+
+
+CLAIMS = {
+    wire_table: "README.md",
+    quickstart_table: "README.md",
+    pruned_generators: "README.md",
+    results_table: "docs/results.md",
+    tickets_page: "experiments/papers/compressibility_wgan/README.md",
+    retrained_generators: "experiments/papers/compressibility_wgan/README.md",
+    updates: "README.md",
+    private_training: "experiments/privacy/README.md",
+    asynchronous: "docs/links.md",
+    what_holds: "docs/what_holds.md",
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)
+def test_the_text_says_what_the_tables_say(claim):
+    text = " ".join((ROOT / CLAIMS[claim]).read_text().split())
+    said = list(claim())
+    assert said
+    for sentence in said:
+        assert sentence in text
