@@ -24,7 +24,7 @@ from flwr_gan.metrics import SampleJudge, classifier
 LONGER = ("mse_longer", "regular_longer")
 TINY = replace(
     PRESETS["short"], teacher_depth=2, depths=(1,), teacher_iterations=4, iterations=3,
-    longer_depths=(), num_samples=40, judged_samples=30,
+    longer_depths=(), num_samples=40, judged_samples=25,
 )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def load_images(hyperparameters: Hyperparameters) -> Images:
     wanted, there = hyperparameters.num_samples, len(dataset.train)
     if wanted > there:
         raise ConfigError(f"--samples {wanted}: there are {there} training images")
-    judged = hyperparameters.judged_samples
+    judged = min(hyperparameters.judged_samples, len(dataset.test) // 2)
     return Images(
         train=_chosen(dataset.train, "train", 0, wanted),
         test=_chosen(dataset.test, "test", 0, judged),
