@@ -1,8 +1,9 @@
-"""One-shot federations whose clients find their tickets in two ways, at equal bytes and compute.
+"""One-shot federations whose clients find their tickets in three ways, at equal bytes and compute.
 
-Compute is equal by construction: a client that regenerates takes as many updates as all trainings
-of iterative pruning together. Bytes are made equal by sparsity: the regenerating clients choose
-theirs, and iterative pruning is given the rate that ends at the same one.
+Compute is equal by construction: clients that regenerate or prune gradually take as many updates as
+all trainings of iterative pruning together. Bytes are made equal by sparsity: the regenerating
+clients choose theirs, and the others are given what ends at the same one. Gradual pruning is the
+control for the length of a training: one training, as with regeneration, and nothing returns.
 """
 
 from collections.abc import Mapping
@@ -17,37 +18,37 @@ from experiments.study.cases import StudyCase
 from flwr_gan.app.config import load_config
 from flwr_gan.errors import TrainingError
 
-WAYS = ("regeneration", "iterative")
+WAYS = ("regeneration", "gradual", "iterative")
 REGENERATIONS = ("rg", "rg_fast")
 QUALITY = ("frechet_distance", "conditional_accuracy", "synthetic_accuracy", "coverage")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case(StudyCase):
-    """A run in each of the two ways, with one seed."""
+    """A run in each of the three ways, with one seed."""
 
     columns = ("regeneration", "seed")
     title = "{regeneration}-seed{seed}"
 
-    # settings of regeneration, a file of ``conf/regeneration``; iterative pruning goes to the
-    # sparsity that these give
+    # settings of regeneration, a file of ``conf/regeneration``; the other ways go to the sparsity
+    # that these give
     regeneration: str
-    seed: int  # of both runs
-    overrides: tuple[str, ...] = ()  # settings that both ways share
-    work_s = 240.0
+    seed: int  # of all runs
+    overrides: tuple[str, ...] = ()  # settings that all ways share
+    work_s = 360.0
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All settings that both ways share."""
+        """All settings that all ways share."""
         overrides = ["experiment=one_shot", f"seed={self.seed}", *self.overrides]
         return {"overrides": overrides, "regeneration": self.regeneration}
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Run both ways; return for each its bytes, sparsity, quality and seconds."""
+        """Run all ways; return for each its bytes, sparsity, quality and seconds."""
         shared = self.settings["overrides"]
-        # Settings of regeneration would be unknown keys of the other way.
+        # Settings of regeneration would be unknown keys of the other ways.
         others = [item for item in shared if not item.startswith("regeneration.")]
-        regeneration, iterative = (folder / way for way in WAYS)
+        regeneration, gradual, iterative = (folder / way for way in WAYS)
         finish_run([*shared, f"regeneration={self.regeneration}"], regeneration)
         sparsity = ticket_sparsity(regeneration)
         if sparsity <= 0:
@@ -55,8 +56,19 @@ class Case(StudyCase):
                 f"{regeneration}: nothing was pruned; raise regeneration.pace or "
                 "regeneration.strength"
             )
-        rate = 1 - (1 - sparsity) ** (1 / load_config(others).lottery.iterations)
+        config = load_config(others)
+        rate = 1 - (1 - sparsity) ** (1 / config.lottery.iterations)
         finish_run([*others, f"lottery.rate={rate:.6f}"], iterative)
+        trainings = config.lottery.iterations + config.lottery.train_final
+        one_training = [
+            "lottery.iterations=0",
+            "gan.iterations=1",
+            "method=sparse_training",
+            "method.schedule=gradual",
+            f"method.fraction={sparsity:.6f}",
+            f"method_iterations={trainings * config.gan.iterations - 1}",
+        ]
+        finish_run([*others, *one_training], gradual)
         return {"ways": [_row(folder / way) for way in WAYS]}
 
 
