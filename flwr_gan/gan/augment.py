@@ -6,45 +6,72 @@ for each sample from the same distribution, real or generated.
 B batch, T vectors or rows, C components or columns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
 from torch import Tensor
 
-from flwr_gan.core.settings import Within, checked
+from flwr_gan.core.settings import Within, checked, require_one_of
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class ImageAugmentation:
-    """Translation and cutout of grey images.
+    """Colour, translation and cutout of images, grey (B, T, C) or in colour (B, T, C, channels).
 
-    ``translation`` is the largest shift in either direction and ``cutout`` the side of the square
-    that becomes ``background``, both as shares of the image's side, in [0, 1]. The square may lie
-    partly outside.
+    ``policies`` are applied in the order of ``POLICIES``. Each image draws its own numbers.
+
+    ``brightness`` adds a number from [-0.5, 0.5]. ``saturation`` multiplies each pixel's distance
+    to the mean of its channels by a factor from [0, 2]; a grey image has none. ``contrast``
+    multiplies the distance to the image's mean by a factor from [0.5, 1.5]. These are the ranges of
+    the published code; what leaves [-1, 1] is not cut off, as there. ``translation`` is the largest
+    shift in either direction and ``cutout`` the side of the square that becomes ``background``,
+    both as shares of the image's side, in [0, 1]. The square may lie partly outside.
     """
 
     def __init__(
-        self, *, translation: float = 0.125, cutout: float = 0.5, background: float = -1.0
+        self,
+        *,
+        policies: Sequence[str] = ("translation", "cutout"),
+        translation: float = 0.125,
+        cutout: float = 0.5,
+        background: float = -1.0,
     ) -> None:
         for key, value in (("translation", translation), ("cutout", cutout)):
             checked(key, value, Annotated[float, Within(at_least=0, at_most=1)])
-        self._translation = translation
-        self._cutout = cutout
-        self._background = background
+        for name in policies:
+            require_one_of("policies", name, POLICIES)
+        self._policies = [POLICIES[name] for name in POLICIES if name in policies]
+        self.translation = translation
+        self.cutout = cutout
+        self.background = background
 
     def __call__(self, x_BTC: Tensor, rng: torch.Generator) -> Tensor:
-        """Return the images, shifted and cut; ``rng`` advances."""
-        return self._cut(self._shift(x_BTC, rng), rng)
+        """Return the images, changed by each policy; ``rng`` advances."""
+        for policy in self._policies:
+            x_BTC = policy(self, x_BTC, rng)
+        return x_BTC
+
+    def _brighten(self, x_BTC: Tensor, rng: torch.Generator) -> Tensor:
+        return x_BTC + _uniform(x_BTC, rng) - 0.5
+
+    def _saturate(self, x_BTC: Tensor, rng: torch.Generator) -> Tensor:
+        grey_BTC = x_BTC.mean(-1, keepdim=True) if x_BTC.ndim > 3 else x_BTC
+        return torch.lerp(grey_BTC, x_BTC, 2 * _uniform(x_BTC, rng))
+
+    def _contrast(self, x_BTC: Tensor, rng: torch.Generator) -> Tensor:
+        mean_B = x_BTC.mean(tuple(range(1, x_BTC.ndim)), keepdim=True)
+        return torch.lerp(mean_B, x_BTC, 0.5 + _uniform(x_BTC, rng))
 
     def _shift(self, x_BTC: Tensor, rng: torch.Generator) -> Tensor:
-        B, T, C = x_BTC.shape
-        most = round(self._translation * T)
+        B, T, C = x_BTC.shape[:3]
+        most = round(self.translation * T)
         if not most:
             return x_BTC
-        padded = F.pad(x_BTC, (most, most, most, most), value=self._background)
+        colours = [0, 0] * (x_BTC.ndim - 3)
+        padded = F.pad(x_BTC, (*colours, most, most, most, most), value=self.background)
         row_B, column_B = (_integers(B, 2 * most + 1, x_BTC, rng) for _ in range(2))
         row_BT = row_B[:, None] + torch.arange(T, device=x_BTC.device)
         column_BC = column_B[:, None] + torch.arange(C, device=x_BTC.device)
@@ -52,15 +79,28 @@ class ImageAugmentation:
         return padded[at_B[:, None, None], row_BT[:, :, None], column_BC[:, None, :]]
 
     def _cut(self, x_BTC: Tensor, rng: torch.Generator) -> Tensor:
-        B, T, C = x_BTC.shape
-        side = round(self._cutout * T)
+        B, T, C = x_BTC.shape[:3]
+        side = round(self.cutout * T)
         if not side:
             return x_BTC
         row_B, column_B = (_integers(B, size + 1, x_BTC, rng) - side // 2 for size in (T, C))
         row_T, column_C = (torch.arange(size, device=x_BTC.device) for size in (T, C))
         inside_BT = (row_T >= row_B[:, None]) & (row_T < row_B[:, None] + side)
         inside_BC = (column_C >= column_B[:, None]) & (column_C < column_B[:, None] + side)
-        return torch.where(inside_BT[:, :, None] & inside_BC[:, None, :], self._background, x_BTC)
+        inside_BTC = inside_BT[:, :, None] & inside_BC[:, None, :]
+        return torch.where(
+            inside_BTC.view(B, T, C, *[1] * (x_BTC.ndim - 3)), self.background, x_BTC
+        )
+
+
+POLICIES = {
+    "brightness": ImageAugmentation._brighten,
+    "saturation": ImageAugmentation._saturate,
+    "contrast": ImageAugmentation._contrast,
+    "translation": ImageAugmentation._shift,
+    "cutout": ImageAugmentation._cut,
+}
+"""What ``ImageAugmentation`` can do, in the order in which it does it."""
 
 
 class StrokeAugmentation:
@@ -86,6 +126,12 @@ class StrokeAugmentation:
         factor_B12 = 1 + self._stretch * (2 * uniform_B12 - 1)
         moved_BT2 = x_BTC[..., :2] * factor_B12 + self._jitter * noise_BT2
         return torch.cat([moved_BT2, x_BTC[..., 2:]], dim=-1)
+
+
+def _uniform(like_BTC: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw a number from [0, 1) for each image, of a shape that goes with the images."""
+    drawn = torch.rand(len(like_BTC), generator=rng, device=rng.device).to(like_BTC)
+    return drawn.view(-1, *[1] * (like_BTC.ndim - 1))
 
 
 def _integers(count: int, below: int, like: Tensor, rng: torch.Generator) -> Tensor:

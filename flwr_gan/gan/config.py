@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from flwr_gan.core.settings import Amount, Count, Positive, Rate, Settings, Within
 
+Policy = Literal["brightness", "saturation", "contrast", "translation", "cutout"]
 Decay = Annotated[float, Within(at_least=0, below=1)]
 
 
@@ -39,6 +40,8 @@ class GanConfig(Settings):
     betas: tuple[Decay, Decay] = (0.0, 0.9)  # for both networks
     penalty: Amount = 10.0  # lambda, of the gradient penalty; the Wasserstein loss alone has one
     weight_clipping: Positive | None = None  # the critic's weights stay within this of zero (WGAN)
+    # differentiable augmentation of images (augment.py): names of its POLICIES
+    augment: tuple[Policy, ...] = ()
     # by formula, the fast path, or by double backpropagation: the same up to rounding
     critic_gradients: Literal["closed_form", "autograd"] = "closed_form"
 
@@ -48,6 +51,8 @@ class GanConfig(Settings):
         images = self.network == "images"
         self.require("critic", images or self.critic == "plain", "plain, or gan.network=images")
         closed_form = self.critic_gradients == "closed_form"
+        self.require("norm", images or self.norm == "none", "none, or gan.network=images")
+        self.require("augment", images or not self.augment, "none, or gan.network=images")
         plain = not images and self.loss == "wasserstein"
         self.require(
             "critic_gradients",

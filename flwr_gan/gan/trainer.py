@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from flwr_gan.core.settings import Count, checked
 from flwr_gan.errors import ConfigError, TrainingError
 from flwr_gan.gan.adam_state import adam_tensors, forget, forget_pruned, new_adam
-from flwr_gan.gan.augment import Augmentation
+from flwr_gan.gan.augment import Augmentation, ImageAugmentation
 from flwr_gan.gan.batches import Batch, check_data, draw_batches, generate
 from flwr_gan.gan.config import GanConfig
 from flwr_gan.gan.critic_gradients import (
@@ -48,8 +48,9 @@ class WganGpTrainer:
     bit for bit.
 
     Both networks are trained in place; the generator's weights may be replaced between two calls of
-    ``train``. ``augment`` changes real and generated samples before the critic
-    sees them, and the generator learns through it. Regularisers give a 0-d tensor that is added to
+    ``train``. ``augment``, by default what the config
+    says, changes real and generated samples before the critic sees them, and the generator learns
+    through it. Regularisers give a 0-d tensor that is added to
     the loss of their network before each of its updates; the log leaves the critic's out. Raises
     ConfigError if the critic's gradients have no closed form and the config asks for it.
     """
@@ -83,6 +84,8 @@ class WganGpTrainer:
         )
         self._critic_adam = new_adam(self.critic.parameters(), lr=config.critic_lr, betas=betas)
         self._critic_gradients = gradients_for(config)
+        if augment is None and config.augment:
+            augment = ImageAugmentation(policies=config.augment)
         self._augment = augment
         self._generator_regulariser = generator_regulariser
         self._critic_regulariser = critic_regulariser

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from flwr_gan.errors import ConfigError
+from flwr_gan.gan import GanConfig
 from flwr_gan.gan.augment import ImageAugmentation, StrokeAugmentation
 
 
@@ -34,6 +35,29 @@ def test_cutout_is_a_square_of_background_that_may_hang_over():
         rows, columns = square.any(dim=1).nonzero(), square.any(dim=0).nonzero()
         assert square.sum() == len(rows) * len(columns)
         assert rows.max() - rows.min() == len(rows) - 1
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 8), (5, 8, 8, 3)])
+def test_colours_change_by_the_formulas_of_the_published_code(shape):
+    x = torch.rand(shape, generator=seeded(1)).numpy() * 2 - 1
+    colour = x.reshape(5, 8, 8, -1)  # DiffAugment_pytorch.py (Zhao et al., 2020), channels last
+    u, v, w = (drawn.numpy().reshape(5, 1, 1, 1) for drawn in torch.rand(3, 5, generator=seeded()))
+    brighter = colour + (u - 0.5)
+    mean = brighter.mean(axis=3, keepdims=True)
+    saturated = (brighter - mean) * (v * 2) + mean
+    mean = saturated.mean(axis=(1, 2, 3), keepdims=True)
+    contrasted = (saturated - mean) * (w + 0.5) + mean
+    augment = ImageAugmentation(policies=("contrast", "brightness", "saturation"))
+    got = augment(torch.from_numpy(x), seeded())
+    assert got.shape == shape
+    torch.testing.assert_close(got, torch.from_numpy(contrasted.reshape(shape)))
+
+
+def test_images_in_colour_are_moved_and_cut_as_each_of_their_channels():
+    x_BTCP = torch.randn(7, 16, 16, 3, generator=seeded())
+    got = ImageAugmentation()(x_BTCP, seeded(2))
+    for channel in range(3):
+        assert torch.equal(got[..., channel], ImageAugmentation()(x_BTCP[..., channel], seeded(2)))
 
 
 def test_nothing_is_changed_where_nothing_is_asked_for():
@@ -76,6 +100,8 @@ def test_gradients_pass_and_the_same_seed_gives_the_same(augment):
     ("make", "message"),
     [
         (lambda: ImageAugmentation(translation=-0.1), "translation=-0.1 is not allowed"),
+        (lambda: ImageAugmentation(policies=["colour"]), "policies='colour' is not allowed"),
+        (lambda: GanConfig(augment=["contrast"]), "gan.augment=.* gan.network=images"),
         (lambda: ImageAugmentation(cutout=2), "cutout=2 is not allowed"),
         (lambda: StrokeAugmentation(stretch=1.0), "stretch=1.0 is not allowed"),
         (lambda: StrokeAugmentation(jitter=-1), "jitter=-1 is not allowed"),
