@@ -194,7 +194,7 @@ def _image_generator(shapes: Shapes, info: GeneratorInfo, max_bytes: int) -> Sam
         info,
         inputs=found[0][0],
         expected=info.latent_dim + conditional,
-        weights=sum(into * out * kernel**2 + out for into, out, kernel in found),
+        weights=sum(into * out * kernel**2 + 3 * out for into, out, kernel in found),
         max_bytes=max_bytes,
     )
     generator = DepthGenerator(
@@ -203,6 +203,7 @@ def _image_generator(shapes: Shapes, info: GeneratorInfo, max_bytes: int) -> Sam
         num_channels=found[-1][1],
         num_classes=len(info.classes),
         latent_dim=info.latent_dim,
+        norm=any(name.startswith("norms.") for name in shapes),
     )
     return with_ranks(generator, _ranks(shapes, names))
 

@@ -59,6 +59,7 @@ def build_networks(
             num_channels=num_channels,
             num_classes=num_classes,
             latent_dim=config.latent_dim,
+            norm=config.norm == "instance",
             seed=seed,
             critic=SpectralCritic if config.critic == "spectral" else DepthCritic,
         )

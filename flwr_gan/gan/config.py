@@ -27,6 +27,7 @@ class GanConfig(Settings):
     kernel_size: Count = 3  # of both convolutions along the T vectors; odd, so that T is kept
     critic_hidden: tuple[Count, Count] = (256, 256)  # widths of its two hidden layers, for vectors
     depth: Count = 8  # d of the image networks: up to 8d, 4d, 2d, d channels
+    norm: Literal["none", "instance"] = "none"  # behind the hidden layers of an image generator
     critic: Literal["plain", "spectral"] = "plain"  # spectral: its layers have a spectral norm of 1
     loss: Literal["wasserstein", "hinge", "original"] = "wasserstein"  # original: of the first GAN
     iterations: Count = 1000  # N, generator iterations of one training
@@ -39,9 +40,9 @@ class GanConfig(Settings):
     critic_lr: Rate = 1e-3
     betas: tuple[Decay, Decay] = (0.0, 0.9)  # for both networks
     penalty: Amount = 10.0  # lambda, of the gradient penalty; the Wasserstein loss alone has one
-    weight_clipping: Positive | None = None  # the critic's weights stay within this of zero (WGAN)
     # differentiable augmentation of images (augment.py): names of its POLICIES
     augment: tuple[Policy, ...] = ()
+    weight_clipping: Positive | None = None  # the critic's weights stay within this of zero (WGAN)
     # by formula, the fast path, or by double backpropagation: the same up to rounding
     critic_gradients: Literal["closed_form", "autograd"] = "closed_form"
 
@@ -50,9 +51,9 @@ class GanConfig(Settings):
         self.require("kernel_size", self.kernel_size % 2 == 1, "an odd whole number")
         images = self.network == "images"
         self.require("critic", images or self.critic == "plain", "plain, or gan.network=images")
-        closed_form = self.critic_gradients == "closed_form"
         self.require("norm", images or self.norm == "none", "none, or gan.network=images")
         self.require("augment", images or not self.augment, "none, or gan.network=images")
+        closed_form = self.critic_gradients == "closed_form"
         plain = not images and self.loss == "wasserstein"
         self.require(
             "critic_gradients",

@@ -6,7 +6,9 @@ The paper gives the number of weights of the generator for 64 x 64 grey pixels a
 12,831 d + 1. That is five transposed convolutions of 4 x 4 with 8d, 4d, 2d, d and 1 channels from
 100 latent numbers, each with a bias, and nothing for a normalisation: the networks have none. Each
 layer but the first doubles the side. For other sides there are fewer layers, and the first one
-makes 4 to 7 rows and columns.
+makes 4 to 7 rows and columns. Instance normalisation is an option of this project's: it has no
+running means, which clients would have to average, and treats each channel by itself, so that
+channels can be cut.
 """
 
 import math
@@ -50,7 +52,9 @@ class DepthGenerator(SampleGenerator):
     ``layers.4.bias`` (P,), all float32. ``channels`` are those of the hidden layers,
     ``depth_channels(d)`` for the paper's networks. Without a ``side`` the first layer makes 4 rows
     and columns. With one class the generator is unconditional and ignores labels, as in the paper.
-    The global random state is neither read nor changed.
+    With ``norm`` each hidden layer is followed by instance normalisation with a scale and a shift
+    for each channel, ``norms.0.weight`` and ``norms.0.bias`` (H1,) and so on. The global random
+    state is neither read nor changed.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class DepthGenerator(SampleGenerator):
         num_channels: int = 1,
         num_classes: int = 1,
         latent_dim: int = 100,
+        norm: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -80,6 +85,9 @@ class DepthGenerator(SampleGenerator):
                 for at, pair in enumerate(pairwise(sizes))
             )
         self.to_empty(device="cpu")
+        self.norms = nn.ModuleList(
+            nn.InstanceNorm2d(count, affine=True) if norm else nn.Identity() for count in channels
+        )
         self.register_buffer("onehot_KK", torch.eye(num_classes), persistent=False)
         _initialise(self.layers, seed, gain=math.sqrt(2))
 
@@ -89,8 +97,8 @@ class DepthGenerator(SampleGenerator):
             z_BL = torch.cat([z_BL, self.get_buffer("onehot_KK")[y_B]], dim=1)
         h = z_BL[:, :, None, None]
         *hidden, last = self.layers
-        for layer in hidden:
-            h = F.relu(layer(h))
+        for layer, norm in zip(hidden, self.norms, strict=True):
+            h = F.relu(norm(layer(h)))
         x_BPTC = torch.tanh(last(h))
         return x_BPTC.squeeze(1) if self.num_channels == 1 else x_BPTC.movedim(1, -1)
 
@@ -164,6 +172,7 @@ def build_depth_networks(
     num_channels: int = 1,
     num_classes: int = 1,
     latent_dim: int = 100,
+    norm: bool = False,
     seed: int = 0,
     critic: Callable[..., ImageCritic] = DepthCritic,
 ) -> tuple[DepthGenerator, ImageCritic]:
@@ -171,7 +180,7 @@ def build_depth_networks(
     channels = depth_channels(depth, side)
     shape: dict[str, Any] = {"side": side, "num_channels": num_channels, "num_classes": num_classes}
     generator = DepthGenerator(
-        channels, **shape, latent_dim=latent_dim, seed=derive_seed(seed, "generator")
+        channels, **shape, latent_dim=latent_dim, norm=norm, seed=derive_seed(seed, "generator")
     )
     return generator, critic(channels[::-1], **shape, seed=derive_seed(seed, "critic"))
 

@@ -59,9 +59,10 @@ _PARAMETERS = ["fc.weight", "conv1.weight", "conv2.weight"]
 
 
 def is_plain(generator: SampleGenerator) -> bool:
-    """Return whether its weights are those of a ``Generator``, with no mask or norm on them."""
+    """Return whether it computes as a ``Generator`` does: no mask, norm or hook on its layers."""
     names = [name for name, _ in generator.named_parameters()]
-    return type(generator) is Generator and names == _PARAMETERS
+    hooks = any(layer._forward_hooks for layer in generator.children())
+    return type(generator) is Generator and names == _PARAMETERS and not hooks
 
 
 class FrozenGenerator:

@@ -65,7 +65,8 @@ def layer_entries(layer: nn.Module, kept_N: Tensor, size: tuple[int, ...]) -> En
     large_KS = _connected(layer, small, large)
     K, S = large_KS.shape
     G = math.prod(large)
-    of_small, of_large = layer.get_parameter("weight").shape[:2]
+    weight: Any = layer.weight  # a plain tensor where another stands in for the parameter
+    of_small, of_large = weight.shape[:2]
     large_NS = large_KS[kept_N % K]
     row_NS = (kept_N // (of_large * K)).unsqueeze(1) * S + torch.arange(S)
     column_NS = (kept_N // K % of_large).unsqueeze(1) * G + large_NS

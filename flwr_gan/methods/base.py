@@ -13,6 +13,7 @@ from torch import nn
 from flwr_gan.core.settings import Settings
 from flwr_gan.gan import GanConfig, WganGpTrainer
 from flwr_gan.gan.networks import SampleGenerator
+from flwr_gan.gan.trainer import Regulariser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,17 +95,20 @@ class Budget:
         iterations: int | None = None,
         mask: Mapping[str, NDArray[np.bool_]] | None = None,
         critic: nn.Module | None = None,
+        regulariser: Regulariser | None = None,
     ) -> nn.Module:
         """Train a generator in place as the GAN was trained; return the critic it ended with.
 
         It takes some of the iterations, by default all; 0 train nothing. ``critic`` is trained in
         place, by default a copy of the GAN's. Weights may be parametrised; ``mask`` is True where
-        a weight is kept.
+        a weight is kept. What ``regulariser`` gives is added to the generator's loss.
         """
         iterations = self.iterations if iterations is None else iterations
         critic = deepcopy(gan.critic) if critic is None else critic
         if iterations:
-            trainer = WganGpTrainer(generator, critic, config=gan.config)
+            trainer = WganGpTrainer(
+                generator, critic, config=gan.config, generator_regulariser=regulariser
+            )
             trainer.train(
                 gan.x_NTC,
                 gan.y_N,

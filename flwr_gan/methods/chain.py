@@ -7,7 +7,7 @@ that the first layer's rows are channels times vectors.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,15 +31,17 @@ class Link:
 
     weight_OIP: NDArray[np.float32]
     bias_O: NDArray[np.float32] | None
+    norm_2O: NDArray[np.float32] | None = None  # scale and shift of the normalisation behind it
 
     def outputs(self, kept: NDArray[np.integer]) -> "Link":
         """Return the layer with some of its outputs."""
         bias_O = None if self.bias_O is None else self.bias_O[kept]
-        return Link(self.weight_OIP[kept], bias_O)
+        norm_2O = None if self.norm_2O is None else self.norm_2O[:, kept]
+        return Link(self.weight_OIP[kept], bias_O, norm_2O)
 
     def inputs(self, kept: NDArray[np.integer]) -> "Link":
         """Return the layer with some of its inputs."""
-        return Link(self.weight_OIP[:, kept], self.bias_O)
+        return replace(self, weight_OIP=self.weight_OIP[:, kept])
 
 
 def channel_counts(generator: SampleGenerator) -> tuple[int, ...]:
@@ -55,10 +57,47 @@ def narrowed(channels: Sequence[int], width: float) -> tuple[int, ...]:
     return tuple(max(1, round(width * count)) for count in channels)
 
 
+def layers_of(generator: SampleGenerator) -> list[_Layer]:
+    """Return the layers themselves, from the latent vector to the sample."""
+    layers: list[nn.Module] = []
+    if isinstance(generator, DepthGenerator):
+        layers = list(generator.layers)
+    elif isinstance(generator, Generator):
+        layers = [generator.fc, generator.conv1, generator.conv2]
+    known = [layer for layer in layers if isinstance(layer, _Layer)]
+    if not layers or len(known) < len(layers):
+        raise _unknown(generator)
+    return known
+
+
+def hidden_outputs(generator: SampleGenerator) -> list[nn.Module]:
+    """Return the modules whose outputs the ReLU of each hidden layer takes."""
+    layers: list[nn.Module] = [*layers_of(generator)]
+    return list(generator.norms) if isinstance(generator, DepthGenerator) else layers[:-1]
+
+
+def norms_of(generator: SampleGenerator) -> list[nn.InstanceNorm2d]:
+    """Return the normalisation behind each hidden layer; nothing if there is none."""
+    return [m for m in hidden_outputs(generator) if isinstance(m, nn.InstanceNorm2d)]
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelFactors:
+    """Forward hook of one of ``hidden_outputs`` that multiplies each of its H channels."""
+
+    factor_H: Tensor
+
+    def __call__(self, layer: nn.Module, given: object, output: Tensor) -> Tensor:
+        """Return the output with each channel times its factor."""
+        # rows of a linear layer are channels times vectors
+        by_channel = output.reshape(len(output), len(self.factor_H), -1)
+        return (by_channel * self.factor_H[:, None]).view_as(output)
+
+
 def links_of(generator: SampleGenerator) -> list[Link]:
     """Return copies of a generator's layers, from the latent vector to the sample."""
     links = []
-    for layer in _layers(generator):
+    for layer in layers_of(generator):
         weight = layer.weight.detach().cpu()
         if isinstance(layer, nn.Linear):  # rows are channels times vectors
             weight = weight.reshape(-1, generator.num_vectors, weight.shape[1]).transpose(1, 2)
@@ -66,6 +105,9 @@ def links_of(generator: SampleGenerator) -> list[Link]:
             weight = weight.transpose(0, 1).flatten(2)
         bias = None if layer.bias is None else layer.bias.detach().cpu().numpy().copy()
         links.append(Link(np.array(weight.numpy(), dtype=np.float32, order="C"), bias))
+    for at, norm in enumerate(norms_of(generator)):
+        norm_2O = torch.stack([norm.weight, norm.bias]).detach().cpu().numpy()
+        links[at] = replace(links[at], norm_2O=norm_2O)
     return links
 
 
@@ -76,7 +118,7 @@ def generator_from(links: Sequence[Link], like: SampleGenerator) -> SampleGenera
     """
     generator = resized(like, [len(link.weight_OIP) for link in links[:-1]])
     with torch.no_grad():
-        for layer, link in zip(_layers(generator), links, strict=True):
+        for layer, link in zip(layers_of(generator), links, strict=True):
             weight = torch.from_numpy(link.weight_OIP)
             if isinstance(layer, nn.Linear):
                 weight = weight.transpose(1, 2).flatten(0, 1)
@@ -85,6 +127,10 @@ def generator_from(links: Sequence[Link], like: SampleGenerator) -> SampleGenera
             layer.weight.copy_(weight.reshape(layer.weight.shape))
             if layer.bias is not None and link.bias_O is not None:
                 layer.bias.copy_(torch.from_numpy(link.bias_O))
+        for norm, link in zip(norms_of(generator), links, strict=False):
+            if link.norm_2O is not None:
+                norm.weight.copy_(torch.from_numpy(link.norm_2O[0]))
+                norm.bias.copy_(torch.from_numpy(link.norm_2O[1]))
     return generator
 
 
@@ -97,6 +143,7 @@ def resized(like: SampleGenerator, channels: Sequence[int], *, seed: int = 0) ->
             num_channels=like.num_channels,
             num_classes=like.num_classes,
             latent_dim=like.latent_dim,
+            norm=bool(norms_of(like)),
             seed=seed,
         )
     if isinstance(like, Generator):
@@ -138,8 +185,7 @@ def with_maps(generator: SampleGenerator, z_BL: Tensor, y_B: Tensor) -> tuple[Te
         size = generator.num_vectors if isinstance(layer, nn.Linear) else output[0, 0].numel()
         maps.append(F.relu(output).reshape(len(output), -1, size))
 
-    layers = [layer for layer in generator.modules() if isinstance(layer, _Layer)][:-1]
-    hooks = [layer.register_forward_hook(keep) for layer in layers]
+    hooks = [layer.register_forward_hook(keep) for layer in hidden_outputs(generator)]
     try:
         x_BTC: Tensor = generator(z_BL, y_B)
     finally:
@@ -170,19 +216,9 @@ def widen(generator: SampleGenerator, channels: Sequence[int], *, seed: int = 0)
         new.weight_OIP[:outputs, :inputs] = old.weight_OIP
         if new.bias_O is not None and old.bias_O is not None:
             new.bias_O[:outputs] = old.bias_O
+        if new.norm_2O is not None and old.norm_2O is not None:
+            new.norm_2O[:, :outputs] = old.norm_2O
     return generator_from(wide, generator)
-
-
-def _layers(generator: SampleGenerator) -> list[_Layer]:
-    layers: list[nn.Module] = []
-    if isinstance(generator, DepthGenerator):
-        layers = list(generator.layers)
-    elif isinstance(generator, Generator):
-        layers = [generator.fc, generator.conv1, generator.conv2]
-    known = [layer for layer in layers if isinstance(layer, _Layer)]
-    if not layers or len(known) < len(layers):
-        raise _unknown(generator)
-    return known
 
 
 def _unknown(generator: SampleGenerator) -> ConfigError:

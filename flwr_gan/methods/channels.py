@@ -4,7 +4,7 @@ H channels of a layer, B samples, L latent, N numbers of a channel over all samp
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -114,9 +114,15 @@ def largest_filters(generator: SampleGenerator, counts: Sequence[int]) -> Kept:
 
     Biases are not counted. Of equal norms the last in order go.
     """
+    pairs = zip(filter_norms(generator), counts, strict=True)
+    return [largest(norm_H, count) for norm_H, count in pairs]
+
+
+def filter_norms(generator: SampleGenerator) -> list[NDArray[np.float32]]:
+    """Return for each hidden layer the norm of each channel's filter, without its bias."""
     return [
-        largest(np.linalg.norm(link.weight_OIP.reshape(len(link.weight_OIP), -1), axis=1), count)
-        for link, count in zip(links_of(generator), counts, strict=False)
+        np.linalg.norm(link.weight_OIP.reshape(len(link.weight_OIP), -1), axis=1)
+        for link in links_of(generator)[:-1]
     ]
 
 
@@ -181,4 +187,4 @@ def _merge(
             weight_OIP[:, stays] += factor * weight_OIP[:, goes]
         kept_H[goes] = False
         likeness_HH[goes] = likeness_HH[:, goes] = -np.inf
-    return np.flatnonzero(kept_H), Link(weight_OIP.astype(np.float32), after.bias_O)
+    return np.flatnonzero(kept_H), replace(after, weight_OIP=weight_OIP.astype(np.float32))

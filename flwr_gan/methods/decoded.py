@@ -17,20 +17,21 @@ class StageChain:
     """Stages of a codec spec, without the codec behind them, which loses nothing.
 
     ``spec`` is one stage or several, such as ``"prune:magnitude:0.8+quantize:int4"``; a ConfigError
-    says where it is none.
+    says where it is none, naming the setting ``method.KEY``.
     """
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, *, key: str = "stage") -> None:
         self.spec = spec
+        self._key = key
         if not isinstance(spec, str):
             raise ConfigError(
-                f"method.stage={spec!r} is not allowed: give the spec of a stage, such as "
+                f"method.{key}={spec!r} is not allowed: give the spec of a stage, such as "
                 f"quantize:int4; stages: {', '.join(stage_names())}"
             )
         try:
             self._codec = get_codec(f"{spec}+raw")
         except CodecError as error:
-            raise ConfigError(f"method.stage={spec!r} is not allowed: {error}") from error
+            raise ConfigError(f"method.{key}={spec!r} is not allowed: {error}") from error
 
     def decode(self, arrays: Mapping[str, Array]) -> Arrays:
         """Return float32 arrays as they are after coding and decoding.
@@ -49,6 +50,7 @@ class StageChain:
         try:
             return self.decode(arrays)
         except CodecError as error:
+            network = "critic" if self._key == "critic" else "generator"
             raise ConfigError(
-                f"method.stage={self.spec!r} does not fit this generator: {error}"
+                f"method.{self._key}={self.spec!r} does not fit this {network}: {error}"
             ) from error

@@ -72,8 +72,10 @@ def distil(
     device = next(student.parameters()).device
     y_N = _check_labels(labels_N, student).to(device)
     mappings = nn.ModuleList()
-    if any(TERMS[name].needs_maps for name in weights):
-        mappings = new_mappings(student, teacher, rng)
+    if maps := any(TERMS[name].needs_maps for name in weights):
+        widths = layer_widths(student, teacher)
+        if any(TERMS[name].needs_mappings for name in weights):
+            mappings = new_mappings(*widths, rng).to(device)
     critic = critic if any(TERMS[name].needs_critic for name in weights) else None
     trained = nn.ModuleList([student, mappings])
     adam = new_adam(trained.parameters(), lr=learning_rate, betas=BETAS)
@@ -83,7 +85,7 @@ def distil(
         index_B = torch.randint(len(y_N), (batch_size,), generator=rng, device=rng.device)
         index_B = index_B.to(device)
         z_BL = draw_latent(student, batch_size, rng)
-        out = _outputs(student, teacher, critic, z_BL, y_N[index_B], mappings)
+        out = _outputs(student, teacher, critic, z_BL, y_N[index_B], mappings, maps)
         terms = torch.stack([TERMS[name].loss(out) for name in weights])
         if not factors:
             factors.extend(balanced_weights(weights, list(terms), list(student.parameters())))
@@ -106,11 +108,12 @@ def _outputs(
     z_BL: Tensor,
     y_B: Tensor,
     mappings: nn.ModuleList,
+    maps: bool,
 ) -> Outputs:
     """Run both generators, and the critic where there is one, on one batch."""
 
     def made(generator: SampleGenerator) -> tuple[Tensor, Sequence[Tensor]]:
-        return with_maps(generator, z_BL, y_B) if mappings else (generator(z_BL, y_B), ())
+        return with_maps(generator, z_BL, y_B) if maps else (generator(z_BL, y_B), ())
 
     def seen(x_BTC: Tensor) -> Sequence[Tensor]:
         if critic is None:
@@ -160,13 +163,10 @@ def update(adam: torch.optim.Adam, network: nn.Module, loss: Tensor) -> None:
     take_step(adam, weights, torch.autograd.grad(loss, weights, materialize_grads=True))
 
 
-def new_mappings(
-    student: SampleGenerator, teacher: SampleGenerator, rng: torch.Generator
-) -> nn.ModuleList:
-    """Return for each hidden layer a map of each number's S channels to H, to be trained.
+def layer_widths(student: SampleGenerator, teacher: SampleGenerator) -> tuple[list[int], list[int]]:
+    """Return the channels of the hidden layers of both.
 
-    Raises ConfigError unless the layers match one by one, but for the channels. ``rng`` draws the
-    seed of the weights.
+    Raises ConfigError unless the layers match one by one, but for the channels.
     """
     device = next(student.parameters()).device
     z_BL = torch.zeros(1, student.latent_dim, device=device)
@@ -175,12 +175,20 @@ def new_mappings(
         small_maps, large_maps = (with_maps(g, z_BL, y_B)[1] for g in (student, teacher))
     if [maps.shape[2] for maps in small_maps] != [maps.shape[2] for maps in large_maps]:
         raise ConfigError(
-            "method.losses.features needs a student whose layers match the teacher's one by one: "
-            f"a {type(student).__name__} and a {type(teacher).__name__} do not"
+            "method.losses.features and alignment need a student whose layers match the teacher's "
+            f"one by one: a {type(student).__name__} and a {type(teacher).__name__} do not"
         )
+    small, large = ([maps.shape[1] for maps in of] for of in (small_maps, large_maps))
+    return small, large
+
+
+def new_mappings(small: Sequence[int], large: Sequence[int], rng: torch.Generator) -> nn.ModuleList:
+    """Return for each hidden layer a map of each number's S channels to H, to be trained.
+
+    ``rng`` draws the seed of the weights.
+    """
     seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
-    widths = ([maps.shape[1] for maps in of] for of in (small_maps, large_maps))
-    return channel_mappings(*widths, seed=seed).to(device)
+    return channel_mappings(small, large, seed=seed)
 
 
 def channel_mappings(small: Sequence[int], large: Sequence[int], *, seed: int) -> nn.ModuleList:

@@ -36,6 +36,7 @@ class Term:
     loss: Callable[[Outputs], Tensor]
     needs_critic: bool = False
     needs_maps: bool = False
+    needs_mappings: bool = False
 
 
 def pixel_loss(student_BTC: Tensor, teacher_BTC: Tensor) -> Tensor:
@@ -65,6 +66,26 @@ def features_loss(
     losses = [
         F.mse_loss(mapping(student), teacher)
         for student, teacher, mapping in zip(student_BSN, teacher_BHN, mappings, strict=True)
+    ]
+    return torch.stack(losses).sum()
+
+
+def alignment_loss(student_BSN: Sequence[Tensor], teacher_BHN: Sequence[Tensor]) -> Tensor:
+    """Return 1 less the kernel alignment of the hidden layers' maps, summed over layers.
+
+    A layer is a matrix X of a row for each number of each sample and a column for each channel. The
+    alignment of the kernels X X' and Y Y' of student and teacher is ``|X' Y|^2 / (|X' X| |Y' Y|)``
+    with Frobenius norms, 1 for equal kernels and at least 0, so that channels need no mapping (Jin
+    et al., 2021, "Teachers do more than teach", the survey's [33]).
+    """
+
+    def size(one_BSN: Tensor, other_BHN: Tensor) -> Tensor:
+        squares: Tensor = torch.einsum("bsn,bhn->sh", one_BSN, other_BHN).square().sum()
+        return squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt()
+
+    losses = [
+        1 - size(x, y).square() / (size(x, x) * size(y, y))
+        for x, y in zip(student_BSN, teacher_BHN, strict=True)
     ]
     return torch.stack(losses).sum()
 
@@ -106,6 +127,10 @@ TERMS: Mapping[str, Term] = {
     "features": Term(
         loss=lambda out: features_loss(out.student_BSN, out.teacher_BHN, out.mappings),
         needs_maps=True,
+        needs_mappings=True,
+    ),
+    "alignment": Term(
+        loss=lambda out: alignment_loss(out.student_BSN, out.teacher_BHN), needs_maps=True
     ),
     "perceptual": Term(
         loss=lambda out: perceptual_loss(out.student_critic[:-1], out.teacher_critic[:-1]),

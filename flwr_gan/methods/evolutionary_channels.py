@@ -172,12 +172,12 @@ class EvolutionaryChannels(Method):
 
         whole_B = scores(generator)
         scale = float(whole_B.var()) or 1.0
-        size = _parameter_count(generator)
+        size = parameter_count(generator)
 
         def fitness(bits_D: Bits) -> float:
             student = cut(generator, _split(bits_D, widths))
             distance = float(np.mean((scores(student) - whole_B) ** 2)) / scale
-            share = _parameter_count(student) / size
+            share = parameter_count(student) / size
             return 1 / (share + self.distance_weight * distance)
 
         seed = torch.randint(2**63 - 1, (1,), generator=rng, device=rng.device)
@@ -196,7 +196,8 @@ class EvolutionaryChannels(Method):
         return genetic.run(first, fitness, draw)
 
 
-def _parameter_count(generator: SampleGenerator) -> int:
+def parameter_count(generator: SampleGenerator) -> int:
+    """Return the number of a generator's parameters."""
     return sum(parameter.numel() for parameter in generator.parameters())
 
 

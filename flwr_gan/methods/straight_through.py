@@ -1,4 +1,4 @@
-"""Training under a stage: the generator computes with decoded weights, the gradient passes through.
+"""Training under a stage: networks compute with decoded numbers, the gradient passes through.
 
 The straight-through estimator (Bengio et al., 2013) is what trains below full precision in the
 survey of GAN compression: TGAN with ternary weights, ApGAN with binary ones, Flexpoint.
@@ -7,19 +7,21 @@ B batch, L latent.
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
+from torch import Tensor, nn
 from torch.func import functional_call
 
-from flwr_gan.core.settings import Count
+from flwr_gan.core.settings import Count, Within
 from flwr_gan.errors import CodecError, TrainingError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import as_tensor, load_network_arrays, network_arrays
 from flwr_gan.methods.base import Budget, Method, TrainedGan
+from flwr_gan.methods.chain import hidden_outputs
 from flwr_gan.methods.decoded import StageChain
 from flwr_gan.prune.magnitude import kept_weights
 
@@ -45,18 +47,40 @@ class StraightThrough(Method):
     refresh_every : int
         Generator updates after which the weights are decoded again, for stages that are slow
         to measure. In between the forward passes see the last ones, and the float weights go on.
+    critic : str, optional
+        Stage of the critic, which is trained under it too: QGAN has precisions of its own for both
+        networks, TGAN the same. Its gradients are taken by autograd, whatever the config says.
+    activations : int, optional
+        Bits, 1 to 8, of what each hidden layer gives after its ReLU (GAN slimming): whole multiples
+        of a scale, that of each sample and layer its largest number by ``2**bits - 1``. The
+        generator that comes out computes so, and so does ``student``; one that is built from a file
+        of weights has float activations.
     """
 
     stage: str
     refresh_every: Count = 1
+    critic: str | None = None
+    activations: Annotated[int, Within(at_least=1, at_most=8)] | None = None
 
     @cached_property
     def _chain(self) -> StageChain:
         return StageChain(self.stage)
 
+    @cached_property
+    def _critic_chain(self) -> StageChain | None:
+        return None if self.critic is None else StageChain(self.critic, key="critic")
+
     def __post_init__(self) -> None:
-        _ = self._chain  # refuses what is no stage
+        _ = self._chain, self._critic_chain  # refuse what is no stage
         super().__post_init__()
+
+    def student(self, generator: SampleGenerator) -> SampleGenerator:
+        """Return a copy of the generator that computes with activations of so many bits."""
+        copy = deepcopy(generator)
+        if self.activations is not None:
+            for layer in hidden_outputs(copy):
+                layer.register_forward_hook(_Quantised(self.activations))
+        return copy
 
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Train under the stage; return a generator of the decoded weights.
@@ -65,45 +89,49 @@ class StraightThrough(Method):
         """
         arrays = network_arrays(gan.generator)
         self._chain.decode_first(arrays)
-        seen = DecodedGenerator(gan.generator, self._chain, refresh_every=self.refresh_every)
+        student = self.student(gan.generator)
+        seen = DecodedGenerator(student, self._chain, refresh_every=self.refresh_every)
         kept = {f"floats.{name}": layer for name, layer in kept_weights(arrays).items()}
         mask = None if all(k.all() for k in kept.values()) else kept
-        budget.train(gan, seen, mask=mask)
-        compressed = deepcopy(gan.generator)
-        load_network_arrays(compressed, {n: t.cpu().numpy() for n, t in seen.decoded().items()})
-        return compressed
+        critic = None
+        if self._critic_chain is not None:
+            self._critic_chain.decode_first(network_arrays(gan.critic))
+            critic = DecodedNetwork(
+                gan.critic, self._critic_chain, refresh_every=self.refresh_every
+            )
+            gan = replace(gan, config=replace(gan.config, critic_gradients="autograd"))
+        budget.train(gan, seen, mask=mask, critic=critic)
+        load_network_arrays(student, {n: t.cpu().numpy() for n, t in seen.decoded().items()})
+        return student
 
 
-class DecodedGenerator(SampleGenerator):
-    """A generator that computes with decoded weights; its parameters are the float weights.
+class DecodedNetwork(nn.Module):
+    """A network that computes with decoded weights; its parameters are the float weights.
 
     They are decoded again after ``refresh_every`` updates.
     """
 
-    def __init__(
-        self, generator: SampleGenerator, chain: StageChain, *, refresh_every: int = 1
-    ) -> None:
+    def __init__(self, network: nn.Module, chain: StageChain, *, refresh_every: int = 1) -> None:
         super().__init__()
-        self.take_sizes(generator)
-        self.floats = deepcopy(generator)
+        self.floats = deepcopy(network)
         self._chain = chain
         self._refresh_every = refresh_every
         self._updates = 0
         self._known: list[Tensor] = []
         self._decoded: dict[str, Tensor] = {}
 
-    def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
-        """Generate ``x_BTC`` with the decoded weights."""
+    def forward(self, *given: Tensor) -> Tensor:
+        """Compute with the decoded weights what the network computes."""
         self._refresh()
         weights = {
             name: _straight_through(weight, self._decoded[name])
             for name, weight in self.floats.named_parameters()
         }
-        x_BTC: Tensor = functional_call(self.floats, weights, (z_BL, y_B))
-        return x_BTC
+        result: Tensor = functional_call(self.floats, weights, given)
+        return result
 
     def decoded(self) -> dict[str, Tensor]:
-        """Return the weights as they decode now, by their names in the generator."""
+        """Return the weights as they decode now, by their names in the network."""
         self._decode()
         return self._decoded
 
@@ -129,6 +157,33 @@ class DecodedGenerator(SampleGenerator):
             name: as_tensor(decoded[name]).to(weight.device)
             for name, weight in self.floats.named_parameters()
         }
+
+
+class DecodedGenerator(DecodedNetwork, SampleGenerator):
+    """A generator that computes with decoded weights."""
+
+    def __init__(
+        self, generator: SampleGenerator, chain: StageChain, *, refresh_every: int = 1
+    ) -> None:
+        super().__init__(generator, chain, refresh_every=refresh_every)
+        self.take_sizes(generator)
+
+
+@dataclass(frozen=True)
+class _Quantised:
+    """Hook of a layer: what its ReLU gives, in so many bits; gradients pass through."""
+
+    bits: int
+
+    def __call__(self, layer: nn.Module, given: object, output: Tensor) -> Tensor:
+        active = F.relu(output)
+        largest = (1 << self.bits) - 1
+        with torch.no_grad():
+            peak_B = active.flatten(1).amax(1).clamp_min(torch.finfo(active.dtype).tiny * largest)
+        zero_B = torch.zeros(len(active), dtype=torch.int32, device=active.device)
+        return torch.fake_quantize_per_channel_affine(
+            active, peak_B / largest, zero_B, axis=0, quant_min=0, quant_max=largest
+        )
 
 
 class _StraightThrough(torch.autograd.Function):

@@ -1,5 +1,6 @@
 """Each loss term against a computation by hand."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -8,6 +9,7 @@ from flwr_gan.methods.distillation_losses import (
     TERMS,
     Outputs,
     adversarial_loss,
+    alignment_loss,
     class_loss,
     features_loss,
     perceptual_loss,
@@ -36,6 +38,21 @@ def test_features_map_the_student_to_the_teacher_and_sum_over_layers():
     nn.init.constant_(double.weight, 2.0)
     loss = features_loss([ONE, ONE], [OTHER, 2 * ONE], [double, double])
     assert loss.item() == pytest.approx((4 + 9 + 4 + 9) / 4 + 0)
+
+
+def test_alignment_is_that_of_the_kernel_matrices():
+    rng = np.random.default_rng(0)
+    layers = [(rng.normal(size=(5, s, 7)), rng.normal(size=(5, h, 7))) for s, h in ((3, 6), (4, 4))]
+    expected = 0.0
+    for layer in layers:  # Cristianini et al. (2002): the cosine of the two matrices of products
+        k, m = (x @ x.T for x in (part.transpose(0, 2, 1).reshape(35, -1) for part in layer))
+        expected += 1 - np.sum(k * m) / np.sqrt(np.sum(k * k) * np.sum(m * m))
+    student, teacher = ([torch.from_numpy(part) for part in of] for of in zip(*layers, strict=True))
+    assert alignment_loss(student, teacher).item() == pytest.approx(expected)
+    turned, _ = torch.linalg.qr(torch.from_numpy(rng.normal(size=(3, 3))))
+    same = [torch.einsum("bsn,sh->bhn", student[0], 2 * turned)]
+    assert alignment_loss(same, student[:1]).item() == pytest.approx(0, abs=1e-12)
+    assert torch.isfinite(alignment_loss([0 * student[0]], teacher[:1]))
 
 
 def test_perceptual_is_the_mean_absolute_difference_summed_over_layers():
@@ -69,6 +86,7 @@ def test_terms_read_what_they_are_named_after():
         "adversarial": -3.0,
         "class": 5.0,
         "features": 9 / 4,
+        "alignment": 1 - 8**2 / (11 * 14),
         "perceptual": 1.0,
     }
     assert found == pytest.approx(expected)

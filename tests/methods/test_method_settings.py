@@ -141,6 +141,8 @@ def test_the_yamls_of_distillation_name_every_term():
         (StraightThrough, {"stage": "sparse"}, "method.stage='sparse' .*allowed: quantize"),
         (StraightThrough, {"stage": "quantize:int4+sparse"}, "unknown stage 'sparse'"),
         (StraightThrough, {"stage": ""}, "method.stage='' "),
+        (StraightThrough, {"stage": "binary", "critic": "int"}, "method.critic='int' .*unknown"),
+        (StraightThrough, {"stage": "binary", "activations": 9}, "method.activations=9 .* 8"),
         (StraightThrough, {"stage": None}, "method.stage=None .*such as quantize:int4"),
         (
             StraightThrough,

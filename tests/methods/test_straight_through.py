@@ -9,10 +9,12 @@ import torch
 
 from flwr_gan.errors import ConfigError, TrainingError
 from flwr_gan.gan import sample
+from flwr_gan.gan.losses import gradient_penalty, wasserstein_estimate
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods import Budget
+from flwr_gan.methods.chain import hidden_outputs, layers_of
 from flwr_gan.methods.decoded import StageChain
-from flwr_gan.methods.straight_through import DecodedGenerator, StraightThrough
+from flwr_gan.methods.straight_through import DecodedGenerator, DecodedNetwork, StraightThrough
 from flwr_gan.wire import decode_payload, encode_payload
 from tests.methods.small_gans import (
     CENTRES_KTC,
@@ -122,6 +124,70 @@ def test_it_trains_repeats_and_leaves_the_gan_alone(gan):
     start = StraightThrough(stage="quantize:int4").compress(gan, iterations=0, rng=seeded(1))
     moved = network_arrays(start)
     assert all(not np.array_equal(a, moved[n]) for n, a in network_arrays(made).items())
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8])
+def test_activations_are_whole_multiples_of_a_scale_for_each_sample_and_layer(gan, bits):
+    given = inputs(gan.generator)
+    student = StraightThrough(stage="quantize:int8", activations=bits).student(gan.generator)
+    plain, seen = hidden_outputs(gan.generator), hidden_outputs(student)
+    found = {}
+    for at, layer in enumerate(seen):
+        layer.register_forward_hook(lambda layer, x, y, at=at: found.update({at: (x[0], y)}))
+    x_BTC = student(*given)
+    for at, (took, gave) in found.items():
+        active = torch.relu(plain[at](took)).detach().double().numpy()
+        peaks = active.reshape(len(active), -1).max(axis=1)
+        scale = (peaks / (2**bits - 1)).reshape(-1, *[1] * (active.ndim - 1))
+        active = np.rint(active / scale) * scale
+        assert max(len(np.unique(part)) for part in gave.detach().numpy()) <= 2**bits
+        np.testing.assert_allclose(gave.detach().numpy(), active, atol=1.01 * scale.max())
+        off = np.abs(gave.detach().numpy() - active) > 1e-4 * scale.max()
+        assert off.mean() < 0.01  # float32 rounds a few ties the other way
+    labels = given[1].numpy()
+    drawn = [sample(each, labels, rng=seeded(3)) for each in (student, gan.generator)]
+    assert np.abs(drawn[0] - drawn[1]).max() > 1e-6
+    x_BTC.square().sum().backward()
+    for layer in layers_of(student):
+        assert bool(layer.weight.grad.any())  # rounding lets the gradient through
+
+
+def test_a_generator_with_few_bits_of_everything_is_trained_and_given_back(gan):
+    method = StraightThrough(stage="quantize:int4", critic="quantize:int4:channel", activations=6)
+    made = assert_leaves_the_gan_and_repeats(method, gan)
+    again = loaded(method.student(gan.generator), network_arrays(made))
+    assert torch.equal(made(*inputs(made)), again(*inputs(made)))
+    assert not torch.equal(
+        made(*inputs(made)), loaded(gan.generator, network_arrays(made))(*inputs(made))
+    )
+    sparse = pruned(gan, 0.9)  # with products of sparse matrices, where these are faster
+    kept = network_arrays(method.compress(sparse, iterations=2, rng=seeded()))
+    for name, array in network_arrays(sparse.generator).items():
+        np.testing.assert_array_equal(kept[name] != 0, array != 0)
+
+
+def test_a_critic_under_a_stage_has_the_slopes_and_gradients_of_its_decoded_weights(gan):
+    seen = DecodedNetwork(gan.critic, StageChain("quantize:int3"))
+    plain = loaded(gan.critic, received(network_arrays(gan.critic), "quantize:int3"))
+    real, fake, y_B = (
+        torch.from_numpy(gan.x_NTC[:4]),
+        torch.from_numpy(gan.x_NTC[4:8]),
+        torch.zeros(4, dtype=torch.int64),
+    )
+    found = []
+    for critic in (seen, plain):
+        loss = gradient_penalty(critic, real, fake, y_B, torch.full((4,), 0.3))
+        loss = loss - wasserstein_estimate(critic, real, fake, y_B)
+        found.append(torch.autograd.grad(loss, list(critic.parameters()), materialize_grads=True))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+    alone, both = (
+        StraightThrough(stage="ternary", critic=critic).compress(gan, iterations=2, rng=seeded())
+        for critic in (None, "binary")
+    )
+    assert any(
+        not np.array_equal(a, network_arrays(both)[n]) for n, a in network_arrays(alone).items()
+    )
 
 
 def test_small_steps_add_up_although_no_code_changes_at_first(strokes):
