@@ -157,7 +157,7 @@ class ContinualClient(GanClient):
         generator, critic = self._federation.networks(self._config.seed)
         names = list(network_arrays(generator))
         broadcast: Arrays = dict(zip(names, parameters, strict=True))
-        masks = self._masked(generator)
+        masks = self._masked(generator, critic)
         if masks is not None and memory.masks:
             masks.load_state_dict(memory.masks)
         start = _with_pending(broadcast, memory.pending, sparse=masks is not None)
@@ -189,7 +189,7 @@ class ContinualClient(GanClient):
         if config.regeneration is None:
             return super()._find_ticket(server_round, privacy)
         generator, critic = self._federation.networks(self._seed("networks", 0))
-        masks = self._masked(generator)
+        masks = self._masked(generator, critic)
         assert masks is not None
         trainer = self._regularised(generator, critic, masks)
         training = new_training(trainer, self._train, self._rng("train", server_round))
@@ -211,15 +211,22 @@ class ContinualClient(GanClient):
             return Memory.empty(self._federation.num_classes)
         return Memory(**remembered)
 
-    def _masked(self, generator: SampleGenerator) -> RegeneratingGenerator | None:
+    def _masked(
+        self, generator: SampleGenerator, critic: nn.Module
+    ) -> RegeneratingGenerator | None:
         settings = self._config.regeneration
-        return None if settings is None else RegeneratingGenerator(generator, settings)
+        return None if settings is None else RegeneratingGenerator(generator, settings, critic)
 
     def _regularised(
         self, generator: SampleGenerator, critic: nn.Module, masks: RegeneratingGenerator | None
     ) -> WganGpTrainer:
-        penalty = None if masks is None else masks.penalty
-        return self._trainer(generator, critic, None, generator_regulariser=penalty)
+        settings = {}
+        if masks is not None:
+            settings = {
+                "generator_regulariser": masks.penalty,
+                "critic_regulariser": masks.critic_penalty,
+            }
+        return self._trainer(generator, critic, None, **settings)
 
     def _with_replay(
         self, real: Samples, memory: Memory, share: float, server_round: int

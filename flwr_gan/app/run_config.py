@@ -207,6 +207,12 @@ class RunConfig(Settings):
                 f"method._target_={self.method.get('_target_')} beside regeneration: both change "
                 "what a client uploads; set one of them to none"
             )
+        masked_critic = self.regeneration is not None and self.regeneration.critic
+        if masked_critic and self.gan.critic_gradients == "closed_form":
+            raise ConfigError(
+                "regeneration.critic=true masks the critic's weights, for which there are no "
+                "gradients in closed form: give gan.critic_gradients=autograd"
+            )
         if self.drift is not None and self.evaluation == "clients":
             raise ConfigError(
                 "evaluation=clients beside drift: clients hold out samples of all stages at once; "

@@ -2,13 +2,14 @@
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from flwr_gan.core.settings import Amount, Positive, Settings
 from flwr_gan.errors import ConfigError
@@ -94,23 +95,32 @@ class RegenerationConfig(Settings):
     recurrent: bool = True
     estimate: bool = True
     augmented: bool = True  # a client goes dense again when its samples get worse
+    critic: bool = False  # the client's critic is pruned and regenerated, too
 
 
 class RegeneratingGenerator:
     """A generator under trained masks, and what its client keeps of it between rounds.
 
-    The generator is changed in place; its optimiser has to be made afterwards.
+    Generator and, where the settings say so, ``critic`` are changed in place; their optimisers have
+    to be made afterwards. The state of the critic and of its masks is its trainer's to keep.
     """
 
-    def __init__(self, generator: SampleGenerator, config: RegenerationConfig) -> None:
-        self._masks = ThresholdedNetwork(
-            generator,
+    def __init__(
+        self,
+        generator: SampleGenerator,
+        config: RegenerationConfig,
+        critic: nn.Module | None = None,
+    ) -> None:
+        masked = partial(
+            ThresholdedNetwork,
             strength=config.strength,
             gradients=config.gradients,
             recurrent=config.recurrent,
             estimate=config.estimate,
             pace=config.pace,
         )
+        self._masks = masked(generator)
+        self._critic = masked(critic) if config.critic and critic is not None else None
         self._augmented = config.augmented
         self._regeneration = AugmentedRegeneration([self._masks])
 
@@ -122,6 +132,23 @@ class RegeneratingGenerator:
     def penalty(self) -> Tensor:
         """Return the regulariser of the thresholds."""
         return self._masks.penalty()
+
+    @property
+    def critic_penalty(self) -> Callable[[], Tensor] | None:
+        """The regulariser of the critic's thresholds, None where it has no masks.
+
+        It is asked before each update of the critic, which then takes over the generator's phase.
+        """
+        critic = self._critic
+        if critic is None:
+            return None
+
+        def penalty() -> Tensor:
+            if critic.dense != self.dense:
+                (critic.regrow if self.dense else critic.restart)()
+            return critic.penalty()
+
+        return penalty
 
     def receive(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         """Take over weights that came from the server.

@@ -175,6 +175,25 @@ def test_tickets_by_regeneration_are_sparse_and_one_shot(simulate):
     assert (up.nonzero < 0.98 * up.parameters).all()
 
 
+def test_critics_are_pruned_where_they_stay(simulate, monkeypatch):
+    critics = []
+    adapt = ContinualClient._regularised
+
+    def kept(self, generator, critic, masks):
+        critics.append(critic)
+        return adapt(self, generator, critic, masks)
+
+    monkeypatch.setattr(ContinualClient, "_regularised", kept)
+    simulate(
+        "strategy=masked_fedavg regeneration=rg regeneration.strength=5 regeneration.pace=1 "
+        "regeneration.critic=true evaluation=none gan.critic_gradients=autograd "
+        "gan.local_iterations=20 federation.rounds=2"
+    )
+    zeros = [int((critic.fc1.weight == 0).sum()) for critic in critics]
+    assert len(zeros) == 4
+    assert min(zeros[-2:]) > 0
+
+
 def test_the_teacher_is_the_generator_before_the_stage():
     memory, counts = Memory.empty(4), np.array([3, 1, 0, 0])
     one, two, three = ({"w": np.full(2, v, np.float32)} for v in (1, 2, 3))
@@ -231,6 +250,8 @@ def test_a_client_trains_on_the_stage_and_replays_its_share(tiny, tmp_path, monk
         ("regeneration=rg", "regeneration beside FederatedTicket"),
         ("drift=style strategy=generator_pool", "drift beside GeneratorPool"),
         ("regeneration=rg method=factored strategy=generator_pool", "beside regeneration"),
+        ("regeneration=rg regeneration.critic=true strategy=fedavg",
+         "give gan.critic_gradients=autograd"),
         ("regeneration=rg strategy=fedprox federation.rounds=1", "proximal_mu above 0"),
         ("drift=style strategy=fedavg evaluation=clients", "evaluation=clients beside drift"),
         ("drift=new_writers strategy=continual federation.rounds=1", "data with writers"),

@@ -1,5 +1,7 @@
 """Augmented regeneration: when networks are dense again and when they are pruned on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -89,10 +91,13 @@ class Client:
 
     def __init__(self, settings=FAST):
         networks = build_networks(CONFIG, num_vectors=4, num_components=3, num_classes=2, seed=0)
-        self.masks = RegeneratingGenerator(networks[0], settings)
+        self.critic = networks[1]
+        self.masks = RegeneratingGenerator(networks[0], settings, self.critic)
+        gradients = "autograd" if settings.critic else "closed_form"
         self.trainer = WganGpTrainer(
-            *networks, config=CONFIG, generator_regulariser=self.masks.penalty
-        )
+            *networks, config=replace(CONFIG, critic_gradients=gradients),
+            generator_regulariser=self.masks.penalty, critic_regulariser=self.masks.critic_penalty,
+        )  # fmt: skip
 
     def train(self, seed, iterations=6):
         rng = np.random.default_rng(0)
@@ -126,8 +131,9 @@ def same(a, b):
 
 @pytest.mark.parametrize("recurrent", [True, False])
 @pytest.mark.parametrize("dense", [True, False])
-def test_going_on_from_stored_state_equals_going_on(recurrent, dense):
-    settings = RegenerationConfig(strength=0.05, pace=0.5, recurrent=recurrent)
+@pytest.mark.parametrize("critic", [True, False])
+def test_going_on_from_stored_state_equals_going_on(recurrent, dense, critic):
+    settings = replace(FAST, recurrent=recurrent, critic=critic)
     first, second = Client(settings), Client(settings)
     first.train(1)
     for score in [1.0] * 5 + [9.0 if dense else 0.5]:
@@ -140,6 +146,28 @@ def test_going_on_from_stored_state_equals_going_on(recurrent, dense):
         client.train(2)
         client.masks.check(2.0)
     same(first.state(), second.state())
+
+
+def test_a_masked_critic_is_pruned_and_follows_the_phase_of_the_generator():
+    client = Client(replace(FAST, critic=True))
+    weights = {name: getattr(client.critic, name) for name in ("fc1", "fc2", "fc3")}
+    client.train(1, iterations=20)
+    gone = {name: (layer.weight == 0).float().mean() for name, layer in weights.items()}
+    assert 0.02 < max(gone.values()) < 0.99
+    for layer in weights.values():  # Eq. 1 of paper 003, by row
+        mask = layer.parametrizations.weight[0]
+        raw, limit = layer.parametrizations.weight.original, mask.raw_threshold * FAST.pace
+        wanted = torch.where(raw.abs() > limit[:, None], raw, 0.0)
+        assert torch.equal(layer.weight, wanted)
+        assert raw.all()
+    for score in [1.0] * 5 + [9.0]:
+        client.masks.check(score)
+    client.train(2, iterations=1)
+    assert all(bool(layer.weight.all()) for layer in weights.values())
+    client.masks.check(0.5)
+    client.train(3, iterations=20)
+    assert any(not bool(layer.weight.all()) for layer in weights.values())
+    assert Client().masks.critic_penalty is None
 
 
 def test_it_prunes_and_a_pruned_weight_keeps_its_value():
