@@ -92,6 +92,24 @@ def vectors_to_strokes(
     return [points[start : stop + 1] for start, stop in zip(turns[::2], turns[1::2], strict=True)]
 
 
+def rasterised(x_NTC: npt.NDArray[np.floating], *, side: int = 32) -> npt.NDArray[np.float32]:
+    """Return drawings as images (N, side, side), 1 where a stroke passes and -1 elsewhere.
+
+    The image reaches from -1 to 1 around the first point, y upwards; what is outside is left out.
+    """
+    moves_NT12 = x_NTC[:, :, None, :2].astype(np.float64)
+    starts_NT12 = np.cumsum(moves_NT12, axis=1) - moves_NT12
+    # a move is at most half as long as the image in x and in y, so no pixel is jumped over
+    along = np.linspace(0, 1, side + 1)[:, None]
+    places = np.floor((starts_NT12 + along * moves_NT12 + 1) / 2 * side).astype(np.int64)
+    drawn = ((places >= 0) & (places < side)).all(axis=-1) & (x_NTC[:, :, None, 2] > 0)
+    sample = np.nonzero(drawn)[0]
+    column, row = places[drawn].T
+    images = np.full((len(x_NTC), side, side), -1, np.float32)
+    images[sample, side - 1 - row, column] = 1
+    return images
+
+
 def _checked(stroke: npt.ArrayLike) -> FloatArray:
     points = np.asarray(stroke, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):

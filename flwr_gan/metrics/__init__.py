@@ -6,7 +6,7 @@
 from flwr_gan.metrics.cost import Macs, count_macs, samples_per_second
 from flwr_gan.metrics.features import frechet_distance, precision_recall_density_coverage
 from flwr_gan.metrics.judge import SampleJudge
-from flwr_gan.metrics.measures import inception_score, laplacian_variance, psnr
+from flwr_gan.metrics.measures import drawing_agreement, inception_score, laplacian_variance, psnr
 from flwr_gan.metrics.membership import (
     MembershipAuc,
     attack_generator,
@@ -21,6 +21,7 @@ __all__ = [
     "SampleJudge",
     "attack_generator",
     "count_macs",
+    "drawing_agreement",
     "frechet_distance",
     "inception_score",
     "laplacian_variance",

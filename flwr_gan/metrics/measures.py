@@ -56,6 +56,34 @@ def psnr(x_NTC: NDArray[np.floating], teacher_NTC: NDArray[np.floating]) -> floa
     return 10 * math.log10(PEAK**2 / error) if error else math.inf
 
 
+def drawing_agreement(
+    x_NTC: NDArray[np.floating], truth_NTC: NDArray[np.floating]
+) -> tuple[float, float]:
+    """Return mean pixel accuracy and intersection over union of drawings and their ground truth.
+
+    A pixel is ink where it is above 0, else paper. The mean pixel accuracy is the share of the
+    truth's pixels of a kind that the drawing has right, the intersection over union the number of
+    pixels that both have of a kind by that which one of them has; both are means over ink and paper
+    (Long et al., 2015, section 5), all images together, from 0 to 1. NaN where the truth has only
+    one of the two. Raises DataError if shapes differ or there is no sample.
+    """
+    if x_NTC.shape != truth_NTC.shape or not x_NTC.size:
+        raise DataError(
+            f"agreement of shapes {x_NTC.shape} and {truth_NTC.shape}: give a drawing for each "
+            "ground truth"
+        )
+    ink, true_ink = x_NTC > 0, truth_NTC > 0
+    kinds = [(ink, true_ink), (~ink, ~true_ink)]
+    if not all(true.any() for _, true in kinds):
+        return math.nan, math.nan
+    both = [np.count_nonzero(made & true) for made, true in kinds]
+    right = [n / np.count_nonzero(true) for n, (_, true) in zip(both, kinds, strict=True)]
+    shared = [
+        n / np.count_nonzero(made | true) for n, (made, true) in zip(both, kinds, strict=True)
+    ]
+    return float(np.mean(right)), float(np.mean(shared))
+
+
 def laplacian_variance(x_NTC: NDArray[np.floating]) -> float:
     """Return the variance of the Laplacian over an image's pixels, averaged over the images.
 

@@ -6,13 +6,15 @@ N samples, T vectors, C components.
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_gan.data.drawing import rasterised
 from flwr_gan.metrics.cost import LatentGenerator, count_macs, samples_per_second
 from flwr_gan.metrics.judge import SampleJudge
-from flwr_gan.metrics.measures import laplacian_variance, psnr
+from flwr_gan.metrics.measures import drawing_agreement, laplacian_variance, psnr
 
 COLUMNS = (
     "frechet_distance", "precision", "recall", "density", "coverage", "inception_score",
-    "conditional_accuracy", "synthetic_accuracy", "psnr_db", "laplacian_variance", "parameters",
+    "conditional_accuracy", "synthetic_accuracy", "psnr_db", "pixel_accuracy", "iou",
+    "laplacian_variance", "parameters",
     "nonzero", "dense_macs", "sparse_macs", "teacher_macs", "samples_per_s",
     "teacher_samples_per_s", "dense_bytes", "payload_bytes", "compression_ratio",
 )  # fmt: skip
@@ -36,14 +38,21 @@ def score_compressed(
 
     ``x_NTC`` and ``teacher_NTC`` are samples of both from the same latent vectors and labels.
     ``y_N`` is None where labels do not say what a sample shows; both accuracies are NaN then, and
-    so is the variance of the Laplacian without ``images``. ``dense_bytes`` are those of the
+    so is the variance of the Laplacian without ``images``: samples are strokes then. Pixel accuracy
+    and IoU take the teacher's drawings for the ground truth. ``dense_bytes`` are those of the
     teacher's float32 weights, ``payload_bytes`` what travelled. The speed is the median of
     ``repeats`` runs.
     """
+    drawings = x_NTC, teacher_NTC
+    if not images:
+        drawings = rasterised(x_NTC), rasterised(teacher_NTC)
+    pixel_accuracy, iou = drawing_agreement(*drawings)
     macs, weights = count_macs(generator), list(generator.parameters())
     speed, teacher_speed = samples_per_second((generator, teacher), repeats=repeats)
     return judge.full_score(x_NTC, y_N, seed) | {
         "psnr_db": psnr(x_NTC, teacher_NTC),
+        "pixel_accuracy": pixel_accuracy,
+        "iou": iou,
         "laplacian_variance": laplacian_variance(x_NTC) if images else float("nan"),
         "parameters": sum(weight.numel() for weight in weights),
         "nonzero": sum(int(weight.count_nonzero()) for weight in weights),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from flwr_gan.data import strokes_to_vectors, vectors_to_strokes
-from flwr_gan.data.drawing import FloatArray
+from flwr_gan.data.drawing import FloatArray, rasterised
 from flwr_gan.data.glyphs import GLYPHS
 from flwr_gan.errors import ConfigError, DataError
 
@@ -157,3 +157,17 @@ def test_bad_drawings_and_settings_are_refused() -> None:
         strokes_to_vectors([line], num_vectors=0)
     with pytest.raises(ConfigError, match="extent"):
         strokes_to_vectors([line], num_vectors=5, extent=0.0)
+
+
+def test_strokes_on_pixels():
+    # right, up with the pen lifted, left: two rows of ink
+    x_NTC = np.array(
+        [[[0.5, 0, 1], [0, 0.5, -1], [-0.5, 0, 1]], [[0, -0.99, 1], [1, 0, -1], [1, 0, 1]]]
+    )
+    first, second = rasterised(x_NTC, side=8)
+    expected = -np.ones((8, 8))
+    expected[3, 4:7] = expected[1, 4:7] = 1  # row 3 is the first above the middle
+    np.testing.assert_array_equal(first, expected)
+    assert (second[:, 4] == 1).tolist() == [False] * 3 + [True] * 5
+    assert second.sum() == 5 - 59  # the last move begins at the edge
+    assert second.dtype == np.float32

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, laplace
+from sklearn.metrics import balanced_accuracy_score, jaccard_score
 
 from flwr_gan.errors import DataError
-from flwr_gan.metrics import inception_score, laplacian_variance, psnr
+from flwr_gan.metrics import drawing_agreement, inception_score, laplacian_variance, psnr
 
 
 def test_sure_and_diverse_posteriors_reach_the_number_of_classes():
@@ -63,6 +64,20 @@ def test_all_samples_count_together():
 def test_other_samples_are_refused(x, message):
     with pytest.raises(DataError, match=message):
         psnr(x, np.zeros((2, 2, 2)))
+
+
+def test_pixel_accuracy_and_iou_are_those_of_scikit_learn():
+    rng = np.random.default_rng(4)
+    truth = rng.uniform(-1, 1, (6, 9, 8))
+    made = truth + rng.normal(0, 0.5, truth.shape)
+    labels = (truth > 0).ravel(), (made > 0).ravel()
+    expected = balanced_accuracy_score(*labels), jaccard_score(*labels, average="macro")
+    assert drawing_agreement(made, truth) == pytest.approx(expected)
+    assert drawing_agreement(truth, truth) == (1, 1)
+    assert drawing_agreement(np.ones((1, 2, 2)), truth[:1, :2, :2] * 0 + [[1, -1]]) == (0.5, 0.25)
+    assert all(map(math.isnan, drawing_agreement(made, np.ones_like(made))))
+    with pytest.raises(DataError, match="a drawing for each"):
+        drawing_agreement(made, truth[:3])
 
 
 def test_it_is_the_variance_of_the_laplacian_with_mirrored_borders():

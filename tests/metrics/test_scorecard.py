@@ -41,6 +41,7 @@ def test_the_teacher_itself_has_every_column_and_nothing_lost(judge, teacher):
     scores = row(teacher, teacher, judge)
     assert set(scores) == set(COLUMNS)
     assert scores["psnr_db"] == math.inf
+    assert scores["pixel_accuracy"] == scores["iou"] == 1
     assert scores["compression_ratio"] == 4
     assert scores["dense_macs"] == scores["sparse_macs"] == scores["teacher_macs"]
     assert 1 <= scores["inception_score"] <= 10
@@ -54,6 +55,7 @@ def test_a_pruned_copy_differs_where_it_should(judge, teacher):
         pruned.conv1.weight[::2] = 0
     scores = row(pruned, teacher, judge)
     assert 0 < scores["psnr_db"] < 60
+    assert 0 < scores["iou"] < scores["pixel_accuracy"] < 1
     assert scores["nonzero"] == scores["parameters"] - 8 * 16 * 3 // 2
     assert scores["sparse_macs"] < scores["dense_macs"] == scores["teacher_macs"]
 

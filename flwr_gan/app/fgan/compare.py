@@ -17,10 +17,11 @@ from flwr_gan.app.config import build, load_config, load_file
 from flwr_gan.app.generator_file import GeneratorInfo, generator_path, load_generator
 from flwr_gan.app.overrides import config_dir, split_overrides
 from flwr_gan.data import Dataset
+from flwr_gan.data.drawing import rasterised
 from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan import network_arrays, sample, torch_threads
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.metrics import SampleJudge
+from flwr_gan.metrics import SampleJudge, drawing_agreement
 from flwr_gan.plots import sample_grid, save_figure
 from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import DEFAULT_MAX_BYTES
@@ -81,6 +82,13 @@ def compare(
         x_NTC.reshape(len(classes), SHOWN, *x_NTC.shape[1:])
         for x_NTC in (_drawn(generator, SHOWN, seed) for generator in generators)
     ]
+    if lengths[0] == lengths[1]:
+        drawings = [x.reshape(-1, *x.shape[2:]) for x in x_KnTC]
+        if kind == "strokes":
+            drawings = [rasterised(x_NTC) for x_NTC in drawings]
+        agreement = drawing_agreement(drawings[1], drawings[0])
+        for measure, value in zip(("pixel accuracy", "IoU"), agreement, strict=True):
+            rows.append((f"{measure} to A", "", f"{value:.3f}"))
     names = [f"{name} {letter}" for name in classes for letter in _LETTERS]
     pairs = np.stack(x_KnTC, axis=1)  # of each class a row of A, and below it one of B
     save_figure(sample_grid(pairs.reshape(-1, *pairs.shape[2:]), names, kind), target)

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
 from flwr_gan.app.config import load_config
 from flwr_gan.app.fgan import compare as command
 from flwr_gan.app.fgan import main
 from flwr_gan.app.generator_file import load_generator
-from flwr_gan.gan import network_arrays
+from flwr_gan.gan import network_arrays, sample
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.wire import save
 
@@ -55,6 +56,16 @@ def test_sizes_and_quality_stand_beside_each_other(seeded_run, tmp_path, capsys,
     assert found["data"] == ("digits", "digits")
     for measure in ("frechet distance", "conditional accuracy", "synthetic accuracy"):
         assert all(float(value) >= 0 for value in found[measure])
+    drawn = [
+        sample(
+            load_generator(f), np.repeat(np.arange(10), 12), rng=torch.Generator().manual_seed(0)
+        )
+        for f in (a, b)
+    ]
+    ink = [x > 0 for x in drawn]
+    iou = np.mean([(x & y).sum() / (x | y).sum() for x, y in (ink, [~part for part in ink])])
+    (line,) = (line for line in printed.splitlines() if line.startswith("IoU to A"))
+    assert float(line.split()[-1]) == pytest.approx(iou, abs=5e-4)
     assert found["frechet distance"][0] != found["frechet distance"][1]
     assert printed.endswith(f"samples: {target}\n")
     names = [text.get_text() for text in figures[0].axes[0].texts]
