@@ -27,6 +27,7 @@ _SHOWN = {
     "conditional_accuracy": "conditional acc.",
     "synthetic_accuracy": "synthetic acc.",
     "frechet_distance": "Fréchet",
+    "test_accuracy": "test acc.",
 }
 QUALITY_HEADINGS = {
     **_SHOWN,

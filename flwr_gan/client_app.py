@@ -15,9 +15,9 @@ from flwr_gan.flower.records import Arrays
 
 
 def _client_fn(context: Context) -> Client:
-    from flwr_gan.app.continual import client_fn
+    from flwr_gan.app.federation import federation_from
 
-    return client_fn(context).to_client()
+    return federation_from(context).client(context).to_client()
 
 
 def _initial_arrays(context: Context) -> Arrays:

@@ -49,6 +49,7 @@ def simulate(tmp_path: Path) -> Simulate:
             "experiment=paper",
             "experiment=continual",
             "experiment=textures",
+            "experiment=classifier",
         )
         if any(text in overrides for text in others):
             text = text.replace("strategy.rounds_per_level=1 ", "")

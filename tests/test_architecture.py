@@ -71,7 +71,7 @@ LIBRARIES: dict[str, set[str]] = {
     "strategies": {"flwr", "numpy"},
     "app": {
         "flwr", "hydra", "matplotlib", "mlflow", "numpy", "omegaconf", "pandas", "tensorboardX",
-        "threadpoolctl", "torch", "wandb", "yaml",
+        "threadpoolctl", "torch", "torchao", "wandb", "yaml",
     },
     "cli": {"flwr", "packaging"},
     "client_app": {"flwr"},
@@ -84,6 +84,7 @@ FILES = {
     ("app", "mlflow"): {"loggers.py"},
     ("app", "wandb"): {"loggers.py"},
     ("app", "matplotlib"): {"loggers.py"},
+    ("app", "torchao"): {"quantise.py"},
     ("engine", "ray"): {"ray_cluster.py"},
 }
 # What flwr documents; any other module of it is private to flwr_gan/flower/flwr_private.py.
@@ -235,7 +236,10 @@ def test_the_command_and_its_engine_import_without_torch():
 
 def test_a_node_imports_nothing_that_its_message_does_not_need():
     heavy = {"torch", "sklearn", "scipy", "pandas", "matplotlib", "hydra", "flwr_datasets"}
-    for module, needed in (("client_app", set()), ("app.continual", {"torch", "hydra"})):
+    task = {"torch", "hydra"}
+    for module, needed in (
+        ("client_app", set()), ("app.continual", task), ("app.classifier.client", task)
+    ):  # fmt: skip
         code = f"import sys, flwr_gan.{module}; print(*sorted({heavy - needed} & set(sys.modules)))"
         result = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -24,6 +24,7 @@ SMALL = "codec=sparse:int8 gan.local_iterations=20 gan.iterations=20 lottery.ite
 JOBS = {
     "fedavg": f"strategy=fedavg federation.rounds=3 {SMALL}",
     "federated_ticket": f"strategy=federated_ticket strategy.rounds_per_level=1 {SMALL}",
+    "classifier": "experiment=classifier federation.rounds=3",
     "generator_pool": f"strategy=generator_pool {SMALL}",
     "foreign": "",
 }

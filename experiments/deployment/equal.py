@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 TIMES = ("encode_s", "decode_s", "wall_s")
-WEIGHTS = ("generators/*.fgan", "*.npy")
+WEIGHTS = ("generators/*.fgan", "classifiers/*.fgan", "*.npy")
 
 
 def compared(one: Path, other: Path) -> pd.DataFrame:

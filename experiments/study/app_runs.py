@@ -12,9 +12,14 @@ from flwr.server import ServerAppComponents, ServerConfig
 from flwr.server.strategy import Strategy
 from flwr.serverapp import ServerApp
 
-from flwr_gan.app.client import client_fn
 from flwr_gan.app.config import load_config
-from flwr_gan.app.federation import Federation, build_strategy, load_federation, num_rounds
+from flwr_gan.app.federation import (
+    Federation,
+    build_strategy,
+    federation_from,
+    load_federation,
+    num_rounds,
+)
 from flwr_gan.app.overrides import split_overrides
 from flwr_gan.client_app import app as client_app
 from flwr_gan.engine.run_apps import run_apps
@@ -93,7 +98,7 @@ def run_plain(
 
     run_apps(
         ServerApp(server_fn=server_fn),
-        ClientApp(lambda context: client_fn(context).to_client()),
+        ClientApp(lambda context: federation_from(context).client(context).to_client()),
         num_supernodes=federation.config.federation.num_clients,
         run_config={"overrides": " ".join(split_overrides(overrides))},
         on_reply=on_reply,

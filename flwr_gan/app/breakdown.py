@@ -6,17 +6,19 @@ N samples, T vectors, C components
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from flwr_gan.app.generator_file import load_generator
-from flwr_gan.app.scoring import Scorer, Weights
 from flwr_gan.data import Samples
 from flwr_gan.gan import sample, torch_threads
 from flwr_gan.metrics.copying import Nearness
 from flwr_gan.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from flwr_gan.app.scoring import Scorer, Weights
 
 MOST_CLIENTS = 100
 """Clients that are scored one by one: the first ones."""
@@ -43,7 +45,7 @@ class Breakdown:
 
     @classmethod
     def of(
-        cls, scorer: Scorer, weights: Weights, *, server_round: int, generators: Path | None
+        cls, scorer: "Scorer", weights: "Weights", *, server_round: int, generators: Path | None
     ) -> "Breakdown | None":
         """Score the generator after a round; None where the server does not evaluate.
 
@@ -77,7 +79,7 @@ class Breakdown:
         return found | ({} if self.nearness is None else {"copying": self.nearness.scores})
 
 
-def _class_scores(scorer: Scorer, drawn: Samples) -> Iterator[tuple[str, dict[str, float]]]:
+def _class_scores(scorer: "Scorer", drawn: Samples) -> Iterator[tuple[str, dict[str, float]]]:
     """Score the samples of each class against test samples, and training samples like them."""
     data = scorer.federation.dataset
     for k in scorer.classes:
@@ -92,7 +94,7 @@ def _class_scores(scorer: Scorer, drawn: Samples) -> Iterator[tuple[str, dict[st
 
 
 def _client_scores(
-    scorer: Scorer, weights: Weights, stage: int, generators: Path
+    scorer: "Scorer", weights: "Weights", stage: int, generators: Path
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Score samples with the labels that a client holds against the client's own samples.
 

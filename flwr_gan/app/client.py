@@ -31,7 +31,7 @@ from flwr_gan.metrics import SampleJudge
 from flwr_gan.privacy import ClientPrivacy
 from flwr_gan.prune import find_ticket
 from flwr_gan.prune.magnitude import kept_weights
-from flwr_gan.seeding import derive_seed, numpy_rng
+from flwr_gan.seeding import derive_seed
 
 Config = Mapping[str, Scalar]
 
@@ -54,7 +54,7 @@ class GanClient(NumPyClient):
         self._federation = federation
         self._config = federation.config
         self._partition = partition_of(context.node_config)
-        self._labelled, self._held_out = self._share(federation.samples_of(self._partition))
+        self._labelled, self._held_out = federation.shares_of(self._partition)
         self._train = federation.as_trained(self._labelled)
         self._state = context.state.array_records
 
@@ -231,16 +231,6 @@ class GanClient(NumPyClient):
             return np.bincount(y_N, minlength=num_classes)
         return privacy.class_counts(y_N, num_classes=num_classes, rng=self._rng("counts", 0))
 
-    def _share(self, samples: Samples) -> tuple[Samples, Samples]:
-        """Split off this client's held-out samples where it evaluates; else train on all."""
-        if self._config.evaluation != "clients":
-            return samples, samples
-        order = numpy_rng(self._config.seed, "holdout", partition=self._partition).permutation(
-            len(samples)
-        )
-        count = max(1, round(self._config.federation.holdout * len(samples)))
-        return samples.take(np.sort(order[count:])), samples.take(np.sort(order[:count]))
-
     def _rng(self, purpose: str, server_round: int) -> torch.Generator:
         """Return the source of a training's random numbers, which privacy may want secret."""
         privacy = self._config.privacy
@@ -265,12 +255,7 @@ def _named(generator: SampleGenerator, parameters: NDArrays) -> dict[str, NDArra
     return dict(zip(network_arrays(generator), parameters, strict=True))
 
 
-def client_fn(context: Context) -> GanClient:
-    """Return the client that a node's context describes."""
-    return GanClient(federation_from(context), context)
-
-
 def initial_arrays(context: Context) -> dict[str, NDArray[np.float32]]:
     """Return the arrays of the run's first broadcast, made from its seed as the server does."""
-    generator = federation_from(context).delivered()
-    return {str(at): array for at, array in enumerate(network_arrays(generator).values())}
+    network = federation_from(context).initial()
+    return {str(at): array for at, array in enumerate(network_arrays(network).values())}

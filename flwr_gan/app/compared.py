@@ -39,7 +39,7 @@ def write_compared(run: "Run", weights: list[NDArray[Any]]) -> None:
     for other in _compared(run):
         other.open()
         other.write_progress(weights)
-        other.save_generators(weights)
+        other.save_models(weights)
         summary = other.write_results(weights)
         up, down = (summary["totals"][f"{direction}_bytes"] for direction in ("up", "down"))
         log.info("%s: %s bytes up, %s down; %s", other.config.codec, up, down, other.folder)
@@ -62,8 +62,7 @@ def _compared(run: "Run") -> Iterator["Run"]:
             ends = run.clock.replayed(run.federation, ledger, len(run.rounds))
             for row, virtual_s in zip(other.rounds, ends, strict=True):
                 row["virtual_s"] = virtual_s
-        if run.scorer.judges:
-            other.scorer.judge = run.scorer.judge
+        other.scorer = run.scorer
         yield other
 
 

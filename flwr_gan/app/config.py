@@ -12,6 +12,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from flwr_gan.app.classifier.config import ClassifierConfig
 from flwr_gan.app.overrides import compose, first_line, given, parse, why_not_loaded
 from flwr_gan.app.run_config import FederationConfig, MetricsConfig, RunConfig
 from flwr_gan.core.settings import Settings, require, require_keys
@@ -119,6 +120,12 @@ def _typed(schema: type[T], node: DictConfig) -> T:
     values = {str(key): value for key, value in _plain(node).items()}
     known = [schema.key(item.name) for item in fields(cast(Any, schema))]
     require_keys("", map(schema.key, values), known)
+    needed = [item.name for item in fields(cast(Any, schema)) if item.default is MISSING]
+    if absent := [name for name in needed if name not in values]:
+        raise ConfigError(
+            f"{schema.group} lacks {', '.join(absent)}: drop {schema.key(next(iter(values), ''))}, "
+            f"or choose an option of {schema.group} that has them"
+        )
     return schema(**values)
 
 
@@ -149,6 +156,7 @@ _GROUPS: dict[str, type[Settings] | None] = {
     "metrics": MetricsConfig,
     "privacy": PrivacyConfig,
     "regeneration": RegenerationConfig,
+    "classifier": ClassifierConfig,
     "data": None,
     "partition": None,
     "strategy": None,
@@ -157,7 +165,7 @@ _GROUPS: dict[str, type[Settings] | None] = {
 }
 """What checks the keys of each group; None: what its ``_target_`` names."""
 
-_MAY_BE_NULL = ("clock", "metrics", "privacy", "regeneration", "method", "drift")
+_MAY_BE_NULL = ("clock", "metrics", "privacy", "regeneration", "classifier", "method", "drift")
 
 
 def _validate(node: DictConfig) -> RunConfig:

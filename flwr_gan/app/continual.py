@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from flwr.app import Context
 from flwr.common import NDArrays, Scalar
 from numpy.typing import NDArray
 from torch import nn
 
 from flwr_gan.app import together
 from flwr_gan.app.client import Config, GanClient, new_training
-from flwr_gan.app.federation import federation_from
 from flwr_gan.core.settings import Amount, Count, Settings
 from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
@@ -288,8 +286,3 @@ def _with_pending(broadcast: Arrays, pending: Arrays, *, sparse: bool) -> Arrays
 
 def _weights(generator: SampleGenerator, masks: RegeneratingGenerator | None) -> Arrays:
     return network_arrays(generator) if masks is None else masks.arrays()
-
-
-def client_fn(context: Context) -> ContinualClient:
-    """Return the client that a node's context describes."""
-    return ContinualClient(federation_from(context), context)

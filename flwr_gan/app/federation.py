@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from inspect import signature
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
 from flwr.app import Context
+from flwr.client import NumPyClient
 from flwr.common import ndarrays_to_parameters
 from hydra.utils import get_class
 from numpy.typing import NDArray
@@ -24,19 +25,18 @@ from flwr_gan.core.settings import Amount, checked
 from flwr_gan.data import Dataset, Samples
 from flwr_gan.data.drift import Drift, DriftContext
 from flwr_gan.errors import ConfigError, PartitionError
-from flwr_gan.gan import (
-    build_networks,
-    sample,
-    torch_threads,
-)
+from flwr_gan.gan import build_networks, sample, torch_threads
 from flwr_gan.gan.build import check_form
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods import Method
 from flwr_gan.methods.pool_distillation import PoolStudent
 from flwr_gan.privacy import ClientPrivacy
-from flwr_gan.seeding import derive_seed
+from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wire import Template
+
+if TYPE_CHECKING:
+    from flwr_gan.app.scoring import RoundScorer
 
 # Where data files are looked for follows from these and from the working folder.
 DATA_VARIABLES = ("FLWR_GAN_DATA", "XDG_CACHE_HOME", "HOME")
@@ -47,8 +47,12 @@ class Federation:
     """A validated config with the data it names: everything but the networks' weights.
 
     `split` holds the indices of each client's samples; it is empty where nodes have data of their
-    own.
+    own. What is trained shows in ``initial``, ``iterations``, ``client`` and ``scorer``: a GAN
+    here, a classifier in ``ClassifierFederation``.
     """
+
+    models: ClassVar[str] = "generators"
+    """The folder of a run's results that holds what is trained."""
 
     config: RunConfig
     dataset: Dataset
@@ -67,6 +71,18 @@ class Federation:
                 "start as many nodes"
             )
         return self.dataset.train.take(self.split[partition])
+
+    def shares_of(self, partition: int) -> tuple[Samples, Samples]:
+        """Return what a client trains on, and what it holds out where it evaluates, else all twice.
+
+        Raises ``PartitionError`` if there is no such client.
+        """
+        samples, config = self.samples_of(partition), self.config
+        if config.evaluation != "clients":
+            return samples, samples
+        order = numpy_rng(config.seed, "holdout", partition=partition).permutation(len(samples))
+        count = max(1, round(config.federation.holdout * len(samples)))
+        return samples.take(np.sort(order[count:])), samples.take(np.sort(order[:count]))
 
     @cached_property
     def _all(self) -> Samples:
@@ -159,11 +175,27 @@ class Federation:
         steps = self.iterations(ticket=ticket) * self.config.gan.critic_iterations
         return self.planned_rounds * steps
 
-    def iterations(self, *, ticket: bool) -> int:
+    def iterations(self, *, ticket: bool, client: int = 0) -> int:
         """Return how many iterations a client trains in a round."""
         gan, lottery = self.config.gan, self.config.lottery
         trainings = lottery.iterations + lottery.train_final
         return trainings * gan.iterations if ticket else gan.local_iterations
+
+    def initial(self) -> nn.Module:
+        """Return what travels, with the weights of the first broadcast."""
+        return self.delivered()
+
+    def client(self, context: Context) -> NumPyClient:
+        """Return the client that a node's context describes."""
+        from flwr_gan.app.continual import ContinualClient
+
+        return ContinualClient(self, context)
+
+    def scorer(self, inner: Any) -> "RoundScorer":
+        """Return what scores the rounds of a strategy."""
+        from flwr_gan.app.scoring import Scorer
+
+        return Scorer(self, inner)
 
     def delivered(self) -> SampleGenerator:
         """Return a generator of the form that clients upload, with weights of no meaning.
@@ -212,7 +244,13 @@ def federation_of(resolved: str, own: tuple[tuple[str, Any], ...] = ()) -> Feder
     _check_device(config.federation.device)
     node = OmegaConf.merge(config.data, dict(own))
     dataset = _dataset(OmegaConf.to_yaml(node), os.getcwd(), *map(os.environ.get, DATA_VARIABLES))
-    check_form(config.gan, **_form(dataset))
+    kind = Federation
+    if config.classifier is None:
+        check_form(config.gan, **_form(dataset))
+    else:
+        from flwr_gan.app.classifier.federation import ClassifierFederation
+
+        kind = ClassifierFederation
     splitter = build(config.partition)
     split = ()
     if not own and len(dataset.train):
@@ -221,7 +259,7 @@ def federation_of(resolved: str, own: tuple[tuple[str, Any], ...] = ()) -> Feder
             num_clients=config.federation.num_clients,
             seed=derive_seed(config.seed, "partition"),
         )
-    federation = Federation(config, dataset, split)
+    federation = kind(config, dataset, split)
     _check_delta(federation)
     _check_budget(federation)
     return federation
@@ -270,8 +308,8 @@ def _check_budget(federation: Federation) -> None:
 def build_strategy(federation: Federation) -> Any:
     """Return the configured strategy, plain; what it needs at run time goes by parameter name."""
     config = federation.config
-    delivered = federation.delivered()
-    arrays = network_arrays(delivered)
+    network = federation.initial()
+    arrays = network_arrays(network)
     count, asked = config.clients_per_round, config.clients_asked
     runtime: dict[str, Any] = {
         "initial_parameters": ndarrays_to_parameters(list(arrays.values())),
@@ -281,7 +319,7 @@ def build_strategy(federation: Federation) -> Any:
         "generate": federation.generate,
         "new_student": partial(
             PoolStudent,
-            delivered,
+            cast(SampleGenerator, network),
             seed=config.seed,
             threads=config.federation.threads,
             device=config.federation.device,
@@ -297,7 +335,13 @@ def build_strategy(federation: Federation) -> Any:
         "on_evaluate_config_fn": _round_config,
         "evaluate_metrics_aggregation_fn": average_metrics,
     }
-    strategy = build(config.strategy, **_accepted(config.strategy["_target_"], runtime))
+    accepted = _accepted(config.strategy["_target_"], runtime)
+    if config.classifier is not None and {"names", "generate"} & set(accepted):
+        raise ConfigError(
+            f"strategy._target_={config.strategy['_target_']} is for generators, and classifier is "
+            "set: use strategy=fedavg, fedprox, sparse_fedavg, masked_fedavg, fedbuff or fedasync"
+        )
+    strategy = build(config.strategy, **accepted)
     checked("strategy.proximal_mu", getattr(strategy, "proximal_mu", 0.0), Amount)
     return strategy
 

@@ -7,19 +7,15 @@ from dataclasses import dataclass, field
 from logging import getLogger
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from flwr.common import NDArrays, Parameters, ndarrays_to_parameters, parameters_to_ndarrays
 from numpy.typing import NDArray
 
-from flwr_gan.app.breakdown import Breakdown
 from flwr_gan.app.checkpoint import Checkpoint
 from flwr_gan.app.compared import write_compared
 from flwr_gan.app.federation import Federation
-from flwr_gan.app.generator_file import GeneratorInfo
 from flwr_gan.app.loggers import Logger, open_logger
 from flwr_gan.app.run_config import target_of
-from flwr_gan.app.scoring import Scorer
 from flwr_gan.app.summary import closing_lines, measured, progress_line, summarise, write_summary
 from flwr_gan.app.timing import RunClock
 from flwr_gan.core.atomic import write_text
@@ -27,24 +23,20 @@ from flwr_gan.data.partition import class_counts
 from flwr_gan.errors import TrainingError
 from flwr_gan.flower.strategy import CompressedStrategy
 from flwr_gan.plots import (
-    breakdown_figure,
     client_times_figure,
     continual_figure,
     partition_picture,
     rounds_figure,
-    sample_grid,
     save_figure,
     virtual_time_figure,
 )
 from flwr_gan.privacy import spending_row
-from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template, describe_payload, save
 from flwr_gan.wire.ledger import ALL_COLUMNS, CHECKSUM_COLUMNS, COLUMNS, Ledger
 from flwr_gan.wire.stages.schedule import Schedule
 
 log = getLogger(__name__)
 
-GRID_COLUMNS = 12
 SPENDING = "privacy.csv"  # a row a client and round, where training is private
 
 
@@ -68,7 +60,7 @@ class Run:
     def __post_init__(self) -> None:
         self.config = self.federation.config
         self.folder = self.config.folder
-        self.scorer = Scorer(self.federation, self.strategy.inner)
+        self.scorer = self.federation.scorer(self.strategy.inner)
         self.spending: list[dict[str, Any]] = []
         self._logger: Logger | None = None
         self._started = time.perf_counter()
@@ -79,7 +71,7 @@ class Run:
         Raises ``OutputError`` when the output folder cannot be written, or a checkpoint cannot be
         read.
         """
-        self.scorer.check_inception()
+        self.scorer.check()
         write_text(self.folder / "config.yaml", self.config.to_yaml())
         data = self.federation.dataset
         split = self.federation.split
@@ -175,7 +167,7 @@ class Run:
         self.rounds.append(row)
         last = server_round == self.num_rounds
         if last:
-            self.save_generators(weights)  # before the checkpoint, which ends the last round
+            self.save_models(weights)  # before the checkpoint, which ends the last round
         self._log_rounds()  # before the checkpoint: what a resumed run logs again replaces it
         self.write_state(checkpoint)
         line = progress_line(row, num_rounds=self.num_rounds, seconds=self.seconds)
@@ -196,18 +188,15 @@ class Run:
         self.write_progress(weights)
         write_compared(self, weights)
         summary = self.write_results(weights)
-        for line in closing_lines(self.rounds, summary, self.folder):
+        drawn = (self.folder / f"{self.scorer.picture}.png").exists()
+        shows = f": {self.scorer.shows}" if drawn else ""
+        for line in closing_lines(self.rounds, summary, self.folder, shows=shows):
             log.info("%s", line)
 
     def write_results(self, weights: NDArrays) -> dict[str, Any]:
         """Write figures and the summary, and return the summary."""
-        data = self.federation.dataset
-        classes = self.scorer.classes
-        labels_N = np.repeat(classes, GRID_COLUMNS)
-        x_NTC = self.scorer.generate(weights, labels_N, derive_seed(self.config.seed, "grid"))
-        x_KnTC = x_NTC.reshape(-1, GRID_COLUMNS, *x_NTC.shape[1:])
-        names = [data.class_names[k] for k in classes]
-        save_figure(sample_grid(x_KnTC, names, data.kind), self.folder / "samples.png")
+        last = len(self.rounds)
+        own = self.scorer.finish(weights, self.folder, server_round=last, own_data=self.own_data)
         save_figure(rounds_figure(pd.DataFrame(self.rounds)), self.folder / "rounds.png")
         if "stage" in self.rounds[-1]:
             figure = continual_figure(pd.DataFrame(self.rounds))
@@ -215,22 +204,9 @@ class Run:
         if self.clock is not None:
             self._draw_clock(self.clock)
         self._close_log()
-        summary = summarise(self) | self._broken_down(weights) | self.scorer.inception(weights)
+        summary = summarise(self, own)
         write_summary(summary, self.folder / "summary.json")
         return summary
-
-    def _broken_down(self, weights: NDArrays) -> dict[str, Any]:
-        """Return quality by class and by client and nearness to training samples, and draw them."""
-        generators = None if self.own_data else self.folder / "generators"
-        last = len(self.rounds)
-        found = Breakdown.of(self.scorer, weights, server_round=last, generators=generators)
-        if found is None:
-            return {}
-        near = found.nearness
-        distances = None if near is None else (near.generated_G, near.real_R)
-        figure = breakdown_figure(found.by_class, found.by_client, distances)
-        save_figure(figure, self.folder / "breakdown.png")
-        return found.summary()
 
     def _draw_clock(self, clock: RunClock) -> None:
         clients = pd.DataFrame(clock.clock.client_rows())
@@ -251,22 +227,22 @@ class Run:
             self._logged = len(self.rounds)
 
     def _close_log(self) -> None:
-        """Log what is left and the samples, and end the log."""
+        """Log what is left and the picture, and end the log."""
         self._log_rounds()
         if self._logger is not None:
-            picture = self.folder / "samples.png"
-            self._logger.log_picture("samples", picture, server_round=len(self.rounds))
+            name = self.scorer.picture
+            if (picture := self.folder / f"{name}.png").exists():
+                self._logger.log_picture(name, picture, server_round=len(self.rounds))
             self._logger.close()
             self._logger = None
 
-    def save_generators(self, weights: NDArrays) -> None:
-        """Save the global generator or student and the last uploads, for ``flwr_gan.wire.load``.
+    def save_models(self, weights: NDArrays) -> None:
+        """Save the global model or student and the last uploads, for ``flwr_gan.wire.load``.
 
         An upload is saved as it travelled; one that is relative to an earlier broadcast is coded
         anew, without loss, because a file has to stand alone.
         """
-        folder = self.folder / "generators"
-        GeneratorInfo.of(self.federation).write(folder)
+        folder = self.folder / self.federation.models
         if weights:
             codec = Schedule.of(self.config.codec).last
             save(folder / "global.fgan", self.scorer.named(weights), codec=codec)

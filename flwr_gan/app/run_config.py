@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
+from flwr_gan.app.classifier.config import ClassifierConfig
 from flwr_gan.app.loggers import check_logger
 from flwr_gan.core.settings import (
     Amount,
@@ -31,7 +32,7 @@ from flwr_gan.prune.regeneration import RegenerationConfig
 from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.stages.schedule import Schedule
 
-QUALITY = ("synthetic_accuracy", "conditional_accuracy", "frechet_distance")
+QUALITY = ("synthetic_accuracy", "conditional_accuracy", "frechet_distance", "test_accuracy")
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")  # it becomes part of a folder's name and of an override
 
@@ -81,7 +82,7 @@ class RunConfig(Settings):
 
     `data`, `partition`, `strategy` and, where one is set, `method` and `drift` are nodes with a
     ``_target_``; build them with `build`. `privacy` is None where clients train without noise,
-    `regeneration` where they do not prune by themselves.
+    `regeneration` where they do not prune by themselves, `classifier` where they train a GAN.
     """
 
     name: str
@@ -104,6 +105,7 @@ class RunConfig(Settings):
     strategy: DictConfig
     resolved: DictConfig
     logger: str | None = None
+    classifier: ClassifierConfig | None = None
     method: DictConfig | None = None
     method_iterations: Count | None = None
     privacy: PrivacyConfig | None = None
@@ -135,6 +137,7 @@ class RunConfig(Settings):
             raise ConfigError(
                 f"metrics.inception beside evaluation={self.evaluation}: give evaluation=server"
             )
+        self._check_classifier()
         if self.privacy is not None:
             self._check_private(self.privacy)
 
@@ -148,6 +151,29 @@ class RunConfig(Settings):
                 raise ConfigError(
                     f"{name} needs a generator with classes: give gan.conditional=true"
                 )
+
+    def _check_classifier(self) -> None:
+        """Raise where a setting is for what is not trained: a GAN, or a classifier."""
+        of_classifier = self.target is not None and self.target.startswith("test_")
+        if self.classifier is None:
+            if of_classifier:
+                raise ConfigError(
+                    f"target={self.target} is for classifiers: give classifier=simple"
+                )
+            return
+        at_once = self.federation.clients_at_once
+        for setting, ordinary in (
+            ("method=none", self.method is None),
+            ("privacy=none", self.privacy is None),
+            ("drift=none", self.drift is None),
+            ("metrics.inception=null", self.metrics.inception is None),
+            ("regeneration=none", self.regeneration is None),
+            ("federation.clients_at_once=1", at_once == 1),
+            ("target=test_accuracy:0.9", self.target is None or of_classifier),
+        ):
+            if not ordinary:
+                name = setting.partition("=")[0]
+                raise ConfigError(f"{name} is for GANs, and classifier is set: give {setting}")
 
     def _check_clock(self) -> None:
         """Raise where the clock's settings have no clock, or meet what they do not go with."""

@@ -2,50 +2,96 @@
 
 # N samples, T vectors, C components
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_gan.app.breakdown import Breakdown
 from flwr_gan.app.federation import Federation
+from flwr_gan.app.generator_file import GeneratorInfo
 from flwr_gan.data import Dataset
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import network_arrays, torch_threads
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.metrics.inception import inception_scores, read_weights
 from flwr_gan.metrics.stages import pool_accuracy, stage_scores
+from flwr_gan.plots import breakdown_figure, sample_grid, save_figure
 from flwr_gan.seeding import derive_seed
 
 Weights = Sequence[NDArray[Any]]
 
+GRID_COLUMNS = 12
+
 
 @dataclass
-class Scorer:
+class RoundScorer(ABC):
+    """What the server measures after each round, and draws at the end."""
+
+    federation: Federation
+
+    picture: ClassVar[str]
+    """The name of the picture that ``finish`` writes."""
+    shows: ClassVar[str]
+    """The picture's file and what it shows, in words."""
+
+    def __post_init__(self) -> None:
+        self.config = self.federation.config
+
+    @property
+    def judges(self) -> bool:
+        """Whether the server is the one who evaluates."""
+        return self.config.evaluation == "server"
+
+    def check(self) -> None:  # noqa: B027
+        """Raise ConfigError where what is asked for cannot be measured."""
+
+    @abstractmethod
+    def score(
+        self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float]:
+        """Return the quality after a round, from the weights and the rows of the rounds before.
+
+        It is empty where the server does not evaluate.
+        """
+
+    @abstractmethod
+    def named(self, weights: Weights) -> dict[str, NDArray[Any]]:
+        """Return the global parameters by name."""
+
+    @abstractmethod
+    def finish(
+        self, weights: Weights, folder: Path, *, server_round: int, own_data: bool
+    ) -> dict[str, Any]:
+        """Write what the finished run shows, and return what its summary says besides.
+
+        With `own_data` of the nodes nobody knows who holds what.
+        """
+
+
+@dataclass
+class Scorer(RoundScorer):
     """Draw samples of what a run has learnt, and score them.
 
     The inner strategy may have samples of its own (``sample``), and say which classes it can
     generate (``held_classes``).
     """
 
-    federation: Federation
     strategy: Any
 
-    def __post_init__(self) -> None:
-        self.config = self.federation.config
+    picture = "samples"
+    shows = "samples.png shows what it generates"
 
     @cached_property
     def judge(self) -> SampleJudge:
         """What scores the samples, made when it is first needed."""
         seed = derive_seed(self.config.seed, "judge")
         return _judge(self.federation.dataset, seed, self.config.federation.threads)
-
-    @property
-    def judges(self) -> bool:
-        """Whether the server is the one who evaluates."""
-        return self.config.evaluation == "server"
 
     @property
     def real_scores(self) -> dict[str, float] | None:
@@ -61,13 +107,37 @@ class Scorer:
     def score(
         self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
-        """Return the quality after a round, from the weights and the rows of the rounds before.
-
-        It is empty where the server does not evaluate.
-        """
+        """Return the quality of the generated samples after a round."""
         if not self.judges or not len(self.classes):
             return {}
         return self._whole(server_round, weights) | self._stages(server_round, weights, earlier)
+
+    def finish(
+        self, weights: Weights, folder: Path, *, server_round: int, own_data: bool
+    ) -> dict[str, Any]:
+        """Write ``samples.png``, ``breakdown.png`` and ``generator.json``.
+
+        Returns the measures of real samples, FID and KID where they are asked for, quality by
+        class and by client and nearness to training samples.
+        """
+        generators = folder / self.federation.models
+        GeneratorInfo.of(self.federation).write(generators)
+        data = self.federation.dataset
+        labels_N = np.repeat(self.classes, GRID_COLUMNS)
+        x_NTC = self.generate(weights, labels_N, derive_seed(self.config.seed, "grid"))
+        x_KnTC = x_NTC.reshape(-1, GRID_COLUMNS, *x_NTC.shape[1:])
+        names = [data.class_names[k] for k in self.classes]
+        save_figure(sample_grid(x_KnTC, names, data.kind), folder / f"{self.picture}.png")
+        known = None if own_data else generators
+        own = {"real": self.real_scores} | self.inception(weights)
+        found = Breakdown.of(self, weights, server_round=server_round, generators=known)
+        if found is None:
+            return own
+        near = found.nearness
+        distances = None if near is None else (near.generated_G, near.real_R)
+        figure = breakdown_figure(found.by_class, found.by_client, distances)
+        save_figure(figure, folder / "breakdown.png")
+        return own | found.summary()
 
     def generate(
         self, weights: Weights, labels_N: NDArray[np.int64], seed: int
@@ -79,7 +149,7 @@ class Scorer:
             return drawn
         return self.federation.generate(self.named(weights), labels_N, seed)
 
-    def check_inception(self) -> None:
+    def check(self) -> None:
         """Raise ConfigError where FID is asked for and its weights or the samples do not allow it.
 
         The file is read, so that the end of a run does not meet what is wrong with its file.

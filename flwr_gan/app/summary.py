@@ -25,6 +25,8 @@ HEADINGS = {
     "conditional_accuracy": "conditional acc.",
     "synthetic_accuracy": "synthetic acc.",
     "frechet_distance": "Fréchet",
+    "test_accuracy": "test acc.",
+    "test_loss": "test loss",
 }
 
 
@@ -51,8 +53,11 @@ def measured(strategy: CompressedStrategy, server_round: int) -> dict[str, Any]:
     return dict(zip(MEASURES, values, strict=True))
 
 
-def summarise(run: "Run") -> dict[str, Any]:
-    """Return totals, final metrics, ratios, versions, seed and wall time of a run."""
+def summarise(run: "Run", own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return totals, final metrics, ratios, versions, seed and wall time of a run.
+
+    `own` is what the scorer adds.
+    """
     ledger, config = run.strategy.ledger, run.config
     totals: dict[str, Any] = {}
     for direction in ("up", "down"):
@@ -77,7 +82,7 @@ def summarise(run: "Run") -> dict[str, Any]:
         "failures": sum(int(row["failures"]) for row in run.rounds),
         "totals": totals,
         "final": {key: value for key, value in last.items() if key not in MEASURES[:7]},
-        "real": run.scorer.real_scores,
+        **own,
         "versions": {
             "flwr_gan": __version__,
             **{name: version(name) for name in ("flwr", "torch", "numpy")},
@@ -121,7 +126,7 @@ def progress_line(row: Mapping[str, Any], *, num_rounds: int, seconds: float) ->
 
 
 def closing_lines(
-    rounds: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], folder: Path
+    rounds: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], folder: Path, *, shows: str
 ) -> list[str]:
     """Return the closing table of a run and where its files are."""
     table = pd.DataFrame(rounds)
@@ -144,17 +149,16 @@ def closing_lines(
             f"{direction:>4}: {totals[f'{direction}_bytes']:,} bytes in messages; dense float32 is "
             f"{_times(payload)} the payloads and {_times(message)} the whole messages"
         )
-    if summary["real"] is not None:
+    if summary.get("real") is not None:
         lines.append(
             "the classifier behind synthetic acc. reaches "
             f"{summary['real']['synthetic_accuracy']:.3f} when it is trained on real data"
         )
     for what in ("class", "client"):
         worst, scores = summary.get(f"worst_{what}", {}), summary.get(f"by_{what}", {})
-        if "conditional_accuracy" in worst:
-            name = worst["conditional_accuracy"]
-            share = 100 * scores[name]["conditional_accuracy"]
-            lines.append(f"worst {what}: {name}, {share:.1f} % of its samples recognised")
+        for key in worst.keys() & {"conditional_accuracy", "test_accuracy"}:
+            share = 100 * scores[worst[key]][key]
+            lines.append(f"worst {what}: {worst[key]}, {share:.1f} % of its samples recognised")
     if "copying" in summary:
         found = summary["copying"]
         lines.append(
@@ -162,9 +166,7 @@ def closing_lines(
             f"than to any test sample; {100 * found['training_share_expected']:.0f} % would be "
             "without copying"
         )
-    lines.append(
-        f"{summary['wall_s']:.0f} s; files are in {folder}: samples.png shows what it generates"
-    )
+    lines.append(f"{summary['wall_s']:.0f} s; files are in {folder}{shows}")
     return lines
 
 

@@ -32,15 +32,16 @@ def clients_of(config: RunConfig) -> list[Client]:
 class RunClock:
     """A clock that is moved on by the messages of each round.
 
-    ``trains_s`` is what a client's training takes on the reference machine, in seconds, where it is
-    not measured.
+    ``trains_s`` is what the training of each client takes on the reference machine, in seconds,
+    where it is not measured.
     """
 
     def __init__(self, federation: Federation, inner: Any) -> None:
         self.config = federation.config
         self.clock = Clock(clients_of(self.config))
-        iterations = federation.iterations(ticket=hasattr(inner, "sample"))
-        self.trains_s = iterations * self.config.clock.s_per_iteration
+        ticket, step_s = hasattr(inner, "sample"), self.config.clock.s_per_iteration
+        clients = range(len(self.clock.clients))
+        self.trains_s = [step_s * federation.iterations(ticket=ticket, client=c) for c in clients]
         self.late: set[int] = set()
         self._measured: Mapping[int, float] = {}
         self._replayed: dict[tuple[int, int], float] = {}
@@ -64,7 +65,7 @@ class RunClock:
         """Return how long a client trains in a round, on its device."""
         if (server_round, client) in self._replayed:
             return self._replayed[server_round, client]
-        on_reference = self._measured.get(client, self.trains_s)
+        on_reference = self._measured.get(client, self.trains_s[client])
         return on_reference * self.clock.clients[client].compute_factor
 
     @property

@@ -1,7 +1,8 @@
 """Temperature-scaled distillation of a classifier (Hinton, Vinyals, Dean 2015, arXiv:1503.02531).
 
 B samples of a batch, K classes; z logits of the student, t logits of the teacher. Algorithm 3 of
-paper 001 gives the loss softmax outputs in place of logits; here both networks enter as logits.
+paper 001 gives the loss softmax outputs in place of logits; here both networks enter as logits, but
+for ``printed_loss``.
 """
 
 import torch
@@ -41,3 +42,28 @@ def distillation_gradient(
     soft_BK = torch.softmax(z_BK / temperature, 1) - torch.softmax(t_BK / temperature, 1)
     soft_BK *= alpha * temperature / len(y_B)
     return soft_BK.add_(cross_entropy_gradient(z_BK, y_B), alpha=1 - alpha)
+
+
+def printed_loss(
+    z_BK: Tensor, t_BK: Tensor, y_B: Tensor, *, alpha: float, temperature: float
+) -> Tensor:
+    """Return algorithm 3 of the paper as printed, with cross entropy for its loss, a scalar.
+
+    Softmax outputs go where cross entropy takes logits, so softmax is taken twice; and the hard
+    part compares with the teacher's output, here its most likely class, so ``y_B`` is not used.
+    """
+    p_BK, q_BK = torch.softmax(z_BK / temperature, 1), torch.softmax(t_BK / temperature, 1)
+    soft = functional.cross_entropy(p_BK, q_BK)
+    hard = functional.cross_entropy(z_BK, t_BK.argmax(1))
+    return alpha * temperature**2 * soft + (1 - alpha) * hard
+
+
+def printed_gradient(
+    z_BK: Tensor, t_BK: Tensor, y_B: Tensor, *, alpha: float, temperature: float
+) -> Tensor:
+    """Return the gradient of ``printed_loss`` by the student's logits, by autograd."""
+    with torch.enable_grad():
+        leaf_BK = z_BK.detach().requires_grad_()
+        loss = printed_loss(leaf_BK, t_BK, y_B, alpha=alpha, temperature=temperature)
+        (g_BK,) = torch.autograd.grad(loss, leaf_BK)
+    return g_BK

@@ -12,6 +12,7 @@ from flwr_gan.plots.style import BLUE, COLOURS, GREEN, MARKERS, ORANGE, legend_a
 MEASURES = {
     "synthetic_accuracy": "synthetic accuracy",
     "conditional_accuracy": "conditional accuracy",
+    "test_accuracy": "test accuracy",
     "frechet_distance": DISTANCE,
 }
 PHASES = (

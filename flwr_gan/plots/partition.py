@@ -1,4 +1,4 @@
-"""Who holds what: a picture of a partition, clients x classes."""
+"""Counts as pictures: who holds what, clients x classes; what is taken for what."""
 
 # P clients (partitions), K classes
 
@@ -21,6 +21,38 @@ def partition_picture(
 
     Raises ValueError when there is not one name for each of the K columns.
     """
+    sums = [f"{row.sum():,}" for row in counts_PK]
+    clients = list(map(str, range(len(counts_PK))))
+    labels = ("client", "class")
+    return _counts_picture(
+        counts_PK, clients, class_names, labels=labels, beside=("sum", sums), title=title
+    )
+
+
+def confusion_picture(counts_KK: npt.NDArray[np.integer], class_names: Sequence[str]) -> Figure:
+    """Draw how many samples of each class (rows) are taken for which (columns).
+
+    The share that is recognised stands beside each row. Raises ValueError when there is not one
+    name for each class.
+    """
+    totals_K = np.maximum(counts_KK.sum(axis=1), 1)
+    right = [f"{100 * n / of:.1f} %" for n, of in zip(np.diag(counts_KK), totals_K, strict=True)]
+    labels = ("class", "taken for")
+    return _counts_picture(
+        counts_KK, class_names, class_names, labels=labels, beside=("right", right), title=""
+    )
+
+
+def _counts_picture(
+    counts_PK: npt.NDArray[np.integer],
+    row_names: Sequence[str],
+    class_names: Sequence[str],
+    *,
+    labels: tuple[str, str],
+    beside: tuple[str, Sequence[str]],
+    title: str,
+) -> Figure:
+    """Draw counts as shades and numbers; ``beside`` is the head and the cells of a last column."""
     if counts_PK.ndim != 2 or counts_PK.shape[1] != len(class_names) or not counts_PK.size:
         raise ValueError(f"counts of shape {counts_PK.shape} are not (P, {len(class_names)})")
     num_clients, num_classes = counts_PK.shape
@@ -43,8 +75,8 @@ def partition_picture(
         axes.tick_params(axis="x", rotation=45)
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
-    axes.set_xlabel("class")
-    axes.set_ylabel("client")
+    axes.set_ylabel(labels[0])
+    axes.set_xlabel(labels[1])
     if title:
         axes.set_title(title, fontsize=11, pad=14)
     axes.set_xlim(-0.5, num_classes + 0.5)
@@ -52,10 +84,10 @@ def partition_picture(
     for spine in axes.spines.values():
         spine.set_visible(False)
     if num_clients <= _MAX_WITH_COUNTS:
-        axes.set_yticks(range(num_clients), map(str, range(num_clients)), fontsize=9)
-        for client, row in enumerate(counts_PK):
-            axes.text(num_classes, client, f"{row.sum():,}", ha="center", va="center", fontsize=8)
-        axes.text(num_classes, -0.62, "sum", ha="center", va="bottom", fontsize=9)
+        axes.set_yticks(range(num_clients), row_names, fontsize=9)
+        for at, text in enumerate(beside[1]):
+            axes.text(num_classes, at, text, ha="center", va="center", fontsize=8)
+        axes.text(num_classes, -0.62, beside[0], ha="center", va="bottom", fontsize=9)
     if max(num_clients, num_classes) <= _MAX_WITH_COUNTS:
         for (client, k), count in np.ndenumerate(counts_PK):
             if count:

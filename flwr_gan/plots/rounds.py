@@ -10,17 +10,23 @@ ACCURACIES = (
     ("conditional_accuracy", "generated samples recognised as their label", BLUE, "o"),
     ("synthetic_accuracy", "real test data, trained on generated samples", RED, "s"),
 )
+CLASSIFIER = (
+    ("test_accuracy", "test data", BLUE, "o"),
+    ("train_accuracy", "training data", RED, "s"),
+)
 DISTANCE = "Fréchet distance\n(classifier features)"
 # height, what is measured, limits, and of each line column, label, colour and marker
 PANELS = (
     (3, "accuracy", (0, 1.02), ACCURACIES),
+    (3, "accuracy", (0, 1.02), CLASSIFIER),
+    (2, "cross entropy\n(test data)", (0, None), (("test_loss", "", BLUE, "o"),)),
     (2, DISTANCE, (0, None), (("frechet_distance", "", BLUE, "o"),)),
     (1, "sparsity (%)", (-5, 105), (("sparsity", "", GREEN, "o"),)),
 )
 
 
 def rounds_figure(rounds: pd.DataFrame) -> Figure:
-    """Draw accuracy, Frechet distance and sparsity against cumulative bytes.
+    """Draw accuracy, Frechet distance or cross entropy, and sparsity against cumulative bytes.
 
     ``rounds`` has the columns of ``rounds.csv``; measures that are missing are left out, with their
     panel where it would be empty.
@@ -40,7 +46,7 @@ def rounds_figure(rounds: pd.DataFrame) -> Figure:
                 )  # fmt: skip
         axes.set_ylabel(measure)
         axes.set_ylim(*limits)
-        if lines is ACCURACIES:
+        if lines in (ACCURACIES, CLASSIFIER):
             axes.legend(loc="lower right", frameon=False)
         tidy(axes)
     axes.set_xlabel("bytes so far, both directions (kB)")

@@ -20,6 +20,7 @@ CHOICES = {"colour": COLOURS, "marker": MARKERS, "size": SIZES, "filling": (True
 QUALITY = {
     "conditional_accuracy": "accuracy: generated samples\nrecognised as their label",
     "synthetic_accuracy": "accuracy: real test data,\ntrained on generated samples",
+    "test_accuracy": "accuracy of the classifier\non test data",
     "frechet_distance": "Fréchet distance, lower is\nbetter (classifier features)",
 }
 _LOG_FROM = 4.0  # what spans less than this is shown on a linear axis

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
 
-from flwr_gan.app.continual import ContinualClient, Memory, begin_stage, client_fn
+from flwr_gan.app.continual import ContinualClient, Memory, begin_stage
+from flwr_gan.app.federation import federation_from
 from flwr_gan.app.run import Run
 from flwr_gan.client_app import app as client_app
 from flwr_gan.core.tree import flatten, unflatten
@@ -213,12 +214,11 @@ def test_the_teacher_is_the_generator_before_the_stage():
 
 def client(tiny, tmp_path, more) -> ContinualClient:
     overrides = f"{tiny} {more} output_dir={tmp_path}"
-    return client_fn(
-        Context(
-            run_id=1, node_id=1, node_config={"partition-id": 0}, state=RecordDict(),
-            run_config={"overrides": overrides},
-        )
+    context = Context(
+        run_id=1, node_id=1, node_config={"partition-id": 0}, state=RecordDict(),
+        run_config={"overrides": overrides},
     )  # fmt: skip
+    return federation_from(context).client(context)
 
 
 def test_a_client_trains_on_the_stage_and_replays_its_share(tiny, tmp_path, monkeypatch):

@@ -81,10 +81,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(simulate):
     assert not same_run(first, simulate("evaluation=none seed=1", folder="c"))
 
 
-def kept(folder: Path) -> list[bytes]:
-    """Return what a run leaves of its generators and of the states of its clients."""
+def kept(folder: Path, models: str = "generators") -> list[bytes]:
+    """Return what a run leaves of its models and of the states of its clients."""
     paths = [
-        *(folder / "generators").iterdir(),
+        *(folder / models).iterdir(),
         *(folder / "checkpoint" / "clients").rglob("*.npz"),
     ]
     return [path.read_bytes() for path in sorted(paths)]

@@ -93,7 +93,7 @@ def test_a_run_reports_them_once(weights):
     settings = f"metrics.inception={weights} metrics.images=4 output_dir=unused"
     made = load_federation(f"{TINY} {IMAGES} gan=wdcgan {settings}")
     scorer = Scorer(made, None)
-    scorer.check_inception()
+    scorer.check()
     found = scorer.inception(list(network_arrays(made.networks(1)[0]).values()))["inception"]
     assert found["images"] == 4
     assert found["fid"] > 0
@@ -102,7 +102,7 @@ def test_a_run_reports_them_once(weights):
 
 def test_without_a_file_nothing_is_called_fid():
     scorer = Scorer(load_federation(f"{TINY} output_dir=unused"), None)
-    scorer.check_inception()
+    scorer.check()
     assert scorer.inception([]) == {}
 
 
@@ -141,4 +141,4 @@ def test_a_wrong_file_is_one_line(tmp_path, content):
 def test_what_has_no_fid_is_refused_before_training(settings, message):
     text = f"{TINY} metrics.inception=x output_dir=unused {settings}"
     with pytest.raises(ConfigError, match=message):
-        Scorer(load_federation(text), None).check_inception()
+        Scorer(load_federation(text), None).check()

@@ -1,4 +1,4 @@
-"""``fgan``: inspect and convert payload files; draw from the generators in them, and compare."""
+"""``fgan``: inspect and convert payload files, and use what was trained."""
 
 import argparse
 import os
@@ -81,6 +81,17 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _quantise(options: argparse.Namespace) -> int:
+    try:
+        with whole_installation():
+            from flwr_gan.app.fgan.quantise import quantise
+        table = quantise(options.folder, max_bytes=options.max_bytes)
+    except (FlwrGanError, MemoryError) as error:
+        return _failed(_reason(options.folder, error), getattr(error, "exit_status", 1))
+    print(table.to_string(index=False, float_format="{:.4f}".format))
+    return 0
+
+
 def _reason(path: str, error: BaseException) -> str:
     if isinstance(error, MemoryError):
         error = OutputError("not enough memory for its arrays; lower --max-bytes")
@@ -97,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="fgan",
         description="Look into payload files (.fgan), convert them from and to other formats, and "
-        "use the generators in them.",
+        "use the generators and classifiers in them.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -144,7 +155,12 @@ def _parser() -> argparse.ArgumentParser:
             "--seed", type=_seed, default=0, metavar="N", help="of the latent vectors (0)"
         )
         command.add_argument("--output", required=True, metavar="FILE", help=f"{kinds} to write")
-    for command in (inspecting, converting, sampling, comparing):
+    quantising = commands.add_parser(
+        "quantise", help="measure a run's classifier with dynamic int8 inference beside float32"
+    )
+    quantising.add_argument("folder", metavar="DIR", help="the folder of a run")
+    quantising.set_defaults(run=_quantise)
+    for command in (inspecting, converting, sampling, comparing, quantising):
         command.add_argument(
             "--max-bytes",
             type=_count,

@@ -1,0 +1,108 @@
+"""``fgan quantise``: a run's classifier with dynamic int8 inference (paper 001, Alg. 2).
+
+Each layer's weights become int8 with one scale for each output; what comes into a layer is made
+int8 with one scale for each sample when it arrives; products are summed in int32. The quantised
+layers are torchao's ``Int8DynamicActivationInt8WeightConfig``: ``torch.ao.quantization`` is
+deprecated.
+"""
+
+import io
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from flwr_gan.app.classifier.federation import ClassifierFederation
+from flwr_gan.app.classifier.network import measure
+from flwr_gan.app.config import load_file
+from flwr_gan.app.federation import federation_of
+from flwr_gan.core.atomic import write_bytes, write_text
+from flwr_gan.errors import CodecError, ConfigError
+from flwr_gan.gan import load_network_arrays, torch_threads
+from flwr_gan.wire import DEFAULT_MAX_BYTES, load
+
+BATCHES = (1, 256)
+"""Samples that go through the network at once where its delay is measured."""
+REPEATS = 51
+
+
+def quantise(folder: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> pd.DataFrame:
+    """Quantise the classifier of a run; measure it on the run's test data beside float32.
+
+    Returns a row for each of float32 and int8: bytes of the file, accuracy, cross entropy, and for
+    batches of 1 and 256 samples the delay in milliseconds, the median of 51. It goes to
+    ``int8.csv`` in the folder of the run, and the quantised network's state dict to
+    ``classifiers/int8.pt``.
+
+    Raises ``ConfigError`` where the run has no classifier, ``CodecError`` without torchao, and what
+    ``load`` raises.
+    """
+    folder = Path(folder)
+    federation = federation_of(load_file(folder / "config.yaml").to_yaml())
+    if not isinstance(federation, ClassifierFederation):
+        raise ConfigError(f"{folder} holds a GAN: give the folder of a run with classifier=simple")
+    network = federation.initial()
+    places = folder / federation.models
+    load_network_arrays(network, load(places / "global.fgan", max_bytes=max_bytes))
+    networks = {"float32": network.eval(), "int8": int8(network)}
+    x_NI, y_N = federation.tensors(federation.dataset.test)
+    rows = []
+    with torch_threads(1), torch.no_grad():
+        for name, found in networks.items():
+            content = io.BytesIO()
+            torch.save(found.state_dict(), content)
+            write_bytes(places / f"{name}.pt", content.getvalue())
+            accuracy, loss = measure(found, x_NI, y_N)
+            row = {"weights": name, "bytes": len(content.getvalue())}
+            row |= {"test_accuracy": accuracy, "test_loss": loss}
+            rows.append(row | {f"delay_{n}_ms": delay_ms(found, x_NI[:n]) for n in BATCHES})
+    table = pd.DataFrame(rows)
+    write_text(folder / "int8.csv", table.to_csv(index=False))
+    return table
+
+
+def int8(network: nn.Module) -> nn.Module:
+    """Return a copy of a network whose linear layers compute in int8.
+
+    Raises ``CodecError`` if torchao is not installed.
+    """
+    with _silent():
+        try:
+            from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+        except ModuleNotFoundError as error:
+            raise CodecError(
+                f"this needs {error.name}, which is not installed: pip install 'flwr-gan[quantise]'"
+            ) from error
+        found = deepcopy(network).eval()
+        quantize_(found, Int8DynamicActivationInt8WeightConfig())
+    return found
+
+
+def delay_ms(network: nn.Module, x_BI: Tensor, *, repeats: int = REPEATS) -> float:
+    """Return the median time of a batch through a network, in milliseconds, after a warm-up."""
+    network(x_BI)
+    seconds = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        network(x_BI)
+        seconds.append(time.perf_counter() - begun)
+    return 1000 * median(seconds)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep torchao from listing the GPU libraries that it cannot load here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
