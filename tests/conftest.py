@@ -26,6 +26,12 @@ TINY = (
     "lottery.iterations=1 lottery.min_kept_per_layer=8 samples_per_class=20"
 )
 
+# Beside TINY, and gan=wdcgan, sngan or dcgan: images in colour.
+IMAGES = (
+    "data=textures data.patches=16 data.size=8 gan.depth=1 gan.batch_size=4 samples_per_class=8 "
+    "lottery.min_kept_per_layer=1"
+)
+
 Simulate = Callable[..., Path]
 
 

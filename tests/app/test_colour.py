@@ -14,6 +14,7 @@ from flwr_gan.app.fgan.torch_files import write_onnx
 from flwr_gan.app.generator_file import load_generator
 from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, sample
+from tests.conftest import IMAGES
 
 
 @pytest.mark.parametrize("also", ["", "experiment=one_shot", "strategy=fedavg federation.rounds=1"])
@@ -47,17 +48,11 @@ def test_a_training_refuses_them_too():
         )
 
 
-TINY = (
-    "data=textures data.patches=16 data.size=8 gan.depth=1 gan.batch_size=4 gan.local_iterations=1 "
-    "federation.num_clients=2 partition=iid samples_per_class=8"
-)
-
-
 @pytest.mark.parametrize("gan", ["wdcgan", "sngan", "dcgan"])
 @pytest.mark.parametrize("conditional", ["true", "false"])
 def test_image_networks_train_on_them(simulate, tmp_path, gan, conditional):
-    settings = f"gan={gan} gan.conditional={conditional} lottery.min_kept_per_layer=1"
-    folder = simulate(f"{TINY} {settings} lottery.iterations=2")
+    settings = f"gan={gan} gan.conditional={conditional}"
+    folder = simulate(f"{IMAGES} {settings} lottery.iterations=2")
     rounds = pd.read_csv(folder / "rounds.csv")
     assert len(rounds) == 3
     assert rounds["sparsity"].iloc[-1] == pytest.approx(1 - 0.65**2, abs=0.01)
@@ -97,8 +92,7 @@ def test_image_networks_train_on_them(simulate, tmp_path, gan, conditional):
     ],
 )
 def test_so_they_do_with_every_strategy_and_method(simulate, settings):
-    given = f"{TINY} gan=wdcgan lottery.min_kept_per_layer=1 {settings}"
-    folder = simulate(given)
+    folder = simulate(f"{IMAGES} gan=wdcgan {settings}")
     assert len(pd.read_csv(folder / "rounds.csv")) == 1
 
 

@@ -23,8 +23,7 @@ from experiments.papers.compressibility_wgan.federated.stored import (
 )
 from experiments.study.app_runs import finish_run, plain_bytes
 from experiments.study.cases import read_record, run_cases
-from flwr_gan.app.client import client_fn
-from flwr_gan.app.federation import build_strategy, load_federation
+from flwr_gan.app.federation import build_strategy, federation_from, load_federation
 from flwr_gan.app.overrides import split_overrides
 from flwr_gan.data import Samples
 from flwr_gan.data.digits import load_digits
@@ -105,7 +104,7 @@ def test_plain_flower_trains_the_generator_of_the_lossless_wire_bit_for_bit(tmp_
     components = ServerAppComponents(strategy=strategy, config=ServerConfig(SHORT.rounds))
     run_apps(
         ServerApp(server_fn=lambda _: components),
-        ClientApp(lambda context: client_fn(context).to_client()),
+        ClientApp(lambda context: federation_from(context).client(context).to_client()),
         num_supernodes=4,
         run_config={"overrides": overrides},
     )

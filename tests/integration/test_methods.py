@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
 
-from flwr_gan.app.client import client_fn
-from flwr_gan.app.federation import build_strategy, load_federation
+from flwr_gan.app.federation import build_strategy, federation_from, load_federation
 from flwr_gan.app.generator_file import load_generator
 from flwr_gan.app.overrides import config_dir
 from flwr_gan.client_app import app as client_app
@@ -86,7 +85,7 @@ def ticket(settings):
         state=RecordDict(),
         run_config={"overrides": settings},
     )
-    return client_fn(context).fit([], {"round": 1, "task": "ticket"})[0]
+    return federation_from(context).client(context).fit([], {"round": 1, "task": "ticket"})[0]
 
 
 def test_without_a_method_the_upload_is_the_ticket(tiny, tmp_path):

@@ -24,8 +24,12 @@ from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wire import load
 from flwr_gan.wire.ledger import COLUMNS
+from tests.conftest import IMAGES
 
 TIMES = ["encode_s", "decode_s"]
+
+
+GANS = pytest.mark.parametrize("gan", ["", f"{IMAGES} gan=sngan"], ids=["vectors", "images"])
 
 
 def messages(folder: Path) -> pd.DataFrame:
@@ -90,18 +94,21 @@ def kept(folder: Path, models: str = "generators") -> list[bytes]:
     return [path.read_bytes() for path in sorted(paths)]
 
 
-def test_processes_give_the_bytes_and_states_of_one_process(simulate):
+@GANS
+def test_processes_give_the_bytes_and_states_of_one_process(simulate, gan):
     script = "evaluation=none federation.fraction=0.67 federation.num_clients=3 codec=sparse:int4"
+    script += f" {gan}"
     folders = [simulate(script, folder=name, backend=name) for name in ("inline", "processes")]
     assert same_run(*folders)
     assert kept(folders[0]) == kept(folders[1])
 
 
 @pytest.mark.slow
+@GANS
 @pytest.mark.parametrize("backend", ["processes", "ray"])
-def test_all_engines_give_the_same_bytes_and_metrics(simulate, backend):
+def test_all_engines_give_the_same_bytes_and_metrics(simulate, backend, gan):
     pytest.importorskip(backend if backend == "ray" else "multiprocessing")
-    script = "evaluation=server federation.fraction=0.67 federation.num_clients=3"
+    script = f"evaluation=server federation.fraction=0.67 federation.num_clients=3 {gan}"
     inline = simulate(script, folder="inline")
     other = inline.parent / backend
     command = [sys.executable, "-m", "flwr_gan.cli", "--app", "flwr_gan", "--backend", backend]
@@ -252,7 +259,7 @@ def test_clients_restart_with_the_level_even_if_they_join_it_late(simulate):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["federated_ticket", "fedavg", "updates"])
+@pytest.mark.parametrize("strategy", ["federated_ticket", "fedavg", "updates", "images"])
 def test_a_killed_run_resumes_to_the_same_payloads_and_metrics(simulate, tmp_path, tiny, strategy):
     """SIGKILL in the middle of a round; what was finished is kept and the rest is the same."""
     own = (
@@ -261,7 +268,8 @@ def test_a_killed_run_resumes_to_the_same_payloads_and_metrics(simulate, tmp_pat
         else "strategy=fedavg federation.rounds=6 federation.num_clients=4 federation.fraction=0.5"
     )
     updates = "codec=topk:0.1+int4 seeded_start=true" if strategy == "updates" else ""
-    settings = f"{own} {updates} gan.local_iterations=40"
+    images = f"{IMAGES} gan=wdcgan" if strategy == "images" else ""
+    settings = f"{own} {updates} {images} gan.local_iterations=40"
     whole = simulate(
         f"evaluation=server {settings}".replace("strategy.rounds_per_level=1", ""), folder="whole"
     )
