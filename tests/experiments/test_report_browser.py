@@ -88,7 +88,7 @@ def test_the_report_of_a_run_shows_all_its_pictures(browser, simulate):
     pictures = browser.value(
         "[...document.images].map(i => [i.complete, i.naturalWidth, i.alt.length])"
     )
-    assert len(pictures) == 5
+    assert len(pictures) == 6
     assert all(complete and width > 0 and alt > 10 for complete, width, alt in pictures)
     assert browser.value("document.documentElement.scrollWidth") <= 390
     shot = b64decode(browser.call("Page.captureScreenshot", format="png")["data"])

@@ -25,7 +25,10 @@ DISTILLED = (
     "method_iterations=2"
 )
 # Options whose students have a form that is known beforehand, as they stand.
-METHODS = sorted(p.stem for p in (config_dir() / "method").glob("*.yaml") if p.stem != "none")
+UNKNOWN_FORM = "once_for_all"  # the only one whose training decides on the form of the generator
+METHODS = sorted(
+    p.stem for p in (config_dir() / "method").glob("*.yaml") if p.stem not in ("none", UNKNOWN_FORM)
+)
 
 
 def shapes(arrays):
@@ -74,6 +77,12 @@ def test_every_method_gives_an_upload_of_the_form_that_the_server_expects(tiny, 
     assert counts.sum() == len(federation.split[1])
     again = ticket(settings)
     assert all(np.array_equal(a, b) for a, b in zip(uploaded, again, strict=False))
+
+
+def test_a_method_whose_form_is_found_in_training_is_refused(tiny, tmp_path):
+    federation = load_federation(f"{tiny} {POOL} method={UNKNOWN_FORM} output_dir={tmp_path}")
+    with pytest.raises(ConfigError, match="not known before the training; give method=dist"):
+        build_strategy(federation).reply_rules()
 
 
 def ticket(settings):

@@ -31,7 +31,7 @@ LOOKS = {
 SHOWN = (
     "raw", "further_training", "int8", "int4", "int4_trained", "ternary_trained", "prune90",
     "prune80_trained", "gradual90", "channels50_magnitude", "scratch50", "distil50_all",
-    "distil50_joint_long", "lowrank8", "factored8", "codebook16", "codebook4_tuned",
+    "distil50_long", "lowrank8", "factored8", "codebook16", "codebook4_tuned",
     "gradual80_int4_trained",
 )  # fmt: skip
 COLUMNS = 12
