@@ -39,6 +39,7 @@ from experiments.papers.fl_compression_comparison.setting import (
     TABLE_5,
     Hyperparameters,
 )
+from flwr_gan.engine.clock import FLOWER
 from flwr_gan.methods.classifier_distillation import cross_entropy_gradient
 from flwr_gan.seeding import derive_seed
 
@@ -297,3 +298,22 @@ def test_differences_are_paired_by_seed():
     (row,) = results.to_uncompressed(pd.DataFrame(rows)).to_dict("records")
     assert row["test_accuracy"] == pytest.approx(0.1)
     assert row["test_accuracy_half_width"] == pytest.approx(0, abs=1e-9)
+
+
+def test_transfer_is_what_the_clock_says_of_the_slowest_client(tmp_path):
+    case = make()
+    rows = [
+        {"round": r, "client": c, "direction": d, "kind": "train", "codec": case.method.codec,
+         "payload_bytes": n, "message_bytes": n, "encode_s": 0.0, "decode_s": 0.0}
+        for r, c, d, n in (
+            (1, 0, "down", 1_000_000), (1, 0, "up", 1_000_000),
+            (1, 1, "down", 1_000_000), (1, 1, "up", 3_000_000),
+        )
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "messages.csv", index=False)
+    rounds = pd.DataFrame([{"round": 1, "teacher_s": 0.0, "compute_s": 2.0}])
+    row = cases.costs(case, tmp_path, rounds)
+    slowest = 8 * (1_000_000 + FLOWER.down_bytes + 3_000_000 + FLOWER.up_bytes) / 1e6
+    assert row["transfer_computed_s"] == pytest.approx(slowest / case.link_mbit)
+    assert row["delay_1_s"] == pytest.approx(2.0 + slowest)
+    assert row["delay_100_s"] == pytest.approx(2.0 + slowest / 100)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -28,8 +29,11 @@ from experiments.papers.fl_compression_comparison.setting import (
 from experiments.papers.fl_compression_comparison.task import Task, make_task
 from experiments.study.cases import StudyCase
 from experiments.study.results import write_table
+from flwr_gan.engine.clock import Traffic, predicted_round_s
+from flwr_gan.engine.links import Client
 
 MESSAGES = "messages.csv"
+LINKS_MBIT = (1, 10, 100)  # of the table of delays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,15 +115,15 @@ def costs(case: Case, folder: Path, rounds: pd.DataFrame) -> dict[str, Any]:
     """Return bytes of a run and seconds of a usual round, from its messages.
 
     Ratios refer to SimpleNN in float32, both directions together where no direction is named.
-    Seconds are the slowest client's, the median over rounds; transfer is computed from measured
-    message bytes at the link's speed, all else is measured.
+    Seconds are the slowest client's, the median over rounds. Transfer is computed by the virtual
+    clock, from measured message bytes and what Flower sends besides; all else is measured.
+    ``delay_1_s`` is the delay with a link of 1 Mbit/s.
     """
     messages = pd.read_csv(folder / MESSAGES)
     messages = messages[messages["kind"] == "train"]
     own = messages[messages["codec"] == case.method.codec]
     sparse = messages[messages["codec"] == "sparse"]
     up, down = (own[own["direction"] == name] for name in ("up", "down"))
-    bits = 8 * own.groupby(["round", "client"])["message_bytes"].sum()
     place = ["round", "client"]
     coding = up.set_index(place)["encode_s"] + down.set_index(place)["decode_s"]
     trained = rounds[rounds["round"] > 0]
@@ -134,10 +138,21 @@ def costs(case: Case, folder: Path, rounds: pd.DataFrame) -> dict[str, Any]:
         "teacher_s": trained["teacher_s"].iloc[0],
         "compute_s": trained["compute_s"].median(),
         "coding_s": coding.groupby("round").max().median(),
-        "transfer_computed_s": (bits.groupby("round").max() / (case.link_mbit * 1e6)).median(),
+        "transfer_computed_s": _transfer_s(own, case.link_mbit),
     }
-    delay = row["compute_s"] + row["coding_s"] + row["transfer_computed_s"]
-    return row | {"delay_s": delay}
+    worked_s = row["compute_s"] + row["coding_s"]
+    delays = {f"delay_{mbit}_s": worked_s + _transfer_s(own, mbit) for mbit in LINKS_MBIT}
+    return row | {"delay_s": worked_s + row["transfer_computed_s"]} | delays
+
+
+def _transfer_s(messages: pd.DataFrame, mbit_s: float) -> float:
+    """Return the virtual seconds that a usual round's messages take, each way at this speed."""
+    link = Client(down_mbit_s=mbit_s, up_mbit_s=mbit_s)
+    sizes = messages.pivot(index=["round", "client"], columns="direction", values="message_bytes")
+    return median(
+        predicted_round_s([link], [Traffic(0, down, up) for down, up in of.to_numpy().tolist()])
+        for _, of in sizes[["down", "up"]].groupby("round")
+    )
 
 
 def grid(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.papers.fl_compression_comparison.cases import costs
+from experiments.papers.fl_compression_comparison.cases import LINKS_MBIT, costs
 from experiments.papers.fl_compression_comparison.setting import BY_NAME, PARTITIONS, TABLE_5
 from experiments.study.cases import Record, all_rows
 from experiments.study.markdown import Cell, Columns, cell, page_table
@@ -18,6 +18,7 @@ MEASURES = ("test_accuracy", "test_loss", "train_accuracy", "train_loss")
 COSTS = (
     "ratio", "up_ratio", "down_ratio", "message_ratio", "sparse_ratio", "uploaded_nonzero",
     "delay_s", "compute_s", "coding_s", "transfer_computed_s", "teacher_s",
+    *(f"delay_{mbit}_s" for mbit in LINKS_MBIT),
 )  # fmt: skip
 
 CONTROLS = ("student", "d_printed")
@@ -106,6 +107,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
         "settings": by_setting(summary, {"test": "test_accuracy", "training": "train_accuracy"}),
         "differences": by_setting(tables["differences.csv"], {"": "test_accuracy"}, sign="+"),
         "costs": cost_table(summary),
+        "delays": delay_table(summary),
         "codecs": codecs(tables["codecs.csv"]),
         "formulas": formulas(tables["formulas.csv"]),
         "controls": controls(summary),
@@ -165,6 +167,18 @@ def cost_table(summary: pd.DataFrame) -> str:
         ("teacher, once, s", lambda row: teacher(row) if BY_NAME[row["method"]].distil else ""),
     ]  # fmt: skip
     return page_table(_of(summary, "iid", "fedavg"), columns)
+
+
+def delay_table(summary: pd.DataFrame) -> str:
+    """Return the delay of a round over three links, and as a share of that without compression."""
+    chosen = _of(summary, "iid", "fedavg")
+    columns: Columns = [("techniques", _technique)]
+    for mbit in LINKS_MBIT:
+        name = f"delay_{mbit}_s"
+        plain = chosen.loc[chosen["method"] == "none", name]
+        chosen[f"{name}_ratio"] = chosen[name] / (plain.iloc[0] if len(plain) else float("nan"))
+        columns += [(f"{mbit} Mbit/s", _mean(name, 2)), ("ratio", _mean(f"{name}_ratio", 2))]
+    return page_table(chosen, columns)
 
 
 def codecs(table: pd.DataFrame) -> str:
