@@ -12,25 +12,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flwr_gan.core.settings import Count, Natural, Rate, Share, Within
+from flwr_gan.core.settings import Count, Rate, Share, Within
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.networks import SampleGenerator
-from flwr_gan.methods.base import Budget, Method, TrainedGan
+from flwr_gan.methods.base import Budget, TrainedGan
 from flwr_gan.methods.chain import ChannelFactors, channel_counts, cut, hidden_outputs
 from flwr_gan.methods.channels import draw_latents, filter_norms
 from flwr_gan.methods.distillation import distil
-from flwr_gan.methods.evolutionary_channels import Bits, GeneticSearch, parameter_count
+from flwr_gan.methods.genetic_search import Bits, GeneticMethod, parameter_count
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class OnceForAll(Method):
+class OnceForAll(GeneticMethod):
     """Trains students of all widths at once, with shared weights, and searches the best of a size.
 
     The student starts as the teacher with the channels of each hidden layer in order of the norm of
     their filters. A narrower one has the first channels of each layer. In each update of the first
     training every hidden layer has a width drawn from 1/S, 2/S, ..., 1 of its channels, and the
     student learns to give what the teacher gives for the same latent vectors (the term ``pixel`` of
-    distillation). Then a genetic search (``evolutionary_channels``) looks for the widths whose
+    distillation). Then a genetic search (``GeneticSearch``) looks for the widths whose
     samples are nearest to the teacher's in the mean squared difference, among those of at most
     ``size`` of the parameters; no weight is trained in it. What it finds is trained adversarially.
 
@@ -45,7 +45,7 @@ class OnceForAll(Method):
     learning_rate : float
         Adam's, of that training.
     population, generations, mutation, elite
-        As in ``EvolutionaryChannels``.
+        As in ``GeneticMethod``.
     samples : int
         B, generated samples that the search compares.
     """
@@ -54,16 +54,8 @@ class OnceForAll(Method):
     steps: Annotated[int, Within(at_least=2)] = 8
     share: Share = 0.5
     learning_rate: Rate = 1e-3
-    population: Annotated[int, Within(at_least=2)] = 24
-    generations: Natural = 20
     mutation: Share = 0.1
-    elite: Count = 2
     samples: Count = 256
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        allowed = f"less than method.population={self.population}"
-        self.require("elite", self.elite < self.population, allowed)
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Raise ConfigError: the search decides on the widths."""
@@ -117,14 +109,7 @@ class OnceForAll(Method):
                 # numbers in [-1, 1] differ by 2 at most: above each student that is too large
                 return -float((student(z_BL, y_B) - wanted_BTC).square().mean()) / 4
 
-        genetic = GeneticSearch(
-            layers=(self.steps,) * layers,
-            ones=None,
-            population=self.population,
-            generations=self.generations,
-            mutation=self.mutation,
-            elite=self.elite,
-        )
+        genetic = self.genetic((self.steps,) * layers, ones=None)
         draw = np.random.default_rng(
             int(torch.randint(2**62, (), generator=rng, device=rng.device))
         )

@@ -8,7 +8,8 @@ import pytest
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.methods.chain import channel_counts, generator_from, links_of
-from flwr_gan.methods.evolutionary_channels import EvolutionaryChannels, GeneticSearch
+from flwr_gan.methods.evolutionary_channels import EvolutionaryChannels
+from flwr_gan.methods.genetic_search import GeneticSearch
 from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
 from tests.methods.tiny_gans import FAMILIES, outputs, seeded, tiny_gan
 

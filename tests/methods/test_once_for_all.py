@@ -10,7 +10,7 @@ import torch
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.methods.channels import draw_latents
-from flwr_gan.methods.evolutionary_channels import parameter_count
+from flwr_gan.methods.genetic_search import parameter_count
 from flwr_gan.methods.once_for_all import OnceForAll, SharedWidths
 from tests.methods.tiny_gans import FAMILIES, same_arrays, seeded, tiny_gan
 
