@@ -34,13 +34,16 @@ def codec_folder(folder: Path, codec: str) -> Path:
     return folder / "also" / codec.replace(":", ".")
 
 
-def write_compared(run: "Run", weights: list[NDArray[Any]]) -> None:
-    """Write the result folders of all codecs that a finished run was compared with."""
+def write_compared(run: "Run", weights: list[NDArray[Any]], found: Any) -> None:
+    """Write the result folders of all codecs that a finished run was compared with.
+
+    `found` is what the run's scorer has found of its samples, which are the same for all of them.
+    """
     for other in _compared(run):
         other.open()
         other.write_progress(weights)
         other.save_models(weights)
-        summary = other.write_results(weights)
+        summary = other.write_results(found)
         up, down = (summary["totals"][f"{direction}_bytes"] for direction in ("up", "down"))
         log.info("%s: %s bytes up, %s down; %s", other.config.codec, up, down, other.folder)
 

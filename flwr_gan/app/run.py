@@ -186,17 +186,18 @@ class Run:
                 "raise clock.deadline_s"
             )
         self.write_progress(weights)
-        write_compared(self, weights)
-        summary = self.write_results(weights)
+        uploads = None if self.own_data else self.folder / self.federation.models
+        found = self.scorer.last(weights, server_round=len(self.rounds), uploads=uploads)
+        write_compared(self, weights, found)
+        summary = self.write_results(found)
         drawn = (self.folder / f"{self.scorer.picture}.png").exists()
         shows = f": {self.scorer.shows}" if drawn else ""
         for line in closing_lines(self.rounds, summary, self.folder, shows=shows):
             log.info("%s", line)
 
-    def write_results(self, weights: NDArrays) -> dict[str, Any]:
-        """Write figures and the summary, and return the summary."""
-        last = len(self.rounds)
-        own = self.scorer.finish(weights, self.folder, server_round=last, own_data=self.own_data)
+    def write_results(self, found: Any) -> dict[str, Any]:
+        """Write figures and the summary, from what the scorer found; return the summary."""
+        own = self.scorer.write(found, self.folder)
         save_figure(rounds_figure(pd.DataFrame(self.rounds)), self.folder / "rounds.png")
         if "stage" in self.rounds[-1]:
             figure = continual_figure(pd.DataFrame(self.rounds))
@@ -243,6 +244,7 @@ class Run:
         anew, without loss, because a file has to stand alone.
         """
         folder = self.folder / self.federation.models
+        self.scorer.describe(folder)
         if weights:
             codec = Schedule.of(self.config.codec).last
             save(folder / "global.fgan", self.scorer.named(weights), codec=codec)

@@ -36,7 +36,7 @@ class RoundScorer(ABC):
     federation: Federation
 
     picture: ClassVar[str]
-    """The name of the picture that ``finish`` writes."""
+    """The name of the picture that ``write`` writes."""
     shows: ClassVar[str]
     """The picture's file and what it shows, in words."""
 
@@ -64,14 +64,30 @@ class RoundScorer(ABC):
     def named(self, weights: Weights) -> dict[str, NDArray[Any]]:
         """Return the global parameters by name."""
 
-    @abstractmethod
-    def finish(
-        self, weights: Weights, folder: Path, *, server_round: int, own_data: bool
-    ) -> dict[str, Any]:
-        """Write what the finished run shows, and return what its summary says besides.
+    def describe(self, models: Path) -> None:  # noqa: B027
+        """Write beside the models what loading them needs."""
 
-        With `own_data` of the nodes nobody knows who holds what.
+    @abstractmethod
+    def last(self, weights: Weights, *, server_round: int, uploads: Path | None) -> Any:
+        """Return what ``write`` shows of the finished run.
+
+        `uploads` is the folder of the clients' last uploads, None where nobody knows who holds
+        what.
         """
+
+    @abstractmethod
+    def write(self, found: Any, folder: Path) -> dict[str, Any]:
+        """Draw into a folder what ``last`` found; return what the summary says besides."""
+
+
+@dataclass(frozen=True)
+class LastScores:
+    """What a finished run generates, a row of samples per class, and how good it is."""
+
+    x_KnTC: NDArray[np.float32]
+    classes: Sequence[str]
+    own: Mapping[str, Any]
+    breakdown: Breakdown | None
 
 
 @dataclass
@@ -112,32 +128,36 @@ class Scorer(RoundScorer):
             return {}
         return self._whole(server_round, weights) | self._stages(server_round, weights, earlier)
 
-    def finish(
-        self, weights: Weights, folder: Path, *, server_round: int, own_data: bool
-    ) -> dict[str, Any]:
-        """Write ``samples.png``, ``breakdown.png`` and ``generator.json``.
+    def describe(self, models: Path) -> None:
+        """Write ``generator.json``."""
+        GeneratorInfo.of(self.federation).write(models)
 
-        Returns the measures of real samples, FID and KID where they are asked for, quality by
-        class and by client and nearness to training samples.
+    def last(self, weights: Weights, *, server_round: int, uploads: Path | None) -> LastScores:
+        """Draw samples and score them: by class, by client, against training samples.
+
+        Measures of real samples go with them, FID and KID where they are asked for.
         """
-        generators = folder / self.federation.models
-        GeneratorInfo.of(self.federation).write(generators)
-        data = self.federation.dataset
         labels_N = np.repeat(self.classes, GRID_COLUMNS)
         x_NTC = self.generate(weights, labels_N, derive_seed(self.config.seed, "grid"))
-        x_KnTC = x_NTC.reshape(-1, GRID_COLUMNS, *x_NTC.shape[1:])
-        names = [data.class_names[k] for k in self.classes]
-        save_figure(sample_grid(x_KnTC, names, data.kind), folder / f"{self.picture}.png")
-        known = None if own_data else generators
-        own = {"real": self.real_scores} | self.inception(weights)
-        found = Breakdown.of(self, weights, server_round=server_round, generators=known)
-        if found is None:
-            return own
-        near = found.nearness
+        return LastScores(
+            x_KnTC=x_NTC.reshape(-1, GRID_COLUMNS, *x_NTC.shape[1:]),
+            classes=[self.federation.dataset.class_names[k] for k in self.classes],
+            own={"real": self.real_scores} | self.inception(weights),
+            breakdown=Breakdown.of(self, weights, server_round=server_round, generators=uploads),
+        )
+
+    def write(self, found: LastScores, folder: Path) -> dict[str, Any]:
+        """Write ``samples.png`` and ``breakdown.png``."""
+        grid = sample_grid(found.x_KnTC, found.classes, self.federation.dataset.kind)
+        save_figure(grid, folder / f"{self.picture}.png")
+        scores = found.breakdown
+        if scores is None:
+            return dict(found.own)
+        near = scores.nearness
         distances = None if near is None else (near.generated_G, near.real_R)
-        figure = breakdown_figure(found.by_class, found.by_client, distances)
+        figure = breakdown_figure(scores.by_class, scores.by_client, distances)
         save_figure(figure, folder / "breakdown.png")
-        return own | found.summary()
+        return found.own | scores.summary()
 
     def generate(
         self, weights: Weights, labels_N: NDArray[np.int64], seed: int

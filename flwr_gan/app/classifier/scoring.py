@@ -55,20 +55,21 @@ class ClassifierScorer(RoundScorer):
             row |= {f"{name}_accuracy": found[0], f"{name}_loss": found[1]}
         return row
 
-    def finish(
-        self, weights: Weights, folder: Path, *, server_round: int, own_data: bool
-    ) -> dict[str, Any]:
+    def last(
+        self, weights: Weights, *, server_round: int, uploads: Path | None
+    ) -> NDArray[np.int64] | None:
+        """Return ``confusion``, None where the server does not evaluate."""
+        return self.confusion(self.network(weights)) if self.judges else None
+
+    def write(self, found: NDArray[np.int64] | None, folder: Path) -> dict[str, Any]:
         """Write ``confusion.png`` and ``.csv``; return the accuracy of each class and the worst."""
-        if not self.judges:
+        if found is None:
             return {}
-        data = self.federation.dataset
-        counts_KK = self.confusion(self.network(weights))
-        table = pd.DataFrame(counts_KK, data.class_names, data.class_names)
+        names = self.federation.dataset.class_names
+        table = pd.DataFrame(found, names, names)
         write_text(folder / "confusion.csv", table.to_csv(index_label="class"))
-        picture = confusion_picture(counts_KK, data.class_names)
-        save_figure(picture, folder / f"{self.picture}.png")
-        recalls_K = np.diag(counts_KK) / np.maximum(counts_KK.sum(axis=1), 1)
-        names = data.class_names
+        save_figure(confusion_picture(found, names), folder / f"{self.picture}.png")
+        recalls_K = np.diag(found) / np.maximum(found.sum(axis=1), 1)
         by_class = {
             name: {"test_accuracy": recall}
             for name, recall in zip(names, recalls_K.tolist(), strict=True)
