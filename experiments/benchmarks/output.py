@@ -14,7 +14,7 @@ import pandas as pd
 
 from experiments.study.options import called
 from experiments.study.results import machine, today, versions, write_json, write_table
-from flwr_gan.errors import FlwrGanError, TrainingError
+from flwr_gan.errors import FlwrGanError, OutputError, TrainingError
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -73,6 +73,8 @@ def run_benchmark(
     logging.getLogger("flwr").setLevel(logging.ERROR)
     file, command = output_file(options, name), called(f"python -m {module}", arguments)
     try:
+        if file.is_dir():
+            raise OutputError(f"--output {file} is a folder: give a file, as {file / name}.csv")
         for ending, table in measure(options):
             write_measured(table, file.with_stem(f"{file.stem}{ending}"), command=command)
             print(table.to_string(index=False, float_format="{:.4g}".format), end="\n\n")

@@ -24,7 +24,7 @@ from experiments.study.cases import Record, all_rows
 from experiments.study.command import Study
 from experiments.study.markdown import Columns, page_table
 from experiments.study.results import description
-from experiments.study.statistics import average, differences
+from experiments.study.statistics import average, differences, intervals
 
 _QUALITY = tuple(
     zip(
@@ -71,13 +71,10 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
     comparisons = len(QUALITY) * runs["regeneration"].nunique() * (runs["way"].nunique() - 1)
     for way in [way for way in WAYS[1:] if way in set(runs["way"])]:
         two = runs[runs["way"].isin([WAYS[0], way])]
-        pair = ["regeneration", "seed"]
-        other = two[two["way"] == way].set_index(pair)["payload_up_bytes"]
-        places = pd.MultiIndex.from_frame(two[pair])
-        two = two.assign(more_bytes=two["payload_up_bytes"] / other.reindex(places).to_numpy())
         rows = differences(
-            two, two["way"] == way, groups=["regeneration"], pair=pair,
-            measures=["more_bytes", *QUALITY], comparisons=comparisons,
+            two, two["way"] == way, groups=["regeneration"], pair=["regeneration", "seed"],
+            measures=QUALITY, comparisons=comparisons,
+            more=lambda own, base: intervals(_more_bytes(own, base), comparisons=comparisons),
         )  # fmt: skip
         found.append(rows.assign(way=way))
     return {
@@ -85,6 +82,12 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
         "differences": page_table(pd.concat(found), changes, sign="+"),
         "run": description(run),
     }
+
+
+def _more_bytes(own: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+    """Return how much more the uploads weigh than those of the same seed, as a share."""
+    ratio = own["payload_up_bytes"] / base["payload_up_bytes"] - 1
+    return ratio.to_frame("more_bytes")
 
 
 STUDY = Study(
