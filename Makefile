@@ -4,7 +4,9 @@ BIN := .venv/bin
 BASE := .venv/.installed-run
 DEV := .venv/.installed
 DOCS := .venv/.installed-docs
-# Modules are compiled when they are first imported: most of what is installed never is.
+# Modules are compiled when they are first imported: most of what is installed never is. Where no
+# bytecode may be written, every process would compile torch again: three to five seconds.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 export FLWR_TELEMETRY_ENABLED := 0
 export OMP_NUM_THREADS ?= 1
