@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,13 @@ import pytest
 # forked safely, and tests fork workers in the middle of whatever ran before.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from flwr_gan.app import scoring
 from flwr_gan.app.generator_file import GeneratorInfo
 from flwr_gan.client_app import app as client_app
 from flwr_gan.data.strokes import CHARACTERS
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.gan import Generator, network_arrays
+from flwr_gan.metrics import classifier
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wire import save
@@ -33,6 +35,16 @@ IMAGES = (
 )
 
 Simulate = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def quick_judge() -> Iterator[None]:
+    """Let the classifiers of judges learn for two epochs: for tests that ask for no quality."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "EPOCHS", (1, 2))
+        scoring._judge.cache_clear()
+        yield
+    scoring._judge.cache_clear()
 
 
 @pytest.fixture

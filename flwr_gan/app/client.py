@@ -39,6 +39,9 @@ STATE = "flwr_gan.trainer"  # critic and optimisers, between rounds
 SPENT = "flwr_gan.privacy"  # what was spent and released, in all rounds
 ROUND = "round"  # in which they were trained last
 
+MOST_JUDGES = 100
+"""Judges of clients that a process remembers."""
+
 
 class GanClient(NumPyClient):
     """Train a conditional WGAN-GP on the samples of one partition.
@@ -96,15 +99,25 @@ class GanClient(NumPyClient):
         generator, _ = self._federation.networks(self._config.seed)
         with torch_threads(self._config.federation.threads):
             x_NTC = self._federation.generate(_named(generator, parameters), labels_N, seed)
+            asked_N = labels_N if self._config.gan.conditional else None
+            scores = self._judge().score(x_NTC, asked_N, seed=seed)
+        return scores["frechet_distance"], len(self._held_out), dict(scores)
+
+    def _judge(self) -> SampleJudge:
+        """Return what scores samples for this client, the same in all rounds of a process."""
+        judges = self._federation.judges
+        judge = judges.get(self._partition)
+        if judge is None:
             judge = SampleJudge(
                 self._labelled,
                 self._held_out,
                 num_classes=self._federation.dataset.num_classes,
                 seed=self._seed("judge", 0),
             )
-            asked_N = labels_N if self._config.gan.conditional else None
-            scores = judge.score(x_NTC, asked_N, seed=seed)
-        return scores["frechet_distance"], len(self._held_out), dict(scores)
+            if len(judges) >= MOST_JUDGES:
+                judges.clear()
+            judges[self._partition] = judge
+        return judge
 
     def _train_round(
         self,

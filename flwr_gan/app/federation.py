@@ -37,6 +37,7 @@ from flwr_gan.wire import Template
 
 if TYPE_CHECKING:
     from flwr_gan.app.scoring import RoundScorer
+    from flwr_gan.metrics import SampleJudge
 
 # Where data files are looked for follows from these and from the working folder.
 DATA_VARIABLES = ("FLWR_GAN_DATA", "XDG_CACHE_HOME", "HOME")
@@ -83,6 +84,11 @@ class Federation:
         order = numpy_rng(config.seed, "holdout", partition=partition).permutation(len(samples))
         count = max(1, round(config.federation.holdout * len(samples)))
         return samples.take(np.sort(order[count:])), samples.take(np.sort(order[:count]))
+
+    @cached_property
+    def judges(self) -> dict[int, "SampleJudge"]:
+        """What scores samples for the clients that evaluate, by their number: trained once each."""
+        return {}
 
     @cached_property
     def _all(self) -> Samples:
@@ -311,6 +317,7 @@ def build_strategy(federation: Federation) -> Any:
     network = federation.initial()
     arrays = network_arrays(network)
     count, asked = config.clients_per_round, config.clients_asked
+    evaluating = config.evaluation == "clients"
     runtime: dict[str, Any] = {
         "initial_parameters": ndarrays_to_parameters(list(arrays.values())),
         "names": list(arrays),
@@ -327,10 +334,8 @@ def build_strategy(federation: Federation) -> Any:
         "fraction_fit": config.fraction_asked,
         "min_fit_clients": min(asked, config.federation.least_clients),
         "min_available_clients": config.federation.least_clients,
-        "fraction_evaluate": config.federation.fraction if config.evaluation == "clients" else 0.0,
-        "min_evaluate_clients": min(count, config.federation.least_clients)
-        if config.evaluation == "clients"
-        else 0,
+        "fraction_evaluate": config.federation.fraction * evaluating,
+        "min_evaluate_clients": min(count, config.federation.least_clients) * evaluating,
         "on_fit_config_fn": _round_config,
         "on_evaluate_config_fn": _round_config,
         "evaluate_metrics_aggregation_fn": average_metrics,

@@ -16,6 +16,8 @@ from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, sample
 from tests.conftest import IMAGES
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 
 @pytest.mark.parametrize("also", ["", "experiment=one_shot", "strategy=fedavg federation.rounds=1"])
 def test_networks_for_vectors_refuse_images_in_colour(also):
@@ -48,8 +50,17 @@ def test_a_training_refuses_them_too():
         )
 
 
-@pytest.mark.parametrize("gan", ["wdcgan", "sngan", "dcgan"])
-@pytest.mark.parametrize("conditional", ["true", "false"])
+@pytest.mark.parametrize(
+    ("gan", "conditional"),
+    [
+        ("sngan", "true"),
+        ("wdcgan", "false"),
+        ("dcgan", "true"),
+        pytest.param("sngan", "false", marks=pytest.mark.slow),
+        pytest.param("wdcgan", "true", marks=pytest.mark.slow),
+        pytest.param("dcgan", "false", marks=pytest.mark.slow),
+    ],
+)
 def test_image_networks_train_on_them(simulate, tmp_path, gan, conditional):
     settings = f"gan={gan} gan.conditional={conditional}"
     folder = simulate(f"{IMAGES} {settings} lottery.iterations=2")

@@ -18,6 +18,8 @@ from flwr_gan.flower.flwr_private import Run
 from flwr_gan.server_app import app as server_app
 from tests.conftest import TINY
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 REMOTE = "data=remote strategy=fedavg federation.rounds=1 evaluation=none"
 
 

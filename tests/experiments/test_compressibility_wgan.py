@@ -18,6 +18,8 @@ from flwr_gan.app.generator_file import load_generator
 from flwr_gan.errors import ConfigError, LayerCollapseError, OutputError
 from flwr_gan.prune import LotteryPruner
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 TINY = (
     "experiment=paper_scaled", "data.num_samples=160", "gan.iterations=2", "gan.channels=[8,8]",
     "gan.critic_hidden=[8,8]", "gan.batch_size=8", "gan.critic_iterations=1",

@@ -24,6 +24,8 @@ from flwr_gan.errors import ConfigError
 from flwr_gan.metrics import classifier
 from flwr_gan.metrics.scorecard import COLUMNS
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 PATHS = sorted(ENTRIES.glob("*.yaml"))
 ONLY = ("--only", "sparse", "int8", "prune80_trained", "distil50_pixel", "--data", "digits")
 

@@ -31,6 +31,8 @@ from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError, OutputError, TrainingError
 from flwr_gan.wire import load
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):

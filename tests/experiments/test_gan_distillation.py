@@ -21,6 +21,8 @@ from flwr_gan.core.tree import read_arrays
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics import SampleJudge, classifier
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 LONGER = ("mse_longer", "regular_longer")
 TINY = replace(
     PRESETS["short"], teacher_depth=2, depths=(1,), teacher_iterations=4, iterations=3,

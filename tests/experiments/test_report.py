@@ -13,6 +13,8 @@ from experiments.results_table import varying_columns
 from flwr_gan.app.config import load_config
 from flwr_gan.app.overrides import split_overrides
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 
 @pytest.mark.slow
 def test_a_single_run_with_its_other_codecs_makes_a_table(simulate, capsys):

@@ -25,6 +25,8 @@ from flwr_gan.gan import WganGpTrainer, build_networks
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics.cost import _Counter
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 PAGE = Path(command.__file__).with_name("README.md")
 
 

@@ -8,6 +8,8 @@ import pytest
 from flwr_gan.app.config import load_config
 from flwr_gan.errors import CodecError, ConfigError
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 
 def messages(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "messages.csv").drop(columns=["encode_s", "decode_s"])

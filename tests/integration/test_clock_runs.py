@@ -16,6 +16,8 @@ from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 from tests.integration.test_runs import messages, same_run, untimed
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 SLOW = "links=mixed devices=mixed federation.num_clients=3"
 
 

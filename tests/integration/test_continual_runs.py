@@ -22,6 +22,8 @@ from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wire import describe_payload, encode_to_send, load
 from flwr_gan.wire.codecs.sparse.masks import CHANGED
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 CONTINUAL = (
     "experiment=continual federation.num_clients=2 federation.rounds=4 drift.every=2 "
     "gan.local_iterations=6 samples_per_class=5"

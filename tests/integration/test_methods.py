@@ -18,6 +18,8 @@ from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wire import load
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 TIMES = ["encode_s", "decode_s"]
 POOL = "strategy=generator_pool method_iterations=2"
 DISTILLED = (

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flwr_gan.app import client as clients
 from flwr_gan.app.generator_file import load_generator
 from flwr_gan.app.overrides import config_dir
 from flwr_gan.cli import main
@@ -25,6 +26,8 @@ from flwr_gan.server_app import prepare_run_config
 from flwr_gan.wire import load
 from flwr_gan.wire.ledger import COLUMNS
 from tests.conftest import IMAGES
+
+pytestmark = pytest.mark.usefixtures("quick_judge")
 
 TIMES = ["encode_s", "decode_s"]
 
@@ -136,6 +139,24 @@ def test_clients_can_evaluate_on_their_own_data(simulate):
     assert rounds.conditional_accuracy.between(0, 1).all()
 
 
+def test_a_client_trains_its_judge_once(simulate, monkeypatch):
+    made = []
+
+    class Counted(clients.SampleJudge):
+        def __init__(self, *samples, **settings):
+            made.append(settings["seed"])
+            super().__init__(*samples, **settings)
+
+    monkeypatch.setattr(clients, "SampleJudge", Counted)
+    settings = "strategy=fedavg federation.rounds=2 evaluation=clients data.test_fraction=0.9"
+    once = simulate(settings, folder="once")
+    assert len(made) == len(set(made)) == 2
+    monkeypatch.setattr(clients, "MOST_JUDGES", 1)
+    anew = simulate(settings, folder="anew")
+    assert len(made) == 6
+    assert same_run(once, anew)
+
+
 def test_the_pool_is_one_shot_and_its_tickets_can_be_loaded(simulate):
     folder = simulate("experiment=one_shot evaluation=server")
     frame = messages(folder)
@@ -159,27 +180,21 @@ def test_fedprox_holds_clients_near_the_broadcast(simulate):
             "gan.local_iterations=60",
             folder=f"mu{mu}",
         )
-        return float(
-            sum(
-                np.square(array - first).sum()
-                for array, first in zip(
-                    load(folder / "generators" / "global.fgan").values(),
-                    initial_weights(folder),
-                    strict=True,
-                )
-            )
-        )
+        return moved(folder)
 
     drifts = [drift(mu) for mu in (0.0, 30.0, 1000.0)]
     assert drifts[0] > drifts[1] > drifts[2]
 
 
-def initial_weights(folder: Path) -> list[np.ndarray]:
+def moved(folder: Path) -> float:
+    """Return how far the global weights have come: the squared distance to the initial ones."""
     from flwr_gan.app.federation import load_federation
     from flwr_gan.gan import network_arrays
 
     federation = load_federation(f"resume={folder}")
-    return list(network_arrays(federation.networks(federation.config.seed)[0]).values())
+    first = network_arrays(federation.initial())
+    last = load(folder / federation.models / "global.fgan")
+    return float(sum(np.square(last[name] - first[name]).sum() for name in first))
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (config_dir() / "experiment").glob("*")))

@@ -10,9 +10,7 @@ from flwr_gan.app.scoring import Scorer
 from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan import network_arrays
 from flwr_gan.metrics import inception
-from tests.conftest import TINY
-
-IMAGES = "data=textures data.patches=16 data.size=8 gan.depth=1"
+from tests.conftest import IMAGES, TINY
 
 # Sides of the kernels that are not 1 x 1, by the end of a layer's name.
 KERNELS = {

@@ -12,6 +12,8 @@ from flwr_gan.gan import network_arrays, sample
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.wire import save
 
+pytestmark = pytest.mark.usefixtures("quick_judge")
+
 
 def table(printed):
     """Return the lines of a printed table as name -> (of A, of B)."""
