@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,14 +38,21 @@ IMAGES = (
 Simulate = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def quick_judge() -> Iterator[None]:
+@contextmanager
+def quick_judges() -> Iterator[None]:
     """Let the classifiers of judges learn for two epochs: for tests that ask for no quality."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(classifier, "EPOCHS", (1, 2))
         scoring._judge.cache_clear()
         yield
     scoring._judge.cache_clear()
+
+
+@pytest.fixture
+def quick_judge() -> Iterator[None]:
+    """Let judges learn for two epochs in this test."""
+    with quick_judges():
+        yield
 
 
 @pytest.fixture

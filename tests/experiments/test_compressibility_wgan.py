@@ -17,8 +17,7 @@ from experiments.study.cases import run_cases
 from flwr_gan.app.generator_file import load_generator
 from flwr_gan.errors import ConfigError, LayerCollapseError, OutputError
 from flwr_gan.prune import LotteryPruner
-
-pytestmark = pytest.mark.usefixtures("quick_judge")
+from tests.conftest import quick_judges
 
 TINY = (
     "experiment=paper_scaled", "data.num_samples=160", "gan.iterations=2", "gan.channels=[8,8]",
@@ -36,7 +35,8 @@ def make(**changes: object) -> Case:
 def place(tmp_path_factory):
     """Return the folder of a study with one finished part."""
     folder = tmp_path_factory.mktemp("study")
-    assert run_cases([make()], folder) == 0
+    with quick_judges():
+        assert run_cases([make()], folder) == 0
     return folder
 
 

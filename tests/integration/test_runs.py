@@ -27,8 +27,6 @@ from flwr_gan.wire import load
 from flwr_gan.wire.ledger import COLUMNS
 from tests.conftest import IMAGES
 
-pytestmark = pytest.mark.usefixtures("quick_judge")
-
 TIMES = ["encode_s", "decode_s"]
 
 
@@ -53,6 +51,7 @@ def same_run(a: Path, b: Path) -> bool:
     return all(left.equals(right) for left, right in zip(untimed(a), untimed(b), strict=True))
 
 
+@pytest.mark.usefixtures("quick_judge")
 def test_a_run_leaves_all_its_files(simulate):
     folder = simulate("evaluation=server")
     names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
@@ -139,6 +138,7 @@ def test_clients_can_evaluate_on_their_own_data(simulate):
     assert rounds.conditional_accuracy.between(0, 1).all()
 
 
+@pytest.mark.usefixtures("quick_judge")
 def test_a_client_trains_its_judge_once(simulate, monkeypatch):
     made = []
 
@@ -157,6 +157,7 @@ def test_a_client_trains_its_judge_once(simulate, monkeypatch):
     assert same_run(once, anew)
 
 
+@pytest.mark.usefixtures("quick_judge")
 def test_the_pool_is_one_shot_and_its_tickets_can_be_loaded(simulate):
     folder = simulate("experiment=one_shot evaluation=server")
     frame = messages(folder)
@@ -197,6 +198,7 @@ def moved(folder: Path) -> float:
     return float(sum(np.square(last[name] - first[name]).sum() for name in first))
 
 
+@pytest.mark.usefixtures("quick_judge")
 @pytest.mark.parametrize("name", sorted(p.stem for p in (config_dir() / "experiment").glob("*")))
 def test_every_experiment_runs_one_tiny_round(simulate, name):
     if name == "paper":
