@@ -11,6 +11,7 @@ STUDIES = {
     "continual": {"ways"},
     "privacy": set(),
     "federated_regeneration": set(),
+    "style_transfer": set(),
     "papers.fl_compression_comparison": {"settings", "formulas"},
     "papers.gan_distillation": {"table 1", "quality", "bytes"},
     "papers.rg_gan": set(),
