@@ -28,7 +28,7 @@ from flwr_gan.methods.classifier_distillation import (
     distillation_gradient,
     printed_gradient,
 )
-from flwr_gan.prune.magnitude import prune
+from flwr_gan.prune.magnitude import prunable, prune
 from flwr_gan.seeding import derive_seed
 
 Config = Mapping[str, Scalar]
@@ -150,4 +150,6 @@ def pruned(
     kept = prune(
         arrays, everything, pruned=lambda n: round(share * n), scope="local", min_kept_per_layer=1
     )
-    return {name: np.where(kept[name], array, np.float32(0)) for name, array in arrays.items()}
+    return dict(arrays) | {
+        name: np.where(kept[name], arrays[name], np.float32(0)) for name in prunable(arrays)
+    }
