@@ -32,14 +32,24 @@ from flwr_gan.server_app import clients_at_once, prepare_run_config, run_togethe
 _PLACES = ("output_dir", "resume", "also_codecs", "logger")
 
 
-def train(overrides: Sequence[str]) -> None:
-    """Do one run, on the path of ``flower-simulation`` with its inline engine."""
+def train(
+    overrides: Sequence[str],
+    *,
+    clients: ClientApp = client_app,
+    on_reply: Callable[[Message, Message], None] | None = None,
+) -> None:
+    """Do one run, on the path of ``flower-simulation`` with its inline engine.
+
+    ``clients`` may take the place of the app's own; ``on_reply`` is called with each message and
+    its reply.
+    """
     run_config, num_clients = prepare_run_config(" ".join(overrides), None)
     run_apps(
         server_app,
-        client_app,
+        clients,
         num_supernodes=num_clients,
         run_config=run_config,
+        on_reply=on_reply,
         clients_at_once=clients_at_once(run_config),
         run_together=run_together,
     )
