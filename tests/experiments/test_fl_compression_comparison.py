@@ -8,40 +8,40 @@ import pandas as pd
 import pytest
 import torch
 from torch.nn import functional
+from torch.nn.utils import parameters_to_vector
 
-from experiments.papers.fl_compression_comparison import cases, federation, results, task
+from experiments.papers.fl_compression_comparison import cases, results, task
 from experiments.papers.fl_compression_comparison.__main__ import main
 from experiments.papers.fl_compression_comparison.cases import Case
-from experiments.papers.fl_compression_comparison.federation import (
-    as_received,
-    prune_layer,
-    run_case,
-)
-from experiments.papers.fl_compression_comparison.network import (
-    DENSE_BYTES,
-    STUDENT_SIZES,
-    TEACHER_SIZES,
-    Network,
-    printed_gradient,
-    printed_loss,
-    shuffled,
-    train,
-)
 from experiments.papers.fl_compression_comparison.printed import (
     mask_as_meant,
     mask_as_printed,
     scale_as_meant,
     scale_as_printed,
 )
+from experiments.papers.fl_compression_comparison.runs import prepared, run_case
 from experiments.papers.fl_compression_comparison.setting import (
     BY_NAME,
+    DENSE_BYTES,
     METHODS,
+    STUDENT_SIZES,
     TABLE_5,
+    TEACHER_SIZES,
     Hyperparameters,
 )
+from flwr_gan.app import federation
+from flwr_gan.app.classifier import client
+from flwr_gan.app.classifier.client import pruned
+from flwr_gan.app.classifier.network import new_network, shuffled, train
 from flwr_gan.engine.clock import FLOWER
-from flwr_gan.methods.classifier_distillation import cross_entropy_gradient
+from flwr_gan.gan import load_network_arrays, network_arrays
+from flwr_gan.methods.classifier_distillation import (
+    cross_entropy_gradient,
+    printed_gradient,
+    printed_loss,
+)
 from flwr_gan.seeding import derive_seed
+from flwr_gan.wire import decode_payload, encode_payload
 
 TINY = Hyperparameters(num_rounds=2, num_samples=120, teacher_passes=1)
 
@@ -50,8 +50,9 @@ TINY = Hyperparameters(num_rounds=2, num_samples=120, teacher_passes=1)
 def small_data(monkeypatch, bars):
     """Put ten bright bars and noise in the place of Fashion-MNIST."""
     data = bars(200, 60)
-    monkeypatch.setattr(task, "fashion_mnist", lambda: data)
-    cases._task.cache_clear()
+    monkeypatch.setattr(task, "fashion_mnist", lambda **places: data)
+    for cached in (federation._dataset, federation.federation_of):
+        cached.cache_clear()
 
 
 def make(method="none", *, partition="iid", algorithm="fedavg", seed=0, settings=TINY):
@@ -61,9 +62,13 @@ def make(method="none", *, partition="iid", algorithm="fedavg", seed=0, settings
     )  # fmt: skip
 
 
-def run(case):
-    with torch.no_grad():
-        return run_case(task.make_task(case), case)
+@pytest.fixture
+def run(tmp_path):
+    return lambda case: run_case(case, tmp_path / case.name)
+
+
+def flat(network):
+    return parameters_to_vector(network.parameters()).detach()
 
 
 def logits(seed, count=6):
@@ -71,9 +76,9 @@ def logits(seed, count=6):
 
 
 def test_both_networks_have_the_papers_size():
-    teacher, student = Network(TEACHER_SIZES, seed=0), Network(STUDENT_SIZES, seed=0)
-    assert teacher.flat.numel() == 109_386
-    assert student.flat.numel() == 49_300
+    teacher, student = new_network(TEACHER_SIZES, seed=0), new_network(STUDENT_SIZES, seed=0)
+    assert flat(teacher).numel() == 109_386
+    assert flat(student).numel() == 49_300
     assert round(49_300 / 109_386, 2) == TABLE_5["d"].ratio
     assert DENSE_BYTES == 4 * 109_386
 
@@ -86,10 +91,12 @@ def test_all_eight_combinations_are_there_once():
 
 @pytest.mark.parametrize("sizes", [(5, 4, 3, 10), (5, 6, 10)])
 def test_gradients_in_closed_form_are_those_of_autograd(sizes):
-    network = Network(sizes, seed=1)
+    network = new_network(sizes, seed=1)
     x, y = torch.randn(7, 5, generator=torch.Generator().manual_seed(0)), torch.arange(7)
-    own = network.gradient(x, y, cross_entropy_gradient).clone()
-    weights = [torch.from_numpy(array).requires_grad_() for array in network.arrays]
+    weights = [weight.detach().clone().requires_grad_() for weight in network.parameters()]
+    before = flat(network).clone()
+    train(network, x, cross_entropy_gradient, iter([y]), learning_rate=1.0, momentum=0.0)
+    own = before - flat(network)
     out = x
     for layer in range(0, len(weights), 2):
         out = functional.linear(out if layer == 0 else out.relu(), *weights[layer : layer + 2])
@@ -121,13 +128,14 @@ def test_distillation_as_printed_uses_no_labels_and_takes_softmax_twice():
 
 def test_pruning_takes_the_smallest_magnitudes_and_spares_negative_weights():
     weights = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32)
-    pruned = prune_layer(weights, 0.2)
-    assert (pruned == 0).sum() == 40
-    assert np.abs(weights[pruned == 0]).max() < np.abs(pruned[pruned != 0]).min()
-    assert (pruned < 0).any()
-    assert np.array_equal(pruned, mask_as_meant(weights, 0.2))
     bias = weights[0]
-    assert prune_layer(bias, 0.2) is bias
+    found = pruned({"weight": weights, "bias": bias}, 0.2)
+    left = found["weight"]
+    assert (left == 0).sum() == 40
+    assert np.abs(weights[left == 0]).max() < np.abs(left[left != 0]).min()
+    assert (left < 0).any()
+    assert np.array_equal(left, mask_as_meant(weights, 0.2))
+    assert found["bias"] is bias
 
 
 def test_the_printed_mask_drops_all_negative_weights():
@@ -138,7 +146,8 @@ def test_the_printed_mask_drops_all_negative_weights():
 def test_quantisation_on_the_wire_is_equation_6_with_scale_127():
     weights = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32)
     step = np.abs(weights).max() / 127
-    meant, wire = scale_as_meant(weights), as_received([weights], BY_NAME["q"].codec)[0]
+    payload = encode_payload({"0": weights}, codec=BY_NAME["q"].codec)
+    meant, wire = scale_as_meant(weights), decode_payload(payload)["0"]
     np.testing.assert_allclose(wire, meant, atol=1e-6)
     assert np.abs(meant - weights).max() <= step / 2 + 1e-6
 
@@ -151,52 +160,56 @@ def test_the_printed_scale_saturates_half_of_the_range():
 
 def test_splits_deal_every_sample_once_or_to_everybody():
     for partition in ("iid", "dirichlet"):
-        parts = task.make_task(make(partition=partition)).parts
-        joined = np.concatenate([part.numpy() for part in parts])
+        parts = prepared(make(partition=partition)).split
+        joined = np.concatenate(parts)
         assert len(parts) == 3
         assert len(joined) == len(set(joined)) == 120
-    parts = task.make_task(make(partition="whole")).parts
+    parts = prepared(make(partition="whole")).split
     assert [len(part) for part in parts] == [120] * 3
 
 
 @pytest.mark.parametrize("algorithm", ["fedavg", "fedprox"])
-def test_the_uncompressed_run_is_federated_averaging(algorithm):
+def test_the_uncompressed_run_is_federated_averaging(run, algorithm):
     case = make(algorithm=algorithm, settings=replace(TINY, batch_size=16))
     outcome = run(case)
-    data, settings = task.make_task(case), case.hyperparameters
-    model = Network(TEACHER_SIZES, seed=derive_seed(0, "initial weights"))
+    data, settings = prepared(case), case.hyperparameters
+    model = new_network(TEACHER_SIZES, seed=derive_seed(0, "initial weights"))
     for server_round in (1, 2):
-        before, trained = model.arrays, []
-        for number, part in enumerate(data.parts):
-            model.load(before)
-            y = data.y_N[part]
+        before, trained = network_arrays(model), []
+        for number in range(3):
+            load_network_arrays(model, before)
+            x, y = data.tensors(data.samples_of(number))
             seed = derive_seed(0, "order", round=server_round, partition=number)
             rng = torch.Generator().manual_seed(seed)
             train(
-                model, data.x_NI, lambda z, at, y=y: cross_entropy_gradient(z, y[at]),
-                shuffled(part, batch_size=16, passes=1, rng=rng), learning_rate=0.01, momentum=0.9,
-                proximal_mu=settings.proximal_mu if algorithm == "fedprox" else 0.0,
+                model, x, lambda z, at, y=y: cross_entropy_gradient(z, y[at]),
+                shuffled(len(y), batch_size=16, passes=1, rng=rng), learning_rate=0.01,
+                momentum=0.9, proximal_mu=settings.proximal_mu if algorithm == "fedprox" else 0.0,
             )  # fmt: skip
-            trained.append(model.arrays)
-        model.load([np.mean(layer, axis=0) for layer in zip(*trained, strict=True)])
-    for own, expected in zip(outcome.network.arrays, model.arrays, strict=True):
-        np.testing.assert_allclose(own, expected, atol=1e-7)
+            trained.append(network_arrays(model))
+        load_network_arrays(
+            model, {name: np.mean([part[name] for part in trained], axis=0) for name in before}
+        )
+    for own, expected in zip(outcome.network.parameters(), model.parameters(), strict=True):
+        np.testing.assert_allclose(own.detach(), expected.detach(), atol=1e-7)
     sent = outcome.messages[(outcome.messages.codec == "raw") & (outcome.messages.kind == "train")]
     assert len(sent) == 2 * 3 * 2
     assert (sent.payload_bytes > DENSE_BYTES).all()
     assert (sent.payload_bytes < DENSE_BYTES + 100).all()
 
 
-def test_fedprox_stays_nearer_to_where_it_started():
+def test_fedprox_stays_nearer_to_where_it_started(run):
     strong = replace(TINY, proximal_mu=20.0, batch_size=8, num_rounds=1)
-    start = Network(TEACHER_SIZES, seed=derive_seed(0, "initial weights")).flat
-    free, held = (run(make(algorithm=name, settings=strong)) for name in ("fedavg", "fedprox"))
-    assert (held.network.flat - start).norm() < 0.9 * (free.network.flat - start).norm()
+    start = flat(new_network(TEACHER_SIZES, seed=derive_seed(0, "initial weights")))
+    free, held = (
+        flat(run(make(algorithm=name, settings=strong)).network) for name in ("fedavg", "fedprox")
+    )
+    assert (held - start).norm() < 0.9 * (free - start).norm()
 
 
-def test_all_three_techniques_send_a_pruned_student_in_bytes(monkeypatch):
+def test_all_three_techniques_send_a_pruned_student_in_bytes(run, monkeypatch):
     trainings = []
-    monkeypatch.setattr(federation, "train", lambda *a, **k: (trainings.append(k), train(*a, **k)))
+    monkeypatch.setattr(client, "train", lambda *a, **k: (trainings.append(k), train(*a, **k)))
     outcome = run(make("pqd"))
     shapes = [array.shape for array in outcome.upload.values()]
     assert shapes == [(62, 784), (62,), (10, 62), (10,)]
@@ -243,7 +256,7 @@ def test_the_command_runs_once_and_writes_tables_and_figures(tmp_path, forbid, c
 
 def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, break_where, capsys):
     real = cases.run_case
-    break_where(cases, "run_case", lambda data, case: case.method.name == "q")
+    break_where(cases, "run_case", lambda case, folder: case.method.name == "q")
     words = ("--methods", "none,q", "--partitions", "iid", "--no-controls")
     words += ("--algorithms", "fedavg")
     assert call(tmp_path, *words) == 1

@@ -16,12 +16,12 @@ from pathlib import Path
 from experiments.papers.fl_compression_comparison.cases import Case, controls, grid
 from experiments.papers.fl_compression_comparison.pictures import figures
 from experiments.papers.fl_compression_comparison.results import facts, page, tables
+from experiments.papers.fl_compression_comparison.runs import prepared
 from experiments.papers.fl_compression_comparison.setting import (
     ALGORITHMS,
     METHODS,
     Hyperparameters,
 )
-from experiments.papers.fl_compression_comparison.task import make_task
 from experiments.study.command import Study
 from flwr_gan.errors import ConfigError
 
@@ -47,7 +47,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
     longest = 2 * settings["hyperparameters"].num_rounds
     chosen.sort(key=lambda case: (case.passes > longest, case.seed))
     if not options.report:
-        make_task(chosen[0])  # data and split are there
+        prepared(chosen[0])  # data and split are there
     return chosen
 
 

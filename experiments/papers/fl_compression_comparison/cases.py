@@ -3,30 +3,25 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pandas as pd
-import torch
 
-from experiments.papers.fl_compression_comparison.federation import run_case
-from experiments.papers.fl_compression_comparison.network import (
-    DENSE_BYTES,
-    STUDENT_SIZES,
-    TEACHER_SIZES,
-)
 from experiments.papers.fl_compression_comparison.printed import compare_codecs, compare_formulas
+from experiments.papers.fl_compression_comparison.runs import run_case
 from experiments.papers.fl_compression_comparison.setting import (
     BY_NAME,
+    DENSE_BYTES,
     METHODS,
     PRINTED,
     STUDENT,
+    STUDENT_SIZES,
+    TEACHER_SIZES,
     Hyperparameters,
     Method,
 )
-from experiments.papers.fl_compression_comparison.task import Task, make_task
 from experiments.study.cases import StudyCase
 from experiments.study.results import write_table
 from flwr_gan.engine.clock import Traffic, predicted_round_s
@@ -87,28 +82,18 @@ class Case(StudyCase):
 
     def measure(self, folder: Path) -> dict[str, Any]:
         """Train, aggregate and measure; return single values, rounds, codecs and formulas."""
-        task = _task(self.partition, self.seed, self.hyperparameters)
-        with torch.no_grad():
-            outcome = run_case(task, self)
-            result = outcome.summary | {
-                "rounds": outcome.rounds.to_dict("records"),
-                "codecs": compare_codecs(outcome.upload).to_dict("records"),
-            }
-            if self.method.name == "none":
-                amount = self.hyperparameters.prune_amount
-                formulas = compare_formulas(outcome.network, task, amount=amount)
-                result["formulas"] = formulas.to_dict("records")
+        outcome = run_case(self, folder)
+        result = outcome.summary | {
+            "rounds": outcome.rounds.to_dict("records"),
+            "codecs": compare_codecs(outcome.upload).to_dict("records"),
+        }
+        if self.method.name == "none":
+            federation, amount = outcome.federation, self.hyperparameters.prune_amount
+            test = federation.tensors(federation.dataset.test)
+            formulas = compare_formulas(outcome.network, *test, amount=amount)
+            result["formulas"] = formulas.to_dict("records")
         write_table(outcome.messages, folder / MESSAGES, digits=7)
         return result
-
-
-@lru_cache(maxsize=1)  # memory stays flat
-def _task(partition: str, seed: int, hyperparameters: Hyperparameters) -> Task:
-    """Return the samples of all runs with these settings."""
-    return make_task(
-        Case(partition=partition, algorithm="fedavg", method=METHODS[0], seed=seed,
-             hyperparameters=hyperparameters)
-    )  # fmt: skip
 
 
 def costs(case: Case, folder: Path, rounds: pd.DataFrame) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from experiments.papers.fl_compression_comparison.network import DENSE_BYTES, Network
-from experiments.papers.fl_compression_comparison.task import Task
+from experiments.papers.fl_compression_comparison.setting import DENSE_BYTES
+from flwr_gan.app.classifier.network import measure
+from flwr_gan.gan import load_network_arrays, network_arrays
 from flwr_gan.wire import encode_payload
 
 Weights = NDArray[np.float32]
@@ -52,9 +54,14 @@ def scale_as_printed(weights: Weights) -> Weights:
     return rounded
 
 
-def compare_formulas(network: Network, task: Task, *, amount: float) -> pd.DataFrame:
-    """Return what each formula does to a network's weight matrices, which then are as before."""
-    trained = network.arrays
+def compare_formulas(
+    network: nn.Module, x_NI: Tensor, y_N: Tensor, *, amount: float
+) -> pd.DataFrame:
+    """Return what each formula does to a network's weight matrices, which then are as before.
+
+    Accuracy and loss are those on the N samples.
+    """
+    trained = network_arrays(network)
     formulas = {
         "trained weights": lambda w: w,
         "|w| > tau": lambda w: mask_as_meant(w, amount),
@@ -62,13 +69,14 @@ def compare_formulas(network: Network, task: Task, *, amount: float) -> pd.DataF
         "8 bits, scale 127 / max|w|": scale_as_meant,
         "8 bits, scale 255 / max|w|, as printed": scale_as_printed,
     }
+    weights = {key: array for key, array in trained.items() if array.ndim == 2}
     rows = []
     for name, formula in formulas.items():
-        changed = [formula(array) if array.ndim == 2 else array for array in trained]
-        pairs = [(a, b) for a, b in zip(trained, changed, strict=True) if a.ndim == 2]
+        changed = {key: formula(array) for key, array in weights.items()}
+        pairs = [(array, changed[key]) for key, array in weights.items()]
         count = sum(a.size for a, _ in pairs)
-        network.load(changed)
-        accuracy, loss = network.measure(task.test_x_NI, task.test_y_N)
+        load_network_arrays(network, trained | changed)
+        accuracy, loss = measure(network, x_NI, y_N)
         rows.append(
             {
                 "formula": name,
@@ -80,7 +88,7 @@ def compare_formulas(network: Network, task: Task, *, amount: float) -> pd.DataF
                 "test_loss": loss,
             }
         )
-    network.load(trained)
+    load_network_arrays(network, trained)
     return pd.DataFrame(rows)
 
 

@@ -1,8 +1,15 @@
 """What is run: the paper's hyperparameters, its eight models, our controls."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from flwr_gan.errors import ConfigError
+
+TEACHER_SIZES = (784, 128, 64, 10)
+STUDENT_SIZES = (784, 62, 10)
+"""Inputs, hidden units and classes: 109,386 weights and biases, and 49,300."""
+DENSE_BYTES = 4 * sum(a * b + b for a, b in pairwise(TEACHER_SIZES))
+"""SimpleNN in float32: 437,544 bytes, the model to which all ratios refer."""
 
 CODECS = {
     (False, False): "raw",
