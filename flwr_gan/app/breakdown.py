@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from flwr_gan.app.generator_file import load_generator
+from flwr_gan.app.measuring import measuring_threads
 from flwr_gan.data import Samples
-from flwr_gan.gan import sample, torch_threads
+from flwr_gan.gan import sample
 from flwr_gan.metrics.copying import Nearness
 from flwr_gan.seeding import derive_seed
 
@@ -59,7 +60,7 @@ class Breakdown:
         labels_N = np.repeat(scorer.classes, count)
         seed, data = derive_seed(config.seed, "breakdown"), federation.dataset
         nearness = None
-        with torch_threads(config.federation.threads):
+        with measuring_threads(config.federation.threads):
             drawn = Samples(scorer.generate(weights, labels_N, seed), labels_N)
             by_class = dict(_class_scores(scorer, drawn)) if config.gan.conditional else {}
             by_client = {}

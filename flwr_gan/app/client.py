@@ -14,6 +14,7 @@ from torch import nn
 
 from flwr_gan.app import together
 from flwr_gan.app.federation import Federation, federation_from
+from flwr_gan.app.measuring import measuring_threads
 from flwr_gan.app.nodes import partition_of
 from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.data import Samples
@@ -97,7 +98,7 @@ class GanClient(NumPyClient):
         held = np.unique(self._train.y_N)  # one where the generator knows no classes
         labels_N = np.repeat(held, self._config.samples_per_class)
         generator, _ = self._federation.networks(self._config.seed)
-        with torch_threads(self._config.federation.threads):
+        with measuring_threads(self._config.federation.threads):
             x_NTC = self._federation.generate(_named(generator, parameters), labels_N, seed)
             asked_N = labels_N if self._config.gan.conditional else None
             scores = self._judge().score(x_NTC, asked_N, seed=seed)

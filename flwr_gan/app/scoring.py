@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from flwr_gan.app.breakdown import Breakdown
 from flwr_gan.app.federation import Federation
 from flwr_gan.app.generator_file import GeneratorInfo
+from flwr_gan.app.measuring import measuring_threads
 from flwr_gan.data import Dataset
 from flwr_gan.errors import ConfigError
-from flwr_gan.gan import network_arrays, torch_threads
+from flwr_gan.gan import network_arrays
 from flwr_gan.metrics import SampleJudge
 from flwr_gan.metrics.inception import inception_scores, read_weights
 from flwr_gan.metrics.stages import pool_accuracy, stage_scores
@@ -112,7 +113,10 @@ class Scorer(RoundScorer):
     @property
     def real_scores(self) -> dict[str, float] | None:
         """The same measures of real samples, None where the server does not evaluate."""
-        return self.judge.real_scores if self.judges else None
+        if not self.judges:
+            return None
+        with measuring_threads(self.config.federation.threads):
+            return self.judge.real_scores
 
     @property
     def classes(self) -> NDArray[np.int64]:
@@ -194,7 +198,7 @@ class Scorer(RoundScorer):
         count = min(len(places), settings.images)
         real = real.take(places[np.linspace(0, len(places) - 1, count).astype(np.int64)])
         seed = derive_seed(self.config.seed, "inception")
-        with torch_threads(self.config.federation.threads):
+        with measuring_threads(self.config.federation.threads):
             x_NTC = self.generate(weights, real.y_N, seed)
             found = inception_scores(real.x_NTC, x_NTC, weights=settings.inception, seed=seed)
         return {"inception": found | {"images": len(real)}}
@@ -205,7 +209,7 @@ class Scorer(RoundScorer):
         return dict(zip(network_arrays(generator), weights, strict=True))
 
     def _whole(self, server_round: int, weights: Weights) -> dict[str, float]:
-        with torch_threads(self.config.federation.threads):
+        with measuring_threads(self.config.federation.threads):
             known, of_data = self.federation.num_classes, self.federation.dataset.num_classes
             count = self.config.samples_per_class * of_data // known
             labels_N = np.repeat(self.classes, count)
@@ -223,7 +227,7 @@ class Scorer(RoundScorer):
             return {}
         inner, count = self.strategy, self.config.samples_per_class
         seed = derive_seed(self.config.seed, "stages", round=server_round)
-        with torch_threads(self.config.federation.threads):
+        with measuring_threads(self.config.federation.threads):
             row = stage_scores(
                 self.judge,
                 references,
@@ -239,5 +243,5 @@ class Scorer(RoundScorer):
 @lru_cache(maxsize=1)
 def _judge(dataset: Dataset, seed: int, threads: int) -> SampleJudge:
     """Return the judge of a data set; the last one is remembered, for the next run of a sweep."""
-    with torch_threads(threads):
+    with measuring_threads(threads):
         return SampleJudge(dataset.train, dataset.test, num_classes=dataset.num_classes, seed=seed)

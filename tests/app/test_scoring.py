@@ -1,11 +1,14 @@
 """What the server scores, and what runs in one process share."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from flwr_gan.app import scoring
 from flwr_gan.app.federation import load_federation
 from flwr_gan.app.scoring import Scorer
 from flwr_gan.gan import network_arrays
-from tests.conftest import TINY
+from flwr_gan.metrics import classifier
+from tests.conftest import IMAGES, TINY
 
 
 class Pool:
@@ -58,3 +61,16 @@ def test_a_server_that_does_not_evaluate_makes_no_judge():
     assert scorer.score(1, [], []) == {}
     assert scorer.real_scores is None
     assert "judge" not in vars(scorer)
+
+
+def test_scores_do_not_depend_on_the_threads_that_blas_would_take(monkeypatch):
+    monkeypatch.setattr(classifier, "EPOCHS", (1, 2))
+    made, rows = federation(f"{IMAGES} gan=sngan"), []
+    for count in (1, 2):
+        scorer = Scorer(made, None)
+        scoring._judge.cache_clear()
+        weights = list(network_arrays(made.networks(1)[0]).values())
+        with threadpool_limits(count):
+            rows.append(scorer.score(1, weights, []) | scorer.real_scores)
+    scoring._judge.cache_clear()
+    assert rows[0] == rows[1]

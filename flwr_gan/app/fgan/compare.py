@@ -15,11 +15,12 @@ from omegaconf import DictConfig, ListConfig
 
 from flwr_gan.app.config import build, load_config, load_file
 from flwr_gan.app.generator_file import GeneratorInfo, generator_path, load_generator
+from flwr_gan.app.measuring import measuring_threads
 from flwr_gan.app.overrides import config_dir, split_overrides
 from flwr_gan.data import Dataset
 from flwr_gan.data.drawing import rasterised
 from flwr_gan.errors import ConfigError, DataError
-from flwr_gan.gan import network_arrays, sample, torch_threads
+from flwr_gan.gan import network_arrays, sample
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.metrics import SampleJudge, drawing_agreement
 from flwr_gan.plots import sample_grid, save_figure
@@ -108,7 +109,7 @@ def _sizes(file: Path, generator: SampleGenerator) -> tuple[str, str, str]:
 
 def _drawn(generator: SampleGenerator, count: int, seed: int) -> NDArray[np.float32]:
     y_N = np.repeat(np.arange(generator.num_classes), count)
-    with torch_threads(1):
+    with measuring_threads(1):
         return sample(generator, y_N, rng=torch.Generator().manual_seed(seed))
 
 
@@ -127,7 +128,7 @@ def _quality(
             f"samples and classes of the data set {dataset.name} are {sizes[0]}, and those of the "
             f"generators {sizes[1]}; give the --data that they were trained with"
         )
-    with torch_threads(1):
+    with measuring_threads(1):
         judge = SampleJudge(
             dataset.train,
             dataset.test,
