@@ -161,7 +161,7 @@ class Scorer(RoundScorer):
         distances = None if near is None else (near.generated_G, near.real_R)
         figure = breakdown_figure(scores.by_class, scores.by_client, distances)
         save_figure(figure, folder / "breakdown.png")
-        return found.own | scores.summary()
+        return {**found.own, **scores.summary()}
 
     def generate(
         self, weights: Weights, labels_N: NDArray[np.int64], seed: int
