@@ -12,8 +12,6 @@ from flwr_gan.flower.broadcasts import Broadcaster
 from flwr_gan.wire import load
 from tests.integration.test_runs import messages, resume, same_run, untimed
 
-pytestmark = pytest.mark.usefixtures("quick_judge")
-
 MIXED = "evaluation=none links=mixed devices=mixed federation.num_clients=4"
 BUFFERED = f"{MIXED} strategy=fedbuff strategy.buffer_size=3 federation.rounds=8"
 

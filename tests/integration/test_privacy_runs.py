@@ -11,8 +11,6 @@ from flwr_gan.app.run import Run
 from flwr_gan.cli import main
 from flwr_gan.privacy import Release, epsilon_of
 
-pytestmark = pytest.mark.usefixtures("quick_judge")
-
 PRIVATE = "privacy=dp_critic gan.batch_size=64 gan.critic_iterations=2 evaluation=none"
 
 

@@ -195,6 +195,7 @@ def moved(folder: Path) -> float:
     federation = load_federation(f"resume={folder}")
     first = network_arrays(federation.initial())
     last = load(folder / federation.models / "global.fgan")
+    assert last.keys() == first.keys()
     return float(sum(np.square(last[name] - first[name]).sum() for name in first))
 
 
