@@ -104,11 +104,11 @@ def test_a_control_that_loses_a_layer_ends_and_the_rest_goes_on(tmp_path, monkey
 
 def test_signs_of_zeros_are_those_before_pruning(cell):
     trained, pruned = cell.load("retrained", 0), cell.load("pruned", 1)
-    signed = with_signed_zeros(cell, 1)
+    signed = with_signed_zeros(cell, "pruned", 1)
     product = {name: trained[name] * (pruned[name] != 0) for name in trained}
     assert all(signed[n].tobytes() == product[n].astype(np.float32).tobytes() for n in signed)
     assert any(np.signbit(array[array == 0]).any() for array in signed.values())
-    later = with_signed_zeros(cell, 2)
+    later = with_signed_zeros(cell, "pruned", 2)
     assert same(later, cell.load("pruned", 2))
     gone = {n: (pruned[n] == 0) for n in pruned}  # pruned in level 1: the initial weight's sign
     generator, _ = cell.federation.networks(cell.seed)

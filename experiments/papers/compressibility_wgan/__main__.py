@@ -60,7 +60,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client", type=int, default=0, help="whose samples are trained on")
     parser.add_argument(
         "--controls", default="5,10,15,17", metavar="P,P",
-        help="levels at which controls are trained and lossy codecs scored",
+        help="levels at which controls are trained",
     )  # fmt: skip
 
 

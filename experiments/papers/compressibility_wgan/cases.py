@@ -157,7 +157,7 @@ def find_generators(cell: Case) -> None:
     for level in cell.levels:
         masks.append(pruner.mask)
         if not cell.path("retrained", level).exists():
-            trained = _train(cell, pruner.rewind(), pruner.mask, purpose="train", level=level)
+            trained = _train(cell, pruner.rewind(), pruner.mask, level)
             cell.save("retrained", level, trained)
         trained = cell.load("retrained", level)
         if level == 0:
@@ -175,7 +175,7 @@ def find_generators(cell: Case) -> None:
             else:
                 start, mask = initial, _random_mask(cell, masks[level], level)
             kept = {name: np.where(mask[name], start[name], np.float32(0)) for name in mask}
-            cell.save(kind, level, _train(cell, kept, mask, purpose=kind, level=level))
+            cell.save(kind, level, _train(cell, kept, mask, level))
 
 
 def _pruner(cell: Case, initial: Weights) -> LotteryPruner:
@@ -193,13 +193,16 @@ def _can_prune(pruner: LotteryPruner, weights: Weights) -> bool:
     return True
 
 
-def _train(cell: Case, weights: Weights, mask: Mask, *, purpose: str, level: int) -> Weights:
-    """Train a generator and a critic from given and initial weights; return the generator's."""
+def _train(cell: Case, weights: Weights, mask: Mask, level: int) -> Weights:
+    """Train a generator and a critic from given and initial weights; return the generator's.
+
+    The ticket and its controls at one level draw the same batches and latent vectors.
+    """
     generator, critic = cell.federation.networks(cell.seed)
     load_network_arrays(generator, weights)
     config = cell.config
     trainer = WganGpTrainer(generator, critic, config=config.gan, device=config.federation.device)
-    rng = torch.Generator().manual_seed(derive_seed(cell.seed, f"study-{purpose}", round=level))
+    rng = torch.Generator().manual_seed(derive_seed(cell.seed, "study-train", round=level))
     trainer.train(cell.samples.x_NTC, cell.samples.y_N, rng=rng, mask=mask)
     return network_arrays(generator)
 

@@ -23,7 +23,7 @@ from flwr_gan.wire.codecs import get_codec
 if TYPE_CHECKING:
     from experiments.papers.compressibility_wgan.cases import Case
 
-CODED = ("level", "zeros", "codec")
+CODED = ("kind", "level", "zeros", "codec")
 SCORED = ("kind", "level", "codec")
 LABELS_FOR_OUTPUT = 2000
 MAX_SAMPLES = 2000
@@ -74,18 +74,19 @@ def codings() -> list[tuple[str, str]]:
 
 
 def code_generators(cell: "Case") -> list[dict[str, Any]]:
-    """Code the generator after each pruning, as Alg. 2 returns it; return a row a coding."""
+    """Code both readings of the generator after each pruning; return one row per coding."""
     rows = Rows(cell.folder / "codecs.csv", CODED)
     labels_N = cell.draw_labels(LABELS_FOR_OUTPUT)
-    for level in cell.levels:
-        weights = cell.load("pruned" if level else "retrained", level)
+    generators = [(kind, level) for level in cell.levels for kind in ("retrained", "pruned")]
+    for kind, level in generators[:1] + generators[2:]:
+        weights = cell.load(kind, level)
         size = sum(array.size for array in weights.values())
         kept = sum(int(np.count_nonzero(array)) for array in weights.values())
         outputs = None
         for zeros, spec in codings():
-            key = (level, zeros, spec)
+            key = (kind, level, zeros, spec)
             if key not in rows:
-                arrays = with_signed_zeros(cell, level) if zeros == "signed" else weights
+                arrays = with_signed_zeros(cell, kind, level) if zeros == "signed" else weights
                 payload = encode_payload(
                     arrays, codec=spec, self_contained=False, strict=zeros == "signed"
                 )
@@ -106,23 +107,24 @@ def code_generators(cell: "Case") -> list[dict[str, Any]]:
     return rows.all
 
 
-def with_signed_zeros(cell: "Case", level: int) -> Weights:
+def with_signed_zeros(cell: "Case", kind: str, level: int) -> Weights:
     """Return the generator after ``level`` prunings as a product with its mask leaves it.
 
-    A weight that was pruned is +0.0 or -0.0 after its sign before: that of the trained weight in
-    the pruning that removed it last, that of the initial weight (which the reset of Alg. 2,
-    line 11, multiplies with the mask again) in all earlier ones.
+    A weight that was pruned is +0.0 or -0.0 after its sign before. The reset of Alg. 2, line 11,
+    multiplies the initial weights with the mask, so that is the initial weight's sign; in the
+    generator pruned after its last training, what the last pruning removed has the sign of the
+    trained weight.
     """
-    if level == 0:
-        return cell.load("retrained", 0)
+    weights = cell.load(kind, level)
     generator, _ = cell.federation.networks(cell.seed)
-    initial = network_arrays(generator)
-    trained, pruned = cell.load("retrained", level - 1), cell.load("pruned", level)
-    # trained weights hold +0.0 where an earlier pruning removed them
-    signs = {name: np.where(trained[name] != 0, trained[name], initial[name]) for name in trained}
+    signs = network_arrays(generator)
+    if kind == "pruned":
+        # trained weights hold +0.0 where an earlier pruning removed them
+        trained = cell.load("retrained", level - 1)
+        signs = {name: np.where(trained[name] != 0, trained[name], signs[name]) for name in signs}
     return {
         name: np.where(kept != 0, kept, np.copysign(np.float32(0), signs[name]))
-        for name, kept in pruned.items()
+        for name, kept in weights.items()
     }
 
 
@@ -137,14 +139,13 @@ def layer_rows(cell: "Case") -> list[dict[str, Any]]:
 
 def scorings(cell: "Case") -> list[tuple[str, int, str]]:
     """Return kind, level and codec of each generator that is scored, if it is there."""
-    first, last = cell.levels[0], cell.levels[-1]
+    first = cell.levels[0]
     plan = [("retrained", level, LOSSLESS) for level in cell.levels]
     plan += [("pruned", level, LOSSLESS) for level in cell.levels if level > first]
     if cell.scope == "global":
         plan += [("one_shot", level, LOSSLESS) for level in cell.levels if level > first]
         plan += [(kind, level, LOSSLESS) for kind, level in cell.trained_controls]
-        coded = sorted({first, last, *(level for level in cell.controls if level in cell.levels)})
-        plan += [("retrained", level, codec) for level in coded for codec in LOSSY]
+        plan += [("retrained", level, codec) for level in cell.levels for codec in LOSSY]
     return plan
 
 

@@ -67,7 +67,7 @@ def facts(records: Sequence[Record]) -> Mapping[str, Any]:
 
 def average_codings(rows: pd.DataFrame) -> pd.DataFrame:
     """Return mean bytes, ratio (with its range) and change of output over seeds."""
-    groups = rows.groupby(["data", "scope", "level", "zeros", "codec"], sort=False)
+    groups = rows.groupby(["data", "scope", "kind", "level", "zeros", "codec"], sort=False)
     return groups.agg(
         seeds=("seed", "nunique"),
         sparsity=("sparsity", "mean"),
