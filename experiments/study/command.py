@@ -84,12 +84,14 @@ class Study:
         """Return the parser of the command line."""
         parser = Parser(prog=f"python -m {self.module}", description=self.about)
         many: dict[str, Any] = {} if self.overrides else {"nargs": "+"}
-        presets = parser.add_mutually_exclusive_group()
-        for name, text in (("short", self.short), ("full", self.full)):
-            if text:
-                presets.add_argument(
-                    f"--{name}", dest="preset", action="store_const", const=name, help=text
-                )
+        texts = {"short": self.short, "full": self.full}
+        if any(texts.values()):  # argparse cannot show the help of an empty group
+            presets = parser.add_mutually_exclusive_group()
+            for name, text in texts.items():
+                if text:
+                    presets.add_argument(
+                        f"--{name}", dest="preset", action="store_const", const=name, help=text
+                    )
         parser.set_defaults(preset="default", overrides=[])
         for name, allowed in self.choices.items():
             parser.add_argument(f"--{name}", metavar="NAME,NAME", help=", ".join(allowed), **many)

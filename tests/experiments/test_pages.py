@@ -37,3 +37,12 @@ def test_the_page_is_made_of_the_tables_beside_it(module, rounded):
             ]
         elif name != "run":
             assert found == part
+
+
+@pytest.mark.parametrize("module", [*STUDIES, "links", "benchmarks.updates"])
+def test_its_help_can_be_read(module, capsys):
+    study = importlib.import_module(f"experiments.{module}.__main__").STUDY
+    with pytest.raises(SystemExit) as ended:
+        study.main(["--help"])
+    assert ended.value.code == 0
+    assert "--seeds" in capsys.readouterr().out

@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.compressibility_wgan.cases import KINDS
-from experiments.papers.compressibility_wgan.statistics import ALL, MARGINS
+from experiments.papers.compressibility_wgan.measuring import LOSSLESS, LOSSY
+from experiments.papers.compressibility_wgan.statistics import ALL, MARGINS, passing_levels
 from experiments.study.markdown import Cell, Columns, cell, markdown_table, page_table
 from experiments.study.statistics import where
 
 TABLE_2_DATA = "strokes"
 SHOWN = (0, 1, 5, 10, 15, 17)
 CONTROLS_SHOWN = (10, 17)
-LOSSY_SHOWN = (0, 10, 15)
 NAMES = {
     "conditional_accuracy": "conditional accuracy",
     "synthetic_accuracy": "synthetic accuracy",
@@ -46,8 +46,7 @@ def headline(table: pd.DataFrame) -> str:
     ratios = ("lzma_signed_zeros", "sparse")
     head = (
         "data", "generator after P", "pairs", "not worse up to P", "levels that pass by themselves",
-        "shown worse from P", "at the last that passes", "pruned", "LZMA as in the paper",
-        *(f"`{name}`" for name in ratios[1:]),
+        "shown worse from P", "at the last that passes", "pruned", "LZMA as in the paper", "`sparse`",
     )  # fmt: skip
     rows = []
     for _, row in where(table, scope="global").iterrows():
@@ -60,7 +59,7 @@ def headline(table: pd.DataFrame) -> str:
                 KINDS[row["kind"]],
                 str(int(row["pairs"])),
                 f"**{int(row['not_worse_up_to'])}**",
-                ranges([int(p) for p in str(row["passing"]).split() if p != "nan"]) or "none",
+                _ranges([int(p) for p in str(row["passing"]).split() if p != "nan"]) or "none",
                 "-" if pd.isna(row["worse_from"]) else str(int(row["worse_from"])),
                 *(cells if last else ["-"] * len(cells)),
             ]
@@ -68,7 +67,7 @@ def headline(table: pd.DataFrame) -> str:
     return markdown_table(head, rows)
 
 
-def ranges(levels: Sequence[int]) -> str:
+def _ranges(levels: Sequence[int]) -> str:
     """Return rising numbers with runs of three and more shortened: ``2, 5-9``."""
     runs: list[list[int]] = []
     for level in levels:
@@ -82,11 +81,10 @@ def ranges(levels: Sequence[int]) -> str:
 
 def table_2(table: pd.DataFrame) -> str:
     """Return the paper's Table 2: published / with signed zeros / without signs, and ``sparse``."""
-    own = ("sparse", "sparse:int8", "sparse:int6", "sparse:int4")
-    head = ("P", "pruned", *_CODECS.values(), *(f"`{spec}`" for spec in own))
+    head = ("P", "pruned", *_CODECS.values(), "`sparse`")
     rows = []
     for _, row in where(table, data=TABLE_2_DATA).sort_values("P").iterrows():
-        cells = [*map(partial(_three_ratios, row), _CODECS), *(cell(row, (s, 2)) for s in own)]
+        cells = [*map(partial(_three_ratios, row), _CODECS), cell(row, ("sparse", 2))]
         rows.append([str(int(row["P"])), f"{100 * row['pruned']:.2f} %", *cells])
     return markdown_table(head, rows)
 
@@ -129,19 +127,28 @@ def controls(table: pd.DataFrame) -> str:
 
 
 def lossy(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> str:
-    """Return what lossy coding of the retrained ticket costs against the dense generator."""
-    head = ("data", "P", "codec", "ratio", *(NAMES[name] for name in MARGINS), "not worse")
+    """Return where the retrained ticket passes after each code, and what it takes there.
+
+    A ratio is printed only at a level that passes, with the differences measured at that level.
+    """
+    head = (
+        "data", "codec", "levels that pass by themselves", "at the last", "ratio",
+        *(NAMES[name] for name in MARGINS),
+    )  # fmt: skip
     rows = []
-    own = where(codecs, scope="global", zeros="canonical")
+    own = where(codecs, scope="global", zeros="canonical", kind="retrained")
     ratios = own.set_index(["data", "level", "codec"])["ratio"]
     chosen = where(verdicts, scope="global", kind="retrained")
-    for (data, level, codec), part in _grouped(chosen, ["data", "level", "codec"]):
-        if data != ALL and codec != "sparse" and level in LOSSY_SHOWN:
-            differences = part.set_index("measure")
-            passed = all(value == 1 for value in part["not_worse"])
-            cells = [_difference(differences.loc[name]) for name in MARGINS]
-            ratio = f"{ratios[data, level, codec]:.1f}"
-            rows.append([data, str(level), f"`{codec}`", ratio, *cells, "yes" if passed else "no"])
+    for (data, codec), part in _grouped(chosen, ["data", "codec"]):
+        if data == ALL or codec not in (LOSSLESS, *LOSSY):
+            continue
+        levels = passing_levels(part, dense=codec != LOSSLESS)
+        cells = ["-"] * (2 + len(MARGINS))
+        if levels:
+            differences = where(part, level=levels[-1]).set_index("measure")
+            cells = [f"P = {levels[-1]}", f"{ratios[data, levels[-1], codec]:.1f}"]
+            cells += [_difference(differences.loc[name]) for name in MARGINS]
+        rows.append([data, f"`{codec}`", _ranges(levels) or "none", *cells])
     return markdown_table(head, rows)
 
 

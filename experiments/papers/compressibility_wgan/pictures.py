@@ -15,9 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from experiments.papers.compressibility_wgan.cases import KINDS, Case
-from experiments.papers.compressibility_wgan.statistics import MARGINS
+from experiments.papers.compressibility_wgan.statistics import MARGINS, passing_levels
 from experiments.study import figures as plot
 from experiments.study.cases import Record
+from experiments.study.statistics import where
 from flwr_gan.data.drawing import vectors_to_strokes
 from flwr_gan.plots import sample_grid
 from flwr_gan.plots.samples import (
@@ -58,7 +59,9 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
                 break
         own = summary[summary["data"] == data]
         found[f"quality_{data}.png"] = quality_figure(own, str(data))
-    found["ratios.png"] = ratio_figure(tables["table2.csv"])
+    found["ratios.png"] = ratio_figure(
+        tables["table2.csv"], tables["not_worse.csv"], tables["codecs.csv"]
+    )
     found["layers.png"] = layer_figure(tables["layers.csv"])
     return found
 
@@ -192,24 +195,40 @@ def _references(axes: Axes, summary: pd.DataFrame, measure: str) -> None:
         )
 
 
-def ratio_figure(table: pd.DataFrame) -> Figure:
-    """Draw the compression ratio against P: the paper's, ours in its way, and the sparse codec."""
+def ratio_figure(table: pd.DataFrame, verdicts: pd.DataFrame, codecs: pd.DataFrame) -> Figure:
+    """Draw the compression ratio against P: the paper's, ours in its way, and the sparse codec.
+
+    Lossless codes of the generator that Alg. 2 returns are lines; lossy codes of the one that is
+    trained once more are marked at the levels where they pass, and nowhere else.
+    """
     datasets = list(dict.fromkeys(table["data"]))
     lines = (
         ("lzma_paper", "LZMA, published", plot.BLACK, "", "--"),
         ("lzma_signed", "LZMA, zeros with signs", plot.RED, "s", "-"),
         ("lzma_canonical", "LZMA, zeros without signs", plot.ORANGE, "D", "-"),
         ("sparse", "sparse, lossless", plot.BLUE, "o", "-"),
-        ("sparse:int8", "sparse, 8 bits", plot.SKY, "^", "-"),
-        ("sparse:int6", "sparse, 6 bits", plot.GREEN, "v", "-"),
-        ("sparse:int4", "sparse, 4 bits", plot.PINK, "P", "-"),
     )
+    lossy = (
+        ("sparse:int8", "sparse, 8 bits, where not worse", plot.SKY, "^"),
+        ("sparse:int6", "sparse, 6 bits, where not worse", plot.GREEN, "v"),
+        ("sparse:int4", "sparse, 4 bits, where not worse", plot.PINK, "P"),
+    )
+    verdicts = where(verdicts, scope="global", kind="retrained")
+    codecs = where(codecs, scope="global", kind="retrained", zeros="canonical")
     figure, grid = plot.row_of_panels(len(datasets), width=3.8, height=4.2, sharey=True)
     for axes, data in zip(grid, datasets, strict=True):
         part = table[table["data"] == data].sort_values("P")
         for column, label, colour, marker, style in lines:
             axes.plot(
                 part["P"], part[column], color=colour, marker=marker, ms=3.5, ls=style, lw=1.4,
+                label=label,
+            )  # fmt: skip
+        for codec, label, colour, marker in lossy:
+            passing = passing_levels(where(verdicts, data=data, codec=codec), dense=True)
+            ratios = where(codecs, data=data, codec=codec)
+            ratios = ratios[ratios["level"].isin(passing)]
+            axes.plot(
+                ratios["level"], ratios["ratio"], color=colour, marker=marker, ms=6, ls="",
                 label=label,
             )  # fmt: skip
         axes.set_yscale("log")

@@ -20,11 +20,11 @@ from experiments.papers.compressibility_wgan.statistics import (
     worse_from,
 )
 from experiments.study.cases import Record, all_rows
+from experiments.study.statistics import where
 from flwr_gan.app.generator_file import GeneratorInfo
 from flwr_gan.core.atomic import write_bytes
 
 PAPERS_CODECS = {"zlib": "zlib:9", "lzma": "lzma:9", "bz2": "bz2:9", "paq9a": "paq9a:1"}
-OWN_CODECS = ("sparse", "sparse:int8", "sparse:int6", "sparse:int4")
 EXAMPLE_LEVELS = (0, 5, 10, 17)
 
 
@@ -97,8 +97,8 @@ def control_differences(quality: pd.DataFrame) -> pd.DataFrame:
 def headline(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
     """Return where quality is not worse, where it is worse, and what the generator takes there.
 
-    Ratios are those of Alg. 2's generator at the largest P that passes by itself: the paper's way
-    (lzma, zeros with signs), and ``sparse``, lossless and with 8 and 6 bits.
+    Ratios are those of the same generator at the largest P that passes by itself: the paper's way
+    (lzma, zeros with signs) and ``sparse``, both lossless.
     """
     rows = []
     if verdicts.empty:
@@ -114,21 +114,25 @@ def headline(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
         for measure in MARGINS:
             own = passing_levels(part[part["measure"] == measure])
             row[f"{measure}_passing"] = " ".join(map(str, own))
-        here = codecs[(codecs["scope"] == scope) & (codecs["level"] == max(passing, default=0))]
+        last = max(passing, default=0)
+        here = where(codecs, scope=scope, level=last)
         if data != ALL:
-            here = here[here["data"] == data]
-        row |= {"last_passing": max(passing, default=0), "sparsity": here["sparsity"].mean()}
-        ratios = here.groupby(["zeros", "codec"])["ratio"].mean()
+            here = where(here, data=data)
+        row |= {"last_passing": last, "sparsity": here["sparsity"].mean()}
+        own = where(here, kind=kind if last else "retrained")
+        ratios = own.groupby(["zeros", "codec"])["ratio"].mean()
         row["lzma_signed_zeros"] = ratios.get(("signed", "lzma:9"))
-        row |= {codec: ratios.get(("canonical", codec)) for codec in OWN_CODECS[:3]}
+        row["sparse"] = ratios.get(("canonical", "sparse"))
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def table_2(codecs: pd.DataFrame) -> pd.DataFrame:
-    """Return the paper's Table 2 with ours beside it, for global pruning."""
+    """Return the paper's Table 2 with ours beside it, for global pruning and Alg. 2 as printed."""
     rows = []
-    for (data, p), part in codecs[codecs["scope"] == "global"].groupby(["data", "level"]):
+    as_printed = (codecs["kind"] == "pruned") | (codecs["level"] == 0)
+    chosen = codecs[as_printed & (codecs["scope"] == "global")]
+    for (data, p), part in chosen.groupby(["data", "level"]):
         level = int(str(p))
         ratios = part.set_index(["zeros", "codec"])["ratio"]
         row: dict[str, Any] = {"data": data, "P": level, "pruned": part["sparsity"].iloc[0]}
@@ -137,7 +141,7 @@ def table_2(codecs: pd.DataFrame) -> pd.DataFrame:
             row[f"{name}_paper"] = published[level] if level < len(published) else None
             row[f"{name}_signed"] = ratios.get(("signed", spec))
             row[f"{name}_canonical"] = ratios.get(("canonical", spec))
-        rows.append(row | {spec: ratios.get(("canonical", spec)) for spec in OWN_CODECS})
+        rows.append(row | {"sparse": ratios.get(("canonical", "sparse"))})
     return pd.DataFrame(rows)
 
 

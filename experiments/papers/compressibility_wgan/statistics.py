@@ -100,10 +100,14 @@ def largest_level(verdicts: pd.DataFrame) -> int:
     return largest
 
 
-def passing_levels(verdicts: pd.DataFrame) -> list[int]:
-    """Return each P that passes in every measure, whatever the levels before it do."""
+def passing_levels(verdicts: pd.DataFrame, *, dense: bool = False) -> list[int]:
+    """Return each P that passes in every measure, whatever the levels before it do.
+
+    ``dense`` asks for P = 0 too, where lossy codes may pass or not.
+    """
     passed = (verdicts["not_worse"] == 1).groupby(verdicts["level"]).all()
-    return [int(str(level)) for level, passes in passed.items() if passes and int(str(level)) > 0]
+    levels = [int(str(level)) for level, passes in passed.items() if passes]
+    return [level for level in levels if level > 0 or dense]
 
 
 def worse_from(verdicts: pd.DataFrame) -> int | None:
