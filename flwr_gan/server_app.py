@@ -15,18 +15,13 @@ from flwr.serverapp import Grid, ServerApp
 
 from flwr_gan.app.asynchronous import check_asynchronous, run_asynchronous
 from flwr_gan.app.config import load_config, read_config
-from flwr_gan.app.federation import (
-    Federation,
-    build_strategy,
-    federation_from,
-    federation_of,
-    num_rounds,
-)
+from flwr_gan.app.federation import Federation, federation_from, federation_of
 from flwr_gan.app.nodes import Roster
 from flwr_gan.app.overrides import given, split_overrides
 from flwr_gan.app.run import Run
 from flwr_gan.app.run_config import RunConfig
 from flwr_gan.app.server import Behind, GridClients
+from flwr_gan.app.strategy import build_strategy, num_rounds
 from flwr_gan.app.timing import RunClock
 from flwr_gan.app.together import run_together as run_together
 from flwr_gan.core.heap import prompt_collection

@@ -79,7 +79,7 @@ LIBRARIES: dict[str, set[str]] = {
 }  # fmt: skip
 # The only files of a room that may use one of its libraries.
 FILES = {
-    ("app", "hydra"): {"config.py", "federation.py", "overrides.py"},
+    ("app", "hydra"): {"config.py", "overrides.py", "strategy.py"},
     ("app", "tensorboardX"): {"loggers.py"},
     ("app", "mlflow"): {"loggers.py"},
     ("app", "wandb"): {"loggers.py"},

@@ -13,14 +13,9 @@ from flwr.server.strategy import Strategy
 from flwr.serverapp import ServerApp
 
 from flwr_gan.app.config import load_config
-from flwr_gan.app.federation import (
-    Federation,
-    build_strategy,
-    federation_from,
-    load_federation,
-    num_rounds,
-)
+from flwr_gan.app.federation import Federation, federation_from, load_federation
 from flwr_gan.app.overrides import split_overrides
+from flwr_gan.app.strategy import build_strategy, num_rounds
 from flwr_gan.client_app import app as client_app
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import OutputError

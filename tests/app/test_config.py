@@ -7,8 +7,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from flwr_gan.app.config import build, load_config, load_file
-from flwr_gan.app.federation import build_strategy, load_federation
+from flwr_gan.app.federation import load_federation
 from flwr_gan.app.overrides import config_dir, given, split_overrides
+from flwr_gan.app.strategy import build_strategy
 from flwr_gan.errors import ConfigError, FlwrGanError
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))

@@ -5,8 +5,9 @@ import pytest
 from flwr.common import parameters_to_ndarrays
 from flwr.server.client_manager import SimpleClientManager
 
-from flwr_gan.app.federation import build_strategy, load_federation, num_rounds
+from flwr_gan.app.federation import load_federation
 from flwr_gan.app.overrides import config_dir
+from flwr_gan.app.strategy import build_strategy, num_rounds
 from flwr_gan.core.tree import flatten, unflatten
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CompressedStrategy

@@ -23,8 +23,9 @@ from experiments.papers.compressibility_wgan.federated.stored import (
 )
 from experiments.study.app_runs import finish_run, plain_bytes
 from experiments.study.cases import read_record, run_cases
-from flwr_gan.app.federation import build_strategy, federation_from, load_federation
+from flwr_gan.app.federation import federation_from, load_federation
 from flwr_gan.app.overrides import split_overrides
+from flwr_gan.app.strategy import build_strategy
 from flwr_gan.data import Samples
 from flwr_gan.data.digits import load_digits
 from flwr_gan.engine.run_apps import run_apps

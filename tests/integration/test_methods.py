@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
 
-from flwr_gan.app.federation import build_strategy, federation_from, load_federation
+from flwr_gan.app.federation import federation_from, load_federation
 from flwr_gan.app.generator_file import load_generator
 from flwr_gan.app.overrides import config_dir
+from flwr_gan.app.strategy import build_strategy
 from flwr_gan.client_app import app as client_app
 from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError

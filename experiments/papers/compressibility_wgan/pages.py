@@ -46,7 +46,8 @@ def headline(table: pd.DataFrame) -> str:
     ratios = ("lzma_signed_zeros", "sparse")
     head = (
         "data", "generator after P", "pairs", "not worse up to P", "levels that pass by themselves",
-        "shown worse from P", "at the last that passes", "pruned", "LZMA as in the paper", "`sparse`",
+        "shown worse from P", "at the last that passes", "pruned", "LZMA as in the paper",
+        "`sparse`",
     )  # fmt: skip
     rows = []
     for _, row in where(table, scope="global").iterrows():

@@ -119,8 +119,8 @@ def headline(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
         if data != ALL:
             here = where(here, data=data)
         row |= {"last_passing": last, "sparsity": here["sparsity"].mean()}
-        own = where(here, kind=kind if last else "retrained")
-        ratios = own.groupby(["zeros", "codec"])["ratio"].mean()
+        coded = where(here, kind=kind if last else "retrained")
+        ratios = coded.groupby(["zeros", "codec"])["ratio"].mean()
         row["lzma_signed_zeros"] = ratios.get(("signed", "lzma:9"))
         row["sparse"] = ratios.get(("canonical", "sparse"))
         rows.append(row)

@@ -13,7 +13,8 @@ from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
 from numpy.typing import NDArray
 
 from experiments.study.app_runs import uploads
-from flwr_gan.app.federation import Federation, build_strategy
+from flwr_gan.app.federation import Federation
+from flwr_gan.app.strategy import build_strategy
 from flwr_gan.data import Samples
 from flwr_gan.data.pendigits import FILES, parse_unipen
 from flwr_gan.data.sources import read_source
