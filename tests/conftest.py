@@ -3,10 +3,12 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 # Before anything imports torch: a process that has computed with several OpenMP threads cannot be
 # forked safely, and tests fork workers in the middle of whatever ran before.
@@ -61,12 +63,31 @@ def tiny() -> str:
     return TINY
 
 
+@contextmanager
+def blank_pictures() -> Iterator[None]:
+    """Write one white pixel for each picture: drawing takes half of the time of a short run."""
+
+    def blank(figure: Figure, path: Path, **settings: object) -> None:
+        Image.new("L", (1, 1), 255).save(path, "PNG")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", blank)
+        yield
+
+
 @pytest.fixture
 def simulate(tmp_path: Path) -> Simulate:
-    """Return a function that runs the app with overrides and returns the output folder."""
+    """Return a function that runs the app with overrides and returns the output folder.
+
+    Its pictures are blank unless a test asks for them.
+    """
 
     def run(
-        overrides: str = "evaluation=none", *, folder: str = "run", backend: str = "inline"
+        overrides: str = "evaluation=none",
+        *,
+        folder: str = "run",
+        backend: str = "inline",
+        pictures: bool = False,
     ) -> Path:
         text = f"{TINY} strategy.rounds_per_level=1 {overrides} output_dir={tmp_path / folder}"
         others = (
@@ -80,9 +101,10 @@ def simulate(tmp_path: Path) -> Simulate:
         if any(text in overrides for text in others):
             text = text.replace("strategy.rounds_per_level=1 ", "")
         run_config, nodes = prepare_run_config(text, None)
-        run_apps(
-            server_app, client_app, num_supernodes=nodes, run_config=run_config, backend=backend
-        )
+        with nullcontext() if pictures else blank_pictures():
+            run_apps(
+                server_app, client_app, num_supernodes=nodes, run_config=run_config, backend=backend
+            )
         return tmp_path / folder
 
     return run

@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import Collection, Mapping, Sequence
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from flwr_gan.core.settings import require_one_of
@@ -79,7 +80,8 @@ def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfi
                 if item.key_or_group in groups:
                     group = item.key_or_group
                     require_one_of(group, str(item.value()), groups[group])
-            known = _known_keys(tuple(chosen))
+            base = _with_options(tuple(chosen))
+            known = _leaves(base)
             # A group that is null, such as method, has no target until one is added.
             targets = [
                 item.key_or_group for item in parsed if item.key_or_group.endswith("._target_")
@@ -93,7 +95,10 @@ def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfi
                 free = adds and _has_target(item.key_or_group, [*known, *targets])
                 if item.key_or_group not in groups and not free:
                     _check_key(item.key_or_group, known, groups)
-            node = hydra.compose("config", overrides=list(overrides))
+        node = deepcopy(base)
+        for item in parsed:
+            if item.key_or_group not in groups:
+                _apply(item, node)
         OmegaConf.resolve(node)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(first_line(error)) from error
@@ -126,10 +131,26 @@ def _groups() -> dict[str, list[str]]:
     }
 
 
-@lru_cache(maxsize=8)
-def _known_keys(chosen: tuple[str, ...]) -> list[str]:
-    """Return all dotted keys that these options leave; composing takes a tenth of a second."""
-    return _leaves(hydra.compose("config", overrides=list(chosen)))
+@lru_cache(maxsize=64)
+def _with_options(chosen: tuple[str, ...]) -> DictConfig:
+    """Return conf/ with these options of its groups; composing takes a tenth of a second."""
+    return hydra.compose("config", overrides=list(chosen))
+
+
+def _apply(item: Override, node: DictConfig) -> None:
+    """Set, add or delete one key of a composed config, as ``hydra.compose`` would."""
+    key, value = item.key_or_group, item.value()
+    if item.is_delete():
+        parent, _, name = key.rpartition(".")
+        found = OmegaConf.select(node, key)
+        if value is not None and value != found:
+            raise ConfigError(f"{item.input_line}: the value is {found}")
+        with open_dict(node):
+            del (OmegaConf.select(node, parent) if parent else node)[name]
+    else:
+        OmegaConf.update(
+            node, key, value, merge=True, force_add=item.is_add() or item.is_force_add()
+        )
 
 
 def _leaves(node: DictConfig, prefix: str = "") -> list[str]:

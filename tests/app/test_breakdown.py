@@ -54,7 +54,7 @@ def test_without_evaluation_there_is_none(tiny, tmp_path):
 
 @pytest.mark.parametrize("settings", ["", "gan.conditional=false", "experiment=one_shot"])
 def test_a_run_scores_each_clients_last_upload_too(simulate, settings):
-    folder = simulate(f"evaluation=server lottery.iterations=1 {settings}")
+    folder = simulate(f"evaluation=server lottery.iterations=1 {settings}", pictures=True)
     summary = json.loads((folder / "summary.json").read_text())
     assert ("by_class" in summary) == (settings != "gan.conditional=false")
     assert (folder / "breakdown.png").stat().st_size > 10_000

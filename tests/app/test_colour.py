@@ -63,7 +63,7 @@ def test_a_training_refuses_them_too():
 )
 def test_image_networks_train_on_them(simulate, tmp_path, gan, conditional):
     settings = f"gan={gan} gan.conditional={conditional}"
-    folder = simulate(f"{IMAGES} {settings} lottery.iterations=2")
+    folder = simulate(f"{IMAGES} {settings} lottery.iterations=2", pictures=True)
     rounds = pd.read_csv(folder / "rounds.csv")
     assert len(rounds) == 3
     assert rounds["sparsity"].iloc[-1] == pytest.approx(1 - 0.65**2, abs=0.01)
@@ -97,7 +97,7 @@ def test_image_networks_train_on_them(simulate, tmp_path, gan, conditional):
         "strategy=masked_fedavg regeneration=rg federation.rounds=1",
         "strategy=fedbuff federation.rounds=1 lottery.iterations=0",
         "strategy=fedavg federation.rounds=1 evaluation=clients lottery.iterations=0",
-        "strategy=distilled_pool gan.iterations=1 lottery.iterations=1",
+        "strategy=distilled_pool strategy.iterations=3 gan.iterations=1 lottery.iterations=1",
         "strategy=fedavg federation.rounds=1 codec=sparse:int4 lottery.iterations=0",
         "privacy=dp_critic strategy=fedavg federation.rounds=1 privacy.noise_multiplier=1",
     ],

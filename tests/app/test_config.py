@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
+import hydra
 import pytest
 from omegaconf import OmegaConf
 
 from flwr_gan.app.config import build, load_config, load_file
 from flwr_gan.app.federation import load_federation
-from flwr_gan.app.overrides import config_dir, given, split_overrides
+from flwr_gan.app.overrides import compose, config_dir, given, split_overrides
 from flwr_gan.app.strategy import build_strategy
 from flwr_gan.errors import ConfigError, FlwrGanError
 
@@ -47,6 +48,25 @@ def test_paper_preset_has_the_values_of_table_1():
     assert (gan.generator_lr, gan.critic_lr, gan.penalty) == (1e-4, 1e-4, 10.0)
     assert not gan.fresh_batch
     assert (lottery.rate, lottery.iterations, lottery.scope) == (0.2, 17, "global")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "seed=3 seed=4",
+        "experiment=one_shot gan.betas=[0.5,0.9] name='a b'",
+        "method=distillation method.losses={features:0.1} strategy=fedavg",
+        "~gan.iterations +strategy.mine={a:1,b:[x,2]} ++seed=1e3 ++gan.generator_lr=1e-3",
+        "data=pendigits partition=writer output_dir=${name}-${seed} codec=null",
+    ],
+)
+def test_values_are_set_as_hydra_sets_them(text):
+    overrides = split_overrides(text)
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        expected = hydra.compose("config", overrides=overrides)
+    OmegaConf.resolve(expected)
+    assert compose(overrides, required=()) == expected
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def check_log(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_each_round_and_the_samples_are_logged(simulate):
-    folder = simulate("evaluation=server logger=tensorboard also_codecs=[zlib]")
+    folder = simulate("evaluation=server logger=tensorboard also_codecs=[zlib]", pictures=True)
     check_log(folder)
     check_log(folder / "also" / "zlib")
 
@@ -140,7 +140,7 @@ def test_each_round_and_the_samples_are_logged(simulate):
 @pytest.mark.parametrize(("name", "read"), [("mlflow", mlflow_scalars), ("wandb", wandb_scalars)])
 def test_so_they_are_by_the_other_loggers(simulate, name, read):
     pytest.importorskip(name)
-    folder = simulate(f"evaluation=server logger={name}")
+    folder = simulate(f"evaluation=server logger={name}", pictures=True)
     check_values(folder, read(folder))
 
 
@@ -177,7 +177,7 @@ def test_a_resumed_run_goes_on_in_the_same_log(simulate, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Run, "write_state", cut)
     with pytest.raises(KeyboardInterrupt):
-        simulate(f"evaluation=server {LONG}")
+        simulate(f"evaluation=server {LONG}", pictures=True)
     monkeypatch.undo()
     folder = tmp_path / "run"
     assert set(scalars(folder)["bytes/up"]) == {1, 2}

@@ -33,7 +33,8 @@ def global_weights(folder) -> dict[str, np.ndarray]:
 
 def test_a_run_learns_and_shows_what_it_mistakes(simulate):
     folder = simulate(
-        f"{PLAIN} federation.rounds=6 classifier.learning_rate=0.1 target=test_accuracy:0.5"
+        f"{PLAIN} federation.rounds=6 classifier.learning_rate=0.1 target=test_accuracy:0.5",
+        pictures=True,
     )
     rounds = pd.read_csv(folder / "rounds.csv")
     assert rounds.test_accuracy.iloc[-1] > 0.85  # of ten classes

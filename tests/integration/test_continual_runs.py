@@ -38,14 +38,16 @@ def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return messages.drop(columns=TIMES), rounds.drop(columns="wall_s")
 
 
-def run_continual(simulate, more: str = FAST, *, folder: str = "run") -> Path:
+def run_continual(
+    simulate, more: str = FAST, *, folder: str = "run", pictures: bool = False
+) -> Path:
     # The fixture looks for a strategy, to drop a setting that only the default one has.
-    return simulate(f"strategy=continual {CONTINUAL} {more}", folder=folder)
+    return simulate(f"strategy=continual {CONTINUAL} {more}", folder=folder, pictures=pictures)
 
 
 @pytest.mark.slow
 def test_a_run_tells_old_from_new_and_draws_it(simulate):
-    folder = run_continual(simulate, f"{FAST} strategy.threshold=0")
+    folder = run_continual(simulate, f"{FAST} strategy.threshold=0", pictures=True)
     messages, rounds = tables(folder)
     assert rounds.stage.tolist() == [0, 0, 1, 1]
     assert rounds.old_accuracy.notna().tolist() == [False, False, True, True]

@@ -39,7 +39,9 @@ def shapes(arrays):
 
 
 def test_clients_distil_before_they_upload_and_the_server_distils_the_pool(simulate):
-    folder = simulate(f"{DISTILLED} strategy.width=0.5 evaluation=server", folder="first")
+    folder = simulate(
+        f"{DISTILLED} strategy.width=0.5 evaluation=server", folder="first", pictures=True
+    )
     generators = folder / "generators"
     assert sorted(p.name for p in generators.iterdir()) == [
         "client-00000.fgan", "client-00001.fgan", "generator.json", "student.fgan",
