@@ -68,7 +68,7 @@ def blank_pictures() -> Iterator[None]:
     """Write one white pixel for each picture: drawing takes half of the time of a short run."""
 
     def blank(figure: Figure, path: Path, **settings: object) -> None:
-        Image.new("L", (1, 1), 255).save(path, "PNG")
+        Image.new("RGB", (1, 1), "white").save(path, "PNG")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", blank)
