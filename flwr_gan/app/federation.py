@@ -254,13 +254,13 @@ def federation_of(resolved: str, own: tuple[tuple[str, Any], ...] = ()) -> Feder
 
         kind = ClassifierFederation
     splitter = build(config.partition)
-    split = ()
+    split: Sequence[NDArray[np.int64]] = ()
     if not own and len(dataset.train):
+        alone, clients = config.federation.share
         split = splitter(
-            dataset.train,
-            num_clients=config.federation.num_clients,
-            seed=derive_seed(config.seed, "partition"),
+            dataset.train, num_clients=clients, seed=derive_seed(config.seed, "partition")
         )
+        split = split if alone is None else [split[alone]]
     federation = kind(config, dataset, split)
     _check_delta(federation)
     _check_budget(federation)

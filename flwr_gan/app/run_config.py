@@ -34,6 +34,7 @@ from flwr_gan.wire.stages.schedule import Schedule
 
 QUALITY = ("synthetic_accuracy", "conditional_accuracy", "frechet_distance", "test_accuracy")
 
+_ALONE = re.compile(r"(\d{1,6})/(\d{1,6})")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")  # it becomes part of a folder's name and of an override
 
 
@@ -53,12 +54,23 @@ class FederationConfig(Settings):
     min_clients: Count | None = None
     wait_s: Amount = 600.0
     round_timeout_s: Positive | None = None
+    alone: str | int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         given = self.min_clients
         inside = given is None or given <= self.num_clients
         self.require("min_clients", inside, f"1 to num_clients={self.num_clients}, or null")
+        client, clients = self.share
+        fits = client is not None and client < clients and self.num_clients == 1
+        form = "CLIENT/CLIENTS such as 0/5, beside federation.num_clients=1, or null"
+        self.require("alone", self.alone is None or fits, form)
+
+    @property
+    def share(self) -> tuple[int | None, int]:
+        """The one client whose share is used, None for all, and among how many data are split."""
+        found = _ALONE.fullmatch(str(self.alone))
+        return (int(found[1]), int(found[2])) if found else (None, self.num_clients)
 
     @property
     def least_clients(self) -> int:

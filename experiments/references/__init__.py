@@ -1,0 +1,1 @@
+"""Federations beside training on all data in one place, and beside each client alone."""
