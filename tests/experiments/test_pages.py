@@ -12,6 +12,7 @@ STUDIES = {
     "privacy": set(),
     "federated_regeneration": set(),
     "style_transfer": set(),
+    "references": set(),
     "papers.fl_compression_comparison": {"settings", "formulas"},
     "papers.gan_distillation": {"table 1", "quality", "bytes"},
     "papers.rg_gan": set(),
