@@ -60,7 +60,7 @@ def headline(table: pd.DataFrame) -> str:
                 KINDS[row["kind"]],
                 str(int(row["pairs"])),
                 f"**{int(row['not_worse_up_to'])}**",
-                _ranges([int(p) for p in str(row["passing"]).split() if p != "nan"]) or "none",
+                ranges([int(p) for p in str(row["passing"]).split() if p != "nan"]) or "none",
                 "-" if pd.isna(row["worse_from"]) else str(int(row["worse_from"])),
                 *(cells if last else ["-"] * len(cells)),
             ]
@@ -68,7 +68,7 @@ def headline(table: pd.DataFrame) -> str:
     return markdown_table(head, rows)
 
 
-def _ranges(levels: Sequence[int]) -> str:
+def ranges(levels: Sequence[int]) -> str:
     """Return rising numbers with runs of three and more shortened: ``2, 5-9``."""
     runs: list[list[int]] = []
     for level in levels:
@@ -149,7 +149,7 @@ def lossy(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> str:
             differences = where(part, level=levels[-1]).set_index("measure")
             cells = [f"P = {levels[-1]}", f"{ratios[data, levels[-1], codec]:.1f}"]
             cells += [_difference(differences.loc[name]) for name in MARGINS]
-        rows.append([data, f"`{codec}`", _ranges(levels) or "none", *cells])
+        rows.append([data, f"`{codec}`", ranges(levels) or "none", *cells])
     return markdown_table(head, rows)
 
 
