@@ -76,6 +76,13 @@ def blank_pictures() -> Iterator[None]:
 
 
 @pytest.fixture
+def without_pictures() -> Iterator[None]:
+    """Write one white pixel for each picture in this test."""
+    with blank_pictures():
+        yield
+
+
+@pytest.fixture
 def simulate(tmp_path: Path) -> Simulate:
     """Return a function that runs the app with overrides and returns the output folder.
 

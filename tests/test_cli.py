@@ -15,6 +15,8 @@ from flwr_gan.app.federation import federation_from
 from flwr_gan.cli import main
 from tests.conftest import TINY
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 AVG = "strategy=fedavg federation.rounds=1"
 PROX = "strategy=fedprox federation.rounds=1"
 FAST = f"{TINY} strategy.rounds_per_level=1 evaluation=none"

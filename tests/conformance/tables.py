@@ -61,7 +61,7 @@ FAST_MODELS = {
     ("legacy", "MLP, float16"),
     ("legacy", "boosters"),
     ("legacy", "no arrays"),
-    ("messages", "transformer"),
+    ("messages", "MLP"),
     ("messages", "no arrays"),
 }
 

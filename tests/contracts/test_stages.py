@@ -60,7 +60,7 @@ def test_every_stage_is_tested():
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(array=weights)
 def test_round_trip_stays_within_the_stated_bound(spec, array):
     stage = get_stage(spec)
@@ -171,7 +171,7 @@ def test_scales_are_checked():
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(array=weights, seed=st.integers(0, 99))
 def test_differences_to_a_base_stay_within_the_stated_bound(spec, array, seed):
     stage = get_stage(spec).for_differences()
@@ -231,7 +231,7 @@ def norms(values):
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(array=weights, seed=st.integers(0, 99))
 def test_what_a_contractive_stage_leaves_over_is_no_more_than_it_was_given(spec, array, seed):
     rng = np.random.default_rng(seed)
