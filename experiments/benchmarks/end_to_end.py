@@ -82,7 +82,7 @@ def until(target: float, folder: Path) -> dict[str, float]:
 
 
 def over_links(runs: pd.DataFrame, *, target: float) -> pd.DataFrame:
-    """Return a row a codec and link from a row a run; seeds that never got there are left out."""
+    """Return one row per codec and link; seeds that never got there are left out."""
     reached = runs.groupby("codec", sort=False)["rounds"].count()
     means = runs.groupby("codec", sort=False)[["rounds", "message_bytes", "compute_s"]].mean()
     parts = []

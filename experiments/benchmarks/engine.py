@@ -1,10 +1,10 @@
-"""Client updates a second of the engines: this process, processes, and Flower's Ray.
+"""Client updates per second of the engines: this process, processes, and Flower's Ray.
 
 ``python -m experiments.benchmarks.engine [--short] [--output FILE]`` runs the tasks of
-``engine_tasks.py`` on each engine, in a process of its own, in turn, and writes a row an engine and
-task: the median over repeats, and how many times its updates a processor second are Ray's. A row
-more has 20,000 clients. Imports are not counted. ``first_message_s`` is from the start of the
-engine until the first client begins; ``updates_per_s`` begins with the second round, when all
+``engine_tasks.py`` on each engine, in a process of its own, in turn, and writes one row per engine
+and task: the median over repeats, and how many times its updates per processor second are Ray's.
+One more row has 20,000 clients. Imports are not counted. ``first_message_s`` is from the start of
+the engine until the first client begins; ``updates_per_s`` begins with the second round, when all
 workers are warm; ``updates_per_cpu_s`` counts processor seconds of the process and its children
 from the tenth round on, which other work on the machine changes less; ``growth_mb`` is the memory
 at the end less that after ten rounds.

@@ -2,8 +2,8 @@
 
 ``python -m experiments.benchmarks.protocol [--short] [--output FILE]`` runs the quickstart under
 plain Flower, zlib, sparse without and with memory between rounds, and differences of 8, 6 and 4
-bits, with three seeds, and writes a row a round, and beside it a summary (``_summary.csv``) and a
-picture (``.png``). Finished runs are kept in ``--folder`` and not repeated.
+bits, with three seeds, and writes one row per round, and beside it a summary (``_summary.csv``)
+and a picture (``.png``). Finished runs are kept in ``--folder`` and not repeated.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield a row a round, and a row a wire; draw the picture."""
+    """Yield one row per round, and one row per wire; draw the picture."""
     seeds = options.seeds or (1 if options.short else 3)
     folder = options.folder or (FOLDER.with_name("protocol_short") if options.short else FOLDER)
     settings = f"{SHORT} {options.settings}" if options.short else options.settings

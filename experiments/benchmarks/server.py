@@ -6,7 +6,7 @@
 strategy and codec: the median over repeats, in turn, with the ratio to Flower's own FedAvg on the
 dense arrays. What the coded rows count is all of ``aggregate_fit``: header, check, decoding and
 averaging; seconds are processor time. ``peak_models`` is what that allocates beside the replies,
-from a run of its own, in models of 4 bytes a weight.
+from a run of its own, in models of 4 bytes per weight.
 
 A second table, beside the first, is a round of FedAvg with 20 clients that train 200 ms each,
 1,000,000 weights, all in this process, with and without the wrapper (codec ``raw``), in wall time.
@@ -192,7 +192,7 @@ def _run(strategy: Strategy, clients: int, make: Callable[[int], NumPyClient]) -
 
 
 def aggregation_table(clients: int, repeats: int) -> pd.DataFrame:
-    """Return a row a strategy and codec."""
+    """Return one row per strategy and codec."""
     weights = generator()
     model_bytes = sum(array.nbytes for array in weights)
     made = {kind: replies(kind, weights, clients=clients) for kind in KINDS}

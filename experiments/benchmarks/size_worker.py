@@ -182,7 +182,7 @@ def _zstd(arrays: dict[str, Array], level: str) -> Way:
 
 
 def _int8_zstd(arrays: dict[str, Array], level: str) -> Way:
-    """Return what a user writes in ten lines: a scale an array, int8, zstandard."""
+    """Return what a user writes in ten lines: one scale per array, int8, zstandard."""
     import zstandard
 
     pack = zstandard.ZstdCompressor(level=int(level))

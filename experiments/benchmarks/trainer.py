@@ -1,9 +1,9 @@
-"""Critic steps a second: a plain PyTorch loop against the trainer, and many clients at once.
+"""Critic steps per second: a plain PyTorch loop against the trainer, and many clients at once.
 
 ``python -m experiments.benchmarks.trainer [--short] [--output FILE]`` trains on one core, with the
 batch size and the critic iterations of each setting. The paths take turns, so that a change of the
-machine's speed hits all alike; a row a path holds the median over repeats. A step is one update of
-one critic, with its share of the generator's work.
+machine's speed hits all alike; one row per path holds the median over repeats. A step is one
+update of one critic, with its share of the generator's work.
 
 ``plain`` is the loop that one would write: fakes for each critic step, modules, double
 backpropagation, ``torch.optim.Adam`` as it comes. ``autograd`` and ``closed_form`` are the

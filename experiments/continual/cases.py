@@ -91,7 +91,7 @@ class Case(StudyCase):
 
 
 def capacity_rows(federation: Federation, run: Path) -> Iterator[dict[str, Any]]:
-    """Yield a row a client that prunes: shares freed and regained, and what these weights carry."""
+    """Yield one row per client that prunes: shares freed and regained, and what they carry."""
     config, data = federation.config, federation.dataset
     if config.regeneration is None:
         return

@@ -45,7 +45,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return a row a run, and means over seeds."""
+    """Return one row per run, and means over seeds."""
     runs = all_rows(records, "ways")
     measured = ["sparsity", "payload_up_bytes", *QUALITY, "wall_s"]
     runs = runs[["regeneration", "way", "seed", *measured]]

@@ -54,7 +54,7 @@ def _short(way: str) -> list[str]:
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return a row a run, and means over seeds.
+    """Return one row per run, and means over seeds.
 
     ``time_ratio`` is the time to the target over that of the main job of the same seed, and
     ``early_ratio`` the same for a lower target. ``most`` and ``least`` are the largest and the
@@ -115,7 +115,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
-    """Draw synthetic accuracy against virtual time, a line a run, and the time of each client."""
+    """Draw synthetic accuracy against virtual time, one line per run, and each client's time."""
     figure = Figure(figsize=(7.2, 3.8), layout="constrained")
     axes = figure.subplots()
     for way, (colour, line) in _STYLES.items():

@@ -58,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return a row a run, a row an attacked upload, and means over seeds."""
+    """Return one row per run, one row per attacked upload, and means over seeds."""
     runs = pd.DataFrame([record.row for record in records])
     attacks = all_rows(records, "attacks")
     return {"runs.csv": runs, "attacks.csv": attacks, "summary.csv": summarise(runs)}

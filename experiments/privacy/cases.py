@@ -156,7 +156,7 @@ class Case(StudyCase):
 def attack_uploads(
     federation: Federation, folder: Path, *, per_class: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row an upload: who is attacked, with how many samples, and each attack's AUC.
+    """Yield one row per upload: who is attacked, with how many samples, and each attack's AUC.
 
     Members are the client's samples, outsiders as many of each class from other clients. They come
     from the same training part, so nothing but training tells them apart; the client has never

@@ -23,7 +23,7 @@ Grouping = tuple[dict[str, list[RunFiles]], str]
 
 
 def quality_picture(results: Results) -> Picture | None:
-    """Return quality against bytes: a point a run, or the rounds of a single one."""
+    """Return quality against bytes: one point per run, or the rounds of a single one."""
     table = results.table
     drawn = [run for run in results.runs if _has_quality(run.rounds)]
     if len(drawn) == 1:

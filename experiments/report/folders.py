@@ -96,7 +96,9 @@ class Results:
     """The runs of all folders that one report is about."""
 
     folders: tuple[Path, ...]  # as they were named
-    table: pd.DataFrame  # one row a run; with several folders the column ``folder`` says from which
+    table: (
+        pd.DataFrame
+    )  # one row per run; with several folders the column ``folder`` says from which
     runs: tuple[RunFiles, ...]  # in the table's order
     commands: tuple[str, ...]  # what the sweeps among the folders were started with
     sweeps: tuple[Path, ...]  # the folders that these commands wrote to

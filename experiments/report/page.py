@@ -5,7 +5,7 @@ blocks in the order in which they are read::
 
     sections = [
         Section("Results", "All codecs are lossless.", Table(frame, "Bytes of each codec")),
-        Section("Pictures", Picture(Path("samples.png"), "Ten digits, one row a class")),
+        Section("Pictures", Picture(Path("samples.png"), "Ten digits, one row per class")),
     ]
     write_page(Path("report.html"), "Codecs side by side", sections)
 

@@ -143,11 +143,11 @@ def _plots(results: Results) -> Section:
 
 
 def _samples(results: Results, most: int) -> Section:
-    alt = "Samples that the generator of {} drew, one row a class"
+    alt = "Samples that the generator of {} drew, one row per class"
     pictures, number = _drawn(results, "samples.png", alt, most)
     if not pictures:
         return Section("Samples")
-    text = "Drawn by each generator at the end of its run, one row a class."
+    text = "Drawn by each generator at the end of its run, one row per class."
     if number > most:
         text += f" {most} of {number} trainings; the others' are in their folders as samples.png."
     return Section("Samples", text, *pictures)

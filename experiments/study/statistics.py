@@ -40,9 +40,9 @@ def intervals(table: pd.DataFrame, *, comparisons: int = 1) -> dict[str, float]:
 
 
 def average(table: pd.DataFrame, groups: Sequence[str], columns: Iterable[str]) -> pd.DataFrame:
-    """Return mean and interval of some columns over the seeds, a row a group.
+    """Return mean and interval of some columns over the seeds, one row per group.
 
-    ``table`` has a row a seed; ``groups`` are the columns that tell what differs in the seed alone.
+    ``table`` has one row per seed; rows that differ in more than the seed differ in ``groups``.
     """
     wanted = list(columns)
     rows = []
@@ -73,7 +73,7 @@ def differences(
 ) -> pd.DataFrame:
     """Return what each group has more than the baseline, mean and interval over pairs.
 
-    ``table`` has a row a run; ``pair`` are columns whose values a run shares with its baseline,
+    ``table`` has one row per run; ``pair`` are columns whose values a run shares with its baseline,
     such as the seed; ``comparisons`` is that of ``t_interval``; ``more`` makes further columns out
     of the paired rows of a group and of the baseline.
     """

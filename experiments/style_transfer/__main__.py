@@ -49,7 +49,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return a row a way and seed, and means over seeds."""
+    """Return one row per way and seed, and means over seeds."""
     runs = pd.DataFrame([record.row for record in records]).reindex(
         columns=["way", "seed", *MEASURES]
     )
@@ -74,7 +74,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
-    """Return samples of the first seed, a row a way: the same drawings in all rows."""
+    """Return samples of the first seed, one row per way: the same drawings in all rows."""
     first = [record for record in records if record.case.seed == records[0].case.seed]
     x_KnTC = np.stack([read_samples(record.folder) for record in first])
     return {"samples.png": sample_grid(x_KnTC, [WAYS[r.case.way] for r in first], "strokes")}

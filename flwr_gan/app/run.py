@@ -37,7 +37,7 @@ from flwr_gan.wire.stages.schedule import Schedule
 
 log = getLogger(__name__)
 
-SPENDING = "privacy.csv"  # a row a client and round, where training is private
+SPENDING = "privacy.csv"  # one row per client and round, where training is private
 
 
 @dataclass

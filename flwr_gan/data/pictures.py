@@ -41,7 +41,7 @@ def read_picture(source: Path | bytes, *, size: int, channels: int) -> Pixels:
 
     It is turned as its EXIF data say, its transparent parts become white, and its middle square is
     resized to ``size``, bicubic. Of several frames the first is read. Raises DataError when the
-    picture is damaged, of no format in ``FORMATS``, of more than 8 bits a channel, or has more
+    picture is damaged, of no format in ``FORMATS``, of more than 8 bits per channel, or has more
     pixels than Pillow's guard allows (89 million).
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -53,7 +53,7 @@ def read_picture(source: Path | bytes, *, size: int, channels: int) -> Pixels:
             file = io.BytesIO(source) if isinstance(source, bytes) else source
             with Image.open(file, formats=FORMATS) as opened:
                 if opened.mode in _DEEP_MODES:
-                    raise DataError("it has more than 8 bits a channel: save it with 8")
+                    raise DataError("it has more than 8 bits per channel: save it with 8")
                 picture = ImageOps.exif_transpose(opened)
         if picture.has_transparency_data:
             white = Image.new("RGBA", picture.size, "white")

@@ -176,7 +176,7 @@ def with_maps(generator: SampleGenerator, z_BL: Tensor, y_B: Tensor) -> tuple[Te
     """Return samples, and what each hidden layer gives after its ReLU.
 
     Gradients go through, and the weights may be parametrised. Maps have shape (B, H, N): H channels
-    of N numbers a sample.
+    of N numbers per sample.
     """
     maps: list[Tensor] = []
 

@@ -23,7 +23,7 @@ from flwr_gan.methods.genetic_search import Bits, GeneticMethod, SearchResult, p
 class EvolutionaryChannels(GeneticMethod):
     """A genetic search for the filters that stay, then training of what is left.
 
-    A string has one bit a filter; 0 cuts it. Its fitness is ``1 / (size + w distance)``: size is
+    A string has one bit per filter; 0 cuts it. Its fitness is ``1 / (size + w distance)``: size is
     the share of the parameters that is left, distance the mean squared difference between the
     critic's scores of the cut and of the whole generator for the same latent vectors and labels,
     over the variance of the latter, for critics have no scale of their own. The third term of Shu

@@ -46,7 +46,7 @@ class SmallClassifier:
         )
         classes = np.arange(num_classes)
         for _ in range(int(np.clip(STEPS * BATCH_SIZE // count, *EPOCHS))):
-            # one epoch a call; unlike fit, it takes labels of which some are missing
+            # one epoch per call; unlike fit, it takes labels of which some are missing
             self._network.partial_fit(_flat(x_NTC), y_N, classes=classes)
 
     def accuracy(self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:

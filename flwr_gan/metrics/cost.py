@@ -1,4 +1,4 @@
-"""What a generator costs: multiply-accumulates for one sample, and samples a second.
+"""What a generator costs: multiply-accumulates for one sample, and samples per second.
 
 B batch, L latent.
 """
@@ -84,7 +84,7 @@ def _returning(operation: Any) -> Any:
 def samples_per_second(
     generators: Sequence[LatentGenerator], *, batch_size: int = 64, repeats: int = 9
 ) -> list[float]:
-    """Return the samples a second that each generator makes, on one thread of the processor.
+    """Return the samples per second that each generator makes, on one thread of the processor.
 
     Seconds are those of this thread, which are the clock's on a core that does nothing else. The
     generators take turns, so that a change of the machine's speed hits all alike; the median of the

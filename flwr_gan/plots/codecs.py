@@ -25,7 +25,7 @@ PUBLISHED_LOOKS = {"zlib": BLUE, "lzma": RED, "bz2": GREEN, "paq9a": PINK}
 def codecs_figure(table: pd.DataFrame, published: Mapping[str, Sequence[float]]) -> Figure:
     """Draw the measurements of the codec benchmark.
 
-    The table has one row a set of weights (``pP`` for P pruning iterations, or any name), kind of
+    The table has one row per set of weights (``pP`` for P pruning iterations, or any name), kind of
     zeros (raw, canonical) and codec, with ratio, order0_bound_ratio, output_change (fraction, NaN
     if lossless), encode_mb_s and decode_mb_s. ``published`` gives ratios of a codec for P = 0, 1,
     2, ...

@@ -17,7 +17,7 @@ Groups = Mapping[str, Sequence[pd.DataFrame]]
 
 
 def traffic_figure(groups: Groups) -> Figure:
-    """Draw the bytes of each round's messages, up and down, one line a group of runs.
+    """Draw the bytes of each round's messages, up and down, one line per group of runs.
 
     A group holds the ``rounds.csv`` of each of its runs; lines are means, bands ranges.
     """
@@ -42,7 +42,7 @@ def duration_figure(rounds: Groups, coding: Mapping[str, tuple[float, float]]) -
     figure = Figure(figsize=(7.2, 3.4 + bars), layout="constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=(2.8, bars))
     draw_groups(top, rounds, "wall_s")
-    top.set_ylabel("seconds a round", fontsize=9)
+    top.set_ylabel("seconds per round", fontsize=9)
     if len(rounds) > 1:
         legend_above(figure, top)
     rows = np.arange(len(coding))
@@ -60,7 +60,7 @@ def duration_figure(rounds: Groups, coding: Mapping[str, tuple[float, float]]) -
 
 
 def draw_groups(axes: Axes, groups: Groups, column: str, *, scale: float = 1.0) -> None:
-    """Draw a column of ``rounds.csv`` against the round, one line a group."""
+    """Draw a column of ``rounds.csv`` against the round, one line per group."""
     for i, (label, runs) in enumerate(groups.items()):
         values = pd.concat([run.set_index("round")[column] * scale for run in runs], axis=1)
         mean, colour = values.mean(axis=1), COLOURS[i % len(COLOURS)]
@@ -85,7 +85,7 @@ def draw_groups(axes: Axes, groups: Groups, column: str, *, scale: float = 1.0) 
 
 
 def layers_figure(groups: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """Draw the share of zeros in each layer, one mark a group of runs.
+    """Draw the share of zeros in each layer, one mark per group of runs.
 
     Each run gives the share of zeros by the layer's name, first layer first. Marks are means, bars
     ranges.

@@ -1,6 +1,6 @@
-"""A grid of samples, one row a class; pen drawings have one colour a stroke (paper 000, Fig. 2)."""
+"""A grid of samples, one row per class; one colour per pen stroke (paper 000, Fig. 2)."""
 
-# K classes, n samples a class, T vectors or rows, C components or columns, P points
+# K classes, n samples per class, T vectors or rows, C components or columns, P points
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Quality against bytes, one point a run."""
+"""Quality against bytes, one point per run."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def has_quality(table: pd.DataFrame) -> bool:
 def quality_figure(table: pd.DataFrame, factors: Sequence[str]) -> Figure:
     """Draw the quality measures of finished runs against the bytes of all their messages.
 
-    The table has one row a run with ``up_bytes``, ``down_bytes``, the quality measures and the
+    The table has one row per run with ``up_bytes``, ``down_bytes``, the quality measures and the
     factors; rows without bytes are left out. Up to four factors are told apart, by colour
     (``codec``, where it varies), marker, size and filling; runs that differ in ``seed`` alone
     become one point with a bar from the lowest to the highest. Raises ValueError when there is

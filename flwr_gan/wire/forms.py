@@ -40,7 +40,7 @@ def exact_form(array: Array, *, codec: Codec, strict: bool, has_base: bool = Fal
     """Return the form in which an array keeps every value, for a lossless codec.
 
     Codecs that know weights (``sparse``) are given all float types as float32; but, where there is
-    no base, long arrays of 16 bits a number with few zeros as they are. Those that know bytes
+    no base, long arrays of 16 bits per number with few zeros as they are. Those that know bytes
     alone are given only float64 that is float32 in truth as float32. ``raw`` is given everything
     as it is, and so is every codec what has few values.
     """

@@ -34,7 +34,7 @@ class MessageRow:
     parameters, nonzero : int
         Values in the payload, and those that are not zero.
     dense_bytes : int
-        Real size of the arrays: their elements in their own dtypes, 2 bytes a float16 parameter.
+        Real size of the arrays: their elements in their own dtypes, 2 bytes per float16 parameter.
     payload_bytes, mask_bytes, value_bytes : int
         Length of the coded blob, and of its mask and value streams.
     message_bytes : int

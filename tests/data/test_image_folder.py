@@ -146,7 +146,7 @@ def test_what_is_transparent_becomes_white():
 
 def test_deep_pictures_are_refused():
     deep = Image.fromarray(np.full((8, 8), 40_000, np.uint16))
-    with pytest.raises(DataError, match="more than 8 bits a channel"):
+    with pytest.raises(DataError, match="more than 8 bits per channel"):
         read_picture(encoded(deep), size=8, channels=1)
 
 

@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the choice of entries."""
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these entries alone")
     parser.add_argument("--entries", type=Path, default=ENTRIES, metavar="FOLDER",
-                        help="one file an entry; default: those beside the program")  # fmt: skip
+                        help="one file per entry; default: those beside the program")  # fmt: skip
 
 
 STUDY = Study(

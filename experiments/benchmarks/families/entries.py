@@ -1,4 +1,4 @@
-"""What is compared: one file an entry, a method of training, a codec, or both.
+"""What is compared: one file per entry, a method of training, a codec, or both.
 
 ::
 

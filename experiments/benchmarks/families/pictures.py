@@ -72,7 +72,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 
 
 def front_figure(summary: pd.DataFrame, materials: Sequence[Material], axis: Axis) -> Figure:
-    """Draw quality against a cost, a panel a kind of generator; the front is labelled."""
+    """Draw quality against a cost, one panel per kind of generator; the front is labelled."""
     shown = comparable(summary, axis.cost)
     there = set(shown["data"])
     materials = [material for material in materials if material.name in there] or materials

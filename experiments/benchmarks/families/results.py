@@ -1,4 +1,4 @@
-"""Tables of the benchmark: a row a case, and means over seeds."""
+"""Tables of the benchmark: one row per case, and means over seeds."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +65,7 @@ def on_front(cost: NDArray[np.float64], quality: NDArray[np.float64]) -> list[bo
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return a row a case, and means over seeds."""
+    """Return one row per case, and means over seeds."""
     rows = case_rows(records)
     return {"rows.csv": rows, "summary.csv": summarise(rows)}
 
@@ -76,8 +76,8 @@ def case_rows(records: Sequence[Record]) -> pd.DataFrame:
     ``frechet_excess`` is the Fréchet distance less that of as many unseen real samples, the floor;
     ``frechet_ratio`` is that to the entry ``raw`` of the same data and seed; both are NaN where
     ``raw`` is not finished. ``macs_reduction`` is dense multiply-accumulates before by after;
-    ``speed_up`` samples a second after by before; ``cost_cpu_s`` processor seconds of training and
-    coding together.
+    ``speed_up`` samples per second after by before; ``cost_cpu_s`` processor seconds of training
+    and coding together.
     """
     table = pd.DataFrame([record.row for record in records])
     table = table.rename(columns={"cpu_s": "cell_cpu_s"})

@@ -23,7 +23,7 @@ SPECS = ("topk:0.01+binary:network", "topk:0.01+int4", "randk:0.01+int4", "eden:
 
 
 def measure_costs(*, short: bool) -> pd.DataFrame:
-    """Return a row a codec: medians of processor seconds, codecs and numpy in turn.
+    """Return one row per codec: medians of processor seconds, codecs and numpy in turn.
 
     ``seconds`` are those of the payload, ``sending_s`` of all that a sender does: error feedback
     too. ``..._ratio`` are medians of the quotients with ``numpy.argpartition`` of the magnitudes

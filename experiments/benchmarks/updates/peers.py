@@ -26,7 +26,7 @@ GZIP_LEVEL = 8  # half the time of 9, which OpenFL has, for 2 % more bytes
 
 
 class Peer(ABC):
-    """How one array of weights becomes bytes, and bytes an array again."""
+    """How one array of weights becomes bytes, and bytes become an array again."""
 
     relative = True  # changes are coded, and not the weights; the first broadcast travels as it is
     feedback = False  # what was lost is added to what is coded next

@@ -32,7 +32,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def summarise(rounds: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
-    """Return a row a wire: means over seeds.
+    """Return one row per wire: means over seeds.
 
     ``reached_round`` is the mean of the first rounds at which the mean of the last three rounds
     stands at the level of the task, NaN unless every seed gets there; ``reached_bytes`` what had
@@ -118,7 +118,7 @@ def task_table(summary: pd.DataFrame) -> str:
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
-    """Draw quality against the bytes of all messages so far, means over seeds, a panel a task."""
+    """Draw quality against the bytes of all messages so far, one panel per task."""
     rounds = tables["updates.csv"]
     rounds = rounds.assign(messages=rounds["up_message_bytes"] + rounds["down_message_bytes"])
     tasks = [TASKS[name] for name in rounds["task"].unique()]

@@ -200,7 +200,7 @@ class Carried:
             total[f"{direction}_payload_bytes"] += sum(len(array.data) for array in arrays)
 
     def table(self) -> pd.DataFrame:
-        """Return the bytes of all clients, a row a round, which is the index."""
+        """Return the bytes of all clients, one row per round, which is the index."""
         return pd.DataFrame.from_dict(self._rounds, orient="index", columns=list(BYTES))
 
 
@@ -215,7 +215,7 @@ def _of_ledger(messages: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_round(carried: pd.DataFrame, quality: Mapping[int, float]) -> pd.DataFrame:
-    """Return a row a round with quality and bytes; round 0 has the first broadcast alone.
+    """Return one row per round with quality and bytes; round 0 has the first broadcast alone.
 
     ``carried`` are the bytes, by round from 1; ``quality`` is that behind each round.
     """

@@ -150,7 +150,7 @@ def scorings(cell: "Case") -> list[tuple[str, int, str]]:
 
 
 def score_generators(cell: "Case") -> list[dict[str, Any]]:
-    """Score what is not scored yet, beside real samples; return a row a generator.
+    """Score what is not scored yet, beside real samples; return one row per generator.
 
     All cases of a data set share one judge, so that distances compare. Generated samples are as
     many as real ones: at most 2,000, and no more than the training part has. The row of kind

@@ -1,6 +1,6 @@
 """Figures 2 to 4 of the paper, and what it leaves to the eye as curves.
 
-P levels, K classes, n samples a class, T vectors, C components.
+P levels, K classes, n samples per class, T vectors, C components.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -149,7 +149,7 @@ def signed_zeros(table: pd.DataFrame) -> pd.DataFrame:
     """Return the bits that LZMA spends on each pruned weight beyond what the numbers need.
 
     With share rho pruned, survivors as plain float32 and a mask of the largest entropy take
-    32 (1 - rho) + H(rho) bits a weight, computed. What a coder of either kind takes beyond that,
+    32 (1 - rho) + H(rho) bits per weight, computed. What a coder of either kind takes beyond that,
     divided by rho, is what it pays for pruned weights: noise, for a zero says nothing. Negative
     where survivors were coded below 32 bits.
     """

@@ -60,7 +60,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 
 
 def rounds_figure(rounds: pd.DataFrame, algorithm: str) -> Figure:
-    """Draw accuracy and loss by round, test and training, a column a split."""
+    """Draw accuracy and loss by round, test and training, one column per split."""
     partitions = list(dict.fromkeys(rounds["partition"]))
     figure = Figure(figsize=(5.2 * len(partitions), 12.5), layout="constrained")
     grid = figure.subplots(len(ROWS), len(partitions), squeeze=False, sharey="row", sharex=True)

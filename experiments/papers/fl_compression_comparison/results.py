@@ -129,7 +129,7 @@ def paper_table(table: pd.DataFrame) -> str:
 
 
 def by_setting(table: pd.DataFrame, measures: Mapping[str, str], *, sign: str = "") -> str:
-    """Return measures of all models in all four settings, a row a model."""
+    """Return measures of all models in all four settings, one row per model."""
     grid = table[table["partition"] != "whole"]
     grid = grid[~grid["method"].isin(CONTROLS)]
     pairs = grid[["partition", "algorithm"]].itertuples(index=False, name=None)

@@ -117,8 +117,8 @@ def _client_fn(context: Context) -> Client:
 class Outcome:
     """What a case leaves."""
 
-    # a row a round, 0 for the initial model: accuracy and mean cross entropy on training and test
-    # samples, seconds of the slowest client
+    # one row per round, 0 for the initial model: accuracy and mean cross entropy on training and
+    # test samples, seconds of the slowest client
     rounds: pd.DataFrame
     # the ledger, measured bytes of every message; where weights travel raw, once more as coded by
     # ``sparse``, for comparison
@@ -183,7 +183,7 @@ def held_classes(federation: ClassifierFederation) -> list[list[int]]:
 
 
 def _rounds(run: Path, federation: ClassifierFederation, seconds: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a round, with one for the initial model before those of the app.
+    """Return one row per round, with one for the initial model before those of the app.
 
     Raises TrainingError where the app has gone on without a client that failed.
     """

@@ -69,7 +69,7 @@ def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
 
 
 def samples_figure(records: Sequence[Record]) -> Figure:
-    """Draw the first seed's images of the same latents: a row a way, a column a depth."""
+    """Draw the first seed's images of the same latents: one row per way, one column per depth."""
     settings, seed = records[0].case.hyperparameters, records[0].case.seed
     depths, rows = settings.depths, ("teacher", "mse", "joint", "regular")
     named = {(r.case.role, r.case.depth): r for r in records if r.case.seed == seed}

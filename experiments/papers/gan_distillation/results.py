@@ -21,7 +21,7 @@ ORDER = ("mse", "mse_longer", "joint", "regular", "regular_longer")
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return a row a training, means over seeds, differences, and the paper's table with ours."""
+    """Return one row per training, means, differences, and the paper's table with ours."""
     if not any(record.case.role == "teacher" for record in records):
         raise OutputError("the teacher is not finished: run it without --report first")
     runs = pd.DataFrame([record.row for record in records]).drop(columns="cpu_s")
@@ -69,7 +69,7 @@ def to_rivals(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def table_1(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the MNIST rows of the paper's Table 1 with ours beside, a row a depth."""
+    """Return the MNIST rows of the paper's Table 1 with ours beside, one row per depth."""
     rows = []
     for depth, part in summary[summary["role"] != "teacher"].groupby("depth"):
         row: dict[str, Any] = {"depth": depth}
@@ -122,7 +122,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def paper_table(table: pd.DataFrame, summary: pd.DataFrame, real: Mapping[str, float]) -> str:
-    """Return the paper's MNIST rows with ours beside, a row a depth, the teachers last."""
+    """Return the paper's MNIST rows with ours beside, one row per depth, the teachers last."""
     head = (
         "d", "parameters", "ratio: paper", "ours", "student: paper", "ours, MSE",
         "ours, MSE, longer", "ours, joint", "regular: paper", "ours", "ours, longer",
@@ -151,7 +151,7 @@ def paper_table(table: pd.DataFrame, summary: pd.DataFrame, real: Mapping[str, f
 
 
 def quality(summary: pd.DataFrame, real: Mapping[str, float]) -> str:
-    """Return all other measures, a row a generator."""
+    """Return all other measures, one row per generator."""
     images = pd.DataFrame([{**real, "depth": "", "seeds": "", "role": "real"}])
     shown = pd.concat([_ordered(summary), images])
 

@@ -67,7 +67,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 
 
 def quality_figure(checks: pd.DataFrame) -> Figure:
-    """Draw the score by real images shown (its Fig. 4), a panel a kind of GAN, means over seeds."""
+    """Draw the score by real images shown (its Fig. 4), one panel per kind of GAN."""
     families = families_of(checks)
     figure, panels = plot.row_of_panels(len(families), width=4.8, height=4.0)
     for axes, family in zip(panels, families, strict=True):
@@ -86,7 +86,7 @@ def quality_figure(checks: pd.DataFrame) -> Figure:
 
 
 def sparsity_figure(layers: pd.DataFrame, checks: pd.DataFrame) -> Figure:
-    """Draw sparsity by layer and what regenerates over time (its Fig. 3), a row a kind of GAN."""
+    """Draw sparsity by layer and what regenerates (its Fig. 3), one row per kind of GAN."""
     families = families_of(layers)
     figure = Figure(figsize=(14.0, 0.4 + 3.4 * len(families)), layout="constrained")
     grid = figure.subplots(len(families), 3, squeeze=False)
@@ -144,7 +144,7 @@ def ablation_figure(summary: pd.DataFrame) -> Figure:
 
 
 def data_figure(summary: pd.DataFrame) -> Figure:
-    """Draw the Frechet distance by the number of training samples, a panel a kind of GAN."""
+    """Draw the Frechet distance by the number of training samples, one panel per kind of GAN."""
     best = summary[summary["output"] == "best"]
     families = families_of(best)
     figure, panels = plot.row_of_panels(len(families), width=4.8, height=4.0)
@@ -173,7 +173,7 @@ def data_figure(summary: pd.DataFrame) -> Figure:
 
 
 def samples_figure(samples: Samples) -> Figure:
-    """Draw samples for the same latent vectors: a row a kind of GAN, a column a method."""
+    """Draw samples for the same latent vectors: one row per kind of GAN, one column per method."""
     methods = [m for m in COLOURS if any(method == m for _, method in samples)]
     families = [f for f in FAMILIES if any(family == f for family, _ in samples)]
     size = (0.4 + 2.3 * max(1, len(methods)), 0.4 + 2.0 * max(1, len(families)))

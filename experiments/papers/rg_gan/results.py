@@ -48,7 +48,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def output_rows(records: Sequence[Record]) -> pd.DataFrame:
-    """Return a row an output of a run: the best generator, the best of each phase, the last."""
+    """Return one row per output of a run: the best generator, the best of each phase, the last."""
     return pd.DataFrame(
         {**record.case.place, "output": output, **scores, "cpu_s": record.cpu_s}
         for record in records

@@ -51,7 +51,7 @@ class Snapshot:
 class Keeper:
     """Collects the checks of a run and keeps the best generator of each phase."""
 
-    # one row a check: update, images, operations, score, phase, sparsity by layer
+    # one row per check: update, images, operations, score, phase, sparsity by layer
     checks: list[dict[str, Any]] = field(default_factory=list)
     # by phase and for ``"best"``, whatever the phase: the generator of the lowest score. The score
     # is of training samples, so the choice has not seen the test part

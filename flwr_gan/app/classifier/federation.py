@@ -42,7 +42,7 @@ class ClassifierFederation(Federation):
         return new_network(sizes, seed=derive_seed(self.config.seed, "initial weights"))
 
     def iterations(self, *, ticket: bool = False, client: int = 0) -> int:
-        """Return how many steps a client trains in a round; one a pass where nothing is known."""
+        """Return how many steps a client trains in a round; one per pass where nothing is known."""
         held = self.sizes[client] if client < len(self.sizes) else 1
         return self.settings.passes * math.ceil(held / self.settings.batch_size)
 

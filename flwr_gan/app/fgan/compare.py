@@ -1,6 +1,6 @@
 """``fgan compare``: two generators beside each other, in figures and in one picture."""
 
-# N samples, K classes, n samples a class, T vectors, C components
+# N samples, K classes, n samples per class, T vectors, C components
 
 import os
 from collections.abc import Sequence

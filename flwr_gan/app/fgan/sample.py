@@ -1,6 +1,6 @@
 """``fgan sample``: what a trained generator draws, as a picture or as arrays."""
 
-# N samples, K classes, n samples a class, T vectors, C components
+# N samples, K classes, n samples per class, T vectors, C components
 
 import math
 import os

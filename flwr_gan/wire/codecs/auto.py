@@ -79,7 +79,7 @@ changes payloads. Of equals the first is chosen."""
 class AutoCodec(Codec):
     """Chooses a codec for each payload. Lossless.
 
-    With the speed of a link in Mbit/s (10**6 bits a second, above 0 and at most 10**6), by the
+    With the speed of a link in Mbit/s (10**6 bits per second, above 0 and at most 10**6), by the
     computed time to encode, send and decode; without, by the fewest bytes.
     """
 

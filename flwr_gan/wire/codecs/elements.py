@@ -72,7 +72,7 @@ class ElementCodec(BytesCodec):
 
 
 def _element_bytes(array: Array) -> Array:
-    """Return the bytes of a C-contiguous array, one row an element."""
+    """Return the bytes of a C-contiguous array, one row per element."""
     rows: Array = array.reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize)
     return rows
 

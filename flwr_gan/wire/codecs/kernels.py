@@ -158,7 +158,7 @@ def _word(bits: Array, at: int) -> Any:
 def split_magnitudes(numbers: Array, symbols: Array, packed: Array) -> int:
     """Write symbols (uint8, (n,)) and raw bits of uint32 numbers; return how many bits.
 
-    See ``flwr_gan.wire.codecs.sparse.magnitudes``; ``packed`` has four bytes a number, and eight.
+    See ``flwr_gan.wire.codecs.sparse.magnitudes``; ``packed`` has four bytes per number, and eight.
     """
     pending, filled, at = np.uint64(0), 0, 0
     for i in range(len(numbers)):

@@ -104,7 +104,7 @@ class HashStage(ArrayStage):
     def restore(
         self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
     ) -> Array:
-        """Return each weight's value; the work is a few operations a weight."""
+        """Return each weight's value; the work is a few operations per weight."""
         (values,) = parts
         if values.shape == shape:
             return values

@@ -1,4 +1,4 @@
-"""Flexpoint: 16 bits a weight, 5 bits an array, and what is beyond them."""
+"""Flexpoint: 16 bits per weight, 5 bits per array, and what is beyond them."""
 
 import numpy as np
 import pytest

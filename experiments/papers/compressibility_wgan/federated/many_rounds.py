@@ -70,10 +70,10 @@ class RoundsCase(StudyCase):
         return " ".join(settings)
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Return a row a round of ``many_rounds.csv``.
+        """Return one row per round of ``many_rounds.csv``.
 
         Those of plain Flower have bytes alone, which do not depend on the weights: their training
-        is cut to one iteration a round.
+        is cut to one iteration per round.
         """
         if self.wire == PLAIN:
             settings = f"{self.overrides} gan.local_iterations=1 output_dir={folder / 'run'}"

@@ -40,7 +40,7 @@ STRETCH = 1 << 20
 
 
 def write_positions(supports: Sequence[Support]) -> Pieces:
-    """Code which positions are taken, one support a layer.
+    """Code which positions are taken, one support per layer.
 
     First the forms, then the sizes of sets in the form of gaps, the bitmaps, the gaps.
     """
