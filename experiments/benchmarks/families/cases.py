@@ -17,14 +17,13 @@ from experiments.benchmarks.families.material import (
     Material,
     Sampler,
     base_settings,
-    halves,
     load_data,
     make_judge,
     trained_gan,
 )
 from experiments.study.cases import StudyCase
 from experiments.study.results import keep_samples
-from flwr_gan.data.dataset import Dataset, Samples
+from flwr_gan.data.dataset import Dataset
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
@@ -121,15 +120,13 @@ class _Bench:
 
     material: Material
     dataset: Dataset
-    unseen: Samples  # real ones that neither judge nor generator has learnt from
     judge: SampleJudge
     sampler: Sampler
 
     def real_scores(self) -> dict[str, float]:
-        """Return what unseen real samples score when they are taken for generated ones."""
-        x_NTC = self.unseen.x_NTC
+        """Return what real samples score when they are taken for generated ones."""
+        x_NTC = self.dataset.train.x_NTC[: self.material.samples]
         scores = self.judge.full_score(x_NTC, None, 0)
-        scores["judge_accuracy"] = self.judge.recognised(x_NTC, self.unseen.y_N)
         if self.material.kind == "image":
             scores["laplacian_variance"] = laplacian_variance(x_NTC)
         return {name: value for name, value in scores.items() if not np.isnan(value)}
@@ -138,9 +135,8 @@ class _Bench:
 @lru_cache(maxsize=3)
 def _bench(material: Material) -> _Bench:
     dataset = load_data(material)
-    test, unseen = halves(material, dataset)
-    sampler = Sampler(material, dataset.num_classes, len(test))
-    return _Bench(material, dataset, unseen, make_judge(material, dataset, test), sampler)
+    judge = make_judge(material, dataset)
+    return _Bench(material, dataset, judge, Sampler(material, dataset.num_classes))
 
 
 @dataclass(frozen=True)

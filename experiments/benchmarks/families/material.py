@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from experiments.papers.gan_distillation.image_classifier import ImageClassifier
 from experiments.papers.gan_distillation.images import enlarge
 from experiments.study.results import write_json
 from flwr_gan.app.config import build, load_config
@@ -27,14 +26,13 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
 from flwr_gan.methods import TrainedGan
 from flwr_gan.metrics import SampleJudge
-from flwr_gan.seeding import derive_seed, numpy_rng
+from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import load, save
 
 NAMES = ("digits", "pendigits", "wdcgan")
 IMAGE_BATCH = 64  # samples of 64 x 64 pixels are made faster in small batches
 
-_TRAIN_IMAGES, _TEST_IMAGES = 10_000, 4_000
-_JUDGE_SAMPLES = 6000
+_TRAIN_IMAGES, _TEST_IMAGES = 10_000, 2_000
 _W_DCGAN = GanConfig(
     network="images", conditional=False, depth=8, latent_dim=100, batch_size=32,
     critic_iterations=3, critic_gradients="autograd", generator_lr=1e-3, critic_lr=1e-3,
@@ -53,7 +51,7 @@ class Material:
     rate: float  # factor of both learning rates where a method trains what is trained already
     base_iterations: int  # generator updates of the generator that is compressed
     iterations: int  # generator updates that each method may take
-    samples: int  # most samples that quality is measured on, generated as well as real ones
+    samples: int  # generated samples that quality is measured on
     # rough seconds of one update and of measuring one cell, for the estimate of what is left
     update_s: float
     measure_s: float
@@ -96,10 +94,7 @@ def _shortened(material: Material) -> Material:
 def load_data(material: Material) -> Dataset:
     """Return real samples; those of W-DCGAN are 28 x 28 pictures, enlarged."""
     if material.gan.network == "vectors":
-        overrides = [f"data={material.name}"]
-        if material.name == "digits":
-            overrides.append("data.test_fraction=0.4")  # two halves of 359 samples
-        dataset: Dataset = build(load_config(overrides).data)
+        dataset: Dataset = build(load_config([f"data={material.name}"]).data)
         return dataset
     mnist = load_mnist()
     parts = [
@@ -131,9 +126,9 @@ def training_labels(material: Material, dataset: Dataset) -> NDArray[np.int64]:
 class Sampler:
     """Samples of any generator from the same latent vectors and labels, all classes alike."""
 
-    def __init__(self, material: Material, num_classes: int, count: int) -> None:
+    def __init__(self, material: Material, num_classes: int) -> None:
         asked = num_classes if material.gan.conditional else 1
-        self.y_N = np.arange(count, dtype=np.int64) % asked
+        self.y_N = np.arange(material.samples, dtype=np.int64) % asked
         self._seed = derive_seed(0, "families: latent vectors")
         self._batch_size = IMAGE_BATCH if material.gan.network == "images" else 1024
 
@@ -143,27 +138,12 @@ class Sampler:
         return sample(generator, self.y_N, rng=rng, batch_size=self._batch_size)
 
 
-def halves(material: Material, dataset: Dataset) -> tuple[Samples, Samples]:
-    """Return two disjoint sets of real test samples, equal in size.
-
-    Generated samples, as many again, are compared with the first set. The second one, which
-    neither judge nor generator has learnt from, takes their place once: that is the floor.
-    """
-    test = dataset.test
-    half = min(material.samples, len(test) // 2)
-    order = numpy_rng(0, "families: test halves").permutation(len(test))
-    first, second = (test.take(np.sort(part)) for part in (order[:half], order[half : 2 * half]))
-    return first, second
-
-
-def make_judge(material: Material, dataset: Dataset, test: Samples) -> SampleJudge:
-    """Return the judge of all generators of a kind: convolutional where the samples are large."""
-    most = min(_JUDGE_SAMPLES, 10 * material.samples)
-    large = material.gan.network == "images"
+def make_judge(material: Material, dataset: Dataset) -> SampleJudge:
+    """Return the judge of all generators of a kind; it depends on the data alone."""
+    most = 10 * material.samples
     return SampleJudge(
-        dataset.train, test, num_classes=dataset.num_classes, seed=0, max_train=most,
-        max_samples=len(test),
-        classifier=ImageClassifier(dataset.train.take(np.arange(most)), seed=0) if large else None,
+        dataset.train, dataset.test, num_classes=dataset.num_classes, seed=0,
+        max_train=min(6000, most), max_samples=min(2000, most),
     )  # fmt: skip
 
 

@@ -35,8 +35,8 @@ SHOWN = (
     "gradual80_int4_trained",
 )  # fmt: skip
 COLUMNS = 12
-BEST, WORST = 0.1, 100.0
-"""Ratios beyond these are drawn at the edge; below 0 is nearer to the real samples than others."""
+WORST = 100.0
+"""Ratios above this are drawn at the upper edge."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,7 @@ def front_figure(summary: pd.DataFrame, materials: Sequence[Material], axis: Axi
     for axes, material in zip(panels, materials, strict=True):
         _draw_front(axes, shown[shown["data"] == material.name], axis)
         axes.set_title(material.title, loc="left", fontsize=11)
-        axes.set_ylabel(
-            "Fréchet distance above the floor, times\nthat of the uncompressed generator"
-        )
+        axes.set_ylabel("Fréchet distance, times that of the\nuncompressed generator")
         axes.set_xlabel(axis.label)
     used = set(shown["family"])
     handles = [
@@ -102,12 +100,12 @@ def _draw_front(axes: Axes, part: pd.DataFrame, axis: Axis) -> None:
         return
     factor = 1000 if axis.cost == "payload_bytes" else 1
     x = part[axis.cost].to_numpy(dtype=float) / factor
-    y = part[QUALITY].to_numpy(dtype=float).clip(BEST, WORST)
+    y = part[QUALITY].to_numpy(dtype=float).clip(max=WORST)
     axes.set_xscale("log")
     axes.set_yscale("log")
     for at, (_, row) in enumerate(part.iterrows()):
         colour, marker = LOOKS[str(row["family"])]
-        reach = [np.clip(row[f"{QUALITY}_{end}"], BEST, WORST) for end in ("min", "max")]
+        reach = [min(row[f"{QUALITY}_{end}"], WORST) for end in ("min", "max")]
         axes.plot([x[at]] * 2, reach, color=colour, lw=1, alpha=0.35, zorder=1)
         over = row[QUALITY] > WORST
         axes.plot(x[at], y[at], marker=marker, color=colour, ms=7, mec="white", mew=0.6, zorder=3,
