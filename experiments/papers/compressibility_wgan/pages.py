@@ -9,7 +9,7 @@ import pandas as pd
 from experiments.papers.compressibility_wgan.cases import KINDS
 from experiments.papers.compressibility_wgan.measuring import LOSSLESS, LOSSY
 from experiments.papers.compressibility_wgan.statistics import ALL, MARGINS, passing_levels
-from experiments.study.markdown import Cell, Columns, cell, markdown_table, page_table
+from experiments.study.markdown import Cell, Columns, cell, markdown_table, number, page_table
 from experiments.study.statistics import where
 
 TABLE_2_DATA = "strokes"
@@ -147,7 +147,8 @@ def lossy(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> str:
         cells = ["-"] * (2 + len(MARGINS))
         if levels:
             differences = where(part, level=levels[-1]).set_index("measure")
-            cells = [f"P = {levels[-1]}", f"{ratios[data, levels[-1], codec]:.1f}"]
+            ratio = ratios.get((data, levels[-1], codec), float("nan"))
+            cells = [f"P = {levels[-1]}", number(ratio, 1)]
             cells += [_difference(differences.loc[name]) for name in MARGINS]
         rows.append([data, f"`{codec}`", ranges(levels) or "none", *cells])
     return markdown_table(head, rows)

@@ -227,10 +227,11 @@ def ratio_figure(table: pd.DataFrame, verdicts: pd.DataFrame, codecs: pd.DataFra
             passing = passing_levels(where(verdicts, data=data, codec=codec), dense=True)
             ratios = where(codecs, data=data, codec=codec)
             ratios = ratios[ratios["level"].isin(passing)]
-            axes.plot(
-                ratios["level"], ratios["ratio"], color=colour, marker=marker, ms=6, ls="",
-                label=label,
-            )  # fmt: skip
+            if len(ratios):
+                axes.plot(
+                    ratios["level"], ratios["ratio"], color=colour, marker=marker, ms=6, ls="",
+                    label=label,
+                )  # fmt: skip
         axes.set_yscale("log")
         ticks = [1, 2, 5, 10, 20, 50, 100]
         axes.set_yticks(ticks, [str(tick) for tick in ticks], minor=False)
