@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
-from experiments.study.statistics import t_interval
 from tests.experiments.test_pages import STUDIES
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ INTERVAL = re.compile(r"([+-]?[\d,]*\.?\d+) ± ([\d,]*\.?\d+)")
 
 @cache
 def table_intervals(path):
-    """Return mean and half width of each column over seeds, and of differences of the same seeds."""
+    """Return mean and half width of each column over seeds, and of differences by seed."""
     return list(found_intervals(pd.read_csv(path)))
 
 
@@ -31,15 +31,17 @@ def found_intervals(table):
     words = [name for name in table if pd.api.types.is_string_dtype(table[name])]
     if "seed" in table and words and len(table) < 400:
         groups = [part.set_index("seed") for _, part in table.groupby(words)]
-        groups = [part for part in groups if part.index.is_unique and len(part) > 1]
-        groups += [a - b for a, b in itertools.combinations(
-            [part.select_dtypes("number") for part in groups], 2
-        )]  # fmt: skip
-        for part in groups:
-            for name in part.select_dtypes("number"):
-                values = part[name].replace([np.inf, -np.inf], np.nan).dropna()
-                if len(values) > 1:
-                    yield t_interval(values)
+        parts = [
+            part.select_dtypes("number")
+            for part in groups
+            if part.index.is_unique and len(part) > 1
+        ]
+        parts += [one - other for one, other in itertools.combinations(parts, 2)]
+        for part in parts:
+            values = part.replace([np.inf, -np.inf], np.nan)
+            count = values.count().to_numpy()
+            half = t.ppf(0.975, np.maximum(count - 1, 1)) * values.std() / np.sqrt(count)
+            yield from zip(values.mean(), half, strict=True)
 
 
 def unknown_intervals(text, tables):
