@@ -29,7 +29,7 @@ def found_intervals(table):
         if f"{name}_half_width" in table:
             yield from zip(table[name], table[f"{name}_half_width"], strict=True)
     words = [name for name in table if pd.api.types.is_string_dtype(table[name])]
-    if "seed" in table and words and len(table) < 400:
+    if "seed" in table and words and len(table) < 100:
         groups = [part.set_index("seed") for _, part in table.groupby(words)]
         parts = [
             part.select_dtypes("number")
