@@ -1,6 +1,8 @@
 """Cases of a study: each is measured once in a folder of its own, and its result kept there."""
 
 import json
+import os
+import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
@@ -8,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -195,13 +197,25 @@ def _run(cases: Sequence[StudyCase], folder: Path, workers: int) -> Iterator[Rec
     if workers == 1:
         yield from (run_case(case, folder) for case in cases)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
         futures = [pool.submit(run_case, case, folder) for case in cases]
         try:
             yield from (future.result() for future in as_completed(futures))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when the study is killed: it would write beside the next one."""
+
+    def watch() -> None:
+        if parent := parent_process():
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _short(value: Any) -> str:

@@ -1,6 +1,10 @@
 """The spine of studies: folders are claimed, finished cases kept, failures recorded and retried."""
 
 import argparse
+import os
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,3 +155,53 @@ def test_seeds_are_whole_numbers_named_once(tmp_path, capsys):
         assert study(tmp_path).main(["--seeds", seeds, "--folder", str(tmp_path)]) == 2
         assert f"--seeds {seeds}" in capsys.readouterr().err
     assert isinstance(study(tmp_path).parser(), argparse.ArgumentParser)
+
+
+SLEEPERS = """
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.study.cases import StudyCase, run_cases
+
+
+@dataclass(frozen=True)
+class Sleeper(StudyCase):
+    seed: int
+    title = "sleeper{seed}"
+    work_s = 1.0
+    settings = {}
+
+    def measure(self, folder):
+        (folder / "pid").write_text(str(os.getpid()))
+        time.sleep(100)
+
+
+if __name__ == "__main__":
+    run_cases([Sleeper(0), Sleeper(1)], Path(sys.argv[1]), workers=2)
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_when_the_study_is_killed(tmp_path):
+    (tmp_path / "sleepers.py").write_text(SLEEPERS)
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    study = subprocess.Popen(
+        [sys.executable, str(tmp_path / "sleepers.py"), str(tmp_path / "runs")],
+        env=os.environ | {"PYTHONPATH": paths},
+    )
+    files = [tmp_path / "runs" / f"sleeper{seed}" / "pid" for seed in (0, 1)]
+
+    def wait_until(holds):
+        end = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+    wait_until(lambda: all(file.exists() and file.read_text() for file in files))
+    study.kill()
+    study.wait()
+    pids = [int(file.read_text()) for file in files]
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
