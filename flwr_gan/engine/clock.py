@@ -183,7 +183,7 @@ class Clock:
         return {"now": self.now, "free": free, "timeline": [*map(asdict, self.timeline)]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         self.now = state["now"]
         self._free = dict(state["free"])
         self.timeline = [Exchange(**one) for one in state["timeline"]]
