@@ -115,9 +115,7 @@ class Clock:
     clients: Sequence[Client]
     now: float = 0.0
     timeline: list[Exchange] = field(default_factory=list)
-    _free: dict[int, float] = field(
-        default_factory=dict
-    )  # time at which a client finishes its last exchange
+    _free: dict[int, float] = field(default_factory=dict)  # end of each client's last exchange
 
     def exchange(
         self, server_round: int, kind: Kind, traffic: Traffic, *, start: float | None = None

@@ -147,10 +147,7 @@ class _Worker:
     def __init__(self, client_app: ClientAppCallable, other_pipes: Sequence[Connection]) -> None:
         context = multiprocessing.get_context("fork")
         self.pipe, theirs = context.Pipe()
-        inherited = [
-            self.pipe,
-            *other_pipes,
-        ]  # while a worker has these, others do not see them close
+        inherited = [self.pipe, *other_pipes]  # while open in a worker, others see them as open
         self._process: BaseProcess = context.Process(
             target=_serve, args=(client_app, theirs, inherited), name="flwr_gan-worker"
         )
