@@ -1,4 +1,4 @@
-"""Measure what encoding and decoding cost, for the table that ``codec=auto:MBITS`` chooses by.
+"""Measure the cost of encoding and decoding, for the table of ``codec=auto:MBITS``.
 
 ``python -m experiments.benchmarks.codec_costs`` codes random pruned layers of several sizes and
 densities, fits seconds and bytes, and prints the rows of ``flwr_gan.wire.codecs.auto.COSTS``.

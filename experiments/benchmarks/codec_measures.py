@@ -1,4 +1,4 @@
-"""What the codec benchmark measures and computes: weights, seconds, bounds, output change.
+"""Measures of the codec benchmark: weights, seconds, bounds, output change.
 
 B batch, C channels, T steps of the stroke, L latent.
 """

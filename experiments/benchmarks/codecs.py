@@ -1,4 +1,4 @@
-"""How small and how fast each codec makes pruned weights, beside what was published.
+"""Size and speed of each codec on pruned weights, compared with published results.
 
 ``python -m experiments.benchmarks.codecs [--weights FOLDER_OR_FILE ...] [--repeats N]`` writes
 ``codecs.csv``, ``codecs_known_mask.csv`` and ``codecs.png`` into the folder ``results`` beside it.

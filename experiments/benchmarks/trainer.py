@@ -67,7 +67,7 @@ NUM_VECTORS, NUM_COMPONENTS, NUM_CLASSES, NUM_SAMPLES = 10, 3, 39, 3314
 
 
 class _Trained(Protocol):
-    """Something that trains on for some generator iterations and tells how long it took."""
+    """Trains for some generator iterations and returns the time."""
 
     def seconds(self, iterations: int) -> float: ...
 
@@ -139,7 +139,7 @@ def _rows(
     repeats: int,
     least_s: float,
 ) -> list[dict[str, object]]:
-    """Measure the paths in turn; the first of them is what the others are compared with."""
+    """Measure the paths in turn; the first one is the reference."""
     iterations = max(1, round(least_s / min(path.seconds(1) for path in paths.values())))
     ways = {name: partial(path.seconds, iterations) for name, path in paths.items()}
     seconds = in_turn(ways, repeats, warm_up=False)

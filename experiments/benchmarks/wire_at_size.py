@@ -1,4 +1,4 @@
-"""How fast, small and sparing of memory the wire is on large arrays, beside what else there is.
+"""Speed, size and memory of the wire on large arrays, compared with alternatives.
 
 ``python -m experiments.benchmarks.wire_at_size [--trained WHEEL] [--against FOLDER] [--short]
 [--output FILE]`` measures on one core, each way in a process of its own, and writes one row per set

@@ -1,4 +1,4 @@
-"""What the commands that measure real nodes have in common."""
+"""Common parts of the commands that measure real nodes."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence

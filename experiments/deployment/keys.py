@@ -1,4 +1,4 @@
-"""Certificates and keys of a federation on this machine, made on the spot."""
+"""Temporary certificates and keys of a federation on this machine."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta

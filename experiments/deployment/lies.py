@@ -1,4 +1,4 @@
-"""Clients that lie: what the wire refuses, and what Flower's strategies make of the rest.
+"""Lying clients: replies that the wire refuses, and the effect of the rest on strategies.
 
 Ten clients train a softmax regression on digits, inline; one or two of them lie in each round.
 """
@@ -71,12 +71,12 @@ def _bomb() -> bytes:
 
 
 def replay(own: bytes, heard: Payloads, server_round: int) -> bytes:
-    """Return what another client has sent in this round."""
+    """Return another client's reply of this round."""
     return next(payload for at, payload in heard if at == server_round)
 
 
 def old_replay(own: bytes, heard: Payloads, server_round: int) -> bytes:
-    """Return what another client has sent in the round before."""
+    """Return another client's reply of the previous round."""
     return next((payload for at, payload in heard if at == server_round - 1), own)
 
 

@@ -1,4 +1,4 @@
-"""A SuperLink and SuperNodes as real processes of this machine, each in a folder of its own."""
+"""A SuperLink and SuperNodes as real processes of this machine, each in its own folder."""
 
 import json
 import os

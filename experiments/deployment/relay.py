@@ -1,4 +1,4 @@
-"""A relay between a node and the SuperLink that counts what passes, outside Flower.
+"""A relay between a node and the SuperLink that counts the traffic, outside Flower.
 
 Without TLS it also reads the heads of the HTTP requests, so that each byte belongs to a kind of
 request. With TLS it sees lengths alone.

@@ -1,4 +1,4 @@
-"""Is the clock right? Rounds over slowed links, measured and predicted.
+"""Test of the virtual clock: rounds over slowed links, measured and predicted.
 
 Each node is a SuperNode in a network namespace of its own, whose link ``tc`` slows down; a relay
 adds the latency. Local training is a fixed pause. What a round takes beside its links (Flower's

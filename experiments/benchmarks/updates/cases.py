@@ -1,4 +1,4 @@
-"""What is compared: tasks, and how updates travel in each."""
+"""The compared tasks, and the codings of updates in each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

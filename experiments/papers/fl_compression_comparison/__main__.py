@@ -4,9 +4,9 @@
 
     python -m experiments.papers.fl_compression_comparison            # all that is committed here
     python -m experiments.papers.fl_compression_comparison --short    # seconds; results in runs/
-    python -m experiments.papers.fl_compression_comparison --report   # tables and figures alone
+    python -m experiments.papers.fl_compression_comparison --report   # only tables and figures
 
-A finished run is never done again; the same command goes on where it was stopped.
+A finished run is never repeated; the same command continues after an interruption.
 """
 
 import argparse

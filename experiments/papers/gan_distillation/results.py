@@ -1,4 +1,4 @@
-"""Tables of the study from what finished trainings have left, and those of README.md."""
+"""Tables of the study from the results of finished trainings, and those of README.md."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
