@@ -260,7 +260,7 @@ def _flat(arrays: Mapping[str, Array]) -> dict[str, Array]:
 def _pair(
     name: str, spec: str, arrays: Mapping[str, Array], options: Mapping[str, Any]
 ) -> Iterator[Case]:
-    """Yield the payload with its template and with its hash alone; nothing without its library."""
+    """Yield the payload with its template, and with only its hash; none without its library."""
     known_names = codec_names()
     if any(name in spec and name not in known_names for name in ("pcodec", "paq9a")):
         return

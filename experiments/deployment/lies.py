@@ -164,7 +164,7 @@ def accuracy(w: Weights) -> float:
 
 
 def measured(name: str, lie: str, liars: int) -> dict[str, object]:
-    """Run one federation; return its final accuracy and what the wire refused."""
+    """Run one federation; return its final accuracy and the refused replies."""
     strategy = CompressedMessageStrategy(
         strategies(liars)[name], codec="sparse", max_reply_bytes=LIMIT
     )

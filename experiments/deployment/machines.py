@@ -33,7 +33,7 @@ class Machine:
 
     @property
     def log(self) -> str:
-        """What it has said so far."""
+        """The output so far."""
         return (self.folder / "log").read_text(errors="replace")
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:

@@ -20,7 +20,7 @@ UNREAD = "all requests"
 
 @dataclass
 class Count:
-    """What passed for one kind of request: how many, and bytes of heads and bodies."""
+    """Traffic of one kind of request: number, and bytes of heads and bodies."""
 
     requests: int = 0
     up_head: int = 0

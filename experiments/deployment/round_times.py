@@ -82,7 +82,7 @@ def _of(results: Path) -> dict[str, object]:
 
 
 def predicted(row: pd.Series, cost: FlowerCost) -> float:
-    """Return what the clock says of a row's rounds."""
+    """Return the clock's prediction for a row's rounds."""
     speed, latency_ms = row["mbit_s"], row["latency_ms"]
     client = Client(down_mbit_s=speed, up_mbit_s=speed, latency_ms=latency_ms)
     traffic = Traffic(0, int(row["down_bytes"]), int(row["up_bytes"]), PAUSE_S)

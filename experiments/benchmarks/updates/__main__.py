@@ -32,7 +32,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the measure of costs."""
-    parser.add_argument("--cost", action="store_true", help="measure what encoding takes instead")
+    parser.add_argument("--cost", action="store_true", help="measure the cost of encoding instead")
 
 
 STUDY = Study(

@@ -14,7 +14,7 @@ PLAIN = "plain"
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained."""
+    """The trained network and its data."""
 
     name: str  # in tables
     title: str  # for people

@@ -43,7 +43,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
         ),
         *(controls(seeds=options.seeds, **settings) if options.controls else ()),
     ]  # fmt: skip
-    # Seed after seed, so that what is finished early is complete; the longest runs come last.
+    # Seed by seed, so that finished seeds are complete; the longest runs come last.
     longest = 2 * settings["hyperparameters"].num_rounds
     chosen.sort(key=lambda case: (case.passes > longest, case.seed))
     if not options.report:
