@@ -1,1 +1,1 @@
-"""Commands that run the package many times and put the results side by side."""
+"""Commands that run the package many times and compare the results."""

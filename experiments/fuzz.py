@@ -1,4 +1,4 @@
-"""Feed decoders with damaged, forged and hostile payloads and see that they refuse them properly.
+"""Fuzz decoders with damaged, forged and hostile payloads; check that they refuse them.
 
 ``python -m experiments.fuzz --seconds N [--seed S] [--corpus FOLDER] [--numpy]``
 mutates payloads of every codec and mode. A finding is an exception other than ``PayloadError``,
@@ -48,7 +48,7 @@ PAQ9A_WEIGHT = 0.05
 
 @dataclass
 class Fuzzer:
-    """Runs inputs and counts what comes of them."""
+    """Runs inputs and counts the outcomes."""
 
     # measure the memory that Python and numpy take at every n-th input, for it takes time
     memory_every: int = 4
@@ -63,7 +63,7 @@ class Fuzzer:
     findings: list[dict[str, str]] = field(default_factory=list)
 
     def try_out(self, case: Case, payload: bytes) -> None:
-        """Decode one input; what goes wrong is recorded."""
+        """Decode one input; record errors."""
         if wrong := self.run(case, payload):
             self.record(case, payload, wrong)
 

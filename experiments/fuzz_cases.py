@@ -1,4 +1,4 @@
-"""Payloads that the fuzzer starts from: every codec and mode, with or without template and base."""
+"""Initial payloads of the fuzzer: every codec and mode, with and without template and base."""
 
 import bz2
 import lzma
@@ -21,7 +21,7 @@ HASH_BYTES = 8
 
 @dataclass(frozen=True)
 class Parts:
-    """A payload taken apart, so that a mutation of one part leaves the others readable."""
+    """A payload split into parts, so that a mutation of one part leaves the others readable."""
 
     head: bytes  # magic, version, flags, codec, stages
     template: bytes  # the serialised template with its length, or its hash, or nothing
@@ -65,7 +65,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Case:
-    """A sound payload and what its receiver has."""
+    """A valid payload and its receiver's template and base."""
 
     name: str  # permanent: kept inputs name the case whose template and base they are decoded with
     codec: str  # its spec
@@ -260,7 +260,7 @@ def _flat(arrays: Mapping[str, Array]) -> dict[str, Array]:
 def _pair(
     name: str, spec: str, arrays: Mapping[str, Array], options: Mapping[str, Any]
 ) -> Iterator[Case]:
-    """Yield the payload with its template and with its hash alone; nothing without its library."""
+    """Yield the payload with its template, and with only its hash; none without its library."""
     known_names = codec_names()
     if any(name in spec and name not in known_names for name in ("pcodec", "paq9a")):
         return

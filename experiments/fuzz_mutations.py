@@ -1,4 +1,4 @@
-"""Mutations of payloads that know where their parts are, and leave most of the rest readable."""
+"""Mutations of single parts of payloads, which leave most of the rest readable."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""From the arguments of a sweep to its jobs, and the folder that each of them writes to."""
+"""The jobs of a sweep from its arguments, and the output folder of each job."""
 
 import re
 from collections.abc import Sequence

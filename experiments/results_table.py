@@ -1,4 +1,4 @@
-"""One row a run: what was asked, how it ended, how good it is and what it weighed."""
+"""One row per run: its settings, end, quality and bytes."""
 
 import json
 from pathlib import Path

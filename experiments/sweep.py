@@ -1,4 +1,4 @@
-"""Many runs, one after the other, and their results side by side.
+"""Many runs, one after the other, and a comparison of their results.
 
 ::
 

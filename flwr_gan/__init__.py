@@ -1,4 +1,4 @@
-"""Federated GANs whose generators travel as a few kilobytes, measured to the byte."""
+"""Federated GANs that send generators as a few kilobytes, measured to the byte."""
 
 from importlib.metadata import PackageNotFoundError, version
 

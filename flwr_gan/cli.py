@@ -33,9 +33,9 @@ _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 @dataclass(frozen=True)
 class FlowerApp:
-    """A Flower app as found on this machine, with the run config that its pyproject.toml declares.
+    """A Flower app on this machine, with the run config declared in its pyproject.toml.
 
-    The module of the server app may define ``prepare_run_config`` and, beside it, ``nothing_left``,
+    The module of the server app may define ``prepare_run_config`` and also ``nothing_left``,
     ``clients_at_once``, ``run_together`` and ``in_one_process``.
     """
 
@@ -46,7 +46,7 @@ class FlowerApp:
 
 
 def find_app(name: str) -> FlowerApp:
-    """Return the app that `name` names: a folder with a pyproject.toml, or a package.
+    """Return the app of a name: a folder with a pyproject.toml, or a package.
 
     Raises ``AppError``.
     """
@@ -198,13 +198,13 @@ def _load(name: str, server: Any, client: Any, defaults: dict[str, Any]) -> Flow
 
 
 def _attribute(name: str, reference: object) -> object:
-    """Return what ``module:attribute`` refers to."""
+    """Return the object that ``module:attribute`` names."""
     if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
         raise AppError(f"--app {name}: {reference!r} is no component: write 'module:attribute'")
     module_name, _, attribute = reference.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # the module is the app's: it may raise anything
+    except (Exception, SystemExit) as error:  # the app's module may raise anything
         raise AppError(f"--app {name}: {_why_not(error, module_name, reference)}") from error
     try:
         return operator.attrgetter(attribute)(module)

@@ -1,7 +1,7 @@
 """The client app: ``flwr_gan.client_app:app``.
 
-On a real node Flower starts a process for each message, so what a message does not need is not
-imported: torch comes with the first training.
+On a real node Flower starts a process for each message, so modules are imported only when needed:
+torch is imported for the first training.
 """
 
 from flwr.app import Context

@@ -1,4 +1,4 @@
-"""Everything the package raises on purpose.
+"""All errors that the package raises on purpose.
 
 ::
 
@@ -16,7 +16,7 @@
 
 
 class FlwrGanError(Exception):
-    """Base of all errors that the package raises on purpose: one line, for a person."""
+    """Base of all errors that the package raises on purpose: one readable line."""
 
     exit_status = 1
 

@@ -6,18 +6,18 @@ import numpy as np
 
 
 def derive_seed(seed: int, purpose: str, *, round: int = 0, partition: int = 0) -> int:  # noqa: A002
-    """Return a 63-bit seed that depends on its four arguments alone.
+    """Return a 63-bit seed that depends only on its four arguments.
 
     Parameters
     ----------
     seed : int
         Seed of the run.
     purpose : str
-        What the random numbers are for, such as ``"train"`` or ``"partition"``.
+        Purpose of the random numbers, such as ``"train"`` or ``"partition"``.
     round : int
-        Federated round, 0 for what happens before the first.
+        Federated round, 0 before the first.
     partition : int
-        Partition of the client, 0 where no client is concerned.
+        Partition of the client, 0 if no client is involved.
     """
     key = f"{seed}/{purpose}/{round}/{partition}".encode()
     return int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 1
@@ -30,5 +30,5 @@ def numpy_rng(
     round: int = 0,  # noqa: A002
     partition: int = 0,
 ) -> np.random.Generator:
-    """Return the numpy generator that belongs to a derived seed."""
+    """Return the numpy generator of a derived seed."""
     return np.random.default_rng(derive_seed(seed, purpose, round=round, partition=partition))

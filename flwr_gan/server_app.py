@@ -35,7 +35,7 @@ FINISHED = "{} is finished already: nothing is left to do"
 
 
 def build_run(federation: Federation) -> Run:
-    """Return a run that is ready to start: config, data, split and strategy are all checked."""
+    """Return a run that is ready to start, after checking config, data, split and strategy."""
     config = federation.config
     if config.resume is None and (config.folder / "config.yaml").exists():
         raise ConfigError(
@@ -96,7 +96,7 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the rounds that are left of the run that the run config describes."""
+    """Run the remaining rounds of the run in the run config."""
     real_nodes = "config" not in context.run_config  # under ``flwr run``
     if real_nodes:
         log_to_stdout()
@@ -154,9 +154,8 @@ def main(grid: Grid, context: Context) -> None:
 def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str, str], int]:
     """Check Hydra overrides from the command line before anything starts; nothing is written.
 
-    Returns Flower's run config, which is the resolved config as YAML with an output folder, and how
-    many nodes to start. Raises ``FlwrGanError`` when a setting, the data or the split is not
-    usable.
+    Returns Flower's run config (the resolved config as YAML with an output folder) and the number
+    of nodes to start. Raises ``FlwrGanError`` when a setting, the data or the split is not usable.
     """
     overrides = split_overrides(items)
     resumes = given("resume", overrides) is not None
@@ -185,12 +184,12 @@ def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str
 
 
 def clients_at_once(run_config: Mapping[str, str]) -> int:
-    """Return how many clients of the inline engine train in one program."""
+    """Return the number of clients of the inline engine that train in one program."""
     return read_config(run_config["config"]).federation.clients_at_once
 
 
 def in_one_process(run_config: Mapping[str, str]) -> str | None:
-    """Return the setting that keeps the clients in one process, None where there is none."""
+    """Return the setting that keeps the clients in one process, None if there is none."""
     settings = read_config(run_config["config"]).federation
     for name, ordinary in (("clients_at_once", 1), ("threads", 1), ("device", "cpu")):
         if getattr(settings, name) != ordinary:
@@ -199,18 +198,18 @@ def in_one_process(run_config: Mapping[str, str]) -> str | None:
 
 
 def nothing_left(run_config: Mapping[str, str]) -> str | None:
-    """Return a line that says so where the run to resume is finished already, else None."""
+    """Return a message if the run to resume is already finished, else None."""
     config = read_config(run_config["config"])
     return FINISHED.format(config.folder) if _is_finished(config) else None
 
 
 def _is_finished(config: RunConfig) -> bool:
-    """Tell whether a run that is to be resumed has written its summary, which comes last."""
+    """Return whether the run to resume has written its summary, which comes last."""
     return config.resume is not None and (Path(config.resume) / "summary.json").exists()
 
 
 def _check_adaptive(federation: Federation, strategy: Strategy) -> None:
-    """Raise where drift, regeneration or silent clients meet what they do not go with."""
+    """Raise if drift, regeneration or unchanged replies are combined with unsupported settings."""
     config, name = federation.config, type(strategy).__name__
     one_shot, prunes = hasattr(strategy, "sample"), hasattr(strategy, "pruner")
     for group, refused in (("drift", one_shot or prunes), ("regeneration", prunes)):
@@ -227,13 +226,13 @@ def _check_adaptive(federation: Federation, strategy: Strategy) -> None:
     silent = isinstance(strategy, TakesCodedReplies) and strategy.reply_rules().may_be_empty
     if silent and config.privacy:
         raise ConfigError(f"privacy does not go with {name}, whose clients may be silent: drop it")
-    if federation.drift is not None:  # fails here where the clients' data do not allow it
+    if federation.drift is not None:  # fails here if the clients' data do not allow it
         for client in range(len(federation.split)):
             federation.samples_in(0, federation.samples_of(client), client)
 
 
 def _check_shares(federation: Federation) -> None:
-    """Raise unless each client that evaluates can hold out samples and has some left to train."""
+    """Raise unless each client that evaluates has both held-out and training samples."""
     settings = federation.config.federation
     if federation.config.evaluation != "clients":
         return
@@ -262,15 +261,15 @@ def _check_resumable(folder: str, strategy: Strategy) -> None:
 
 
 def _check_writable(folder: Path) -> None:
-    """Make the missing folders in a temporary place beside where they would go, then remove it.
+    """Create the missing folders in a temporary place next to their target, then remove it.
 
-    Raises ``OutputError`` when they cannot be made.
+    Raises ``OutputError`` when they cannot be created.
     """
     existing = folder.absolute()
     while not os.path.lexists(existing):
         existing = existing.parent
     missing = folder.absolute().relative_to(existing)
-    if ".." in missing.parts:  # would lead out of the temporary place
+    if ".." in missing.parts:  # would leave the temporary place
         raise OutputError(
             f"cannot write {folder}: .. follows a folder that is not there; choose another "
             "output_dir"

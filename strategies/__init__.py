@@ -1,6 +1,6 @@
-"""Flower strategies that others copy and extend.
+"""Flower strategies to copy and extend.
 
-Each sees plain arrays; wrapped in ``flwr_gan.flower.CompressedStrategy`` its parameters travel as
+Each sees plain arrays; wrapped in ``flwr_gan.flower.CompressedStrategy`` its parameters are sent as
 coded payloads.
 """
 

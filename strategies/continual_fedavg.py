@@ -27,12 +27,12 @@ from strategies.order import with_order
 
 
 class ContinualFedAvg(MaskedFedAvg):
-    """Average what clients upload; a client that says "unchanged" stands for the broadcast.
+    """Average the clients' uploads; a client that replies "unchanged" counts as the broadcast.
 
-    The global generator is the masked mean of the uploads and, for each client that has nothing to
-    say, of what was broadcast. What such a client has learnt stays with it and is added to the
-    next broadcast that it receives, so nothing is lost. Beside it the server keeps a pool: the
-    last upload of each client and the classes that it has seen.
+    The global generator is the masked mean of the uploads and, for each unchanged client, of the
+    broadcast. The changes of such a client stay with it and are added to the next broadcast that it
+    receives, so nothing is lost. The server also keeps a pool: the last upload of each client and
+    the classes that it has seen.
 
     Parameters
     ----------
@@ -43,13 +43,13 @@ class ContinualFedAvg(MaskedFedAvg):
     generate : callable
         ``generate(arrays, labels_N, seed) -> x_NTC``: samples of one generator.
     threshold : float
-        A client uploads when its samples for fixed latents have moved by this much (root mean
-        square, in units of the data) from those of the broadcast; 0: always.
+        A client uploads when its samples for fixed latents differ by this much (root mean square,
+        in units of the data) from those of the broadcast; 0: always.
     every : int
-        A client uploads after this many rounds in any case.
+        A client uploads after at most this many rounds.
     replay : float
-        Share of a client's training samples that its own earlier generator draws, once there is
-        one; 0 switches replay off.
+        Share of a client's training samples drawn from its own earlier generator, once there is
+        one; 0: no replay.
     **masked
         Settings of ``MaskedFedAvg``.
 
@@ -83,13 +83,13 @@ class ContinualFedAvg(MaskedFedAvg):
         self._classes: dict[int, tuple[int, ...]] = {}
 
     def reply_rules(self) -> ReplyRules:
-        """Return that a client may have nothing to say."""
+        """Return rules that allow empty replies."""
         return ReplyRules(may_be_empty=True, finite=True)
 
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, FitIns]]:
-        """Send the global generator, the rule of uploads and the share of replay."""
+        """Send the global generator, the upload rule and the share of replay."""
         self._broadcast = parameters
         order: dict[str, Scalar] = {
             "round": server_round,
@@ -106,7 +106,7 @@ class ContinualFedAvg(MaskedFedAvg):
         results: list[tuple[ClientProxy, FitRes]],
         failures: list[tuple[ClientProxy, FitRes] | BaseException],
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Renew the pool and average; without an upload the global generator stays as it is."""
+        """Update the pool and average; without uploads the global generator is unchanged."""
         uploads = [r for _, r in results if not r.metrics.get("unchanged", False)]
         silent = sum(r.num_examples for _, r in results if r.metrics.get("unchanged", False))
         weighted = [(self._keep(upload), upload.num_examples) for upload in uploads]
@@ -130,7 +130,7 @@ class ContinualFedAvg(MaskedFedAvg):
         Raises
         ------
         ConfigError
-            When no client of the pool has seen a class that is asked for.
+            When no client of the pool has seen a requested class.
         """
         rng = np.random.default_rng(seed)
         owner_N = np.zeros(len(labels_N), np.int64)
@@ -158,7 +158,7 @@ class ContinualFedAvg(MaskedFedAvg):
         return {str(c): [self._payloads[c], self._classes[c]] for c in self._payloads}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         self._payloads = {int(client): payload for client, (payload, _) in state.items()}
         self._classes = {int(client): tuple(classes) for client, (_, classes) in state.items()}
 
@@ -167,7 +167,7 @@ class ContinualFedAvg(MaskedFedAvg):
         if not isinstance(upload, CodedFitRes):
             raise TypeError("ContinualFedAvg keeps uploads: wrap it in CompressedStrategy")
         arrays = dict(zip(self._names, upload.arrays().values(), strict=True))
-        # Coded again, because an upload is relative to a broadcast that will be forgotten.
+        # Coded again, because the upload's base is a broadcast that will be dropped.
         client = int(upload.label)
         self._payloads[client] = encode_payload(arrays)
         words = str(upload.metrics.get("classes", "")).split(",")

@@ -1,4 +1,4 @@
-"""One shot, then one generator: the server distils the pool without seeing real data."""
+"""One-shot learning of one generator: the server distils the pool without real data."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,10 +14,10 @@ from strategies.generator_pool import GeneratorPool
 
 
 class DistilledPool(GeneratorPool):
-    """Distil the clients' generators into one student, and draw samples from it alone.
+    """Distil the clients' generators into one student, and draw all samples from it.
 
-    What travels is what travels for a `GeneratorPool`; what is kept for use afterwards is one
-    generator, whatever the number of clients.
+    The messages are those of a `GeneratorPool`; the result is a single generator, for any number of
+    clients.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class DistilledPool(GeneratorPool):
     batch_size : int
         Latent vectors in a batch.
     learning_rate : float
-        Adam's.
+        Learning rate of Adam.
     **pool
         Settings of `GeneratorPool`.
 
@@ -69,7 +69,7 @@ class DistilledPool(GeneratorPool):
         results: list[tuple[ClientProxy, FitRes]],
         failures: list[tuple[ClientProxy, FitRes] | BaseException],
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Put the payloads into the pool and distil it."""
+        """Add the payloads to the pool and distil it."""
         aggregated = super().aggregate_fit(server_round, results, failures)
         if self.held_classes:
             self._student.learn(self.generator, self._counts_PK)
@@ -81,7 +81,7 @@ class DistilledPool(GeneratorPool):
         return self._student.sample(labels_N, seed)
 
     def student_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the student's weights; none before there is a pool to learn from."""
+        """Return the student's weights; none before there is a pool."""
         return dict(self._student.arrays()) if self.held_classes else {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class DistilledPool(GeneratorPool):
         return super().state_dict() | {"student": self.student_arrays()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         super().load_state_dict(state)
         if state["student"]:
             self._student.load(state["student"])

@@ -18,7 +18,7 @@ from strategies.stale_replies import StaleReplies
 
 
 class FedAsync(StaleReplies):
-    """Mix the model with that of each client as soon as it answers.
+    """Mix each client's model into the global model as soon as the client replies.
 
     ``x <- (1 - a) x + a x_client`` with ``a = alpha * (1 + tau) ** -staleness_exponent`` for a
     client that began tau versions ago, the paper's polynomial weight. Each reply is a round.
@@ -28,10 +28,10 @@ class FedAsync(StaleReplies):
     alpha : float
         Share of a fresh client in the new model.
     staleness_exponent : float
-        a of the paper; 0: old models count like new ones.
+        a of the paper; 0: old models have the weight of new ones.
     proximal_mu : float
-        rho of the paper, sent to the clients: mu / 2 times the squared distance from what they
-        were sent is added to their loss.
+        rho of the paper, sent to the clients: mu / 2 times the squared distance from the broadcast
+        is added to their loss.
     **fedavg
         Settings of ``flwr.server.strategy.FedAvg``.
 
@@ -61,7 +61,7 @@ class FedAsync(StaleReplies):
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, FitIns]]:
-        """Send the newest model, and mu where there is one."""
+        """Send the newest model, and mu if it is set."""
         instructions = super().configure_fit(server_round, parameters, client_manager)
         order: dict[str, Scalar] = {"proximal_mu": self.proximal_mu} if self.proximal_mu else {}
         return with_order(instructions, order)

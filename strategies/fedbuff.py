@@ -15,19 +15,19 @@ from strategies.stale_replies import StaleReplies
 
 
 class FedBuff(StaleReplies):
-    """Move the model by the mean change of the first `buffer_size` clients that answer.
+    """Move the model by the mean change of the first `buffer_size` clients that reply.
 
-    No client is waited for: one that has answered is sent the newest model, while the others train
-    on. A change that began tau versions ago counts ``(1 + tau) ** -staleness_exponent`` times.
+    A client that has replied is sent the newest model, while the others continue to train. A change
+    that began tau versions ago has the weight ``(1 + tau) ** -staleness_exponent``.
 
     Parameters
     ----------
     buffer_size : int
-        K, the replies that make a new version.
+        K, the number of replies for a new version.
     server_lr : float
         eta_g, how far the model follows the mean change.
     staleness_exponent : float
-        0.5 in the paper; 0: old changes count like new ones.
+        0.5 in the paper; 0: old changes have the weight of new ones.
     **fedavg
         Settings of ``flwr.server.strategy.FedAvg``.
 

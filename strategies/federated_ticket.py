@@ -1,4 +1,4 @@
-"""A lottery ticket that the whole federation shares (paper 000, Alg. 2; the server prunes)."""
+"""A lottery ticket shared by the whole federation (paper 000, Alg. 2; the server prunes)."""
 
 from collections.abc import Mapping, Sequence
 from logging import getLogger
@@ -33,13 +33,13 @@ class FederatedTicket(FedAvg, CodedReplies):
 
     A level is `rounds_per_level` rounds of averaging. Between two levels the server prunes the
     averaged weights to rho_p = 1 - (1 - rate)^p, and the survivors restart from their initial
-    weights, from those of an early round, or go on as they are. Clients read the mask off the
-    zeros of what they receive, so no mask travels beside the weights.
+    weights, from those of an early round, or continue as they are. Clients read the mask from the
+    zeros of the broadcast, so no separate mask is sent.
 
     Parameters
     ----------
     initial_parameters : Parameters
-        Initial weights; all must be known, because survivors return to them.
+        All initial weights, because survivors return to them.
     names : sequence of str, optional
         Names of the arrays, for messages; their positions by default.
     rate : float
@@ -49,16 +49,16 @@ class FederatedTicket(FedAvg, CodedReplies):
     scope : {"global", "local"}
         Magnitude order over the whole network or in each layer.
     min_kept_per_layer : int
-        Weights that every layer keeps.
+        Minimum number of weights kept in each layer.
     train_final : bool
-        True: trained once more under the final mask, P + 1 levels. False: Alg. 2 as printed, P
-        levels and a pruning after the last.
+        True: train once more under the final mask, P + 1 levels. False: Alg. 2 as printed, P levels
+        and a pruning after the last.
     rounds_per_level : int
         Averaging rounds of one level.
     rewind : {"init", "early", "none"}
-        What the survivors restart from after a pruning.
+        Weights from which the survivors restart after a pruning.
     rewind_round : int
-        The round of the first level whose average ``rewind="early"`` returns to.
+        The round in the first level to whose average ``rewind="early"`` returns.
     proximal_mu : float
         mu of FedProx, sent to the clients.
     **fedavg
@@ -116,7 +116,7 @@ class FederatedTicket(FedAvg, CodedReplies):
 
     @property
     def num_rounds(self) -> int:
-        """Rounds that the whole search takes."""
+        """Number of rounds of the whole search."""
         return (self.iterations + self.train_final) * self.rounds_per_level
 
     def level(self, server_round: int) -> int:
@@ -126,14 +126,14 @@ class FederatedTicket(FedAvg, CodedReplies):
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
     ) -> list[tuple[ClientProxy, FitIns]]:
-        """Send the survivors; where a level begins, prune and rewind them first."""
+        """Send the survivors; at the start of a level, prune and rewind them first."""
         level = self.level(server_round)
         if level > self.pruner.level:
             parameters = self._next_level(parameters)
         self._broadcast = parameters
         config: dict[str, Scalar] = {"round": server_round, "masked": level > 0}
         if level > 0 and self.rewind_to != "none":
-            # Also for a client that is sampled later in the level, or failed when it began.
+            # Also for a client that is sampled later in the level, or failed at its start.
             config["restart_from"] = level * self.rounds_per_level + 1
         if self.proximal_mu:
             config["proximal_mu"] = self.proximal_mu
@@ -148,7 +148,7 @@ class FederatedTicket(FedAvg, CodedReplies):
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
         """Average the survivors, weighted by the clients' samples, one client at a time."""
         if not results or (not self.accept_failures and failures):
-            # What was broadcast, which at the beginning of a level is pruned and rewound.
+            # The broadcast, which is pruned and rewound at the start of a level.
             return self._broadcast, {}
         mean = self._average(results)
         if self.level(server_round) == 0 and server_round == self.rewind_round:
@@ -160,11 +160,11 @@ class FederatedTicket(FedAvg, CodedReplies):
         return ndarrays_to_parameters(list(mean.values())), {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs beside the parameters: the pruner and early weights."""
+        """Return the state for a checkpoint besides the parameters: pruner and early weights."""
         return {"pruner": self.pruner.state_dict(), "early": self._early}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         self.pruner.load_state_dict(state["pruner"])
         self._early = state["early"]
 
@@ -172,7 +172,7 @@ class FederatedTicket(FedAvg, CodedReplies):
         return dict(zip(self.names, weights, strict=True))
 
     def _next_level(self, trained: Parameters) -> Parameters:
-        """Prune the averaged weights by one level and return what the survivors restart from."""
+        """Prune the averaged weights by one level and return the survivors' restart weights."""
         weights = self._named(parameters_to_ndarrays(trained))
         self.pruner.prune(weights)
         log.info("level %d: %.2f %% pruned", self.pruner.level, 100 * self.pruner.sparsity)

@@ -1,4 +1,4 @@
-"""One shot: each client uploads one winning ticket, the server samples from all (paper 000)."""
+"""One-shot pool: each client uploads one ticket, and the server samples from all (paper 000)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,16 +21,16 @@ Generate = Callable[[Mapping[str, NDArray[Any]], NDArray[np.int64], int], NDArra
 class GeneratorPool(FedAvg, CodedReplies):
     """Keep the clients' generators as coded payloads and draw samples from them on the fly.
 
-    Nothing but a short order goes down; what comes up is a ticket and the number of samples that
-    its client holds of each class. A label is drawn only from clients that hold it, in proportion
-    to their counts. One decoded generator is in memory at a time.
+    The broadcast is only a short order; a reply is a ticket and the client's number of samples per
+    class. A label is drawn only from clients that hold it, in proportion to their counts. One
+    decoded generator is in memory at a time.
 
     Parameters
     ----------
     template : Template
         Names, shapes and dtypes of a generator's arrays.
     num_classes : int
-        K, length of the class counts that come last in every upload.
+        K, length of the class counts at the end of every upload.
     generate : callable
         ``generate(arrays, labels_N, seed) -> x_NTC``: samples of one generator.
     **fedavg
@@ -56,7 +56,7 @@ class GeneratorPool(FedAvg, CodedReplies):
         return f"GeneratorPool({len(self.payloads)} generators)"
 
     def reply_rules(self) -> ReplyRules:
-        """Return what an upload must hold: the generator's arrays, then the class counts."""
+        """Return the rules for uploads: the generator's arrays, then the class counts."""
         return ReplyRules(template=self._upload, finite=True)
 
     def initialize_parameters(self, client_manager: ClientManager) -> Parameters:
@@ -77,7 +77,7 @@ class GeneratorPool(FedAvg, CodedReplies):
         results: list[tuple[ClientProxy, FitRes]],
         failures: list[tuple[ClientProxy, FitRes] | BaseException],
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Put the payloads into the pool; there is nothing to average."""
+        """Add the payloads to the pool; there is nothing to average."""
         rows = list(self._counts_PK)
         for _, result in results:
             if not isinstance(result, CodedFitRes):
@@ -95,7 +95,7 @@ class GeneratorPool(FedAvg, CodedReplies):
         Parameters
         ----------
         labels_N : ndarray of int64
-            Asked classes; each must be held by a client of the pool.
+            Requested classes; each must be held by a client of the pool.
         seed : int
             Seed of the choice of clients and of the latent vectors.
 
@@ -106,7 +106,7 @@ class GeneratorPool(FedAvg, CodedReplies):
         Raises
         ------
         ConfigError
-            When the pool is empty or no client holds a class that is asked for.
+            When the pool is empty or no client holds a requested class.
         """
         self.check_held(labels_N)
         rng = np.random.default_rng(seed)
@@ -117,7 +117,7 @@ class GeneratorPool(FedAvg, CodedReplies):
         return samples_of(owner_N, labels_N, seed, load=self.generator, generate=self._generate)
 
     def check_held(self, labels_N: NDArray[np.int64]) -> None:
-        """Raise a ConfigError when the pool is empty or no client holds a class asked for."""
+        """Raise a ConfigError when the pool is empty or no client holds a requested class."""
         if not self.payloads:
             raise ConfigError("the pool is empty: no client has delivered a generator")
         absent = sorted({int(k) for k in labels_N if not self._counts_PK[:, k].any()})
@@ -139,7 +139,7 @@ class GeneratorPool(FedAvg, CodedReplies):
         return {"counts": self._counts_PK, "payloads": self.payloads}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         self._counts_PK = state["counts"].astype(np.int64)
         self.payloads = list(state["payloads"])
 

@@ -1,4 +1,4 @@
-"""Federated averaging of weights that not every client keeps."""
+"""Federated averaging of generators with different masks."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -16,17 +16,17 @@ Weights = list[NDArray[np.float32]]
 
 
 class MaskedFedAvg(FedAvg, CodedReplies):
-    """FedAvg for clients that prune by themselves, so that their masks differ.
+    """FedAvg for clients that prune independently, so that their masks differ.
 
-    A weight that is exactly zero is one that the client does not keep. The average of a weight is
-    taken over those that keep it, by their samples; FedAvg would count the others as zeros and
-    shrink it. Where those that keep it hold less than `quorum` of the samples the average is zero,
-    so that the shared generator is sparse too.
+    A weight of exactly zero is pruned by the client. A weight is averaged over the clients that
+    keep it, weighted by samples; FedAvg would count the others as zeros and shrink it. If the
+    clients that keep it hold less than `quorum` of the samples, the average is zero, so that the
+    global generator is sparse too.
 
     Parameters
     ----------
     quorum : float
-        0 to 1. With 0 one client is enough; with 1 all have to keep a weight.
+        0 to 1. With 0, one client that keeps a weight is enough; with 1, all must keep it.
     **fedavg
         Settings of ``flwr.server.strategy.FedAvg``.
 
@@ -61,10 +61,10 @@ class MaskedFedAvg(FedAvg, CodedReplies):
 
 
 def masked_mean(uploads: Iterator[tuple[Weights, int]], *, quorum: float) -> Weights:
-    """Return the mean of each weight over those that keep it; see ``MaskedFedAvg``.
+    """Return the mean of each weight over the clients that keep it; see ``MaskedFedAvg``.
 
-    Uploads are weights and number of samples of each client, looked at one at a time; ``quorum`` is
-    the share of the samples that has to be behind a weight.
+    Uploads are each client's weights and number of samples, read one at a time; ``quorum`` is the
+    minimum share of the samples held by the clients that keep a weight.
     """
     sums: list[NDArray[np.float64]] = []
     votes: list[NDArray[np.float64]] = []

@@ -1,4 +1,4 @@
-"""What a strategy sends to the clients of a round, beside the parameters."""
+"""Orders that a strategy sends to the clients of a round with the parameters."""
 
 from collections.abc import Mapping, Sequence
 

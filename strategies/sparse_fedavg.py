@@ -1,4 +1,4 @@
-"""Federated averaging of the weights that survive, for clients that share the mask."""
+"""Federated averaging of only the surviving weights, for clients that share the mask."""
 
 from flwr.common import FitRes, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.client_proxy import ClientProxy
@@ -12,13 +12,13 @@ from flwr_gan.wire import Base
 
 
 class SparseFedAvg(FedAvg, CodedReplies):
-    """FedAvg that averages the surviving values alone where every reply has the broadcast's mask.
+    """FedAvg that averages only surviving values if every reply has the broadcast's mask.
 
-    The same numbers as FedAvg, bit for bit: what is pruned everywhere is zero in the average too,
-    and the rest goes through FedAvg's own arithmetic. Each reply is decoded once, when it is
-    checked, and added up then. Where a reply is refused or has another mask, as when a weight
-    became exactly zero, the round is averaged again. To be wrapped in ``CompressedStrategy``, with
-    the codec ``sparse`` and any stage of single weights before it.
+    The result equals FedAvg bit for bit: weights pruned everywhere are zero in the average too, and
+    the others use FedAvg's own arithmetic. Each reply is decoded once, when it is checked, and
+    summed then. If a reply is refused or has another mask, as when a weight became exactly zero,
+    the round is averaged again. Wrap it in ``CompressedStrategy``, with the codec ``sparse`` and
+    any stage of single weights before it.
     """
 
     _running: RunningMean | None = None
@@ -28,7 +28,7 @@ class SparseFedAvg(FedAvg, CodedReplies):
         return f"Sparse{super().__repr__()}"
 
     def begin_replies(self, num_examples: int) -> TakeReply:
-        """Begin an average over so many samples; return what takes each reply in turn."""
+        """Begin an average over a number of samples; return a function that adds a reply."""
         self._running = RunningMean(num_examples)
         return self._running.add
 
@@ -38,7 +38,7 @@ class SparseFedAvg(FedAvg, CodedReplies):
         results: Results,
         failures: list[tuple[ClientProxy, FitRes] | BaseException],
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Return what was added up; else average values alone where that is all there is."""
+        """Return the finished sum; else average, using only survivors where possible."""
         running, self._running = self._running, None
         aggregate = super().aggregate_fit
         if running is not None and self.inplace and running.is_of(results):
@@ -60,7 +60,7 @@ class SparseFedAvg(FedAvg, CodedReplies):
 
 
 class _Survivors(FitRes):
-    """A reply whose parameters are its surviving values, one after the other; decoded when read."""
+    """A reply whose parameters are only its surviving values, decoded on access."""
 
     def __init__(self, result: CodedFitRes) -> None:
         self._coded = result.coded

@@ -1,4 +1,4 @@
-"""What asynchronous strategies share: replies that began some versions of the model ago."""
+"""Base of asynchronous strategies: replies based on earlier versions of the model."""
 
 from flwr.common import FitIns, FitRes, NDArrays, Parameters, parameters_to_ndarrays
 from flwr.server.client_manager import ClientManager
@@ -10,9 +10,9 @@ from flwr_gan.flower import CodedReplies
 
 
 class StaleReplies(FedAvg, CodedReplies):
-    """FedAvg that remembers its broadcast, and lets old replies count less.
+    """FedAvg that remembers its broadcast and gives old replies less weight.
 
-    A reply that began tau versions ago counts ``(1 + tau) ** -staleness_exponent`` times. Raises
+    A reply that began tau versions ago has the weight ``(1 + tau) ** -staleness_exponent``. Raises
     ``ConfigError`` when the exponent is out of range.
     """
 
@@ -31,7 +31,7 @@ class StaleReplies(FedAvg, CodedReplies):
         return super().configure_fit(server_round, parameters, client_manager)
 
     def faded(self, staleness: int) -> float:
-        """Return how much a reply counts that began so many versions ago."""
+        """Return the weight of a reply that began a number of versions ago."""
         return float((1 + staleness) ** -self.staleness_exponent)
 
     def newest(
@@ -39,7 +39,7 @@ class StaleReplies(FedAvg, CodedReplies):
         results: list[tuple[ClientProxy, FitRes]],
         failures: list[tuple[ClientProxy, FitRes] | BaseException],
     ) -> NDArrays | None:
-        """Return the weights that replies move; None where there are no replies to take."""
+        """Return the weights that replies move; None if there are no replies."""
         if not results or self._broadcast is None or (failures and not self.accept_failures):
             return None
         return parameters_to_ndarrays(self._broadcast)

@@ -1,1 +1,1 @@
-"""Measurements: each a command, each against the alternative a user would pick, in the same run."""
+"""Benchmarks: each is a command that measures against the usual alternative in the same run."""

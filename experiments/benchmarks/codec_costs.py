@@ -1,8 +1,8 @@
-"""Measure what encoding and decoding cost, for the table that ``codec=auto:MBITS`` chooses by.
+"""Measure the cost of encoding and decoding, for the table of ``codec=auto:MBITS``.
 
 ``python -m experiments.benchmarks.codec_costs`` codes random pruned layers of several sizes and
 densities, fits seconds and bytes, and prints the rows of ``flwr_gan.wire.codecs.auto.COSTS``.
-Seconds are those that the processor spends on it, with numba's loops where numba is installed.
+Seconds are CPU seconds, with numba's loops if numba is installed.
 """
 
 import time
@@ -42,7 +42,7 @@ def main() -> None:
         rows = [_measured(layer, cost.spec) for layer in layers]
         seconds = np.array([row[0] for row in rows])
         lengths = np.array([row[1] for row in rows])
-        # Relative errors count, or the largest layers would be all that matters.
+        # Fit relative errors; otherwise only the largest layers would matter.
         known = np.stack([np.ones(len(places)), places, kept], axis=1)
         call, place, survivor = nnls(known / seconds[:, None], np.ones(len(places)))[0]
         parts = np.stack([mask_bytes, kept], axis=1)

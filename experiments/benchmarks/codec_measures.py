@@ -1,4 +1,4 @@
-"""What the codec benchmark measures and computes: weights, seconds, bounds, output change.
+"""Measures of the codec benchmark: weights, seconds, bounds, output change.
 
 B batch, C channels, T steps of the stroke, L latent.
 """
@@ -88,8 +88,8 @@ def layers_of(flat: Array) -> Arrays:
 def median_seconds(action: Callable[[], Any], *, repeats: int) -> float:
     """Return the median of the seconds of ``repeats`` calls, after one call that warms up.
 
-    Seconds of the processor, which are those of the clock on a core that does nothing else. A
-    single repeat is taken cold: for what is too slow to be done twice.
+    CPU seconds, equal to wall time on a core that does nothing else. A single repeat has no
+    warm-up, for codecs that are too slow to run twice.
     """
     if repeats > 1:
         action()
@@ -125,7 +125,7 @@ def _entropy(counts: Array) -> float:
 
 
 def generate(weights: Mapping[str, Array]) -> Array:
-    """Return what the measured generator makes of 4,096 fixed latents and labels, (B, C, T)."""
+    """Return the measured generator's samples for 4,096 fixed latents and labels, (B, C, T)."""
     rng = np.random.default_rng(0)
     latent_BL = rng.standard_normal((4096, LATENT_DIM), dtype=np.float32)
     label_BK = np.eye(NUM_CLASSES, dtype=np.float32)[np.arange(4096) % NUM_CLASSES]
@@ -152,5 +152,5 @@ def output_change(wanted: Array, weights: Mapping[str, Array]) -> float:
 
 
 def is_generator(arrays: Mapping[str, Array]) -> bool:
-    """Return True if ``generate`` knows what to do with these arrays."""
+    """Return True if ``generate`` supports these arrays."""
     return {name: array.shape for name, array in arrays.items()} == GENERATOR_SHAPES

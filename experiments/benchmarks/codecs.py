@@ -1,4 +1,4 @@
-"""How small and how fast each codec makes pruned weights, beside what was published.
+"""Size and speed of each codec on pruned weights, compared with published results.
 
 ``python -m experiments.benchmarks.codecs [--weights FOLDER_OR_FILE ...] [--repeats N]`` writes
 ``codecs.csv``, ``codecs_known_mask.csv`` and ``codecs.png`` into the folder ``results`` beside it.
@@ -45,7 +45,7 @@ QUANTISED = ("sparse:int8", "sparse:int6", "sparse:int5", "sparse:int4")
 ONCE = ("paq9a:1",)
 """Codecs too slow to be timed more than once an array."""
 
-# Name, codec, what the receiver has, what of it is used.
+# Name, codec, the receiver's base, the used part of it.
 KNOWN_MASK: tuple[tuple[str, str, str, BaseUse], ...] = (
     ("lossless, mask known", "sparse", "prev", "mask"),
     ("lossless, mask known", "sparse:pcodec", "prev", "mask"),
@@ -64,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write the tables and the picture; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", nargs="+", default=[], metavar="FOLDER_OR_FILE")
-    parser.add_argument("--repeats", type=int, default=5, help="runs that a median is taken of")
-    parser.add_argument("--codecs", nargs="+", metavar="SPEC", help="these codecs alone")
+    parser.add_argument("--repeats", type=int, default=5, help="runs per median")
+    parser.add_argument("--codecs", nargs="+", metavar="SPEC", help="only these codecs")
     parser.add_argument("--output", type=Path, metavar="FOLDER")
     parser.add_argument("--short", action="store_true", help="once, without the slowest codecs")
     options = parser.parse_args(arguments)
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def installed(specs: Sequence[str]) -> list[str]:
-    """Return the specs whose libraries this machine has."""
+    """Return the specs with installed libraries."""
     names = set(codec_names())
     needs = {spec: "pcodec" if "pcodec" in spec else spec.split(":")[0] for spec in specs}
     return [spec for spec in specs if needs[spec] in names]
@@ -124,7 +124,7 @@ def measure(weights: Mapping[str, Arrays], specs: Sequence[str], *, repeats: int
             encode_rate, decode_rate = baseline[name, zeros]
             row["encode_to_zlib9"] = row["encode_mb_s"] / encode_rate
             row["decode_to_zlib9"] = row["decode_mb_s"] / decode_rate
-            # What was published carries signed zeros, too.
+            # The published weights have signed zeros, too.
             row["published_ratio"] = published_ratio(name, spec) if zeros == "raw" else np.nan
             rows.append({"weights": name, "zeros": zeros, "codec": spec} | row)
     return pd.DataFrame(rows)
@@ -185,7 +185,7 @@ def _zlib_rates(arrays: Arrays, repeats: int) -> tuple[float, float]:
 
 
 def published_ratio(name: str, spec: str) -> float:
-    """Return the published ratio for weights ``pP`` and a codec, NaN where there is none."""
+    """Return the published ratio for weights ``pP`` and a codec, NaN if there is none."""
     ratios = PUBLISHED_RATIOS.get(spec.split(":")[0])
     if ratios is None or name[:1] != "p" or not name[1:].isdigit() or int(name[1:]) >= len(ratios):
         return float("nan")
@@ -193,7 +193,7 @@ def published_ratio(name: str, spec: str) -> float:
 
 
 def known_mask(weights: Mapping[str, Arrays], specs: Sequence[str]) -> pd.DataFrame:
-    """Return what payloads cost where the receiver holds something already."""
+    """Return the cost of payloads for a receiver that holds a base."""
     return pd.DataFrame(list(_known_mask_rows(weights, specs)))
 
 
@@ -205,7 +205,7 @@ def _known_mask_rows(
             before = f"{name}_prev" if held == "prev" else _level_before(name)
             if spec not in specs or before not in weights:
                 continue
-            # The receiver holds what it decoded, so a lossy base is a decoded one.
+            # The receiver holds decoded arrays, so a lossy base is a decoded one.
             base = decode_payload(encode_payload(weights[before], codec=spec))
             try:
                 payload = encode_payload(

@@ -1,10 +1,10 @@
 """Wall time and bytes to a target quality, over links of 1, 10 and 100 Mbit/s.
 
 ``python -m experiments.benchmarks.end_to_end [--short] [--output FILE]`` does the main job once
-with each codec and seed, and finds the first round whose samples are good enough. Until then, a
-row a codec and link, the mean over seeds:
+with each codec and seed, and finds the first round whose samples are good enough. Until then,
+one row per codec and link, the mean over seeds:
 
-- ``message_bytes`` is what Flower's transport stored, both ways, all clients, as measured;
+- ``message_bytes`` are the measured bytes in Flower's transport, both ways, all clients;
 - ``compute_s`` is the wall time of those rounds as measured: training, coding and scoring, the
   clients one after another on this machine;
 - ``transfer_s_computed`` is computed, nothing was sent over a network: those bytes through one

@@ -93,7 +93,7 @@ class Averaging(FederatedAveraging):  # type: ignore[misc]
     def train_one_user(
         self, initial_model_state: Any, model: ClientModel, user_dataset: Dataset, _: Any
     ) -> tuple[Any, Metrics]:
-        """Train a client; return what changed."""
+        """Train a client; return the changes."""
         model.train(user_dataset)
         return model.get_model_difference(initial_model_state), Metrics()
 

@@ -58,7 +58,7 @@ class EmptyClient(NumPyClient):
     """Send the parameters back."""
 
     def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Return what came, and when."""
+        """Return the received parameters, and the time."""
         return parameters, 1, {"began": time.time()}
 
 

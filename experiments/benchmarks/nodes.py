@@ -1,4 +1,4 @@
-"""What many simulated nodes take: memory of the process that runs server and clients inline.
+"""Memory of many simulated nodes: of the process that runs server and clients inline.
 
 Each row is a process of its own: FedAvg of 50,000 weights, 100 nodes in each of 30 rounds. States
 of nodes (residuals, the last broadcast) go to disk past 100 MB, what the server keeps of each node

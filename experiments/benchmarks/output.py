@@ -1,4 +1,4 @@
-"""What the commands of benchmarks have in common."""
+"""Common parts of the benchmark commands."""
 
 import argparse
 import json

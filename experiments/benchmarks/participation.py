@@ -1,4 +1,4 @@
-"""What codecs of updates cost and give where few clients take part in a round.
+"""Cost and quality of codecs for updates with few clients per round.
 
 ``python -m experiments.benchmarks.participation [--short] [--output FILE]`` trains a network of
 50,890 weights on MNIST: twenty clients with uneven classes (Dirichlet, 1), an epoch of gradient

@@ -1,4 +1,4 @@
-"""Lossless patches: weights of which few changed, against gaps and values coded by hand.
+"""Lossless patches of weights with few changes, against hand-coded gaps and values.
 
 ``python -m experiments.benchmarks.patches [--short] [--output FILE]`` codes a million weights
 relative to a base with ``sparse``. By hand the positions are the numbers of weights skipped, the

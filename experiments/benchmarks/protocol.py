@@ -1,4 +1,4 @@
-"""What each step of the wire saves in a federated ticket run, round by round, and what it costs.
+"""Savings and cost of each step of the wire in a federated ticket run, per round.
 
 ``python -m experiments.benchmarks.protocol [--short] [--output FILE]`` runs the quickstart under
 plain Flower, zlib, sparse without and with memory between rounds, and differences of 8, 6 and 4

@@ -1,4 +1,4 @@
-"""What the server does for each reply: Flower's FedAvg on dense arrays against the coded wire.
+"""The server's work per reply: Flower's FedAvg on dense arrays against the coded wire.
 
 ``python -m experiments.benchmarks.server [--short] [--output FILE]`` aggregates the replies of
 1,000 clients that each move the survivors of one generator (363,136 weights, pruned 17 times by

@@ -1,4 +1,4 @@
-"""What the server spends on a network of the shape of ResNet-50, with the wire and without it.
+"""The server's cost for a network of the shape of ResNet-50, with and without the wire.
 
 ``Nodes`` are clients in this process for a legacy strategy; their processor time is measured apart.
 """

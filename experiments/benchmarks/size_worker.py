@@ -1,4 +1,4 @@
-"""One measurement of ``wire_at_size``, in a process of its own: what one way takes for some arrays.
+"""One measurement of ``wire_at_size`` in a separate process: the cost of one way.
 
 ``python size_worker.py ARRAYS.npz WAY REPEATS`` prints a JSON object. It needs nothing of this
 project but ``flwr_gan.wire``, so that ``PYTHONPATH`` may name another checkout of it. ``WAY`` is
@@ -68,7 +68,7 @@ def _measured(job: Callable[[], Any], repeats: int, clock: Callable[[], float]) 
 
 
 def _reset_peak() -> float:
-    """Let the system forget the peak of this process; return what it holds now."""
+    """Reset the peak memory of this process; return its current memory."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -182,7 +182,7 @@ def _zstd(arrays: dict[str, Array], level: str) -> Way:
 
 
 def _int8_zstd(arrays: dict[str, Array], level: str) -> Way:
-    """Return what a user writes in ten lines: one scale per array, int8, zstandard."""
+    """Return a user's ten-line solution: one scale per array, int8, zstandard."""
     import zstandard
 
     pack = zstandard.ZstdCompressor(level=int(level))

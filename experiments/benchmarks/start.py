@@ -1,4 +1,4 @@
-"""What a fresh process takes to import what a message on a real node needs, in processor seconds.
+"""CPU seconds of a new process for the imports that a message on a real node needs.
 
 Flower's SuperNode starts a process for each message. Each way is compared with what any app of its
 kind imports: Flower alone, or Flower and torch.

@@ -67,7 +67,7 @@ NUM_VECTORS, NUM_COMPONENTS, NUM_CLASSES, NUM_SAMPLES = 10, 3, 39, 3314
 
 
 class _Trained(Protocol):
-    """Something that trains on for some generator iterations and tells how long it took."""
+    """Trains for some generator iterations and returns the time."""
 
     def seconds(self, iterations: int) -> float: ...
 
@@ -81,11 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the second table takes."""
+    """Add the options of the second table."""
     parser.add_argument(
         "--before", type=Path, metavar="FOLDER", help="checkout to compare tickets with as well"
     )
-    parser.add_argument("--tickets", action="store_true", help="the second table alone")
+    parser.add_argument("--tickets", action="store_true", help="only the second table")
 
 
 def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -139,7 +139,7 @@ def _rows(
     repeats: int,
     least_s: float,
 ) -> list[dict[str, object]]:
-    """Measure the paths in turn; the first of them is what the others are compared with."""
+    """Measure the paths in turn; the first one is the reference."""
     iterations = max(1, round(least_s / min(path.seconds(1) for path in paths.values())))
     ways = {name: partial(path.seconds, iterations) for name, path in paths.items()}
     seconds = in_turn(ways, repeats, warm_up=False)

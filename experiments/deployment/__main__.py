@@ -84,7 +84,7 @@ def _passed(relays: Sequence[Relay]) -> tuple[int, int]:
 
 
 def _traffic(before: tuple[int, int], after: tuple[int, int], run: Path) -> str:
-    """Return what passed on the nodes' sockets, beside what the ledger has."""
+    """Return the traffic on the nodes' sockets, and the ledger's bytes."""
     ledger = pd.read_csv(run / "messages.csv").groupby("direction")["message_bytes"].sum()
     said = [
         f"{way} {(after[at] - before[at]) / 1000:,.1f} kB (ledger {ledger.get(way, 0) / 1000:,.1f})"

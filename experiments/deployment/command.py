@@ -1,4 +1,4 @@
-"""What the commands that measure real nodes have in common."""
+"""Common parts of the commands that measure real nodes."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ STOPPED = "all processes are stopped"
 
 
 def require_empty(folder: Path, option: str) -> None:
-    """Raise ``TrainingError`` where a folder holds something."""
+    """Raise ``TrainingError`` if a folder is not empty."""
     if folder.exists() and any(folder.iterdir()):
         raise TrainingError(f"{option} {folder} is not empty: choose another folder")
 

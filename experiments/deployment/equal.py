@@ -1,4 +1,4 @@
-"""Whether two runs did the same: every payload, every metric, every generator."""
+"""Comparison of two runs: every payload, every metric, every generator."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Certificates and keys of a federation on this machine, made on the spot."""
+"""Temporary certificates and keys of a federation on this machine."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ _OTHER_USES = (
 
 
 def make_certificates(folder: Path) -> None:
-    """Write ``ca.pem``, and ``server.pem`` with ``server.key``, valid for this machine alone."""
+    """Write ``ca.pem``, and ``server.pem`` with ``server.key``, valid only for this machine."""
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, server_key = _new_key(), _new_key()
     authority = _certificate("flwr_gan test authority", ca_key, ca_key, None)

@@ -1,4 +1,4 @@
-"""Clients that lie: what the wire refuses, and what Flower's strategies make of the rest.
+"""Lying clients: replies that the wire refuses, and the effect of the rest on strategies.
 
 Ten clients train a softmax regression on digits, inline; one or two of them lie in each round.
 """
@@ -71,12 +71,12 @@ def _bomb() -> bytes:
 
 
 def replay(own: bytes, heard: Payloads, server_round: int) -> bytes:
-    """Return what another client has sent in this round."""
+    """Return another client's reply of this round."""
     return next(payload for at, payload in heard if at == server_round)
 
 
 def old_replay(own: bytes, heard: Payloads, server_round: int) -> bytes:
-    """Return what another client has sent in the round before."""
+    """Return another client's reply of the previous round."""
     return next((payload for at, payload in heard if at == server_round - 1), own)
 
 
@@ -164,7 +164,7 @@ def accuracy(w: Weights) -> float:
 
 
 def measured(name: str, lie: str, liars: int) -> dict[str, object]:
-    """Run one federation; return its final accuracy and what the wire refused."""
+    """Run one federation; return its final accuracy and the refused replies."""
     strategy = CompressedMessageStrategy(
         strategies(liars)[name], codec="sparse", max_reply_bytes=LIMIT
     )

@@ -1,4 +1,4 @@
-"""A SuperLink and SuperNodes as real processes of this machine, each in a folder of its own."""
+"""A SuperLink and SuperNodes as real processes of this machine, each in its own folder."""
 
 import json
 import os
@@ -33,7 +33,7 @@ class Machine:
 
     @property
     def log(self) -> str:
-        """What it has said so far."""
+        """The output so far."""
         return (self.folder / "log").read_text(errors="replace")
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:

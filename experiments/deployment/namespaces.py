@@ -1,4 +1,4 @@
-"""Nodes behind links of their own: network namespaces whose two ends are slowed down by ``tc``."""
+"""Nodes behind separate links: network namespaces with both ends slowed down by ``tc``."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ BURST = "16kb"
 
 
 def why_not() -> str | None:
-    """Return why network namespaces cannot be made here; None where they can."""
+    """Return why network namespaces cannot be created here; None if they can."""
     if shutil.which("ip") is None or shutil.which("tc") is None:
         return "ip and tc are not installed (iproute2)"
     try:

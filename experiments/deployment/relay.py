@@ -1,4 +1,4 @@
-"""A relay between a node and the SuperLink that counts what passes, outside Flower.
+"""A relay between a node and the SuperLink that counts the traffic, outside Flower.
 
 Without TLS it also reads the heads of the HTTP requests, so that each byte belongs to a kind of
 request. With TLS it sees lengths alone.
@@ -20,7 +20,7 @@ UNREAD = "all requests"
 
 @dataclass
 class Count:
-    """What passed for one kind of request: how many, and bytes of heads and bodies."""
+    """Traffic of one kind of request: number, and bytes of heads and bodies."""
 
     requests: int = 0
     up_head: int = 0

@@ -1,4 +1,4 @@
-"""Is the clock right? Rounds over slowed links, measured and predicted.
+"""Test of the virtual clock: rounds over slowed links, measured and predicted.
 
 Each node is a SuperNode in a network namespace of its own, whose link ``tc`` slows down; a relay
 adds the latency. Local training is a fixed pause. What a round takes beside its links (Flower's
@@ -82,7 +82,7 @@ def _of(results: Path) -> dict[str, object]:
 
 
 def predicted(row: pd.Series, cost: FlowerCost) -> float:
-    """Return what the clock says of a row's rounds."""
+    """Return the clock's prediction for a row's rounds."""
     speed, latency_ms = row["mbit_s"], row["latency_ms"]
     client = Client(down_mbit_s=speed, up_mbit_s=speed, latency_ms=latency_ms)
     traffic = Traffic(0, int(row["down_bytes"]), int(row["up_bytes"]), PAUSE_S)

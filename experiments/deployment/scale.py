@@ -19,7 +19,7 @@ JOB = "strategy=fedavg federation.rounds=1 gan.local_iterations=1 evaluation=non
 
 
 def measure(folder: Path, nodes: int) -> dict[str, object]:
-    """Return what so many nodes take, before and during a run that they all take part in."""
+    """Return the resources of a number of nodes, before and during a run with all of them."""
     with Machines(folder, tls=False, authentication=False) as machines:
         begun = time.monotonic()
         for at in range(nodes):

@@ -105,7 +105,7 @@ def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the command asks for beside its folders."""
+    """Add the command's options besides its folders."""
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0, help="of who is killed, and when")

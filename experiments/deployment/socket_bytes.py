@@ -1,4 +1,4 @@
-"""Where the bytes between nodes and SuperLink go: counted on the socket, beside the ledger's."""
+"""Bytes between nodes and SuperLink, counted on the socket and compared with the ledger."""
 
 import argparse
 import sys

@@ -4,11 +4,11 @@
 
     python -m experiments.links            # all that is committed here
     python -m experiments.links --short    # seconds; results in runs/
-    python -m experiments.links --report   # tables and pictures alone
+    python -m experiments.links --report   # only tables and pictures
     python -m experiments.links --ways "main job,FedBuff" --seeds 3,4
     python -m experiments.links devices=phones   # settings of all ways; results in runs/
 
-A finished run is never done again; the same command goes on where it was stopped.
+A finished run is never repeated; the same command continues after an interruption.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def _row(record: Record) -> dict[str, Any]:
-    """Return the row of a run."""
+    """Return the table row of a run."""
     early = to_target(record.result["rounds"], f"synthetic_accuracy:{EARLY}")
     exchanges = [client["exchanges"] for client in record.result["clients"]]
     return record.row | {

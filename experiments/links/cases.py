@@ -1,4 +1,4 @@
-"""The ways that are compared, and what one run of them leaves."""
+"""The compared ways, and the results of one run."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ class Case(StudyCase):
 
     @property
     def arguments(self) -> list[str]:
-        """What the run is started with."""
+        """The overrides of the run."""
         return [*POPULATION.split(), *WAYS[self.way].split(), f"seed={self.seed}", *self.overrides]
 
     @property

@@ -1,1 +1,1 @@
-"""One folder a paper: what it claims, measured anew."""
+"""Reproductions of papers, one folder per paper."""

@@ -4,10 +4,10 @@
 
     python -m experiments.privacy                 # all that is committed here
     python -m experiments.privacy --short         # seconds; results in runs/
-    python -m experiments.privacy --report        # tables and picture alone
+    python -m experiments.privacy --report        # only tables and picture
     python -m experiments.privacy --data digits --epsilons none,10 --seeds 3,4
 
-A finished run is never done again; the same command goes on where it was stopped.
+A finished run is never repeated; the same command continues after an interruption.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What is run: budgets, data, seeds, and what is measured of a run.
+"""The cases: budgets, data, seeds, and the measures of a run.
 
 n samples of a class, T vectors, C components.
 """

@@ -1,4 +1,4 @@
-"""Tables, figures and an HTML page of runs that are there already.
+"""Tables, figures and an HTML page of finished runs.
 
 ``python -m experiments.report FOLDER...``: each the folder of a sweep, of one run, or one that
 holds runs. Reads result files alone and trains nothing. Experiments with results of their own

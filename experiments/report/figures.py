@@ -1,4 +1,4 @@
-"""The plots of a report: which runs make one line, and what each picture says in words."""
+"""The plots of a report: grouping of runs into lines, and the captions."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

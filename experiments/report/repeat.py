@@ -1,4 +1,4 @@
-"""The command that repeats a run, found from the settings that the run has written."""
+"""The command that repeats a run, derived from the run's settings."""
 
 import shlex
 from pathlib import Path
@@ -17,7 +17,7 @@ _GROUPS = ("gan", "lottery")
 
 
 def repeat_command(config: str) -> str | None:
-    """Return a command that gives the settings of a ``config.yaml``, None where none gives all."""
+    """Return a command with the settings of a ``config.yaml``, None if there is none."""
     asked = {key: value for key, value in yaml.safe_load(config).items() if key not in _PLACES}
     try:
         overrides = _choices(asked)

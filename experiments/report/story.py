@@ -1,4 +1,4 @@
-"""What a report says about runs, section by section."""
+"""The text of a report, section by section."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The spine of all studies: each case is measured once, then tables, figures and a page follow.
+"""The framework of all studies: measure each case once, then write tables and figures.
 
 A case has a name, settings and ``measure(folder)``; a ``Study`` claims a folder for each, skips
 what is finished, goes on where a run was interrupted, shows progress, records failures and writes

@@ -1,4 +1,4 @@
-"""Cases of a study: each is measured once in a folder of its own, and its result kept there."""
+"""Cases of a study: each is measured once, and its result is kept in its own folder."""
 
 import json
 import os
@@ -25,7 +25,7 @@ CASE, RESULT = "case.json", "result.json"
 
 
 class StudyCase(ABC):
-    """One part of a study: a frozen dataclass whose fields say what is run."""
+    """One part of a study: a frozen dataclass whose fields define the run."""
 
     columns: ClassVar[tuple[str, ...]] = ("seed",)
     """Fields that tell a case from others, as columns of tables; the seed among them."""

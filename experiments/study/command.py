@@ -1,4 +1,4 @@
-"""A study as a command: its options, its runs, and what is written of them."""
+"""A study as a command: its options, its runs, and its output."""
 
 import argparse
 import json
@@ -28,7 +28,7 @@ Options = argparse.Namespace
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study: which cases there are, and what becomes of their results."""
+    """A study: its cases, and the use of their results."""
 
     module: str  # what ``python -m`` takes
     about: str  # a line of help

@@ -1,4 +1,4 @@
-"""What the figures of all studies have in common."""
+"""Common style of the figures of all studies."""
 
 from collections.abc import Iterable
 

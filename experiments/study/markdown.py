@@ -1,4 +1,4 @@
-"""Tables in Markdown, and pages whose tables are written anew from results."""
+"""Tables in Markdown, and pages with tables that are rewritten from results."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""How commands end, and how their options are read."""
+"""Exit status and option parsing of commands."""
 
 import argparse
 import shlex

@@ -1,4 +1,4 @@
-"""The files that a study leaves: tables, figures, what was run on what, and a page of tables."""
+"""Output files of a study: tables, figures, provenance, and a page of tables."""
 
 import json
 import platform
@@ -18,7 +18,7 @@ from flwr_gan.errors import OutputError
 
 
 def write_table(table: pd.DataFrame, path: Path, *, digits: int = 5) -> Path:
-    """Write a table as CSV, numbers with so many digits; return the path."""
+    """Write a table as CSV with a number of digits; return the path."""
     write_text(path, table.to_csv(index=False, float_format=f"%.{digits}g"))
     return path
 

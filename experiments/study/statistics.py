@@ -1,4 +1,4 @@
-"""Means over seeds with their intervals, and the pairs that runs of the same seed make."""
+"""Means over seeds with their intervals, and pairs of runs with the same seed."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any

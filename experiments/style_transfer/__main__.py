@@ -4,10 +4,10 @@
 
     python -m experiments.style_transfer            # all that is committed here
     python -m experiments.style_transfer --short    # seconds; results in runs/
-    python -m experiments.style_transfer --report   # tables and picture alone
+    python -m experiments.style_transfer --report   # only tables and picture
     python -m experiments.style_transfer --ways cycle,pruned --seeds 3,4
 
-A finished training is never done again; the same command goes on where it was stopped.
+A finished training is never repeated; the same command continues after an interruption.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One way from style A to style B with one seed, and how near it comes to the true pairs.
+"""One translation from style A to B with one seed, and its distance to the true pairs.
 
 N samples, T vectors, C components.
 """

@@ -1,4 +1,4 @@
-"""Two styles of the data set ``strokes``: none of the training samples are pairs, scored ones are.
+"""Two styles of the data set ``strokes``: unpaired training samples, paired test samples.
 
 Style A is the data set as it is, style B the last stage of ``drift=style``. N samples, T vectors,
 C components.

@@ -1,1 +1,1 @@
-"""The federated GAN as a Flower app: its clients, its server loop and what a node keeps."""
+"""The federated GAN as a Flower app: clients, server loop and node state."""

@@ -1,8 +1,8 @@
-"""Rounds without waiting: the server aggregates whenever enough replies have come.
+"""Asynchronous rounds: the server aggregates whenever enough replies have come.
 
-On the virtual clock replies come in the order of virtual time, and of their nodes where two come at
-once, whatever engine runs the clients. On Flower's own runtimes, without a clock, they come as they
-come. A "round" is a version of the model, and the replies that made the next one.
+With the virtual clock, replies are ordered by virtual time, and by node at equal times, on every
+engine. On Flower's own runtimes, without a clock, their order is not fixed. A "round" is a version
+of the model with the replies that made the next one.
 """
 
 import math
@@ -30,11 +30,11 @@ from flwr_gan.seeding import numpy_rng
 
 POLL_S = 0.5
 LEFT = "node {} has left, or did not answer in time"
-_NOT_MORE = 1 - 1e-9  # no bound is above what it bounds by rounding
+_NOT_MORE = 1 - 1e-9  # keeps rounding from making a lower bound too large
 
 
 def check_asynchronous(federation: Federation, name: str) -> None:
-    """Raise ``ConfigError`` where a setting needs rounds that all clients share."""
+    """Raise ``ConfigError`` for settings that need rounds shared by all clients."""
     config = federation.config
     refused = {
         "evaluation=clients": config.evaluation == "clients",
@@ -54,7 +54,7 @@ def check_asynchronous(federation: Federation, name: str) -> None:
 
 @dataclass
 class Sent:
-    """A message that a client works on."""
+    """A message that a client is working on."""
 
     node: int
     client: ClientProxy
@@ -68,8 +68,8 @@ class Sent:
 class ByClock:
     """Replies in the order of virtual time.
 
-    Messages wait here until a reply could be the next one, and are then delivered together, so that
-    clients train side by side where the engine lets them.
+    Messages wait here until one of their replies could be the next one. They are then delivered
+    together, so that clients train in parallel if the engine allows it.
     """
 
     def __init__(self, grid: CompressedGrid, clock: RunClock) -> None:
@@ -86,7 +86,7 @@ class ByClock:
         self._waiting.append(sent)
 
     def receive(self) -> tuple[Sent, Message | None] | None:
-        """Return the next reply, as it travelled, and set the clock; None if none will come."""
+        """Return the next coded reply, and set the clock; None if none will come."""
         while self._waiting and not (
             self._coming and self._coming[0][0] < min(sent.least_s for sent in self._waiting)
         ):
@@ -113,9 +113,9 @@ class ByClock:
 
 
 class AsTheyCome:
-    """Replies as a grid gives them.
+    """Replies in the order of a grid.
 
-    None stands for that of a node that has left, or that takes longer than ``timeout_s``.
+    The reply of a node that has left, or that takes longer than ``timeout_s``, is None.
     """
 
     def __init__(self, grid: CompressedGrid, timeout_s: float | None = None) -> None:
@@ -159,7 +159,7 @@ class Loop:
         self._asked: dict[int, int] = {}  # how often a node was sent something
 
     def version(self, version: int, parameters: Parameters) -> Parameters:
-        """Send a version to clients that are free until enough replies have come; aggregate."""
+        """Send a version to free clients until enough replies have come; then aggregate."""
         strategy, clients = self._strategy, self._clients
         while not (chosen := strategy.configure_fit(version, parameters, clients)):
             time.sleep(POLL_S)  # until there are enough nodes
@@ -195,7 +195,7 @@ class Loop:
         return strategy.aggregate_fit(version, results, failures)[0] or parameters
 
     def _send(self, version: int, ins: FitIns, at_once: int, failed: set[int]) -> None:
-        """Send a version to as many free clients as are missing from those that are to work."""
+        """Send a version to free clients until the intended number is at work."""
         busy, connected = {*self._flight, *failed}, self._clients.all()
         free = sorted(node for node in map(int, connected) if node not in busy)
         wanted = min(len(free), at_once - len(self._flight))
@@ -214,7 +214,7 @@ class Loop:
             self._replies.send(self._flight[node])
 
     def _opened(self, sent: Sent, reply: Message | None) -> CodedFitRes | PayloadError:
-        """Return a reply, or why there is none."""
+        """Return a reply, or the reason why there is none."""
         exchange = self._strategy.exchange
         if reply is None:
             exchange.forget(sent.dispatch)

@@ -1,4 +1,4 @@
-"""Quality of what a run generates by class and by client, and how near it is to training samples.
+"""Quality of a run's samples by class and by client, and their distance to training samples.
 
 N samples, T vectors, C components
 """
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from flwr_gan.app.scoring import Scorer, Weights
 
 MOST_CLIENTS = 100
-"""Clients that are scored one by one: the first ones."""
+"""Maximum number of clients scored one by one: the first ones."""
 MOST_SAMPLES = 500
-"""Samples of a client, and of a class, that are compared."""
+"""Maximum number of compared samples per client and per class."""
 
 JUDGED = {"conditional_accuracy": min, "frechet_distance": max}
-"""What is measured of each class and client, and which of its values is the worst."""
+"""The measures of each class and client, and which value is the worst."""
 
 Scores = Mapping[str, Mapping[str, float]]
 
@@ -36,8 +36,8 @@ Scores = Mapping[str, Mapping[str, float]]
 class Breakdown:
     """Scores by the class's name and by the client's number, and distances.
 
-    What cannot be told is empty or None: classes that the generator does not know, who holds what,
-    samples whose form changes in the run.
+    Unknown parts are empty or None: for a generator without classes, for nodes with their own data,
+    and for samples whose form changes in the run.
     """
 
     by_class: Scores
@@ -50,8 +50,8 @@ class Breakdown:
     ) -> "Breakdown | None":
         """Score the generator after a round; None where the server does not evaluate.
 
-        ``generators`` is the folder of the clients' last uploads, None where nobody knows who holds
-        what.
+        ``generators`` is the folder of the clients' last uploads, None if the server does not know
+        the clients' data.
         """
         if not scorer.judges or not len(scorer.classes):
             return None
@@ -72,7 +72,7 @@ class Breakdown:
         return cls(by_class, by_client, nearness)
 
     def summary(self) -> dict[str, Any]:
-        """Return the part of ``summary.json``, with the name of the worst for each measure."""
+        """Return the part of ``summary.json``, with the worst class and client per measure."""
         found: dict[str, Any] = {}
         for what, scores in (("class", self.by_class), ("client", self.by_client)):
             if scores:
@@ -81,7 +81,7 @@ class Breakdown:
 
 
 def _class_scores(scorer: "Scorer", drawn: Samples) -> Iterator[tuple[str, dict[str, float]]]:
-    """Score the samples of each class against test samples, and training samples like them."""
+    """Score the samples of each class, and training samples, against test samples."""
     data = scorer.federation.dataset
     for k in scorer.classes:
         made, test, train = (
@@ -97,7 +97,7 @@ def _class_scores(scorer: "Scorer", drawn: Samples) -> Iterator[tuple[str, dict[
 def _client_scores(
     scorer: "Scorer", weights: "Weights", stage: int, generators: Path
 ) -> Iterator[tuple[str, dict[str, float]]]:
-    """Score samples with the labels that a client holds against the client's own samples.
+    """Score samples with a client's labels against the client's own samples.
 
     Measures ``own_*`` are those of the generator that the client uploaded last.
     """
@@ -123,7 +123,7 @@ def _client_scores(
 
 
 def _some(samples: Samples) -> Samples:
-    """Return at most ``MOST_SAMPLES`` of the samples, spread over all of them."""
+    """Return at most ``MOST_SAMPLES`` samples, evenly spread over all."""
     count = min(len(samples), MOST_SAMPLES)
     return samples.take(np.linspace(0, len(samples) - 1, count).round())
 

@@ -1,4 +1,4 @@
-"""What the server needs to go on after its last finished round, in one file."""
+"""Checkpoint of the server after its last finished round, in one file."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,22 +16,22 @@ class Checkpoint:
     """The state of the server between two rounds."""
 
     parameters: NDArrays
-    strategy: dict[str, Any]  # what it remembers, as a tree
-    ledgers: dict[str, Ledger]  # of the run by "", and of each codec that it is compared with
-    rounds: list[dict[str, Any]]  # a row for each finished round
-    spending: list[dict[str, Any]]  # a row for each client and round, where training is private
-    memory: dict[str, Any]  # what the wire knows each node to hold, and what lossy codecs have lost
+    strategy: dict[str, Any]  # its state, as a tree
+    ledgers: dict[str, Ledger]  # "": the run's; by spec: those of compared codecs
+    rounds: list[dict[str, Any]]  # one row per finished round
+    spending: list[dict[str, Any]]  # one row per client and round, with private training
+    memory: dict[str, Any]  # the wire's memory of nodes' arrays and residuals
     seconds: float  # wall time so far
-    clock: dict[str, Any] = field(default_factory=dict)  # virtual time, where there is a clock
+    clock: dict[str, Any] = field(default_factory=dict)  # virtual time, if there is a clock
 
     def write(self, folder: Path) -> None:
-        """Replace the checkpoint of a run's output folder, completely or not at all."""
+        """Replace the checkpoint of a run's output folder atomically."""
         rows = {codec: [*map(asdict, ledger.rows)] for codec, ledger in self.ledgers.items()}
         write_tree(_path(folder), vars(self) | {"ledgers": rows})
 
     @classmethod
     def read(cls, folder: Path) -> "Checkpoint | None":
-        """Return the checkpoint of an output folder, None when no round was finished.
+        """Return the checkpoint of an output folder, None if no round was finished.
 
         Raises ``OutputError``.
         """

@@ -1,4 +1,4 @@
-"""The client: trains its WGAN-GP on its own samples, sees plain arrays and knows no codec."""
+"""The client: trains a WGAN-GP on its own samples; it sees only plain arrays."""
 
 import secrets
 from collections.abc import Mapping
@@ -37,21 +37,21 @@ from flwr_gan.seeding import derive_seed
 Config = Mapping[str, Scalar]
 
 STATE = "flwr_gan.trainer"  # critic and optimisers, between rounds
-SPENT = "flwr_gan.privacy"  # what was spent and released, in all rounds
-ROUND = "round"  # in which they were trained last
+SPENT = "flwr_gan.privacy"  # privacy spent and released in all rounds
+ROUND = "round"  # of their last training
 
 MOST_JUDGES = 100
-"""Judges of clients that a process remembers."""
+"""Number of clients' judges that a process keeps."""
 
 
 class GanClient(NumPyClient):
     """Train a conditional WGAN-GP on the samples of one partition.
 
-    Critic and optimisers stay on the client, in ``context.state``; only the generator travels.
+    Critic and optimisers stay on the client, in ``context.state``; only the generator is sent.
 
-    The server's config may hold: ``round`` (int), ``task`` (``"train"`` or ``"ticket"``),
-    ``masked`` (zeros of the broadcast are pruned weights), ``restart_from`` (round from which
-    critic and optimisers start anew) and ``proximal_mu``.
+    The server's config may contain: ``round`` (int), ``task`` (``"train"`` or ``"ticket"``),
+    ``masked`` (zeros of the broadcast are pruned weights), ``restart_from`` (round in which critic
+    and optimisers are reset) and ``proximal_mu``.
     """
 
     def __init__(self, federation: Federation, context: Context) -> None:
@@ -70,7 +70,7 @@ class GanClient(NumPyClient):
     def fit(self, parameters: NDArrays, config: Config) -> tuple[NDArrays, int, dict[str, Scalar]]:
         """Train the broadcast generator, or find a ticket; return weights and sample count.
 
-        With privacy, what it has cost so far is reported beside them.
+        With privacy, the spending so far is also reported.
         """
         server_round = int(config.get("round", 1))
         ticket = config.get("task") == "ticket"
@@ -88,14 +88,14 @@ class GanClient(NumPyClient):
     def evaluate(
         self, parameters: NDArrays, config: Config
     ) -> tuple[float, int, dict[str, Scalar]]:
-        """Score the broadcast generator against this client's own held-out samples.
+        """Score the broadcast generator against this client's held-out samples.
 
-        The loss is the Frechet distance in the features of a classifier that was trained on this
-        client's training samples.
+        The loss is the Frechet distance in the features of a classifier trained on this client's
+        training samples.
         """
         server_round = int(config.get("round", 1))
         seed = self._seed("evaluate", server_round)
-        held = np.unique(self._train.y_N)  # one where the generator knows no classes
+        held = np.unique(self._train.y_N)  # one class if the generator is unconditional
         labels_N = np.repeat(held, self._config.samples_per_class)
         generator, _ = self._federation.networks(self._config.seed)
         with measuring_threads(self._config.federation.threads):
@@ -105,7 +105,7 @@ class GanClient(NumPyClient):
         return scores["frechet_distance"], len(self._held_out), dict(scores)
 
     def _judge(self) -> SampleJudge:
-        """Return what scores samples for this client, the same in all rounds of a process."""
+        """Return this client's judge of samples, the same in all rounds of a process."""
         judges = self._federation.judges
         judge = judges.get(self._partition)
         if judge is None:
@@ -127,7 +127,7 @@ class GanClient(NumPyClient):
         server_round: int,
         privacy: ClientPrivacy | None,
     ) -> NDArrays:
-        """Train what was broadcast for one round, on from where critic and optimisers stopped."""
+        """Train the broadcast generator for one round, with the kept critic and optimisers."""
         generator, critic = self._federation.networks(self._config.seed)
         arrays = _named(generator, parameters)
         load_network_arrays(generator, arrays)
@@ -144,7 +144,7 @@ class GanClient(NumPyClient):
         server_round: int,
         **settings: Any,
     ) -> None:
-        """Train for one round, on from where critic and optimisers stopped, and remember them."""
+        """Train for one round with the kept critic and optimisers, and keep them again."""
         remembered = self._remembered(STATE)
         if remembered is not None and remembered[ROUND] >= int(config.get("restart_from", 0)):
             trainer.load_state_dict(remembered["trainer"])
@@ -159,15 +159,15 @@ class GanClient(NumPyClient):
         self._remember(STATE, {ROUND: server_round, "trainer": trainer.state_dict()})
 
     def _remember(self, what: str, tree: Mapping[str, Any]) -> None:
-        """Keep a tree in the node's state, for the rounds that follow."""
+        """Keep a tree in the node's state for later rounds."""
         self._state[what] = arrays_to_record(flatten(tree))
 
     def _remembered(self, what: str) -> dict[str, Any] | None:
-        """Return what was kept last under this name, None if nothing was."""
+        """Return the tree kept last under this name, None if there is none."""
         return unflatten(record_to_arrays(self._state[what])) if what in self._state else None
 
     def _find_ticket(self, server_round: int, privacy: ClientPrivacy | None) -> NDArrays:
-        """Run Alg. 2 of paper 000 here, then the method; return what comes out and class counts."""
+        """Run Alg. 2 of paper 000, then the method; return the generator and class counts."""
         generator, critic = self._federation.networks(self._seed("networks", 0))
         trainer = self._trainer(generator, critic, privacy)
         initial = network_arrays(generator)
@@ -191,7 +191,7 @@ class GanClient(NumPyClient):
     def _compressed(
         self, generator: SampleGenerator, critic: nn.Module, rng: torch.Generator
     ) -> SampleGenerator:
-        """Return the trained generator as the configured method leaves it, if there is one."""
+        """Return the trained generator, after the configured method if there is one."""
         method = self._federation.method
         if method is None:
             return generator
@@ -224,7 +224,7 @@ class GanClient(NumPyClient):
         return privacy.trainer(generator, critic, counts_K=counts_K, device=device)
 
     def _opened_privacy(self, *, ticket: bool) -> ClientPrivacy | None:
-        """Return what was spent and released so far, if training is private."""
+        """Return the privacy spent and released so far, if training is private."""
         if self._config.privacy is None:
             return None
         privacy = ClientPrivacy(
@@ -239,14 +239,14 @@ class GanClient(NumPyClient):
         return privacy
 
     def _class_counts(self, privacy: ClientPrivacy | None) -> NDArray[np.int64]:
-        """Return how many samples of each class there are, with noise if training is private."""
+        """Return the number of samples per class, with noise if training is private."""
         num_classes, y_N = self._federation.num_classes, self._train.y_N
         if privacy is None:
             return np.bincount(y_N, minlength=num_classes)
         return privacy.class_counts(y_N, num_classes=num_classes, rng=self._rng("counts", 0))
 
     def _rng(self, purpose: str, server_round: int) -> torch.Generator:
-        """Return the source of a training's random numbers, which privacy may want secret."""
+        """Return a training's random generator; its seed is secret if privacy requires it."""
         privacy = self._config.privacy
         secret = privacy is not None and privacy.secret
         seed = secrets.randbits(63) if secret else self._seed(purpose, server_round)
@@ -261,7 +261,7 @@ class GanClient(NumPyClient):
 def new_training(
     trainer: WganGpTrainer, samples: Samples, rng: torch.Generator, **settings: Any
 ) -> Training:
-    """Return a training on some samples; further settings are those of ``Training``."""
+    """Return a training on some samples; the other settings are those of ``Training``."""
     return Training(trainer=trainer, x_NTC=samples.x_NTC, y_N=samples.y_N, rng=rng, **settings)
 
 
@@ -270,6 +270,6 @@ def _named(generator: SampleGenerator, parameters: NDArrays) -> dict[str, NDArra
 
 
 def initial_arrays(context: Context) -> dict[str, NDArray[np.float32]]:
-    """Return the arrays of the run's first broadcast, made from its seed as the server does."""
+    """Return the arrays of the run's first broadcast, computed from its seed as on the server."""
     network = federation_from(context).initial()
     return {str(at): array for at, array in enumerate(network_arrays(network).values())}

@@ -1,9 +1,9 @@
 """Lossless codecs measured on the messages of one run: ``also_codecs`` of its config.
 
-A lossless codec does not change what is trained, so one training serves for all of them. Each
+A lossless codec does not change the training, so one training is enough for all of them. Each
 message was coded with each codec when it was sent (`CodecComparison`), and each codec gets the
-files of a run of its own, in ``output_dir/also/<codec>``. All bytes in them are measured. Seconds
-of training are those of the run that trained, which the summary names.
+files of a separate run, in ``output_dir/also/<codec>``. All bytes in them are measured. Seconds of
+training are those of the run that trained, which the summary names.
 """
 
 from collections.abc import Iterator
@@ -30,14 +30,14 @@ BYTES = ("up_bytes", "down_bytes", "dense_up_bytes", "dense_down_bytes")
 
 
 def codec_folder(folder: Path, codec: str) -> Path:
-    """Return where a run in `folder` puts the results of another codec."""
+    """Return the folder for the results of another codec of a run in `folder`."""
     return folder / "also" / codec.replace(":", ".")
 
 
 def write_compared(run: "Run", weights: list[NDArray[Any]], found: Any) -> None:
     """Write the result folders of all codecs that a finished run was compared with.
 
-    `found` is what the run's scorer has found of its samples, which are the same for all of them.
+    `found` is the result of the run's scorer, whose samples are the same for all codecs.
     """
     for other in _compared(run):
         other.open()
@@ -75,13 +75,13 @@ def _bytes(other: "Run", server_round: int) -> dict[str, Any]:
 
 
 def _config(config: RunConfig, codec: str) -> RunConfig:
-    """Return the config that a run with this codec alone would have."""
+    """Return the config of a run with only this codec."""
     folder = str(codec_folder(config.folder, codec))
     return config.changed(codec=codec, also_codecs=(), output_dir=folder, resume=None)
 
 
 def _strategy(strategy: CompressedStrategy, codec: str, ledger: Ledger) -> CompressedStrategy:
-    """Return the strategy with the books of another codec; payloads that it keeps are recoded."""
+    """Return the strategy with the ledger of another codec; payloads that it keeps are recoded."""
     other = copy(strategy)
     other.exchange = copy(strategy.exchange)
     other.exchange.settings = replace(strategy.exchange.settings, codec=codec)
@@ -101,6 +101,6 @@ def _strategy(strategy: CompressedStrategy, codec: str, ledger: Ledger) -> Compr
 
 
 def _recoded(upload: CodedFitRes, codec: str) -> CodedFitRes:
-    """Return an upload as it would have travelled with another codec and no base."""
+    """Return an upload coded with another codec and without base."""
     payload = encode_payload(upload.arrays(), codec=codec)
     return upload.recoded(replace(upload.coded, payload=payload, base=None))

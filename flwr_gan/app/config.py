@@ -1,4 +1,4 @@
-"""conf/ and overrides -> one validated config object."""
+"""Compose conf/ and overrides to one validated config object."""
 
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
@@ -29,9 +29,9 @@ T = TypeVar("T", bound=Settings)
 def load_config(overrides: Sequence[str] = (), *, default_output: str | None = None) -> RunConfig:
     """Compose conf/ with Hydra overrides, such as ``codec=lzma``, and check every value.
 
-    ``resume=DIR`` takes everything from ``DIR/config.yaml`` and goes with no other override.
-    `default_output` is the output folder where none is set. A ``ConfigError`` names the key, what
-    is allowed and the nearest match.
+    ``resume=DIR`` takes everything from ``DIR/config.yaml`` and allows no other override.
+    `default_output` is the output folder if none is set. A ``ConfigError`` names the key, the
+    allowed values and the nearest match.
     """
     resumed = given("resume", overrides)
     if resumed is not None:
@@ -45,28 +45,28 @@ def load_config(overrides: Sequence[str] = (), *, default_output: str | None = N
 def load_file(path: Path) -> RunConfig:
     """Return the config that a run has written.
 
-    Raises ``ConfigError`` where another version has written it.
+    Raises ``ConfigError`` if another version has written it.
     """
     return _validate(_read(path))
 
 
 @lru_cache(maxsize=2)
 def read_config(resolved: str) -> RunConfig:
-    """Return the config that ``to_yaml`` gave; the last ones are remembered."""
+    """Return the config for a text of ``to_yaml``; the last ones are cached."""
     return _validate(cast(DictConfig, OmegaConf.create(resolved)))
 
 
 def build(node: DictConfig, **runtime: Any) -> Any:
-    """Instantiate the ``_target_`` of a config node, with `runtime` arguments beside its own.
+    """Instantiate the ``_target_`` of a config node with its own and `runtime` arguments.
 
-    Raises ``ConfigError`` when the target does not exist or refuses a setting, or when a setting is
-    not free to choose.
+    Raises ``ConfigError`` when the target does not exist or refuses a setting, or when a setting
+    may not be chosen.
     """
     taken = sorted(set(runtime).intersection(map(str, node)))
     if taken:
         raise ConfigError(f"{node.get('_target_')}: {taken[0]} follows from other keys: drop it")
     try:
-        # Run-time objects come afterwards: Hydra would turn dataclasses among them into dicts.
+        # Run-time objects are added afterwards: Hydra would turn dataclasses into dicts.
         factory = hydra.utils.instantiate(node, _convert_="all", _partial_=True)
     except InstantiationException as error:
         reason = first_line(error)
@@ -93,7 +93,7 @@ def _load_resumed(folder: Path, overrides: Sequence[str]) -> DictConfig:
 
 
 def _read(path: Path) -> DictConfig:
-    """Return the config of an earlier run, with all keys that this version knows."""
+    """Return the config of an earlier run with all keys of this version."""
     try:
         node = OmegaConf.load(path)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
@@ -101,7 +101,7 @@ def _read(path: Path) -> DictConfig:
         raise ConfigError(f"cannot read {path}: {reason}; start a new run") from error
     if not isinstance(node, DictConfig):
         raise ConfigError(f"cannot read {path}: it holds no settings; start a new run")
-    # A setting with a default is one that earlier versions did without.
+    # Settings that earlier versions did not have must have a default.
     needed = [
         item.name
         for item in fields(RunConfig)
@@ -163,7 +163,7 @@ _GROUPS: dict[str, type[Settings] | None] = {
     "method": None,
     "drift": None,
 }
-"""What checks the keys of each group; None: what its ``_target_`` names."""
+"""The class that checks each group's keys; None: the class that its ``_target_`` names."""
 
 _MAY_BE_NULL = ("clock", "metrics", "privacy", "regeneration", "classifier", "method", "drift")
 

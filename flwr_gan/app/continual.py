@@ -1,4 +1,4 @@
-"""A client whose data may drift and whose generator may prune and regenerate while it trains.
+"""A client whose data may drift and whose generator may prune and regenerate in training.
 
 N samples, K classes, T vectors, C components.
 """
@@ -25,18 +25,18 @@ from flwr_gan.prune.regeneration import RegeneratingGenerator
 
 Arrays = dict[str, NDArray[np.float32]]
 
-CONTINUAL = "flwr_gan.continual"  # what the client remembers, between rounds
+CONTINUAL = "flwr_gan.continual"  # the client's memory between rounds
 FIXED_SAMPLES = 128  # on which a change is measured
 CHECKED_SAMPLES = 500  # on which a client checks its own quality
 NEVER = -(1 << 30)
 
 
 def replay_labels(counts_K: NDArray[np.int64], *, num_real: int, share: float) -> NDArray[np.int64]:
-    """Return the labels to replay (Shin et al., 2017), ascending: a share of all training samples.
+    """Return the labels to replay (Shin et al., 2017), ascending: a share of all samples.
 
-    They have the proportions of `counts_K`, what the client has held of each class so far. `share`
-    is that of replayed samples among all, 0 to below 1, with `num_real` real ones; it is rounded to
-    whole samples. Without earlier samples there are none.
+    Their proportions are those of `counts_K`, the client's samples of each class so far. `share` is
+    the share of replayed samples among all training samples (0 to below 1), of which `num_real` are
+    real; the number is rounded. Without earlier samples there are none.
     """
     total = int(counts_K.sum())
     number = round(num_real * share / (1 - share)) if total else 0
@@ -48,13 +48,13 @@ def replay_labels(counts_K: NDArray[np.int64], *, num_real: int, share: float) -
 
 
 def with_replay(real: Samples, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64]) -> Samples:
-    """Return real samples and replayed ones together, without writers."""
+    """Return real and replayed samples together, without writers."""
     return Samples(np.concatenate([real.x_NTC, x_NTC]), np.concatenate([real.y_N, y_N]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class UploadRule(Settings):
-    """Upload when samples have moved by `threshold`, and in any case `every` so many rounds.
+    """Upload when samples have changed by `threshold`, and at least `every` so many rounds.
 
     With a threshold of 0 every round ends with an upload.
     """
@@ -65,9 +65,9 @@ class UploadRule(Settings):
     every: Count
 
     def is_due(self, distance: float, *, rounds: int) -> bool:
-        """Return whether to upload, so many rounds after the last upload.
+        """Return whether to upload, given the rounds since the last upload.
 
-        A distance of NaN is a change.
+        A distance of NaN counts as a change.
         """
         return not distance < self.threshold or rounds >= self.every
 
@@ -80,14 +80,14 @@ def sample_distance(a_NTC: NDArray[np.float32], b_NTC: NDArray[np.float32]) -> f
 
 @dataclass
 class Memory:
-    """What a client remembers between rounds, beside critic and optimisers."""
+    """A client's memory between rounds, besides critic and optimisers."""
 
-    stage: int  # in which it trained last, -1 before the first
+    stage: int  # of its last training, -1 before the first
     uploaded: int  # round of its last upload
-    seen_K: NDArray[np.int64]  # samples that it has held of each class, in all stages
-    before_K: NDArray[np.int64]  # the same before the present stage began
-    teacher: Arrays = field(default_factory=dict)  # its generator at the begin of the stage
-    pending: Arrays = field(default_factory=dict)  # learnt since its last upload
+    seen_K: NDArray[np.int64]  # its samples of each class, in all stages
+    before_K: NDArray[np.int64]  # the same before the current stage
+    teacher: Arrays = field(default_factory=dict)  # its generator at the start of the stage
+    pending: Arrays = field(default_factory=dict)  # changes since its last upload
     masks: dict[str, Any] = field(default_factory=dict)  # trained ones, with pruned values
 
     @classmethod
@@ -98,16 +98,16 @@ class Memory:
 
 
 class ContinualClient(GanClient):
-    """Train on what the schedule gives in each round; see ``conf/drift`` and ``conf/regeneration``.
+    """Train on the schedule's samples of each round; see ``conf/drift``, ``conf/regeneration``.
 
-    With neither of them, and a strategy that does not ask for silence, it is a ``GanClient``.
+    Without both, and with a strategy without upload rule, it acts as a ``GanClient``.
 
-    The server's config may hold, beside what ``GanClient`` reads: ``threshold`` and ``every`` (see
-    ``UploadRule``; without them every round ends with an upload) and ``replay``.
+    Besides the keys of ``GanClient``, the server's config may contain ``threshold`` and ``every``
+    (see ``UploadRule``; without them every round ends with an upload) and ``replay``.
     """
 
     def fit(self, parameters: NDArrays, config: Config) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Train for a round and return the weights, or say that nothing has changed."""
+        """Train for a round and return the weights, or an empty reply if nothing changed."""
         settings = self._config
         adapts = settings.drift is not None or settings.regeneration is not None
         if config.get("task") == "ticket" or not (adapts or "threshold" in config):
@@ -151,7 +151,7 @@ class ContinualClient(GanClient):
         real: Samples,
         memory: Memory,
     ) -> tuple[Arrays, Arrays]:
-        """Train on real and replayed samples; return what was broadcast and the new weights."""
+        """Train on real and replayed samples; return the broadcast and the new weights."""
         generator, critic = self._federation.networks(self._config.seed)
         names = list(network_arrays(generator))
         broadcast: Arrays = dict(zip(names, parameters, strict=True))
@@ -179,9 +179,9 @@ class ContinualClient(GanClient):
         return broadcast, arrays
 
     def _find_ticket(self, server_round: int, privacy: ClientPrivacy | None) -> NDArrays:
-        """Prune and regenerate for as many updates as iterative pruning takes in all.
+        """Prune and regenerate for as many updates as all of iterative pruning.
 
-        The last generator of a sparse phase is the ticket; there is none where all was dense.
+        The last generator of a sparse phase is the ticket; there is none if all phases were dense.
         """
         config, lottery = self._config, self._config.lottery
         if config.regeneration is None:
@@ -229,7 +229,7 @@ class ContinualClient(GanClient):
     def _with_replay(
         self, real: Samples, memory: Memory, share: float, server_round: int
     ) -> Samples:
-        """Return the real samples and, from the second stage on, those of the earlier generator."""
+        """Return real samples and, from the second stage on, samples of the earlier generator."""
         if not memory.teacher:
             return real
         labels_N = replay_labels(memory.before_K, num_real=len(real), share=share)
@@ -240,7 +240,7 @@ class ContinualClient(GanClient):
         return with_replay(real, x_NTC, labels_N)
 
     def _quality(self, arrays: Arrays, data: Samples, server_round: int) -> float:
-        """Return the Frechet distance of own samples to the training samples, in the data space."""
+        """Return the Frechet distance of generated to training samples, in the data space."""
         count = min(len(data), CHECKED_SAMPLES)
         rows = np.linspace(0, len(data) - 1, count).astype(np.int64)
         drawn = self._federation.generate(
@@ -249,7 +249,7 @@ class ContinualClient(GanClient):
         return frechet_distance(data.x_NTC[rows].reshape(count, -1), drawn.reshape(count, -1))
 
     def _moved(self, broadcast: Arrays, arrays: Arrays, memory: Memory) -> float:
-        """Return how far samples have moved, for latents and labels that do not change."""
+        """Return the change of samples for fixed latents and labels."""
         labels_N = np.resize(np.flatnonzero(memory.seen_K), FIXED_SAMPLES)
         seed = self._seed("fixed latents", 0)
         before, after = (
@@ -261,7 +261,7 @@ class ContinualClient(GanClient):
 def begin_stage(
     memory: Memory, stage: int, *, teacher: Arrays, counts_K: NDArray[np.int64]
 ) -> None:
-    """Note the samples of a new stage and keep the generator as it was before; once a stage."""
+    """Count the samples of a new stage and keep the earlier generator; once per stage."""
     if stage == memory.stage:
         return
     if memory.stage >= 0:
@@ -272,9 +272,9 @@ def begin_stage(
 
 
 def _with_pending(broadcast: Arrays, pending: Arrays, *, sparse: bool) -> Arrays:
-    """Return the broadcast with what the client has learnt and not uploaded.
+    """Return the broadcast plus the client's changes that were not uploaded.
 
-    Under trained masks only where the broadcast keeps a weight: elsewhere the client has its own.
+    With trained masks only where the broadcast keeps a weight; elsewhere the client has its own.
     """
     if not pending:
         return broadcast

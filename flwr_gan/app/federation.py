@@ -1,4 +1,4 @@
-"""Config -> objects: what client and server apps are made of."""
+"""Build the objects of client and server apps from the config."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flwr_gan.app.scoring import RoundScorer
     from flwr_gan.metrics import SampleJudge
 
-# Where data files are looked for follows from these and from the working folder.
+# Data files are searched in places given by these and by the working folder.
 DATA_VARIABLES = ("FLWR_GAN_DATA", "XDG_CACHE_HOME", "HOME")
 
 
@@ -41,22 +41,22 @@ DATA_VARIABLES = ("FLWR_GAN_DATA", "XDG_CACHE_HOME", "HOME")
 class Federation:
     """A validated config with the data it names: everything but the networks' weights.
 
-    `split` holds the indices of each client's samples; it is empty where nodes have data of their
-    own. What is trained shows in ``initial``, ``iterations``, ``client`` and ``scorer``: a GAN
-    here, a classifier in ``ClassifierFederation``.
+    `split` holds the indices of each client's samples; it is empty if nodes have their own data.
+    ``initial``, ``iterations``, ``client`` and ``scorer`` depend on the trained model: a GAN here,
+    a classifier in ``ClassifierFederation``.
     """
 
     models: ClassVar[str] = "generators"
-    """The folder of a run's results that holds what is trained."""
+    """The folder of a run's results for the trained models."""
 
     config: RunConfig
     dataset: Dataset
     split: Sequence[NDArray[np.int64]]
 
     def samples_of(self, partition: int) -> Samples:
-        """Return the training samples that a client holds: all of a node's own data.
+        """Return the training samples of a client: for a node with its own data, all of them.
 
-        Raises ``PartitionError`` if there is no such one.
+        Raises ``PartitionError`` if there is no such client.
         """
         if not self.split:
             return self._all
@@ -68,7 +68,7 @@ class Federation:
         return self.dataset.train.take(self.split[partition])
 
     def shares_of(self, partition: int) -> tuple[Samples, Samples]:
-        """Return what a client trains on, and what it holds out where it evaluates, else all twice.
+        """Return a client's training and held-out samples; all twice if it does not evaluate.
 
         Raises ``PartitionError`` if there is no such client.
         """
@@ -81,12 +81,12 @@ class Federation:
 
     @cached_property
     def judges(self) -> dict[int, "SampleJudge"]:
-        """What scores samples for the clients that evaluate, by their number: trained once each."""
+        """The judges of clients that evaluate, by client number; each is trained once."""
         return {}
 
     @cached_property
     def _all(self) -> Samples:
-        """All samples of a node's own data; whether some are held out is up to `evaluation`."""
+        """All samples of a node's own data; `evaluation` decides whether some are held out."""
         parts = self.dataset.train, self.dataset.test
         writers = [part.writer_N for part in parts if part.writer_N is not None]
         return Samples(
@@ -97,25 +97,25 @@ class Federation:
 
     @property
     def num_classes(self) -> int:
-        """How many classes the generator can be asked for: 1 where it knows none."""
+        """Number of classes of the generator: 1 if it is unconditional."""
         return self.dataset.num_classes if self.config.gan.conditional else 1
 
     def as_trained(self, samples: Samples) -> Samples:
-        """Return samples with the labels that they are trained with."""
+        """Return samples with their labels in training."""
         if self.config.gan.conditional:
             return samples
         return Samples(samples.x_NTC, np.zeros_like(samples.y_N), samples.writer_N)
 
     @property
     def sizes(self) -> list[int]:
-        """How many training samples each client holds that is known here."""
+        """Number of training samples of each client with known data."""
         if self.split:
             return [len(indices) for indices in self.split]
         own = len(self.dataset.train) + len(self.dataset.test)
         return [own] if own else []
 
     def networks(self, seed: int) -> tuple[SampleGenerator, nn.Module]:
-        """Return generator and critic with the initial weights that belong to a seed."""
+        """Return generator and critic with initial weights drawn from a seed."""
         data = self.dataset
         return build_networks(
             self.config.gan, **_form(data), num_classes=data.num_classes, seed=seed
@@ -123,19 +123,19 @@ class Federation:
 
     @cached_property
     def method(self) -> Method | None:
-        """What clients apply to their trained generator before they upload it."""
+        """The method that clients apply to their trained generator before the upload."""
         node = self.config.method
         return None if node is None else cast(Method, build(node))
 
     @cached_property
     def drift(self) -> Drift | None:
-        """How the clients' data change over the rounds, if they do."""
+        """The drift of the clients' data over the rounds, if any."""
         node = self.config.drift
         return None if node is None else cast(Drift, build(node))
 
     @cached_property
     def drift_context(self) -> DriftContext:
-        """What a drift has to know of the run."""
+        """The run's data that a drift needs."""
         return DriftContext(
             num_classes=self.dataset.num_classes,
             kind=self.dataset.kind,
@@ -143,17 +143,17 @@ class Federation:
         )
 
     def stage(self, server_round: int) -> int:
-        """Return the stage of the drift in a round, 0 where there is none."""
+        """Return the stage of the drift in a round, 0 without a drift."""
         return 0 if self.drift is None else self.drift.stage(server_round)
 
     def samples_in(self, stage: int, samples: Samples, partition: int) -> Samples:
-        """Return which of a client's samples it holds in a stage, and how they look then."""
+        """Return a client's samples in a stage, in the style of that stage."""
         if self.drift is None:
             return samples
         return self.drift.samples(samples, self.drift_context, stage=stage, partition=partition)
 
     def references(self, stage: int) -> list[Samples]:
-        """Return real samples of what came with each stage up to one; none without a drift."""
+        """Return real samples of each stage's new data, up to a stage; none without a drift."""
         if self.drift is None:
             return []
         clients = [self.dataset.train.take(indices) for indices in self.split]
@@ -164,46 +164,46 @@ class Federation:
 
     @cached_property
     def planned_rounds(self) -> int:
-        """How many rounds the run takes."""
+        """Number of rounds of the run."""
         from flwr_gan.app.strategy import build_strategy, num_rounds
 
         return num_rounds(self.config, build_strategy(self))
 
     def planned_critic_steps(self, *, ticket: bool) -> int:
-        """Return the most critic steps that a client takes in the whole run.
+        """Return the maximum number of a client's critic steps in the whole run.
 
-        With `ticket` it searches for one in each round, with a training for each pruning.
+        With `ticket`, it searches for a ticket in each round, with one training per pruning.
         """
         steps = self.iterations(ticket=ticket) * self.config.gan.critic_iterations
         return self.planned_rounds * steps
 
     def iterations(self, *, ticket: bool, client: int = 0) -> int:
-        """Return how many iterations a client trains in a round."""
+        """Return the number of a client's training iterations in a round."""
         gan, lottery = self.config.gan, self.config.lottery
         trainings = lottery.iterations + lottery.train_final
         return trainings * gan.iterations if ticket else gan.local_iterations
 
     def initial(self) -> nn.Module:
-        """Return what travels, with the weights of the first broadcast."""
+        """Return the network that is sent, with the weights of the first broadcast."""
         return self.delivered()
 
     def client(self, context: Context) -> NumPyClient:
-        """Return the client that a node's context describes."""
+        """Return the client for a node's context."""
         from flwr_gan.app.continual import ContinualClient
 
         return ContinualClient(self, context)
 
     def scorer(self, inner: Any) -> "RoundScorer":
-        """Return what scores the rounds of a strategy."""
+        """Return the scorer for the rounds of a strategy."""
         from flwr_gan.app.scoring import Scorer
 
         return Scorer(self, inner)
 
     def delivered(self) -> SampleGenerator:
-        """Return a generator of the form that clients upload, with weights of no meaning.
+        """Return a generator of the form that clients upload, with arbitrary weights.
 
         Raises ``ConfigError`` when the method's settings do not fit the generator, or its form is
-        not known before.
+        not known in advance.
         """
         generator, _ = self.networks(self.config.seed)
         return generator if self.method is None else self.method.student(generator)
@@ -211,7 +211,7 @@ class Federation:
     def generate(
         self, arrays: Mapping[str, NDArray[Any]], labels_N: NDArray[np.int64], seed: int
     ) -> NDArray[np.float32]:
-        """Return samples ``x_NTC`` of an upload with these weights, one for each label."""
+        """Return samples ``x_NTC`` of an upload with these weights, one per label."""
         generator = self.delivered()
         load_network_arrays(generator, arrays)
         with torch_threads(self.config.federation.threads):
@@ -219,7 +219,7 @@ class Federation:
 
 
 def federation_from(context: Context) -> Federation:
-    """Return the federation that a Flower context describes, with a node's own data if it has any.
+    """Return the federation for a Flower context, with the node's own data if it has any.
 
     See ``settings_of`` and ``own_data``.
     """
@@ -237,10 +237,10 @@ def load_federation(overrides: str, *, default_output: str | None = None) -> Fed
 def federation_of(resolved: str, own: tuple[tuple[str, Any], ...] = ()) -> Federation:
     """Load the data and the split of a config, given as YAML with nothing left to resolve.
 
-    `own` are settings of ``data`` that a node's config changes: these data are not split.
+    `own` are the settings of ``data`` from a node's config: these data are not split.
 
-    The last ones are remembered, for many clients in a process. Raises ``ConfigError``,
-    ``DataError`` or ``PartitionError`` when a setting, the data or the split is not usable.
+    The last ones are cached, for many clients in a process. Raises ``ConfigError``, ``DataError``
+    or ``PartitionError`` when a setting, the data or the split is not usable.
     """
     config = read_config(resolved)
     _check_device(config.federation.device)
@@ -269,21 +269,21 @@ def federation_of(resolved: str, own: tuple[tuple[str, Any], ...] = ()) -> Feder
 
 @lru_cache(maxsize=1)
 def _dataset(node: str, *places: str | None) -> Dataset:
-    """Return a data set by its settings as YAML, found in these places.
+    """Return a data set by its settings as YAML, searched in these places.
 
-    The last one is remembered, for the next run of a sweep.
+    The last one is cached for the next run of a sweep.
     """
     return cast(Dataset, build(cast(DictConfig, OmegaConf.create(node))))
 
 
 def _form(data: Dataset) -> dict[str, int]:
-    """Return the sizes of a sample, by the names that networks are built with."""
+    """Return the sizes of a sample by the parameter names of the networks."""
     names = ("num_vectors", "num_components", "num_channels")
     return {name: getattr(data, name) for name in names}
 
 
 def _check_delta(federation: Federation) -> None:
-    """Raise unless delta is below one over the samples of each client that is known here."""
+    """Raise unless delta is below one over the number of samples of each known client."""
     config, sizes = federation.config, federation.sizes
     if config.privacy is None or not sizes:
         return
@@ -296,7 +296,7 @@ def _check_delta(federation: Federation) -> None:
 
 
 def _check_budget(federation: Federation) -> None:
-    """Raise unless there is noise that keeps a target epsilon, for the client that needs most."""
+    """Raise unless some noise keeps the target epsilon for the client that needs most noise."""
     privacy, sizes = federation.config.privacy, federation.sizes
     if privacy is not None and privacy.target_epsilon is not None and sizes:
         _ = ClientPrivacy(

@@ -1,8 +1,8 @@
-"""A trained generator from its payload file.
+"""Loading of a trained generator from its payload file.
 
-A payload holds names, shapes and weights. Shapes do not say where the latent vector ends and the
-class begins, how a sample is drawn, or what the classes are called: ``generator.json`` in the same
-folder does.
+A payload holds names, shapes and weights. Shapes do not show where the latent vector ends and the
+class begins, how to draw a sample, or the names of the classes: these are in ``generator.json`` in
+the same folder.
 
 L latent, K classes, T vectors, C components, H channels.
 """
@@ -40,16 +40,16 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorInfo(Settings):
-    """What one needs to know of a generator beside its weights."""
+    """Description of a generator, besides its weights."""
 
     latent_dim: Count  # L
     classes: tuple[str, ...]  # their names, in the order of the labels
-    kind: Kind  # how a sample is drawn
-    arrays: tuple[str, ...]  # names of the weights in order; a client's upload numbers them
+    kind: Kind  # how to draw a sample
+    arrays: tuple[str, ...]  # names of the weights in order; uploads have numbers instead
 
     @classmethod
     def of(cls, federation: "Federation") -> "GeneratorInfo":
-        """Return what there is to know of the generators of a federation."""
+        """Return the description of the generators of a federation."""
         data, gan = federation.dataset, federation.config.gan
         return cls(
             latent_dim=gan.latent_dim,
@@ -64,9 +64,9 @@ class GeneratorInfo(Settings):
 
     @classmethod
     def beside(cls, path: Path) -> "GeneratorInfo":
-        """Return what ``generator.json`` says in the folder of a payload file.
+        """Return the content of ``generator.json`` in the folder of a payload file.
 
-        Raises ``OutputError`` if it is not there, and ``DataError`` if it is damaged.
+        Raises ``OutputError`` if it is missing, and ``DataError`` if it is damaged.
         """
         place = path.parent / INFO_FILE
         try:
@@ -95,10 +95,10 @@ def load_generator(
     Parameters
     ----------
     path : path-like
-        The file, with ``generator.json`` beside it; or the folder of a run, whose student or else
-        global generator is taken.
+        The file, with ``generator.json`` in the same folder; or the folder of a run, whose student
+        is taken, or without one its global generator.
     max_bytes : int
-        Most bytes that its weights may have together.
+        Maximum total bytes of its weights.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def load_generator(
 
 
 def generator_path(path: str | os.PathLike[str]) -> Path:
-    """Return the payload file that a path means: itself, or the generator of a run's folder."""
+    """Return the payload file for a path: the file itself, or the generator in a run's folder."""
     path = Path(path)
     if path.is_dir():
         for name in _IN_A_RUN:
@@ -134,15 +134,15 @@ def generator_path(path: str | os.PathLike[str]) -> Path:
 def generator_of(
     arrays: Mapping[str, NDArray[Any]], file: Path, *, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> SampleGenerator:
-    """Return the generator that has these arrays, which were read from a file.
+    """Return the generator for these arrays from a file.
 
-    Raises ``DataError`` if they are not those of a generator or ``generator.json`` beside the file
-    does not fit them, ``OutputError`` if that is missing, and ``PayloadError`` if the weights would
+    Raises ``DataError`` if they are not those of a generator or do not fit ``generator.json`` in
+    the file's folder, ``OutputError`` if that is missing, and ``PayloadError`` if the weights would
     take more than `max_bytes`.
     """
     info = GeneratorInfo.beside(file)
     if list(arrays) == [str(number) for number in range(len(arrays))]:
-        # an upload; behind the weights, one to a pool has the client's counts of samples
+        # an upload; for a pool, the client's class counts follow the weights
         arrays = dict(zip(info.arrays, arrays.values(), strict=False))
     try:
         _check_values(arrays)
@@ -209,7 +209,7 @@ def _image_generator(shapes: Shapes, info: GeneratorInfo, max_bytes: int) -> Sam
 
 
 def _image_layer(name: str, shapes: Shapes) -> tuple[int, int, int]:
-    """Return inputs, outputs and side of the kernel of a transposed convolution."""
+    """Return inputs, outputs and kernel side of a transposed convolution."""
     down, up = shapes.get(f"{name}.down.weight"), shapes.get(f"{name}.up.weight")
     whole = shapes.get(f"{name}.weight")
     if whole is None and down and up and down[:1] == up[:1]:
@@ -224,7 +224,7 @@ def _image_layer(name: str, shapes: Shapes) -> tuple[int, int, int]:
 def _check_sizes(
     info: GeneratorInfo, *, inputs: int, expected: int, weights: int, max_bytes: int
 ) -> None:
-    """Raise unless the first layer fits ``generator.json`` and all weights the limit."""
+    """Raise unless the first layer fits ``generator.json`` and the weights the limit."""
     if inputs != expected:
         latent, classes = info.latent_dim, len(info.classes)
         raise DataError(
@@ -237,7 +237,7 @@ def _check_sizes(
 
 
 def _ranks(shapes: Shapes, layers: Iterable[str]) -> dict[str, int]:
-    """Return the ranks of the layers that are two factors."""
+    """Return the ranks of the factored layers."""
     down = ((name, shapes.get(f"{name}.down.weight")) for name in layers)
     return {name: shape[0] for name, shape in down if shape}
 
@@ -266,7 +266,7 @@ def _layer_shapes(shapes: Shapes) -> list[tuple[int, ...]]:
 
 
 def _whole_shape(name: str, shapes: Shapes) -> tuple[int, ...]:
-    """Return the shape of a layer's weight: as it is, or that of two factors multiplied."""
+    """Return the shape of a layer's weight, or of the product of its two factors."""
     if f"{name}.weight" in shapes:
         return shapes[f"{name}.weight"]
     down, up = shapes.get(f"{name}.down.weight", ()), shapes.get(f"{name}.up.weight", ())

@@ -1,7 +1,7 @@
-"""Where a run's figures go beside its own files: ``logger=NAME`` of the run's config.
+"""Loggers for a run's figures besides its own files: ``logger=NAME`` of the run's config.
 
-Each part of an interrupted run opens a log, and writes all rounds so far again: the last log that
-was opened holds the whole run.
+Each part of an interrupted run opens a log and writes all rounds so far again: the last log holds
+the whole run.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from flwr_gan.core.settings import require_one_of
 from flwr_gan.errors import ConfigError, OutputError
 
-# TensorBoard shows what stands before the slash as a group; what is not here is a quality measure.
+# TensorBoard groups tags by the part before the slash; all other columns are quality measures.
 _TAGS = {
     "up_bytes": "bytes/up",
     "down_bytes": "bytes/down",
@@ -28,7 +28,7 @@ _TAGS = {
 
 
 class Logger(Protocol):
-    """What takes the rows of ``rounds.csv`` and pictures, made with the folder that it writes."""
+    """Logs the rows of ``rounds.csv`` and pictures; constructed with its output folder."""
 
     def log_round(self, row: Mapping[str, Any]) -> None:
         """Log each number of a row that is finite."""
@@ -46,13 +46,13 @@ class TensorBoardLogger:
     def __init__(self, folder: Path) -> None:
         from tensorboardX import SummaryWriter
 
-        # Two parts of a run that start in one second are two files.
+        # Two parts of a run that start in the same second need different files.
         parts = len(list(folder.iterdir())) if folder.is_dir() else 0
         suffix = f".part-{parts:05d}"
         self._writer = SummaryWriter(str(folder), purge_step=1, filename_suffix=suffix)
 
     def log_round(self, row: Mapping[str, Any]) -> None:
-        """Write one scalar for each number."""
+        """Write one scalar per number."""
         for tag, value in _scalars(row):
             self._writer.add_scalar(tag, value, int(row["round"]))
         self._writer.flush()
@@ -76,7 +76,7 @@ class MlflowLogger:
     """
 
     def __init__(self, folder: Path) -> None:
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when it is imported
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read at import
         os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # without it MLflow refuses folders
         from mlflow import MlflowClient
 
@@ -84,12 +84,12 @@ class MlflowLogger:
         self._run = self._client.create_run("0", run_name=folder.parent.name).info.run_id
 
     def log_round(self, row: Mapping[str, Any]) -> None:
-        """Write one metric for each number."""
+        """Write one metric per number."""
         for tag, value in _scalars(row):
             self._client.log_metric(self._run, tag, value, step=int(row["round"]))
 
     def log_picture(self, name: str, picture: Path, *, server_round: int) -> None:
-        """Copy a picture to the artifacts of the run, into a folder of its name."""
+        """Copy a picture to the run's artifacts, into a folder with its name."""
         self._client.log_artifact(self._run, str(picture), f"{name}/round-{server_round}")
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class WandbLogger:
     """Writes an offline run of Weights & Biases: ``wandb sync FOLDER/offline-run-*`` sends it."""
 
     def __init__(self, folder: Path) -> None:
-        os.environ["WANDB_ERROR_REPORTING"] = "false"  # no report to those who make it
+        os.environ["WANDB_ERROR_REPORTING"] = "false"  # no error reports to its makers
         import wandb
 
         settings = wandb.Settings(
@@ -132,11 +132,11 @@ LOGGERS: dict[str, tuple[Callable[[Path], Logger], str]] = {
     "mlflow": (MlflowLogger, "mlflow"),
     "wandb": (WandbLogger, "wandb"),
 }
-"""Every logger by its name, with the module that has to be installed for it."""
+"""All loggers by name, with the module that must be installed."""
 
 
 def check_logger(name: str | None) -> None:
-    """Raise a ConfigError unless a logger is known and installed; None is allowed."""
+    """Raise a ConfigError unless the logger is known and installed; None is allowed."""
     if name is None:
         return
     require_one_of("logger", name, LOGGERS)
@@ -146,9 +146,9 @@ def check_logger(name: str | None) -> None:
 
 
 def open_logger(name: str | None, folder: Path) -> Logger | None:
-    """Return the logger of a run, which writes ``folder/NAME``; None where its config names none.
+    """Return the logger of a run, which writes ``folder/NAME``; None if its config has none.
 
-    Raises ConfigError as ``check_logger`` does, and OutputError where it cannot write.
+    Raises ConfigError like ``check_logger``, and OutputError if it cannot write.
     """
     check_logger(name)
     if name is None:

@@ -1,4 +1,4 @@
-"""How many threads measuring takes: sums are split over them, so the last digits depend on it."""
+"""The number of threads for measuring: the last digits of sums depend on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from flwr_gan.gan import torch_threads
 
 @contextmanager
 def measuring_threads(count: int) -> Iterator[None]:
-    """Compute with ``count`` threads inside the block: torch, and the BLAS of numpy.
+    """Compute with ``count`` threads inside the context: torch, and the BLAS of numpy.
 
-    Scores are then equal whatever the variable ``OMP_NUM_THREADS`` says.
+    Scores then do not depend on the variable ``OMP_NUM_THREADS``.
     """
     with threadpool_limits(count), torch_threads(count):
         yield

@@ -1,7 +1,7 @@
-"""Real nodes: before a node trains, the server asks who it is and tells it the run's settings.
+"""Real nodes: before training, the server asks each node who it is and sends the run's settings.
 
-On real machines a node may bring data of its own, come late, or be started with a wrong
-``partition-id``. Flower's simulations make their nodes themselves; there nobody is asked.
+On real machines a node may have its own data, connect late, or have a wrong ``partition-id``.
+Flower's simulations create their nodes themselves, so no question is needed there.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = getLogger(__name__)
 
-SETTINGS = "flwr_gan.settings"  # a record of the question, kept in the node's state
+SETTINGS = "flwr_gan.settings"  # record of the question, kept in the node's state
 ANSWER = "flwr_gan.node"
 OWN_DATA = "data."  # prefix of the keys of a node's config that name its own data
 STATE_DIR = "state-dir"
@@ -33,9 +33,9 @@ START = "start it with --node-config 'partition-id=0', each node with a number o
 
 
 def partition_of(node_config: Mapping[str, Any]) -> int:
-    """Return the partition that a node's config names, from 0.
+    """Return the partition in a node's config, from 0.
 
-    Raises ``ConfigError`` when it names none, or another thing than a whole number.
+    Raises ``ConfigError`` when it is missing or no whole number.
     """
     given = node_config.get("partition-id")
     if given is None:
@@ -46,7 +46,7 @@ def partition_of(node_config: Mapping[str, Any]) -> int:
 
 
 def own_data(node_config: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Return the settings of ``data`` that a node's config gives, such as ``data.path``, sorted."""
+    """Return the settings of ``data`` in a node's config, such as ``data.path``, sorted."""
     return tuple(
         (key.removeprefix(OWN_DATA), value)
         for key, value in sorted(node_config.items())
@@ -57,9 +57,9 @@ def own_data(node_config: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 def settings_of(context: Context) -> str:
     """Return the run's resolved config as YAML.
 
-    It comes in the run config, or with the server's question. Under ``flwr run`` the server
-    composes it from Hydra overrides; so does a node that has lost it, unless the run was resumed,
-    since then the config lies with the server. Raises ``ConfigError``.
+    It comes from the run config or from the server's question. Under ``flwr run`` the server
+    composes it from Hydra overrides. A node that has lost it does the same, unless the run was
+    resumed, because then only the server has the config. Raises ``ConfigError``.
     """
     resolved = context.run_config.get("config")
     if resolved is not None:
@@ -67,7 +67,7 @@ def settings_of(context: Context) -> str:
     if SETTINGS in context.state.config_records:
         kept = context.state.config_records[SETTINGS]["config"]
         return kept.decode() if isinstance(kept, bytes) else str(kept)
-    from flwr_gan.app.config import load_config  # takes torch
+    from flwr_gan.app.config import load_config  # imports torch
     from flwr_gan.app.overrides import given, split_overrides
 
     overrides = split_overrides(str(context.run_config.get("overrides", "")))
@@ -77,7 +77,7 @@ def settings_of(context: Context) -> str:
 
 
 def state_folder(context: Context) -> Path:
-    """Return where the state of a node is kept for a run that resumes."""
+    """Return the folder of a node's state for a resumed run."""
     output = Path(_output_dir(settings_of(context)))
     base = context.node_config.get(STATE_DIR)
     folder = output if base is None else Path(str(base)).expanduser() / output.name
@@ -91,7 +91,7 @@ def _output_dir(resolved: str) -> str:
 
 @lru_cache(maxsize=1)
 def code_hash() -> str:
-    """Return what names the code of this package, so that two machines can compare theirs."""
+    """Return a hash of this package's code, for comparison between machines."""
     root = Path(__file__).parents[1]
     found = hashlib.sha256()
     for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
@@ -100,9 +100,9 @@ def code_hash() -> str:
 
 
 class AnswerMod:
-    """A mod that answers the server's question, and keeps the settings that come with it.
+    """A mod that answers the server's question and keeps the settings in it.
 
-    It goes before the other mods. Other messages pass through.
+    It comes before the other mods. Other messages pass through.
     """
 
     def __call__(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
@@ -119,7 +119,7 @@ class AnswerMod:
 
 
 def _answer(context: Context) -> dict[str, Any]:
-    """Return who this node is; its own data are loaded, so that what is wrong with them is said."""
+    """Return this node's identity; load its own data, so that errors in them are reported."""
     answer: dict[str, Any] = {
         "partition": partition_of(context.node_config),
         "own": bool(own_data(context.node_config)),
@@ -127,7 +127,7 @@ def _answer(context: Context) -> dict[str, Any]:
         "state": str(state_folder(context).absolute()),
     }
     if answer["own"]:
-        from flwr_gan.app.federation import federation_from  # takes torch
+        from flwr_gan.app.federation import federation_from  # imports torch
 
         federation = federation_from(context)
         answer |= {"samples": federation.sizes[0], "form": _form(federation.dataset)}
@@ -135,15 +135,15 @@ def _answer(context: Context) -> dict[str, Any]:
 
 
 def _form(data: "Dataset") -> str:
-    """Return what the samples of all nodes have in common, in words."""
+    """Return the common form of the samples of all nodes, in words."""
     names = ", ".join(data.class_names)
     return f"{data.form}, {data.num_classes} classes ({names})"
 
 
 class Roster:
-    """The nodes of a run: who is connected, which partition each has, and whom the run waits for.
+    """The nodes of a run: connected nodes, their partitions, and missing ones.
 
-    Of a SuperLink with more nodes those take part whose partitions are below the number of clients.
+    If a SuperLink has more nodes, those with partitions below the number of clients take part.
     """
 
     def __init__(self, grid: Grid, federation: "Federation") -> None:
@@ -151,7 +151,7 @@ class Roster:
         self._question = ConfigRecord({"config": federation.config.to_yaml().encode()})
         self._num_clients = federation.config.federation.num_clients
         self._data = federation.dataset
-        self._asked: dict[int, str] = {}  # the message's id, by node
+        self._asked: dict[int, str] = {}  # id of the question, by node
         self._partition: dict[int, int] = {}
         self._own: dict[int, bool] = {}
         self._unfit: dict[int, str] = {}
@@ -164,10 +164,10 @@ class Roster:
         return any(self._own.values())
 
     def update(self) -> dict[int, int]:
-        """Return the partition of each connected node that takes part, by node; ask new nodes.
+        """Return the partitions of participating connected nodes, by node; ask new nodes.
 
-        Raises ``ConfigError`` when nodes contradict each other, or as many nodes as clients are
-        there and some of them cannot take part.
+        Raises ``ConfigError`` when nodes contradict each other, or when enough nodes are connected
+        but some of them cannot take part.
         """
         connected = set(self._grid.get_node_ids())
         for node in sorted(connected - set(self._asked)):
@@ -182,16 +182,16 @@ class Roster:
         return self._members
 
     def missing(self) -> list[int]:
-        """Return the partitions that no node has that was connected at the last look."""
+        """Return the partitions without a connected node, as of the last check."""
         return sorted(set(range(self._num_clients)) - set(self._members.values()))
 
     def ask_again(self, node: int) -> None:
-        """Forget a node that has lost its settings, so that it is asked anew."""
+        """Forget a node that has lost its settings, so that it is asked again."""
         self._asked.pop(node, None)
         self._partition.pop(node, None)
 
     def begin(self) -> None:
-        """Note that training begins: a node with a partition that is taken replaces the other."""
+        """Note the start of training: from now on a new node replaces one of equal partition."""
         self._began = True
 
     @property
@@ -199,7 +199,7 @@ class Roster:
         return {*self._partition, *self._unfit}
 
     def _take(self, node: int, reply: Message) -> None:
-        """Note a node's answer; one that failed to give any in a later round is asked again."""
+        """Note a node's answer; ask again a node that failed to answer in a later round."""
         if not reply.has_content() and self._began:
             log.warning("node %d did not say who it is: %s", node, reply.error.reason)
             self.ask_again(node)
@@ -224,7 +224,7 @@ class Roster:
         log.info("client %d is node %d%s; its state: %s", partition, node, samples, state)
 
     def _why_unfit(self, answer: Mapping[str, Any]) -> str:
-        """Return why a node with this answer cannot take part; nothing where it can."""
+        """Return why a node with this answer cannot take part; empty if it can."""
         if "error" in answer:
             return str(answer["error"])
         if answer.get("code") != code_hash():
@@ -248,7 +248,7 @@ class Roster:
         return ""
 
     def _check(self, connected: set[int]) -> None:
-        """Raise unless these nodes can begin, or others may still come."""
+        """Raise unless these nodes can begin or others may still connect."""
         of_partition: dict[int, int] = {}
         for node, partition in self._members.items():
             if partition in of_partition:
@@ -271,6 +271,6 @@ class Roster:
 
 
 def named(clients: Sequence[object]) -> str:
-    """Return client numbers in words, the first ten of them."""
+    """Return client numbers as text, at most the first ten."""
     more = f" and {len(clients) - 10} more" if len(clients) > 10 else ""
     return ", ".join(map(str, clients[:10])) + more

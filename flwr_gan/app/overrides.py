@@ -1,4 +1,4 @@
-"""Hydra overrides: read, checked against conf/, composed; every mistake is one clear line."""
+"""Hydra overrides: read, check against conf/, compose; each error is one clear line."""
 
 import difflib
 import re
@@ -20,7 +20,7 @@ from flwr_gan.core.settings import require_one_of
 from flwr_gan.errors import ConfigError
 
 _IMPORTS = re.compile(r"[\\/]hydra[\\/]|importlib")
-"""Files whose frames stand between a command and the module that it imports."""
+"""Files whose stack frames lie between a command and the module that it imports."""
 
 
 def config_dir() -> Path:
@@ -51,7 +51,7 @@ def split_overrides(text: str) -> list[str]:
 
 
 def given(key: str, overrides: Sequence[str]) -> str | None:
-    """Return what the overrides give a key, as text without quotes; None for nothing or null."""
+    """Return a key's value in the overrides, as text without quotes; None if absent or null."""
     text = None
     for item in map(parse, overrides):
         if item.key_or_group == key:
@@ -64,8 +64,8 @@ def given(key: str, overrides: Sequence[str]) -> str | None:
 def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfig:
     """Compose conf/ with overrides, after checking each of their keys and choices.
 
-    Keys of `required`, at the top level, must not be deleted. A ``ConfigError`` names the key, what
-    is allowed and the nearest match.
+    Top-level keys in `required` must not be deleted. A ``ConfigError`` names the key, the allowed
+    values and the nearest match.
     """
     parsed = [parse(text) for text in overrides]
     try:
@@ -82,7 +82,7 @@ def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfi
                     require_one_of(group, str(item.value()), groups[group])
             base = _with_options(tuple(chosen))
             known = _leaves(base)
-            # A group that is null, such as method, has no target until one is added.
+            # A null group, such as method, has no target until one is added.
             targets = [
                 item.key_or_group for item in parsed if item.key_or_group.endswith("._target_")
             ]
@@ -177,7 +177,7 @@ def _check_key(key: str, known: list[str], groups: Mapping[str, list[str]]) -> N
 
 
 def _has_target(key: str, known: list[str]) -> bool:
-    """Tell whether a key belongs to a node whose ``_target_`` says which keys there are."""
+    """Return whether a key belongs to a node whose ``_target_`` defines the keys."""
     return f"{key.partition('.')[0]}._target_" in known
 
 
@@ -189,7 +189,7 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 
 def why_not_loaded(target: str, error: Exception) -> str:
-    """Return in one line what stops a ``_target_`` from being imported, with file and line of it.
+    """Return why a ``_target_`` cannot be imported, in one line with file and line number.
 
     Hydra hides the first error of a module behind two of its own.
     """
@@ -210,5 +210,5 @@ def why_not_loaded(target: str, error: Exception) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, with single spaces."""
+    """Return the first line of an error message, with single spaces."""
     return " ".join(str(error).split("\n")[0].split())

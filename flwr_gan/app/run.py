@@ -1,4 +1,4 @@
-"""One run on the server: keeps the books of its rounds and writes the output folder."""
+"""One run on the server: records its rounds and writes the output folder."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -37,15 +37,14 @@ from flwr_gan.wire.stages.schedule import Schedule
 
 log = getLogger(__name__)
 
-SPENDING = "privacy.csv"  # one row per client and round, where training is private
+SPENDING = "privacy.csv"  # one row per client and round, with private training
 
 
 @dataclass
 class Run:
     """The result files of one run, from a strategy whose ledger holds the messages.
 
-    `trained_by` is the folder of the run whose training this one shares, if it did not train
-    itself.
+    `trained_by` is the folder of the run whose training this one shares, if it did not train.
     """
 
     federation: Federation
@@ -55,7 +54,7 @@ class Run:
     earlier_s: float = 0.0
     trained_by: str | None = None
     clock: RunClock | None = None
-    own_data: bool = False  # of the nodes, so that nobody knows who holds what
+    own_data: bool = False  # nodes have their own data, unknown to the server
 
     def __post_init__(self) -> None:
         self.config = self.federation.config
@@ -66,7 +65,7 @@ class Run:
         self._started = time.perf_counter()
 
     def open(self) -> Parameters | None:
-        """Write what is known before training; return the parameters to resume from, if any.
+        """Write the files known before training; return the parameters to resume from, if any.
 
         Raises ``OutputError`` when the output folder cannot be written, or a checkpoint cannot be
         read.
@@ -108,13 +107,13 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Wall time so far, that of interrupted parts included up to their last checkpoint."""
+        """Wall time so far, including interrupted parts up to their last checkpoint."""
         return self.earlier_s + time.perf_counter() - self._started
 
     def require_reply(self, server_round: int) -> None:
         """Raise ``TrainingError`` unless the strategy has accepted a reply in this round.
 
-        Such a round is not done: the run ends and can be resumed after the one before.
+        A round without one fails: the run ends and can be resumed after the previous round.
         """
         late = self.clock is not None and self.clock.late
         if late or self.strategy.exchange.books.trained_in == server_round:
@@ -133,10 +132,10 @@ class Run:
         metrics: Mapping[str, Any],
         seconds: float,
     ) -> Callable[[], None]:
-        """Record a finished round; return what is still to be done about it.
+        """Record a finished round; return a function with the remaining work.
 
-        The returned function scores the round and writes its rows and a checkpoint. If
-        ``may_run_ahead`` is true, it reads nothing that the next round changes.
+        That function scores the round and writes its rows and a checkpoint. If ``may_run_ahead``
+        is true, it reads nothing that the next round changes.
         """
         begun = time.perf_counter()
         weights = parameters_to_ndarrays(parameters)
@@ -151,7 +150,7 @@ class Run:
 
     @property
     def may_run_ahead(self) -> bool:
-        """True if a round's score needs its weights alone, so that the next one may run already."""
+        """True if a round's score needs only its weights, so that the next round may start."""
         names = ("sample", "held_classes", "known_classes", "student_arrays")
         return self.federation.drift is None and not any(
             hasattr(self.strategy.inner, name) for name in names
@@ -168,7 +167,7 @@ class Run:
         last = server_round == self.num_rounds
         if last:
             self.save_models(weights)  # before the checkpoint, which ends the last round
-        self._log_rounds()  # before the checkpoint: what a resumed run logs again replaces it
+        self._log_rounds()  # before the checkpoint: a resumed run logs it again
         self.write_state(checkpoint)
         line = progress_line(row, num_rounds=self.num_rounds, seconds=self.seconds)
         log.info("%s", line)
@@ -176,7 +175,7 @@ class Run:
             self.close(weights)
 
     def close(self, weights: NDArrays) -> None:
-        """Write what the finished run leaves behind; the summary comes last.
+        """Write the results of the finished run; the summary comes last.
 
         Raises ``TrainingError`` when the replies of every round were late.
         """
@@ -196,7 +195,7 @@ class Run:
             log.info("%s", line)
 
     def write_results(self, found: Any) -> dict[str, Any]:
-        """Write figures and the summary, from what the scorer found; return the summary."""
+        """Write figures and the summary from the scorer's results; return the summary."""
         own = self.scorer.write(found, self.folder)
         save_figure(rounds_figure(pd.DataFrame(self.rounds)), self.folder / "rounds.png")
         if "stage" in self.rounds[-1]:
@@ -218,7 +217,7 @@ class Run:
             save_figure(figure, self.folder / "virtual_time.png")
 
     def _log_rounds(self) -> None:
-        """Log the rounds that the log does not have yet: all of them when it is opened."""
+        """Log the rounds that are not in the log yet: all of them when it is opened."""
         if self._logger is None:
             self._logger = open_logger(self.config.logger, self.folder)
             self._logged = 0
@@ -228,7 +227,7 @@ class Run:
             self._logged = len(self.rounds)
 
     def _close_log(self) -> None:
-        """Log what is left and the picture, and end the log."""
+        """Log the remaining rounds and the picture, and end the log."""
         self._log_rounds()
         if self._logger is not None:
             name = self.scorer.picture
@@ -240,8 +239,8 @@ class Run:
     def save_models(self, weights: NDArrays) -> None:
         """Save the global model or student and the last uploads, for ``flwr_gan.wire.load``.
 
-        An upload is saved as it travelled; one that is relative to an earlier broadcast is coded
-        anew, without loss, because a file has to stand alone.
+        An upload is saved as it was sent; an upload with a base is coded again without loss,
+        because a file must not need a base.
         """
         folder = self.folder / self.federation.models
         self.scorer.describe(folder)
@@ -250,7 +249,7 @@ class Run:
             save(folder / "global.fgan", self.scorer.named(weights), codec=codec)
         student: dict[str, NDArray[Any]] = getattr(self.strategy.inner, "student_arrays", dict)()
         if student:
-            save(folder / "student.fgan", student)  # it never travels, so it is coded without loss
+            save(folder / "student.fgan", student)  # it is never sent, so it is coded without loss
         for upload in self.strategy.latest:
             path = folder / f"client-{int(upload.label):05d}.fgan"
             arrays = upload.arrays()
@@ -264,7 +263,7 @@ class Run:
         self.write_state(self._checkpoint(weights))
 
     def _checkpoint(self, weights: NDArrays) -> Checkpoint:
-        """Return what is to be written of this moment, which later rounds leave alone."""
+        """Return a snapshot of the results so far, which later rounds do not change."""
         own: dict[str, Any] = getattr(self.strategy.inner, "state_dict", dict)()
         ledgers = {"": self.strategy.ledger, **self.strategy.comparison.ledgers}
         return Checkpoint(
@@ -279,7 +278,7 @@ class Run:
         )
 
     def write_state(self, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint and the tables of a moment; rounds are those finished by now."""
+        """Write the checkpoint and the tables of a snapshot."""
         tables = {"rounds.csv": pd.DataFrame(self.rounds)}
         messages = checkpoint.ledgers[""].to_frame(ALL_COLUMNS)
         tables["messages.csv"] = messages[list(COLUMNS)]
@@ -290,4 +289,4 @@ class Run:
             tables |= self.clock.tables(checkpoint.clock)
         for name, table in tables.items():
             write_text(self.folder / name, table.to_csv(index=False))
-        checkpoint.write(self.folder)  # last: what it does not hold is written anew
+        checkpoint.write(self.folder)  # last: anything that it does not hold is written again

@@ -35,12 +35,12 @@ from flwr_gan.wire.stages.schedule import Schedule
 QUALITY = ("synthetic_accuracy", "conditional_accuracy", "frechet_distance", "test_accuracy")
 
 _ALONE = re.compile(r"(\d{1,6})/(\d{1,6})")
-_NAME = re.compile(r"[A-Za-z0-9._-]+")  # it becomes part of a folder's name and of an override
+_NAME = re.compile(r"[A-Za-z0-9._-]+")  # becomes part of a folder name and of an override
 
 
 @dataclass(frozen=True, kw_only=True)
 class FederationConfig(Settings):
-    """Who takes part, how often, and what they compute with."""
+    """The clients, their participation, and their computing resources."""
 
     group = "federation"
 
@@ -68,23 +68,23 @@ class FederationConfig(Settings):
 
     @property
     def share(self) -> tuple[int | None, int]:
-        """The one client whose share is used, None for all, and among how many data are split."""
+        """The only client that is used (None: all), and the number of clients in the split."""
         found = _ALONE.fullmatch(str(self.alone))
         return (int(found[1]), int(found[2])) if found else (None, self.num_clients)
 
     @property
     def least_clients(self) -> int:
-        """How many clients must be connected for a round to begin."""
+        """Number of connected clients required to begin a round."""
         return self.num_clients if self.min_clients is None else self.min_clients
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsConfig(Settings):
-    """Measures that a run takes at its end because it is asked to."""
+    """Optional measures at the end of a run."""
 
     group = "metrics"
 
-    inception: str | None = None  # file of weights
+    inception: str | None = None  # the weights file
     images: Annotated[int, Within(at_least=2)] = 2000
 
 
@@ -92,9 +92,9 @@ class MetricsConfig(Settings):
 class RunConfig(Settings):
     """All settings of a run, checked.
 
-    `data`, `partition`, `strategy` and, where one is set, `method` and `drift` are nodes with a
-    ``_target_``; build them with `build`. `privacy` is None where clients train without noise,
-    `regeneration` where they do not prune by themselves, `classifier` where they train a GAN.
+    `data`, `partition`, `strategy` and, if set, `method` and `drift` are nodes with a ``_target_``;
+    build them with `build`. `privacy` is None if clients train without noise, `regeneration` if
+    they do not prune by themselves, `classifier` if they train a GAN.
     """
 
     name: str
@@ -154,7 +154,7 @@ class RunConfig(Settings):
             self._check_private(self.privacy)
 
     def _check_classes(self) -> None:
-        """Raise where a generator without classes meets what needs classes."""
+        """Raise if the generator has no classes and a setting needs classes."""
         if self.gan.conditional:
             return
         accuracy = self.target is not None and "accuracy" in self.target
@@ -165,7 +165,7 @@ class RunConfig(Settings):
                 )
 
     def _check_classifier(self) -> None:
-        """Raise where a setting is for what is not trained: a GAN, or a classifier."""
+        """Raise if a setting is for the model that is not trained: GAN or classifier."""
         of_classifier = self.target is not None and self.target.startswith("test_")
         if self.classifier is None:
             if of_classifier:
@@ -188,7 +188,7 @@ class RunConfig(Settings):
                 raise ConfigError(f"{name} is for GANs, and classifier is set: give {setting}")
 
     def _check_clock(self) -> None:
-        """Raise where the clock's settings have no clock, or meet what they do not go with."""
+        """Raise if settings of the clock have no clock, or cannot be combined with others."""
         check_name("links", self.links)
         check_name("devices", self.devices)
         if self.target is not None:
@@ -217,24 +217,24 @@ class RunConfig(Settings):
 
     @property
     def has_clock(self) -> bool:
-        """Whether virtual time is kept."""
+        """Whether the run has virtual time."""
         return self.links is not None or self.devices is not None
 
     @property
     def clients_per_round(self) -> int:
-        """How many replies a round is meant to have."""
+        """Intended number of replies in a round."""
         return max(1, round(self.federation.fraction * self.federation.num_clients))
 
     @property
     def fraction_asked(self) -> float:
-        """The share of the clients that is asked to train in a round."""
+        """Share of the clients that train in a round."""
         if self.clock.over_selection == 1:
             return self.federation.fraction
         return min(1.0, self.clients_asked / self.federation.num_clients + 1e-9)
 
     @property
     def clients_asked(self) -> int:
-        """How many clients are asked to train in a round."""
+        """Number of clients that train in a round."""
         asked = math.ceil(self.clock.over_selection * self.clients_per_round)
         return min(self.federation.num_clients, asked)
 
@@ -288,7 +288,7 @@ class RunConfig(Settings):
 
     @property
     def folder(self) -> Path:
-        """The output folder; ``ConfigError`` when none was chosen."""
+        """The output folder; ``ConfigError`` if none was chosen."""
         if self.output_dir is None:
             raise ConfigError("output_dir is not set: choose the folder that results go to")
         return Path(self.output_dir)
@@ -298,7 +298,7 @@ class RunConfig(Settings):
         return OmegaConf.to_yaml(self.resolved)
 
     def changed(self, **settings: Any) -> "RunConfig":
-        """Return the config with other values of some plain settings."""
+        """Return the config with other values for some plain settings."""
         resolved = deepcopy(self.resolved)
         for key, value in settings.items():
             resolved[key] = list(value) if isinstance(value, tuple) else value
@@ -306,7 +306,7 @@ class RunConfig(Settings):
 
 
 def target_of(text: str) -> tuple[str, float]:
-    """Read ``MEASURE:VALUE``, a quality to reach, or raise ``ConfigError``."""
+    """Read ``MEASURE:VALUE``, a target quality, or raise ``ConfigError``."""
     measure, _, value = text.partition(":")
     allowed = f"MEASURE:VALUE with a measure of {', '.join(QUALITY)}, such as {QUALITY[0]}:0.93"
     try:

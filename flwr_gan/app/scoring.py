@@ -1,4 +1,4 @@
-"""How good what a federation generates is, as the server sees it after each round."""
+"""Quality of a federation's samples, measured by the server after each round."""
 
 # N samples, T vectors, C components
 
@@ -32,33 +32,33 @@ GRID_COLUMNS = 12
 
 @dataclass
 class RoundScorer(ABC):
-    """What the server measures after each round, and draws at the end."""
+    """The server's measures after each round, and pictures at the end."""
 
     federation: Federation
 
     picture: ClassVar[str]
     """The name of the picture that ``write`` writes."""
     shows: ClassVar[str]
-    """The picture's file and what it shows, in words."""
+    """The picture's file and its title."""
 
     def __post_init__(self) -> None:
         self.config = self.federation.config
 
     @property
     def judges(self) -> bool:
-        """Whether the server is the one who evaluates."""
+        """Whether the server evaluates."""
         return self.config.evaluation == "server"
 
     def check(self) -> None:  # noqa: B027
-        """Raise ConfigError where what is asked for cannot be measured."""
+        """Raise ConfigError if a requested measure is not possible."""
 
     @abstractmethod
     def score(
         self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
-        """Return the quality after a round, from the weights and the rows of the rounds before.
+        """Return the quality after a round, from the weights and the rows of earlier rounds.
 
-        It is empty where the server does not evaluate.
+        It is empty if the server does not evaluate.
         """
 
     @abstractmethod
@@ -66,24 +66,24 @@ class RoundScorer(ABC):
         """Return the global parameters by name."""
 
     def describe(self, models: Path) -> None:  # noqa: B027
-        """Write beside the models what loading them needs."""
+        """Write the files needed to load the models into their folder."""
 
     @abstractmethod
     def last(self, weights: Weights, *, server_round: int, uploads: Path | None) -> Any:
-        """Return what ``write`` shows of the finished run.
+        """Return the data of the finished run for ``write``.
 
-        `uploads` is the folder of the clients' last uploads, None where nobody knows who holds
-        what.
+        `uploads` is the folder of the clients' last uploads, None if the server does not know the
+        clients' data.
         """
 
     @abstractmethod
     def write(self, found: Any, folder: Path) -> dict[str, Any]:
-        """Draw into a folder what ``last`` found; return what the summary says besides."""
+        """Draw the result of ``last`` into a folder; return additions to the summary."""
 
 
 @dataclass(frozen=True)
 class LastScores:
-    """What a finished run generates, a row of samples per class, and how good it is."""
+    """Samples of a finished run, one row per class, and their quality."""
 
     x_KnTC: NDArray[np.float32]
     classes: Sequence[str]
@@ -93,9 +93,9 @@ class LastScores:
 
 @dataclass
 class Scorer(RoundScorer):
-    """Draw samples of what a run has learnt, and score them.
+    """Draw samples of a run's model, and score them.
 
-    The inner strategy may have samples of its own (``sample``), and say which classes it can
+    The inner strategy may draw its own samples (``sample``) and name the classes that it can
     generate (``held_classes``).
     """
 
@@ -106,13 +106,13 @@ class Scorer(RoundScorer):
 
     @cached_property
     def judge(self) -> SampleJudge:
-        """What scores the samples, made when it is first needed."""
+        """The judge of samples, built on first use."""
         seed = derive_seed(self.config.seed, "judge")
         return _judge(self.federation.dataset, seed, self.config.federation.threads)
 
     @property
     def real_scores(self) -> dict[str, float] | None:
-        """The same measures of real samples, None where the server does not evaluate."""
+        """The same measures of real samples, None if the server does not evaluate."""
         if not self.judges:
             return None
         with measuring_threads(self.config.federation.threads):
@@ -137,9 +137,9 @@ class Scorer(RoundScorer):
         GeneratorInfo.of(self.federation).write(models)
 
     def last(self, weights: Weights, *, server_round: int, uploads: Path | None) -> LastScores:
-        """Draw samples and score them: by class, by client, against training samples.
+        """Draw samples and score them by class, by client, and against training samples.
 
-        Measures of real samples go with them, FID and KID where they are asked for.
+        The result includes measures of real samples, and FID and KID if requested.
         """
         labels_N = np.repeat(self.classes, GRID_COLUMNS)
         x_NTC = self.generate(weights, labels_N, derive_seed(self.config.seed, "grid"))
@@ -166,7 +166,7 @@ class Scorer(RoundScorer):
     def generate(
         self, weights: Weights, labels_N: NDArray[np.int64], seed: int
     ) -> NDArray[np.float32]:
-        """Return ``x_NTC``: the strategy's own samples, where it draws some, or the model's."""
+        """Return ``x_NTC``: the strategy's samples if it draws its own, else the model's."""
         own = getattr(self.strategy, "sample", None)
         if own is not None:
             drawn: NDArray[np.float32] = own(labels_N, seed)
@@ -174,9 +174,9 @@ class Scorer(RoundScorer):
         return self.federation.generate(self.named(weights), labels_N, seed)
 
     def check(self) -> None:
-        """Raise ConfigError where FID is asked for and its weights or the samples do not allow it.
+        """Raise ConfigError if FID is requested and its weights or the samples do not allow it.
 
-        The file is read, so that the end of a run does not meet what is wrong with its file.
+        The weights file is read, so that an error in it does not appear only at the end of a run.
         """
         path, data = self.config.metrics.inception, self.federation.dataset
         if path is None:
@@ -189,7 +189,7 @@ class Scorer(RoundScorer):
         read_weights(path)
 
     def inception(self, weights: Weights) -> dict[str, dict[str, float]]:
-        """Return FID and KID of generated images against test images, if they are asked for."""
+        """Return FID and KID of generated images against test images, if requested."""
         settings = self.config.metrics
         if settings.inception is None:
             return {}
@@ -221,7 +221,7 @@ class Scorer(RoundScorer):
     def _stages(
         self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
-        """Return quality on what is old and what is new, where the data drift."""
+        """Return the quality on old and new data, if the data drift."""
         references = self.federation.references(self.federation.stage(server_round))
         if not references:
             return {}
@@ -242,6 +242,6 @@ class Scorer(RoundScorer):
 
 @lru_cache(maxsize=1)
 def _judge(dataset: Dataset, seed: int, threads: int) -> SampleJudge:
-    """Return the judge of a data set; the last one is remembered, for the next run of a sweep."""
+    """Return the judge of a data set; the last one is cached for the next run of a sweep."""
     with measuring_threads(threads):
         return SampleJudge(dataset.train, dataset.test, num_classes=dataset.num_classes, seed=seed)

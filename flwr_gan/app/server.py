@@ -1,4 +1,4 @@
-"""What a round of the server needs: the clients of a grid, and how they are asked."""
+"""Parts of a server round: the clients of a grid, and the calls to them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -28,8 +28,8 @@ R = TypeVar("R")
 class GridClients(SimpleClientManager):
     """The nodes of a grid, which may come and go, as the clients of a legacy strategy.
 
-    With a `roster` those are its nodes, sampled in the order of their partitions. A round that
-    takes longer than `timeout_s` goes on without the clients that have not answered.
+    With a `roster` they are its nodes, sampled in the order of their partitions. A round that takes
+    longer than `timeout_s` continues without the clients that have not answered.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class GridClients(SimpleClientManager):
         self.timeout_s = timeout_s
 
     def num_available(self) -> int:
-        """Return how many nodes are connected."""
+        """Return the number of connected nodes."""
         return len(self.all())
 
     def all(self) -> dict[str, ClientProxy]:
-        """Return the clients that are connected, by the ids of their nodes."""
+        """Return the connected clients by node id."""
         run_id = self.grid.run.run_id
         members = {} if self.roster is None else self.roster.update()
         self.clients = {
@@ -57,9 +57,9 @@ class GridClients(SimpleClientManager):
         return self.clients
 
     def await_clients(self, least: int, *, wait_s: float) -> None:
-        """Wait until so many clients are connected; say every half minute for whom.
+        """Wait until a number of clients are connected; log missing ones every half minute.
 
-        Raises ``TrainingError`` when they are not after `wait_s` seconds.
+        Raises ``TrainingError`` after `wait_s` seconds.
         """
 
         def line(found: int) -> str:
@@ -82,7 +82,7 @@ class GridClients(SimpleClientManager):
     def fit(self, instructions: list[Any], server_round: int) -> tuple[list[Any], list[Any]]:
         """Let clients train; return results and failures.
 
-        Where the inline engine takes several at once, they come in groups by node.
+        If the inline engine takes several at once, they are grouped by node.
         """
         grid = self.grid
         if not isinstance(grid, InlineGrid) or grid.clients_at_once == 1:
@@ -102,7 +102,7 @@ class GridClients(SimpleClientManager):
 
     @property
     def compute_elsewhere(self) -> bool:
-        """True if clients run in other processes, so that this one has time."""
+        """True if clients run in other processes, so that this process is idle meanwhile."""
         return isinstance(self.grid, ProcessesGrid) or not isinstance(self.grid, InlineGrid)
 
     def _ask(
@@ -128,7 +128,7 @@ class GridClients(SimpleClientManager):
 
 
 def _side_by_side(jobs: Sequence[Callable[[], R]], names: Sequence[str], *, what: str) -> list[R]:
-    """Call jobs in a thread each, and say every half minute whose job is not done."""
+    """Call each job in its own thread, and log unfinished jobs every half minute."""
     with ThreadPoolExecutor(max(1, len(jobs))) as pool:
         running = {pool.submit(job): name for job, name in zip(jobs, names, strict=True)}
         started, left = time.monotonic(), set(running)
@@ -142,7 +142,7 @@ def _side_by_side(jobs: Sequence[Callable[[], R]], names: Sequence[str], *, what
 
 
 class Behind:
-    """Does one job at a time in a thread; ``wait`` raises what the job raised."""
+    """Runs one job at a time in a thread; ``wait`` raises the job's error."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="flwr_gan round")
@@ -155,9 +155,9 @@ class Behind:
         self._pool.shutdown()
 
     def start(self, job: Callable[[], None]) -> None:
-        """Begin a job; the one before must have been waited for.
+        """Begin a job after the previous one has been waited for.
 
-        It has one thread, for more would wait for cores that the clients have, and spin meanwhile.
+        It uses one thread: more would wait, spinning, for the cores that the clients use.
         """
 
         def alone() -> None:
@@ -167,7 +167,7 @@ class Behind:
         self._job = self._pool.submit(alone)
 
     def wait(self) -> None:
-        """Wait for the job that is running, if one is."""
+        """Wait for the running job, if any."""
         if self._job is not None:
             job, self._job = self._job, None
             job.result()

@@ -1,4 +1,4 @@
-"""A node's memory between messages, also on disk, so that a run can resume in another process."""
+"""A node's state between messages, also on disk, so that another process can resume a run."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,11 +14,11 @@ KEPT_ROUNDS = 3  # a run may be killed while clients are two rounds ahead of the
 
 
 class StateMod:
-    """A mod that keeps ``context.state`` on disk, in a folder that `folder_of` gives.
+    """A mod that keeps ``context.state`` on disk, in the folder from `folder_of`.
 
-    It is saved after each answered message, and loaded where a node starts with an empty one. It
-    goes before the other mods, so that what they remember is kept too. Array records are kept and
-    bytes in config records; the round is the message's group id, as Flower's server sets it.
+    The state is saved after each answered message, and loaded when a node starts with an empty one.
+    The mod comes before the other mods, so that their state is kept too. Array records and bytes in
+    config records are kept; the round is the message's group id, as set by Flower's server.
     """
 
     def __init__(self, folder_of: Callable[[Context], Path]) -> None:
@@ -37,7 +37,7 @@ class StateMod:
 
 
 def save_state(folder: Path, context: Context, server_round: int) -> None:
-    """Write the records of a state as those of a round; the oldest files make room."""
+    """Write the records of a state for a round; delete the oldest files."""
     arrays = {
         record: {key: [array.stype, array.data] for key, array in arrays.items()}
         for record, arrays in context.state.array_records.items()
@@ -53,7 +53,7 @@ def save_state(folder: Path, context: Context, server_round: int) -> None:
 
 
 def load_state(folder: Path, context: Context, *, before: int) -> None:
-    """Fill a state with what the latest round before `before` left, if any did.
+    """Fill a state with that of the latest round before `before`, if any.
 
     Raises ``OutputError``.
     """

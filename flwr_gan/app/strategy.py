@@ -20,7 +20,7 @@ from flwr_gan.wire import Template
 
 
 def build_strategy(federation: Federation) -> Any:
-    """Return the configured strategy, plain; what it needs at run time goes by parameter name."""
+    """Return the configured strategy, unwrapped; run-time arguments go by parameter name."""
     config = federation.config
     network = federation.initial()
     arrays = network_arrays(network)
@@ -60,9 +60,9 @@ def build_strategy(federation: Federation) -> Any:
 
 
 def num_rounds(config: RunConfig, strategy: Any) -> int:
-    """Return how many rounds a run takes.
+    """Return the number of rounds of a run.
 
-    Raises ``ConfigError`` when neither the strategy nor the config says, or both differ.
+    Raises ``ConfigError`` when neither the strategy nor the config sets it, or both differ.
     """
     own: int | None = getattr(strategy, "num_rounds", None)
     asked = config.federation.rounds
@@ -88,7 +88,7 @@ def _round_config(server_round: int) -> dict[str, Any]:
 
 
 def _accepted(target: str, runtime: dict[str, Any]) -> dict[str, Any]:
-    """Keep the arguments that a class takes, also through ``**kwargs`` to its base classes."""
+    """Select the arguments of a class, including those for its base classes by ``**kwargs``."""
     try:
         cls = get_class(target)
     except (ImportError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What the messages of a run weighed, a round and in all, as figures and as lines for people."""
+"""Bytes of a run's messages, per round and in total, as figures and as text lines."""
 
 import json
 import math
@@ -31,7 +31,7 @@ HEADINGS = {
 
 
 def measured(strategy: CompressedStrategy, server_round: int) -> dict[str, Any]:
-    """Return the measured part of a round's row, by the names in ``MEASURES``."""
+    """Return the measured part of a round's row, with the names in ``MEASURES``."""
     ledger = strategy.ledger
     replies = [
         row
@@ -56,7 +56,7 @@ def measured(strategy: CompressedStrategy, server_round: int) -> dict[str, Any]:
 def summarise(run: "Run", own: Mapping[str, Any]) -> dict[str, Any]:
     """Return totals, final metrics, ratios, versions, seed and wall time of a run.
 
-    `own` is what the scorer adds.
+    `own` are the scorer's additions.
     """
     ledger, config = run.strategy.ledger, run.config
     totals: dict[str, Any] = {}
@@ -95,7 +95,7 @@ def summarise(run: "Run", own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_target(rounds: Sequence[Mapping[str, Any]], target: str) -> dict[str, float | None]:
-    """Return when a quality was reached first: rounds, and virtual seconds; None where never."""
+    """Return when a quality was first reached: rounds and virtual seconds; None if never."""
     measure, value = target_of(target)
     lower = measure == "frechet_distance"
     for row in rounds:
@@ -106,12 +106,12 @@ def to_target(rounds: Sequence[Mapping[str, Any]], target: str) -> dict[str, flo
 
 
 def write_summary(summary: Mapping[str, Any], path: Path) -> None:
-    """Write a summary as JSON, completely or not at all; NaN becomes null."""
+    """Write a summary as JSON atomically; NaN becomes null."""
     write_text(path, json.dumps(_jsonable(summary), indent=2, allow_nan=False) + "\n")
 
 
 def progress_line(row: Mapping[str, Any], *, num_rounds: int, seconds: float) -> str:
-    """Return a round's line of live progress, with an estimate of the time left by that so far."""
+    """Return a round's line of live progress, with an estimate of the time left."""
     done = int(row["round"])
     left = (num_rounds - done) * seconds / done
     parts = [
@@ -128,7 +128,7 @@ def progress_line(row: Mapping[str, Any], *, num_rounds: int, seconds: float) ->
 def closing_lines(
     rounds: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], folder: Path, *, shows: str
 ) -> list[str]:
-    """Return the closing table of a run and where its files are."""
+    """Return the closing table of a run and the place of its files."""
     table = pd.DataFrame(rounds)
     ratio = table["dense_up_bytes"] / table["up_bytes"]
     shown = pd.DataFrame(
@@ -175,14 +175,14 @@ def _times(ratio: float | None) -> str:
 
 
 def _spent(run: "Run") -> dict[str, float]:
-    """Return the guarantee that holds for the samples of every client."""
+    """Return the privacy guarantee for the samples of every client."""
     spent = [row["epsilon"] for row in run.spending]
     assert run.config.privacy is not None
     return {"epsilon": max(spent, default=0.0), "delta": run.config.privacy.delta}
 
 
 def _jsonable(value: Any) -> Any:
-    """Return the value with null in place of NaN, which JSON does not have."""
+    """Return the value with null instead of NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _jsonable(item) for key, item in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""The virtual clock of a run: what its rounds take, from the ledger and the clients' links."""
+"""The virtual clock of a run: times of its rounds, from the ledger and the clients' links."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -30,10 +30,10 @@ def clients_of(config: RunConfig) -> list[Client]:
 
 
 class RunClock:
-    """A clock that is moved on by the messages of each round.
+    """A clock that the messages of each round advance.
 
-    ``trains_s`` is what the training of each client takes on the reference machine, in seconds,
-    where it is not measured.
+    ``trains_s`` are the seconds of each client's training on the reference machine, if not
+    measured.
     """
 
     def __init__(self, federation: Federation, inner: Any) -> None:
@@ -47,9 +47,9 @@ class RunClock:
         self._replayed: dict[tuple[int, int], float] = {}
 
     def on(self, grid: object) -> "RunClock | None":
-        """Return the clock of a run on a grid; None where none is set and replies come by chance.
+        """Return the clock of a run on a grid; None if none is set.
 
-        Raises ``ConfigError`` when seconds are to be measured and the grid does not.
+        Raises ``ConfigError`` when seconds must be measured and the grid does not measure them.
         """
         here = isinstance(grid, InlineGrid)
         if self.config.clock.compute == "measured":
@@ -62,7 +62,7 @@ class RunClock:
         return self if here or self.config.has_clock else None
 
     def compute_s(self, server_round: int, client: int) -> float:
-        """Return how long a client trains in a round, on its device."""
+        """Return the seconds that a client trains in a round on its device."""
         if (server_round, client) in self._replayed:
             return self._replayed[server_round, client]
         on_reference = self._measured.get(client, self.trains_s[client])
@@ -79,7 +79,7 @@ class RunClock:
         return {at: client.up_mbit_s for at, client in enumerate(self.clock.clients)}
 
     def least_s(self, client: object, down_bytes: int) -> float:
-        """Return a bound on how soon a client answers; 0 where it is not known which one it is."""
+        """Return a lower bound of a client's time to answer; 0 if the client is unknown."""
         if not isinstance(client, int) or not 0 <= client < len(self.clock.clients):
             return 0.0
         measured = self.config.clock.compute == "measured"
@@ -89,16 +89,16 @@ class RunClock:
     def arrival_s(
         self, server_round: int, client: object, start_s: float, down_bytes: int, up_bytes: int
     ) -> float:
-        """Return when the reply of a client arrives that was sent a message at a time."""
+        """Return the arrival time of a client's reply, given the time of the message to it."""
         if not isinstance(client, int) or not 0 <= client < len(self.clock.clients):
-            return start_s  # nothing is known of one that has never answered
+            return start_s  # a client that has never answered is unknown
         traffic = Traffic(client, down_bytes, up_bytes, self.compute_s(server_round, client))
         exchange = self.clock.exchange(server_round, "train", traffic, start=start_s)
         self.clock.timeline.append(exchange)
         return exchange.arrived_s
 
     def fitted(self, server_round: int, results: list[Any], ledger: Ledger) -> list[Any]:
-        """End the training of a round; return the results whose reply came in time.
+        """End the training of a round; return the results whose replies came in time.
 
         The others are ``late`` in the ledger.
         """
@@ -124,12 +124,12 @@ class RunClock:
         self.clock.close_round(server_round, "evaluate", traffic)
 
     def row(self) -> dict[str, float]:
-        """Return what a round's row says of time, once the round has ended."""
+        """Return the times in a finished round's row."""
         late = {"late": len(self.late)} if self.config.clock.drops_replies else {}
         return {"virtual_s": self.now, **late}
 
     def tables(self, state: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-        """Return the tables of an earlier state, by the names of their files."""
+        """Return the tables of an earlier state by file name."""
         clock = Clock(self.clock.clients)
         clock.load_state_dict(state)
         return {
@@ -138,7 +138,7 @@ class RunClock:
         }
 
     def replayed(self, federation: Federation, ledger: Ledger, rounds: int) -> list[float]:
-        """Return the virtual time after each round if a ledger's messages had been sent instead."""
+        """Return the virtual time after each round for the messages of another ledger."""
         other = RunClock(federation, None)
         other._replayed = {
             (one.round, one.client): one.compute_s

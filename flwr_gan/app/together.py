@@ -1,4 +1,4 @@
-"""Clients that train in one program."""
+"""Joint training of several clients in one program."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ log = getLogger(__name__)
 
 
 def run_together(jobs: Sequence[Callable[[], R]], *, at_once: int) -> list[R]:
-    """Run jobs in groups of `at_once`, inside which what calls ``train`` trains together.
+    """Run jobs in groups of `at_once`; trainings by ``train`` inside a group run together.
 
-    A group of one is called as it is, without a thread. Results come in the order of the jobs. What
-    a job raises is raised when those of its group have ended, the first one's where several raise.
+    A group of one is called directly, without a thread. Results are in the order of the jobs. An
+    error of a job is raised when its group has ended; of several errors, the first job's.
     """
     checked("at_once", at_once, Count)
     results: list[R] = []
@@ -36,7 +36,7 @@ def run_together(jobs: Sequence[Callable[[], R]], *, at_once: int) -> list[R]:
 def train(
     training: Training, *, iterations: int | None = None, progress: str | None = None
 ) -> TrainLog:
-    """Do ``training.train_alone``; in a job, together with the trainings of others that are alike.
+    """Do ``training.train_alone``; in a job, together with similar trainings of other jobs.
 
     Arguments, result and errors are those of ``WganGpTrainer.train``.
     """
@@ -47,7 +47,7 @@ def train(
 
 @dataclass
 class _Request:
-    """A training that a job asks for, and what became of it."""
+    """A training requested by a job, and its result."""
 
     training: Training
     iterations: int
@@ -72,7 +72,7 @@ class _Request:
 
 
 def _train_all(requests: list[_Request]) -> None:
-    """Train those together that are alike, in groups that follow the order of the jobs."""
+    """Train similar trainings together, in groups in the order of the jobs."""
     groups: list[list[_Request]] = []
     for request in requests:
         fits = (g for g in groups if all(request.goes_with(other) for other in g))
@@ -85,17 +85,17 @@ def _train_all(requests: list[_Request]) -> None:
                 for request in group:
                     try:
                         request.outcome = request.train_alone()
-                    except Exception as error:  # it belongs to the job that asked
+                    except Exception as error:  # raised in the job that made the request
                         request.outcome = error
 
 
 def _trained_together(group: list[_Request]) -> bool:
-    """Train a group in one program; return False, with all as before, where that fails."""
+    """Train a group in one program; if that fails, restore everything and return False."""
     trainings, first = [request.training for request in group], group[0]
     label = first.progress and f"{first.progress} and {len(group) - 1} more"
     try:
         logs = train_together(trainings, iterations=first.iterations, progress=label)
-    except Exception as error:  # of whom shows when each trains alone
+    except Exception as error:  # separate training will show whose error it is
         log.debug("%d trainings do not share a program: %s", len(group), error)
         return False
     for request, found in zip(group, logs, strict=True):

@@ -1,8 +1,8 @@
-"""Jobs in turns: each has a thread, of which one runs at a time.
+"""Jobs that take turns: each has a thread, and one thread runs at a time.
 
-A job runs until it submits a request or ends, and the next one follows, in the order of the jobs.
-When all have stopped, the thread that began it all serves the requests and sends the jobs on. So
-nothing is concurrent, no job has to be thread-safe, and how threads are scheduled does not matter.
+A job runs until it submits a request or ends; then the next job runs, in order. When all have
+stopped, the main thread serves the requests and continues the jobs. So nothing is concurrent, no
+job has to be thread-safe, and the scheduling of threads does not matter.
 """
 
 import ctypes
@@ -21,11 +21,11 @@ T = TypeVar("T")
 def run_in_turns(
     works: Sequence[Callable[[], T]], *, serve: Callable[[list[Any]], None]
 ) -> list[T]:
-    """Run jobs side by side; return what they return, in their order.
+    """Run jobs in turns; return their results in order.
 
-    What a job raises is raised here when all have ended, the first one's where several raise.
-    `serve` takes what jobs have submitted, in the order of the jobs. It is called in this thread,
-    once for each time that all living jobs wait.
+    An error of a job is raised here when all have ended; of several errors, the first job's.
+    `serve` takes the submitted requests, in the order of the jobs. It is called in this thread,
+    each time that all running jobs wait.
     """
     with torch_threads(torch.get_num_threads()):
         jobs = [_Job(work) for work in works]
@@ -41,7 +41,7 @@ def run_in_turns(
 
 
 class _Abandoned(SystemExit):
-    """Ends a job that is no longer waited for; a thread that it ends prints nothing."""
+    """Ends a job whose result is no longer needed; its thread prints nothing."""
 
 
 class _Job(Generic[T]):
@@ -50,7 +50,7 @@ class _Job(Generic[T]):
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
-        # The end of the process does not wait for a daemon.
+        # A process can end without waiting for a daemon thread.
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._threads = torch.get_num_threads()
         self._running = self._abandoned = self.ended = False
@@ -70,7 +70,7 @@ class _Job(Generic[T]):
             raise self._failure
 
     def wait_for(self, request: object) -> None:
-        """Submit a request, in the job's own thread, and wait for its next turn."""
+        """Submit a request in the job's own thread, and wait for the next turn."""
         threads = torch.get_num_threads()
         self.request = request
         self._stopped.release()
@@ -78,10 +78,10 @@ class _Job(Generic[T]):
         self.request = None
         if self._abandoned:
             raise _Abandoned
-        torch.set_num_threads(threads)  # other jobs have set their own meanwhile
+        torch.set_num_threads(threads)  # other jobs have changed it meanwhile
 
     def result(self) -> T:
-        """Return what the job returned, or raise what it raised."""
+        """Return the job's result, or raise its error."""
         if self._failure is not None:
             raise self._failure
         return self._results[0]
@@ -104,7 +104,7 @@ class _Job(Generic[T]):
             here.job = self
             torch.set_num_threads(self._threads)
             self._results.append(self._work())
-        except BaseException as error:  # it belongs to the thread that waits
+        except BaseException as error:  # raised in the waiting thread
             self._failure = error
         finally:
             self.ended = True

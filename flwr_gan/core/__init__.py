@@ -1,1 +1,1 @@
-"""What every room may use: settings that check themselves, state trees, atomic files, memory."""
+"""Shared helpers of all packages: checked settings, state trees, atomic files, memory."""

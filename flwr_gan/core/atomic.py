@@ -11,9 +11,9 @@ from flwr_gan.errors import OutputError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
+    """Yield a temporary path in the folder of `path`; rename it to `path` on success.
 
-    Raises ``OutputError`` when the folder cannot be made or the file cannot be written.
+    Raises ``OutputError`` when the folder cannot be created or the file cannot be written.
     """
     path = Path(path)
     try:

@@ -1,6 +1,6 @@
-"""Settings that say what is allowed in their types, and one wording of what is wrong.
+"""Settings whose types define the allowed values, and a common form of error messages.
 
-An error gives the key, the value, what is allowed and, for a word, the nearest match.
+An error gives the key, the value, the allowed values and, for a word, the nearest match.
 """
 
 import difflib
@@ -59,14 +59,14 @@ Rate = Annotated[float, Within(above=0, at_most=1)]
 
 
 class Settings:
-    """A dataclass that checks its fields by their types when it is made, with ``ConfigError``.
+    """A dataclass that checks its fields by type on construction; raises ``ConfigError``.
 
-    Bounds stand in the types (``Annotated`` with ``Within``), words are a ``Literal``. Lists become
-    tuples and whole numbers floats where the type says so, as a config file needs it.
+    Bounds are in the types (``Annotated`` with ``Within``), words are a ``Literal``. Lists become
+    tuples and whole numbers floats according to the type, as config files need it.
     """
 
     group: ClassVar[str] = ""
-    """What stands before the names of the fields in errors: ``gan`` of ``gan.batch_size``."""
+    """Prefix of the field names in errors: ``gan`` in ``gan.batch_size``."""
 
     def __post_init__(self) -> None:
         this: Any = self
@@ -78,7 +78,7 @@ class Settings:
 
     @classmethod
     def key(cls, name: str) -> str:
-        """Return what errors call a field."""
+        """Return the name of a field in errors."""
         return f"{cls.group}.{name}" if cls.group else name
 
     def require(self, name: str, holds: bool, allowed: str) -> None:
@@ -87,7 +87,7 @@ class Settings:
 
 
 def checked(key: str, value: Any, kind: Any) -> Any:
-    """Return a value of a type, as `Settings` checks it.
+    """Return a value converted to a type and checked as by `Settings`.
 
     Raises ``ConfigError`` if it is not of that type.
     """
@@ -103,7 +103,7 @@ def checked(key: str, value: Any, kind: Any) -> Any:
 
 
 def require(key: str, value: Any, holds: bool, allowed: str) -> None:
-    """Raise a ConfigError that gives the key, the value and what is allowed unless ``holds``."""
+    """Raise a ConfigError with the key, the value and the allowed values unless ``holds``."""
     if not holds:
         raise not_allowed(key, value, allowed)
 
@@ -116,12 +116,12 @@ def require_one_of(key: str, value: Any, words: Iterable[Any]) -> None:
 
 
 def not_allowed(key: str, value: Any, allowed: str, words: Iterable[Any] = ()) -> ConfigError:
-    """Return the error that a setting is not allowed."""
+    """Return the error for a setting that is not allowed."""
     return ConfigError(f"{key}={value!r} is not allowed: give {allowed}{nearest(value, words)}")
 
 
 def require_keys(place: str, given: Iterable[str], allowed: Iterable[str]) -> None:
-    """Raise a ConfigError that names the nearest match at the first key that is not allowed."""
+    """Raise a ConfigError with the nearest match for the first key that is not allowed."""
     allowed = list(allowed)
     for key in given:
         if key not in allowed:
@@ -131,7 +131,7 @@ def require_keys(place: str, given: Iterable[str], allowed: Iterable[str]) -> No
 
 
 def nearest(word: Any, words: Iterable[Any]) -> str:
-    """Return what an error adds where one of the allowed words is near, else nothing."""
+    """Return the hint of an error at a similar allowed word, else an empty text."""
     near = difflib.get_close_matches(str(word), [str(w) for w in words], n=1, cutoff=0.5)
     return f" (nearest: {near[0]})" if near else ""
 
@@ -149,7 +149,7 @@ _PLAIN: dict[Any, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _rule(kind: Any) -> tuple[str, Callable[[Any], bool]]:
-    """Return what a type allows, in words, and a check of it."""
+    """Return a type's allowed values in words, and a check for them."""
     arguments = get_args(kind)
     match get_origin(kind):
         case origin if origin is Annotated:

@@ -1,4 +1,4 @@
-"""Values by key that take no more memory than a limit: the rest is on disk."""
+"""A mapping with a memory limit: further values are kept on disk."""
 
 import shutil
 import tempfile
@@ -15,10 +15,10 @@ V = TypeVar("V")
 
 
 class Spill(Generic[K, V]):
-    """Keeps values; those that were set longest ago go to a temporary folder.
+    """Keeps values; the least recently set ones are moved to a temporary folder.
 
-    `size` gives the bytes that a value takes, `write` and `read` its form on disk. `what` names a
-    value in errors, and `remedy` says what helps where the disk is full.
+    `size` returns the bytes of a value, `write` and `read` its form on disk. `what` names a value
+    in errors, and `remedy` is the advice for a full disk.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Spill(Generic[K, V]):
         self._files = 0
 
     def get(self, key: K) -> V | None:
-        """Return a value, None if there is none; ``OutputError`` when it cannot be read."""
+        """Return a value, None if there is none; ``OutputError`` if it cannot be read."""
         if key in self._held:
             return self._held[key][0]
         if key not in self._on_disk:
@@ -67,12 +67,12 @@ class Spill(Generic[K, V]):
             self._path(self._on_disk.pop(key)).unlink(missing_ok=True)
 
     def __len__(self) -> int:
-        """Return how many values are kept."""
+        """Return the number of kept values."""
         return len(self._held) + len(self._on_disk)
 
     @property
     def on_disk(self) -> int:
-        """How many of them are on disk."""
+        """Number of values on disk."""
         return len(self._on_disk)
 
     def close(self) -> None:

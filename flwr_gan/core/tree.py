@@ -1,7 +1,7 @@
-"""State as a tree: mappings and lists of arrays and plain values, to named arrays and back.
+"""State trees: mappings and lists of arrays and plain values, to named arrays and back.
 
-Whatever remembers something between rounds gives it as a tree (``state_dict``) and takes it back
-(``load_state_dict``); how it is kept, in a file or in a node's records, is decided here alone.
+Objects with state between rounds return it as a tree (``state_dict``) and restore it
+(``load_state_dict``); only this module decides how it is kept, in a file or in a node's records.
 """
 
 import json
@@ -20,13 +20,13 @@ from flwr_gan.errors import OutputError
 Arrays = dict[str, NDArray[Any]]
 
 OUTLINE = "outline"
-"""Name of the array that says how the others belong together: JSON, as bytes."""
+"""Name of the array with the outline of the tree: JSON, as bytes."""
 
 _ARRAY, _BYTES = "$array", "$bytes"
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield what nested mappings hold, by names such as ``critic/fc1.weight``."""
+    """Yield the values of nested mappings, with names such as ``critic/fc1.weight``."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{prefix}{key}/")
@@ -35,7 +35,7 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def flatten(tree: Mapping[str, Any]) -> Arrays:
-    """Return a tree as named arrays, and ``outline``, from which ``unflatten`` makes the tree.
+    """Return a tree as named arrays, and its ``outline``, for ``unflatten``.
 
     Keys are text. Leaves are arrays, tensors (which become arrays), bytes, numbers, text, True,
     False and None; lists and tuples may hold them too and become lists. Arrays are copied and named
@@ -64,9 +64,9 @@ def flatten(tree: Mapping[str, Any]) -> Arrays:
 
 
 def unflatten(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """Return the tree that ``flatten`` was given.
+    """Return the tree from the output of ``flatten``.
 
-    Raises ``KeyError`` or ``ValueError`` when an array is missing, or the outline is not one.
+    Raises ``KeyError`` or ``ValueError`` when an array is missing, or the outline is invalid.
     """
 
     def grown(node: dict[str, Any]) -> Any:
@@ -79,12 +79,12 @@ def unflatten(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
 
 
 def write_tree(path: Path, tree: Mapping[str, Any]) -> None:
-    """Write a tree to an npz file, completely or not at all."""
+    """Write a tree to an npz file atomically."""
     write_arrays(path, flatten(tree))
 
 
 def read_tree(path: Path) -> dict[str, Any]:
-    """Read what ``write_tree`` wrote; ``OutputError`` when the file is missing or damaged."""
+    """Read a file of ``write_tree``; ``OutputError`` if it is missing or damaged."""
     try:
         return unflatten(read_arrays(path))
     except (KeyError, ValueError) as error:
@@ -92,13 +92,13 @@ def read_tree(path: Path) -> dict[str, Any]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays to an npz file, completely or not at all."""
+    """Write named arrays to an npz file atomically."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_arrays(path: Path) -> Arrays:
-    """Read what ``write_arrays`` wrote; ``OutputError`` when the file is missing or damaged."""
+    """Read a file of ``write_arrays``; ``OutputError`` if it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -1,4 +1,4 @@
-"""``arrays``: samples of your own in an ``.npz`` file; on a server without data, their form alone.
+"""``arrays``: your own samples in an ``.npz`` file; on a server without data, only their form.
 
 N samples, T vectors or rows, C components or columns.
 """
@@ -48,16 +48,16 @@ def load_arrays(
     path : path, optional
         The file. ``x`` of shape (N, T, C), or (N, rows, columns, channels) for images in colour:
         float in [-1, 1], or uint8, which is scaled to that. ``y`` of shape (N,): whole numbers
-        from 0. ``writer``, of the same shape, where it is known who made a sample: whole numbers.
+        from 0. ``writer``, optional, of the same shape: whole numbers for the writers.
         Nothing is unpickled. Without a file the data set has no samples, for a server whose nodes
-        have data of their own.
+        have their own data.
     kind : {"image", "strokes"}
         How samples are drawn.
     class_names : sequence of str, optional
         One name per class; the numbers from 0 to the largest label by default.
     test_fraction : float
         Share of the writers that is held out; without ``writer`` a share of each class, at least
-        one sample of it where it has two.
+        one sample if the class has two.
     split_seed : int
         Seed of that split.
     num_vectors, num_components, num_channels : int, optional
@@ -102,7 +102,7 @@ def load_arrays(
 
 
 def _read(file: Path) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays ``x``, ``y`` and, where it is there, ``writer`` of a file."""
+    """Return the arrays ``x``, ``y`` and, if present, ``writer`` of a file."""
     try:
         with file.open("rb") as opened:
             arrays = np.load(opened, allow_pickle=False)
@@ -123,7 +123,7 @@ def _read(file: Path) -> dict[str, NDArray[np.generic]]:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from error
     except DataError:
         raise
-    except Exception as error:  # whatever the readers of zip files and of headers stumble over
+    except Exception as error:  # any error of the readers of zip files and headers
         reason = " ".join(str(error).split())
         raise DataError(f"cannot read {file}: {reason}; {_EXPECTED}") from error
 

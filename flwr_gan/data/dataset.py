@@ -1,4 +1,4 @@
-"""What every data set looks like: samples in [-1, 1], labels, writers, a train and a test part."""
+"""Data sets: samples in [-1, 1], labels, writers, a training and a test part."""
 
 # N samples, T vectors or rows, C components or columns, K classes
 
@@ -15,7 +15,7 @@ from flwr_gan.errors import DataError
 from flwr_gan.seeding import numpy_rng
 
 Kind = Literal["strokes", "image"]
-MOST_BYTES = 1 << 33  # 8 GiB: what the samples of a data set may take in memory
+MOST_BYTES = 1 << 33  # 8 GiB, the memory limit for the samples of a data set
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,17 +26,17 @@ class Samples:
     ----------
     x_NTC : float32 array
         Every sample is T vectors of C components in [-1, 1], or a grey image of T rows and C
-        columns. An image in colour has one axis more, its channels, two or more: (N, T, C, 3)
-        where they are red, green and blue, from -1 for none of a colour to 1 for all of it.
+        columns. An image in colour has one more axis with two or more channels: (N, T, C, 3) for
+        red, green and blue, from -1 (none of a colour) to 1 (all of it).
     y_N : int64 array
         Class of each sample, 0 .. K - 1.
     writer_N : int64 array or None
-        Who wrote each sample, where that is known.
+        The writer of each sample, if known.
 
     Raises
     ------
     DataError
-        When shapes, types or the range of the values are others.
+        When shapes, types or the range of the values are wrong.
     """
 
     x_NTC: npt.NDArray[np.float32]
@@ -59,7 +59,7 @@ class Samples:
                     f"{name} must be int64, one for each of the {len(self.x_NTC)} samples, "
                     f"not {values.dtype} of shape {values.shape}"
                 )
-        # NaN fails the comparison too.
+        # NaN also fails the comparison.
         if self.x_NTC.size and not (self.x_NTC.min() >= -1 and self.x_NTC.max() <= 1):
             raise DataError("samples must lie in [-1, 1]")
 
@@ -77,7 +77,7 @@ class Samples:
 class Dataset:
     """A data set, split into a training and a test part; no writer is in both.
 
-    Both parts are empty where the samples lie elsewhere.
+    Both parts are empty if the samples are on other machines.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Dataset:
     train, test : Samples
         The two parts.
     class_names : tuple of str
-        One name a class, in the order of the labels.
+        One name per class, in the order of the labels.
     kind : "strokes" or "image"
         How a sample is drawn: vectors (dx, dy, pen), or T rows of C pixels, grey or in colour.
 
@@ -135,20 +135,20 @@ class Dataset:
 
     @property
     def num_channels(self) -> int:
-        """How many channels an image has: 1 where it is grey, and for vectors."""
+        """Number of channels of an image: 1 for grey images and for vectors."""
         shape = self.train.x_NTC.shape
         return int(shape[3]) if len(shape) == 4 else 1
 
     @property
     def form(self) -> str:
-        """What samples look like, in words: ``8 x 8``, or ``32 x 32 x 3`` in colour."""
+        """The form of samples in words: ``8 x 8``, or ``32 x 32 x 3`` in colour."""
         return " x ".join(map(str, self.train.x_NTC.shape[1:]))
 
 
 def class_list(class_names: object) -> list[str]:
-    """Return names of classes that a setting gives, as words.
+    """Return the names of classes in a setting, as words.
 
-    Raises ConfigError unless they are a list of one name or more, each of them once.
+    Raises ConfigError unless they are a list of one or more different names.
     """
     is_list = isinstance(class_names, Sequence) and not isinstance(class_names, str)
     names = list(map(str, cast(Sequence[object], class_names))) if is_list else []
@@ -168,9 +168,9 @@ def without_samples(
 
 
 def check_size(place: object, count: int, shape: Sequence[int]) -> None:
-    """Raise DataError where float32 samples of a shape are too many for memory.
+    """Raise DataError if float32 samples of a shape are too many for memory.
 
-    It is called before memory is taken. ``place`` says in the error where the samples come from.
+    Call it before allocation. ``place`` names the source of the samples in the error.
     """
     needed = 4 * math.prod((count, *shape))
     if needed > MOST_BYTES:
@@ -184,7 +184,7 @@ def check_size(place: object, count: int, shape: Sequence[int]) -> None:
 def scaled(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return pixels 0 .. 255 as float32 in [-1, 1], of the same shape."""
     x = pixels.astype(np.float32)
-    # In place: 70,000 images of 28 x 28 pixels take 220 MB as it is.
+    # In place: 70,000 images of 28 x 28 pixels already take 220 MB.
     x /= np.float32(127.5)
     x -= np.float32(1)
     return x
@@ -195,8 +195,8 @@ def split_by_class(
 ) -> tuple[Samples, Samples]:
     """Return a training and a test part, with the same share of each class held out.
 
-    ``test_fraction`` is in (0, 1). Of a class of two samples or more at least one is in each part;
-    a single sample is one to train with.
+    ``test_fraction`` is in (0, 1). A class of two or more samples has at least one in each part; a
+    single sample is in the training part.
     """
     checked("data.test_fraction", test_fraction, Share)
     rng, held = numpy_rng(split_seed, "file split"), [np.zeros(0, np.int64)]

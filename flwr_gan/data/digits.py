@@ -15,8 +15,8 @@ def load_digits(*, test_fraction: float = 0.2, split_seed: int = 0) -> Dataset:
     Parameters
     ----------
     test_fraction : float
-        Share of every class that is held out, above 0.01 and below 0.99, so that each class is in
-        both parts.
+        Held-out share of every class, above 0.01 and below 0.99, so that each class is in both
+        parts.
     split_seed : int
         Seed of the split; it is not the seed of the run, so that runs share their test samples.
 

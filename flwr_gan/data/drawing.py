@@ -38,7 +38,7 @@ def strokes_to_vectors(
     ``num_vectors``, the shortest strokes are left out. ``extent`` is the length that becomes 1
     (longer moves are cut to it); by default the larger side of the drawing, which makes all
     drawings equally large. Points at which a stroke turns by more than ``corner_deg`` degrees are
-    kept where there are vectors enough: meant for clean strokes, noise has many corners. Raises
+    kept if there are enough vectors; this is for clean strokes, as noise has many corners. Raises
     DataError without a stroke or for a coordinate that is not finite.
     """
     checked("num_vectors", num_vectors, Count)
@@ -55,7 +55,7 @@ def strokes_to_vectors(
     resampled = _resample_all(polylines, num_drawn, corner_deg)
     x_TC = np.empty((num_vectors, 3))
     path = np.concatenate(resampled)
-    # One pen-up vector stands where a stroke ends and the next begins.
+    # One pen-up vector connects a stroke to the next.
     x_TC[:, :2] = np.diff(path, axis=0)
     x_TC[:, 2] = PEN_DOWN
     ends = np.cumsum([len(points) for points in resampled[:-1]], dtype=int) - 1
@@ -160,7 +160,7 @@ def _resample_all(
 
 
 def _deal(lengths: FloatArray, num_vectors: int) -> npt.NDArray[np.int64]:
-    """Deal vectors to pieces, each one at least, the next always to where vectors are longest."""
+    """Distribute vectors to pieces: at least one each, the next to the longest vectors."""
     counts = np.ones(len(lengths), dtype=np.int64)
     for _ in range(num_vectors - len(lengths)):
         counts[np.argmax(lengths / counts)] += 1
@@ -168,7 +168,7 @@ def _deal(lengths: FloatArray, num_vectors: int) -> npt.NDArray[np.int64]:
 
 
 def _corners(points: FloatArray, arc: FloatArray, corner_deg: float) -> FloatArray:
-    """Return the places along the stroke of its ends and of its sharp turns."""
+    """Return the positions along the stroke of its ends and its sharp turns."""
     moved = np.concatenate([[True], np.diff(arc) > 0])
     points, places = points[moved], arc[moved]
     steps = np.diff(points, axis=0)

@@ -1,7 +1,7 @@
 """Schedules of data that change over the rounds: new classes, new writers, another style.
 
-The rounds are divided into stages of equal length; the last goes on to the end. What a client held
-in an earlier stage is gone unless ``keep_old`` is set, as where nothing may be stored.
+The rounds are divided into stages of equal length; the last one continues to the end. A client
+loses the samples of earlier stages unless ``keep_old`` is set, as if nothing may be stored.
 
 N samples, T vectors, C components, K classes.
 """
@@ -21,7 +21,7 @@ from flwr_gan.seeding import numpy_rng
 
 @dataclass(frozen=True, kw_only=True)
 class DriftContext:
-    """What a schedule has to know beside a client's samples."""
+    """The data that a schedule needs besides a client's samples."""
 
     num_classes: int
     kind: Kind
@@ -30,7 +30,7 @@ class DriftContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift(Settings, ABC):
-    """A schedule of stages: which of its samples a client has, and how they look."""
+    """A schedule of stages: a client's samples in each stage, and their style."""
 
     group = "drift"
 
@@ -45,13 +45,13 @@ class Drift(Settings, ABC):
     def samples(
         self, samples: Samples, context: DriftContext, *, stage: int, partition: int
     ) -> Samples:
-        """Return which of all training samples of a client it holds in a stage; may be empty."""
+        """Return the part of a client's training samples in a stage; may be empty."""
 
     @abstractmethod
     def reference(
         self, clients: Sequence[Samples], test: Samples, context: DriftContext, *, stage: int
     ) -> Samples:
-        """Return real samples of what is new in a stage, to score generated ones with.
+        """Return real samples of a stage's new data, for scoring generated ones.
 
         ``clients`` are all training samples of each client, ``test`` is the held-out part.
         """
@@ -67,7 +67,7 @@ class _Arrivals(Drift):
 
 @dataclass(frozen=True, kw_only=True)
 class NewClasses(_Arrivals):
-    """Classes appear in the order of their labels, as many in each stage, give or take one.
+    """Classes appear in the order of their labels, in equal numbers per stage up to one.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class NewClasses(_Arrivals):
     def samples(
         self, samples: Samples, context: DriftContext, *, stage: int, partition: int
     ) -> Samples:
-        """Return the client's samples of the classes that are there; see ``Drift``."""
+        """Return the client's samples of the stage's classes; see ``Drift``."""
         classes = self._present(self.classes(context.num_classes), stage)
         return samples.take(np.flatnonzero(np.isin(samples.y_N, classes)))
 
@@ -118,13 +118,13 @@ class NewWriters(_Arrivals):
     ConfigError
         When a setting is out of range.
     PartitionError
-        When samples have no writers, or a client has fewer than stages.
+        When samples have no writers, or a client has fewer writers than stages.
     """
 
     def samples(
         self, samples: Samples, context: DriftContext, *, stage: int, partition: int
     ) -> Samples:
-        """Return the client's samples of the writers that are there; see ``Drift``."""
+        """Return the client's samples of the stage's writers; see ``Drift``."""
         if samples.writer_N is None:
             raise PartitionError(
                 "drift=new_writers needs data with writers: choose data=pendigits, uji or strokes, "
@@ -145,7 +145,7 @@ class NewWriters(_Arrivals):
     ) -> Samples:
         """Return the clients' training samples of the writers that appear in a stage.
 
-        The held-out part has other writers, so it cannot tell one stage from another.
+        The held-out part has other writers, so it cannot distinguish the stages.
         """
         arriving = NewWriters(stages=self.stages, every=self.every)
         parts = [

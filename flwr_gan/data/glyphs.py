@@ -1,6 +1,6 @@
-"""How the 39 characters of paper 000 are drawn: 0-9, A-Z, Č, Š, Ž as strokes of lines and arcs.
+"""Glyphs of the 39 characters of paper 000: 0-9, A-Z, Č, Š, Ž as strokes of lines and arcs.
 
-Height 1, width up to 1, y upwards. Points stand closely, so that a glyph can be bent.
+Height 1, width up to 1, y upwards. Points are dense, so that a glyph can be bent.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from flwr_gan.data.drawing import FloatArray
 Glyph = tuple[FloatArray, ...]
 
 _POINT_DISTANCE = 0.08
-# What stays of a letter's height under its caron.
+# Height of a letter under its caron, as a share of the full height.
 _UNDER_CARON = 0.72
 
 

@@ -1,6 +1,6 @@
-"""``huggingface``: pictures in a set of the library ``datasets`` that lies on disk.
+"""``huggingface``: pictures in a local data set of the library ``datasets``.
 
-The hub is never asked: the set is a folder that ``save_to_disk`` wrote, or one of parquet files.
+The hub is never accessed: the set is a folder of ``save_to_disk`` or of parquet files.
 """
 
 import os
@@ -53,8 +53,8 @@ def load_huggingface(
     Parameters
     ----------
     path : path, optional
-        The folder. Without it the data set has no samples, for a server whose nodes have sets of
-        their own; ``class_names`` is needed then.
+        The folder. Without it the data set has no samples, for a server whose nodes have their own
+        sets; then ``class_names`` is needed.
     image_column, label_column : str, optional
         Names of the columns. By default the only column of pictures, and the only one of the type
         ``ClassLabel``, or else the one called label or labels.
@@ -64,7 +64,7 @@ def load_huggingface(
         One name per class. By default those of ``ClassLabel``, the numbers from 0 to the largest
         label, or the words in the column in their order.
     skip_broken : bool
-        Whether pictures that cannot be read are left out, with a warning that says how many.
+        Whether unreadable pictures are left out, with a warning that gives their number.
     test_fraction : float
         Share of each class that is held out of a set of one split.
     split_seed : int
@@ -73,7 +73,7 @@ def load_huggingface(
     Raises
     ------
     DataError
-        When there is no such set, a column is not of its form, a picture cannot be read, or there
+        When there is no such set, a column has the wrong form, a picture cannot be read, or there
         are too many.
     ConfigError
         When a setting is out of range or missing.
@@ -111,7 +111,7 @@ def load_huggingface(
 
 def _splits(place: str, folder: Path, scratch: str) -> dict[str, Any]:
     """Return the sets in a folder by split: one, or ``train`` and ``test``."""
-    for name in OFFLINE:  # read when the library is imported; no function that asks is called
+    for name in OFFLINE:  # read at import; no function that accesses the network is called
         os.environ.setdefault(name, "1")
     import datasets
 
@@ -128,7 +128,7 @@ def _splits(place: str, folder: Path, scratch: str) -> dict[str, Any]:
                 for part, paths in named.items()
             }
         found = datasets.load_from_disk(str(folder))
-    except Exception as error:  # the library raises those of arrow, json and files, and its own
+    except Exception as error:  # the library's own errors, and those of arrow, json and files
         reason = " ".join(str(error.__cause__ or error).split("\n")[0].split()).rstrip(".")
         raise DataError(
             f"cannot read {place}: {reason}; a folder of save_to_disk or of .parquet files is "
@@ -147,7 +147,7 @@ def _splits(place: str, folder: Path, scratch: str) -> dict[str, Any]:
 
 
 def _image_column(place: str, part: Any, given: str | None) -> str:
-    """Return the column of pictures: the one that is named, or the only one of that type."""
+    """Return the column of pictures: the named one, or the only one of that type."""
     fitting = [name for name, feature in part.features.items() if _holds_files(feature)]
     return _chosen(place, part, "image", given, fitting)
 

@@ -1,4 +1,4 @@
-"""``image_folder``: pictures of your own, one sub-folder for each class."""
+"""``image_folder``: your own pictures, one sub-folder per class."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,8 +38,8 @@ def load_image_folder(
     Parameters
     ----------
     root : path, optional
-        The folder. Without it the data set has no samples, for a server whose nodes have folders
-        of their own; ``class_names`` is needed then.
+        The folder. Without it the data set has no samples, for a server whose nodes have their own
+        folders; then ``class_names`` is needed.
     size : int
         S, rows and columns of an image, 4 to 512: the middle square of a picture is resized to it.
     channels : {1, 3}
@@ -48,16 +48,16 @@ def load_image_folder(
         The sub-folders that are classes, in the order of the labels; all of them by default. One
         that is missing is a class without samples.
     skip_broken : bool
-        Whether pictures that cannot be read are left out, with a warning that says how many.
+        Whether unreadable pictures are left out, with a warning that gives their number.
     test_fraction : float
-        Share of each class that is held out, at least one sample of it where it has two.
+        Held-out share of each class, at least one sample if the class has two.
     split_seed : int
         Seed of that split.
 
     Raises
     ------
     DataError
-        When the folder is not of this form, a picture cannot be read, or there are too many.
+        When the folder has another form, a picture cannot be read, or there are too many.
     ConfigError
         When a setting is out of range or missing.
     """

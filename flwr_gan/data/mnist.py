@@ -80,12 +80,12 @@ def load_mnist(*, folder: str | Path | None = None, download: bool = True) -> Da
     folder : path, optional
         A data folder to search before the usual ones.
     download : bool
-        Whether files that are nowhere may be fetched.
+        Whether missing files may be downloaded.
 
     Raises
     ------
     DataError
-        When files are missing or not what they should be.
+        When files are missing or have the wrong content.
     """
     return _load("mnist", MNIST_FILES, tuple("0123456789"), folder, download)
 
@@ -132,8 +132,8 @@ _MAX_AXES = 3
 def parse_idx(content: bytes, *, name: str) -> npt.NDArray[np.uint8]:
     """Return the array of an idx file of unsigned bytes, 1 to 3 axes, without copying it.
 
-    An idx file is a big-endian uint32 magic number, one uint32 an axis, then the bytes. A DataError
-    names the file where the header is none, or states another length than it has.
+    An idx file is a big-endian uint32 magic number, one uint32 per axis, then the bytes. A
+    DataError names a file with an invalid header or the wrong length.
     """
     if len(content) < 4:
         raise DataError(f"{name} is truncated: {len(content)} bytes are no idx file")
@@ -145,7 +145,7 @@ def parse_idx(content: bytes, *, name: str) -> npt.NDArray[np.uint8]:
     if len(content) < header_bytes:
         raise DataError(f"{name} is truncated within its header")
     shape = struct.unpack_from(f">{num_axes}I", content, 4)
-    # Python integers: no overflow, whatever the header says.
+    # Python integers: no overflow for any header.
     expected_bytes = header_bytes + math.prod(shape)
     if len(content) != expected_bytes:
         raise DataError(f"{name} has {len(content)} bytes; its header says {expected_bytes}")

@@ -1,4 +1,4 @@
-"""Who holds what: splits of the training samples among clients.
+"""Splits of the training samples among clients.
 
 N samples, P clients (partitions), K classes.
 """
@@ -26,7 +26,7 @@ _ATTEMPTS = 25
 
 
 class Split(Protocol):
-    """A way to deal samples to clients."""
+    """A rule for dealing samples to clients."""
 
     def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
         """Return the sorted indices of each client's samples; no sample is held twice.
@@ -34,11 +34,11 @@ class Split(Protocol):
         Parameters
         ----------
         samples : Samples
-            What is dealt out.
+            The samples to deal.
         num_clients : int
             P, at least 1.
         seed : int
-            Seed of the run; the split depends on it, the labels and the writers alone.
+            Seed of the run; the split depends only on it, the labels and the writers.
 
         Raises
         ------
@@ -51,7 +51,7 @@ class Split(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class IidSplit:
-    """Deal samples at random, equally many to each client, give or take one."""
+    """Deal samples at random, equal numbers per client up to one."""
 
     def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
         """Return each client's sorted indices; see ``Split``."""
@@ -63,7 +63,7 @@ class IidSplit:
 
 @dataclass(frozen=True, kw_only=True)
 class DirichletSplit(Settings):
-    """Share out each class in random proportions (Yurochkin et al. 2019, arXiv:1905.12022).
+    """Divide each class in random proportions (Yurochkin et al. 2019, arXiv:1905.12022).
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ class DirichletSplit(Settings):
         Concentration, above 0: with small values clients hold few classes each, with large ones
         they are all alike.
     min_partition_size : int, optional
-        Samples that each client holds at least, from 1; proportions are drawn again, up to 25
-        times, until they do. Without it a twentieth of the average, from 1 to 10.
+        Minimum number of samples per client, from 1; proportions are drawn again, up to 25 times,
+        until each client has it. By default a twentieth of the average, from 1 to 10.
     """
 
     group = "partition"
@@ -120,8 +120,8 @@ class DirichletSplit(Settings):
 class PathologicalSplit(Settings):
     """Give each client a number of classes (Li et al. 2022, arXiv:2102.02079).
 
-    A class is shared by the clients that have it. One that no client has is left out, and the log
-    says so; with fewer clients than classes that is likely.
+    A class is divided among the clients that have it. A class without clients is left out and
+    logged; this is likely with fewer clients than classes.
 
     Parameters
     ----------
@@ -178,13 +178,13 @@ class PathologicalSplit(Settings):
 class ShardSplit(Settings):
     """Deal out shards of samples of one class, or few (McMahan et al. 2017, arXiv:1602.05629).
 
-    Shards are equally large, except the last. All samples are dealt out; where they do not divide,
-    the first clients hold a shard more.
+    Shards are equally large, except the last. All samples are dealt; if the shards do not divide
+    evenly, the first clients have one more.
 
     Parameters
     ----------
     shards_per_client : int
-        Shards that each client holds at least, from 1.
+        Minimum number of shards per client, from 1.
     """
 
     group = "partition"
@@ -221,7 +221,7 @@ class ShardSplit(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class WriterSplit:
-    """Shuffle the writers and deal them out in blocks, as many to each client, give or take one."""
+    """Shuffle the writers and deal them in blocks, equal numbers per client up to one."""
 
     def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
         """Return each client's sorted indices; see ``Split``."""
@@ -245,7 +245,7 @@ class WriterSplit:
 
 
 def class_counts(y_N: Indices, parts: Sequence[Indices], *, num_classes: int) -> Indices:
-    """Return how many samples of each class each client holds, ``(P, K)`` int64."""
+    """Return the number of each client's samples per class, ``(P, K)`` int64."""
     counts = [np.bincount(y_N[indices], minlength=num_classes) for indices in parts]
     return np.stack(counts).astype(np.int64)
 

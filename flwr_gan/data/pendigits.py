@@ -44,22 +44,22 @@ def load_pendigits(
 ) -> Dataset:
     """Return the pen digits as vectors (dx, dy, pen), each drawing scaled by its larger side.
 
-    The 30 writers of the training part and the 14 of the test part are other people; the latter are
-    numbered on from 30.
+    The 30 writers of the training part and the 14 of the test part are different people; the latter
+    have the numbers from 30 on.
 
     Parameters
     ----------
     num_vectors : int
-        T, vectors a sample, 1 to 1,000.
+        T, vectors per sample, 1 to 1,000.
     folder : path, optional
         A data folder to search before the usual ones.
     download : bool
-        Whether files that are nowhere may be fetched.
+        Whether missing files may be downloaded.
 
     Raises
     ------
     DataError
-        When files are missing or not what they should be.
+        When files are missing or have the wrong content.
     ConfigError
         When `num_vectors` is out of range.
     """
@@ -72,7 +72,7 @@ def load_pendigits(
         writers, writer_N = np.unique(raw_writer_N, return_inverse=True)
         writer_N = writer_N.astype(np.int64) + first_writer
         parts[part] = drawn_samples(drawings, y_N, writer_N, num_vectors=num_vectors)
-        # Each file numbers its own writers.
+        # Each file has its own numbering of writers.
         first_writer += len(writers)
     return Dataset(
         name="pendigits",

@@ -1,4 +1,4 @@
-"""Picture files to square images of 8 bits: what data sets of pictures have in common.
+"""Reading of picture files as square 8-bit images, shared by all picture data sets.
 
 S rows and columns of an image.
 """
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 Side = Annotated[int, Within(at_least=4, at_most=512)]
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-"""What is read, by Pillow's names; other formats are refused, whatever a file is called."""
+"""Supported formats, by Pillow's names; others are refused, whatever the file name is."""
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -39,7 +39,7 @@ def image_shape(size: int, channels: int) -> tuple[int, ...]:
 def read_picture(source: Path | bytes, *, size: int, channels: int) -> Pixels:
     """Return a picture as uint8 of shape (S, S), or (S, S, 3) with three channels.
 
-    It is turned as its EXIF data say, its transparent parts become white, and its middle square is
+    It is rotated according to EXIF, its transparent parts become white, and its middle square is
     resized to ``size``, bicubic. Of several frames the first is read. Raises DataError when the
     picture is damaged, of no format in ``FORMATS``, of more than 8 bits per channel, or has more
     pixels than Pillow's guard allows (89 million).
@@ -65,7 +65,7 @@ def read_picture(source: Path | bytes, *, size: int, channels: int) -> Pixels:
         raise
     except UnidentifiedImageError as error:
         raise DataError(f"it is none of {', '.join(FORMATS)}") from error
-    except Exception as error:  # Pillow's readers raise whatever their parsers stumble over
+    except Exception as error:  # Pillow's readers raise any error of their parsers
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise DataError(reason or type(error).__name__) from error
 
@@ -79,20 +79,20 @@ def read_pictures(
     channels: int,
     skip_broken: bool,
 ) -> tuple[Pixels, NDArray[np.int64]]:
-    """Return pictures as uint8 of shape (N, S, S) or (N, S, S, 3), and which of them these are.
+    """Return pictures as uint8, (N, S, S) or (N, S, S, 3), and the indices of those read.
 
     Parameters
     ----------
     place : str
-        The setting that names where they lie, such as ``data.root=DIR``, for errors.
+        The setting with their location, such as ``data.root=DIR``, for errors.
     names : sequence of str
-        What errors call each picture.
+        The name of each picture in errors.
     source : callable
         Takes a picture's position in ``names`` and returns its path or its bytes.
     size, channels : int
         As ``read_picture`` takes them.
     skip_broken : bool
-        Whether pictures that cannot be read are left out, with a warning that says how many.
+        Whether unreadable pictures are left out, with a warning that gives their number.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Where the files of a data set are looked for, fetched from, and how they are checked.
+"""Search, download and verification of data files.
 
-A file is looked for in the folder named by ``FLWR_GAN_DATA``, then in ``data/`` of the working
-folder, then in the user's cache folder, and is fetched into the last when it is in none of them.
-What is read is compared with a known sha256, so that every machine computes on the same bytes.
+A file is searched in the folder named by ``FLWR_GAN_DATA``, then in ``data/`` of the working
+folder, then in the user's cache folder; if it is in none of them, it is downloaded into the last.
+The content is compared with a known sha256, so that every machine computes on the same bytes.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from flwr_gan.errors import DataError, OutputError
 logger = logging.getLogger(__name__)
 
 ENVIRONMENT_VARIABLE = "FLWR_GAN_DATA"
-# A gzip stream of bytes that cannot be compressed is hardly longer than they are.
+# A gzip stream of incompressible bytes is hardly longer than the bytes.
 _GZIP_SLACK = 1 << 16
 
 
@@ -28,11 +28,11 @@ _GZIP_SLACK = 1 << 16
 class SourceFile:
     """One file of a data set."""
 
-    path: str  # below a data folder; .gz is gunzipped when read, and found gunzipped as well
-    num_bytes: int  # of its content, uncompressed; memory for more is never taken
+    path: str  # below a data folder; .gz is gunzipped when read, and also found gunzipped
+    num_bytes: int  # of its uncompressed content; more is never allocated
     sha256: str  # of its content, uncompressed
-    urls: tuple[str, ...]  # where it can be fetched, tried in turn
-    other_paths: tuple[str, ...] = ()  # where other tools keep it below a data folder
+    urls: tuple[str, ...]  # addresses, tried in order
+    other_paths: tuple[str, ...] = ()  # its places below a data folder in other tools
 
     @property
     def paths(self) -> list[str]:
@@ -50,7 +50,7 @@ def cache_folder() -> Path:
 def data_folders(folder: str | Path | None = None) -> list[Path]:
     """Return the folders that are searched, in order.
 
-    ``folder`` comes first. Raises DataError where it or ``FLWR_GAN_DATA`` names no folder.
+    ``folder`` comes first. Raises DataError if it or ``FLWR_GAN_DATA`` is not a folder.
     """
     named = {"data.folder": folder, ENVIRONMENT_VARIABLE: os.environ.get(ENVIRONMENT_VARIABLE)}
     found = []
@@ -66,10 +66,10 @@ def data_folders(folder: str | Path | None = None) -> list[Path]:
 def read_source(
     file: SourceFile, *, folder: str | Path | None = None, download: bool = True
 ) -> bytes:
-    """Return the checked, uncompressed content of a file, fetching it when it is nowhere.
+    """Return the verified, uncompressed content of a file; download it if it is missing.
 
-    ``folder`` is searched first; ``download`` allows fetching into the cache folder. Raises
-    DataError when the file is nowhere and cannot be fetched, or is not what it should be.
+    ``folder`` is searched first; ``download`` allows a download into the cache folder. Raises
+    DataError when the file is missing and cannot be downloaded, or has the wrong content.
     """
     folders = data_folders(folder)
     for candidate in folders:
@@ -93,9 +93,9 @@ def read_source(
 
 
 def fetch(file: SourceFile, target: Path, *, timeout_s: float = 10.0) -> bytes:
-    """Download a file to `target` and return its content; nothing is written unless it checks out.
+    """Download a file to `target` and return its content; write nothing unless verified.
 
-    The file is kept as it came, compressed where it is. A server may stay silent for ``timeout_s``
+    The file is kept as received, compressed or not. A server may be silent for ``timeout_s``
     seconds. Raises DataError when no address serves the right bytes or `target` cannot be written.
     """
     reasons = []
@@ -142,14 +142,14 @@ def _checked_content(raw: bytes, origin: str | Path, file: SourceFile, gzipped: 
 def _gunzip(raw: bytes, origin: str | Path, max_bytes: int) -> bytes:
     """Gunzip at most ``max_bytes + 1`` bytes, of one member after another.
 
-    What a truncated stream still holds is returned.
+    For a truncated stream, the readable part is returned.
     """
     content = b""
     try:
         while raw and len(content) <= max_bytes:
             inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
             content += inflater.decompress(raw, max_bytes + 1 - len(content))
-            raw = inflater.unused_data.lstrip(b"\0")  # zeros may stand between members
+            raw = inflater.unused_data.lstrip(b"\0")  # zeros may separate members
         return content
     except zlib.error as error:
         raise DataError(f"{origin} is not a gzip file, or is corrupt: {error}") from error

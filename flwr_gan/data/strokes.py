@@ -1,4 +1,4 @@
-"""``strokes``: the 39 characters of paper 000 drawn by made-up writers; nothing to fetch.
+"""``strokes``: the 39 characters of paper 000 drawn by synthetic writers; no download.
 
 It has the shape of the paper's own data set (section 4): 3,314 samples of 10 vectors (dx, dy, pen).
 The samples themselves are drawn here, so results on them are not results on the paper's data.
@@ -25,7 +25,7 @@ _NUM_WAVES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Hand:
-    """How a writer differs from the others."""
+    """The parameters of a writer's hand."""
 
     slant: float  # how far the top of a character leans to the right, in heights
     size: float  # height of a character, at most 1
@@ -58,11 +58,12 @@ def load_strokes(
     Parameters
     ----------
     num_vectors : int
-        T, vectors a sample, 1 to 1,000.
+        T, vectors per sample, 1 to 1,000.
     num_samples : int
-        Samples in all, at least 78; every writer draws the characters in turn, about equally often.
+        Total number of samples, at least 78; every writer draws the characters in turn, about
+        equally often.
     num_writers : int
-        Writers in all, at least 2.
+        Total number of writers, at least 2.
     test_fraction : float
         Share of the writers that are held out.
     split_seed : int

@@ -1,4 +1,4 @@
-"""A style that drifts: strokes or pixels under a smooth map that grows from stage to stage.
+"""Style drift: strokes or pixels under a smooth map that grows from stage to stage.
 
 N samples, T vectors or rows, C components or columns.
 """
@@ -16,12 +16,12 @@ from flwr_gan.data.dataset import Samples
 from flwr_gan.data.drift import Drift, DriftContext
 
 BACKGROUND = -1.0
-"""What a pixel is that comes from outside the image."""
+"""Value of pixels from outside the image."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StyleDrift(Drift):
-    """All samples are turned and slanted, from not at all in stage 0 to fully in the last stage.
+    """All samples are rotated and slanted, from nothing in stage 0 to the full map in the last.
 
     Pen strokes (dx, dy, pen) are mapped vector by vector and clipped to [-1, 1]; images are
     interpolated bilinearly about their centre.
@@ -73,7 +73,7 @@ class StyleDrift(Drift):
 
 
 def _resampled(x_NTC: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return images whose point p shows what was at the point that the matrix maps to p."""
+    """Return images transformed by the matrix: the value at a point moves to its image point."""
     if x_NTC.ndim == 4:  # channel by channel
         return np.stack([_resampled(x, matrix) for x in np.moveaxis(x_NTC, -1, 0)], axis=-1)
     _, T, C = x_NTC.shape
@@ -82,7 +82,7 @@ def _resampled(x_NTC: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArr
     source = np.linalg.inv(matrix) @ np.stack([right.ravel(), up.ravel()])
     column = (source[0] + (C - 1) / 2).reshape(T, C)
     row = ((T - 1) / 2 - source[1]).reshape(T, C)
-    # A margin of one pixel of background on each side takes all that comes from outside.
+    # One pixel of background on each side supplies all values from outside.
     padded = np.pad(x_NTC, ((0, 0), (1, 1), (1, 1)), constant_values=BACKGROUND)
     row, column = np.clip(row + 1, 0, T + 1), np.clip(column + 1, 0, C + 1)
     top, left = np.minimum(row.astype(int), T), np.minimum(column.astype(int), C)

@@ -28,9 +28,9 @@ def load_textures(
 ) -> Dataset:
     """Return patches of two photographs in two classes, reduced to ``size`` x ``size`` pixels.
 
-    Each picture is divided into eight bands of 80 columns. Patches of 64 x 64 pixels to train with
-    are cut out of six of them, those to test with out of the two others, so that no pixel is in
-    both parts. Patches of one part overlap.
+    Each picture is divided into eight bands of 80 columns. Training patches of 64 x 64 pixels are
+    cut out of six bands, test patches out of the two others, so that no pixel is in both parts.
+    Patches of one part overlap.
 
     Parameters
     ----------
@@ -39,16 +39,16 @@ def load_textures(
     channels : {1, 3}
         1: grey, samples of shape (S, S). 3: red, green and blue, (S, S, 3).
     patches : int
-        Patches of each picture to train with, 4 to 100,000; a quarter as many are to test with.
+        Training patches per picture, 4 to 100,000; test patches are a quarter as many.
     seed : int
-        Seed of where they are cut out; it is not the seed of the run.
+        Seed of the patches' positions; it is not the seed of the run.
 
     Raises
     ------
     ConfigError
         When a setting is out of range.
     DataError
-        When so many patches would take too much memory.
+        When the patches would take too much memory.
     """
     checked("data.size", size, Annotated[int, Within(at_least=4, at_most=CUT)])
     checked("data.patches", patches, Annotated[int, Within(at_least=4, at_most=100_000)])

@@ -65,7 +65,7 @@ def load_uji(
         1: 62 characters of 11 writers, each drawn twice; the copy that is read has lost the aspect
         ratio. 2: the 10 digits of 60 writers, each drawn twice, in their own proportions.
     num_vectors : int
-        T, vectors a sample, 1 to 1,000.
+        T, vectors per sample, 1 to 1,000.
     test_fraction : float
         Share of the writers that are held out.
     split_seed : int
@@ -73,14 +73,14 @@ def load_uji(
     folder : path, optional
         A data folder to search before the usual ones.
     download : bool
-        Whether a file that is nowhere may be fetched.
+        Whether a missing file may be downloaded.
 
     Raises
     ------
     ConfigError
         When a setting is out of range.
     DataError
-        When the file is missing or not what it should be.
+        When the file is missing or has the wrong content.
     """
     require("data.version", version, version in (1, 2), "1 (62 characters) or 2 (digits)")
     checked("data.num_vectors", num_vectors, NumVectors)

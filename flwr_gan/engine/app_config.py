@@ -1,4 +1,4 @@
-"""The run config of a Flower app: what its pyproject.toml declares, and what a person changes."""
+"""The run config of a Flower app: values of its pyproject.toml, changed by the user."""
 
 import json
 import re
@@ -29,11 +29,11 @@ def declared_config(table: object) -> dict[str, Value]:
 
 
 def given_config(items: str, declared: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the run config of an app: what it declares, changed by what a person gives.
+    """Return the run config of an app: declared values, changed by the user's items.
 
     `items` are space-separated ``key=value``, values as in TOML, or the name of a ``.toml`` file.
-    Where nothing is declared, any key is allowed. Raises ``ConfigError`` when an item is not of
-    this form, its key is not declared, or its value is of another type; an int will do for a float.
+    If nothing is declared, any key is allowed. Raises ``ConfigError`` when an item is malformed,
+    its key is not declared, or its value has another type; an int is accepted for a float.
     """
     changed: dict[str, Value] = {}
     for key, value in _items(items.strip(), declared):
@@ -70,7 +70,7 @@ def _value(key: str, text: str) -> Value:
 
 
 def _not_an_item(text: str, declared: Mapping[str, Value]) -> str:
-    """Return why a text does not begin with an item, with the right form."""
+    """Return the error for a text without an item at its start, with the right form."""
     nearly = _NEARLY.match(text)
     if nearly is not None:
         return f"{nearly[0]!r} is no key=value: write {nearly[1]}={nearly[2]}"

@@ -1,8 +1,8 @@
-"""A virtual clock: how long the messages and the training of a federation would take.
+"""A virtual clock: the time that a federation's messages and training would take.
 
-Times are computed, in virtual seconds: from the measured bytes of each message, the link of each
-client, and how long it trains. Nothing waits for them. What the server computes takes no time, and
-its own link is never the narrowest.
+Times are computed in virtual seconds from the measured bytes of each message, each client's link
+and its training time. Nothing waits for them. The server's computations take no time, and its own
+link is never the bottleneck.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,11 +17,11 @@ Kind = Literal["train", "evaluate"]
 
 @dataclass(frozen=True)
 class FlowerCost:
-    """What Flower's own requests take for a message to a client and its reply.
+    """The cost of Flower's own requests for a message to a client and its reply.
 
-    The bytes were measured with flwr 1.42 on a SuperNode: all that crosses its link in a round but
-    the objects of the messages and what grows with time. The requests are those that its SuperNode
-    makes one after the other: pull a message, pull its objects, confirm; push a reply, push its
+    The bytes were measured with flwr 1.42 on a SuperNode: all traffic on its link in a round except
+    the objects of the messages and traffic that grows with time. The requests are the sequential
+    ones of the SuperNode: pull a message, pull its objects, confirm; push a reply, push its
     objects.
     """
 
@@ -29,7 +29,7 @@ class FlowerCost:
     up_bytes: int = 9_700
     down_requests: int = 3
     up_requests: int = 2
-    waiting_s: float = 0.0  # until nodes and server ask again, where that is to be counted
+    waiting_s: float = 0.0  # polling delay of nodes and server, if it is counted
 
 
 FLOWER = FlowerCost()
@@ -48,10 +48,10 @@ class Traffic:
 def phases(
     client: Client, traffic: Traffic, cost: FlowerCost = FLOWER
 ) -> tuple[float, float, float]:
-    """Return how many seconds a client receives, trains and sends, if it is always there.
+    """Return the seconds in which a client receives, trains and sends, if always online.
 
-    A message of B bytes takes ``requests * 2 * latency + 8 B / (speed * (1 - loss))``: each lost
-    packet is sent once more, and again as often as it is lost.
+    A message of B bytes takes ``requests * 2 * latency + 8 B / (speed * (1 - loss))``: a packet is
+    sent again each time that it is lost.
     """
     trip_s = 2e-3 * client.latency_ms
     sent_s = 8e-6 / (1 - client.loss)
@@ -65,7 +65,7 @@ def phases(
 def predicted_round_s(
     clients: Sequence[Client], traffic: Iterable[Traffic], cost: FlowerCost = FLOWER
 ) -> float:
-    """Return how many seconds a synchronous round takes: as long as its slowest client.
+    """Return the seconds of a synchronous round: those of its slowest client.
 
     Messages are given by their bytes in Flower's transport, ``message_bytes`` of the ledger.
     """
@@ -89,7 +89,7 @@ class Exchange:
 
 @dataclass(frozen=True, kw_only=True)
 class ClockConfig(Settings):
-    """How training takes virtual time, and when a round is closed."""
+    """Rules for the virtual time of training, and for the end of a round."""
 
     group = "clock"
 
@@ -106,21 +106,21 @@ class ClockConfig(Settings):
 
 @dataclass
 class Clock:
-    """Virtual time, and who was asked when.
+    """Virtual time, and the exchanges of each client.
 
-    A client that is asked while it is still busy, because its last reply came too late, finishes
-    that first.
+    A client that gets a message while it is still busy, because its last reply was too late,
+    finishes that work first.
     """
 
     clients: Sequence[Client]
     now: float = 0.0
     timeline: list[Exchange] = field(default_factory=list)
-    _free: dict[int, float] = field(default_factory=dict)  # when a client has finished its last
+    _free: dict[int, float] = field(default_factory=dict)  # end of each client's last exchange
 
     def exchange(
         self, server_round: int, kind: Kind, traffic: Traffic, *, start: float | None = None
     ) -> Exchange:
-        """Return when a client that is asked now, or at `start`, receives, trains and answers."""
+        """Return the exchange of a client with a message sent now, or at `start`."""
         client = self.clients[traffic.client]
         asked = self.now if start is None else start
         begun = client.there(max(asked, self._free.get(traffic.client, 0.0)))
@@ -144,8 +144,7 @@ class Clock:
     ) -> set[int]:
         """Let the clients of a synchronous round answer; return those whose reply is too late.
 
-        The round ends when all have answered, or so many as are `needed`, and at its deadline at
-        the latest.
+        The round ends when all, or `needed` many, have answered, and at its deadline at the latest.
         """
         found = [self.exchange(server_round, kind, one) for one in traffic]
         arrivals = sorted(one.arrived_s for one in found)
@@ -159,7 +158,7 @@ class Clock:
         return {one.client for one in found if one.arrived_s > end}
 
     def client_rows(self) -> list[dict[str, Any]]:
-        """Return a row for each client: its link, its device, and what its time went on so far."""
+        """Return one row per client: its link, its device, and its use of time so far."""
         rows: list[dict[str, Any]] = table(self.clients)
         for row in rows:
             row |= {"exchanges": 0, "late": 0, "receiving_s": 0.0, "training_s": 0.0}
@@ -178,12 +177,12 @@ class Clock:
         return rows
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs."""
+        """Return the state for a checkpoint."""
         free = [[client, until] for client, until in self._free.items()]
         return {"now": self.now, "free": free, "timeline": [*map(asdict, self.timeline)]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         self.now = state["now"]
         self._free = dict(state["free"])
         self.timeline = [Exchange(**one) for one in state["timeline"]]

@@ -1,4 +1,4 @@
-"""An in-process grid: virtual clients without Ray, one after another or a few side by side."""
+"""An in-process grid: virtual clients without Ray, one after another or a few in turns."""
 
 import threading
 import time
@@ -38,16 +38,16 @@ class RunTogether(Protocol):
     """Runs clients side by side, such as ``flwr_gan.app.together.run_together``."""
 
     def __call__(self, jobs: Sequence[Callable[[], Message]], *, at_once: int) -> list[Message]:
-        """Call all jobs, so many of them at once, and return what they return, in their order."""
+        """Call all jobs, a number of them at once, and return their results in order."""
 
 
 def one_by_one(jobs: Sequence[Callable[[], Message]], *, at_once: int) -> list[Message]:
-    """Call all jobs one after the other and return what they return."""
+    """Call all jobs one after the other and return their results."""
     return [job() for job in jobs]
 
 
 class Job(Protocol):
-    """A job that can be made to wait."""
+    """A job that can wait for a request."""
 
     def wait_for(self, request: object) -> None:
         """Wait until a request is served."""
@@ -85,10 +85,10 @@ class InlineGrid(Grid):
     An exception in a client becomes an error reply and leaves the state as it was before the
     message, as in deployment. ``on_reply`` is called with each message and its reply.
 
-    So many messages as ``clients_at_once`` says are delivered side by side by ``run_together``,
-    none of them to the same node. What jobs push is submitted as a ``Post``, for ``deliver``; see
-    ``submit``. ``compute_s`` are the seconds that the last call of each partition took. States of
-    more than ``state_memory_mb`` together go to disk, see ``NodeStates``.
+    ``run_together`` delivers ``clients_at_once`` messages to different nodes at a time. Messages
+    pushed by jobs are submitted as a ``Post``, for ``deliver``; see ``submit``. ``compute_s`` are
+    the seconds of the last call of each partition. States of more than ``state_memory_mb`` in total
+    are moved to disk, see ``NodeStates``.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class InlineGrid(Grid):
         return self.pull_messages(self.push_messages(messages))
 
     def run_jobs(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
-        """Call jobs that each deliver to one client; return what they return, in their order."""
+        """Call jobs that each deliver to one client; return their results in order."""
         return [job() for job in jobs]
 
     def close(self) -> None:
@@ -193,7 +193,7 @@ class InlineGrid(Grid):
         self.states.close()
 
     def _deliver_group(self, messages: list[Message]) -> list[str]:
-        """Deliver messages side by side and keep the replies; returns the messages' ids."""
+        """Deliver messages in parallel and keep the replies; return the messages' ids."""
         ids = [(str(next(self._ids)), str(next(self._ids))) for _ in messages]
         for message, (message_id, _) in zip(messages, ids, strict=True):
             set_message_id(message, message_id)
@@ -223,7 +223,7 @@ class InlineGrid(Grid):
         return reply
 
     def _timed(self, message: Message, context: Context) -> tuple[Message, float]:
-        """Call the app; return its reply and how many seconds it took."""
+        """Call the app; return its reply and the seconds it took."""
         begun = time.perf_counter()
         return self._client_app(message, context), time.perf_counter() - begun
 
@@ -239,13 +239,13 @@ class InlineGrid(Grid):
 
 
 def failure_reason(error: BaseException, node_id: int) -> str:
-    """Return why a client failed, in the words of its error reply; log the way there."""
+    """Return why a client failed, as text for the error reply; log the traceback."""
     log.debug("node %d failed:\n%s", node_id, "".join(traceback.format_exception(error)))
     return str(error) if isinstance(error, FlwrGanError) else f"{type(error).__name__}: {error}"
 
 
 def _copied(content: RecordDict) -> RecordDict:
-    """Return new records around the same bytes and numbers, which nobody can change in place."""
+    """Return new records with the same bytes and numbers, which are immutable."""
     copied = copy_content(content)
     for record in copied.values():
         values: MutableMapping[str, Any] = record

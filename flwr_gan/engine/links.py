@@ -22,19 +22,19 @@ Spans = tuple[tuple[float, float], ...]
 class Client:
     """The link and the device of one client; the default takes no time for its messages.
 
-    ``online`` are the spans, in seconds of virtual time, in which the client is there; they repeat
+    ``online`` are the spans, in seconds of virtual time, in which the client is online; they repeat
     from the end of the last one. None: always.
     """
 
     down_mbit_s: float = math.inf
     up_mbit_s: float = math.inf
     latency_ms: float = 0.0  # one way
-    loss: float = 0.0  # share of the packets, each of which is sent again
+    loss: float = 0.0  # share of lost packets, which are sent again
     compute_factor: float = 1.0  # of the reference machine's time
     online: Spans = ()
 
     def there(self, start: float) -> float:
-        """Return the first moment, from a given one on, at which the client is there."""
+        """Return the first time, from a given time on, at which the client is online."""
         if not self.online:
             return start
         period = self.online[-1][1]
@@ -45,7 +45,7 @@ class Client:
         return start + period - place + self.online[0][0]
 
     def done(self, start: float, seconds: float) -> float:
-        """Return when work of so many seconds is done that waits while the client is away."""
+        """Return the end of work of some seconds that pauses while the client is offline."""
         if not self.online:
             return start + seconds
         period = self.online[-1][1]
@@ -53,7 +53,7 @@ class Client:
         turns, place = divmod(start, period)
         worked = sum(min(max(place - begin, 0.0), stop - begin) for begin, stop in self.online)
         more, left = divmod(worked + seconds, a_turn)
-        if not left:  # just at the end of a turn
+        if not left:  # exactly at the end of a period
             more, left = more - 1, a_turn
         for begin, stop in self.online:
             if left <= stop - begin:
@@ -81,7 +81,7 @@ def population(
     *,
     rngs: tuple[np.random.Generator, np.random.Generator],
 ) -> list[Client]:
-    """Return the clients that the settings ``links`` and ``devices`` describe, by partition.
+    """Return the clients for the settings ``links`` and ``devices``, by partition.
 
     Each is None, the name of a preset or of a CSV file. `rngs` draw links and devices. Raises
     ``ConfigError``.
@@ -166,7 +166,7 @@ def _number(key: str, text: str, allowed: str, holds: Callable[[float], bool]) -
 
 
 def spans(key: str, text: str) -> Spans:
-    """Read a trace of availability, ``0-600;900-1800``: seconds in which a client is there.
+    """Read a trace of availability, ``0-600;900-1800``: seconds in which a client is online.
 
     Raises ``ConfigError`` unless the spans follow each other.
     """
@@ -187,12 +187,12 @@ def spans_text(online: Spans) -> str:
 
 
 def _between(low: float, high: float, count: int, rng: np.random.Generator) -> list[float]:
-    """Draw numbers whose logarithms are spread evenly between two bounds."""
+    """Draw numbers with uniformly distributed logarithms between two bounds."""
     return [float(x) for x in np.exp(rng.uniform(math.log(low), math.log(high), count))]
 
 
 def _tenfold(count: int, rng: np.random.Generator) -> list[float]:
-    """Return numbers from 1 to 10 in equal ratios, in an order that is drawn."""
+    """Return numbers from 1 to 10 in equal ratios, in random order."""
     return [float(x) for x in rng.permutation(np.geomspace(1, 10, count))]
 
 
@@ -217,7 +217,7 @@ def _mixed_links(count: int, rng: np.random.Generator) -> list[Client]:
 
 
 def _phones(count: int, rng: np.random.Generator) -> list[Client]:
-    """Draw phones; each is away once in its period, for up to 40 % of it."""
+    """Draw phones; each is offline once per period, for up to 40 % of it."""
     factors, found = _between(2, 20, count, rng), []
     for factor in factors:
         period, away, place = rng.uniform(300, 900), rng.uniform(0, 0.4), rng.uniform(0.05, 0.95)
@@ -243,7 +243,7 @@ DEVICES: Mapping[str, Draw] = {
 
 
 def table(clients: Sequence[Client]) -> list[dict[str, int | float | str]]:
-    """Return clients as the rows of a file that ``links=`` and ``devices=`` can name."""
+    """Return clients as rows of a file for ``links=`` and ``devices=``."""
     return [
         {"client": at}
         | {name: getattr(client, name) for name in (*LINK, "compute_factor")}

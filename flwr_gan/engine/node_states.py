@@ -1,4 +1,4 @@
-"""What nodes keep between their messages: in memory up to a limit, the rest on disk."""
+"""The nodes' states between messages: in memory up to a limit, the rest on disk."""
 
 from flwr.app import ArrayRecord, RecordDict
 
@@ -13,8 +13,8 @@ from flwr_gan.flower.flwr_private import (
 class NodeStates:
     """The ``context.state`` of each node, by node id.
 
-    An empty state takes no memory. Where the arrays of all states are larger than `memory_bytes`,
-    those that were set longest ago go to disk, in Flower's own serialisation.
+    An empty state takes no memory. If the arrays of all states exceed `memory_bytes`, the least
+    recently set states are moved to disk, in Flower's own serialisation.
     """
 
     def __init__(self, *, memory_bytes: int) -> None:
@@ -41,12 +41,12 @@ class NodeStates:
             self._kept.drop(node_id)
 
     def __len__(self) -> int:
-        """Return how many nodes have kept something."""
+        """Return the number of nodes with a state."""
         return len(self._kept)
 
     @property
     def on_disk(self) -> int:
-        """How many of them are on disk."""
+        """Number of states on disk."""
         return self._kept.on_disk
 
     def close(self) -> None:

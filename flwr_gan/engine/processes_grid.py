@@ -1,11 +1,11 @@
-"""A grid whose clients run in processes of this machine, side by side, without Ray.
+"""A grid whose clients run in parallel processes of this machine, without Ray.
 
-Workers are forked from the process that holds the app: they start in milliseconds, where a fresh
-interpreter needs seconds to import torch, share the data that are loaded already, and the app need
-not be pickled. A fork is unsafe where a worker goes on with threads of its parent, of which there
-is only a copy of their locks: so the first workers are forked before the server app begins, and
-each computes with one thread, for which neither OpenMP nor BLAS wait for a pool of threads. One
-thread also makes results equal to those of one process bit for bit, and takes no core twice.
+Workers are forked from the process that holds the app: they start in milliseconds, while a new
+interpreter needs seconds to import torch; they share the loaded data; and the app need not be
+pickled. A fork is unsafe if a worker uses threads of its parent, because only their locks are
+copied. So the first workers are forked before the server app begins, and each computes with one
+thread, so that neither OpenMP nor BLAS waits for a thread pool. One thread also makes results equal
+to those of one process bit for bit, and avoids oversubscribed cores.
 """
 
 import multiprocessing
@@ -38,11 +38,11 @@ DYING_S = 0.1
 
 
 class WorkerPool:
-    """Run a client app in worker processes; it is called as the app is.
+    """Run a client app in worker processes; call it like the app.
 
-    Messages and states go to a worker and back through pipes, pickled by ``multiprocessing``: both
-    ends are this program. A worker that is killed costs the client that it ran, and another one is
-    forked. Raises ``ConfigError`` where processes cannot be forked.
+    Messages and states are sent to a worker and back through pipes, pickled by ``multiprocessing``:
+    both ends are this program. If a worker is killed, its client fails, and another worker is
+    forked. Raises ``ConfigError`` if processes cannot be forked.
     """
 
     def __init__(self, client_app: ClientAppCallable, *, workers: int) -> None:
@@ -58,11 +58,11 @@ class WorkerPool:
         self._threads = ThreadPoolExecutor(workers, "flwr_gan-worker")
 
     def __call__(self, message: Message, context: Context) -> Message:
-        """Run the app for a message in the next worker that is free; this thread waits."""
+        """Run the app for a message in the next free worker; this thread waits."""
         return self.timed(message, context)[0]
 
     def timed(self, message: Message, context: Context) -> tuple[Message, float]:
-        """Do the same; return also how many seconds of a processor it took.
+        """Do the same; also return the CPU seconds.
 
         Raises ``TrainingError`` when the client failed; the text says why.
         """
@@ -71,7 +71,7 @@ class WorkerPool:
             answer = worker.ask(message, context)
         except (EOFError, OSError) as error:
             raise TrainingError(worker.end()) from error
-        finally:  # also after Ctrl-C: what the worker does then is for nobody
+        finally:  # also after Ctrl-C: the worker's result is then not needed
             self._put_back(worker)
         if isinstance(answer, str):
             raise TrainingError(answer)
@@ -79,7 +79,7 @@ class WorkerPool:
         return reply, seconds
 
     def run_jobs(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
-        """Call jobs that call this pool, each in a thread; return what they return."""
+        """Call jobs that call this pool, each in a thread; return their results."""
         if len(jobs) == 1:
             return [jobs[0]()]
         try:
@@ -102,7 +102,7 @@ class WorkerPool:
         self._idle.put(worker)
 
     def _put_back(self, worker: "_Worker") -> None:
-        """Let the next client have a worker, or another one where it cannot go on."""
+        """Release a worker for the next client, or replace it if it cannot continue."""
         with self._lock:
             if worker.asked or not worker.alive:
                 worker.end()
@@ -110,14 +110,14 @@ class WorkerPool:
                 if not self._closed:
                     self._fork()
                     return
-            self._idle.put(worker)  # a closed one too, so that nobody waits for ever
+            self._idle.put(worker)  # also a closed one, so that no thread waits forever
 
 
 class ProcessesGrid(InlineGrid):
     """Deliver messages to worker processes; replies, states and errors are those of ``InlineGrid``.
 
-    Messages to different nodes that are pushed together, or by different threads, are delivered
-    side by side, to so many clients at once as there are ``workers``.
+    Messages to different nodes that are pushed together, or by different threads, are delivered in
+    parallel, to as many clients at once as there are ``workers``.
     """
 
     def __init__(self, client_app: ClientApp, *, workers: int, **settings: Any) -> None:
@@ -132,7 +132,7 @@ class ProcessesGrid(InlineGrid):
         return self.pool.timed(message, context)
 
     def run_jobs(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
-        """Call jobs side by side; return what they return, in their order."""
+        """Call jobs in parallel; return their results in order."""
         return self.pool.run_jobs(jobs)
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ class _Worker:
     def __init__(self, client_app: ClientAppCallable, other_pipes: Sequence[Connection]) -> None:
         context = multiprocessing.get_context("fork")
         self.pipe, theirs = context.Pipe()
-        inherited = [self.pipe, *other_pipes]  # while a worker has these, no other sees them close
+        inherited = [self.pipe, *other_pipes]  # while open in a worker, others see them as open
         self._process: BaseProcess = context.Process(
             target=_serve, args=(client_app, theirs, inherited), name="flwr_gan-worker"
         )
@@ -173,10 +173,10 @@ class _Worker:
         return answer
 
     def end(self) -> str:
-        """End the process, at once where it runs a client; return how it ended."""
-        with self._ending:  # of two threads that wait for a process, one would learn nothing
+        """End the process, immediately if it runs a client; return how it ended."""
+        with self._ending:  # of two threads that wait for a process, only one gets its status
             if self.asked:
-                self._process.join(DYING_S)  # what ends by itself keeps its own status
+                self._process.join(DYING_S)  # a process that ends by itself keeps its own status
                 self._process.kill()
             else:
                 self.pipe.close()
@@ -234,7 +234,7 @@ def _use_one_thread() -> None:
 
 
 def _draw_other_numbers() -> None:
-    """Seed the global generators anew, which all workers have from their parent."""
+    """Reseed the global generators, which all workers inherit from their parent."""
     random.seed()
     np.random.seed()  # noqa: NPY002
     torch: Any = sys.modules.get("torch")

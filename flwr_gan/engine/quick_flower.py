@@ -1,10 +1,10 @@
-"""Flower's records and legacy rounds in fewer steps, with the same results.
+"""Faster versions of Flower's records and legacy rounds, with the same results.
 
-On small models most of a client update is Flower's own conversions: each value that a record takes
-is checked with types that are put together anew, each view of a record dictionary is filled through
-these checks, each array goes through ``numpy.save`` and ``numpy.load``, and the clients of a round
-wait for each other in threads. Each replacement here does what is common in one step, and calls
-Flower's own function for everything else.
+For small models, Flower's own conversions take most of a client update: each value set in a record
+is checked against types that are built each time, each view of a record dictionary is filled
+through these checks, each array passes through ``numpy.save`` and ``numpy.load``, and the clients
+of a round wait for each other in threads. Each replacement here handles the common case in one step
+and calls Flower's own function for everything else.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,10 +25,10 @@ Record = type[ArrayRecord] | type[ConfigRecord] | type[MetricRecord]
 
 
 class RunJobs(Protocol):
-    """Calls jobs, one after the other or side by side."""
+    """Calls jobs, one after the other or in parallel."""
 
     def __call__(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
-        """Return what the jobs return, in their order."""
+        """Return the results of the jobs in order."""
 
 
 _RECORDS = (ArrayRecord, ConfigRecord, MetricRecord)
@@ -46,10 +46,10 @@ _ndarray_to_bytes = parameter_module.ndarray_to_bytes
 
 @contextmanager
 def quick_flower(run_jobs: RunJobs) -> Iterator[None]:
-    """Replace the slow steps of Flower inside the block.
+    """Replace the slow steps of Flower inside the context.
 
-    `run_jobs` asks the clients of a legacy round. Their results come in the order of the strategy's
-    instructions; in Flower's own threads they come in any order.
+    `run_jobs` calls the clients of a legacy round. Their results are in the order of the strategy's
+    instructions; Flower's own threads return them in any order.
     """
     replacements: list[tuple[Any, str, object]] = [
         (server_module, "fit_clients", partial(ask_clients, "fit", run_jobs)),
@@ -81,7 +81,7 @@ def quick_flower(run_jobs: RunJobs) -> Iterator[None]:
 
 
 def bytes_to_ndarray(tensor: bytes) -> np.ndarray[Any, Any]:
-    """Return what ``numpy.load`` reads, to be written to, without parsing a known header again."""
+    """Return the writable array of ``numpy.load``, without parsing a known header again."""
     if tensor.startswith(_NPY_1_0):
         start = 10 + int.from_bytes(tensor[8:10], "little")
         try:
@@ -95,7 +95,7 @@ def bytes_to_ndarray(tensor: bytes) -> np.ndarray[Any, Any]:
 
 
 def ndarray_to_bytes(ndarray: np.ndarray[Any, Any]) -> bytes:
-    """Return what ``numpy.save`` writes, without making a known header again."""
+    """Return the bytes of ``numpy.save``, without building a known header again."""
     if type(ndarray) is np.ndarray and ndarray.dtype.kind in "biufc":
         return npy_bytes(ndarray)
     return _ndarray_to_bytes(ndarray)
@@ -109,7 +109,7 @@ def ask_clients(
     timeout: float | None,
     group_id: int,
 ) -> tuple[list[tuple[Any, Any]], list[Any]]:
-    """Do what Flower's ``fit_clients`` and ``evaluate_clients`` do, with jobs for ``run_jobs``."""
+    """Replace Flower's ``fit_clients`` and ``evaluate_clients``, with jobs for ``run_jobs``."""
     jobs = [
         partial(_outcome, getattr(client, method), ins, timeout=timeout, group_id=group_id)
         for client, ins in client_instructions
@@ -134,7 +134,7 @@ def _outcome(ask: Callable[..., Any], ins: object, **settings: object) -> Any:
 def _reconnect_clients(
     client_instructions: list[tuple[Any, Any]], max_workers: int | None, timeout: float | None
 ) -> tuple[list[tuple[Any, Any]], list[Any]]:
-    """Do what Flower's function of this name does, without a thread for each client."""
+    """Replace Flower's function of this name, without one thread per client."""
     return [
         (client, client.reconnect(ins, timeout=timeout, group_id=None))
         for client, ins in client_instructions
@@ -153,7 +153,7 @@ def _init_array(self: Array, *args: Any, **given: Any) -> None:
 
 
 def _set_record(self: RecordDict, key: str, value: Any) -> None:
-    """Set a new record, or one of the type that it replaces."""
+    """Set a new record, or replace one of the same type."""
     data, kind = vars(self)["_data"], type(value)
     if type(key) is str and kind in _RECORDS and type(data.get(key, value)) is kind:
         data[key] = value
@@ -162,7 +162,7 @@ def _set_record(self: RecordDict, key: str, value: Any) -> None:
 
 
 def _setter(*types: type) -> Callable[[Any, str, Any], None]:
-    """Return what sets a single value of these types; lists are for Flower to check."""
+    """Return a setter for single values of these types; Flower checks lists."""
 
     def set_value(self: Any, key: str, value: Any) -> None:
         if type(key) is str and type(value) in types:
@@ -183,13 +183,13 @@ def _set_in_view(self: Any, key: str, value: Any) -> None:
 
 
 def _is_of(record: object, kind: Record) -> bool:
-    """Return ``isinstance(record, kind)``, which is slow where it is not so."""
+    """Return ``isinstance(record, kind)``, which is slow if false."""
     own = type(record)
     return own is kind if own in _RECORDS else isinstance(record, kind)
 
 
 def _records_of(kind: Record, self: RecordDict) -> Any:
-    """Return the view of the records of one kind; what is set in it is set in the dictionary."""
+    """Return the view of the records of one kind; changes also apply to the dictionary."""
     view = _View.__new__(_View)
     vars(view).update(
         _check_key_fn=vars(self)["_check_key_fn"],

@@ -35,7 +35,7 @@ _RESOURCES = ("num_cpus", "num_gpus")
 
 
 def ray_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return Flower's settings of Ray, with the defaults that a sparing machine wants.
+    """Return Flower's settings of Ray, with defaults that save resources.
 
     Raises ``ConfigError`` when Ray is not installed, or a setting is unknown or no number.
     """
@@ -56,22 +56,22 @@ def ray_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
 
 @contextmanager
 def ray_cluster(settings: Mapping[str, Any], *, verbose: bool) -> Iterator[None]:
-    """Hold Ray while a simulation runs; Flower uses what it finds.
+    """Keep Ray running during a simulation; Flower uses the running Ray.
 
-    What was started here is ended here, and what runs already is left as it was. Raises
-    ``ConfigError`` when Ray does not start, or no client fits into the cluster: both would
-    otherwise come up in Flower's threads, where the server waits for ever.
+    A Ray started here is stopped here; a running one is left unchanged. Raises ``ConfigError`` when
+    Ray does not start, or no client fits into the cluster: otherwise both errors would occur in
+    Flower's threads, and the server would wait forever.
     """
     import ray
 
-    if ray.is_initialized():  # by whoever calls, who ends it too
+    if ray.is_initialized():  # by the caller, who also stops it
         _check_room(settings["client_resources"])
         yield
         return
-    # Workers inherit the environment and nothing of what was added to sys.path since.
+    # Workers inherit the environment, but not later additions to sys.path.
     paths = os.pathsep.join(filter(None, [*sys.path, os.environ.get("PYTHONPATH", "")]))
     arguments: dict[str, Any] = {
-        "address": os.environ.get("RAY_ADDRESS", "local"),  # not whatever else runs here
+        "address": os.environ.get("RAY_ADDRESS", "local"),  # not another Ray on this machine
         "include_dashboard": False,
         "log_to_driver": verbose,
         "logging_level": "info" if verbose else "error",

@@ -28,12 +28,12 @@ from flwr_gan.flower.flwr_private import Run, node_ids_in_order, take_task_ident
 log = getLogger(__name__)
 
 BACKENDS = ("inline", "processes", "ray")
-WORKERS_PER_CORE = 3  # the system shares the cores out, so that uneven clients keep all busy
+WORKERS_PER_CORE = 3  # more than cores, so that uneven clients keep all cores busy
 RunConfig = Mapping[str, bool | float | int | str]
 
 
 class ConfiguredClientApp(ClientApp):
-    """A client app that finds the run config in its context, which Flower's runner leaves empty."""
+    """A client app with the run config in its context, which Flower's runner leaves empty."""
 
     def __init__(self, app: ClientApp, run_config: RunConfig) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ConfiguredServerApp(ServerApp):
         self.failure: Exception | None = None
 
     def __call__(self, grid: Grid, context: Context) -> None:
-        """Execute the app, and keep what it raises."""
+        """Execute the app, and keep its error."""
         take_task_identity(context.run_id)  # as Flower does before a legacy server
         try:
             self._app(grid, _with_run_config(context, self._run_config))
@@ -91,7 +91,7 @@ class WatchedServerApp(ServerApp):
 
 
 def _with_run_config(context: Context, run_config: RunConfig) -> Context:
-    """Return a context around the same state; Flower refuses changes to the one it made."""
+    """Return a context with the same state; Flower refuses changes to its own context."""
     return Context(
         run_id=context.run_id,
         node_id=context.node_id,
@@ -126,12 +126,12 @@ def run_apps(
     run_config : mapping
         Flower's run config: scalars by name.
     backend : {"inline", "processes", "ray", "auto"}
-        Where the clients run; ``auto`` is `processes` where there are two cores and two clients or
-        more and nothing keeps the clients in this process, and otherwise `inline`.
+        Where the clients run; ``auto`` is `processes` with at least two cores and two clients,
+        unless a setting keeps the clients in this process, and otherwise `inline`.
     backend_config : dict, optional
-        Of `inline` and `processes`: ``state_memory_mb``, the most megabytes of ``context.state``
-        of all clients in memory, 1024 by default; more is kept on disk. Of `processes`:
-        ``workers``, how many clients run at once. Of `ray`: see ``flwr_gan.engine.ray_cluster``.
+        `inline` and `processes`: ``state_memory_mb``, the maximum megabytes of all clients'
+        ``context.state`` in memory, 1024 by default; the rest is kept on disk. `processes`:
+        ``workers``, the number of clients at once. `ray`: see ``flwr_gan.engine.ray_cluster``.
     verbose : bool
         Show Ray's and Flower's debug messages.
     on_reply : callable, optional
@@ -139,7 +139,7 @@ def run_apps(
     clients_at_once : int
         Clients that train in one program (`inline` only), if ``run_together`` lets them.
     run_together : callable, optional
-        Runs so many clients side by side; see ``InlineGrid``.
+        Runs these clients together; see ``InlineGrid``.
     in_one_process : str, optional
         Setting that keeps the clients in this process, such as ``"federation.threads=2"``.
 
@@ -175,7 +175,7 @@ def run_apps(
         **_local_settings(backend, backend_config or {}, num_supernodes),
     }
     grid: InlineGrid
-    with quick_flower(lambda jobs: grid.run_jobs(jobs)):  # workers inherit what is quick
+    with quick_flower(lambda jobs: grid.run_jobs(jobs)):  # workers inherit the replacements
         grid = (
             ProcessesGrid(client_app, **settings)
             if backend == "processes"
@@ -188,7 +188,7 @@ def run_apps(
 
 
 def _chosen_backend(num_supernodes: int, in_one_process: str | None) -> str:
-    """Return what ``auto`` stands for here, and log it."""
+    """Return the backend for ``auto`` on this machine, and log it."""
     reason = in_one_process
     if reason is None and sys.platform != "linux":
         reason = "processes needs Linux"
@@ -202,7 +202,7 @@ def _chosen_backend(num_supernodes: int, in_one_process: str | None) -> str:
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 

@@ -1,4 +1,4 @@
-"""The wire for any Flower app: the client's mod, the server's grid, and two strategy wrappers."""
+"""The wire for any Flower app: a client mod, a server grid, and two strategy wrappers."""
 
 from flwr_gan.flower.comparison import CodecComparison
 from flwr_gan.flower.compressed_grid import CompressedGrid

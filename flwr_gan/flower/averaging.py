@@ -1,4 +1,4 @@
-"""Flower's weighted average, added up while the replies are checked: each is decoded once."""
+"""Flower's weighted average, summed while replies are checked, so each is decoded once."""
 
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -30,9 +30,9 @@ def averages_in_place(strategy: Strategy) -> bool:
 class RunningMean:
     """The mean that Flower's ``aggregate_inplace`` gives, bit for bit, one reply at a time.
 
-    The sum holds survivors where the replies are new values for those of one mask and nothing else,
-    and else whole arrays. A reply is weighed by its share of all samples. How many these are must
-    be known before; whether it is right shows in the end.
+    The sum holds only survivors if all replies are new values for the survivors of one mask, else
+    whole arrays. A reply's weight is its share of all samples. The total number of samples must be
+    known in advance; it is verified at the end.
     """
 
     def __init__(self, num_examples: int) -> None:
@@ -44,7 +44,7 @@ class RunningMean:
         self._sound = num_examples > 0
 
     def add(self, reply: CodedReply, found: Array | Arrays, num_examples: int) -> None:
-        """Add what ``CodedReply.check`` found of a reply, which is not changed."""
+        """Add the result of ``CodedReply.check`` for a reply; it is not changed."""
         are_survivors = not isinstance(found, Mapping)
         parts = {"": found} if not isinstance(found, Mapping) else found
         first = not self._replies
@@ -69,7 +69,7 @@ class RunningMean:
             _add_weighed(self._sums[name], part, share, first=first)
 
     def is_of(self, results: Results) -> bool:
-        """Return True if this is the mean of just these results, in this order."""
+        """Return True if this is the mean of exactly these results, in this order."""
         return (
             self._sound
             and len(results) == len(self._replies)
@@ -87,7 +87,7 @@ class RunningMean:
         results: Results,
         failures: Failures,
     ) -> Averaged:
-        """Return what ``FedAvg.aggregate_fit`` does, which is left all but the parameters."""
+        """Return the result of ``FedAvg.aggregate_fit``, with this mean as parameters."""
         bare = [
             (client, FitRes(r.status, Parameters([], NUMPY_STYPE), r.num_examples, r.metrics))
             for client, r in results
@@ -125,7 +125,7 @@ def _forms(parts: Arrays) -> list[tuple[str, tuple[int, ...], Any]]:
 
 
 def _add_weighed(total: Array, values: Array, share: np.float64, *, first: bool) -> None:
-    """Add ``values * share`` to ``total``, rounded as Flower does; or write it, if it is first."""
+    """Add ``values * share`` to ``total``, rounded as in Flower; write it if it is the first."""
     # Flower multiplies whole numbers by the share as a whole number.
     weighs = np.can_cast(np.float64, values.dtype, "same_kind")
     factor = share if weighs else np.array(share, values.dtype)

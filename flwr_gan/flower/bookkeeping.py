@@ -1,4 +1,4 @@
-"""The books of an exchange: one row per message, and why which replies were refused."""
+"""Bookkeeping of an exchange: one row per message, and the reasons of refused replies."""
 
 import math
 import zlib
@@ -27,18 +27,18 @@ class Outcome:
 
     @property
     def refusal(self) -> str | None:
-        """Why no reply was ever accepted; None if one was, or none was asked for."""
+        """Why no reply was ever accepted; None if one was, or if none was requested."""
         if any(books.trained for books in self.books):
             return None
         return next((books.reason for books in self.books if books.reason), None)
 
 
 current_outcome: ContextVar[Outcome | None] = ContextVar("current_outcome", default=None)
-"""Set by a command around a server app; the books that are kept meanwhile enter themselves."""
+"""Set by a command around a server app; ``Books`` made meanwhile register themselves."""
 
 
 class Books:
-    """What is noted of a server's messages: the ledger, labels of nodes, and failures by round."""
+    """Records about a server's messages: the ledger, labels of nodes, failures by round."""
 
     def __init__(self, settings: WireSettings, ledger: Ledger) -> None:
         self.settings = settings
@@ -59,7 +59,7 @@ class Books:
             outcome.books.append(self)
 
     def row(self, direction: Direction, node: int, codec: str, content: RecordDict) -> MessageRow:
-        """Enter a message into the ledger with its bytes in transport, and return its row."""
+        """Add a message to the ledger with its transport bytes, and return its row."""
         return self.ledger.add(
             MessageRow(
                 round=self.round,
@@ -72,7 +72,7 @@ class Books:
         )
 
     def begin(self, server_round: int, kind: Kind) -> None:
-        """Begin an exchange, once the last one has been settled."""
+        """Begin an exchange after settling the last one."""
         self.settle()
         self.round, self.kind = server_round, kind
         if kind != "init":
@@ -90,7 +90,7 @@ class Books:
             self.trained_in = self.round
 
     def refused(self, reason: str) -> str:
-        """Count a reply that was refused or that never came; return why, in one line."""
+        """Count a reply that was refused or never came; return the reason in one line."""
         reason = " ".join(reason.split())
         self._refused += 1
         if self.kind == "train":
@@ -100,10 +100,10 @@ class Books:
         return reason
 
     def settle(self) -> None:
-        """End an exchange: say so if every reply was refused.
+        """End an exchange; warn if every reply was refused.
 
-        With ``strict``, raises ``TrainingError`` if this was a training and no reply has ever been
-        accepted.
+        With ``strict``, raises ``TrainingError`` if this was a training exchange and no reply has
+        ever been accepted.
         """
         self._enter_outcome()
         accepted, refused = self._accepted, self._refused
@@ -131,14 +131,14 @@ class Books:
 
 
 def count(row: MessageRow, infos: Iterable[PayloadInfo], counts: tuple[int, int, int]) -> None:
-    """Enter a record's payloads into a row; `counts` are parameters, those not zero, and bytes."""
+    """Add a record's payloads to a row; `counts` are parameters, nonzero ones, and bytes."""
     row.parameters += counts[0]
     row.nonzero += counts[1]
     row.dense_bytes += counts[2]
     for info in infos:
         sizes = info.sizes
         if row.codec.startswith("auto") and info.codec_label not in row.codec:
-            row.codec = f"{row.codec} > {info.codec_label}"  # what was chosen
+            row.codec = f"{row.codec} > {info.codec_label}"  # the choice
         row.payload_bytes += sizes.header_bytes + sizes.mask_bytes + sizes.value_bytes
         row.mask_bytes += sizes.mask_bytes
         row.value_bytes += sizes.value_bytes
@@ -148,5 +148,5 @@ def count(row: MessageRow, infos: Iterable[PayloadInfo], counts: tuple[int, int,
 
 
 def least(a: float, b: float) -> float:
-    """Return the smaller of two numbers, of which either may be NaN."""
+    """Return the smaller of two numbers; either may be NaN."""
     return b if math.isnan(a) else a if math.isnan(b) else min(a, b)

@@ -1,4 +1,4 @@
-"""Broadcasts, each encoded once for each base in use, with error feedback."""
+"""Broadcasts, encoded once per base in use, with error feedback."""
 
 import math
 import time
@@ -26,30 +26,30 @@ from flwr_gan.wire.sent import Sent
 from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
 
 FIRST_CODEC = "sparse:int8"
-"""Of all arrays, for a node that holds nothing, under a code of changes."""
+"""Codec of full arrays for a node that holds nothing, if the codec is for changes."""
 
-KEPT_SOURCES = 16  # records that are sent to many nodes, with what was encoded of them
+KEPT_SOURCES = 16  # records sent to many nodes, with their encodings
 
 
 @dataclass(frozen=True)
 class Broadcast:
-    """Payloads for one or more nodes, most often one payload, and what these nodes decode."""
+    """Payloads for one or more nodes (usually one payload), and the arrays that they decode."""
 
     payloads: tuple[bytes, ...]  # each relative to the one before it
-    held: Remembered  # what they hold, and what the codec lost
+    held: Remembered  # the decoded arrays, and the codec's residual
     source: "Source"
-    before: Arrays | None  # what they held, if the payload is relative to that and it is known
+    before: Arrays | None  # the base of the payload, if it has one and it is known
     encode_s: float
-    arrived_share: float  # of a lossy change, in the last payload
+    arrived_share: float  # share of a lossy change in the last payload
 
     @cached_property
     def infos(self) -> list[PayloadInfo]:
-        """What the payloads' headers say."""
+        """The payloads' headers."""
         return [describe_payload(payload) for payload in self.payloads]
 
     @cached_property
     def counts(self) -> tuple[int, int, int]:
-        """Parameters, those that are not zero, and bytes of the arrays."""
+        """Parameters, nonzero parameters, and bytes of the arrays."""
         return counts_of(self.held.arrays)
 
 
@@ -57,7 +57,7 @@ class Broadcast:
 class Source:
     """A record that goes to one node or many.
 
-    It is kept, so that the identity of its bytes stays its own.
+    It is kept, so that the identity of its bytes stays unique.
     """
 
     record: ArrayRecord
@@ -70,23 +70,23 @@ class Source:
 
     @cached_property
     def name(self) -> bytes:
-        """Names the arrays by what they are, wherever they stand."""
+        """A name of the arrays by their content."""
         return name_of(self.arrays)
 
 
 class Broadcaster:
-    """Encodes records for nodes, relative to what each of them holds.
+    """Encodes records for nodes, relative to the arrays that each node holds.
 
-    Error feedback: what a lossy codec loses of a broadcast is also missing from the replies to it,
-    since clients train from what they decoded. So it is added to the next training broadcast, to
-    whichever nodes that goes. Where a round's nodes were sent different things, what was
-    lost belongs to each of these and is added for the nodes that hold it.
+    Error feedback: the loss of a broadcast is also missing from the replies to it, since clients
+    train from the decoded arrays. So it is added to the next training broadcast, whichever nodes
+    that goes to. If a round's nodes were sent different broadcasts, each has its own residual,
+    which is added for the nodes that hold that broadcast.
 
     Codecs with a stage on updates code one chain of updates for all nodes, see
     ``flwr_gan.flower.update_chains``.
 
-    ``by_version`` is for strategies that take replies as changes of what was sent: nothing of a
-    broadcast is missing from these, and broadcasts that a node has or is sent are kept for it.
+    ``by_version`` is for strategies that take replies as changes of the broadcast: nothing is
+    missing from these, and broadcasts that a node holds or was sent are kept for it.
     """
 
     def __init__(self, settings: WireSettings) -> None:
@@ -101,7 +101,7 @@ class Broadcaster:
         self._trained: dict[str, dict[int, Source]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state of a copy, which does not know what nodes will hold."""
+        """Return the state of a copy, which starts without knowledge of nodes."""
         self._settle()
         fresh = {"memory": ServerMemory(), "chains": UpdateChains(), "_sources": OrderedDict()}
         return {**self.__dict__, **fresh}
@@ -112,7 +112,7 @@ class Broadcaster:
         self._codec = get_codec(self._settings.down_at(server_round))
 
     def _settle(self) -> None:
-        """End an exchange: what its training broadcasts have lost is known now."""
+        """End an exchange: the losses of its training broadcasts are now known."""
         self.chains.used.clear()
         for record, sources in self._trained.items():
             self.lost.pop(record, None)
@@ -125,11 +125,11 @@ class Broadcaster:
     def broadcast(
         self, record: ArrayRecord, node: int, name: str, *, training: bool
     ) -> tuple[Broadcast, bool]:
-        """Encode a record for a node; return its payloads, and whether this call has encoded them.
+        """Encode a record for a node; return its payloads, and whether this call encoded them.
 
-        Done once for each distinct record of an exchange and each distinct broadcast that its
-        receivers hold; where there is a chain, once for each distinct record. After a `training`
-        broadcast, replies begin where it leaves the node.
+        It is encoded once per distinct record of an exchange and distinct broadcast that its
+        receivers hold; with a chain, once per distinct record. Replies to a `training` broadcast
+        are relative to the arrays that the node decodes from it.
         """
         started = time.perf_counter()
         source = self._source(record)
@@ -163,7 +163,7 @@ class Broadcaster:
         return self._sources[key]
 
     def _chain(self, source: Source, record: str) -> UpdateChain | None:
-        """Return the chain of a record, continued to what is to be sent; None if there is none."""
+        """Return the chain of a record, continued to the new arrays; None if there is none."""
         if not self._settings.sends_updates or record in self.chains.several:
             return None
         chain = self.chains.of.get(record)
@@ -204,13 +204,13 @@ class Broadcaster:
     def _sent(
         self, source: Source, earlier: Remembered | None, record: str
     ) -> tuple[Sent, Remembered]:
-        """Return a payload for nodes that hold an earlier broadcast, and what they will hold."""
+        """Return a payload for nodes with an earlier broadcast, and their decoded arrays."""
         wanted: Arrays = source.arrays
         residual, stages = None, None
         # A node that holds nothing is sent all arrays once.
         if earlier is not None:
             chosen = self._settings.selection.of(wanted)
-            # In a chain the others stay, so that a node can begin with any of its payloads.
+            # In a chain the other broadcasts stay, so that a node can begin with any payload.
             kept = earlier.arrays if self._settings.sends_updates else {}
             names = [name for name in wanted if name in chosen or name in kept]
             wanted = {name: chosen[name] if name in chosen else kept[name] for name in names}
@@ -237,30 +237,29 @@ class Broadcaster:
         left: tuple[Arrays, Arrays] = sent.residual, sent.memory
         if earlier is not None and again:
             left = earlier.residual, earlier.stages
-        # Only chains, and a memory of what was lossy, ask what the source was.
+        # Only chains, and the memory of a lossy broadcast, use the name of the source.
         asked = self._settings.sends_updates or (self._settings.memory and not self._codec.lossless)
         return sent, Remembered(sent.decoded, left[0], source.name if asked else NOTHING, left[1])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs: what nodes hold, and what was lost."""
+        """Return the state for a checkpoint: the arrays that nodes hold, and the residuals."""
         self._settle()
         lost = {record: dict(arrays) for record, arrays in self.lost.items()}
         memory, chains = self.memory.state_dict(), self.chains.state_dict()
         return {"memory": memory, "chains": chains, "lost": lost}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         self.memory.load_state_dict(state["memory"])
         self.chains.load_state_dict(state["chains"])
         self.lost = dict(state["lost"])
 
 
 def first_codec(codec: Codec, *, feedback: bool) -> Codec:
-    """Return the codec of what goes to a node that holds nothing.
+    """Return the codec for a node that holds nothing.
 
-    Behind a stage on updates values are coded that are changes, and may be coded as one bit; of all
-    arrays nothing would be left. So they are coded in 8 bits, or without loss where nothing makes
-    up for what is lost.
+    After a stage on updates, changes may be coded in as little as one bit, which would destroy full
+    arrays. So these are coded in 8 bits, or without loss if there is no error feedback.
     """
     behind = codec
     while isinstance(behind, ArrayStagedCodec):
@@ -272,7 +271,7 @@ def first_codec(codec: Codec, *, feedback: bool) -> Codec:
 
 
 def _mean_residual(source: Source) -> Arrays:
-    """Return what was lost of a broadcast, as the mean over its receivers."""
+    """Return the loss of a broadcast, as the mean over its receivers."""
     first, *others = source.encoded.values()
     if all(other.held is first.held for other in others):
         return first.held.residual

@@ -1,4 +1,4 @@
-"""Comparing codecs on one run: a listener that codes every message with others as well."""
+"""Comparison of codecs on one run: a listener that also codes every message with others."""
 
 import math
 import time
@@ -20,20 +20,19 @@ from flwr_gan.wire.ledger import Ledger, MessageRow
 
 
 class CodecComparison:
-    """What every message would have weighed with other lossless codecs, measured.
+    """Measures the size that every message would have with other lossless codecs.
 
     Parameters
     ----------
     codecs : sequence of str
-        Codec specs. What they give is entered into their ledgers and thrown away.
+        Codec specs. Their payloads are entered into ledgers and discarded.
     beside : WireSettings
         Settings of the run.
 
     Raises
     ------
     CodecError
-        When a codec is unknown or not installed, or one of them is lossy: what it loses would
-        change the training.
+        When a codec is unknown or not installed, or is lossy: its loss would change the training.
     """
 
     def __init__(self, codecs: Sequence[str], *, beside: WireSettings) -> None:
@@ -50,7 +49,7 @@ class CodecComparison:
     @property
     def ledgers(self) -> dict[str, Ledger]:
         """The ledger of each codec."""
-        for own, row in self._pairs:  # who a node is and what its reply was for is learnt later
+        for own, row in self._pairs:  # a node's label and its reply's kind are learnt later
             row.client, row.kind = own.client, own.kind
         return self._ledgers
 
@@ -74,7 +73,7 @@ class CodecComparison:
     def _entered(
         self, coded: CodedMessage, spec: str
     ) -> tuple[MessageRow, dict[str, bytes], float]:
-        """Enter a message, coded with another codec; return its row, payloads and seconds."""
+        """Add a message coded with another codec; return its row, payloads and seconds."""
         content = copy_content(coded.content)
         blank = dict.fromkeys(_COUNTED, 0)
         row = replace(coded.row, codec=spec, decode_s=math.nan, payload_crc32="", **blank)  # type: ignore[arg-type]

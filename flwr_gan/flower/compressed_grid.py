@@ -1,7 +1,7 @@
-"""The server's half of the wire: a grid that codes what goes out and decodes what comes in.
+"""The server's half of the wire: a grid that encodes outgoing and decodes incoming messages.
 
-Whatever sends through a grid, a strategy of either API or a round loop written by hand, sees plain
-records; nothing in it knows of codecs.
+Any user of a grid, a strategy of either API or a hand-written round loop, sees only plain records
+and needs no knowledge of codecs.
 """
 
 import threading
@@ -36,20 +36,20 @@ class CompressedGrid(Wrapper, Grid):
         def main(grid: Grid, context: Context) -> None:
             strategy.start(CompressedGrid(grid, codec="sparse:int8"), ...)
 
-    Replies come sorted by the labels and ids of their nodes. A reply that is corrupt or too large,
-    or that has not passed the client's mod, comes as an error message. Attributes of the wrapped
-    grid are reachable through this one.
+    Replies are sorted by the labels and ids of their nodes. A reply that is corrupt or too large,
+    or that did not pass the client's mod, is returned as an error message. Attributes of the
+    wrapped grid are available on this one.
 
     Parameters
     ----------
     grid : flwr.serverapp.Grid
         The grid to wrap.
     ledger : Ledger, optional
-        Takes a row for each message; a new one by default.
+        Gets one row per message; a new one by default.
     listeners : sequence of Listener
-        Hear of each message, as ``CodecComparison`` does.
+        Called with each message, such as ``CodecComparison``.
     exchange : Exchange, optional
-        What a wrapper has begun already; settings, ledger and listeners are its own.
+        The exchange of a wrapper, with its own settings, ledger and listeners.
     **settings
         See ``WireSettings``: ``codec``, ``codec_up``, ``codec_down``, ``memory``, ``feedback``,
         ``include``, ``exclude``, ``max_reply_bytes``, ``strict``.
@@ -130,10 +130,10 @@ class CompressedGrid(Wrapper, Grid):
         *,
         timeout: float | None = None,
     ) -> list[Message | T]:
-        """Code messages, send them, and return what `take` makes of each sound reply.
+        """Code messages, send them, and return the result of `take` for each valid reply.
 
-        They are sorted by node. A reply for which `take` raises ``PayloadError`` is refused and
-        comes as an error message.
+        The results are sorted by node. A reply for which `take` raises ``PayloadError`` is refused
+        and returned as an error message.
         """
         coded, dispatches = self.encoded(messages)
         if not coded:
@@ -149,7 +149,7 @@ class CompressedGrid(Wrapper, Grid):
         return opened
 
     def encoded(self, messages: Iterable[Message]) -> tuple[list[Message], list[Dispatch]]:
-        """Return coded messages, for the wrapped grid, and what is known of each."""
+        """Return coded messages for the wrapped grid, and their dispatches."""
         given = list(messages)
         with self._lock:
             pairs = [self.exchange.encode(m, new_call=at == 0) for at, m in enumerate(given)]
@@ -158,7 +158,7 @@ class CompressedGrid(Wrapper, Grid):
     def opened(
         self, replies: Iterable[Message], take: Callable[[Received], T]
     ) -> list[Message | T]:
-        """Return what `take` makes of each reply of the wrapped grid, as ``exchanged`` does."""
+        """Return the result of `take` for each reply of the wrapped grid, as in ``exchanged``."""
         with self._lock:
             return [self._opened_one(reply, take) for reply in sorted(replies, key=place)]
 
@@ -177,20 +177,20 @@ class CompressedGrid(Wrapper, Grid):
 
 
 def place(reply: Message) -> tuple[bool, int, str, int]:
-    """Return where a reply stands among others: by label, whole numbers first, then by node."""
+    """Return the sort key of a reply: label, whole numbers first, then node."""
     return label_order(label_of(reply), reply.metadata.src_node_id)
 
 
 def label_of(reply: Message) -> Label:
-    """Return the label of a reply's node, -1 where there is none to be read."""
+    """Return the label of a reply's node, -1 if it cannot be read."""
     if reply.has_content():
-        with suppress(PayloadError):  # which is said where the reply is read
+        with suppress(PayloadError):  # reported when the reply is read
             return peek_label(unpacked(reply.content))
     return UNKNOWN
 
 
 def label_order(label: Label, node: int) -> tuple[bool, int, str, int]:
-    """Return the place of a node by its label and id."""
+    """Return the sort key of a node: its label and id."""
     whole = isinstance(label, int)
     return not whole, int(label) if whole else 0, "" if whole else str(label), node
 

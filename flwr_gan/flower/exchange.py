@@ -1,4 +1,4 @@
-"""The messages of one server: what each node was sent, which replies came, and their bytes."""
+"""The messages of one server: broadcasts to each node, replies, and their bytes."""
 
 import time
 from collections import OrderedDict
@@ -42,8 +42,8 @@ from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.ledger import Kind, Ledger, MessageRow
 
 LEAST_REPLY_BYTES = 64 << 20
-KEPT_TEMPLATES = 64  # of replies; nodes name the last one by its hash
-INITIAL_MAX_BYTES = 4 << 30  # bound on arrays that a client is asked for before it was sent any
+KEPT_TEMPLATES = 64  # of replies; nodes refer to the last one by its hash
+INITIAL_MAX_BYTES = 4 << 30  # limit for arrays requested of a client before it was sent any
 NO_NOTE = "the reply did not pass the wire"
 MODS = "list compression_mod first in the client's mods, before arrays_size_mod, LocalDpMod, others"
 _KINDS: dict[str, Kind] = {"train": "train", "evaluate": "evaluate"}
@@ -76,17 +76,17 @@ class Exchange:
         return {**self.__dict__, "_waiting": {}, "_grid": None}
 
     def attach(self, grid: Grid) -> None:
-        """Note the grid in use: the nodes of another one hold nothing yet."""
+        """Set the grid in use; the nodes of a new grid hold nothing yet."""
         if self._grid is not None and self._grid is not grid:
             self.broadcaster.memory.held.clear()
             self._waiting.clear()
         self._grid = grid
 
     def begin(self, server_round: int | None, kind: Kind, *, new_call: bool) -> None:
-        """Begin an exchange of messages, unless it is the present one.
+        """Begin an exchange of messages, unless it is the current one.
 
-        Messages of a round and a kind are one exchange. Where messages name no round, as in round
-        loops written by hand, each call is one, and training begins a round.
+        Messages of one round and kind are one exchange. If messages name no round, as in
+        hand-written round loops, each call is an exchange, and training begins a round.
         """
         if server_round is None:
             if not new_call:
@@ -98,15 +98,15 @@ class Exchange:
         self.broadcaster.begin(server_round)
 
     def encode(self, message: Message, *, new_call: bool = True) -> tuple[Message, Dispatch]:
-        """Return a message with payloads for its arrays, and what is known of it.
+        """Return a message with payloads for its arrays, and its dispatch.
 
-        The message that was given is left as it is. ``new_call`` is True for the first of the
-        messages that are sent together.
+        The given message is not changed. ``new_call`` is True for the first of the messages that
+        are sent together.
         """
         kind = _KINDS.get(message.metadata.message_type.split(".")[0], "init")
         self.begin(_round_of(message), kind, new_call=new_call)
         node, content = message.metadata.dst_node_id, copy_content(message.content)
-        if self._waiting.get(node):  # it is not known whether it has decoded what it was sent
+        if self._waiting.get(node):  # unknown whether it decoded the last broadcast
             self.broadcaster.memory.forget(node)
         found: dict[str, tuple[Broadcast, bool]] = {}
         for name, record in message.content.array_records.items():
@@ -134,7 +134,7 @@ class Exchange:
         return coded, dispatch
 
     def _up_codec(self, node: int) -> str:
-        """Return the codec spec of a node's reply, by its link once it is known who it is."""
+        """Return the codec spec of a node's reply, by its link once its label is known."""
         mbits = self.up_mbit_s.get(self.books.labels.get(node, UNKNOWN))
         return self.settings.up_at(self.books.round, mbits)
 
@@ -157,10 +157,9 @@ class Exchange:
         )
 
     def receive(self, reply: Message) -> Received:
-        """Enter a reply into the ledger, learn from its note, and read its payloads' headers.
+        """Add a reply to the ledger, read its note and its payloads' headers.
 
-        Raises ``PayloadError`` when it is an error, has not passed the wire, or a header is
-        damaged.
+        Raises ``PayloadError`` when it is an error, did not pass the wire, or a header is damaged.
         """
         node = reply.metadata.src_node_id
         dispatch = self._dispatch_of(reply)
@@ -178,7 +177,7 @@ class Exchange:
             if not is_payload(record):
                 raise PayloadError(f"record {name} of {NO_NOTE}: {MODS}")
             payload = payload_of(record)
-            row.payload_bytes += len(payload)  # these bytes travelled, whatever is in them
+            row.payload_bytes += len(payload)  # these bytes were sent, whatever they hold
             received.replies[name] = self._reply(payload, name, dispatch, note)
         return received
 
@@ -196,7 +195,7 @@ class Exchange:
     def _reply(
         self, payload: bytes, name: str, dispatch: Dispatch | None, note: ReplyNote
     ) -> CodedReply:
-        """Return a payload with what it must hold and what it may be relative to."""
+        """Return a payload with its expected template and its possible base."""
         sent = None if dispatch is None else dispatch.answered_by(name)
         own: Arrays = {}
         base = None
@@ -222,7 +221,7 @@ class Exchange:
             order=sent.source.arrays if sent is not None and own else {},
             finite=self.rules.finite,
         )
-        coded.__dict__["info"] = info  # not to be read again
+        coded.__dict__["info"] = info  # so that it is not read again
         if info.template is not None:
             self._know(info.template, name)
         return coded
@@ -236,7 +235,7 @@ class Exchange:
             self._templates.popitem(last=False)
 
     def _template_of(self, info: PayloadInfo, held: Template | None) -> Template | None:
-        """Return the template of a reply's arrays, which the node held; or ``PayloadError``."""
+        """Return the template of the arrays of a node's reply, or raise ``PayloadError``."""
         template = info.template
         if template is None and info.template_hash is not None:
             own = held is not None and held.hash == info.template_hash
@@ -261,8 +260,8 @@ class Exchange:
     def check(self, received: Received, *, decode: bool) -> dict[str, Arrays | Array]:
         """Decode each payload of a reply once, fill in its row and accept it.
 
-        With `decode`, returns the arrays of each record; otherwise its survivors alone where these
-        are enough, see ``CodedReply.survivors``. Raises ``PayloadError``.
+        With `decode`, returns the arrays of each record; otherwise only its survivors if these are
+        enough, see ``CodedReply.survivors``. Raises ``PayloadError``.
         """
         row, training = received.row, self.books.kind == "train"
         follows = training and self.settings.feedback == EF21
@@ -303,9 +302,9 @@ class Exchange:
         return content
 
     def forget(self, dispatch: Dispatch) -> bool:
-        """Note that no reply to a message will come, so that what its node holds is unknown.
+        """Note that no reply to a message will come, so its node's arrays are unknown.
 
-        Returns whether one was still awaited.
+        Returns whether a reply was still awaited.
         """
         waiting = self._waiting.get(dispatch.node, [])
         if dispatch not in waiting:
@@ -315,9 +314,9 @@ class Exchange:
         return True
 
     def _dispatch_of(self, reply: Message) -> Dispatch | None:
-        """Return what a reply answers, and wait for it no longer.
+        """Return the dispatch that a reply answers, and stop waiting for it.
 
-        For a node that has left, Flower's SuperLink answers with an error, under its own id.
+        For a node that has left, Flower's SuperLink replies with an error under its own id.
         """
         answered = reply.metadata.reply_to_message_id
         own = self._waiting.get(reply.metadata.src_node_id, [])
@@ -333,16 +332,16 @@ class Exchange:
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs, as a tree."""
+        """Return the state for a checkpoint, as a tree."""
         return self.broadcaster.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         self.broadcaster.load_state_dict(state)
 
 
 def _round_of(message: Message) -> int | None:
-    """Return the round that a message says it is of, None if it does not."""
+    """Return the round that a message names, None if it names none."""
     named = [config.get("server-round") for config in message.content.config_records.values()]
     for word in (*named, message.metadata.group_id):
         if str(word if word is not None else "").isdecimal():
@@ -351,7 +350,7 @@ def _round_of(message: Message) -> int | None:
 
 
 def _alike(template: Template, wanted: Template) -> bool:
-    """Tell whether two templates are the same but for the width of their float types."""
+    """Return whether two templates differ at most in the width of their float types."""
     if template.names != wanted.names:
         return False
     pairs = zip(template.specs, wanted.specs, strict=True)
@@ -359,9 +358,9 @@ def _alike(template: Template, wanted: Template) -> bool:
 
 
 def _explained(reason: str, dispatch: Dispatch | None) -> str:
-    """Return why a client failed, with a remedy where it could not read its payload.
+    """Return why a client failed, with a remedy if it could not read its payload.
 
-    In a message that is packed it misses the records that were sent to it.
+    A client without the mod finds no records in a packed message.
     """
     missed = [f"'{name}'" for name in (dispatch.broadcasts if dispatch else ())]
     signs = (PAYLOAD_STYPE, "pickled", "0 ArrayRecord", *(f"KeyError: {name}" for name in missed))

@@ -1,4 +1,4 @@
-"""Every name of flwr that its documentation does not list, in one place.
+"""All undocumented names of flwr that this package uses, in one place.
 
 ``tests/flower/test_flwr_private.py`` checks each of them on every supported version of flwr. No
 other file of the package imports a private name of flwr.
@@ -55,14 +55,14 @@ __all__ = [
     "take_task_identity",
 ]
 
-# The engine's: ids and identities that Flower's own runtime hands out.
+# For the engine: ids and identities that Flower's own runtime assigns.
 
 FIRST_NODE_ID = SUPERLINK_NODE_ID + 1
-"""The smallest id that a node can have; Flower refuses replies of a node with a smaller one."""
+"""The smallest valid node id; Flower refuses replies of a node with a smaller one."""
 
 
 def take_task_identity(run_id: int) -> None:
-    """Let this process be the server of a run; messages take their sender and run from there."""
+    """Make this process the server of a run; messages get their sender and run from it."""
     TaskIdentity.task_id, TaskIdentity.run_id = 1, run_id
     TaskIdentity.node_id = SUPERLINK_NODE_ID
 
@@ -73,7 +73,7 @@ def set_message_id(message: Message, message_id: str) -> None:
 
 
 def own_message(message: Message, content: RecordDict) -> Message:
-    """Return a message with the same metadata, which need no check, and other content."""
+    """Return a message with other content and the same metadata, without checking it."""
     own = Message.__new__(Message)
     vars(own).update(_metadata=message.metadata, _content=content, _error=None)
     return own
@@ -83,8 +83,8 @@ def own_message(message: Message, content: RecordDict) -> Message:
 def node_ids_in_order() -> Iterator[None]:
     """Give the nodes of Flower's simulation the ids 2, 3, ... in the order of their partitions.
 
-    Flower draws them at random and seeds nothing, so that sampling by node id would differ from
-    run to run. Other ids are drawn as ever.
+    Flower draws them at random without a seed, so that sampling by node id would differ from run to
+    run. Other ids are still drawn at random.
     """
     linkstate: Any = import_module("flwr.server.superlink.linkstate.in_memory_linkstate")
     draw = linkstate.generate_rand_int_from_bytes

@@ -1,4 +1,4 @@
-"""Messages on their way: what was sent to a node, and a reply that is not decoded yet."""
+"""Messages in flight: a dispatch to a node, and a reply that is not decoded yet."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class Dispatch:
     message: Message | None = None
 
     def answered_by(self, record: str) -> Broadcast | None:
-        """Return what a reply's record of this name is relative to."""
+        """Return the broadcast that a reply's record of this name is relative to."""
         found = base_for(self.broadcasts, record)
         return None if found is None else self.broadcasts[found]
 
@@ -31,18 +31,18 @@ class Dispatch:
 class Received:
     """A reply whose payloads are not decoded yet."""
 
-    message: Message  # as it came
+    message: Message  # as received
     row: MessageRow
     content: RecordDict  # without the note; records of arrays still coded
-    dispatch: Dispatch | None  # what it answers
+    dispatch: Dispatch | None  # the message that it answers
     replies: dict[str, CodedReply] = field(default_factory=dict)
 
     @property
     def label(self) -> Label:
-        """What its sender calls itself."""
+        """Label of its sender."""
         return self.row.client
 
     def base_of(self, record: str) -> Arrays | None:
-        """Return what the sender coded a record relative to."""
+        """Return the broadcast that the sender used as base of a record."""
         sent = None if self.dispatch is None else self.dispatch.answered_by(record)
         return None if sent is None else sent.held.arrays

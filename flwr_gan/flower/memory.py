@@ -1,8 +1,8 @@
-"""What a sender knows its receiver to hold, so that payloads can be coded relative to it.
+"""Arrays that a sender knows its receiver holds, as bases for payloads.
 
-The server remembers its last broadcasts and which of them each node has confirmed by answering; a
-node remembers the last broadcast that it decoded. Whoever lost its memory answers ``unknown_base``
-and is sent the next payload in full.
+The server remembers its last broadcasts and which of them each node has confirmed by a reply; a
+node remembers the last broadcast that it decoded. A node without its memory replies
+``unknown_base`` and is sent the next payload in full.
 """
 
 import hashlib
@@ -21,33 +21,33 @@ from flwr_gan.flower.records import Arrays
 from flwr_gan.wire import Base, Template, decode_payload, describe_payload, encode_payload
 from flwr_gan.wire.checksum import crc32
 
-KEPT_BROADCASTS = 4  # older ones are forgotten: who missed that many rounds is sent everything
+KEPT_BROADCASTS = 4  # a node that missed more rounds is sent everything
 CLIENT_RECORD = "flwr_gan.wire"
 UNKNOWN_BASE = "unknown_base"
-WHOLE_CODEC = "sparse"  # of all arrays of a broadcast, where they are sent without loss
-STATE_CODEC = "zstd:1"  # of what a node keeps: quick, and short where weights are pruned
+WHOLE_CODEC = "sparse"  # for all arrays of a broadcast sent without loss
+STATE_CODEC = "zstd:1"  # for a node's state: fast, and short for pruned weights
 
 _BLOCK = 1 << 16
 _PARTS = ("arrays", "residual", "stages")
 
 Left = Literal["residual", "stages", "progress", "own"]
-"""What an upload leaves: what its codec lost, what stages remember, with EF21 all that arrived, and
-the node's own arrays of those that do not travel."""
+"""State after an upload: the residual, the memory of stages, with EF21 the progress, and the node's
+own arrays that are not sent."""
 
 # A training message and an evaluation message of the legacy API carry the same model.
 _LEGACY_MODEL = ("fitins.parameters", "evaluateins.parameters", "fitres.parameters")
 
 
 def record_key(record: str) -> str:
-    """Return the key of a record of arrays: one key where several records carry one model."""
+    """Return the key of a record of arrays; records with the same model share a key."""
     return "parameters" if record in _LEGACY_MODEL else record
 
 
 def name_of(arrays: Arrays) -> bytes:
-    """Return the eight bytes that name arrays by template and every byte of their values.
+    """Return an 8-byte name of arrays from the template and all bytes of their values.
 
-    They distinguish a server's own broadcasts and never travel, so that checksums of blocks, hashed
-    together, are enough: these take a tenth of the time of a hash of all.
+    It distinguishes a server's own broadcasts and is never sent, so a hash of the checksums of
+    blocks is enough; it takes a tenth of the time of a hash of all bytes.
     """
     digest = hashlib.sha256(Template.of(arrays).hash)
     for array in arrays.values():
@@ -62,13 +62,13 @@ class Remembered:
     """A broadcast as its receivers decoded it."""
 
     arrays: Arrays
-    residual: Arrays  # what the codec lost of what was to be sent
-    source: bytes  # names what the strategy wanted to send
-    stages: Arrays = field(default_factory=dict)  # what stages of the codec remember
+    residual: Arrays  # the loss of the codec
+    source: bytes  # name of the arrays that the strategy sent
+    stages: Arrays = field(default_factory=dict)  # memory of the codec's stages
 
     @cached_property
     def base(self) -> Base:
-        """The arrays as a base of replies and later broadcasts, taken apart once for all."""
+        """The arrays as a base of replies and later broadcasts, computed once."""
         return Base(self.arrays)
 
     @cached_property
@@ -78,17 +78,17 @@ class Remembered:
 
     @cached_property
     def name(self) -> bytes:
-        """Names the arrays."""
+        """Name of the arrays."""
         return name_of(self.arrays)
 
     @cached_property
     def whole(self) -> bytes:
-        """A payload of the arrays that stands alone, without loss."""
+        """A lossless payload of the arrays without base."""
         return encode_payload(self.arrays, codec=WHOLE_CODEC, strict=True)
 
     @cached_property
     def unchanged(self) -> bytes:
-        """A payload for a node that holds the arrays, which it confirms by their hash."""
+        """A payload with the hash of the arrays, for a node that already holds them."""
         return encode_payload(
             self.arrays, codec=WHOLE_CODEC, base=self.base, self_contained=False, strict=True
         )
@@ -99,26 +99,26 @@ class Remembered:
         return {part: packed_bytes(arrays) for part, arrays in parts.items() if arrays}
 
     def state_dict(self) -> dict[str, bytes]:
-        """Return what is remembered, for a checkpoint; packed the first time only."""
+        """Return the state for a checkpoint; packed only the first time."""
         return self._packed | {"source": self.source}
 
     @classmethod
     def of(cls, state: Mapping[str, bytes]) -> "Remembered":
-        """Return what ``state_dict`` was called on."""
+        """Return the object whose ``state_dict`` this is."""
         parts = {part: unpacked(state[part]) if part in state else {} for part in _PARTS}
         return cls(source=state["source"], **parts)
 
 
 @dataclass
 class ServerMemory:
-    """The last broadcasts, and which node holds which."""
+    """The last broadcasts, and the one that each node holds."""
 
     broadcasts: "OrderedDict[bytes, Remembered]" = field(default_factory=OrderedDict)
     held: dict[tuple[int, str], bytes] = field(default_factory=dict)
-    sent: dict[tuple[int, str], bytes] = field(default_factory=dict)  # last, confirmed or not
+    sent: dict[tuple[int, str], bytes] = field(default_factory=dict)  # last sent, confirmed or not
 
     def base_of(self, node: int, record: str) -> bytes | None:
-        """Return the name of what a node has, None when the server does not have it any more."""
+        """Return the name of a node's broadcast, None if the server has forgotten it."""
         name = self.held.get((node, record_key(record)))
         if name is None or name not in self.broadcasts:
             return None
@@ -126,9 +126,9 @@ class ServerMemory:
         return name
 
     def remember(self, name: bytes, broadcast: Remembered, *, keep_all: bool = False) -> None:
-        """Keep a broadcast; the one that was used longest ago makes room.
+        """Keep a broadcast; the least recently used one is dropped.
 
-        With `keep_all`, none does that a node has or was sent.
+        With `keep_all`, broadcasts that a node holds or was sent are not dropped.
         """
         self.broadcasts[name] = broadcast
         self.broadcasts.move_to_end(name)
@@ -142,7 +142,7 @@ class ServerMemory:
         self.held[node, record_key(record)] = name
 
     def forget(self, node: int) -> None:
-        """Note that it is not known what a node has."""
+        """Note that a node's broadcast is unknown."""
         self.held |= {key: b"" for key in self.held if key[0] == node}
 
     def state_dict(self) -> dict[str, Any]:
@@ -153,7 +153,7 @@ class ServerMemory:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         self.held = {(n, record): bytes.fromhex(name) for n, record, name in state["holders"]}
         kept = state["broadcasts"].items()
         self.broadcasts = OrderedDict((bytes.fromhex(n), Remembered.of(one)) for n, one in kept)
@@ -165,7 +165,7 @@ def packed_bytes(arrays: Arrays) -> bytes:
 
 
 def unpacked(payload: bytes) -> Arrays:
-    """Undo ``packed_bytes``; no bound, for what this side has written itself."""
+    """Undo ``packed_bytes`` without a size limit, as this side wrote the bytes."""
     return decode_payload(payload, max_bytes=None, writable=False)
 
 
@@ -173,8 +173,8 @@ def unpacked(payload: bytes) -> Arrays:
 class ClientMemory:
     """The last broadcast, the last residual and the arrays left out, in a node's ``context.state``.
 
-    They stand as bytes in one config record, where a client that loops over its array records does
-    not meet them.
+    They are bytes in one config record, so that a client that loops over its array records does not
+    find them.
     """
 
     context: Context
@@ -190,13 +190,12 @@ class ClientMemory:
     ) -> Arrays:
         """Decode a broadcast, which may be coded relative to the last one, and remember it.
 
-        Each payload may be relative to the arrays of the one before it; those of the last one are
-        what was broadcast, not to be written to. `keep` says what to remember: nothing, the
-        template, or the values. `initial` returns what a node that holds nothing starts with, or
-        None.
+        Each payload may be relative to the arrays of the previous one; the arrays of the last one
+        are the broadcast, not to be written to. `keep` is what to remember: nothing, the template,
+        or the values. `initial` returns the first arrays of a node that holds nothing, or None.
 
-        Raises ``PayloadError`` when a payload cannot be decoded; the message has the word
-        ``unknown_base`` when it is relative to something that this node does not hold.
+        Raises ``PayloadError`` when a payload cannot be decoded; the message contains
+        ``unknown_base`` if this node does not hold the payload's base.
         """
         held: Arrays | None = None
         for payload in payloads:
@@ -223,18 +222,18 @@ class ClientMemory:
         return arrays
 
     def left(self, what: Left, record: str) -> Arrays | None:
-        """Return what the last upload left for the next one, None when that was nothing."""
+        """Return the state that the last upload left for the next one, or None."""
         return self._arrays(what, record)
 
     def leave(self, what: Left, record: str, arrays: Arrays) -> None:
-        """Remember what an upload leaves for the next one."""
+        """Remember the state that an upload leaves for the next one."""
         if arrays:
             self._put(what, record, packed_bytes(arrays))
         else:
             self._drop(what, record)
 
     def order(self, record: str) -> list[str]:
-        """Return the names of all arrays of a record, in order, as the first broadcast had them."""
+        """Return the names of all arrays of a record, in the order of the first broadcast."""
         kept = self._get("order", record)
         return [] if kept is None else json.loads(kept)
 

@@ -1,4 +1,4 @@
-"""The wire for strategies of Flower's message API: a face of the compressed grid."""
+"""The wire for strategies of Flower's message API: an interface to the compressed grid."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -26,24 +26,24 @@ _HOOKS = (
 
 
 class CompressedMessageStrategy(StrategyWrapper, Strategy):
-    """Wrap a strategy of Flower's message API so that its arrays travel as coded payloads.
+    """Wrap a strategy of Flower's message API so that its arrays are sent as coded payloads.
 
     The inner strategy sees plain array records; clients need ``mods=[compression_mod]``.
-    ``start`` is the inner strategy's own, on a compressed grid. Replies are sorted by node, and
-    clients are sampled with a seed once ``min_available_nodes`` are there. Attributes and methods
-    of the inner strategy are reachable through the wrapper; methods that a subclass of the wrapper
-    overrides are run.
+    ``start`` runs the inner strategy's method on a compressed grid. Replies are sorted by node, and
+    clients are sampled with a seed once ``min_available_nodes`` are connected. Attributes and
+    methods of the inner strategy are available on the wrapper; methods overridden in a subclass of
+    the wrapper are used instead.
 
     Parameters
     ----------
     inner : flwr.serverapp.strategy.Strategy
         The strategy to wrap.
     codec : str
-        Codec spec of both directions.
+        Codec spec for both directions.
     seed : int
         Seed of client sampling.
     ledger : Ledger, optional
-        Takes a row for each message; a new one by default.
+        Gets one row per message; a new one by default.
     **settings
         See ``WireSettings``: ``codec_up``, ``codec_down``, ``memory``, ``feedback``, ``include``,
         ``exclude``, ``max_reply_bytes``, ``strict``.
@@ -71,10 +71,10 @@ class CompressedMessageStrategy(StrategyWrapper, Strategy):
         self.inner: Strategy
 
     def start(self, grid: Grid, *args: Any, **kwargs: Any) -> Result:
-        """Run the inner strategy's ``start`` on a compressed grid; arguments and result are its.
+        """Run the inner strategy's ``start`` on a compressed grid, with its arguments and result.
 
-        Raises ``TypeError`` when the grid is compressed already and, with ``strict``,
-        ``TrainingError`` when no reply was ever accepted.
+        Raises ``TypeError`` when the grid is already compressed, and ``TrainingError`` with
+        ``strict`` when no reply was ever accepted.
         """
         if isinstance(grid, CompressedGrid):
             raise TypeError("the grid is compressed already: give it to the inner strategy's start")
@@ -132,15 +132,15 @@ class CompressedMessageStrategy(StrategyWrapper, Strategy):
             return list(configure(server_round, arrays, config, grid))
 
     def _of_inner(self, name: str) -> Any:
-        """Return a method of the inner strategy's class, whatever stands in its place for now."""
+        """Return a method of the inner strategy's class, even while it is replaced."""
         return getattr(type(self.inner), name).__get__(self.inner)
 
     @contextmanager
     def _hooked(self) -> Iterator[None]:
-        """Replace the inner strategy's methods by this wrapper's, for a block.
+        """Replace the inner strategy's methods by this wrapper's inside the context.
 
-        The inner strategy's ``start`` calls its own methods, and those of the wrapper, or of a
-        subclass of it, are to be run.
+        The inner strategy's ``start`` calls its own methods, but those of the wrapper, or of a
+        subclass of it, must run.
         """
         own = vars(self.inner)
         before = {name: own[name] for name in _HOOKS if name in own}
@@ -155,7 +155,7 @@ class CompressedMessageStrategy(StrategyWrapper, Strategy):
     def _without_outsiders(self, replies: list[Message]) -> list[Message]:
         """Refuse replies whose records differ from those of most others.
 
-        Flower's own strategies would end the run because of one of them.
+        A single one of them would make Flower's own strategies end the run.
         """
         shapes = Counter(_records(reply) for reply in replies if reply.has_content())
         if len(shapes) < 2:

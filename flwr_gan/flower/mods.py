@@ -1,4 +1,4 @@
-"""The client's half of the wire: a mod that decodes what comes in and codes what goes out."""
+"""The client's half of the wire: a mod that decodes messages and encodes replies."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -34,27 +34,27 @@ Initial = Callable[[Context], Arrays | None]
 
 
 class CompressionMod:
-    """Decode the arrays of a message for the client, and code those of its reply.
+    """Decode the arrays of a message for the client, and code the arrays of its reply.
 
     The server names the codec in the message, so the mod needs no settings; a message from a server
-    without the wire passes through untouched. Replies are coded relative to the arrays that came
-    in, which both sides hold; these are remembered in ``context.state``, so that the next broadcast
-    may be coded relative to them too. A broadcast that is relative to something else is answered
-    with the error ``unknown_base``, and the server sends the next one in full. Works with the
-    legacy API and the message API::
+    without the wire passes through unchanged. Replies are coded relative to the received arrays,
+    which both sides hold; these are remembered in ``context.state``, so that the next broadcast may
+    be coded relative to them too. If a broadcast has another base, the reply is the error
+    ``unknown_base``, and the server sends the next broadcast in full. Works with the legacy API and
+    the message API::
 
         app = ClientApp(client_fn, mods=[compression_mod])
 
-    Mods that look at arrays (differential privacy, clipping, SecAgg+) go behind it in the list.
+    Mods that read arrays (differential privacy, clipping, SecAgg+) come after it in the list.
 
     Parameters
     ----------
     max_bytes : int
-        Most bytes that the arrays of a message may have together, 4 GiB by default.
+        Maximum total bytes of the arrays of a message, 4 GiB by default.
     initial : callable, optional
-        ``initial(context)`` returns the named arrays that the first broadcast has, made from the
+        ``initial(context)`` returns the named arrays of the first broadcast, computed from the
         run's seed, or None; in the legacy API their names are ``"0"``, ``"1"``, ... With the
-        server's setting ``seeded_start`` they are confirmed by their hash and do not travel.
+        server's setting ``seeded_start`` only their hash is sent, to confirm them.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class CompressionMod:
     def __call__(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         """Handle a message.
 
-        What cannot be decoded becomes an error reply.
+        A message that cannot be decoded gets an error reply.
         """
         try:
             content = unpacked(copy_content(message.content))
@@ -113,7 +113,7 @@ class CompressionMod:
 
 
 def _unknown(context: Context) -> None:
-    """Return None: a node knows nothing of the first broadcast."""
+    """Return None: by default a node does not know the first broadcast."""
 
 
 compression_mod = CompressionMod()
@@ -126,9 +126,9 @@ def refusal(error: Exception) -> Error:
 
 
 def base_for(held: Mapping[str, Held], record: str) -> str | None:
-    """Return which record a reply's record is coded relative to.
+    """Return the name of the record that is the base of a reply's record.
 
-    Its namesake, or the only record there was; None where there is neither.
+    It is the record of the same name, or the only record; None if there is neither.
     """
     if record in held:
         return record
@@ -136,7 +136,7 @@ def base_for(held: Mapping[str, Held], record: str) -> str | None:
 
 
 def _with_own(arrays: Arrays, memory: ClientMemory, record: str, order: Order) -> Arrays:
-    """Return a broadcast with this node's own arrays for those that do not travel."""
+    """Return a broadcast with this node's own arrays for those that are not sent."""
     chosen = Selection(order.include, order.exclude)
     if chosen.takes_all:
         return arrays
@@ -190,7 +190,7 @@ def _coded(
         )
         if order.feedback == EF21 and base is not None and arrays:
             memory.leave("progress", name, made(sent.decoded, base))
-        if feedback and arrays:  # an empty reply leaves the residual of the last one as it was
+        if feedback and arrays:  # an empty reply keeps the last residual
             memory.leave("residual", name, sent.residual)
             memory.leave("stages", name, sent.memory)
         answer.array_records[name] = payload_record(sent.payload)

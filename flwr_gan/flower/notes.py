@@ -1,7 +1,7 @@
-"""What the grid and the client's mod send each other beside the payloads.
+"""Notes that the grid and the client's mod send with the payloads.
 
 A note is one config record of a message, taken out before the client or the strategy sees the
-message. Its length does not depend on measured times, so that equal runs weigh the same.
+message. Its length does not depend on measured times, so that equal runs have equal bytes.
 """
 
 import json
@@ -21,7 +21,7 @@ EF21 = "ef21"
 """The value of ``feedback`` that means EF21, see ``flwr_gan.flower.progress``."""
 
 Label = int | str
-"""What a node calls itself, its ``partition-id``: any word. A label and no identity."""
+"""A node's label for itself, its ``partition-id``: any word. It proves no identity."""
 
 UNKNOWN: Label = -1
 _FEEDBACK: dict[str, bool | str] = {"no": False, EF21: EF21}
@@ -30,19 +30,19 @@ _MEASURED = struct.Struct("<fff")
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What the grid sends to the mod."""
+    """The grid's note to the mod."""
 
-    codec: str  # of the reply
+    codec: str  # codec spec of the reply
     feedback: bool | str = True
-    keep: str = ""  # of the broadcast, for the next one: nothing, "template" or "values"
+    keep: str = ""  # what to remember of the broadcast: nothing, "template" or "values"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    template: bytes = b""  # hash of what the server expects of a reply, if not the broadcast's
-    progress: dict[str, str] = field(default_factory=dict)  # with EF21, names what the server keeps
-    opaque: dict[str, Opaque] = field(default_factory=dict)  # of each record
+    template: bytes = b""  # hash of the template expected of a reply, if not the broadcast's
+    progress: dict[str, str] = field(default_factory=dict)  # names of the EF21 progress
+    opaque: dict[str, Opaque] = field(default_factory=dict)  # per record
 
     def to_record(self) -> ConfigRecord:
-        """Return the order as a config record: its codec, and of the rest what is not usual."""
+        """Return the order as a config record: its codec, and all values not at their default."""
         words = {
             "feedback": EF21 if self.feedback == EF21 else "" if self.feedback else "no",
             "progress": json.dumps(self.progress) if any(self.progress.values()) else "",
@@ -78,12 +78,12 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyNote:
-    """What the mod sends to the grid."""
+    """The mod's note to the grid."""
 
     label: Label = UNKNOWN
     encode_s: float = math.nan
     decode_s: float = math.nan
-    arrived_share: float = math.nan  # of a lossy change
+    arrived_share: float = math.nan  # share of a lossy change
     opaque: dict[str, Opaque] = field(default_factory=dict)
     advanced: bool = False  # payloads are relative to the broadcast plus the order's progress
 
@@ -122,10 +122,10 @@ class ReplyNote:
 
 
 def keep_word(codec: str, *, memory: bool) -> str:
-    """Return what of a broadcast nodes are to remember, so that the next can be relative to it.
+    """Return which part of a broadcast nodes must remember as a base of the next one.
 
-    Codecs that code nothing relative to a base have no use for more than names and shapes; a
-    schedule is as one that does, if one of its codecs does.
+    Codecs without a base need only names and shapes; a schedule needs the values if one of its
+    codecs does.
     """
     if not memory:
         return ""
@@ -134,7 +134,7 @@ def keep_word(codec: str, *, memory: bool) -> str:
 
 
 def label_of(value: object) -> Label:
-    """Return the label that a node's config gives it: a whole number stays one."""
+    """Return the label in a node's config; whole numbers stay numbers."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     return UNKNOWN if value is None or value == "" else str(value)
@@ -146,7 +146,7 @@ def take_note(content: RecordDict) -> ConfigRecord | None:
 
 
 def peek_label(content: RecordDict) -> Label:
-    """Return the label that a reply's note gives, -1 where there is none to be read."""
+    """Return the label in a reply's note, -1 if it cannot be read."""
     record = content.config_records.get(NOTE)
     try:
         return UNKNOWN if record is None else ReplyNote.from_record(record).label
@@ -160,7 +160,7 @@ def put_note(content: RecordDict, note: Order | ReplyNote) -> None:
 
 
 def _tokens_of(text: str) -> dict[str, str]:
-    """Read what names the progress of a node, or raise ``PayloadError``."""
+    """Read the names of a node's progress, or raise ``PayloadError``."""
     try:
         return {str(name): str(token) for name, token in json.loads(text).items()}
     except (ValueError, AttributeError) as error:

@@ -1,7 +1,7 @@
-"""A small message as one record.
+"""Packing of a small message into one record.
 
-Flower's transport adds about 200 bytes to each record of a message, and 300 to an array: more than
-a compressed update takes. So the records of a small message travel as the bytes of one.
+Flower's transport adds about 200 bytes per record of a message and 300 per array, more than a
+compressed update takes. So the records of a small message are sent as the bytes of one record.
 """
 
 import json
@@ -18,9 +18,9 @@ from flwr_gan.flower.records import is_payload, payload_record, payloads_of
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 MOST_BYTES = 1 << 20
-"""Payloads of a message that is packed have fewer; of more, what packing saves is below 1 %.
+"""Maximum bytes of the payloads of a packed message; above it, packing saves below 1 %.
 
-On real nodes each record is a request or two of its own, of about a kilobyte each.
+On real nodes each record takes one or two requests of about a kilobyte each.
 """
 
 _BLOB, _KEY = "p", ""
@@ -35,13 +35,14 @@ _USUAL = (
     b'["flwr_gan.wire","c",{"codec":"sparse","keep":"values","template":"","opaque":"}],'
     b'["flwr_gan.wire","c",{"":{"":13}}]]'
 )
-"""Words of usual messages, which deflate then need not say; the last are the most usual."""
+"""Preset dictionary for deflate: words of usual messages, the most frequent last."""
 
 
 def packed(content: RecordDict) -> RecordDict:
-    """Return a message's content as one record, or itself where it is large or holds other arrays.
+    """Return a message's content as one record; unchanged if large or with other arrays.
 
-    Its length does not depend on the values of floats and bytes, so that equal runs weigh the same.
+    Its length does not depend on the values of floats and bytes, so that equal runs have equal
+    bytes.
     """
     arrays = content.array_records.values()
     if not all(map(is_payload, arrays)) or _payload_bytes(arrays) >= MOST_BYTES:
@@ -60,7 +61,7 @@ def packed(content: RecordDict) -> RecordDict:
 
 
 def unpacked(content: RecordDict) -> RecordDict:
-    """Return the records that ``packed`` made one of, or another message's; or ``PayloadError``."""
+    """Undo ``packed``; return other messages' records unchanged; or raise ``PayloadError``."""
     record = content.config_records.get(NOTE)
     blob = None if record is None or len(content) != 1 else record.get(_BLOB)
     if not isinstance(blob, bytes):
@@ -98,7 +99,7 @@ def _payloads(record: ArrayRecord) -> dict[str, Any]:
 
 
 def _word(value: Any, data: bytearray) -> Any:
-    """Return a value as JSON; of floats and bytes the place alone: they are added to ``data``."""
+    """Return a value as JSON; floats and bytes are placeholders and are added to ``data``."""
     if isinstance(value, list):
         return [_word(item, data) for item in value]
     if isinstance(value, bytes):

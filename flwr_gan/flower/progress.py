@@ -1,8 +1,8 @@
-"""EF21: the sender codes what its update is more than what has arrived of the update before.
+"""EF21: the sender codes the difference of its update to the part that has already arrived.
 
 Richtárik, Sokolov and Fatkhullin, "EF21", 2021, Algorithm 2. Sender and receiver keep the same
-*progress* g, what has arrived of a node's update, and a payload has ``C(update - g)``: it is
-relative to the broadcast plus g. Where one of them has lost it, both begin with nothing.
+*progress* g, the part of a node's update that has arrived, and a payload has ``C(update - g)``: its
+base is the broadcast plus g. If one of them has lost g, both start again from zero.
 """
 
 import io
@@ -19,7 +19,7 @@ MEMORY_BYTES = 256 << 20
 
 
 def advanced(broadcast: Arrays, progress: Arrays | None) -> Arrays:
-    """Return the broadcast plus the progress, where both have a float array and it survives."""
+    """Return the broadcast plus the progress at survivors of float arrays that both have."""
     moved = dict(broadcast)
     for name, more in (progress or {}).items():
         array = moved.get(name)
@@ -31,7 +31,7 @@ def advanced(broadcast: Arrays, progress: Arrays | None) -> Arrays:
 
 
 def made(decoded: Arrays, broadcast: Arrays) -> Arrays:
-    """Return the progress once a reply has arrived: what it is more than the broadcast, float32."""
+    """Return the progress after a reply: the reply minus the broadcast, float32."""
     found = {}
     for name, array in decoded.items():
         before = broadcast.get(name)
@@ -42,7 +42,7 @@ def made(decoded: Arrays, broadcast: Arrays) -> Arrays:
 
 
 class Progress:
-    """The progress of every node, on the server: of more than a limit in bytes, the rest on disk.
+    """The progress of every node, on the server; beyond a limit in bytes it is kept on disk.
 
     It grows with the number of nodes, by one model each.
     """
@@ -58,11 +58,11 @@ class Progress:
         )
 
     def __reduce__(self) -> tuple[type["Progress"], tuple[()]]:
-        """Return what makes a copy, which keeps nothing: with it, nodes begin anew."""
+        """Return the arguments of a copy, which is empty: nodes start again."""
         return Progress, ()
 
     def token(self, node: int, record: str) -> str:
-        """Return what names the progress of a node; nothing if there is none."""
+        """Return the names of a node's progress; empty if there is none."""
         return self._names.get((node, record_key(record)), "")
 
     def get(self, node: int, record: str) -> Arrays | None:

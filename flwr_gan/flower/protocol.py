@@ -1,4 +1,4 @@
-"""What a strategy may ask of the wire beyond plain records, and what may listen to it."""
+"""Protocols of strategies that use the wire beyond plain records, and of listeners."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.ledger import MessageRow
 
 TakeReply = Callable[[CodedReply, Array | Arrays, int], None]
-"""``take(reply, found, num_examples)`` of each sound reply of a round, in order; `found` is what
-``CodedReply.check`` returns: survivors or arrays, not to be written to."""
+"""``take(reply, found, num_examples)``, called for each valid reply of a round in order; `found` is
+the result of ``CodedReply.check``: survivors or arrays, not to be written to."""
 
 
 @dataclass(frozen=True)
 class ReplyRules:
-    """What a training reply must be.
+    """Requirements on a training reply.
 
-    The default is what plain Flower takes: anything.
+    By default there are none, as in plain Flower.
 
     Parameters
     ----------
     template : Template, optional
-        Names, shapes and dtypes that it must have.
+        The names, shapes and dtypes that it must have.
     may_be_empty : bool
         It may hold no arrays: the client has nothing new to say.
     finite : bool
@@ -40,20 +40,20 @@ class ReplyRules:
 
 @runtime_checkable
 class TakesCodedReplies(Protocol):
-    """A legacy strategy that takes replies as they travelled, ``CodedFitRes``.
+    """A legacy strategy that takes coded replies, ``CodedFitRes``.
 
-    Such a strategy decodes a reply when it wants to, keeps it coded, or averages the values of
-    survivors without their zeros. ``CodedReplies`` is a base class with the defaults.
+    Such a strategy may decode a reply when needed, keep it coded, or average only the values of
+    survivors. ``CodedReplies`` is a base class with the defaults.
     """
 
     def reply_rules(self) -> ReplyRules:
-        """Return what the replies of the next round must be."""
+        """Return the requirements on replies of the next round."""
 
     def begin_replies(self, num_examples: int) -> TakeReply | None:
-        """Begin a round's replies, which stand for so many samples together.
+        """Begin a round's replies, given the total number of their samples.
 
-        What is returned is called with each sound reply when it is decoded to be checked, so that
-        it need not be decoded a second time; None where the strategy has no use for that.
+        The returned function is called with each valid reply when it is decoded for the check, so
+        that it is not decoded twice; None if the strategy does not need that.
         """
 
 
@@ -61,21 +61,21 @@ class CodedReplies:
     """The defaults of ``TakesCodedReplies``: replies are finite and shaped like the broadcast."""
 
     def reply_rules(self) -> ReplyRules:
-        """Return what the replies of the next round must be."""
+        """Return the requirements on replies of the next round."""
         return ReplyRules(finite=True)
 
     def begin_replies(self, num_examples: int) -> TakeReply | None:
-        """Return None: replies are decoded when they are asked for."""
+        """Return None: replies are decoded when they are read."""
         return None
 
 
 @runtime_checkable
 class Asynchronous(Protocol):
-    """A legacy strategy whose clients are not waited for.
+    """A legacy strategy that does not wait for all clients.
 
     The server aggregates when ``buffer_size`` replies have come, which makes a new version of the
-    model, and the others go on with the version that they were sent. ``aggregate_fit`` finds how
-    old that is in ``CodedFitRes.staleness``, and its weights in ``CodedFitRes.trained_from``.
+    model; the other clients continue with the version that they were sent. Its age is
+    ``CodedFitRes.staleness``, and its weights are ``CodedFitRes.trained_from``.
     """
 
     buffer_size: int
@@ -83,12 +83,12 @@ class Asynchronous(Protocol):
 
 @dataclass(frozen=True)
 class CodedMessage:
-    """A coded message, as listeners get it."""
+    """A coded message for listeners."""
 
-    row: MessageRow  # complete but for what the receiver measures
-    content: RecordDict  # as it travelled
+    row: MessageRow  # complete except for the receiver's measurements
+    content: RecordDict  # as sent
     parts: Mapping[str, tuple[Arrays, Arrays | None]]
-    """Of each coded record the arrays, and what the receiver held, None if that is not known."""
+    """The arrays and the receiver's earlier arrays (None if unknown) of each coded record."""
     encoded_now: bool = True  # False for a broadcast that was encoded for another node
 
 
@@ -96,7 +96,7 @@ class Listener(Protocol):
     """Listens to the messages of a grid."""
 
     def sent(self, coded: CodedMessage) -> None:
-        """Take a broadcast that is on its way to a node."""
+        """Take a broadcast to a node."""
 
     def received(self, coded: CodedMessage) -> None:
-        """Take a sound reply that a node has sent."""
+        """Take a valid reply of a node."""

@@ -1,10 +1,10 @@
-"""Noise stays off pruned weights: zeros of a broadcast are put back into what answers it.
+"""Keep noise off pruned weights: zeros of a broadcast are restored in the replies to it.
 
-Flower's differential privacy adds noise to every weight, so a sparse model comes out dense and its
-payload with it. Here zeros are written back after the noise, at the places where the broadcast of
-the round was zero. Everybody knows those places before a client trains, so this is post-processing
-and the guarantee of the noise stays as it is; a mask that is found from the data of the round is
-another matter: see PRIVACY.md beside this file.
+Flower's differential privacy adds noise to every weight, so a sparse model becomes dense, and its
+payload large. Here zeros are written back after the noise, at the places where the round's
+broadcast was zero. These places are public before a client trains, so this is post-processing, and
+the guarantee of the noise is unchanged. A mask found from the data of the round is different: see
+PRIVACY.md beside this file.
 """
 
 from collections.abc import Iterable
@@ -37,18 +37,18 @@ Failures = list[tuple[ClientProxy, Any] | BaseException]
 
 
 def pruned_places(array: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return where weights are pruned: at zeros, unless the whole array is zero, as new biases."""
+    """Return where weights are pruned: zeros, unless the whole array is zero, as new biases are."""
     zero: NDArray[np.bool_] = array == 0
     return zero & ~zero.all()
 
 
 def put_zeros(array: NDArray[Any], pruned: NDArray[np.bool_]) -> NDArray[Any]:
-    """Return the array with +0 at the pruned places; it is left alone if the shapes differ."""
+    """Return the array with +0 at the pruned places; unchanged if the shapes differ."""
     return array if array.shape != pruned.shape else np.where(pruned, array.dtype.type(0), array)
 
 
 def keep_pruned_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-    """Put the zeros of the broadcast back into the reply, whatever noise was added inside.
+    """Restore the zeros of the broadcast in the reply after noise was added.
 
     It goes between the wire and the noise::
 
@@ -70,14 +70,14 @@ def keep_pruned_mod(message: Message, context: Context, call_next: ClientAppCall
     masks = list(pruned.values())
     for name, record in reply.content.array_records.items():
         arrays = record_to_arrays(record)
-        if len(arrays) == len(masks):  # the legacy API names arrays by place, both ways
+        if len(arrays) == len(masks):  # the legacy API names arrays by position in both directions
             kept = [put_zeros(a, m) for a, m in zip(arrays.values(), masks, strict=True)]
             reply.content[name] = arrays_to_record(dict(zip(arrays, kept, strict=True)))
     return reply
 
 
 class AroundStrategy(Strategy):
-    """A legacy strategy around another one, which does all that a subclass does not."""
+    """A legacy strategy around another one; methods not overridden call the inner strategy."""
 
     otherwise: ClassVar[str] = "give it a strategy of flwr.server.strategy"
     """What to do with a strategy of the message API."""
@@ -147,7 +147,7 @@ class KeepPruned(AroundStrategy):
     def aggregate_fit(
         self, server_round: int, results: list[tuple[ClientProxy, FitRes]], failures: Failures
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Put them back into what the inner strategy makes of the replies."""
+        """Restore them in the inner strategy's aggregate."""
         parameters, metrics = self.inner.aggregate_fit(server_round, results, failures)
         if parameters is None:
             return None, metrics
@@ -157,7 +157,7 @@ class KeepPruned(AroundStrategy):
 
 
 class KeepPrunedMessages(MessageStrategy):
-    """What ``KeepPruned`` is, for strategies of the message API.
+    """``KeepPruned`` for strategies of the message API.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class KeepPrunedMessages(MessageStrategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Put them back into what the inner strategy makes of the replies."""
+        """Restore them in the inner strategy's aggregate."""
         arrays, metrics = self.inner.aggregate_train(server_round, replies)
         if arrays is None:
             return None, metrics

@@ -1,9 +1,9 @@
-"""Between Flower's records and named numpy arrays.
+"""Conversion between Flower's records and named numpy arrays.
 
-What a record holds is a numpy array in Flower's own serialisation, or *opaque*: bytes of any other
-kind, such as a booster's JSON in the legacy API. Opaque bytes travel as an array of uint8, and what
-Flower says of them (dtype, shape, serialisation) travels beside it in the note. So does the mark of
-an array in Fortran's order, whose sums differ in their last bit from those in C's.
+An entry of a record is a numpy array in Flower's own serialisation, or *opaque*: bytes of any other
+kind, such as a booster's JSON in the legacy API. Opaque bytes are sent as an array of uint8, and
+Flower's description of them (dtype, shape, serialisation) in the note. The note also marks arrays
+in Fortran order, whose sums differ in the last bit from those in C order.
 """
 
 import math
@@ -24,11 +24,11 @@ from flwr_gan.wire.codecs.arrays import ArraySpec
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 Entry = tuple[str, tuple[int, ...], str]
 Opaque = Mapping[str, Entry]
-"""Of each opaque entry: dtype, shape and serialisation as Flower has them."""
+"""Flower's dtype, shape and serialisation of each opaque entry."""
 
 PAYLOAD_STYPE = "flwr_gan.payload"
 NUMPY_STYPE = "numpy.ndarray"
-FORTRAN = "fortran"  # instead of a serialisation: a numpy array in Fortran's order
+FORTRAN = "fortran"  # instead of a serialisation: a numpy array in Fortran order
 EMPTY_KEY = "_empty"  # Flower's key of the placeholder in a legacy record without arrays
 _LEGACY_RECORDS = (
     "fitins.parameters",
@@ -41,10 +41,9 @@ _CODABLE_KINDS = "biufcV"
 
 
 def read_record(record: ArrayRecord) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Entry]]:
-    """Return all arrays of a plain record, and which of them are opaque or in Fortran's order.
+    """Return all arrays of a plain record, and which of them are opaque or in Fortran order.
 
-    Opaque ones come as uint8. They are views of the record where that is possible, not to be
-    written to.
+    Opaque ones are uint8. The arrays are views of the record where possible, not to be written to.
     """
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     opaque: dict[str, Entry] = {}
@@ -62,9 +61,9 @@ def read_record(record: ArrayRecord) -> tuple[dict[str, np.ndarray[Any, Any]], d
 
 
 def write_record(arrays: Arrays, opaque: Opaque | None = None, *, name: str = "") -> ArrayRecord:
-    """Return the plain record of named arrays, of which some may be opaque.
+    """Return the plain record of named arrays, some of which may be opaque.
 
-    In the legacy API an empty record has Flower's placeholder, so that `name` is needed.
+    In the legacy API an empty record has Flower's placeholder, which needs `name`.
     """
     opaque = opaque or {}
     entries = {}
@@ -83,7 +82,7 @@ def write_record(arrays: Arrays, opaque: Opaque | None = None, *, name: str = ""
 
 
 def record_to_arrays(record: ArrayRecord) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the arrays of a plain record, in order, to be written to.
+    """Return the arrays of a plain record, in order and writable.
 
     Raises ``TypeError`` when an entry is not a serialised numpy array.
     """
@@ -96,7 +95,7 @@ def arrays_to_record(arrays: Arrays) -> ArrayRecord:
 
 
 def _codable_view(array: Array) -> np.ndarray[Any, Any] | None:
-    """Return an array as a view of its bytes, as a copy where it must be, None if it is opaque."""
+    """Return an array as a view of its bytes, or a copy if necessary; None if it is opaque."""
     data = array.data
     if array.stype != NUMPY_STYPE or not data.startswith(_NPY_MAGIC):
         return None
@@ -120,7 +119,7 @@ def _codable(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
     if dtype.itemsize > 16 or (dtype.kind == "f" and dtype.itemsize > 8):
         return None
     if dtype.kind == "V" and dtype.itemsize != 2:
-        return None  # two bytes of no type are a bfloat16, as numpy reads it
+        return None  # numpy reads bfloat16 as two untyped bytes
     return array
 
 
@@ -133,7 +132,7 @@ def _array(array: np.ndarray[Any, Any]) -> Array:
 def payload_record(*payloads: bytes) -> ArrayRecord:
     """Return the record that carries payloads, each as an opaque array.
 
-    Its shape says how long the payload is, so that Flower's ``arrays_size_mod`` counts it.
+    Its shape is the payload's length, so that Flower's ``arrays_size_mod`` counts it.
     """
     arrays = {
         str(at): Array(dtype="", shape=(len(payload),), stype=PAYLOAD_STYPE, data=payload)
@@ -143,12 +142,12 @@ def payload_record(*payloads: bytes) -> ArrayRecord:
 
 
 def is_payload(record: ArrayRecord) -> bool:
-    """Tell whether a record carries a payload."""
+    """Return whether a record carries a payload."""
     return any(array.stype == PAYLOAD_STYPE for array in record.values())
 
 
 def payload_of(record: ArrayRecord) -> bytes:
-    """Return the one payload that a record carries.
+    """Return the only payload of a record.
 
     Raises ``PayloadError`` if it carries something else.
     """
@@ -173,7 +172,7 @@ def payloads_of(record: ArrayRecord) -> list[bytes]:
 
 
 def arrays_to_parameters(arrays: Arrays, opaque: Opaque | None = None) -> Parameters:
-    """Return Flower's legacy parameters, in which opaque bytes stand as they are."""
+    """Return Flower's legacy parameters, with opaque bytes unchanged."""
     entries = write_record(arrays, opaque)
     # The legacy API has one serialisation for all tensors: that of the first.
     stypes = [array.stype for array in entries.values()]
@@ -181,7 +180,7 @@ def arrays_to_parameters(arrays: Arrays, opaque: Opaque | None = None) -> Parame
 
 
 def npy_bytes(array: np.ndarray[Any, Any]) -> bytes:
-    """Return what ``numpy.save`` writes, with one copy of the array where it makes several."""
+    """Return the bytes of ``numpy.save``, with one copy of the array instead of several."""
     if not array.flags.c_contiguous or array.dtype.hasobject:
         return ndarray_to_bytes(array)
     if array.dtype.kind == "V":  # bfloat16, which has no buffer; numpy reads and writes its bytes
@@ -192,7 +191,7 @@ def npy_bytes(array: np.ndarray[Any, Any]) -> bytes:
 def scattered_parameters(base: Base, survivors: np.ndarray[Any, Any]) -> Parameters:
     """Return legacy parameters with values at a base's survivors and zeros elsewhere.
 
-    No array is made and copied: the values go to their places in the bytes.
+    The values are written to their places in the bytes, without an intermediate array.
     """
     tensors = []
     supports, parts = base.arrays.supports, base.split(survivors)
@@ -205,12 +204,12 @@ def scattered_parameters(base: Base, survivors: np.ndarray[Any, Any]) -> Paramet
 
 
 def npy_space(spec: ArraySpec) -> tuple[BytesIO, np.ndarray[Any, Any]]:
-    """Return what will be ``npy_bytes`` of an array of zeros, and this array inside it.
+    """Return a buffer for ``npy_bytes`` of an array of zeros, and this array inside it.
 
-    Once the array is gone, the buffer's value is no copy.
+    After the array is deleted, the buffer's value is returned without a copy.
     """
     header = _npy_header(spec.dtype.str, spec.shape)
-    # The only reference to these bytes: the buffer's value is they themselves and no copy.
+    # The only reference to these bytes, so the buffer's value is returned without a copy.
     buffer = BytesIO(bytes(len(header) + spec.nbytes))
     view = buffer.getbuffer()
     view[: len(header)] = header
@@ -219,7 +218,7 @@ def npy_space(spec: ArraySpec) -> tuple[BytesIO, np.ndarray[Any, Any]]:
 
 @lru_cache(maxsize=256)
 def read_npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, whether the order is Fortran's, and dtype that an npy header of 1.0 gives."""
+    """Return shape, whether the order is Fortran's, and dtype of an npy header of version 1.0."""
     reader = BytesIO(header)
     np.lib.format.read_magic(reader)
     return np.lib.format.read_array_header_1_0(reader)
@@ -234,9 +233,9 @@ def _npy_header(descr: str, shape: tuple[int, ...]) -> bytes:
 
 
 def copy_content(content: RecordDict) -> RecordDict:
-    """Return new records around the same values, as a transport would hand them over.
+    """Return new records with the same values, as from a transport.
 
-    The values were checked when they were put in, and are not checked again.
+    The values were checked when they were set, and are not checked again.
     """
     copied = content.copy()
     for name, record in content.items():

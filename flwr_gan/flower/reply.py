@@ -1,4 +1,4 @@
-"""A reply on the server: a payload that is decoded when it is looked at, and never kept decoded."""
+"""A reply on the server: a payload that is decoded on each access and never kept decoded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,24 +32,24 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class CodedReply:
-    """A payload with what its receiver expects and holds; each look decodes anew."""
+    """A payload with its receiver's expectations and arrays; each access decodes again."""
 
     payload: bytes
-    expected: Template | None  # None takes what the payload announces
-    base: Base | None  # what it may be relative to
-    max_bytes: int  # of its arrays together
+    expected: Template | None  # None accepts the payload's template
+    base: Base | None  # its possible base
+    max_bytes: int  # total, of its arrays
     opaque: Opaque = field(default_factory=dict)
-    own: Arrays = field(default_factory=dict)  # the server's, for those that did not travel
-    order: Mapping[str, object] = field(default_factory=dict)  # names of all arrays, then
-    finite: bool = False  # refuse values that are not
+    own: Arrays = field(default_factory=dict)  # the server's, for those not sent
+    order: Mapping[str, object] = field(default_factory=dict)  # if so, names of all arrays
+    finite: bool = False  # refuse values that are not finite
 
     @cached_property
     def info(self) -> PayloadInfo:
-        """What the header says, read and its checksum compared once; or ``PayloadError``."""
+        """The header, read and checked once; or ``PayloadError``."""
         return describe_payload(self.payload)
 
     def travelled(self, *, writable: bool = False) -> Arrays:
-        """Return the decoded arrays that travelled, or raise ``PayloadError``."""
+        """Return the decoded arrays that were sent, or raise ``PayloadError``."""
         return decode_payload(
             self.info,
             template=self.expected,
@@ -63,7 +63,7 @@ class CodedReply:
         return self.completed(self.travelled(writable=writable))
 
     def completed(self, travelled: Arrays) -> Arrays:
-        """Return decoded arrays with the server's own for those that did not travel."""
+        """Return decoded arrays with the server's own for those that were not sent."""
         return completed(travelled, self.own, self.order) if self.own else travelled
 
     def parameters(self) -> Parameters:
@@ -75,12 +75,12 @@ class CodedReply:
 
     @cached_property
     def has_base_mask(self) -> bool:
-        """True if the reply is new values for the base's survivors and nothing else."""
+        """True if the reply has only new values for the base's survivors."""
         return self._mask_base is not None and has_base_mask(self.info, base=self._mask_base)
 
     @property
     def _mask_base(self) -> Base | None:
-        """The base, unless something beside the payload says that it is not its mask's values."""
+        """The base, or None if the arrays are more than values of the base's mask."""
         if self.base is None or self.own or self.opaque:
             return None
         expected = self.expected or self.info.template
@@ -96,11 +96,11 @@ class CodedReply:
         return None if base is None else decode_survivors(self.info, base=base)
 
     def check(self, *, whole: bool = False) -> tuple[tuple[int, int, int], Array | Arrays]:
-        """Decode once; return what ``counts_of`` does, and what came, not to be written to.
+        """Decode once; return ``counts_of`` and the decoded content, not to be written to.
 
-        That is survivors, where they are all that the payload holds and `whole` is False, and else
-        the arrays that travelled. Raises ``PayloadError`` when the payload cannot be decoded, or
-        holds a value that is not finite and must not.
+        The content is survivors if the payload holds only these and `whole` is False, else the
+        arrays that were sent. Raises ``PayloadError`` when the payload cannot be decoded, or has a
+        value that must be finite and is not.
         """
         survivors = None if whole else self.survivors()
         if survivors is None or self.base is None:
@@ -116,20 +116,20 @@ class CodedReply:
 
 
 def counted(values: Array) -> tuple[int, bool]:
-    """Return how many float32 values, shape (k,), are not zero, and whether all are finite."""
+    """Return the number of nonzero float32 values, shape (k,), and whether all are finite."""
     if compiled.kernels() is not None:
         from flwr_gan.flower import sum_kernels
 
         found: tuple[int, bool] = sum_kernels.counted(values)
         return found
-    # Looking for what is not zero in bools is several times faster than in floats.
+    # Counting nonzero bools is several times faster than counting nonzero floats.
     return int(np.count_nonzero(values != 0)), bool(np.isfinite(values).all())
 
 
 def counts_of(arrays: Arrays, *, finite: bool = False) -> tuple[int, int, int]:
-    """Return the parameters of arrays, those that are not zero, and the bytes of all.
+    """Return the number of parameters of arrays, of nonzero ones, and the total bytes.
 
-    With `finite`, raises ``PayloadError`` where a value is not finite.
+    With `finite`, raises ``PayloadError`` if a value is not finite.
     """
     nonzero = sum(_nonzero(name, array, finite=finite) for name, array in arrays.items())
     sizes = [(array.size, array.nbytes) for array in arrays.values()]
@@ -137,11 +137,11 @@ def counts_of(arrays: Arrays, *, finite: bool = False) -> tuple[int, int, int]:
 
 
 def _nonzero(name: str, array: Array, *, finite: bool) -> int:
-    """Return how many values are not zero, or raise ``PayloadError`` if one is not finite.
+    """Return the number of nonzero values, or raise ``PayloadError`` if one is not finite.
 
-    Block by block, so that what numpy answers for a block stays in the cache.
+    Block by block, so that numpy's results for a block stay in the cache.
     """
-    if array.dtype.kind == "V":  # bfloat16, as numpy has it: all but the sign
+    if array.dtype.kind == "V":  # bfloat16 in numpy: all bits but the sign
         array = array.view(np.uint16) & np.uint16(0x7FFF)
     if array.dtype == np.float32 and compiled.kernels() is not None:
         nonzero, are_finite = counted(np.ascontiguousarray(array).reshape(-1))

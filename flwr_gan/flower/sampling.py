@@ -1,4 +1,4 @@
-"""Which clients take part: the same ones for the same seed, in whatever order they connect."""
+"""Seeded sampling of clients, independent of the order in which they connect."""
 
 import math
 import random
@@ -16,7 +16,7 @@ from flwr.serverapp import Grid
 log = getLogger(__name__)
 
 PARTITION = "partition-id"
-"""Property of a client by which it is sampled, before its node id."""
+"""Property of a client by which clients are sorted for sampling, before their node id."""
 
 _POLL_S = 0.2
 SAY_EVERY_S = 30.0
@@ -25,10 +25,10 @@ _WRAPPED = ("inner", "strategy")
 
 
 class OrderedClientManager(ClientManager):
-    """A view of a client manager that samples by node id, with a generator of its own.
+    """A view of a client manager that samples by node id with its own generator.
 
-    ``num_available`` waits for `least` clients: Flower's strategies look at that number first, and
-    would else sample from those that happen to be connected.
+    ``num_available`` waits for `least` clients: Flower's strategies read that number first, and
+    would otherwise sample from the clients connected at that moment.
     """
 
     def __init__(self, inner: ClientManager, *, rng: random.Random, least: int) -> None:
@@ -37,7 +37,7 @@ class OrderedClientManager(ClientManager):
         self._least = least
 
     def num_available(self) -> int:
-        """Return the number of available clients, once there are enough to begin."""
+        """Return the number of available clients, after waiting until there are enough."""
         wait_until(self._inner.num_available, self._least)
         return self._inner.num_available()
 
@@ -63,7 +63,7 @@ class OrderedClientManager(ClientManager):
         min_num_clients: int | None = None,
         criterion: Criterion | None = None,
     ) -> list[ClientProxy]:
-        """Return a seeded sample of the available clients, empty when there are too few."""
+        """Return a seeded sample of the available clients, empty if there are too few."""
         # Managers of grids look for new nodes in num_available, not in wait_for.
         least = num_clients if min_num_clients is None else min_num_clients
         wait_until(self._inner.num_available, least)
@@ -75,7 +75,7 @@ class OrderedClientManager(ClientManager):
 
 
 def wait_for_nodes(grid: Grid, least: int) -> None:
-    """Wait until so many nodes are connected."""
+    """Wait until a number of nodes are connected."""
     wait_until(lambda: len(list(grid.get_node_ids())), least)
 
 
@@ -86,9 +86,9 @@ def wait_until(
     line: Callable[[int], str] | None = None,
     wait_s: float = math.inf,
 ) -> bool:
-    """Wait until a count has come up to `least`; say so at once and every half minute.
+    """Wait until a count reaches `least`; log this at once and every half minute.
 
-    `line` says what is awaited, from the count. Returns False where it takes more than `wait_s`.
+    `line` makes the log line from the count. Returns False after more than `wait_s` seconds.
     """
     begun, said = time.monotonic(), -SAY_EVERY_S
     while (found := count()) < least:
@@ -104,7 +104,7 @@ def wait_until(
 
 
 def least_available(strategy: Any) -> int:
-    """Return how many clients a strategy, or the one that it wraps, wants to be there; 0 if any."""
+    """Return the minimum of available clients of a strategy or its inner one; 0 if none."""
     seen: list[int] = []
     while strategy is not None and id(strategy) not in seen:
         seen.append(id(strategy))
@@ -118,7 +118,7 @@ def least_available(strategy: Any) -> int:
 
 @contextmanager
 def seeded_global_random(seed: int) -> Iterator[None]:
-    """Seed Python's global generator, which Flower's message strategies sample with, for a block.
+    """Seed Python's global generator, used by Flower's message strategies, in the context.
 
     The generator's state is restored afterwards.
     """

@@ -1,4 +1,4 @@
-"""What can be set of the wire, checked when it is set; and which arrays travel."""
+"""Settings of the wire, checked on construction, and the selection of arrays to send."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.stages.schedule import Schedule
 
 Feedback = bool | Literal["ef21"]
-"""Error feedback: off, by the residual of the payload before, or by EF21."""
+"""Error feedback: off, by the residual of the previous payload, or by EF21."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Arrays that travel, by shell patterns of names such as ``"*.running_*"`` or ``"head.*"``.
+    """The arrays to send, by shell patterns of names such as ``"*.running_*"`` or ``"head.*"``.
 
-    An array is left out unless one pattern of ``include`` matches its name (with none, all do), and
-    if one of ``exclude`` does. What is left out stays what it was on either side: the client keeps
-    its own values, as FedBN does with statistics or FedPer with a head, and the server its own.
-    Arrays of the legacy API have their positions as names, ``"0"``, ``"1"``, ...
+    An array is sent if a pattern of ``include`` matches its name (without patterns, all match) and
+    no pattern of ``exclude`` does. Other arrays stay unchanged on both sides: the client keeps its
+    own values, as FedBN does with statistics or FedPer with a head, and so does the server. In the
+    legacy API the names of arrays are their positions, ``"0"``, ``"1"``, ...
     """
 
     include: tuple[str, ...] = ()
@@ -38,29 +38,29 @@ class Selection:
 
     @property
     def takes_all(self) -> bool:
-        """True if nothing can be left out."""
+        """True if all arrays are sent."""
         return not self.include and not self.exclude
 
     def takes(self, name: str) -> bool:
-        """Tell whether the array of this name travels."""
+        """Return whether the array of this name is sent."""
         wanted = not self.include or any(fnmatchcase(name, p) for p in self.include)
         return wanted and not any(fnmatchcase(name, p) for p in self.exclude)
 
     def of(self, arrays: Arrays) -> Arrays:
-        """Return the arrays that travel."""
+        """Return the arrays to send."""
         if self.takes_all:
             return arrays
         return {name: array for name, array in arrays.items() if self.takes(name)}
 
     def left_out(self, arrays: Arrays) -> Arrays:
-        """Return the arrays that do not travel."""
+        """Return the arrays that are not sent."""
         return {name: array for name, array in arrays.items() if not self.takes(name)}
 
 
 def completed(arrays: Arrays, own: Arrays, order: Mapping[str, object]) -> Arrays:
-    """Return arrays with one's own for those that did not travel, in the order of ``order``.
+    """Return the sent arrays and own arrays for the others, in the order of ``order``.
 
-    Names that stand in neither keep their place at the end.
+    Names that are not in ``order`` come last.
     """
     both = {**own, **arrays}
     ordered = {name: both[name] for name in order if name in both}
@@ -68,7 +68,7 @@ def completed(arrays: Arrays, own: Arrays, order: Mapping[str, object]) -> Array
 
 
 def patterns(given: object, *, key: str) -> tuple[str, ...]:
-    """Return patterns, given as one word or several, as a tuple.
+    """Return patterns, given as one string or several, as a tuple.
 
     Raises ``CodecError`` when they are neither.
     """
@@ -93,31 +93,32 @@ class WireSettings:
     Parameters
     ----------
     codec : str
-        Codec spec of both directions, such as ``"sparse"``, ``"zstd:3"``, ``"sparse:int8"``.
+        Codec spec for both directions, such as ``"sparse"``, ``"zstd:3"``, ``"sparse:int8"``.
     codec_up, codec_down : str, optional
-        Codec spec of replies and of broadcasts, where they differ from `codec`.
+        Codec specs for replies and for broadcasts, if different from `codec`.
 
-        Each of the three may be a schedule by round, and that of replies one by the speed of the
-        client's link, see ``Schedule``. A broadcast is coded once, as for the fastest links.
+        Each of the three may be a schedule by round; the spec for replies may also depend on the
+        speed of the client's link, see ``Schedule``. A broadcast is coded once, as for the fastest
+        links.
     memory : bool
-        Payloads are coded relative to what their receiver holds. Without, every broadcast stands
-        alone, and a reply is relative to the broadcast that it answers and to nothing else.
+        Code payloads relative to the arrays that their receiver holds. Without memory, a broadcast
+        has no base, and the base of a reply can only be the broadcast that it answers.
     feedback : bool or "ef21"
-        Error feedback: what a lossy codec loses is added to what its sender sends next. It is for
-        codecs that are contractive; lossless ones lose nothing. Without it, stages that have an
-        unbiased form take that. ``"ef21"``: clients code how much more their update is than
-        what has arrived of the one before, which the server keeps for each of them.
+        Error feedback: the loss of a lossy codec is added to the sender's next payload. It is for
+        contractive codecs. Without it, stages with an unbiased form use that. ``"ef21"``: clients
+        code the difference of their update to the part that has already arrived, which the server
+        keeps for each client.
     include, exclude : sequence of str
-        Patterns of names: which arrays travel, see ``Selection``.
+        Patterns of the names of arrays to send, see ``Selection``.
     max_reply_bytes : int, optional
-        Most bytes that the arrays of a reply may have together: four times the broadcast by
-        default, and at least 64 MiB.
+        Maximum total bytes of the arrays of a reply: by default four times the broadcast, and at
+        least 64 MiB.
     strict : bool
-        Raise ``TrainingError`` when every reply of a training round was refused and none has ever
-        been accepted. By default that is a warning.
+        Raise ``TrainingError`` when every reply of a training round was refused and no reply was
+        ever accepted. By default this is a warning.
     seeded_start : bool
-        Clients make the arrays of the first broadcast themselves, see ``CompressionMod``: it
-        travels as their hash. For broadcasts with a stage on updates, and with memory.
+        Clients compute the arrays of the first broadcast themselves, see ``CompressionMod``; only
+        their hash is sent. Needs a stage on updates for broadcasts, and memory.
 
     Raises
     ------
@@ -165,7 +166,7 @@ class WireSettings:
         return self.codec if self.codec_down is None else self.codec_down
 
     def up_at(self, server_round: int, mbits: float | None = None) -> str:
-        """Return the codec spec of the replies of a round over a link of a speed, if known."""
+        """Return the codec spec of replies in a round, over a link of this speed (if known)."""
         return Schedule.of(self.up).at(server_round, feedback=bool(self.feedback), mbits=mbits)
 
     def down_at(self, server_round: int) -> str:
@@ -185,5 +186,5 @@ class WireSettings:
 
     @property
     def label(self) -> str:
-        """The codecs in one word."""
+        """The codecs as one label."""
         return self.up if self.up == self.down else f"{self.up} up, {self.down} down"

@@ -1,4 +1,4 @@
-"""The wire for strategies of Flower's legacy API: a face of the compressed grid."""
+"""The wire for strategies of Flower's legacy API: an interface to the compressed grid."""
 
 import random
 from collections.abc import Sequence
@@ -50,10 +50,10 @@ PLAIN = (
 
 
 class CodedFitRes(FitRes):
-    """A reply that keeps its payload and decodes the parameters each time they are read.
+    """A reply that keeps its payload and decodes the parameters on each access.
 
-    An inner strategy that adds up the replies one by one therefore holds one decoded client at a
-    time; one that wants the payload itself finds it in `coded`.
+    So an inner strategy that sums the replies one by one holds one decoded reply at a time; a
+    strategy that needs the payload finds it in `coded`.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ class CodedFitRes(FitRes):
     coded : CodedReply
         Its payload.
     label : int or str
-        What the sender calls itself, its ``partition-id``.
+        The sender's label for itself, its ``partition-id``.
     received : Received, optional
-        The reply as it came, if it is still to be checked.
+        The received reply, if it has not been checked yet.
 
     Attributes
     ----------
     staleness : int
-        How many times the server has aggregated since it sent what the client trained.
+        Number of aggregations since the server sent the model that the client trained.
     """
 
     staleness: int = 0
@@ -92,7 +92,7 @@ class CodedFitRes(FitRes):
 
     @property
     def parameters(self) -> Parameters:
-        """The decoded parameters, or those that a strategy has put in their place."""
+        """The decoded parameters, or a strategy's replacement for them."""
         return self._replaced or self.coded.parameters()
 
     @parameters.setter
@@ -109,9 +109,9 @@ class CodedFitRes(FitRes):
         return self.coded.arrays()
 
     def trained_from(self) -> Arrays:
-        """Return the arrays that the client was sent, as it decoded them, in the reply's order.
+        """Return the arrays of the client's broadcast as it decoded them, in the reply's order.
 
-        Raises ``PayloadError`` when the reply answers no message that is known.
+        Raises ``PayloadError`` when the reply answers no known message.
         """
         held = None if self.received is None else self.received.base_of(RECORD)
         if held is None:
@@ -124,7 +124,7 @@ class CodedFitRes(FitRes):
 
 
 class CodedClientProxy(GridClientProxy):
-    """A client that is reached through the compressed grid; its replies stay coded."""
+    """A client behind the compressed grid; its replies stay coded."""
 
     grid: CompressedGrid
 
@@ -147,29 +147,29 @@ class CodedClientProxy(GridClientProxy):
 
 
 class CompressedStrategy(StrategyWrapper, Strategy):
-    """Wrap a legacy Flower strategy so that its parameters travel as coded payloads.
+    """Wrap a legacy Flower strategy so that its parameters are sent as coded payloads.
 
     The inner strategy sees plain parameters; clients need ``mods=[compression_mod]``. Replies are
-    sorted by node before the inner strategy sees them, clients are sampled with a seed once
-    ``min_available_clients`` are there, so that a run is the same on every engine. Attributes of
-    the inner strategy are reachable through the wrapper.
+    sorted by node for the inner strategy, and clients are sampled with a seed once
+    ``min_available_clients`` are connected, so that a run is the same on every engine. Attributes
+    of the inner strategy are available on the wrapper.
 
     Parameters
     ----------
     inner : flwr.server.strategy.Strategy
-        The strategy to wrap. One that is a ``TakesCodedReplies`` says what replies must be and
-        gets them as they travelled; any other gets what plain Flower would give it. Where it
-        aggregates by ``FedAvg.aggregate_fit`` in place, replies are added up when they are checked,
-        with the same result.
+        The strategy to wrap. A ``TakesCodedReplies`` sets the requirements on replies and gets them
+        coded; any other strategy gets the same as from plain Flower. If it aggregates by
+        ``FedAvg.aggregate_fit`` in place, replies are summed when they are checked, with the same
+        result.
     codec : str
-        Codec spec of both directions.
+        Codec spec for both directions.
     seed : int
         Seed of client sampling.
     ledger : Ledger, optional
-        Takes a row for each message; a new one by default.
+        Gets one row per message; a new one by default.
     also_codecs : sequence of str
-        Lossless codecs that every message is coded with as well, for comparison; their ledgers
-        are ``comparison.ledgers``.
+        Lossless codecs with which every message is also coded, for comparison; their ledgers are
+        ``comparison.ledgers``.
     **settings
         See ``WireSettings``: ``codec_up``, ``codec_down``, ``memory``, ``feedback``, ``include``,
         ``exclude``, ``max_reply_bytes``, ``strict``.
@@ -179,7 +179,7 @@ class CompressedStrategy(StrategyWrapper, Strategy):
     TypeError
         When `inner` is not a legacy strategy.
     CodecError
-        When a codec is unknown or not installed, or a lossy one is to be compared.
+        When a codec is unknown or not installed, or one of ``also_codecs`` is lossy.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class CompressedStrategy(StrategyWrapper, Strategy):
         results: list[tuple[ClientProxy, FitRes]],
         failures: Failures,
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Check each reply and hand the good ones, sorted by node, to the inner strategy."""
+        """Check each reply and pass the valid ones, sorted by node, to the inner strategy."""
         good: list[tuple[ClientProxy, FitRes]] = []
         bad: Failures = list(failures)
         for failure in failures:
@@ -292,11 +292,11 @@ class CompressedStrategy(StrategyWrapper, Strategy):
     def evaluate(
         self, server_round: int, parameters: Parameters
     ) -> tuple[float, dict[str, Scalar]] | None:
-        """Evaluate plain parameters as the inner strategy does; nothing travels."""
+        """Evaluate plain parameters as the inner strategy does; nothing is sent."""
         return self.inner.evaluate(server_round, parameters)
 
     def _coded(self, client: ClientProxy) -> CodedClientProxy:
-        """Return a client, reached through the compressed grid."""
+        """Return a client behind the compressed grid."""
         if not isinstance(client, GridClientProxy):
             raise TypeError(f"{type(client).__name__}: the wire needs clients of Flower's grid")
         if self.grid is None or self.grid.inner is not client.grid:

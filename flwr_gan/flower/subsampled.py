@@ -1,7 +1,7 @@
-"""Random changes under SecAgg+: fewer numbers are masked, and sums of them stay sums.
+"""Random subsets of changes for SecAgg+: fewer numbers are masked, and their sums stay exact.
 
-Masked vectors cannot be compressed, so of each matrix a drawn share of the changes takes its place
-before it is masked. All clients that were sent the same draw the same ones (``randk``).
+Masked vectors cannot be compressed, so each matrix is replaced by a drawn share of its changes
+before masking. All clients with the same broadcast draw the same weights (``randk``).
 """
 
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ _IN, _OUT = "fitins.parameters", "fitres.parameters"
 
 
 class SubsampledMod:
-    """Send a random share of the changes of each matrix, instead of all weights.
+    """Send a random share of the changes of each matrix instead of all weights.
 
-    It stands behind ``secaggplus_mod``, with ``Subsampled`` of the same share on the server::
+    It comes after ``secaggplus_mod``, with ``Subsampled`` of the same share on the server::
 
         ClientApp(client_fn, mods=[secaggplus_mod, SubsampledMod(0.1)])
 
-    What is not sent is added to the next update of the client (error feedback). Arrays of other
-    types, and of fewer than two axes, travel as changes in full.
+    Changes that are not sent are added to the client's next update (error feedback). Arrays of
+    other types, or with fewer than two axes, are sent as changes in full.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class SubsampledMod:
 class Subsampled(AroundStrategy):
     """Wrap a legacy strategy whose clients have a ``SubsampledMod`` of the same share.
 
-    It takes each reply, or the sum of all that SecAgg+ gives, for changes of the broadcast::
+    It takes each reply, or the sum of all from SecAgg+, as changes of the broadcast::
 
         strategy=Subsampled(FedAvg(), 0.1)
 
@@ -119,7 +119,7 @@ class Subsampled(AroundStrategy):
     def aggregate_fit(
         self, server_round: int, results: list[tuple[ClientProxy, FitRes]], failures: Failures
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Hand the inner strategy whole weights: the broadcast plus the changes."""
+        """Pass full weights to the inner strategy: the broadcast plus the changes."""
         for _, result in results:
             changes = parameters_to_ndarrays(result.parameters)
             result.parameters = ndarrays_to_parameters(self._moved(changes))
@@ -143,7 +143,7 @@ def _stage(fraction: float) -> RandKStage:
 
 
 def _places(stage: RandKStage, near: Any) -> Any:
-    """Return which weights of a matrix are drawn; None where all of them travel."""
+    """Return which weights of a matrix are drawn; None if all are sent."""
     survives = np.flatnonzero(near)
     if near.ndim < 2 or not is_float(near.dtype) or not len(survives):
         return None

@@ -1,6 +1,6 @@
-"""Sums of weights and what is counted of them, compiled by numba.
+"""Sums and counts of weights, compiled by numba.
 
-Import it where ``flwr_gan.wire.codecs.compiled`` has numba's loops.
+Import it only where ``flwr_gan.wire.codecs.compiled`` has numba's loops.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _BLOCK = 1 << 13
 _INFINITE = np.uint32(0xFF000000)
-"""Bits of infinity without the sign, moved up by one."""
+"""Bits of infinity without the sign, shifted left by one."""
 
 
 @njit(nogil=True, cache=True)
@@ -28,12 +28,12 @@ def weigh(values: Array, share: float, first: bool, total: Array) -> None:
 
 @njit(nogil=True, cache=True)
 def counted(values: Array) -> tuple[int, bool]:
-    """Return how many float32 values are not zero, and whether all are finite."""
+    """Return the number of nonzero float32 values, and whether all are finite."""
     bits = values.view(np.uint32)
     nonzero, largest = 0, uint32(0)
     for start in range(0, len(bits), _BLOCK):
         some, found = bits[start : start + _BLOCK], uint32(0)
-        # numba makes 64 bits of the sum of 32, which halves the numbers of a vector.
+        # numba widens sums of 32 bits to 64 bits, which halves the length of a vector.
         for i in range(len(some)):
             size = uint32(some[i] << uint32(1))
             found = uint32(found + uint32(size != uint32(0)))

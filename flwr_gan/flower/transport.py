@@ -1,9 +1,9 @@
-"""The bytes of a message in Flower's transport, without serialising or hashing its content.
+"""Computes a message's bytes in Flower's transport without serialising or hashing it.
 
-Flower takes a message apart into objects: the content, its records, the arrays of a record, the
-chunks of an array. Each is stored as a head, which names its class and the hashes of the objects
-in it, and a body; equal objects are stored once. The lengths are known without the bytes, and
-equal objects are found by comparing those of the same length.
+Flower splits a message into objects: the content, its records, the arrays of a record, the chunks
+of an array. Each is stored as a head, with its class and the hashes of the objects in it, and a
+body; equal objects are stored once. The lengths are known without the bytes, and equal objects are
+found by comparing objects of the same length.
 """
 
 import json
@@ -22,7 +22,7 @@ from flwr_gan.flower.flwr_private import (
 
 Values = Mapping[str, Any]
 Kind = type[ConfigRecord] | type[MetricRecord]
-Form = tuple[str, int, tuple["Form", ...]]  # of a value: its type, its length, those of its items
+Form = tuple[str, int, tuple["Form", ...]]  # of a value: type, length, forms of its items
 
 _HASH = "0" * 64
 
@@ -30,8 +30,8 @@ _HASH = "0" * 64
 def message_bytes(content: RecordDict) -> int:
     """Return the bytes that Flower's transport stores for a message with this content.
 
-    The sum of the lengths of the deflated objects: the content and all that is nested in it,
-    equal objects once.
+    The sum of the lengths of the deflated objects: the content and everything nested in it, equal
+    objects once.
     """
     stored = _Stored()
     records = []
@@ -48,7 +48,7 @@ def message_bytes(content: RecordDict) -> int:
 
 @dataclass
 class _Stored:
-    """The objects of one message, numbered, and their bytes together."""
+    """The numbered objects of one message, and their total bytes."""
 
     total: int = 0
     _numbers: dict[Hashable, int] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class _Stored:
         """Store a record of values; return its number."""
         form = tuple([(key, _form(value)) for key, value in values.items()])
         alike = self._alike.setdefault((kind, form), [])
-        if alike:  # rare, so that these may be serialised
+        if alike:  # rare, so serialising is acceptable
             deflated = kind(dict(values)).deflate()
             for place, other in enumerate(alike):
                 if kind(dict(other)).deflate() == deflated:
@@ -128,7 +128,7 @@ def _values_bytes(kind: Kind, form: tuple[tuple[str, Form], ...], place: int) ->
 
 
 def _form(value: Any) -> Form:
-    """Return all of a value that the length of its record depends on."""
+    """Return the form of a value, on which the length of its record depends."""
     if isinstance(value, bytes):
         return "bytes", len(value), ()
     if isinstance(value, str):

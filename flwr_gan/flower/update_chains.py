@@ -1,9 +1,9 @@
-"""Chains of updates: each broadcast is coded once, for all nodes whatever they have missed.
+"""Chains of updates: each broadcast is coded once for all nodes, even if they missed some.
 
-The server keeps what up-to-date nodes hold of a record, what was lost on the way there, and the
-payloads that led there. A node that missed some is sent these, a new node all of them; where that
-is longer than all arrays without loss, either is sent those. So all nodes hold the same bits, and
-the server's memory does not grow with their number.
+For each record the server keeps the arrays of up-to-date nodes, the residual, and the payloads that
+led to these arrays. A node that missed some payloads is sent these, a new node all of them; if that
+is longer than the full arrays without loss, it is sent the full arrays. So all nodes hold the same
+bits, and the server's memory does not grow with their number.
 """
 
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ from typing import Any
 from flwr_gan.flower.memory import Remembered
 
 NOTHING = b""
-"""In the place of a name: what a node holds is not known, or it holds nothing."""
+"""Instead of a name: the node's arrays are unknown, or it holds nothing."""
 
 FROM_SEED = b"seed"
-"""In the place of a name: the node was never sent anything, and makes the first arrays itself."""
+"""Instead of a name: the node was never sent anything and computes the first arrays itself."""
 
 
 @dataclass
 class UpdateChain:
-    """What up-to-date nodes hold of a record, and the payloads that led there."""
+    """The arrays of up-to-date nodes for a record, and the payloads that led to them."""
 
-    points: list[bytes]  # names what a node holds before each payload, and behind the last one
+    points: list[bytes]  # names of a node's arrays before each payload and after the last
     end: Remembered
     payloads: list[bytes] = field(default_factory=list)  # no longer than the arrays, or one
 
     def append(self, payload: bytes, end: Remembered) -> None:
-        """Add an update; the oldest payloads make room."""
+        """Add an update; drop the oldest payloads if necessary."""
         self.end = end
         self.points.append(end.name)
         self.payloads.append(payload)
@@ -37,7 +37,7 @@ class UpdateChain:
             del self.points[0], self.payloads[0]
 
     def payloads_from(self, point: bytes | None) -> tuple[bytes, ...]:
-        """Return what leads a node from a point to the end, by the fewest bytes; never nothing."""
+        """Return the payloads from a point to the end with the fewest bytes, at least one."""
         if point == self.points[-1]:
             return (self.end.unchanged,)
         known = [at for at, name in enumerate(self.points) if name == point]
@@ -60,7 +60,7 @@ class UpdateChains:
     """Records that were sent in this exchange."""
 
     def give_up(self, record: str) -> Remembered:
-        """Keep no chain of a record any more; return what its up-to-date nodes hold."""
+        """Drop the chain of a record; return the arrays of its up-to-date nodes."""
         self.several.add(record)
         return self.of.pop(record).end
 
@@ -77,7 +77,7 @@ class UpdateChains:
         return {"chains": chains, "several": sorted(self.several)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         self.several = set(state["several"])
         self.of = {
             record: UpdateChain(

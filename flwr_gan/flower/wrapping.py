@@ -1,4 +1,4 @@
-"""What grid and strategy wrappers share: an exchange around something of Flower's."""
+"""Base classes of grid and strategy wrappers: an exchange around a Flower object."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from flwr_gan.wire.ledger import Ledger
 
 
 def check_kind(inner: object, kind: type, *, other: type, wrapper: str) -> None:
-    """Raise ``TypeError`` unless a strategy is of a kind; name the wrapper of the other kind."""
+    """Raise ``TypeError`` unless a strategy is of a kind; name the wrapper for the other kind."""
     own, others = (".".join(of.__module__.split(".")[:2]) for of in (kind, other))
     name = type(inner).__name__
     if isinstance(inner, other):
@@ -18,7 +18,7 @@ def check_kind(inner: object, kind: type, *, other: type, wrapper: str) -> None:
 
 
 class Wrapper:
-    """A wrapper with an exchange; attributes of what it wraps are reachable through it."""
+    """A wrapper with an exchange; attributes of the wrapped object are available on it."""
 
     exchange: Exchange
 
@@ -33,7 +33,7 @@ class Wrapper:
         return self.exchange.books.failures
 
     def __getattr__(self, name: str) -> Any:
-        """Return an attribute of what is wrapped."""
+        """Return an attribute of the wrapped object."""
         if name.startswith("__") or "inner" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__} has no attribute {name}")
         return getattr(self.__dict__["inner"], name)
@@ -42,14 +42,14 @@ class Wrapper:
 class StrategyWrapper(Wrapper):
     """A strategy around another one.
 
-    It can be pickled and copied between rounds; the grid is found anew.
+    It can be pickled and copied between rounds; a copy looks up its grid again.
     """
 
     def __init__(self, inner: Any, exchange: Exchange, *, seed: int) -> None:
         self.inner = inner
         self.exchange = exchange
         self.seed = seed
-        self.grid: Any = None  # the compressed one, in a run
+        self.grid: Any = None  # the compressed grid during a run
 
     def _seed_of(self, purpose: str, server_round: int) -> int:
         """Return the seed of a sample of clients."""

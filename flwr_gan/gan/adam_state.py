@@ -1,4 +1,4 @@
-"""The moments that Adam remembers, by parameter name."""
+"""Adam's moments by parameter name."""
 
 from collections.abc import Iterable, Mapping
 
@@ -27,9 +27,9 @@ def forget(adam: torch.optim.Adam) -> None:
 
 
 def forget_pruned(adam: torch.optim.Adam, network: nn.Module, pruned: Mapping[str, Tensor]) -> None:
-    """Set the moments of pruned weights to zero, so that nothing moves them.
+    """Set the moments of pruned weights to zero, so that these weights do not move.
 
-    ``pruned`` is True where a weight is pruned, for each parameter.
+    ``pruned`` has a mask per parameter, True where a weight is pruned.
     """
     for name, weight in network.named_parameters():
         for moment in MOMENTS:

@@ -1,4 +1,4 @@
-"""Differentiable augmentation: the critic sees real and generated samples changed alike.
+"""Differentiable augmentation: real and generated samples are changed alike for the critic.
 
 Zhao et al., 2020. Every change is differentiable, so the generator learns through it, and is drawn
 for each sample from the same distribution, real or generated.
@@ -25,10 +25,10 @@ class ImageAugmentation:
 
     ``brightness`` adds a number from [-0.5, 0.5]. ``saturation`` multiplies each pixel's distance
     to the mean of its channels by a factor from [0, 2]; a grey image has none. ``contrast``
-    multiplies the distance to the image's mean by a factor from [0.5, 1.5]. These are the ranges of
-    the published code; what leaves [-1, 1] is not cut off, as there. ``translation`` is the largest
-    shift in either direction and ``cutout`` the side of the square that becomes ``background``,
-    both as shares of the image's side, in [0, 1]. The square may lie partly outside.
+    multiplies the distance to the image's mean by a factor from [0.5, 1.5]. As in the published
+    code, these are the ranges, and values outside [-1, 1] are not clipped. ``translation`` is the
+    largest shift in either direction and ``cutout`` the side of the square that becomes
+    ``background``, both as shares of the image's side, in [0, 1]. The square may be partly outside.
     """
 
     def __init__(
@@ -100,16 +100,16 @@ POLICIES = {
     "translation": ImageAugmentation._shift,
     "cutout": ImageAugmentation._cut,
 }
-"""What ``ImageAugmentation`` can do, in the order in which it does it."""
+"""The policies of ``ImageAugmentation``, in their order."""
 
 
 class StrokeAugmentation:
     """Stretching and jitter of drawings that are vectors (dx, dy, pen).
 
-    A shift means nothing to differences and a cut would tear a drawing apart, so the counterparts
-    are: each axis stretched by a factor of its own, and a little noise on every vector. The pen is
-    left alone. Stretching factors are drawn from [1 - stretch, 1 + stretch]; ``jitter`` is the
-    standard deviation of the noise, in units of dx and dy. Both lie in [0, 1).
+    A shift has no effect on differences, and a cut would break a drawing. So instead each axis is
+    stretched by its own factor, and every vector gets a little noise. The pen is unchanged.
+    Stretching factors are drawn from [1 - stretch, 1 + stretch]; ``jitter`` is the standard
+    deviation of the noise, in units of dx and dy. Both are in [0, 1).
     """
 
     def __init__(self, *, stretch: float = 0.2, jitter: float = 0.02) -> None:
@@ -129,7 +129,7 @@ class StrokeAugmentation:
 
 
 def _uniform(like_BTC: Tensor, rng: torch.Generator) -> Tensor:
-    """Draw a number from [0, 1) for each image, of a shape that goes with the images."""
+    """Draw a number from [0, 1) per image, in a shape that broadcasts with the images."""
     drawn = torch.rand(len(like_BTC), generator=rng, device=rng.device).to(like_BTC)
     return drawn.view(-1, *[1] * (like_BTC.ndim - 1))
 

@@ -31,9 +31,9 @@ from flwr_gan.gan.training_log import LOSSES, TrainLog, run_steps
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One of the trainings; the settings are those of ``WganGpTrainer.train``.
+    """A single training; the settings are those of ``WganGpTrainer.train``.
 
-    ``rng`` advances as if this training were alone.
+    ``rng`` advances as in separate training.
     """
 
     trainer: WganGpTrainer
@@ -61,10 +61,10 @@ class Training:
 
 
 def alike(trainings: Sequence[Training]) -> bool:
-    """Return whether ``train_together`` takes these trainings.
+    """Return whether ``train_together`` supports these trainings.
 
-    They need the plain trainer with gradients in closed form, networks of one shape, one config,
-    one device, and as many steps behind them.
+    They need the plain trainer with gradients in closed form, and equal shapes of networks, config,
+    device and numbers of earlier steps.
     """
     kinds = {_kind(training) for training in trainings}
     return len(kinds) == 1 and None not in kinds
@@ -73,11 +73,11 @@ def alike(trainings: Sequence[Training]) -> bool:
 def train_together(
     trainings: Sequence[Training], *, iterations: int | None = None, progress: str | None = None
 ) -> list[TrainLog]:
-    """Train as ``trainer.train`` would each of them, up to rounding, in one program.
+    """Do each training's ``trainer.train`` in one program, equal up to rounding.
 
     The trainings are ``alike``, and none shares a network or an rng with another; arguments and
-    errors are those of ``trainer.train``. After a TrainingError masks are applied, and else
-    networks, optimisers and rngs of all are as before, so that each can be trained alone.
+    errors are those of ``trainer.train``. After a TrainingError masks are applied, but otherwise
+    all networks, optimisers and rngs are as before, so that each can be trained separately.
     """
     if not alike(trainings):
         raise ConfigError("trainings that are not alike cannot share a program: train each alone")
@@ -130,7 +130,7 @@ class _Together:
 
     @contextmanager
     def sparse_layers(self) -> Iterator[None]:
-        """Compute with sparse layers inside the block, where masks are sparse enough for it."""
+        """Compute with sparse layers inside the context, if masks are sparse enough."""
         with ExitStack() as stack:
             for j, copy in enumerate(self._copies if self._pruned else []):
                 names = [name for name, _ in copy.named_parameters()]
@@ -139,7 +139,7 @@ class _Together:
             yield
 
     def iterate(self) -> Tensor:
-        """Do one generator iteration of all; return their losses, shape (J, 4)."""
+        """Do one generator iteration of all trainings; return the losses, shape (J, 4)."""
         measures = []
         for real_JBD, fake_JBD, y_JB, mix_JB in self._batches():
             label_JBK = self._onehot_KK[y_JB]
@@ -162,7 +162,7 @@ class _Together:
         self._exchange(into_stack=False)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Yield what ``draw_batches`` draws for each training alone, stacked."""
+        """Yield the stacked batches that ``draw_batches`` draws for each training."""
         places = [
             draw_places(count, self._config, training.rng)
             for training, count in zip(self._trainings, self._counts, strict=True)
@@ -177,7 +177,7 @@ class _Together:
             yield from zip(*(part.unbind(1) for part in parts), strict=True)
 
     def _fakes(self, y_JB: Tensor) -> Tensor:
-        """Let each generator make its samples: there are many, so that stacking gains nothing."""
+        """Generate with each generator separately: with many samples, stacking gains nothing."""
         made = []
         for j, (training, y_B) in enumerate(zip(self._trainings, y_JB, strict=True)):
             z_BL = draw_latent(self._shape, len(y_B), training.rng)
@@ -208,7 +208,7 @@ class _Together:
         return loss_J.detach()
 
     def _generate(self, z_JBL: Tensor, y_JB: Tensor) -> Tensor:
-        """Generate ``x_JBD``; dense convolutions of all generators are the groups of one."""
+        """Generate ``x_JBD``; dense convolutions of all generators form one grouped one."""
         if any(has_sparse_layers(copy) for copy in self._copies):
             return self._generate_one_by_one(z_JBL, y_JB)
         fc, conv1, conv2 = self._generator
@@ -277,7 +277,7 @@ def _stacked(networks: Sequence[nn.Module]) -> list[nn.Parameter]:
 
 
 def _kind(training: Training) -> object:
-    """Return what has to be equal in trainings that share a program; None if nothing may."""
+    """Return the properties that must be equal in a joint program; None if not supported."""
     trainer = training.trainer
     plain = type(trainer) is WganGpTrainer and trainer.is_plain
     if not (plain and is_plain(trainer.generator) and has_closed_form(trainer.critic)):

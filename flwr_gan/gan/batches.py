@@ -1,4 +1,4 @@
-"""What each critic iteration sees: real samples, labels, generated samples, points between.
+"""Batches of a critic iteration: real samples, labels, generated samples, points between.
 
 N samples, B batch, R critic iterations, P of them whose fakes are made together, L latent,
 T vectors, C components.
@@ -23,7 +23,7 @@ FAKES_AT_A_TIME = 4096
 
 
 class Batch(NamedTuple):
-    """One critic iteration's share; ``mix_B`` says where between real and fake to interpolate."""
+    """The batch of one critic iteration; ``mix_B`` are the interpolation factors."""
 
     real_BTC: Tensor
     fake_BTC: Tensor
@@ -73,7 +73,7 @@ def draw_batches(
 
 
 def draw_places(count: int, config: GanConfig, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw which of ``count`` samples each batch holds, and its points between, both (R, B)."""
+    """Draw the indices of each batch among ``count`` samples, and its mix, both (R, B)."""
     R, B = config.critic_iterations, config.batch_size
     loads = R if config.fresh_batch else 1
     index_RB = torch.randint(count, (loads, B), generator=rng, device=rng.device)

@@ -1,4 +1,4 @@
-"""Config -> networks, for whatever samples look like.
+"""Build networks from a config, for samples of any form.
 
 T vectors or rows, C components or columns.
 """
@@ -16,7 +16,7 @@ from flwr_gan.seeding import derive_seed
 def check_form(
     config: GanConfig, *, num_vectors: int, num_components: int, num_channels: int = 1
 ) -> None:
-    """Raise ConfigError where samples are not what the config's networks make."""
+    """Raise ConfigError if the config's networks do not make samples of this form."""
     form = f"{num_vectors} x {num_components}" + f" x {num_channels}" * (num_channels > 1)
     if config.network == "images":
         if num_vectors != num_components or num_vectors not in SIDES:
@@ -42,8 +42,8 @@ def build_networks(
 ) -> tuple[SampleGenerator, nn.Module]:
     """Build generator and critic for samples of shape (T, C) or (T, C, channels) in K classes.
 
-    The same seed of the run gives the same initial weights. Raises ConfigError where the samples
-    are not what the config's networks make.
+    The same seed of the run gives the same initial weights. Raises ConfigError if the config's
+    networks do not make samples of this form.
     """
     check_form(
         config,

@@ -13,37 +13,36 @@ Decay = Annotated[float, Within(at_least=0, below=1)]
 class GanConfig(Settings):
     """Sizes of generator and critic and the hyperparameters of Alg. 1.
 
-    Lists are accepted where a tuple is named and become tuples, so a config that was read from
-    yaml can be passed as it is.
+    Lists are accepted for tuples and converted, so a config from yaml can be passed directly.
     """
 
     group = "gan"
 
     # 1-D convolutions along T vectors, or 2-D ones that double the side of a square image
     network: Literal["vectors", "images"] = "vectors"
-    conditional: bool = True  # False: the generator knows no classes
+    conditional: bool = True  # False: the generator has no classes
     latent_dim: Count = 64  # L, length of the latent vector z, drawn from N(0, I)
     channels: tuple[Count, Count] = (256, 128)  # of the two hidden layers, for vectors
     kernel_size: Count = 3  # of both convolutions along the T vectors; odd, so that T is kept
     critic_hidden: tuple[Count, Count] = (256, 256)  # widths of its two hidden layers, for vectors
     depth: Count = 8  # d of the image networks: up to 8d, 4d, 2d, d channels
-    norm: Literal["none", "instance"] = "none"  # behind the hidden layers of an image generator
+    norm: Literal["none", "instance"] = "none"  # after the hidden layers of an image generator
     critic: Literal["plain", "spectral"] = "plain"  # spectral: its layers have a spectral norm of 1
-    loss: Literal["wasserstein", "hinge", "original"] = "wasserstein"  # original: of the first GAN
+    loss: Literal["wasserstein", "hinge", "original"] = "wasserstein"  # original: the first GAN's
     iterations: Count = 1000  # N, generator iterations of one training
-    local_iterations: Count = 40  # of a client in one round, where a training is spread over rounds
+    local_iterations: Count = 40  # of a client per round, if training is spread over rounds
     batch_size: Count = 64  # B
-    critic_iterations: Count = 5  # R, for each generator iteration
-    # False: all R see the batch that was loaded once, as in Alg. 1. True: each loads its own
+    critic_iterations: Count = 5  # R, per generator iteration
+    # False: all R iterations use one batch, as in Alg. 1. True: each loads its own
     fresh_batch: bool = True
-    generator_lr: Rate = 1e-3  # Adam's, as the next two
+    generator_lr: Rate = 1e-3  # of Adam, as the next two
     critic_lr: Rate = 1e-3
     betas: tuple[Decay, Decay] = (0.0, 0.9)  # for both networks
-    penalty: Amount = 10.0  # lambda, of the gradient penalty; the Wasserstein loss alone has one
+    penalty: Amount = 10.0  # lambda, of the gradient penalty; only of the Wasserstein loss
     # differentiable augmentation of images (augment.py): names of its POLICIES
     augment: tuple[Policy, ...] = ()
-    weight_clipping: Positive | None = None  # the critic's weights stay within this of zero (WGAN)
-    # by formula, the fast path, or by double backpropagation: the same up to rounding
+    weight_clipping: Positive | None = None  # largest magnitude of the critic's weights (WGAN)
+    # closed form, the fast path, or double backpropagation: equal up to rounding
     critic_gradients: Literal["closed_form", "autograd"] = "closed_form"
 
     def __post_init__(self) -> None:

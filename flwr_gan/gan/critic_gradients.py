@@ -3,9 +3,9 @@
 B batch, T vectors, C components, D = T * C, K classes, H1 and H2 hidden units.
 
 The critic is piecewise linear: almost everywhere the second derivative of its activation is zero,
-so the gradient of the penalty needs no second backpropagation through the activations. What is
-left are nine products with the matrix of the second layer, where autograd takes more products and
-several hundred small steps. Leading axes (``...``) are critics of one shape, each with its batch.
+so the gradient of the penalty needs no second backpropagation through the activations. This leaves
+nine products with the matrix of the second layer; autograd takes more products and several hundred
+small steps. Leading axes (``...``) are critics of one shape, each with its batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ CriticGradients = Callable[[nn.Module, Batch, float], tuple[Tensor, list[Tensor]
 def autograd_gradients(
     critic: nn.Module, batch: Batch, penalty: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return loss, Wasserstein estimate and penalty, shape (3,), and a gradient a parameter.
+    """Return loss, Wasserstein estimate and penalty, shape (3,), and one gradient per parameter.
 
     Works for any critic; ``closed_form_gradients`` is the fast path of the multilayer perceptron.
     """
@@ -50,9 +50,9 @@ def score_gradients(
     *,
     loss_of: Callable[[Tensor, Tensor], Tensor],
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return what ``autograd_gradients`` returns, for a loss of real and generated scores alone.
+    """Return the result of ``autograd_gradients`` for a loss of only real and generated scores.
 
-    ``penalty`` is not used, and 0 is returned in the place of the gradient penalty.
+    ``penalty`` is not used, and 0 is returned instead of the gradient penalty.
     """
     real_BTC, fake_BTC, y_B, _ = batch
     score_2B = critic(torch.cat([real_BTC, fake_BTC]), torch.cat([y_B, y_B]))
@@ -64,7 +64,7 @@ def score_gradients(
 
 
 def gradients_for(config: GanConfig) -> CriticGradients:
-    """Return how a critic's gradients are computed with some settings."""
+    """Return the function for a critic's gradients with some settings."""
     if config.loss in SCORE_LOSSES:
         return partial(score_gradients, loss_of=SCORE_LOSSES[config.loss])
     closed_form = config.critic_gradients == "closed_form"
@@ -72,13 +72,13 @@ def gradients_for(config: GanConfig) -> CriticGradients:
 
 
 def gradients_of(loss: Tensor, network: nn.Module) -> list[Tensor]:
-    """Return a gradient a parameter, zeros for one that the loss does not depend on."""
+    """Return one gradient per parameter, zeros if the loss does not depend on it."""
     parameters = list(network.parameters())
     return list(torch.autograd.grad(loss, parameters, materialize_grads=True))
 
 
 def has_closed_form(critic: nn.Module) -> bool:
-    """Return whether the formula is this critic's: masks or norms on its weights change it."""
+    """Return whether the closed form is valid: masks or norms on the weights change it."""
     names = [name for name, _ in critic.named_parameters()]
     return type(critic) is Critic and names == _PARAMETERS
 
@@ -86,9 +86,9 @@ def has_closed_form(critic: nn.Module) -> bool:
 def closed_form_gradients(
     critic: nn.Module, batch: Batch, penalty: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return what ``autograd_gradients`` returns, in closed form and equal up to rounding.
+    """Return the result of ``autograd_gradients`` in closed form, equal up to rounding.
 
-    The critic is one that ``has_closed_form``.
+    The critic must have one, see ``has_closed_form``.
     """
     real_BTC, fake_BTC, y_B, mix_B = batch
     label_BK = critic.get_buffer("onehot_KK").index_select(0, y_B)
@@ -109,10 +109,10 @@ def stacked_gradients(
 ) -> tuple[Tensor, list[Tensor]]:
     """Return loss, estimate and penalty, shape (..., 3), and gradients, for any leading axes.
 
-    Real samples, generated ones and the points between them go through the layers together, as 3B
-    rows; the first layer is linear, so its values at the points between lie between its values.
+    Real samples, generated ones and the points between them pass through the layers together, as 3B
+    rows; the first layer is linear, so its values at the points between are interpolated.
     With s_1, s_2 the slopes of the activations, the slope of the score is g_x = W_1^T (s_1 * W_2^T
-    (s_2 * w_3)); the penalty reaches the weights through these three products alone, so its
+    (s_2 * w_3)); the penalty depends on the weights only through these three products, so its
     gradients are outer products of the slopes with their cotangents u, v_1, v_2, which run forward
     through the layers as a sample would. Scores are linear in w_3, and an activation is its slope
     times what goes in, so that M = s_2^T h_1 gives the gradients of both layers: w_3 * M is that of
@@ -148,7 +148,7 @@ def stacked_gradients(
     norm_B1 = torch.linalg.vector_norm(slope_BD, dim=-1, keepdim=True)
     slope_penalty = (norm_B1 - 1).square().mean((-2, -1))
 
-    # in the rows of the points between, the cotangents take the place of the samples
+    # in the rows of the points between, the cotangents replace the samples
     to_norm_B1 = (norm_B1 - 1) * (2 * penalty / B) / norm_B1.clamp_min(_SMALLEST_NORM)
     u_BD = torch.mul(slope_BD, to_norm_B1, out=x[..., between, :D])
     _through(u_BD @ w1_x.mT, between_BH, out=between_BH)
@@ -174,15 +174,15 @@ def _add_product(term: Tensor, x: Tensor, weight: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _seeds(B: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return d loss / d score of real and fake rows; 1 for those between, whose slope is wanted."""
+    """Return d loss / d score of real and fake rows; 1 for rows between, to get their slope."""
     one = torch.tensor([-1 / B, 1 / B, 1.0], dtype=dtype)
     return one.repeat_interleave(B).unsqueeze(1).to(device)
 
 
 def _through(cotangent: Tensor, outputs: Tensor, *, out: Tensor) -> Tensor:
-    """Multiply by the slope of the activation that gave these outputs: their sign tells it.
+    """Multiply by the slope of the activation, given by the sign of its outputs.
 
-    ``out`` takes the result and may be either of both.
+    The result is written to ``out``, which may be either argument.
     """
     torch.ops.aten.leaky_relu_backward.grad_input(
         cotangent, outputs, NEGATIVE_SLOPE, True, grad_input=out

@@ -4,11 +4,10 @@ B batch, L latent, K classes, d depth factor, T = C rows and columns of an image
 
 The paper gives the number of weights of the generator for 64 x 64 grey pixels as d grows: 672 d^2 +
 12,831 d + 1. That is five transposed convolutions of 4 x 4 with 8d, 4d, 2d, d and 1 channels from
-100 latent numbers, each with a bias, and nothing for a normalisation: the networks have none. Each
-layer but the first doubles the side. For other sides there are fewer layers, and the first one
-makes 4 to 7 rows and columns. Instance normalisation is an option of this project's: it has no
-running means, which clients would have to average, and treats each channel by itself, so that
-channels can be cut.
+100 latent numbers, each with a bias, and no normalisation. Each layer but the first doubles the
+side. For other sides there are fewer layers, and the first one makes 4 to 7 rows and columns.
+Instance normalisation is an option of this project: it has no running means, which clients would
+have to average, and treats each channel separately, so that channels can be cut.
 """
 
 import math
@@ -35,10 +34,10 @@ SIDES = sorted(first << count for first in _FIRST for count in range(1, len(_WID
 
 
 def depth_channels(depth: int, side: int = SIDE) -> tuple[int, ...]:
-    """Return the channels of the hidden layers at depth factor d: 8d, 4d, 2d, d for 64 x 64 pixels.
+    """Return the hidden layers' channels at depth factor d: 8d, 4d, 2d, d for 64 x 64 pixels.
 
-    There are as many of them, from the last on, as the first side is doubled. Raises ConfigError
-    for a side that none of these reaches.
+    There is one hidden layer per doubling of the side; smaller images have only the last ones.
+    Raises ConfigError for a side that cannot be reached.
     """
     require_one_of("side of an image", side, SIDES)
     count = next(c for c in range(1, len(_WIDTHS) + 1) if side / 2**c in _FIRST)
@@ -108,8 +107,7 @@ class ImageCritic(nn.Module):
 
     ``channels`` go from the narrowest, next to the image, to the widest: four for 64 x 64 pixels,
     three for 32 x 32. ``side`` and ``num_channels`` are those of the generator. With more than one
-    class, K channels that are one where the label is theirs go in with the image. Weights have no
-    meaning yet.
+    class, K more input channels hold the one-hot label. The weights are not initialised.
     """
 
     def __init__(
@@ -138,11 +136,11 @@ class ImageCritic(nn.Module):
         self.register_buffer("onehot_KK", torch.eye(num_classes), persistent=False)
 
     def forward(self, x_BTC: Tensor, y_B: Tensor) -> Tensor:
-        """Score images: ``score_B``, higher for what looks real."""
+        """Score images: ``score_B``, higher for images that look real."""
         return self.features(x_BTC, y_B)[-1]
 
     def features(self, x_BTC: Tensor, y_B: Tensor) -> list[Tensor]:
-        """Return what each layer gives, the last of them ``score_B``."""
+        """Return the output of each layer, the last of them ``score_B``."""
         h = x_BTC[:, None] if self.num_channels == 1 else x_BTC.movedim(-1, 1)
         if self.num_classes > 1:
             label_BK = self.get_buffer("onehot_KK")[y_B]
@@ -191,7 +189,7 @@ def _initialise(layers: nn.ModuleList, seed: int, gain: float) -> None:
     for layer in layers:
         weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
         transposed = isinstance(layer, nn.ConvTranspose2d)
-        # each output of a transposed convolution of stride 2 meets a quarter of the kernel
+        # each output of a transposed convolution of stride 2 uses a quarter of the kernel
         inputs = weight.shape[0] * 4 if transposed else weight[0].numel()
         if transposed and layer.stride == (1, 1):
             inputs = weight.shape[0]

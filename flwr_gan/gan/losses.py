@@ -1,6 +1,6 @@
 """Losses: of the conditional WGAN-GP (paper 000, Eq. 1-2; Gulrajani et al., 2017), and others.
 
-B batch, T vectors, C components. Eq. 2 is used with the signs that its own text asks for: see
+B batch, T vectors, C components. Eq. 2 is used with the signs that its text requires: see
 ERRATA.md beside this file.
 """
 
@@ -27,12 +27,12 @@ def gradient_penalty(
 ) -> Tensor:
     """Return E[(||grad C(x^|y)||_2 - 1)^2] at points x^ between real and generated samples.
 
-    ``mix_B`` says where each point lies: 0 is real, 1 generated.
+    ``mix_B`` is each point's position: 0 is real, 1 generated.
     """
     mix_B11 = mix_B.view(-1, *[1] * (real_BTC.ndim - 1))
     between_BTC = torch.lerp(real_BTC, fake_BTC, mix_B11).requires_grad_()
     score_B = critic(between_BTC, y_B)
-    # a score depends on its own sample alone, so the gradient of the sum holds each sample's own
+    # a score depends only on its own sample, so the gradient of the sum has each sample's gradient
     (slope_BTC,) = torch.autograd.grad(score_B.sum(), between_BTC, create_graph=True)
     norm_B: Tensor = torch.linalg.vector_norm(slope_BTC.flatten(1), dim=1)
     return (norm_B - 1).square().mean()
@@ -56,7 +56,7 @@ def generator_loss(
 ) -> Tensor:
     """Return -E[C(G(z|y)|y)], Eq. 1, as a 0-d tensor.
 
-    With ``original`` it is -E[log D(G(z))], which Goodfellow et al. (2014) train with.
+    With ``original`` it is -E[log D(G(z))], the generator loss of Goodfellow et al. (2014).
     """
     score_B = critic(fake_BTC, y_B)
     return (softplus(-score_B) if original else -score_B).mean()
@@ -65,7 +65,7 @@ def generator_loss(
 def proximal_term(weights: Iterable[Tensor], anchors: Iterable[Tensor], mu: float) -> Tensor:
     """Return mu/2 times the squared distance to the anchors (FedProx, Li et al., 2020).
 
-    Pruned weights are zero in ``weights`` and must be zero in ``anchors``: they add nothing.
+    Pruned weights are zero in ``weights`` and must be zero in ``anchors``, so they add nothing.
     """
     distances = [(w - a).square().sum() for w, a in zip(weights, anchors, strict=True)]
     return torch.stack(distances).sum() * (mu / 2)

@@ -15,12 +15,12 @@ NEGATIVE_SLOPE = 0.2
 
 
 class SampleGenerator(nn.Module, ABC):
-    """What a generator is to its trainer, whatever its layers."""
+    """The interface of a generator for its trainer."""
 
     num_vectors: int  # T; rows of an image
     num_components: int  # C; columns of an image
-    num_channels: int = 1  # of an image; one is no axis
-    num_classes: int  # K, classes that it can be asked for
+    num_channels: int = 1  # of an image; no channel axis if 1
+    num_classes: int  # K, number of classes
     latent_dim: int  # L
 
     @property
@@ -30,7 +30,7 @@ class SampleGenerator(nn.Module, ABC):
         return (self.num_vectors, self.num_components, *colours)
 
     def take_sizes(self, other: "SampleGenerator") -> None:
-        """Take over the sizes of another generator."""
+        """Copy the sizes of another generator."""
         self.num_vectors, self.num_components = other.num_vectors, other.num_components
         self.num_channels = other.num_channels
         self.num_classes, self.latent_dim = other.num_classes, other.latent_dim
@@ -39,7 +39,7 @@ class SampleGenerator(nn.Module, ABC):
     def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
         """Generate ``x_BTC`` in [-1, 1] from latent vectors and int64 class labels.
 
-        In colour there is a last axis, the channels.
+        Images in colour have the channels as last axis.
         """
 
 
@@ -112,11 +112,11 @@ class Critic(nn.Module):
         initialise(self, seed)
 
     def forward(self, x_BTC: Tensor, y_B: Tensor) -> Tensor:
-        """Score samples given their int64 labels: ``score_B``, higher for what looks real."""
+        """Score samples given int64 labels: ``score_B``, higher for samples that look real."""
         return self.features(x_BTC, y_B)[-1]
 
     def features(self, x_BTC: Tensor, y_B: Tensor) -> list[Tensor]:
-        """Return what each layer gives, the last of them ``score_B``."""
+        """Return the output of each layer, the last of them ``score_B``."""
         h = torch.cat([x_BTC.flatten(1), self.get_buffer("onehot_KK")[y_B]], dim=1)
         first = F.leaky_relu(self.fc1(h), NEGATIVE_SLOPE)
         second = F.leaky_relu(self.fc2(first), NEGATIVE_SLOPE)
@@ -124,7 +124,7 @@ class Critic(nn.Module):
 
 
 def initialise(network: nn.Module, seed: int) -> None:
-    """Draw every parameter from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's own scheme.
+    """Draw every parameter from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default scheme.
 
     For linear and convolution layers. The same seed gives the same float32 weights, bit for bit.
     """

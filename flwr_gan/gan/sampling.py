@@ -1,4 +1,4 @@
-"""Samples from a generator whose weights stay: many are made and nothing learns.
+"""Sampling from a generator with fixed weights.
 
 B batch, N samples, L latent, K classes, T vectors, C components, H channels.
 """
@@ -29,8 +29,8 @@ def sample(
 ) -> NDArray[np.float32]:
     """Return one sample for each label, float32 (N, T, C[, channels]) in [-1, 1].
 
-    Latent vectors come from ``rng``, z from N(0, I), whatever the ``batch_size``, the samples that
-    are made at a time. Raises DataError if a label is not one of the generator's classes.
+    Latent vectors z from N(0, I) are drawn by ``rng``, independently of ``batch_size``, the number
+    of samples made at a time. Raises DataError if a label is not one of the generator's classes.
     """
     labels_N = torch.from_numpy(np.array(y_N, dtype=np.int64))
     check_labels(labels_N, generator.num_classes)
@@ -54,24 +54,24 @@ def check_labels(labels_N: torch.Tensor, num_classes: int) -> None:
 
 
 VALUES_AT_A_TIME = 2**19  # of the first layer's output: 2 MiB stay in the cache and are reused
-SAMPLES_AT_A_TIME = 256  # columns that a sparse product is about as fast with as it gets
+SAMPLES_AT_A_TIME = 256  # with more columns a sparse product is hardly faster
 _PARAMETERS = ["fc.weight", "conv1.weight", "conv2.weight"]
 
 
 def is_plain(generator: SampleGenerator) -> bool:
-    """Return whether it computes as a ``Generator`` does: no mask, norm or hook on its layers."""
+    """Return whether this is a ``Generator`` without mask, norm or hook on its layers."""
     names = [name for name, _ in generator.named_parameters()]
     hooks = any(layer._forward_hooks for layer in generator.children())
     return type(generator) is Generator and names == _PARAMETERS and not hooks
 
 
 class FrozenGenerator:
-    """Generates what a generator would, up to rounding, as long as its weights stay.
+    """A faster equivalent of a generator with fixed weights, equal up to rounding.
 
-    A plain ``Generator`` looks the labels up in the columns of its first layer instead of
-    multiplying one-hot rows, keeps the channels of a vector side by side, which convolutions are
-    fastest at, and overwrites what it does not need again. One with sparse layers is called with
-    some samples at a time, any other is just called.
+    For a plain ``Generator``, it looks up labels in the columns of the first layer instead of
+    multiplying one-hot rows, keeps the channels of a vector contiguous, which is fastest for
+    convolutions, and overwrites arrays that are no longer needed. A generator with sparse layers is
+    called with a few samples at a time, any other is simply called.
     """
 
     def __init__(self, generator: SampleGenerator) -> None:

@@ -1,8 +1,8 @@
 """The critic of a small SNGAN for images (Miyato et al., 2018).
 
 Its layers have a spectral norm of 1; it is trained with the hinge loss (``gan.loss=hinge``). The
-generator is that of ``dcgan``, without batch normalisation: its running means would be one more
-thing to average over clients, and to keep in step with a mask.
+generator is that of ``dcgan``, without batch normalisation, whose running means clients would have
+to average and keep consistent with a mask.
 
 B batch, L latent, K classes, H output channels, D inputs of an output channel.
 """
@@ -21,11 +21,11 @@ _SMALLEST_NORM = 1e-12
 
 
 class SpectralConv2d(nn.Conv2d):
-    """A convolution by its weight divided by the largest singular value of its (H, D) matrix.
+    """A convolution with its weight divided by the largest singular value of its (H, D) matrix.
 
-    The value is estimated by power iteration, one step each forward pass that gradients are wanted
-    of, from where the last one ended. A weight that is parametrised, by a mask say, is divided
-    after that: what the layer computes with has the norm.
+    The value is estimated by power iteration, one step per forward pass with gradients, starting
+    from the last estimate. A parametrised weight, for example by a mask, is divided after the
+    parametrisation, so the weight used by the layer has the norm 1.
     """
 
     def start(self, rng: torch.Generator) -> None:

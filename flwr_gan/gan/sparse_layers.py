@@ -1,10 +1,10 @@
-"""Layers that are mostly pruned, computed as products with sparse matrices.
+"""Heavily pruned layers, computed as products with sparse matrices.
 
-A linear layer, a convolution and a transposed convolution are each one matrix from the features of
-a sample to features, of which a few weights fill few entries. Samples are the columns of what it is
-multiplied by: each entry then adds a multiple of one row to another, which a core does at full
-width. What a layer returns has the usual shape over that memory, so that the next layer finds its
-columns without a copy.
+A linear layer, a convolution and a transposed convolution are each a matrix that maps features of a
+sample to features; few surviving weights give few entries. Samples are the columns of the other
+factor: each entry then adds a multiple of one row to another, which a core does at full vector
+width. A layer's output has the usual shape on that memory, so that the next layer reads its columns
+without a copy.
 
 B batch, I input features, O output features, N surviving weights, E entries of the matrix.
 """
@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 from flwr_gan.gan.sparse_matrix import TRANSPOSED, Entries, layer_entries, output_size
 
-# `python -m experiments.benchmarks.sparse_layers` measures up to where sparse products are faster.
+# `python -m experiments.benchmarks.sparse_layers` measures where sparse products are faster.
 LARGEST_DENSITY = 1 / 10
 LARGEST_DENSITY_LINEAR = 1 / 16
 LARGEST_DENSITY_NARROW = 1 / 2
@@ -36,9 +36,9 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 def faster_layers(layers: Mapping[str, nn.Module], pruned: Mapping[str, Tensor]) -> set[str]:
     """Return the names of the layers that are faster as sparse products, by shape and density.
 
-    None where narrow convolutions alone would be: around a wide one in its own memory format they
-    gain nothing. ``layers`` are linear layers and convolutions by the name of their weight;
-    ``pruned`` is True where a weight is pruned.
+    There are none if only narrow convolutions would be faster: next to a wide one in its own memory
+    format they gain nothing. ``layers`` are linear layers and convolutions by the name of their
+    weight; ``pruned`` is True where a weight is pruned.
     """
     found = {
         name
@@ -65,15 +65,15 @@ def sparse_layers(
     *,
     choose: Callable[[Mapping[str, nn.Module], Mapping[str, Tensor]], set[str]] = faster_layers,
 ) -> Iterator[None]:
-    """Compute layers of a network by sparse products inside the block, where those are faster.
+    """Compute layers of a network by sparse products inside the context, where faster.
 
-    Outputs, gradients of inputs and gradients of surviving weights are those of the dense layers up
-    to rounding; pruned weights get gradients of zero. The choice depends on shapes and masks alone,
-    so that it is the same in every process. Layers on another device than the CPU stay dense, as do
-    grouped convolutions and weights that are parametrised or not float32. A block inside another
-    changes nothing. Weights may change inside the block, but those that are ``pruned`` (True) stay
-    zero; a parameter that is not named there has none. ``choose`` returns which layers become
-    sparse products.
+    Outputs, gradients of inputs and gradients of surviving weights equal those of the dense layers
+    up to rounding; pruned weights get gradients of zero. The choice depends only on shapes and
+    masks, so it is the same in every process. Layers on another device than the CPU stay dense, as
+    do grouped convolutions and weights that are parametrised or not float32. A nested context has
+    no effect. Weights may change inside the context, but ``pruned`` (True) weights stay zero; a
+    parameter without an entry there has none. ``choose`` returns the layers that become sparse
+    products.
     """
     if has_sparse_layers(network):
         yield
@@ -102,20 +102,20 @@ def sparse_layers(
 
 
 def zero_weights(network: nn.Module) -> dict[str, Tensor]:
-    """Return where the parameters of a network are zero now, as ``sparse_layers`` takes it."""
+    """Return masks of the zero parameters of a network, for ``sparse_layers``."""
     return {name: weight.detach() == 0 for name, weight in network.named_parameters()}
 
 
 def has_sparse_layers(network: nn.Module) -> bool:
-    """Return whether a block of ``sparse_layers`` computes a layer of this network now."""
+    """Return whether a ``sparse_layers`` context is active for a layer of this network."""
     return any("forward" in layer.__dict__ for layer in network.modules())
 
 
 @contextmanager
 def frozen_weights(network: nn.Module) -> Iterator[None]:
-    """Make the matrices of a network's sparse layers once, for many calls inside the block.
+    """Build the matrices of a network's sparse layers once, for many calls in the context.
 
-    Its weights may not change inside, and nothing gets a gradient.
+    The weights must not change inside, and nothing gets a gradient.
     """
     forwards = [layer.__dict__.get("forward") for layer in network.modules()]
     layers = [forward for forward in forwards if isinstance(forward, _SparseLayer)]
@@ -130,9 +130,9 @@ def frozen_weights(network: nn.Module) -> Iterator[None]:
 
 
 class _SparseLayer:
-    """Computes what a layer does, with the values that its weight has at each call.
+    """Computes a layer with the current values of its weight.
 
-    ``matrices`` holds those of a frozen weight by the size of the input; None: it may change.
+    ``matrices`` holds the matrices of a frozen weight by input size; None: the weight may change.
     """
 
     def __init__(self, layer: Any, pruned: Tensor) -> None:
@@ -185,9 +185,9 @@ class _Product(torch.autograd.Function):
 
 
 def _product(matrix_OI: Tensor, x_IB: Tensor) -> Tensor:
-    """Multiply by a matrix in CSR, by PyTorch's own kernel, whose sums have one order.
+    """Multiply by a CSR matrix with PyTorch's own kernel, whose sums have a fixed order.
 
-    The kernel is the one with a named reduction; without it the product is a library's.
+    A named reduction selects this kernel; without it a library computes the product.
     """
     product: Tensor = torch.sparse.mm(matrix_OI, x_IB, "sum")
     return product
@@ -195,14 +195,14 @@ def _product(matrix_OI: Tensor, x_IB: Tensor) -> Tensor:
 
 @cache
 def _silence_beta() -> None:
-    """Let PyTorch give its one warning about sparse matrices here, where it is dropped."""
+    """Trigger and drop PyTorch's single warning about sparse matrices."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         torch.eye(1).to_sparse_csr()
 
 
 def _can_be_sparse(layer: nn.Module) -> bool:
-    """Return whether a layer is one of PyTorch's own, with a plain weight of float32 here."""
+    """Return whether this is a PyTorch layer with a plain float32 weight on the CPU."""
     weight = dict(layer.named_parameters(recurse=False)).get("weight")
     if weight is None or weight.device.type != "cpu" or weight.dtype != torch.float32:
         return False
@@ -213,7 +213,7 @@ def _can_be_sparse(layer: nn.Module) -> bool:
 
 
 def _samples_as_columns(layer: nn.Linear, x_BI: Tensor) -> Tensor:
-    """Compute a dense layer so that the next one finds samples as columns in memory."""
+    """Compute a dense layer whose output has samples as columns in memory."""
     if layer.bias is None:
         return (layer.weight @ x_BI.T).T
     return torch.addmm(layer.bias.unsqueeze(1), layer.weight, x_BI.T).T

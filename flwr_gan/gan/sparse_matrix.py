@@ -1,7 +1,7 @@
-"""Where the weights of a layer stand in the matrix that it is.
+"""Positions of a layer's weights in its matrix.
 
 A linear layer, a convolution and a transposed convolution each multiply the features of a sample by
-a matrix, in which every weight stands once for each pair of positions that it connects.
+a matrix, in which every weight occurs once per pair of positions that it connects.
 
 E entries of the matrix, N surviving weights, K positions of the kernel, S of the smaller grid.
 """
@@ -23,14 +23,14 @@ class Entries:
 
     row_starts: Tensor  # int64, rows as in CSR
     column_E: Tensor  # int64
-    weight_E: Tensor  # index into the flat weight of the weight that gives the value, int64
+    weight_E: Tensor  # index of the entry's weight in the flat weight, int64
     shape: tuple[int, int]
 
     @classmethod
     def sorted(
         cls, row_E: Tensor, column_E: Tensor, weight_E: Tensor, shape: tuple[int, int]
     ) -> "Entries":
-        """Put entries into the order of their rows."""
+        """Sort entries by row."""
         order_E = (row_E * shape[1] + column_E).argsort()
         row_starts = torch.zeros(shape[0] + 1, dtype=torch.int64)
         row_starts[1:] = torch.bincount(row_E, minlength=shape[0]).cumsum(0)
@@ -43,7 +43,7 @@ class Entries:
         return Entries.sorted(self.column_E, row_E, self.weight_E, self.shape[::-1])
 
     def matrix(self, weight: Tensor) -> Tensor:
-        """Return the matrix, float32 in CSR, with the values that a weight has now."""
+        """Return the matrix, float32 in CSR, with the current values of a weight."""
         value_E = weight.detach().flatten().index_select(0, self.weight_E)
         return torch.sparse_csr_tensor(
             self.row_starts, self.column_E, value_E, self.shape, check_invariants=False
@@ -53,9 +53,9 @@ class Entries:
 def layer_entries(layer: nn.Module, kept_N: Tensor, size: tuple[int, ...]) -> Entries:
     """Return the entries of a layer's matrix, from input features to output features.
 
-    A convolution leads from a large grid to a small one, a transposed one back. Either has the
-    channels of the small grid on the first axis of its weight and those of the large on the second,
-    and connects the same pairs of positions; a linear layer has grids of one position. ``kept_N``
+    A convolution maps a large grid to a small one, a transposed one the reverse. Both have the
+    channels of the small grid on the first axis of the weight and those of the large on the second,
+    and connect the same pairs of positions; a linear layer has grids of one position. ``kept_N``
     are indices of the surviving weights in the flat weight; ``size`` are the positions of the input
     along each axis, () for a linear layer.
     """
@@ -65,7 +65,7 @@ def layer_entries(layer: nn.Module, kept_N: Tensor, size: tuple[int, ...]) -> En
     large_KS = _connected(layer, small, large)
     K, S = large_KS.shape
     G = math.prod(large)
-    weight: Any = layer.weight  # a plain tensor where another stands in for the parameter
+    weight: Any = layer.weight  # a plain tensor if another tensor replaces the parameter
     of_small, of_large = weight.shape[:2]
     large_NS = large_KS[kept_N % K]
     row_NS = (kept_N // (of_large * K)).unsqueeze(1) * S + torch.arange(S)
@@ -80,7 +80,7 @@ def layer_entries(layer: nn.Module, kept_N: Tensor, size: tuple[int, ...]) -> En
 
 
 def output_size(layer: Any, size: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the positions along each axis of what a layer gives for an input of some size."""
+    """Return the output size of a layer along each axis, given the input size."""
     found = []
     for axis, length in enumerate(size):
         reach = layer.dilation[axis] * (layer.kernel_size[axis] - 1) + 1 - 2 * layer.padding[axis]
@@ -95,7 +95,7 @@ def output_size(layer: Any, size: tuple[int, ...]) -> tuple[int, ...]:
 def _connected(layer: Any, small: tuple[int, ...], large: tuple[int, ...]) -> Tensor:
     """Return the position of the large grid that is connected to each of the small, shape (K, S).
 
-    -1 where it lies outside; positions are counted row by row.
+    -1 if it is outside; positions are counted row by row.
     """
     large_KS = torch.zeros((1, 1), dtype=torch.int64)
     for axis, (few, many) in enumerate(zip(small, large, strict=True)):

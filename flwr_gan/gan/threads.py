@@ -1,4 +1,4 @@
-"""How many threads PyTorch computes with."""
+"""Number of PyTorch's threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Compute with ``count`` threads inside the block, then with as many as before.
+    """Compute with ``count`` threads inside the context; restore the number afterwards.
 
     Sums are split over threads, so results are equal bit for bit only for equal counts.
     """

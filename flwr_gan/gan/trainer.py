@@ -43,16 +43,14 @@ Regulariser = Callable[[], Tensor]
 class WganGpTrainer:
     """Trains a generator against a critic; owns the critic and the state of both optimisers.
 
-    The trainer holds no random state: what it draws comes from the ``rng`` that is passed in, and
-    two calls of ``train`` with n1 and n2 iterations and one ``rng`` equal one call with n1 + n2,
-    bit for bit.
+    The trainer holds no random state: all random numbers come from the ``rng`` argument. Two calls
+    of ``train`` with n1 and n2 iterations and one ``rng`` equal one call with n1 + n2, bit for bit.
 
     Both networks are trained in place; the generator's weights may be replaced between two calls of
-    ``train``. ``augment``, by default what the config
-    says, changes real and generated samples before the critic sees them, and the generator learns
-    through it. Regularisers give a 0-d tensor that is added to
-    the loss of their network before each of its updates; the log leaves the critic's out. Raises
-    ConfigError if the critic's gradients have no closed form and the config asks for it.
+    ``train``. ``augment``, by default as in the config, changes real and generated samples before
+    the critic sees them, and the generator learns through it. Regularisers return a 0-d tensor that
+    is added to the loss of their network before each of its updates; the log omits the critic's.
+    Raises ConfigError if the critic's gradients have no closed form and the config asks for it.
     """
 
     def __init__(
@@ -104,9 +102,9 @@ class WganGpTrainer:
     ) -> TrainLog:
         """Train for some generator iterations, each after R critic iterations.
 
-        Labels that the generator is asked for are those of the loaded batch, so they follow the
-        distribution of ``y_N``. Samples lie in [-1, 1]; batches are drawn with replacement.
-        ``iterations`` are those of the config if none are given.
+        The generator's labels are those of the loaded batch, so they follow the distribution of
+        ``y_N``. Samples are in [-1, 1]; batches are drawn with replacement.
+        ``iterations`` defaults to that of the config.
 
         Where ``mask`` (True: kept) prunes a weight, it is +0.0 after
         every step and so are its moments in Adam. mu/2 times the squared distance of the surviving
@@ -150,16 +148,16 @@ class WganGpTrainer:
         return self._critic_gradients is closed_form_gradients and not any(further) and not clips
 
     def restart(self) -> None:
-        """Give the critic its first weights back and let both optimisers forget (Alg. 2, line 11).
+        """Restore the critic's initial weights and reset both optimisers (Alg. 2, line 11).
 
-        The generator's weights are left alone: rewinding them is the pruner's work.
+        The generator's weights are unchanged: the pruner rewinds them.
         """
         load_network_arrays(self.critic, self._first_critic)
         for adam in self.optimisers:
             forget(adam)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the tensors of the critic and of both optimisers; the generator is not in it."""
+        """Return the tensors of the critic and of both optimisers, without the generator."""
         return {
             "critic": self.critic.state_dict(),
             "critic_adam": adam_tensors(self._critic_adam, self.critic),
@@ -167,7 +165,7 @@ class WganGpTrainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave, as arrays, bit for bit.
+        """Restore the state from the arrays of ``state_dict``, bit for bit.
 
         Raises DataError, and changes nothing, if a name is missing or unknown or a shape differs.
         """
@@ -182,7 +180,7 @@ class WganGpTrainer:
         return self._critic_gradients(self.critic, batch, self.config.penalty)
 
     def _asked_labels(self, y_B: Tensor, rng: torch.Generator) -> Tensor:
-        """Return the labels that the generator's step asks for, from those of the last batch."""
+        """Return the labels for the generator's step, from those of the last batch."""
         return y_B
 
     def _critic_step(self, batch: Batch, rng: torch.Generator) -> Tensor:
@@ -245,7 +243,7 @@ class WganGpTrainer:
         anchor: Mapping[str, NDArray[np.float32]] | None,
         mask: Mapping[str, NDArray[np.bool_]] | None,
     ) -> list[Tensor]:
-        """Return what the proximal term pulls to: ``anchor`` under the mask, or weights as now."""
+        """Return the centre of the proximal term: ``anchor`` under the mask, or the weights."""
         weights = dict(self.generator.named_parameters())
         if anchor is None:
             return [weight.detach().clone() for weight in weights.values()]

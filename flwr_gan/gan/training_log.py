@@ -1,4 +1,4 @@
-"""The loop of every training: steps with a progress bar, a check for NaN, and what is kept."""
+"""The common training loop: steps with a progress bar, a check for NaN, and a log."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,11 +26,11 @@ def run_steps(
     remedy: str = LOWER_RATES,
     progress: str | None = None,
 ) -> NDArray[np.float32]:
-    """Call ``step`` for each iteration and return the losses that it gave, one row each.
+    """Call ``step`` for each iteration and return its losses, one row per iteration.
 
-    Losses are looked at once in 25 iterations, so that a device is not waited for each time.
-    ``step`` returns a float32 tensor of losses in the order of ``names``, which may have axes
-    before that one. 0 iterations do nothing. ``progress`` labels a progress bar, drawn only on a
+    Losses are checked every 25 iterations, to avoid waiting for the device each time. ``step``
+    returns a float32 tensor with losses in the order of ``names`` on its last axis. 0 iterations
+    do nothing. ``progress`` labels a progress bar, drawn only on a
     terminal. Raises a TrainingError that names the first loss that is not finite, its iteration and
     the ``remedy``.
     """
@@ -69,7 +69,7 @@ class TrainLog:
     critic_loss: float  # -wasserstein_estimate + lambda * gradient_penalty
     wasserstein_estimate: float  # E[C(x|y)] - E[C(G(z|y)|y)]
     gradient_penalty: float  # before it is multiplied by lambda
-    generator_loss: float  # Eq. 1, with the proximal term where there is one
+    generator_loss: float  # Eq. 1, with the proximal term if there is one
     # ``iteration`` (from 1) and the four losses at up to 100 iterations, evenly spread, for plots
     history: dict[str, list[float]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Weights of a network as named numpy arrays, and back."""
+"""Conversion of a network's weights to named numpy arrays, and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -57,5 +57,5 @@ def check_arrays(
 
 
 def as_tensor(array: NDArray[np.generic]) -> Tensor:
-    """Copy an array into a tensor of its own; the array may be read-only or non-contiguous."""
+    """Copy an array into a new tensor; the array may be read-only or non-contiguous."""
     return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))

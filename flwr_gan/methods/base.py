@@ -1,4 +1,4 @@
-"""Compression by training: a trained GAN in, a generator that takes fewer bytes out."""
+"""Compression by training: from a trained GAN to a generator that takes fewer bytes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from flwr_gan.gan.trainer import Regulariser
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedGan:
-    """What a method starts from; nothing of it is changed."""
+    """The input of a method; it is not changed."""
 
-    generator: SampleGenerator  # the trained one, the teacher where there is one
-    critic: nn.Module  # that it was trained against
-    x_NTC: NDArray[np.float32]  # real samples; they stay where they are
+    generator: SampleGenerator  # the trained generator, the teacher in distillation
+    critic: nn.Module  # the critic that it was trained against
+    x_NTC: NDArray[np.float32]  # real samples; they are not sent
     y_N: NDArray[np.int64]
-    config: GanConfig  # of adversarial training; ``iterations`` is not looked at
+    config: GanConfig  # of adversarial training; ``iterations`` is ignored
 
 
 class Method(Settings, ABC):
@@ -33,9 +33,9 @@ class Method(Settings, ABC):
     group = "method"
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
-        """Return a generator of the form that ``compress`` gives, with weights of no meaning.
+        """Return a generator of the form of ``compress``'s result, with arbitrary weights.
 
-        A receiver builds it to know which arrays to expect. By default the form does not change.
+        A receiver builds it to know the expected arrays. By default the form does not change.
 
         Raises
         ------
@@ -59,9 +59,9 @@ class Method(Settings, ABC):
         gan : TrainedGan
             Not changed.
         iterations : int
-            The training that it may take: updates of the generator that comes out.
+            Training budget: updates of the resulting generator.
         rng : torch.Generator
-            Source of all that is drawn; advances.
+            Source of all random numbers; it advances.
         progress : str or None
             Label of a progress bar, drawn only on a terminal; None draws none.
 
@@ -76,12 +76,12 @@ class Method(Settings, ABC):
 
     @abstractmethod
     def _compress(self, gan: TrainedGan, budget: "Budget") -> SampleGenerator:
-        """Do what ``compress`` says."""
+        """Compress the generator, see ``compress``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """The training that a method may take; the parameters are those of ``Method.compress``."""
+    """The training budget of a method; the parameters are those of ``Method.compress``."""
 
     iterations: int
     rng: torch.Generator
@@ -97,11 +97,11 @@ class Budget:
         critic: nn.Module | None = None,
         regulariser: Regulariser | None = None,
     ) -> nn.Module:
-        """Train a generator in place as the GAN was trained; return the critic it ended with.
+        """Train a generator in place like the GAN; return the critic at the end.
 
-        It takes some of the iterations, by default all; 0 train nothing. ``critic`` is trained in
-        place, by default a copy of the GAN's. Weights may be parametrised; ``mask`` is True where
-        a weight is kept. What ``regulariser`` gives is added to the generator's loss.
+        It uses a number of iterations, by default all; with 0 nothing is trained. ``critic`` is
+        trained in place, by default a copy of the GAN's. Weights may be parametrised; ``mask`` is
+        True for kept weights. The value of ``regulariser`` is added to the generator's loss.
         """
         iterations = self.iterations if iterations is None else iterations
         critic = deepcopy(gan.critic) if critic is None else critic

@@ -2,8 +2,8 @@
 
 O outputs of a layer, I inputs, P positions of its kernel, B batch, L latent, H channels, N numbers.
 
-The networks are plain chains, so slicing their arrays takes fewer lines than to teach Torch-Pruning
-that the first layer's rows are channels times vectors.
+The networks are plain chains, so slicing their arrays takes fewer lines than adapting Torch-Pruning
+to a first layer whose rows are channels times vectors.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ _Layer = nn.Linear | nn.Conv1d | nn.ConvTranspose2d
 
 @dataclass(frozen=True, eq=False)
 class Link:
-    """One layer of the chain, whatever the order of axes in its network.
+    """One layer of the chain, with a fixed order of axes.
 
-    ``weight_OIP`` says what each output takes from each input, at each position of the kernel.
+    ``weight_OIP`` is the weight of each input in each output, at each position of the kernel.
     """
 
     weight_OIP: NDArray[np.float32]
     bias_O: NDArray[np.float32] | None
-    norm_2O: NDArray[np.float32] | None = None  # scale and shift of the normalisation behind it
+    norm_2O: NDArray[np.float32] | None = None  # scale and shift of the normalisation after it
 
     def outputs(self, kept: NDArray[np.integer]) -> "Link":
         """Return the layer with some of its outputs."""
@@ -47,13 +47,13 @@ class Link:
 def channel_counts(generator: SampleGenerator) -> tuple[int, ...]:
     """Return the number of channels of each hidden layer.
 
-    Raises ConfigError for a generator of an unknown class, as all functions here do.
+    Raises ConfigError for a generator of an unknown class, like all functions here.
     """
     return tuple(len(link.weight_OIP) for link in links_of(generator)[:-1])
 
 
 def narrowed(channels: Sequence[int], width: float) -> tuple[int, ...]:
-    """Return a share of the channels of each hidden layer, rounded; one stays in any case."""
+    """Return a share of the channels of each hidden layer, rounded, at least one."""
     return tuple(max(1, round(width * count)) for count in channels)
 
 
@@ -71,13 +71,13 @@ def layers_of(generator: SampleGenerator) -> list[_Layer]:
 
 
 def hidden_outputs(generator: SampleGenerator) -> list[nn.Module]:
-    """Return the modules whose outputs the ReLU of each hidden layer takes."""
+    """Return the modules whose outputs are the inputs of each hidden layer's ReLU."""
     layers: list[nn.Module] = [*layers_of(generator)]
     return list(generator.norms) if isinstance(generator, DepthGenerator) else layers[:-1]
 
 
 def norms_of(generator: SampleGenerator) -> list[nn.InstanceNorm2d]:
-    """Return the normalisation behind each hidden layer; nothing if there is none."""
+    """Return the normalisation after each hidden layer; empty if there is none."""
     return [m for m in hidden_outputs(generator) if isinstance(m, nn.InstanceNorm2d)]
 
 
@@ -112,9 +112,9 @@ def links_of(generator: SampleGenerator) -> list[Link]:
 
 
 def generator_from(links: Sequence[Link], like: SampleGenerator) -> SampleGenerator:
-    """Return a generator of the class and the sample shape of another, with layers of its own.
+    """Return a generator of the class and sample shape of another, with the given layers.
 
-    There are as many links as ``like`` has; they decide the channels.
+    There must be as many links as in ``like``; they determine the channels.
     """
     generator = resized(like, [len(link.weight_OIP) for link in links[:-1]])
     with torch.no_grad():
@@ -160,10 +160,10 @@ def resized(like: SampleGenerator, channels: Sequence[int], *, seed: int = 0) ->
 
 
 def cut(generator: SampleGenerator, kept: Sequence[NDArray[np.integer]]) -> SampleGenerator:
-    """Return the generator without some channels; what is left keeps its weights.
+    """Return the generator without some channels; the others keep their weights.
 
-    It gives what the whole generator gives when those channels are zero. ``kept`` are the channels
-    of each hidden layer that stay, in order.
+    Its samples are those of the full generator with these channels at zero. ``kept`` are the
+    remaining channels of each hidden layer, in order.
     """
     links = links_of(generator)
     for at, channels in enumerate(kept):
@@ -173,7 +173,7 @@ def cut(generator: SampleGenerator, kept: Sequence[NDArray[np.integer]]) -> Samp
 
 
 def with_maps(generator: SampleGenerator, z_BL: Tensor, y_B: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Return samples, and what each hidden layer gives after its ReLU.
+    """Return samples, and the output of each hidden layer after its ReLU.
 
     Gradients go through, and the weights may be parametrised. Maps have shape (B, H, N): H channels
     of N numbers per sample.
@@ -195,12 +195,11 @@ def with_maps(generator: SampleGenerator, z_BL: Tensor, y_B: Tensor) -> tuple[Te
 
 
 def widen(generator: SampleGenerator, channels: Sequence[int], *, seed: int = 0) -> SampleGenerator:
-    """Return a generator with more channels that gives the same samples, up to rounding.
+    """Return a generator with more channels and the same samples, up to rounding.
 
-    New filters are drawn as in a new network, and the layer behind them takes nothing from them at
-    first: its weights for them are zero. Copies of filters (Net2Wider; Chen et al., 2016) keep the
-    function too, but get equal gradients and would stay copies. Raises ConfigError if a layer would
-    become narrower.
+    New filters are drawn as in a new network, and the next layer's weights for them are initially
+    zero. Copies of filters (Net2Wider; Chen et al., 2016) also keep the function, but get equal
+    gradients and would stay copies. Raises ConfigError if a layer would become narrower.
     """
     before = channel_counts(generator)
     grows = [new >= old for new, old in zip(channels, before, strict=False)]

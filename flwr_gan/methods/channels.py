@@ -1,4 +1,4 @@
-"""Structured pruning: some channels of a trained generator go, what is left is trained further.
+"""Structured pruning: remove channels of a trained generator, then train the rest.
 
 H channels of a layer, B samples, L latent, N numbers of a channel over all samples.
 """
@@ -31,23 +31,23 @@ from flwr_gan.wire.codecs.sparse.largest import largest as largest_scores
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ChannelPruning(Method):
-    """Cuts the same share of channels out of every hidden layer, then trains what is left.
+    """Cuts the same share of channels out of every hidden layer, then trains the rest.
 
-    The generator that comes out is of the same class, with fewer channels: really smaller.
+    The result is a generator of the same class with fewer channels, so it is really smaller.
 
     Parameters
     ----------
     criterion : str
-        Which channels go. ``"magnitude"``: those whose filters have the smallest norm.
-        ``"random"``: any, as a control. ``"similarity"``: of the two channels whose feature maps
-        are most alike the one of the smaller norm (Song et al. in the survey, paper 002).
+        Which channels are cut. ``"magnitude"``: those whose filters have the smallest norm.
+        ``"random"``: random ones, as a control. ``"similarity"``: of the two channels with the most
+        similar feature maps, the one of the smaller norm (Song et al. in the survey, paper 002).
     fraction : float
-        Share of the channels of each hidden layer that goes, in (0, 1), rounded; one stays.
+        Share of the channels of each hidden layer to cut, in (0, 1), rounded; one stays.
     absorb : bool
-        Only for ``"similarity"``: the next layer's weights for a channel that goes are added to
-        those for the channel that it resembles.
+        Only for ``"similarity"``: the next layer's weights for a cut channel are added to those for
+        the channel that it resembles.
     samples : int
-        Only for ``"similarity"``: generated samples that the maps are compared on.
+        Only for ``"similarity"``: number of generated samples for comparing the maps.
     """
 
     criterion: Literal["magnitude", "random", "similarity"] = "magnitude"
@@ -68,7 +68,7 @@ class ChannelPruning(Method):
     def prune(self, gan: TrainedGan, rng: torch.Generator) -> SampleGenerator:
         """Return the generator as it is after the cut, before any training.
 
-        ``rng`` advances, but for ``"magnitude"``.
+        ``rng`` advances, except for ``"magnitude"``.
         """
         generator = gan.generator
         counts = kept_counts(channel_counts(generator), self.fraction)
@@ -81,7 +81,7 @@ class ChannelPruning(Method):
 
 
 def draw_latents(gan: TrainedGan, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return latent vectors from N(0, I), and labels as often as the real samples have them.
+    """Return latent vectors from N(0, I), and labels in the proportions of the real samples.
 
     Both are on the generator's device.
     """
@@ -95,10 +95,10 @@ Kept = list[NDArray[np.intp]]
 
 
 def kept_counts(channels: Sequence[int], fraction: float) -> tuple[int, ...]:
-    """Return how many channels each layer keeps when a fraction of each goes.
+    """Return the number of channels that each layer keeps when a fraction is cut.
 
-    ``round(fraction * H)`` go, but one stays whatever the fraction. Raises ConfigError if no layer
-    would lose a channel.
+    ``round(fraction * H)`` are cut, but at least one stays. Raises ConfigError if no layer would
+    lose a channel.
     """
     counts = tuple(max(1, count - round(fraction * count)) for count in channels)
     if counts == tuple(channels):
@@ -112,7 +112,7 @@ def kept_counts(channels: Sequence[int], fraction: float) -> tuple[int, ...]:
 def largest_filters(generator: SampleGenerator, counts: Sequence[int]) -> Kept:
     """Return for each hidden layer the channels whose filters have the largest norm (L2).
 
-    Biases are not counted. Of equal norms the last in order go.
+    Biases are not counted. Of equal norms the last in order are cut.
     """
     pairs = zip(filter_norms(generator), counts, strict=True)
     return [largest(norm_H, count) for norm_H, count in pairs]
@@ -147,16 +147,16 @@ def merge_similar(
     *,
     absorb: bool,
 ) -> SampleGenerator:
-    """Return the generator without the channels that are most like another one.
+    """Return the generator without the channels that are most similar to another one.
 
-    Layer after layer, the two channels whose feature maps have the highest cosine are found, and
-    the one of the smaller norm goes, until ``counts`` are left. A map that is zero throughout
-    counts as equal to any other. Maps are compared on the samples of ``z_BL`` and ``y_B``. With
-    ``absorb`` the weights that the next layer has for a channel that goes are added to those for
-    the one it resembles, times the factor that fits the one map to the other best.
+    Layer by layer, of the two channels whose feature maps have the highest cosine, the one of the
+    smaller norm is cut, until ``counts`` are left. An all-zero map counts as equal to any other.
+    Maps are compared on the samples of ``z_BL`` and ``y_B``. With ``absorb``, the next layer's
+    weights for a cut channel are added to those for the channel that it resembles, times the factor
+    that fits one map to the other best.
     """
     for at, count in enumerate(counts):
-        # the maps of a layer follow from what is left of the layers before it
+        # the maps of a layer depend on the remaining channels of earlier layers
         with torch.no_grad():
             maps_BHN = with_maps(generator, z_BL, y_B)[1][at]
         maps_HN = maps_BHN.transpose(0, 1).flatten(1).double()

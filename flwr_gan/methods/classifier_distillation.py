@@ -1,8 +1,8 @@
 """Temperature-scaled distillation of a classifier (Hinton, Vinyals, Dean 2015, arXiv:1503.02531).
 
 B samples of a batch, K classes; z logits of the student, t logits of the teacher. Algorithm 3 of
-paper 001 gives the loss softmax outputs in place of logits; here both networks enter as logits, but
-for ``printed_loss``.
+paper 001 uses softmax outputs instead of logits in the loss; here both networks enter as logits,
+except in ``printed_loss``.
 """
 
 import torch
@@ -49,7 +49,7 @@ def printed_loss(
 ) -> Tensor:
     """Return algorithm 3 of the paper as printed, with cross entropy for its loss, a scalar.
 
-    Softmax outputs go where cross entropy takes logits, so softmax is taken twice; and the hard
+    Cross entropy gets softmax outputs instead of logits, so softmax is applied twice; and the hard
     part compares with the teacher's output, here its most likely class, so ``y_B`` is not used.
     """
     p_BK, q_BK = torch.softmax(z_BK / temperature, 1), torch.softmax(t_BK / temperature, 1)

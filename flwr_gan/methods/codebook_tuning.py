@@ -1,4 +1,4 @@
-"""A codebook whose centroids are trained (Han et al., 2016), what the survey calls encoding.
+"""A codebook with trained centroids (Han et al., 2016), called encoding in the survey.
 
 K centroids; B batch, L latent.
 """
@@ -27,13 +27,13 @@ _NETWORK = "network"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CodebookTuning(Method):
-    """K-means once, by the stage ``codebook``; then its centroids are trained, the indices fixed.
+    """K-means once, by the stage ``codebook``; then train the centroids with fixed indices.
 
     The gradient of a centroid is the sum over the weights that it stands for. Each layer, or the
     network, has at most K values besides zero, so a payload of ``codebook:K:SCOPE`` is exact.
 
     Weights that are exactly zero at the start count as pruned, as on the wire, and stay zero; a
-    centroid that training takes to zero becomes 2**-149, so that its weights stay in the mask.
+    centroid that becomes zero in training is set to 2**-149, so that its weights stay in the mask.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class CodebookGenerator(SampleGenerator):
                 self.centroids[_key(book)] = nn.Parameter(as_tensor(found))
             for name in names:
                 index = np.searchsorted(found, arrays[name])
-                # The place behind the last centroid holds the zero of pruned weights.
+                # The entry after the last centroid is the zero of pruned weights.
                 self._indices[name] = as_tensor(np.where(arrays[name] != 0, index, len(found)))
 
     def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
@@ -119,12 +119,12 @@ class CodebookGenerator(SampleGenerator):
 
 
 def _key(book: str) -> str:
-    """Return a name that a parameter may have: dots part the names of modules."""
+    """Return a valid parameter name: dots would separate module names."""
     return book.replace(".", "/")
 
 
 def _without_parameters(generator: SampleGenerator) -> SampleGenerator:
-    """Return a copy that has buffers in the place of its parameters, to be called with others."""
+    """Return a copy with buffers instead of parameters, to be called with other tensors."""
     copy = deepcopy(generator)
     for module in copy.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):

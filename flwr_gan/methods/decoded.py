@@ -1,4 +1,4 @@
-"""Weights as a receiver decodes them: the wire's own stages, so that training sees what travels."""
+"""Weights as decoded by a receiver, with the wire's own stages, for use in training."""
 
 from collections.abc import Mapping
 
@@ -14,10 +14,10 @@ Arrays = dict[str, NDArray[np.float32]]
 
 
 class StageChain:
-    """Stages of a codec spec, without the codec behind them, which loses nothing.
+    """Stages of a codec spec, without the lossless codec after them.
 
-    ``spec`` is one stage or several, such as ``"prune:magnitude:0.8+quantize:int4"``; a ConfigError
-    says where it is none, naming the setting ``method.KEY``.
+    ``spec`` is one or more stages, such as ``"prune:magnitude:0.8+quantize:int4"``; a ConfigError
+    for an invalid one names the setting ``method.KEY``.
     """
 
     def __init__(self, spec: str, *, key: str = "stage") -> None:
@@ -34,7 +34,7 @@ class StageChain:
             raise ConfigError(f"method.{key}={spec!r} is not allowed: {error}") from error
 
     def decode(self, arrays: Mapping[str, Array]) -> Arrays:
-        """Return float32 arrays as they are after coding and decoding.
+        """Return float32 arrays after coding and decoding.
 
         Raises CodecError if a weight cannot be coded, such as NaN.
         """
@@ -43,7 +43,7 @@ class StageChain:
         return dict(zip(arrays, self._codec.decode_bundle(body, specs), strict=True))
 
     def decode_first(self, arrays: Mapping[str, Array]) -> Arrays:
-        """Decode the weights that a training starts from.
+        """Code and decode the initial weights of a training.
 
         Raises ConfigError if they cannot be coded: the setting does not fit the generator.
         """

@@ -1,4 +1,4 @@
-"""Distillation of a generator: a student learns to give what its teacher gives.
+"""Distillation of a generator: a student learns to reproduce its teacher's samples.
 
 B batch, N labels, L latent, T vectors, C components, I iterations; S and H channels of a hidden
 layer of student and teacher.
@@ -50,18 +50,18 @@ def distil(
     rng: torch.Generator,
     progress: str | None = None,
 ) -> DistillationLog:
-    """Train a student in place, with Adam, to give what the teacher gives for the same latents.
+    """Train a student in place, with Adam, to reproduce the teacher's samples.
 
-    The generators are on one device, and so is ``critic``, the teacher's, for the terms that look
-    through it. Batches draw their labels from ``labels_N``, with replacement. ``losses`` gives the
-    weight of each of ``distillation_losses.TERMS``; with ``balanced`` it is the weight of the
-    term's gradient: each term is scaled by one factor, so that on the first batch its gradient, in
-    the student's weights, is as long as that of the first term. 0 iterations train nothing; weights
-    may be parametrised.
+    Both get the same latent vectors. The generators are on one device, and so is ``critic``, the
+    teacher's, for the terms that use it. Labels are drawn from ``labels_N`` with replacement.
+    ``losses`` has the weight of each of ``distillation_losses.TERMS``; with ``balanced`` it is the
+    weight of the term's gradient: each term is scaled by a factor so that on the first batch the
+    norm of its gradient in the student's weights equals that of the first term. With 0 iterations
+    nothing is trained; weights may be parametrised.
 
-    Raises ConfigError if a term is unknown or lacks what it needs, a setting is out of range or the
-    generators do not go together; DataError if labels do not fit; TrainingError for what is not
-    finite, and for a term without a gradient that is to be balanced.
+    Raises ConfigError if a term is unknown or lacks an input, a setting is out of range or the
+    generators do not match; DataError if labels do not fit; TrainingError for values that are not
+    finite, and for a balanced term without a gradient.
     """
     weights = used_terms("method.losses", losses, list(TERMS))
     checked("method.learning_rate", learning_rate, Rate)
@@ -140,7 +140,7 @@ def _outputs(
 def balanced_weights(
     weights: Mapping[str, float], terms: Sequence[Tensor], parameters: Sequence[Tensor]
 ) -> list[float]:
-    """Return the weights times what makes every term's gradient as long as that of the first.
+    """Return the weights times factors that give all terms' gradients the norm of the first's.
 
     ``terms`` are the values of the terms, in the order of ``weights``. Raises TrainingError for a
     term without a gradient.
@@ -166,7 +166,7 @@ def update(adam: torch.optim.Adam, network: nn.Module, loss: Tensor) -> None:
 def layer_widths(student: SampleGenerator, teacher: SampleGenerator) -> tuple[list[int], list[int]]:
     """Return the channels of the hidden layers of both.
 
-    Raises ConfigError unless the layers match one by one, but for the channels.
+    Raises ConfigError unless the layers match one by one except for the channels.
     """
     device = next(student.parameters()).device
     z_BL = torch.zeros(1, student.latent_dim, device=device)

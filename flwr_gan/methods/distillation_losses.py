@@ -18,20 +18,20 @@ from flwr_gan.errors import ConfigError
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Outputs:
-    """What one step's terms are computed from; a part that no term asks for may stay empty."""
+    """The inputs of one step's terms; parts that no term needs may be empty."""
 
     student_BTC: Tensor  # samples of both for the same latent vectors and labels
     teacher_BTC: Tensor
-    student_critic: Sequence[Tensor] = ()  # what the critic's layers give, the last the scores (B,)
+    student_critic: Sequence[Tensor] = ()  # outputs of the critic's layers, last the scores (B,)
     teacher_critic: Sequence[Tensor] = ()
     student_BSN: Sequence[Tensor] = ()  # maps of the hidden layers
     teacher_BHN: Sequence[Tensor] = ()
-    mappings: Sequence[nn.Module] = ()  # for each hidden layer what maps S channels to H
+    mappings: Sequence[nn.Module] = ()  # for each hidden layer a map of S channels to H
 
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One loss term and what it cannot do without."""
+    """One loss term and its required inputs."""
 
     loss: Callable[[Outputs], Tensor]
     needs_critic: bool = False
@@ -59,9 +59,9 @@ def features_loss(
 ) -> Tensor:
     """Return the mean squared differences of the hidden layers' maps, summed over layers (Eq. 6).
 
-    The survey maps the teacher's layers to the student's size. Then maps that are zero throughout
-    make the loss zero, so here the student's are mapped to the teacher's, which stand still (Li et
-    al., 2020, "GAN compression"). Means in place of sums keep wide layers from outweighing others.
+    The survey maps the teacher's layers to the student's size. Then all-zero mappings make the loss
+    zero, so here the student's layers are mapped to the teacher's, which are fixed (Li et al.,
+    2020, "GAN compression"). Means instead of sums keep wide layers from outweighing others.
     """
     losses = [
         F.mse_loss(mapping(student), teacher)
@@ -71,9 +71,9 @@ def features_loss(
 
 
 def alignment_loss(student_BSN: Sequence[Tensor], teacher_BHN: Sequence[Tensor]) -> Tensor:
-    """Return 1 less the kernel alignment of the hidden layers' maps, summed over layers.
+    """Return 1 minus the kernel alignment of the hidden layers' maps, summed over layers.
 
-    A layer is a matrix X of a row for each number of each sample and a column for each channel. The
+    A layer is a matrix X with one row per number of each sample and one column per channel. The
     alignment of the kernels X X' and Y Y' of student and teacher is ``|X' Y|^2 / (|X' X| |Y' Y|)``
     with Frobenius norms, 1 for equal kernels and at least 0, so that channels need no mapping (Jin
     et al., 2021, "Teachers do more than teach", the survey's [33]).
@@ -102,14 +102,14 @@ def triplet_loss(
     *,
     margin: float = 1.0,
 ) -> Tensor:
-    """Return how far the positive is from being the nearer one to the anchor (Chen et al., 2020).
+    """Return the triplet loss of anchor, positive and negative (Chen et al., 2020).
 
     The mean over samples of ``max(0, d(anchor, positive) - d(anchor, negative) + margin)``, where d
     is the mean absolute difference in a layer of the critic, summed over layers.
 
-    A student critic takes a real sample for the anchor, the teacher's for the positive and the
-    student's for the negative. A student generator has no triplet of its own: the survey's, with
-    a real sample for the negative, would reward it for leaving the real data behind.
+    For a student critic, the anchor is a real sample, the positive the teacher's and the negative
+    the student's. A student generator has no triplet term: the survey's, with a real sample as
+    negative, would reward it for moving away from the real data.
     """
     distance_B = _distance(anchor, positive) - _distance(anchor, negative)
     return F.relu(distance_B + margin).mean()
@@ -137,7 +137,7 @@ TERMS: Mapping[str, Term] = {
         needs_critic=True,
     ),
 }
-"""Every term that ``distil`` knows, by the name that its weight is set under."""
+"""All terms of ``distil``, by the name of their weight."""
 
 
 def used_terms(key: str, losses: Mapping[str, float], terms: Sequence[str]) -> dict[str, float]:
@@ -161,10 +161,9 @@ def joint_weights(alpha: float) -> dict[str, float]:
     """Return the weights of the joint loss: ``alpha`` adversarial and ``1 - alpha`` pixel.
 
     Paper 004 (Aguinaldo et al., 2019, "Compressing GANs using knowledge distillation") names the
-    loss in its Fig. 4 and one value, alpha = 0.0001; its equation is not in the text that this was
-    written from. The form is that of Eq. 3 in the survey, L = L_gan + lambda L_pixel, times alpha
-    and with lambda = (1 - alpha) / alpha; the adversarial part is the scores of the teacher's
-    critic.
+    loss in its Fig. 4 and one value, alpha = 0.0001; our copy of the text lacks the equation. The
+    form is that of Eq. 3 in the survey, L = L_gan + lambda L_pixel, times alpha and with lambda =
+    (1 - alpha) / alpha; the adversarial part uses the scores of the teacher's critic.
     """
     return {"pixel": 1 - alpha, "adversarial": alpha}
 

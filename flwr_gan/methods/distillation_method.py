@@ -1,4 +1,4 @@
-"""Distillation as a method: the trained generator is the teacher, a narrower one comes out."""
+"""Distillation as a method: the trained generator teaches a narrower one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from flwr_gan.methods.distillation_losses import TERMS, used_terms
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StudentForm(Method):
-    """Which channels the student of a generator has, and which weights it starts from.
+    """The channels and initial weights of a generator's student.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ class StudentForm(Method):
     inherit: bool = False
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
-        """Return a generator of the student's form, with weights of no meaning."""
+        """Return a generator of the student's form, with arbitrary weights."""
         return resized(generator, self._channels(generator))
 
     def first_student(self, teacher: SampleGenerator, rng: torch.Generator) -> SampleGenerator:
-        """Return the student as it is before it learns; draws from ``rng`` unless it inherits."""
+        """Return the untrained student; uses ``rng`` unless it inherits weights."""
         channels = self._channels(teacher)
         if self.inherit:
             return cut(teacher, largest_filters(teacher, channels))
@@ -51,20 +51,20 @@ class StudentForm(Method):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Distillation(StudentForm):
-    """Train a student on what the teacher gives for the same latent vectors.
+    """Train a student on the teacher's samples for the same latent vectors.
 
     Parameters
     ----------
     width, inherit
         As in ``StudentForm``.
     depth : int or None
-        Depth factor d of the student of a ``DepthGenerator``; goes before ``width``.
+        Depth factor d of the student of a ``DepthGenerator``; overrides ``width``.
     losses : mapping from str to float
         Weight of each term of ``distillation_losses.TERMS``.
     balanced : bool
         True: the weights are those of the terms' gradients at the start; see ``distil``.
     learning_rate : float
-        Adam's.
+        Learning rate of Adam.
     batch_size : int
         Latent vectors in a batch.
 

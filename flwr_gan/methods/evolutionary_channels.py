@@ -21,30 +21,30 @@ from flwr_gan.methods.genetic_search import Bits, GeneticMethod, SearchResult, p
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EvolutionaryChannels(GeneticMethod):
-    """A genetic search for the filters that stay, then training of what is left.
+    """A genetic search for the filters to keep, then training of the rest.
 
     A string has one bit per filter; 0 cuts it. Its fitness is ``1 / (size + w distance)``: size is
     the share of the parameters that is left, distance the mean squared difference between the
     critic's scores of the cut and of the whole generator for the same latent vectors and labels,
-    over the variance of the latter, for critics have no scale of their own. The third term of Shu
-    et al., the cycle loss, needs paired generators and is left out. The search is no training and
-    does not count as iterations; it takes at most ``population * (generations + 1)`` passes of
+    divided by the variance of the latter, as critics have no fixed scale. The third term of Shu et
+    al., the cycle loss, needs paired generators and is left out. The search trains nothing and does
+    not count as iterations; it takes at most ``population * (generations + 1)`` passes of
     ``samples`` samples through generator and critic.
 
     Parameters
     ----------
     fraction : float
-        Share of the channels that goes, in (0, 1): of each hidden layer where ``layer_counts`` is
-        fixed, else of the strings of the first generation alone.
+        Share of the channels to cut, in (0, 1): of each hidden layer if ``layer_counts`` is fixed,
+        else only in the strings of the first generation.
     layer_counts : str
         ``"fixed"``: every string keeps the same number of channels in each layer, so that the form
-        is known beforehand. ``"free"``: any number; size and distance settle it.
+        is known in advance. ``"free"``: any number, determined by size and distance.
     population, generations, mutation, elite
         As in ``GeneticMethod``.
     distance_weight : float
         w; with fixed layer counts the size is the same for all and w changes no ranking.
     samples : int
-        B, generated samples that the scores are compared on.
+        B, generated samples for comparing the scores.
     """
 
     fraction: Share = 0.5
@@ -74,7 +74,7 @@ class EvolutionaryChannels(GeneticMethod):
         return student
 
     def search(self, gan: TrainedGan, rng: torch.Generator) -> SearchResult:
-        """Return the fittest string of bits, and how fitness rose."""
+        """Return the fittest string of bits, and the course of the fitness."""
         generator = gan.generator
         widths = channel_counts(generator)
         counts = kept_counts(widths, self.fraction)
@@ -101,7 +101,7 @@ class EvolutionaryChannels(GeneticMethod):
         seed = torch.randint(2**63 - 1, (1,), generator=rng, device=rng.device)
         draw = np.random.default_rng(int(seed))
         genetic = self.genetic(widths, ones=counts if self.layer_counts == "fixed" else None)
-        # the choice by magnitude takes part, so that the search never ends below it
+        # the choice by magnitude is included, so that the search is never worse
         first = [_join(largest_filters(generator, counts), widths)]
         first += [draw.random(sum(widths)) >= self.fraction for _ in range(self.population - 1)]
         return genetic.run(first, fitness, draw)

@@ -1,4 +1,4 @@
-"""Train, expand, prune: a generator grows to its size and shrinks again while it is trained.
+"""Train, expand, prune: a generator is widened and pruned again during training.
 
 Song et al. as the survey, paper 002, describes it.
 """
@@ -16,33 +16,33 @@ from flwr_gan.methods.channels import draw_latents, kept_counts, merge_similar
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainExpandPrune(Method):
-    """Trains a narrow seed network, widens it by new filters, prunes what became alike.
+    """Trains a narrow seed network, widens it by new filters, prunes similar channels.
 
     1. The seed, with new weights, has ``1 - seed_fraction`` of the teacher's channels; it is
-       trained against a copy of the GAN's critic, which goes on through all phases.
+       trained against a copy of the GAN's critic, which is used in all phases.
     2. It is widened to the teacher's channels in ``expansions`` equal steps, with training after
-       each. New filters are drawn as in a new network, and the layer behind starts with zero
-       weights for them: the samples stay the same and every filter learns something of its own.
-    3. Of the channels whose feature maps are most alike one goes, until a ``fraction`` of each
-       hidden layer is gone; the rest of the training is fine-tuning.
+       each. New filters are drawn as in a new network, and the next layer starts with zero weights
+       for them: the samples stay the same, and the filters learn different features.
+    3. Of the two channels with the most similar feature maps one is cut, until a ``fraction`` of
+       each hidden layer is gone; the rest of the training is fine-tuning.
 
-    Of the teacher only the sizes are used: its weights are not.
+    Only the teacher's sizes are used, not its weights.
 
     Parameters
     ----------
     fraction : float
-        Share of the teacher's channels that the generator that comes out lacks, in (0, 1).
+        Share of the teacher's channels that the result lacks, in (0, 1).
     seed_fraction : float
         Share of the teacher's channels that the seed network lacks, in (0, 1).
     expansions : int
         Steps from the seed to the full width.
     seed_share, wide_share : float
-        Shares of the training that the seed and the widened networks get, in (0, 1), less than 1
-        together; fine-tuning gets what is left.
+        Shares of the training for the seed and for the widened networks, in (0, 1), with a sum
+        below 1; fine-tuning gets the rest.
     absorb : bool
-        The next layer's weights for a channel that goes are added to those for its nearest.
+        The next layer's weights for a cut channel are added to those for its nearest.
     samples : int
-        Generated samples that feature maps are compared on.
+        Generated samples for comparing feature maps.
     """
 
     fraction: Share = 0.5

@@ -1,4 +1,4 @@
-"""Layers as two smaller ones, by truncated singular value decomposition, trained in that form.
+"""Layers factored into two smaller ones by truncated SVD, and trained in that form.
 
 A weight is unfolded to m rows (first axis) and n columns (all others); r its rank.
 """
@@ -26,9 +26,9 @@ Factor = NDArray[np.float32]
 class Factored(Method):
     """Each layer ``W`` of m x n becomes ``U V``: a layer from n to r, and one from r to m.
 
-    The factors are those of the stage ``lowrank``: before any training the generator computes what
-    its payload would decode to. They are then trained, and travel as arrays of their own:
-    ``fc.weight`` becomes ``fc.down.weight`` and ``fc.up.weight``; a bias goes to ``up``.
+    The factors are those of the stage ``lowrank``: before training, the generator computes the same
+    as its decoded payload. They are then trained, and sent as separate arrays: ``fc.weight``
+    becomes ``fc.down.weight`` and ``fc.up.weight``; a bias goes to ``up``.
 
     =================  ==================================  ==================================
     layer              down                                up
@@ -38,17 +38,16 @@ class Factored(Method):
     ConvTranspose2d    Conv2d of 1 x 1 to r                ConvTranspose2d of the same kernel
     =================  ==================================  ==================================
 
-    A layer stays as it is where r (m + n) is not below m n, so that weights and
-    multiply-accumulates only become fewer. The factors are dense: zeros of a pruned generator are
-    lost.
+    A layer is unchanged if r (m + n) is not below m n, so that weights and multiply-accumulates
+    never increase. The factors are dense: zeros of a pruned generator are lost.
 
     Parameters
     ----------
     rank : int, optional
-        r of each layer, 1 to 1,024; of a layer of lower rank, that.
+        r of each layer, 1 to 1,024; at most the layer's own rank.
     energy : float, optional
         Each layer gets the least r that keeps this share of its squared singular values, 0.0001 to
-        0.9999 in steps of 0.0001. A receiver cannot tell the form before.
+        0.9999 in steps of 0.0001. A receiver then does not know the form in advance.
 
     Raises
     ------
@@ -75,7 +74,7 @@ class Factored(Method):
             raise ConfigError(f"method.{allowed}") from error
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
-        """Return the factored form of a generator, which its layers' shapes and the rank give.
+        """Return the factored form of a generator, from its layers' shapes and the rank.
 
         Raises ConfigError if the ranks follow from the kept energy.
         """
@@ -97,7 +96,7 @@ class Factored(Method):
         layers = [(n, layer) for n, layer in copy.named_modules() if isinstance(layer, _KINDS)]
         for name, layer in layers:
             weight = layer.weight.detach().cpu().numpy()
-            # The stage counts what is not zero; here the form must follow from the shape alone.
+            # The stage counts nonzero weights; here the form must depend only on the shape.
             dense = np.where(weight == 0, np.float32(SMALLEST), weight)
             try:
                 _, (parts,) = self._stage.apply([dense])
@@ -125,7 +124,7 @@ def with_ranks(generator: SampleGenerator, ranks: Mapping[str, int]) -> SampleGe
 
 
 def _pair(layer: nn.Module, left_RM: Factor, right_RN: Factor) -> nn.Sequential:
-    """Return two layers that do what one did, with the factors as weights."""
+    """Return two layers equivalent to one, with the factors as weights."""
     rank = len(left_RM)
     down: nn.Module
     up: nn.Module

@@ -1,4 +1,4 @@
-"""A genetic search over strings of bits, and the settings of a method that searches with it.
+"""A genetic search over strings of bits, and the settings of methods that use it.
 
 D bits of a string, P strings of a generation.
 """
@@ -19,7 +19,7 @@ Bits = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What a search found."""
+    """The result of a search."""
 
     bits_D: Bits  # the fittest string
     fitness: tuple[float, ...]  # of the fittest of each generation; it never falls
@@ -41,8 +41,8 @@ class GeneticSearch:
     ) -> SearchResult:
         """Search for a string of high fitness.
 
-        Strings of the ``first`` generation are repaired where they break the rule of ``ones``.
-        ``fitness``, the higher the better, is asked once for each string that is met.
+        Strings of the ``first`` generation that break the rule of ``ones`` are repaired.
+        ``fitness`` (higher is better) is called once per distinct string.
         """
         known: dict[bytes, float] = {}
 
@@ -62,7 +62,7 @@ class GeneticSearch:
         return SearchResult(generation[0], tuple(best))
 
     def repair(self, bits_D: Bits, rng: np.random.Generator) -> Bits:
-        """Return the string with as many ones in each layer as there must be.
+        """Return the string with the required number of ones in each layer.
 
         Bits that have to flip are drawn at random.
         """
@@ -86,7 +86,7 @@ class GeneticSearch:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GeneticMethod(Method):
-    """A method that finds what stays by a genetic search.
+    """A method that searches the parts to keep with a genetic search.
 
     Parameters
     ----------
@@ -121,5 +121,5 @@ class GeneticMethod(Method):
 
 
 def parameter_count(generator: SampleGenerator) -> int:
-    """Return the number of a generator's parameters."""
+    """Return the number of parameters of a generator."""
     return sum(parameter.numel() for parameter in generator.parameters())

@@ -1,4 +1,4 @@
-"""Once for all: one training of a network whose widths share weights, then a search among them.
+"""Once for all: one training of all widths with shared weights, then a search among them.
 
 Li et al., 2020, "GAN compression", with the once-for-all training of Cai et al., 2020, as the
 survey, paper 002, describes them. H channels of a layer, B samples; S steps of width.
@@ -24,30 +24,30 @@ from flwr_gan.methods.genetic_search import Bits, GeneticMethod, parameter_count
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OnceForAll(GeneticMethod):
-    """Trains students of all widths at once, with shared weights, and searches the best of a size.
+    """Trains students of all widths with shared weights, and searches the best for a size.
 
     The student starts as the teacher with the channels of each hidden layer in order of the norm of
     their filters. A narrower one has the first channels of each layer. In each update of the first
     training every hidden layer has a width drawn from 1/S, 2/S, ..., 1 of its channels, and the
-    student learns to give what the teacher gives for the same latent vectors (the term ``pixel`` of
-    distillation). Then a genetic search (``GeneticSearch``) looks for the widths whose
-    samples are nearest to the teacher's in the mean squared difference, among those of at most
-    ``size`` of the parameters; no weight is trained in it. What it finds is trained adversarially.
+    student learns the teacher's samples for the same latent vectors (the term ``pixel`` of
+    distillation). Then a genetic search (``GeneticSearch``), without training, finds the widths
+    with at most ``size`` of the parameters whose samples have the least mean squared difference to
+    the teacher's. The result is trained adversarially.
 
     Parameters
     ----------
     size : float
-        Largest share of the teacher's parameters that is left, in (0, 1).
+        Largest share of the teacher's parameters in the result, in (0, 1).
     steps : int
         S, widths that a layer can have.
     share : float
-        Share of the training that all widths get together, in (0, 1).
+        Share of the training for all widths together, in (0, 1).
     learning_rate : float
-        Adam's, of that training.
+        Learning rate of Adam in that training.
     population, generations, mutation, elite
         As in ``GeneticMethod``.
     samples : int
-        B, generated samples that the search compares.
+        B, generated samples compared in the search.
     """
 
     size: Share = 0.3
@@ -65,7 +65,7 @@ class OnceForAll(GeneticMethod):
         )
 
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
-        """Return the student that was found; both trainings take ``iterations``."""
+        """Return the best student; both trainings together take ``iterations``."""
         first = round(self.share * budget.iterations)
         shared = SharedWidths(gan.generator, steps=self.steps, rng=budget.rng)
         distil(
@@ -123,7 +123,7 @@ class OnceForAll(GeneticMethod):
 class SharedWidths(SampleGenerator):
     """A generator whose hidden layers have other widths in each pass, drawn from ``rng``.
 
-    Channels stand in order of the norm of their filters, those that a pass does not use give zero.
+    Channels are sorted by the norm of their filters; channels unused in a pass give zero.
     """
 
     def __init__(self, generator: SampleGenerator, *, steps: int, rng: torch.Generator) -> None:

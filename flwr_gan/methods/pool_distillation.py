@@ -22,24 +22,24 @@ from flwr_gan.methods.distillation import distil
 from flwr_gan.seeding import derive_seed, numpy_rng
 
 LABELS = 65_536
-"""Labels drawn for one distillation; batches take theirs from them."""
+"""Number of labels drawn for one distillation; batches draw from them."""
 
 HELD = 64
-"""Generators of the pool that are in memory at a time."""
+"""Number of the pool's generators in memory at a time."""
 
 Load = Callable[[int], Mapping[str, NDArray[Any]]]
 
 
 class PoolTeacher(SampleGenerator):
-    """A pool as one generator: each member owns a slab of the latent space.
+    """A pool as one generator: each member has a slab of the latent space.
 
-    What a student shall learn has to follow from the latent vector and the label alone: were the
-    member drawn at random, the student would learn the mean of all. So the quantile of the first
-    latent number says which member answers, in proportion to ``share_PK``, and where in the slab it
-    lies becomes that member's own first number. Each member so sees N(0, I), and the samples are
-    distributed as those of a pool whose members are drawn. ``load(index)`` gives the arrays of a
-    member, of the form of ``form``; ``counts_PK`` says what each member stands for in each class,
-    and each class that is asked for needs one.
+    The student's target must depend only on the latent vector and the label: with members drawn at
+    random, the student would learn their mean. So the quantile of the first latent number selects
+    the member, in proportion to ``share_PK``, and its position in the slab gives that member's own
+    first number. So each member sees N(0, I), and the samples have the distribution of a pool with
+    members drawn at random. ``load(index)`` returns the arrays of a member, of the form of
+    ``form``; ``counts_PK`` are the weights of the members in each class, and each requested class
+    needs a member.
     """
 
     def __init__(self, form: SampleGenerator, load: Load, counts_PK: NDArray[np.int64]) -> None:
@@ -59,7 +59,7 @@ class PoolTeacher(SampleGenerator):
         self.register_buffer("edges", as_tensor(edges), persistent=False)
 
     def owners(self, z_BL: Tensor, y_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Return which member answers, int64 ``(B,)``, and the latent vectors that it gets."""
+        """Return the selected members, int64 ``(B,)``, and their latent vectors."""
         below_one = 1 - torch.finfo(torch.float64).eps
         quantile_B = torch.special.ndtr(z_BL[:, 0].double()).clamp(max=below_one)
         edges_BP = self.get_buffer("edges")[:, y_B].T
@@ -81,7 +81,7 @@ class PoolTeacher(SampleGenerator):
 
 
 class PoolStudent:
-    """A generator that learns, by the pixel loss, to give what a pool gives.
+    """A generator that learns a pool's samples by the pixel loss.
 
     ``form`` is a generator of the members' form, and the student has a ``width`` of each hidden
     layer's channels, one at least; ``distil`` explains the training. Raises ConfigError if the
@@ -108,7 +108,7 @@ class PoolStudent:
         self._threads, self._device = threads, device
 
     def learn(self, load: Load, counts_PK: NDArray[np.int64]) -> None:
-        """Distil a pool, from the student's initial weights or what it has learnt before.
+        """Distil a pool, from the student's initial weights or those of earlier training.
 
         ``counts_PK`` are the samples that each member's client holds of each class, at least one in
         all.
@@ -142,5 +142,5 @@ class PoolStudent:
         return network_arrays(self._student)
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take over what ``arrays`` gave."""
+        """Restore the weights from ``arrays``."""
         load_network_arrays(self._student, arrays)

@@ -1,6 +1,6 @@
-"""GAN slimming: the scales of channels shrink in training, and the channels of the smallest go.
+"""GAN slimming: train channel scales towards zero and cut the channels with the smallest.
 
-Wang et al., 2020, "GAN slimming", which the survey, paper 002, describes. H channels of a layer.
+Wang et al., 2020, "GAN slimming", described in the survey, paper 002. H channels of a layer.
 """
 
 from copy import deepcopy
@@ -32,29 +32,29 @@ from flwr_gan.methods.distillation_losses import pixel_loss
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Slimming(Method):
-    """Trains scales of channels towards zero, cuts the smallest, trains the rest.
+    """Trains channel scales towards zero, cuts the smallest, trains the rest.
 
     First the generator is trained with the loss ``L_gan + distance * L_pixel + sparsity * |s|_1``:
     L_pixel is the mean squared difference to the trained generator's samples for other latent
     vectors of a batch, s the scales of all channels of hidden layers. Then the share of channels
-    with the smallest magnitudes of s goes, and what is left is trained without these terms.
+    with the smallest magnitudes of s is cut, and the rest is trained without these terms.
 
-    Scales are those of the normalisation layers (``gan.norm=instance``). A generator without
-    gets a factor for each channel, at first 1, which goes into the weights in the end (Huang and
-    Wang, 2018, "Data-driven sparse structure selection"). Quantisation is another method:
+    Scales are those of the normalisation layers (``gan.norm=instance``). A generator without them
+    gets one factor per channel, initially 1, which is multiplied into the weights at the end (Huang
+    and Wang, 2018, "Data-driven sparse structure selection"). Quantisation is another method:
     ``straight_through`` with ``activations``, as a second step.
 
     Parameters
     ----------
     fraction : float
-        Share of the channels of the hidden layers that goes, in (0, 1).
+        Share of the channels of the hidden layers to cut, in (0, 1).
     scope : str
-        ``"local"``: the share is of each layer, so that a receiver knows the form. ``"global"``: of
-        all layers together, as in the paper, but one channel stays in each.
+        ``"local"``: the share of each layer, so that a receiver knows the form. ``"global"``: the
+        share of all layers together, as in the paper, but one channel stays in each.
     sparsity, distance : float
         Weights of the two terms, from 0 up.
     share : float
-        Share of the training that comes before the cut, in (0, 1).
+        Share of the training before the cut, in (0, 1).
     """
 
     fraction: Share = 0.5
@@ -66,7 +66,7 @@ class Slimming(Method):
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a generator of the same class with the channels that stay.
 
-        Raises ConfigError where ``scope`` is global: then the scales decide how many stay where.
+        Raises ConfigError if ``scope`` is global: then the scales determine the form.
         """
         counts = kept_counts(channel_counts(generator), self.fraction)
         if self.scope == "global":
@@ -144,8 +144,8 @@ class ScaledGenerator(SampleGenerator):
 def kept_by_scale(sizes: list[NDArray[np.float32]], fraction: float) -> Kept:
     """Return for each layer the channels whose scales are among the largest of all.
 
-    ``round(fraction * n)`` of all n channels go, but the largest of each layer stays. Raises
-    ConfigError if none would go.
+    ``round(fraction * n)`` of all n channels are cut, but the largest of each layer stays. Raises
+    ConfigError if none would be cut.
     """
     (count,) = kept_counts([sum(map(len, sizes))], fraction)
     tops = [np.arange(len(size)) == size.argmax() for size in sizes]

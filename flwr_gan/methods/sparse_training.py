@@ -1,4 +1,4 @@
-"""Unstructured pruning with training: single weights become zero, the others are trained on."""
+"""Unstructured pruning with training: prune single weights and train the others."""
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -23,21 +23,20 @@ Scores = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SparseTraining(Method):
-    """Prunes weights of a trained generator while it is trained further.
+    """Prunes weights of a trained generator during further training.
 
-    The generator that comes out has the same shapes; exactly ``round(fraction * n)`` of its n
-    weights are zero (with ``module="critic"`` none), biases neither pruned nor counted. Masks are
-    nested: what is pruned stays pruned, and so do the optimisers' states from one pruning to the
-    next.
+    The result has the same shapes; exactly ``round(fraction * n)`` of its n weights are zero (none
+    with ``module="critic"``); biases are neither pruned nor counted. Masks are nested: pruned
+    weights stay pruned. The optimisers' states are kept from one pruning to the next.
 
     Parameters
     ----------
     fraction : float
-        Share of the weights that goes, in (0, 1).
+        Share of the weights to prune, in (0, 1).
     criterion : str
-        ``"magnitude"``: the smallest go. ``"random"``: any, as a control.
+        ``"magnitude"``: the smallest weights. ``"random"``: random ones, as a control.
     scope : str
-        ``"global"``: the share is of all layers together. ``"local"``: of each layer.
+        ``"global"``: the share of all layers together. ``"local"``: of each layer.
     schedule : str
         ``"one_shot"``: prune, then train. ``"iterative"``: equal shares, each followed by equal
         training. ``"gradual"``: during training, along the cubic curve of Zhu and Gupta (2017).
@@ -49,11 +48,11 @@ class SparseTraining(Method):
         Only for ``"gradual"``: share of the training within which the last pruning comes, in
         (0, 1).
     module : str
-        What loses weights: ``"generator"``, ``"critic"`` or ``"both"``, each the same share in the
-        same way. A pruned critic does not overpower a pruned generator; its gradients are taken by
-        autograd, whatever the config says.
+        The pruned network: ``"generator"``, ``"critic"`` or ``"both"``, each by the same share in
+        the same way. A pruned critic does not overpower a pruned generator; its gradients are
+        always computed by autograd.
     min_kept_per_layer : int
-        Weights that every layer keeps.
+        Minimum number of weights kept in each layer.
     """
 
     fraction: Share = 0.8
@@ -67,7 +66,7 @@ class SparseTraining(Method):
     min_kept_per_layer: Count = 1
 
     def prunings(self, iterations: int) -> list[Pruning]:
-        """Return when how much is pruned, in order."""
+        """Return the prunings in order."""
         if self.schedule == "iterative":
             return iterative(self.fraction, iterations, self.steps)
         if self.schedule == "gradual":
@@ -115,7 +114,7 @@ class SparseTraining(Method):
         return generator
 
     def _drawn(self, mask: Mask, rng: torch.Generator) -> Scores | None:
-        """Return what decides instead of the magnitudes, drawn once so that masks are nested."""
+        """Return random scores instead of magnitudes, drawn once so that masks are nested."""
         if self.criterion == "magnitude":
             return None
         return {

@@ -1,7 +1,7 @@
-"""Training under a stage: networks compute with decoded numbers, the gradient passes through.
+"""Training under a stage: forward with decoded weights, straight-through gradients.
 
-The straight-through estimator (Bengio et al., 2013) is what trains below full precision in the
-survey of GAN compression: TGAN with ternary weights, ApGAN with binary ones, Flexpoint.
+Methods with low precision in the survey of GAN compression use the straight-through estimator
+(Bengio et al., 2013): TGAN with ternary weights, ApGAN with binary ones, Flexpoint.
 
 B batch, L latent.
 """
@@ -28,14 +28,14 @@ from flwr_gan.prune.magnitude import kept_weights
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StraightThrough(Method):
-    """Adversarial training in which each forward pass sees the weights as a stage decodes them.
+    """Adversarial training in which each forward pass uses the weights decoded by a stage.
 
-    Float weights are kept beside and take the gradient of the decoded ones as their own. Scales,
-    centroids and other side numbers are measured from them again each time. What comes out has the
-    decoded weights, so coding it with the same stage loses nothing more: exactly nothing for
-    ``ternary``, ``binary``, ``codebook``, ``cast``, ``flexpoint`` and ``prune``; for ``quantize``
-    and ``lowrank`` rounding to float32, below 2**-20 of the largest weight of a layer (with ``em``
-    as long as its outermost codes are in use, as they are where it cuts off the largest weights).
+    Float weights are kept separately and get the gradient of the decoded ones. Scales, centroids
+    and other side numbers are computed from them again each time. The result has the decoded
+    weights, so coding it with the same stage has no further loss: exactly none for ``ternary``,
+    ``binary``, ``codebook``, ``cast``, ``flexpoint`` and ``prune``; for ``quantize`` and
+    ``lowrank`` rounding to float32, below 2**-20 of the largest weight of a layer (with ``em`` if
+    its outermost codes are in use, as they are when it clips the largest weights).
 
     Weights that are exactly zero at the start count as pruned, as on the wire, and stay zero.
 
@@ -45,16 +45,16 @@ class StraightThrough(Method):
         One stage, or several joined by ``+``, as in a codec spec without its codec:
         ``"quantize:int4:channel"``, ``"ternary"``, ``"prune:magnitude:0.8+quantize:int4"``.
     refresh_every : int
-        Generator updates after which the weights are decoded again, for stages that are slow
-        to measure. In between the forward passes see the last ones, and the float weights go on.
+        Generator updates after which the weights are decoded again, for slow stages. In between,
+        forward passes use the last decoded weights, and the float weights are trained.
     critic : str, optional
-        Stage of the critic, which is trained under it too: QGAN has precisions of its own for both
-        networks, TGAN the same. Its gradients are taken by autograd, whatever the config says.
+        Stage for training the critic: QGAN has a separate precision for each network, TGAN the same
+        for both. Its gradients are always computed by autograd.
     activations : int, optional
-        Bits, 1 to 8, of what each hidden layer gives after its ReLU (GAN slimming): whole multiples
-        of a scale, that of each sample and layer its largest number by ``2**bits - 1``. The
-        generator that comes out computes so, and so does ``student``; one that is built from a file
-        of weights has float activations.
+        Bits, 1 to 8, of each hidden layer's output after its ReLU (GAN slimming): whole multiples
+        of a scale, the largest number of each sample and layer divided by ``2**bits - 1``. The
+        result and ``student`` compute with them; a generator built from a weights file has float
+        activations.
     """
 
     stage: str
@@ -71,11 +71,11 @@ class StraightThrough(Method):
         return None if self.critic is None else StageChain(self.critic, key="critic")
 
     def __post_init__(self) -> None:
-        _ = self._chain, self._critic_chain  # refuse what is no stage
+        _ = self._chain, self._critic_chain  # raises for an invalid stage
         super().__post_init__()
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
-        """Return a copy of the generator that computes with activations of so many bits."""
+        """Return a copy of the generator that computes with quantised activations."""
         copy = deepcopy(generator)
         if self.activations is not None:
             for layer in hidden_outputs(copy):
@@ -121,7 +121,7 @@ class DecodedNetwork(nn.Module):
         self._decoded: dict[str, Tensor] = {}
 
     def forward(self, *given: Tensor) -> Tensor:
-        """Compute with the decoded weights what the network computes."""
+        """Compute the network with the decoded weights."""
         self._refresh()
         weights = {
             name: _straight_through(weight, self._decoded[name])
@@ -131,7 +131,7 @@ class DecodedNetwork(nn.Module):
         return result
 
     def decoded(self) -> dict[str, Tensor]:
-        """Return the weights as they decode now, by their names in the network."""
+        """Return the current decoded weights, by their names in the network."""
         self._decode()
         return self._decoded
 
@@ -171,7 +171,7 @@ class DecodedGenerator(DecodedNetwork, SampleGenerator):
 
 @dataclass(frozen=True)
 class _Quantised:
-    """Hook of a layer: what its ReLU gives, in so many bits; gradients pass through."""
+    """Layer hook that quantises the ReLU's output to some bits; gradients pass through."""
 
     bits: int
 
@@ -187,7 +187,7 @@ class _Quantised:
 
 
 class _StraightThrough(torch.autograd.Function):
-    """The decoded weight forwards, the identity backwards."""
+    """The decoded weight in the forward pass, the identity in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, decoded: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Distillation with two critics: a student generator against a student critic, a teacher for each.
+"""Distillation with two critics: student generator and student critic, each with a teacher.
 
 B batch, T vectors, C components; Chen et al., 2020, "Distilling portable generative adversarial
 networks for image translation" ([34] of the survey).
@@ -40,10 +40,10 @@ CRITIC_TERMS = ("adversarial", "features", "triplet")
 class TwoCriticDistillation(StudentForm):
     """Distil generator and critic together.
 
-    The student generator is trained to give the teacher's samples (``pixel``), also as the
-    teacher's critic sees them (``perceptual``), and against a student critic (``adversarial``),
-    which meanwhile learns from the teacher's critic; see ``StudentCritic``. Only the generator
-    comes out.
+    The student generator is trained on the teacher's samples (``pixel``), on the teacher critic's
+    features of them (``perceptual``), and against a student critic (``adversarial``), which
+    meanwhile learns from the teacher's critic; see ``StudentCritic``. The result is only the
+    generator.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class TwoCriticDistillation(StudentForm):
     def start(
         self, gan: TrainedGan, rng: torch.Generator
     ) -> tuple[SampleGenerator, "StudentCritic"]:
-        """Return student generator and student critic as they are before the first step."""
+        """Return untrained student generator and student critic."""
         device = next(gan.generator.parameters()).device
         student = self.first_student(gan.generator, rng).to(device)
         seed, mapping_seed = torch.randint(2**62, (2,), generator=rng, device=rng.device).tolist()
@@ -145,17 +145,17 @@ class TwoCriticDistillation(StudentForm):
 
 
 class StudentCritic:
-    """A critic with what trains it: an optimiser, mappings to the teacher's layers, weights.
+    """A critic with its optimiser, mappings to the teacher's layers and loss weights.
 
     Its loss is the weighted sum of
 
     - ``adversarial``: minus the Wasserstein estimate between real samples and the student
       generator's, with the gradient penalty;
-    - ``features``: the mean squared difference of its hidden layers, mapped to the width of the
-      teacher's, and those, for real samples and the teacher generator's (the survey's Eq. 6, on
+    - ``features``: the mean squared difference of its hidden layers, mapped to the teacher's width,
+      to the teacher's layers, for real samples and the teacher generator's (the survey's Eq. 6, on
       the critic);
-    - ``triplet``: to it a real sample lies nearer to the teacher generator's than to the student
-      generator's, by the margin.
+    - ``triplet``: a real sample should be nearer to the teacher generator's sample than to the
+      student generator's, by the margin.
 
     ``critic`` and ``teacher``, the teacher's, have a method ``features``. ``losses`` gives the
     weight of each term; ``critic_lr``, ``betas`` and ``penalty`` come from the config, and ``seed``
@@ -238,7 +238,7 @@ def _widths(critic: nn.Module) -> list[int]:
 
 
 def _flat(layer: Tensor) -> Tensor:
-    """Return what a layer gives with shape (B, channels, numbers of a channel)."""
+    """Return a layer's output with shape (B, channels, numbers of a channel)."""
     return layer.flatten(2) if layer.ndim > 2 else layer[:, :, None]
 
 

@@ -1,4 +1,4 @@
-"""Quality of generated samples against held-out real ones, and the cost of a model.
+"""Quality of generated samples compared with held-out real ones, and the cost of a model.
 
 ``MEASURES.md`` in this folder defines each measure on one page.
 """

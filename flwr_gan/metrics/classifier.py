@@ -15,7 +15,7 @@ EPOCHS = (20, 200)
 
 
 class SampleClassifier(Protocol):
-    """What a judge needs of a trained classifier."""
+    """The interface of a trained classifier for a judge."""
 
     def accuracy(self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
         """Return the share of samples that are taken for their label."""
@@ -38,7 +38,7 @@ class SmallClassifier:
     def __init__(
         self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], *, num_classes: int, seed: int
     ) -> None:
-        from sklearn.neural_network import MLPClassifier  # a client that trains has no use for it
+        from sklearn.neural_network import MLPClassifier  # not needed by clients that only train
 
         count = len(x_NTC)
         self._network = MLPClassifier(

@@ -1,4 +1,4 @@
-"""Does a generator copy? How near its samples are to training samples, beside fresh real ones.
+"""Copying: distances of generated and of fresh real samples to training samples.
 
 N, M samples, D numbers of a sample. Distances are Euclidean, between samples as they are, and to
 samples of the same class: a class is a cell of the test by Meehan et al.
@@ -34,9 +34,9 @@ class Nearness:
 
     @classmethod
     def of(cls, generated: Samples, test: Samples, train: Samples) -> "Nearness":
-        """Measure the distances; classes that one of the three lacks are left out.
+        """Measure the distances; classes missing in one of the three sets are left out.
 
-        Raises DataError where no class is in all three.
+        Raises DataError if no class is in all three.
         """
         parts: list[tuple[NDArray[np.float64], ...]] = []
         labels: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
@@ -61,8 +61,8 @@ class Nearness:
 
         - ``nearest_ratio``: median distance of generated samples over that of real ones.
         - ``copying_z``: the statistic C_T of Meehan, Chaudhuri and Dasgupta (2020), the mean over
-          the classes, weighted by their test samples, of the standardised Mann-Whitney U. Below
-          -3 generated samples are nearer than chance explains, above 3 farther away.
+          the classes, weighted by their test samples, of the standardised Mann-Whitney U. Below -3
+          generated samples are significantly nearer than test samples, above 3 farther away.
         - ``training_share``: share of generated samples that have a training sample nearer than
           any test sample, ties one half; ``training_share_expected``: the mean share of the
           training samples among the real ones, which it has where they are exchangeable.
@@ -91,8 +91,8 @@ class Nearness:
 def nearest(a_ND: NDArray[np.floating], b_MD: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the Euclidean distance of each row to the nearest row of the other array.
 
-    Memory for 256 x M numbers is taken. The nearest row is found by squares and products, which
-    round where rows are nearly alike; its distance is then computed exactly.
+    It takes memory for 256 x M numbers. The nearest row is found by squares and products, which are
+    inexact for nearly equal rows; its distance is then computed exactly.
     """
     b = b_MD.astype(np.float64)
     half_M = np.square(b).sum(axis=1) / 2

@@ -1,4 +1,4 @@
-"""What a generator costs: multiply-accumulates for one sample, and samples per second.
+"""Cost of a generator: multiply-accumulates per sample, and samples per second.
 
 B batch, L latent.
 """
@@ -18,7 +18,7 @@ from flwr_gan.core.settings import Count, checked
 
 
 class LatentGenerator(Protocol):
-    """What turns latent vectors and labels into samples."""
+    """A function of latent vectors and labels that returns samples."""
 
     latent_dim: int
 
@@ -31,16 +31,16 @@ class LatentGenerator(Protocol):
 class Macs:
     """Multiply-accumulates for one sample."""
 
-    dense: int  # all of them, those with the padding included
-    sparse: int  # without those by a weight that is zero
+    dense: int  # all, including those with padding
+    sparse: int  # without those by a zero weight
 
 
 def count_macs(generator: LatentGenerator) -> Macs:
     """Count the multiply-accumulates of matrix products and convolutions for one sample.
 
-    Counted from the operations that PyTorch runs, whatever the layers, with the formulas of
-    ``torch.utils.flop_counter``. Additions of biases and activations are not counted. A weight
-    that is computed from others while the generator runs is dense, and computing it counts too.
+    They are counted from PyTorch's operations, for any layers, with the formulas of
+    ``torch.utils.flop_counter``. Additions of biases and activations are not counted. A weight that
+    is computed from others in the forward pass is dense, and its computation counts too.
     """
     weights = list(generator.parameters())
     z_BL = torch.zeros(1, generator.latent_dim, device=weights[0].device)
@@ -68,7 +68,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
     def _kept(self, operands: Any) -> float:
-        """Return the share of the operation's weight that is not zero; a view is the weight too."""
+        """Return the nonzero share of the operation's weight, which may be a view."""
         matrices = (item for item in operands if isinstance(item, Tensor) and item.ndim > 1)
         for operand in matrices:
             if operand.untyped_storage().data_ptr() in self._weights:
@@ -77,24 +77,24 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _returning(operation: Any) -> Any:
-    """Return the operation that gives a new tensor, for one that overwrites its first operand."""
+    """Return the out-of-place version of an operation that overwrites its first operand."""
     return getattr(torch.ops.aten, operation.__name__.removesuffix("_"), operation)
 
 
 def samples_per_second(
     generators: Sequence[LatentGenerator], *, batch_size: int = 64, repeats: int = 9
 ) -> list[float]:
-    """Return the samples per second that each generator makes, on one thread of the processor.
+    """Return each generator's samples per second on one processor thread.
 
-    Seconds are those of this thread, which are the clock's on a core that does nothing else. The
-    generators take turns, so that a change of the machine's speed hits all alike; the median of the
-    runs is taken, after one that warms up. Zeros are multiplied like any other number. Raises
+    Seconds are CPU time of this thread, equal to wall time on a core that does nothing else. The
+    generators take turns, so that a change of the machine's speed affects all equally; the median
+    of the runs after a warm-up is taken. Zeros are multiplied like any other number. Raises
     ConfigError if ``batch_size`` or ``repeats`` is below 1.
     """
     for key, value in (("batch_size", batch_size), ("repeats", repeats)):
         checked(key, value, Count)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # with more, the work of the others would not be in this one's time
+    torch.set_num_threads(1)  # with more, this thread's time would lack the work of the others
     try:
         y_B = torch.zeros(batch_size, dtype=torch.int64)
         rng = torch.Generator().manual_seed(0)

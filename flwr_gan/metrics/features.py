@@ -1,7 +1,7 @@
-"""Two sets of features compared: Frechet distance, precision, recall, density and coverage.
+"""Comparison of two feature sets: Frechet distance, precision, recall, density, coverage.
 
-N, M, R, G samples, D features. The features decide what a distance means: only with those of the
-Inception network is it what the literature calls FID.
+N, M, R, G samples, D features. The meaning of a distance depends on the features: only with those
+of the Inception network is it the FID of the literature.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ def frechet_distance(a_ND: NDArray[np.floating], b_MD: NDArray[np.floating]) -> 
 
     The trace of the root is taken as the sum of the singular values of S_a^(1/2) S_b^(1/2), with
     both roots from symmetric eigen-decompositions: real by construction, exact for singular
-    covariances too (Dowson and Landau, 1982). All in float64. One row of features a sample. At
+    covariances too (Dowson and Landau, 1982). All in float64. One row of features per sample. At
     least 0, in squared units of the features. Raises DataError for a set of fewer than 2 rows or a
     value that is not finite.
     """
@@ -46,13 +46,13 @@ def _square_root(cov_DD: NDArray[np.float64]) -> NDArray[np.float64]:
 def precision_recall_density_coverage(
     real_RD: NDArray[np.floating], fake_GD: NDArray[np.floating], *, neighbours: int = 5
 ) -> dict[str, float]:
-    """Compare two sets of features through balls that reach to the k-th neighbour in the set.
+    """Compare two feature sets by balls with a radius up to the k-th neighbour in the set.
 
     Precision: share of generated samples inside the ball of some real one. Recall: share of real
     samples inside the ball of some generated one (Kynkäänniemi et al., 2019). Density: number of
     real balls around a generated sample, over k. Coverage: share of real balls that hold a
-    generated sample (Naeem et al., 2020). Balls are closed. One row of features a sample. k is less
-    where a set has no more than k samples. Raises DataError for fewer than 2 rows, for values that
+    generated sample (Naeem et al., 2020). Balls are closed. One row of features per sample. k is
+    reduced if a set has at most k samples. Raises DataError for fewer than 2 rows, for values that
     are not finite and for k below 1.
     """
     if neighbours < 1:
@@ -72,13 +72,13 @@ def precision_recall_density_coverage(
 
 def distances(a_AD: NDArray[np.floating], b_BD: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return ``distance_AB``, the Euclidean distance of each row to each row of the other array."""
-    from scipy.spatial.distance import cdist  # a client that trains has no use for it
+    from scipy.spatial.distance import cdist  # not needed by clients that only train
 
     found: NDArray[np.float64] = cdist(a_AD, b_BD)
     return found
 
 
 def _radii(points_ND: NDArray[np.floating], k: int) -> NDArray[np.float64]:
-    """Distance of each point to its k-th neighbour; place 0 is the point itself."""
+    """Distance of each point to its k-th neighbour; neighbour 0 is the point itself."""
     radii: NDArray[np.float64] = np.partition(distances(points_ND, points_ND), k, axis=1)[:, k]
     return radii

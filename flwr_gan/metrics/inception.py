@@ -1,8 +1,8 @@
-"""FID and KID: distances in the features of the Inception network, whose weights are a local file.
+"""FID and KID: distances in the features of the Inception network, with local weights.
 
 The network is the one of 2015 that FID is defined with, in the form and with the names of the file
-that pytorch-fid, torchmetrics and torch-fidelity use. It is written out here because torch-fidelity
-needs torchvision, which does not load beside PyTorch for processors, and unpickles the file.
+that pytorch-fid, torchmetrics and torch-fidelity use. It is implemented here because torch-fidelity
+unpickles the file and needs torchvision, which does not load with the CPU build of PyTorch.
 
 N samples, H rows, W columns, C channels, D features
 """
@@ -21,7 +21,7 @@ from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.metrics.features import frechet_distance
 
 WEIGHTS = "pt_inception-2015-12-05-6726825d.pth"
-"""Name of the file among the releases of pytorch-fid; nothing is fetched."""
+"""Name of the file in the releases of pytorch-fid; it is never downloaded."""
 SIDE = 299
 _BATCH = 32
 _SUBSETS, _SUBSET = 100, 1000  # of KID, as in Binkowski et al.
@@ -37,7 +37,7 @@ def inception_scores(
     FID is the Frechet distance of the 2048 features of the last pooling layer (Heusel et al.,
     2017). KID is the unbiased squared MMD with the kernel (x.y / D + 1)^3, the mean over 100
     subsets of at most 1,000 images that ``seed`` draws (Binkowski et al., 2018). Grey images are
-    taken for red, green and blue alike. Both depend on the number of images, FID much more. Raises
+    used as equal red, green and blue. Both depend on the number of images, FID much more. Raises
     ConfigError as ``read_weights`` does, DataError for fewer than 2 images or other channels.
     """
     state = read_weights(weights)
@@ -54,7 +54,7 @@ def inception_scores(
 def read_weights(path: str) -> State:
     """Return the weights of the network by name.
 
-    Raises ConfigError if the file cannot be read or is not that of the network. No code in it is
+    Raises ConfigError if the file cannot be read or is not of this network. Code in it is never
     run.
     """
     try:
@@ -103,7 +103,7 @@ def _squared_mmd(a_ND: NDArray[np.float64], b_ND: NDArray[np.float64]) -> float:
 
 
 def _resizing(length: int) -> Tensor:
-    """Return the matrix that interpolates ``SIDE`` values between those of a row of pixels."""
+    """Return the matrix that interpolates a row of pixels to ``SIDE`` values."""
     place = torch.arange(SIDE, dtype=torch.float64) * length / SIDE
     low = place.long()
     matrix = torch.zeros(SIDE, length, dtype=torch.float64)
@@ -160,7 +160,7 @@ def _network(state: State, x: Tensor) -> Tensor:
         parts = [chain(x, block, "branch1x1")]
         parts += [chain(wide, block, f"branch3x3_2{letter}") for letter in "ab"]
         parts += [chain(deep, block, f"branch3x3dbl_3{letter}") for letter in "ab"]
-        # the network that FID is defined with takes the maximum in its last block
+        # the network of FID's definition takes the maximum in its last block
         pooled = (
             average(x) if block == "Mixed_7b" else functional.max_pool2d(x, 3, stride=1, padding=1)
         )

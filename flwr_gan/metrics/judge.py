@@ -1,4 +1,4 @@
-"""Scores of generated samples against held-out real ones.
+"""Scores of generated samples compared with held-out real ones.
 
 N generated samples, T vectors, C components, K classes.
 """
@@ -19,11 +19,11 @@ from flwr_gan.seeding import derive_seed, numpy_rng
 class SampleJudge:
     """Scores samples with a small classifier that was trained once on the real training split.
 
-    Everything is drawn from seeds: the same arguments give the same scores. At most ``max_train``
+    All randomness comes from seeds: the same arguments give the same scores. At most ``max_train``
     real training samples are used, and ``max_samples`` of the test samples and of the generated
     ones of a call; ``neighbours`` is the k of precision, recall, density and coverage.
-    ``classifier``, trained elsewhere, takes the place of the small one. Raises DataError for a
-    split of fewer than 2 samples.
+    ``classifier``, trained elsewhere, replaces the small one. Raises DataError for a split of fewer
+    than 2 samples.
     """
 
     def __init__(
@@ -53,17 +53,17 @@ class SampleJudge:
     def real_accuracy(self) -> float:
         """Accuracy on the real test split of the classifier trained on the real training split.
 
-        What ``synthetic_accuracy`` could reach if generated samples were as good as real ones.
+        The value of ``synthetic_accuracy`` if generated samples were as good as real ones.
         """
         return self._classifier.accuracy(*self._test)
 
     @cached_property
     def real_scores(self) -> dict[str, float]:
-        """What real samples reach that the judge has not learnt from, in the two accuracies.
+        """The two accuracies of real samples that the judge was not trained on.
 
-        ``conditional_accuracy`` is the judge's own on the test split; ``synthetic_accuracy`` that
-        of a classifier trained on as many real training samples as are taken of generated ones.
-        Distances and shares have no such value: they need as many unseen samples again.
+        ``conditional_accuracy`` is the judge's own on the test split; ``synthetic_accuracy`` is
+        that of a classifier trained on as many real training samples as generated ones are used.
+        Distances and shares have no such value: they would need a second set of unseen samples.
         """
         drawn = _subset(*self._train, self._max_samples, self._seed, "judge-samples")
         return {
@@ -76,15 +76,15 @@ class SampleJudge:
     ) -> dict[str, float]:
         """Score generated samples.
 
-        ``y_N`` are the labels that were asked for, None where the generator has no classes: then
-        there are no accuracies. Keys of what is returned:
+        ``y_N`` are the requested labels, None for a generator without classes: then there are no
+        accuracies. Keys of the result:
 
         - ``frechet_distance``: in the last hidden layer of the classifier, so comparable only
           between runs with the same data and seed; it is not the FID.
         - ``precision``, ``recall``, ``density``, ``coverage``: in the same features.
-        - ``conditional_accuracy``: share of samples that the classifier takes for their label.
+        - ``conditional_accuracy``: share of samples that the classifier assigns to their label.
         - ``synthetic_accuracy``: accuracy on real test data of a classifier of the same kind that
-          is trained on the generated samples alone.
+          is trained only on the generated samples.
 
         Raises DataError for fewer than 2 samples or one that is not finite.
         """
@@ -95,9 +95,9 @@ class SampleJudge:
     def full_score(
         self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64] | None, seed: int
     ) -> dict[str, float]:
-        """Score generated samples as ``score`` does, with ``inception_score`` beside the rest.
+        """Score generated samples as ``score`` does, and add ``inception_score``.
 
-        Where a generator has no classes, ``y_N`` is None and both accuracies are NaN.
+        For a generator without classes, ``y_N`` is None and both accuracies are NaN.
         """
         labels = np.zeros(len(x_NTC), dtype=np.int64) if y_N is None else y_N
         x, y = _subset(x_NTC, labels, self._max_samples, seed, "judge-samples")
@@ -113,7 +113,7 @@ class SampleJudge:
         y_N: NDArray[np.int64] | None,
         real_NTC: NDArray[np.float32],
     ) -> dict[str, float]:
-        """Score generated samples against real ones of the caller's choice.
+        """Score generated samples compared with given real ones.
 
         Returns ``frechet_distance`` and, with labels, ``conditional_accuracy`` as in ``score``; at
         least 2 samples each.
@@ -125,7 +125,7 @@ class SampleJudge:
         )
 
     def recognised(self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
-        """Return the share of generated samples that the classifier takes for their label."""
+        """Return the share of generated samples that the classifier assigns to their label."""
         return self._classifier.accuracy(x_NTC, y_N)
 
     def _distances(self, x_NTC: NDArray[np.float32]) -> dict[str, float]:
@@ -158,7 +158,7 @@ class SampleJudge:
 def _subset(
     x_NTC: NDArray[np.float32], y_N: NDArray[np.int64], most: int, seed: int, purpose: str
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Check samples and draw ``most`` of them, in their order, where there are more."""
+    """Check samples; if there are more than ``most``, draw ``most`` of them in order."""
     count = len(x_NTC)
     if count < 2 or len(y_N) != count:
         raise DataError(f"{count} samples with {len(y_N)} labels: at least 2 of each are needed")

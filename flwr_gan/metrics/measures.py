@@ -20,7 +20,7 @@ def inception_score(posterior_NK: NDArray[np.floating]) -> float:
     """Return ``exp(mean over samples of KL(p(y|x) || p(y)))``, p(y) the mean of the posteriors.
 
     From 1 (the posteriors are all alike) to K (sure of each sample, all classes equally often);
-    Salimans et al., 2016. Paper 004 prints a cross entropy in its place (Eq. 5), which has no upper
+    Salimans et al., 2016. Paper 004 prints a cross entropy instead (Eq. 5), which has no upper
     bound and does not fit its own values, 1.86 to 7.02 for ten classes. Raises DataError without
     rows, and unless each row holds probabilities that sum to 1.
     """
@@ -42,8 +42,8 @@ def inception_score(posterior_NK: NDArray[np.floating]) -> float:
 def psnr(x_NTC: NDArray[np.floating], teacher_NTC: NDArray[np.floating]) -> float:
     """Return ``10 log10(PEAK**2 / mean squared difference)`` over all samples together.
 
-    In dB; infinite where nothing differs. Raises DataError if shapes differ, there is no sample, or
-    a value is not finite.
+    In dB; infinite for equal samples. Raises DataError if shapes differ, there is no sample, or a
+    value is not finite.
     """
     if x_NTC.shape != teacher_NTC.shape or not x_NTC.size:
         raise DataError(
@@ -61,11 +61,11 @@ def drawing_agreement(
 ) -> tuple[float, float]:
     """Return mean pixel accuracy and intersection over union of drawings and their ground truth.
 
-    A pixel is ink where it is above 0, else paper. The mean pixel accuracy is the share of the
-    truth's pixels of a kind that the drawing has right, the intersection over union the number of
-    pixels that both have of a kind by that which one of them has; both are means over ink and paper
-    (Long et al., 2015, section 5), all images together, from 0 to 1. NaN where the truth has only
-    one of the two. Raises DataError if shapes differ or there is no sample.
+    A pixel above 0 is ink, else paper. For each of the two classes, pixel accuracy is the share of
+    the truth's pixels that the drawing has right, and intersection over union is the number of
+    pixels that both have divided by the number that either has; both are means over ink and paper
+    (Long et al., 2015, section 5), over all images, from 0 to 1. NaN if the truth has only one of
+    the two. Raises DataError if shapes differ or there is no sample.
     """
     if x_NTC.shape != truth_NTC.shape or not x_NTC.size:
         raise DataError(
@@ -87,10 +87,10 @@ def drawing_agreement(
 def laplacian_variance(x_NTC: NDArray[np.floating]) -> float:
     """Return the variance of the Laplacian over an image's pixels, averaged over the images.
 
-    How sharp images are (paper 004, section 4.3, on blur). The Laplacian is that of the 3 x 3
-    stencil ``[0 1 0; 1 -4 1; 0 1 0]`` with borders mirrored at the outermost pixels, as OpenCV
-    takes it. In squared units of x, which lies in [-1, 1]; times 127.5 ** 2 for grey levels from 0
-    to 255. Raises DataError without an image or for one below 2 x 2 pixels.
+    It measures sharpness (paper 004, section 4.3, on blur). The Laplacian has the 3 x 3 stencil
+    ``[0 1 0; 1 -4 1; 0 1 0]`` with borders mirrored at the outermost pixels, as in OpenCV. The unit
+    is that of x squared, with x in [-1, 1]; multiply by 127.5 ** 2 for grey levels from 0 to 255.
+    Raises DataError without an image or for one below 2 x 2 pixels.
     """
     if x_NTC.ndim != 3 or not len(x_NTC) or min(x_NTC.shape[1:]) < 2:
         raise DataError(

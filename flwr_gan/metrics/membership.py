@@ -1,10 +1,10 @@
-"""Who was in the training set? Attacks on a generator by its samples alone, and their AUC.
+"""Membership inference: attacks on a generator that use only its samples, and their AUC.
 
-M members, O outsiders, N asked samples, G generated samples, D features.
+M members, O outsiders, N queried samples, G generated samples, D features.
 
 The attacker has the generator (as the server of a federation has each upload), can draw from it,
-and does not have the critic. A sample of the training set tends to have a generated sample nearer
-by than one that the generator has never seen.
+and does not have the critic. A training sample tends to have a nearer generated sample than an
+unseen sample.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ ATTACKS = ("nearest", "monte_carlo")
 
 @dataclass(frozen=True)
 class MembershipAuc:
-    """How well scores tell members from outsiders."""
+    """The power of scores to separate members from outsiders."""
 
-    auc: float  # chance that a member scores above an outsider, ties as one half: 0.5 is a coin
+    auc: float  # probability that a member scores above an outsider (ties 1/2); 0.5 is chance
     low: float  # percentile bootstrap interval over members and outsiders
     high: float
 
@@ -36,9 +36,9 @@ def membership_scores(
     *,
     attack: str = "nearest",
 ) -> NDArray[np.float64]:
-    """Return a score for each asked sample: the higher, the more it looks like a member.
+    """Return a score for each queried sample: a higher score means more likely a member.
 
-    Distances are Euclidean, to generated samples of the asked sample's own class.
+    Distances are Euclidean, to generated samples of the queried sample's class.
 
     ``nearest``: minus the distance to the nearest generated sample, the full black-box attack of
     GAN-Leaks (Chen et al., 2020). ``monte_carlo``: minus the logarithm of the distance over a
@@ -71,7 +71,7 @@ def attack_generator(
     attack: str = "nearest",
     rng: np.random.Generator,
 ) -> MembershipAuc:
-    """Return how well an attack tells a generator's training samples from fresh ones.
+    """Return an attack's power to separate a generator's training samples from fresh ones.
 
     ``outsiders`` come from the same distribution, with the same shares of classes, and were not
     trained on; ``generated`` holds some of each class. ``rng`` draws the bootstrap samples.

@@ -1,4 +1,4 @@
-"""Everything that is measured of a compressed generator, as one row; see MEASURES.md.
+"""All measures of a compressed generator, as one row; see MEASURES.md.
 
 N samples, T vectors, C components.
 """
@@ -37,11 +37,10 @@ def score_compressed(
     """Return the row of ``COLUMNS`` for a generator as its receiver decodes it.
 
     ``x_NTC`` and ``teacher_NTC`` are samples of both from the same latent vectors and labels.
-    ``y_N`` is None where labels do not say what a sample shows; both accuracies are NaN then, and
-    so is the variance of the Laplacian without ``images``: samples are strokes then. Pixel accuracy
-    and IoU take the teacher's drawings for the ground truth. ``dense_bytes`` are those of the
-    teacher's float32 weights, ``payload_bytes`` what travelled. The speed is the median of
-    ``repeats`` runs.
+    ``y_N`` is None if labels do not determine a sample's class; then both accuracies are NaN. The
+    variance of the Laplacian is NaN without ``images``, for strokes. Pixel accuracy and IoU use the
+    teacher's drawings as ground truth. ``dense_bytes`` are those of the teacher's float32 weights,
+    ``payload_bytes`` those sent. The speed is the median of ``repeats`` runs.
     """
     drawings = x_NTC, teacher_NTC
     if not images:

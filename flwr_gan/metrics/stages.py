@@ -1,4 +1,4 @@
-"""Quality on what is old and what is new, stage by stage, and what was forgotten.
+"""Quality on old and new data, stage by stage, and forgetting.
 
 N samples, K classes.
 """
@@ -13,7 +13,7 @@ from flwr_gan.data import Samples
 from flwr_gan.metrics import SampleJudge
 
 MEASURES = {"accuracy": True, "frechet": False}
-"""What is measured of each stage, and whether more of it is better."""
+"""The measures of each stage, and whether higher is better."""
 
 Generate = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
@@ -28,12 +28,11 @@ def stage_scores(
 ) -> dict[str, float]:
     """Return the columns of a round: quality on each stage so far, old, new, forgetting.
 
-    ``references`` are real samples of what came with each stage up to the present one, ``earlier``
-    the columns of the rounds before, oldest first. Returned are ``accuracy_0`` and ``frechet_0``
-    for stage 0 and so on: the share of the generated samples of the stage's classes that are
-    recognised, and the Frechet distance to its real samples. ``new_*`` is the present stage,
-    ``old_*`` the mean of those before it, ``forgetting_*`` the mean of what these have lost against
-    their best.
+    ``references`` are real samples of each stage's new data up to the current stage, ``earlier``
+    the columns of the previous rounds, oldest first. The result has ``accuracy_0`` and
+    ``frechet_0`` for stage 0 and so on: the recognised share of the generated samples of the
+    stage's classes, and the Frechet distance to its real samples. ``new_*`` is the current stage,
+    ``old_*`` the mean of earlier stages, ``forgetting_*`` the mean of their loss from their best.
     """
     row: dict[str, float] = {"stage": len(references) - 1}
     for stage, real in enumerate(references):
@@ -70,8 +69,8 @@ def summarised(row: Mapping[str, float], earlier: Sequence[Mapping[str, Any]]) -
 def forgetting(history: Sequence[float], *, higher_is_better: bool) -> float:
     """Return the drop of the last quality from the best before it (Chaudhry et al., 2018).
 
-    ``history`` is oldest first. Above 0 where quality was lost, below where the last is the best of
-    all. Raises ValueError without two of them.
+    ``history`` is oldest first. The drop is above 0 if quality was lost, below 0 if the last value
+    is the best. Raises ValueError for fewer than two values.
     """
     if len(history) < 2:
         raise ValueError(f"forgetting needs 2 or more measurements, not {len(history)}")
@@ -82,7 +81,7 @@ def forgetting(history: Sequence[float], *, higher_is_better: bool) -> float:
 def pool_accuracy(
     judge: SampleJudge, pool: Any, *, seed: int, samples_per_class: int
 ) -> dict[str, float]:
-    """Return the share of the pool's samples that are recognised, of all classes that it knows.
+    """Return the recognised share of the pool's samples, over all classes that it knows.
 
     ``pool`` has ``known_classes`` and ``draw_from_pool``.
     """

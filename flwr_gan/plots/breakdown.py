@@ -30,8 +30,8 @@ def breakdown_figure(
 
     Measures are ``conditional_accuracy`` and ``frechet_distance``; marks show them with the prefix
     ``real_`` or ``own_``. ``distances`` are those of generated and of real test samples to their
-    nearest training sample, drawn as cumulative shares. What is empty or None is left out. Raises
-    ValueError where nothing is left.
+    nearest training sample, drawn as cumulative shares. Empty parts and None are left out. Raises
+    ValueError if nothing is left.
     """
     tables = {"class": by_class, "client": by_client}
     shown = {name: table for name, table in tables.items() if table}

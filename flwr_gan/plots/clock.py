@@ -1,4 +1,4 @@
-"""Virtual time: quality against it, and what the time of each client went on."""
+"""Virtual time: quality over time, and each client's use of time."""
 
 from collections.abc import Mapping
 
@@ -27,7 +27,7 @@ LEAST_HEIGHT, CLIENT_HEIGHT = 1.4, 0.22
 def virtual_time_figure(
     runs: Mapping[str, pd.DataFrame], *, target: tuple[str, float] | None = None
 ) -> Figure:
-    """Draw each measure of quality against virtual time, a line for each run.
+    """Draw each measure of quality against virtual time, one line per run.
 
     The tables have the columns of ``rounds.csv``; measures that no run has are left out. `target`
     is a measure and a value that is drawn as a line. Raises ValueError when there is no measure.
@@ -57,7 +57,7 @@ def virtual_time_figure(
 
 
 def client_times_figure(clients: pd.DataFrame) -> Figure:
-    """Draw what the virtual time of each client went on, a bar for each.
+    """Draw each client's use of virtual time, one bar per client.
 
     ``clients`` has the columns of ``clients.csv``.
     """

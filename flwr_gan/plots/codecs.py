@@ -1,4 +1,4 @@
-"""What codecs make of pruned weights: ratio by pruning, price in accuracy, speed."""
+"""Codecs on pruned weights: ratio by pruning, loss of accuracy, speed."""
 
 from collections.abc import Mapping, Sequence
 

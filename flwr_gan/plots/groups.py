@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from flwr_gan.plots.style import BLUE, COLOURS, MARKERS, RED, legend_above, tidy
 
-# Lines that lie on each other are still told apart.
+# Lines that lie on each other stay distinguishable.
 _STYLES = ("-", "--", "-.", ":")
 
 Groups = Mapping[str, Sequence[pd.DataFrame]]

@@ -1,4 +1,4 @@
-"""Counts as pictures: who holds what, clients x classes; what is taken for what."""
+"""Counts as pictures: samples per client and class; confusion matrices."""
 
 # P clients (partitions), K classes
 
@@ -30,9 +30,9 @@ def partition_picture(
 
 
 def confusion_picture(counts_KK: npt.NDArray[np.integer], class_names: Sequence[str]) -> Figure:
-    """Draw how many samples of each class (rows) are taken for which (columns).
+    """Draw a confusion matrix: true classes (rows) and predicted classes (columns).
 
-    The share that is recognised stands beside each row. Raises ValueError when there is not one
+    The recognised share is shown next to each row. Raises ValueError when there is not one
     name for each class.
     """
     totals_K = np.maximum(counts_KK.sum(axis=1), 1)

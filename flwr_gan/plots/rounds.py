@@ -1,4 +1,4 @@
-"""Round by round: quality and sparsity against what has travelled; old and new where data drift."""
+"""Quality and sparsity per round against cumulative bytes; old and new data under drift."""
 
 import pandas as pd
 from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""What pictures have in common: colours that the colour-blind tell apart, quiet axes, writing."""
+"""Common style of pictures: colours for colour-blind readers, plain axes, file output."""
 
 from pathlib import Path
 from typing import Literal

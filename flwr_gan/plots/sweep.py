@@ -35,10 +35,9 @@ def quality_figure(table: pd.DataFrame, factors: Sequence[str]) -> Figure:
     """Draw the quality measures of finished runs against the bytes of all their messages.
 
     The table has one row per run with ``up_bytes``, ``down_bytes``, the quality measures and the
-    factors; rows without bytes are left out. Up to four factors are told apart, by colour
-    (``codec``, where it varies), marker, size and filling; runs that differ in ``seed`` alone
-    become one point with a bar from the lowest to the highest. Raises ValueError when there is
-    nothing to draw.
+    factors; rows without bytes are left out. Up to four factors are shown by colour (``codec``, if
+    it varies), marker, size and filling; runs that differ only in ``seed`` become one point with a
+    bar from the lowest to the highest. Raises ValueError when there is nothing to draw.
     """
     measures = _drawn(table)
     if "up_bytes" not in table or not measures:
@@ -70,7 +69,7 @@ def _drawn(table: pd.DataFrame) -> list[str]:
 
 
 def _roles(table: pd.DataFrame, factors: Sequence[str]) -> dict[str, str]:
-    """Return which factor is seen as colour, marker, size and filling."""
+    """Return the factors for colour, marker, size and filling."""
     left = [key for key in factors if key != "seed" and len(_values(table, key)) > 1]
     left.sort(key=lambda key: key != "codec")
     roles = dict(zip(("colour",), left[:1], strict=False))
@@ -89,7 +88,7 @@ def _roles(table: pd.DataFrame, factors: Sequence[str]) -> dict[str, str]:
 
 
 def _points(table: pd.DataFrame, shown: list[str], measures: list[str]) -> pd.DataFrame:
-    """Return one row for all runs that differ in the seed alone: mean, lowest and highest."""
+    """Return one row for all runs that differ only in the seed: mean, lowest and highest."""
     keyed = table.assign(everything="")
     for key in shown:
         keyed[key] = _column(table, key)
@@ -98,7 +97,7 @@ def _points(table: pd.DataFrame, shown: list[str], measures: list[str]) -> pd.Da
 
 
 def _column(table: pd.DataFrame, key: str) -> "pd.Series[Any]":
-    """Return a factor as numbers where it has nothing but numbers, as text otherwise."""
+    """Return a factor as numbers if all values are numbers, else as text."""
     return table[key] if pd.api.types.is_numeric_dtype(table[key]) else table[key].astype(str)
 
 
@@ -159,7 +158,7 @@ def _bytes_axis(axes: Axes, points: pd.DataFrame) -> None:
 
 
 def _log_where_wide(axes: Axes, axis: Axis, values: "pd.Series[float]") -> None:
-    """Make an axis logarithmic, with plain numbers, where the values span much."""
+    """Make an axis logarithmic, with plain numbers, if the values span a wide range."""
     lowest, highest = values.min(), values.max()
     if not highest > _LOG_FROM * lowest > 0:
         return

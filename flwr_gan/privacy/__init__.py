@@ -1,6 +1,6 @@
-"""Differentially private training of the critic, and what it costs in epsilon.
+"""Differentially private training of the critic, and its cost in epsilon.
 
-``PRIVACY.md`` at the top of the project says what is protected, and what is not.
+``PRIVACY.md`` at the top of the project describes what is protected and what is not.
 """
 
 from flwr_gan.privacy.accounting import PrivacyAccount, Release, epsilon_of, noise_for

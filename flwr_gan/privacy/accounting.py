@@ -1,4 +1,4 @@
-"""What has been spent, by the Rényi accountant of Opacus, and the noise that a budget allows."""
+"""Privacy spending by the Rényi accountant of Opacus, and the noise needed for a budget."""
 
 import math
 import warnings
@@ -25,7 +25,7 @@ class Release(NamedTuple):
 
 
 def epsilon_of(history: Iterable[Release], delta: float) -> float:
-    """Return epsilon at `delta` of all releases together; infinite where one has no noise.
+    """Return epsilon at `delta` for all releases together; infinite if one has no noise.
 
     Raises ConfigError when Opacus is not installed.
     """
@@ -64,7 +64,7 @@ class PrivacyAccount:
     history: list[Release] = field(default_factory=list)
 
     def spend(self, noise_multiplier: float, sample_rate: float, steps: int) -> None:
-        """Enter releases; to be called before they are made."""
+        """Add releases; call it before they are made."""
         last = self.history[-1] if self.history else None
         if last is not None and last[:2] == (noise_multiplier, sample_rate):
             self.history[-1] = last._replace(steps=last.steps + steps)
@@ -73,7 +73,7 @@ class PrivacyAccount:
 
     @property
     def epsilon(self) -> float:
-        """What is spent in all."""
+        """Total spending."""
         return epsilon_of(self.history, self.delta)
 
 
@@ -86,10 +86,11 @@ def noise_for(
     steps: int,
     beside: tuple[Release, ...] = (),
 ) -> float:
-    """Return the smallest noise multiplier, to 0.1 %, that keeps all within a target.
+    """Return the smallest noise multiplier, to 0.1 %, that keeps the total within a target.
 
-    For ``steps`` critic steps in all, each with the chance ``sample_rate`` of a sample to be in its
-    batch; the budget also pays for ``beside``. Raises ConfigError when no noise is enough.
+    It is for ``steps`` critic steps in total, each with the probability ``sample_rate`` that a
+    sample is in its batch; the budget also pays for ``beside``. Raises ConfigError when no noise is
+    enough.
     """
 
     def spent(noise: float) -> float:

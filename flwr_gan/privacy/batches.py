@@ -16,7 +16,7 @@ from flwr_gan.gan.networks import SampleGenerator
 
 
 def sample_rate(num_samples: int, batch_size: int) -> float:
-    """Return the chance of a sample to be in a batch that is expected to hold `batch_size`."""
+    """Return a sample's probability of being in a batch of expected size `batch_size`."""
     return min(1.0, batch_size / num_samples)
 
 
@@ -27,10 +27,10 @@ def draw_poisson_batches(
     config: GanConfig,
     rng: torch.Generator,
 ) -> Iterator[Batch]:
-    """Yield R batches; each sample is in each of them by a coin toss of its own.
+    """Yield R Poisson batches: each sample is in each batch by an independent draw.
 
-    Batches differ in size and may be empty. The amplification that the accountant counts on needs
-    just this, and no batch that is used twice (paper 000, Alg. 1, uses one for R steps). Each real
+    Batches differ in size and may be empty. The accountant's amplification by sampling requires
+    this, and that no batch is used twice (paper 000, Alg. 1, uses one for R steps). Each real
     sample has one generated sample of its label.
     """
     rate = sample_rate(len(y_N), config.batch_size)
@@ -56,8 +56,8 @@ def noisy_class_counts(
     """Return class counts with Gaussian noise: one release of sensitivity 1.
 
     A sample adds 1 to one count, so `noise` is the noise multiplier of the release. Counts below
-    twice the noise become 0, and all become 1 if none is left; both look at the noisy counts
-    alone and cost nothing.
+    twice the noise become 0, and all become 1 if none is left; both use only the noisy counts and
+    cost no privacy.
     """
     exact_K = np.bincount(y_N, minlength=num_classes)
     drawn_K = torch.randn(num_classes, generator=rng, dtype=torch.float64).numpy()

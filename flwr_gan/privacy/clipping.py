@@ -2,11 +2,11 @@
 
 B batch, T vectors, C components, D = T * C, K classes, H hidden units, W weights of a layer.
 
-A sample's loss holds everything that its real sample touches: the score of the real sample, that
-of the one generated sample of its label, and the gradient penalty at the one point between them
+A sample's loss contains everything that depends on it: the score of the real sample, the score of
+the one generated sample of its label, and the gradient penalty at the one point between them
 (Zhang, Ji and Wang, 2018, "Differentially private releasing via deep generative model"). So each
-record enters one summand, that summand is clipped as a whole, and adding or removing a record
-changes the sum by at most `clip`, whatever the penalty is. See PRIVACY.md.
+record enters one summand, which is clipped as a whole, and adding or removing a record changes the
+sum by at most `clip` for any penalty. See PRIVACY.md.
 """
 
 import torch
@@ -21,10 +21,10 @@ _SMALLEST_NORM = 1e-12
 def clipped_sums(
     critic: nn.Module, batch: Batch, penalty: float, *, clip: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return mean measures, shape (3,), and the sum of clipped per-sample gradients a parameter.
+    """Return mean measures, shape (3,), and each parameter's sum of clipped gradients.
 
-    Works for any critic that treats the samples of a batch apart. ``clip`` is the largest norm of
-    one sample's gradient over all parameters together. The batch may be empty.
+    Works for any critic that treats the samples of a batch independently. ``clip`` is the largest
+    norm of one sample's gradient over all parameters. The batch may be empty.
     """
     if not len(batch.y_B):
         return _nothing(critic)
@@ -38,7 +38,7 @@ def clipped_sums(
 def per_sample_gradients(
     critic: nn.Module, batch: Batch, penalty: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return measures, shape (B, 3), and gradients, (B, ...) a parameter, of each sample's loss."""
+    """Return measures, shape (B, 3), and gradients, (B, ...) per parameter, per sample."""
     weights = {name: w.detach() for name, w in critic.named_parameters()}
     gradients, measures_B3 = torch.func.vmap(
         torch.func.grad(lambda w, *sample: _loss(critic, penalty, w, *sample), has_aux=True),
@@ -51,7 +51,7 @@ def per_sample_gradients(
 def closed_form_clipped_sums(
     critic: nn.Module, batch: Batch, penalty: float, *, clip: float
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return what ``clipped_sums`` returns for the multilayer perceptron, equal up to rounding.
+    """Return the result of ``clipped_sums`` for the multilayer perceptron, up to rounding.
 
     The pieces are those of ``gan.critic_gradients.closed_form_gradients``: of each weight matrix, a
     sample's gradient is a sum of three outer products, of its real, its generated and its
@@ -134,13 +134,13 @@ def _loss(
 
 
 def _nothing(critic: nn.Module) -> tuple[Tensor, list[Tensor]]:
-    """Return what an empty batch gives."""
+    """Return the result for an empty batch."""
     sums = [torch.zeros_like(weight) for weight in critic.parameters()]
     return sums[0].new_zeros(3), sums
 
 
 def _factors(square_B: Tensor, clip: float) -> Tensor:
-    """Return what each sample's gradient is multiplied by, from its squared norm in float64."""
+    """Return the factor for each sample's gradient, from its squared norm in float64."""
     norm_B = square_B.clamp_min(0).sqrt()
     return (clip / norm_B.clamp_min(_SMALLEST_NORM)).clamp_max(1.0).float()
 

@@ -1,4 +1,4 @@
-"""The privacy of one client: its settings, what it spends, remembers and reports.
+"""The privacy of one client: settings, spending, state and reports.
 
 K classes.
 """
@@ -24,20 +24,20 @@ from flwr_gan.privacy.trainer import PrivateTrainer
 
 @dataclass(frozen=True, kw_only=True)
 class PrivacyConfig(Settings):
-    """How a client hides each of its samples from everybody who sees what it uploads.
+    """Settings for hiding each sample of a client from everybody who sees its uploads.
 
     Exactly one of `noise_multiplier` and `target_epsilon` is set; ``conf/privacy`` describes each.
     """
 
     group = "privacy"
 
-    noise_multiplier: Amount | None = None  # 0 promises nothing: epsilon is infinite
-    # each client's noise follows from its number of samples and the planned critic steps
+    noise_multiplier: Amount | None = None  # 0: no guarantee, epsilon is infinite
+    # each client's noise is computed from its number of samples and planned critic steps
     target_epsilon: Positive | None = None
     delta: Share = 1e-4
     clip: Positive = 1.0  # Euclidean norm over all critic weights
     label_noise: Positive = 4.0
-    # False: batches and noise follow from the run's seed; whoever knows it can take the noise off
+    # False: batches and noise follow from the run's seed; with the seed, noise can be removed
     secret: bool = False
 
     def __post_init__(self) -> None:
@@ -50,19 +50,19 @@ class PrivacyConfig(Settings):
 
 
 SPENT_KEYS = ("epsilon", "delta", "noise_multiplier", "clip", "sample_rate", "steps", "label_noise")
-"""What a client reports of its spending; a column each in ``privacy.csv``."""
+"""A client's report of its spending: the columns of ``privacy.csv``."""
 
 _PREFIX = "privacy."
 
 
 @dataclass
 class ClientPrivacy:
-    """What a client has spent and released so far."""
+    """A client's spending and releases so far."""
 
     config: PrivacyConfig
     gan: GanConfig
-    num_samples: int  # N, taken to be known
-    planned_steps: int  # critic steps of the whole run; used where a target epsilon is set
+    num_samples: int  # N, assumed to be public
+    planned_steps: int  # critic steps of the whole run; used with a target epsilon
     account: PrivacyAccount = field(init=False)
     _counts_K: NDArray[np.int64] | None = field(init=False, default=None)
 
@@ -71,7 +71,7 @@ class ClientPrivacy:
 
     @cached_property
     def noise_multiplier(self) -> float:
-        """That of the critic's steps: as it was set, or the least that keeps the target.
+        """Noise multiplier of the critic's steps: as set, or the least that keeps the target.
 
         Raises ConfigError when no noise keeps the target.
         """
@@ -88,7 +88,7 @@ class ClientPrivacy:
     def class_counts(
         self, y_N: NDArray[np.int64], *, num_classes: int, rng: torch.Generator
     ) -> NDArray[np.int64]:
-        """Return the noisy class counts; they are drawn and paid for once, ever."""
+        """Return the noisy class counts; they are drawn and paid for only once."""
         if self._counts_K is None:
             noise = self.config.label_noise
             self.account.spend(noise, 1.0, 1)
@@ -103,7 +103,7 @@ class ClientPrivacy:
         counts_K: NDArray[np.int64],
         device: str,
     ) -> PrivateTrainer:
-        """Return a trainer whose critic steps are entered into this client's account."""
+        """Return a trainer that adds its critic steps to this client's account."""
         return PrivateTrainer(
             generator,
             critic,
@@ -116,7 +116,7 @@ class ClientPrivacy:
         )
 
     def report(self) -> dict[str, float]:
-        """Return what the client reports beside its weights: nothing that its samples decide."""
+        """Return the client's report besides the weights, independent of its samples."""
         rate = sample_rate(self.num_samples, self.gan.batch_size)
         steps = sum(release.steps for release in self.account.history)
         values = (
@@ -125,17 +125,17 @@ class ClientPrivacy:
             self.noise_multiplier,
             self.config.clip,
             rate,
-            steps - (self._counts_K is not None),  # that one is the release of the counts
+            steps - (self._counts_K is not None),  # minus the release of the counts
             self.config.label_noise,
         )
         return {f"{_PREFIX}{key}": float(v) for key, v in zip(SPENT_KEYS, values, strict=True)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what has to survive until the client trains again."""
+        """Return the state to keep until the client trains again."""
         return {"history": self.account.history, "counts": self._counts_K}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         history = [Release(*release) for release in state["history"]]
         self.account = PrivacyAccount(self.config.delta, history)
         self._counts_K = state["counts"]
@@ -144,7 +144,7 @@ class ClientPrivacy:
 def spending_row(
     server_round: int, partition: int, metrics: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Return the row of ``privacy.csv`` that a reply's metrics hold; None where they hold none."""
+    """Return the row of ``privacy.csv`` in a reply's metrics, None if there is none."""
     if f"{_PREFIX}epsilon" not in metrics:
         return None
     row = {key: metrics[f"{_PREFIX}{key}"] for key in SPENT_KEYS}

@@ -1,4 +1,4 @@
-"""Training in which the critic's steps are differentially private.
+"""Training with differentially private critic steps.
 
 N samples, R critic iterations, B expected batch, K classes, T vectors, C components.
 """
@@ -25,13 +25,13 @@ class PrivateTrainer(WganGpTrainer):
 
     Only the critic sees real samples. Each of its steps draws a Poisson batch, clips the gradient
     of each sample's whole loss, penalty included, adds Gaussian noise to the sum and divides by the
-    expected batch size. The generator learns from the critic alone and is asked for labels that are
-    drawn from `label_share_K`, so its updates are post-processing; so is everything that is made of
-    its weights, a pruning mask too. The losses in the log are those of real batches without noise:
-    they must stay where the samples are. ``batch_size`` of the config is the expected size of a
-    batch, ``noise_multiplier`` the standard deviation of the noise over ``clip``, the largest norm
-    of one sample's gradient; every step is entered into ``account`` before it is taken.
-    ``label_share_K`` must not be computed from the samples without noise of its own. Raises
+    expected batch size. The generator learns only from the critic, with labels drawn from
+    `label_share_K`, so its updates are post-processing; so is everything computed from its weights,
+    including a pruning mask. The losses in the log are those of real batches without noise: they
+    must stay with the samples. ``batch_size`` of the config is the expected size of a batch,
+    ``noise_multiplier`` the standard deviation of the noise divided by ``clip``, the largest norm
+    of one sample's gradient; every step is added to ``account`` before it is taken.
+    ``label_share_K`` must not be computed from the samples without its own noise. Raises
     ConfigError if batches would be used twice, a network mixes the samples of a batch, or the
     critic's gradients have no closed form and the config asks for it.
     """

@@ -1,4 +1,4 @@
-"""Which weights go: the smallest ones, counted exactly."""
+"""Magnitude pruning: the smallest weights, in an exact number."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,7 +11,7 @@ from flwr_gan.wire.codecs.sparse.largest import largest
 Mask = dict[str, NDArray[np.bool_]]
 
 LEAST_AXES = 2
-"""Arrays of fewer axes (biases) are neither pruned nor counted, as by the stage ``prune``."""
+"""Arrays of fewer axes (biases) are neither pruned nor counted, as in the stage ``prune``."""
 
 
 def kept_weights(arrays: Mapping[str, NDArray[np.float32]]) -> Mask:
@@ -32,11 +32,11 @@ def prune(
     scope: str,
     min_kept_per_layer: int,
 ) -> Mask:
-    """Return a mask inside ``mask`` under which a given number of weights is pruned.
+    """Return a submask of ``mask`` that prunes a given number of weights.
 
-    Biases stay. ``pruned`` gives the number of pruned weights of n weights: n counts all layers
-    together, or with the scope "local" each by itself, where ``min_kept_per_layer`` may leave a
-    layer more.
+    Biases stay. ``pruned`` maps n weights to the number of pruned ones: n counts all layers
+    together, or each layer separately with the scope "local", where ``min_kept_per_layer`` may
+    keep more.
     """
     floor = min_kept_per_layer
     layers = {name: mask[name] for name in prunable(mask)}
@@ -57,13 +57,13 @@ def prune_smallest(
     pruned: int,
     min_kept_per_layer: int = 0,
 ) -> Mask:
-    """Return a mask inside ``mask`` under which exactly ``pruned`` weights are pruned in all.
+    """Return a submask of ``mask`` that prunes exactly ``pruned`` weights in total.
 
-    Of the weights that ``mask`` keeps, those of the smallest magnitude across all given layers go;
-    among equal magnitudes the last in order of layers and, inside a layer, in row-major order. That
-    is the rule of the codec ``sparse``, which derives a mask from such weights. ``mask`` is True
-    where a weight is kept so far, and ``pruned`` counts those of ``mask`` too. The largest
-    ``min_kept_per_layer`` weights of each layer stay, or all of a smaller one. Raises
+    Of the weights kept by ``mask``, those with the smallest magnitude across all given layers are
+    pruned; of equal magnitudes the last in the order of layers and, inside a layer, in row-major
+    order. The codec ``sparse``, which derives masks from such weights, has the same rule. ``mask``
+    is True for kept weights, and ``pruned`` includes weights pruned by ``mask``. The largest
+    ``min_kept_per_layer`` weights of each layer stay, or all of a smaller layer. Raises
     LayerCollapseError if a layer loses its last weight or the floor leaves too few to prune,
     TrainingError if a kept weight is not finite.
     """

@@ -1,4 +1,4 @@
-"""A network some of whose weights are zero and stay zero, whatever trains it."""
+"""A network with pruned weights that stay zero under any optimiser."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from flwr_gan.prune.magnitude import LEAST_AXES, Mask
 
 
 def maskable(network: nn.Module) -> dict[str, tuple[nn.Module, str]]:
-    """Return where the weights of two or more axes are, module and name, by their full names."""
+    """Return module and name of each weight with two or more axes, by full name."""
     return {
         f"{path}.{name}": (module, name)
         for path, module in network.named_modules()
@@ -23,11 +23,11 @@ def maskable(network: nn.Module) -> dict[str, tuple[nn.Module, str]]:
 
 
 class MaskedNetwork:
-    """Parametrises the weights of a network by a mask, all kept at first.
+    """Parametrises the weights of a network by a mask, which initially keeps all.
 
-    What the network computes with is exactly zero where the mask is False, and no gradient reaches
-    those weights; optimiser and trainer need not know. The network's parameters get other names and
-    another order, so gradients in closed form do not serve it. Changes the network in place.
+    Effective weights are exactly zero where the mask is False, and get no gradient; optimiser and
+    trainer need no change. The network's parameters get other names and another order, so gradients
+    in closed form cannot be used. Changes the network in place.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -51,7 +51,7 @@ class MaskedNetwork:
         }
 
     def set_mask(self, mask: Mapping[str, NDArray[np.bool_]]) -> None:
-        """Take another mask, an array for each of ``mask``."""
+        """Set another mask, with one array per array of ``mask``."""
         for key, kept in self._kept.items():
             kept.get_buffer("kept").copy_(as_tensor(mask[key]))
 

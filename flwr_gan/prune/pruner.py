@@ -17,16 +17,16 @@ Scope = Literal["global", "local"]
 
 @dataclass(frozen=True, kw_only=True)
 class LotteryConfig(Settings):
-    """How a generator is pruned to a ticket."""
+    """Settings for pruning a generator to a ticket."""
 
     group = "lottery"
 
     rate: Share = 0.2  # delta, the share of the surviving weights that each pruning removes
     iterations: Natural = 5  # P, the number of prunings; 0 leaves the generator dense
-    # the smallest weights of the whole network go, or the same share from each layer
+    # prune the smallest weights of the whole network, or the same share of each layer
     scope: Scope = "global"
-    # True: the ticket is trained once more under its final mask, P + 1 trainings in all.
-    # False: Alg. 2 as printed, P trainings, the last pruning comes after the last training
+    # True: train the ticket once more under its final mask, P + 1 trainings in total.
+    # False: Alg. 2 as printed, P trainings; the last pruning comes after the last training
     train_final: bool = True
     min_kept_per_layer: Natural = 0  # with 0, a layer that would lose everything is an error
 
@@ -40,12 +40,12 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 class LotteryPruner:
-    """Remembers the initial weights and which weights survive.
+    """Keeps the initial weights and the mask of survivors.
 
-    Masks are nested: what is pruned stays pruned. After level p exactly ``pruned_count(n, rate,
-    p)`` weights are pruned: of all n weights where the scope is global, of each layer where it is
-    local (a layer with a floor keeps at least that many). Initial weights are copied; settings are
-    those of ``LotteryConfig``.
+    Masks are nested: pruned weights stay pruned. After level p exactly ``pruned_count(n, rate, p)``
+    weights are pruned: of all n weights for the global scope, of each layer for the local scope (a
+    layer keeps at least its floor). Initial weights are copied; settings are those of
+    ``LotteryConfig``.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class LotteryPruner:
         return self.num_pruned / self.num_weights
 
     def prune(self, trained: Mapping[str, NDArray[np.float32]]) -> Mask:
-        """Go one level up: prune the smallest of the surviving trained weights (Alg. 2, line 13).
+        """Go to the next level: prune the smallest surviving trained weights (Alg. 2, line 13).
 
         Returns the new masks. Raises LayerCollapseError if a layer would lose its last weight
         (level and masks stay as they were), TrainingError if a surviving weight is not finite,
@@ -127,7 +127,7 @@ class LotteryPruner:
         return {"level": self._level, "initial": self._initial, "mask": self._mask}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave; the settings stay this pruner's own.
+        """Restore the state from ``state_dict``; the settings are not changed.
 
         Raises DataError for other names or shapes.
         """

@@ -1,4 +1,4 @@
-"""A generator that is pruned and regenerated while a client trains it (RG-GAN, paper 003)."""
+"""Pruning and regeneration of a generator during a client's training (RG-GAN, paper 003)."""
 
 import math
 from collections import deque
@@ -21,18 +21,18 @@ WEIGHTS = (0.1, 0.1, 0.2, 0.2, 0.4)
 
 
 class AugmentedRegeneration:
-    """Switches masked networks between sparse and dense by the course of a quality score.
+    """Switches masked networks between sparse and dense, depending on a quality score.
 
-    When the score is worse than the weighted mean of the last n, all weights are in use again, the
-    pruned ones with their old values. At the first later check whose score is not worse, pruning
-    goes on with thresholds of 0.
+    When the score is worse than the weighted mean of the last n scores, all weights are in use
+    again, pruned ones with their old values. At the first later check with a score that is not
+    worse, pruning continues with thresholds of 0.
 
-    The paper gives n = 5 and neither the weights nor the end of a dense phase. The weights are the
-    numbers of the published code, which counts the current score as the last of the five; here, as
-    in the paper's text, the five are the previous ones. The end of a dense phase is that of the
-    published code. That thresholds then start again from 0 is this project's choice: old ones would
-    bring the old mask back at once. ``networks`` are generator, critic, both or none; ``weights``,
-    numbers above 0, belong to the n previous scores, oldest first.
+    The paper gives n = 5, but neither the weights nor the end of a dense phase. The weights are
+    from the published code, where the current score is the last of the five; here, as in the
+    paper's text, the five are the previous ones. The end of a dense phase is that of the published
+    code. Restarting thresholds from 0 is this project's choice: old thresholds would restore the
+    old mask at once. ``networks`` are generator, critic, both or none; ``weights``, numbers above
+    0, belong to the n previous scores, oldest first.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class AugmentedRegeneration:
         return {"scores": list(self._scores), "dense": self.dense}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave."""
+        """Restore the state from ``state_dict``."""
         self._scores = deque(state["scores"], maxlen=len(self._weights))
         self.dense = state["dense"]
 
     def check(self, score: float) -> bool:
-        """Take a score, lower is better, and switch; return whether a dense phase follows.
+        """Add a score (lower is better) and switch; return whether a dense phase follows.
 
-        A score, such as a Frechet distance, that is not finite counts as worse and is not kept.
+        A score that is not finite counts as worse and is not kept.
         """
         worse = not math.isfinite(score) or score > self.limit
         if math.isfinite(score):
@@ -85,7 +85,7 @@ Arrays = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class RegenerationConfig(Settings):
-    """How clients prune and regenerate; the settings are those of ``ThresholdedNetwork``."""
+    """Settings of clients' pruning and regeneration, and those of ``ThresholdedNetwork``."""
 
     group = "regeneration"
 
@@ -94,15 +94,15 @@ class RegenerationConfig(Settings):
     gradients: Literal["masked", "all"] = "masked"
     recurrent: bool = True
     estimate: bool = True
-    augmented: bool = True  # a client goes dense again when its samples get worse
+    augmented: bool = True  # a client becomes dense again when its samples get worse
     critic: bool = False  # the client's critic is pruned and regenerated, too
 
 
 class RegeneratingGenerator:
-    """A generator under trained masks, and what its client keeps of it between rounds.
+    """A generator under trained masks, and its client's state between rounds.
 
-    Generator and, where the settings say so, ``critic`` are changed in place; their optimisers have
-    to be made afterwards. The state of the critic and of its masks is its trainer's to keep.
+    Generator and, if set, ``critic`` are changed in place; their optimisers must be created
+    afterwards. The trainer keeps the state of the critic and its masks.
     """
 
     def __init__(
@@ -135,9 +135,9 @@ class RegeneratingGenerator:
 
     @property
     def critic_penalty(self) -> Callable[[], Tensor] | None:
-        """The regulariser of the critic's thresholds, None where it has no masks.
+        """The regulariser of the critic's thresholds, None if it has no masks.
 
-        It is asked before each update of the critic, which then takes over the generator's phase.
+        It is called before each update of the critic, which then adopts the generator's phase.
         """
         critic = self._critic
         if critic is None:
@@ -151,11 +151,11 @@ class RegeneratingGenerator:
         return penalty
 
     def receive(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take over weights that came from the server.
+        """Load weights from the server.
 
-        Where they are zero nobody keeps the weight, so the client's own pruned value stays behind
-        its mask, ready to return; at first that is its initial value. The thresholds stay the
-        client's own. Arrays have the names that the generator has without masks.
+        Where they are zero, no client keeps the weight, so the client's own pruned value stays
+        under its mask and may return; initially it is the initial value. The client keeps its own
+        thresholds. Arrays have the generator's names without masks.
         """
         own = self._masks.arrays(dense=True)
         self._masks.load_arrays({n: np.where(a != 0, a, own[n]) for n, a in arrays.items()})
@@ -165,7 +165,7 @@ class RegeneratingGenerator:
         return self._masks.arrays()
 
     def check(self, score: float) -> None:
-        """Take a score of the samples, lower is better; switch between sparse and dense by it."""
+        """Add a score of the samples (lower is better), which switches between sparse and dense."""
         if self._augmented:
             self._regeneration.check(score)
 
@@ -174,6 +174,6 @@ class RegeneratingGenerator:
         return {"masks": self._masks.state_dict(), "scores": self._regeneration.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave, as arrays."""
+        """Restore the state from the arrays of ``state_dict``."""
         self._masks.load_state_dict(state["masks"])
         self._regeneration.load_state_dict(state["scores"])

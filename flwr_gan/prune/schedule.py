@@ -1,4 +1,4 @@
-"""When how much is pruned: level by level (paper 000, Eq. 3), at once, or during a training."""
+"""Pruning schedules: level by level (paper 000, Eq. 3), one-shot, or during a training."""
 
 from typing import NamedTuple
 
@@ -12,10 +12,10 @@ def pruned_fraction(rate: float, level: int) -> float:
 
 
 def pruned_count(size: int, rate: float, level: int) -> int:
-    """Return how many of ``size`` weights are pruned after ``level`` prunings.
+    """Return the number of ``size`` weights that are pruned after ``level`` prunings.
 
-    The count is ``size * rho_p`` rounded to the nearest whole number, a half to the even one
-    (Python's ``round``), always from ``size`` itself, so that no error builds up over levels.
+    The count is ``size * rho_p`` rounded half to even (Python's ``round``), always computed from
+    ``size``, so that errors do not accumulate over levels.
     """
     return round(size * pruned_fraction(rate, level))
 
@@ -23,8 +23,8 @@ def pruned_count(size: int, rate: float, level: int) -> int:
 class Pruning(NamedTuple):
     """One pruning of several."""
 
-    update: int  # updates of the generator that come before it
-    fraction: float  # share of the weights pruned after it, what was pruned before included
+    update: int  # updates of the generator before it
+    fraction: float  # total share of the weights pruned after it
 
 
 def one_shot(fraction: float) -> list[Pruning]:
@@ -45,12 +45,12 @@ def iterative(fraction: float, iterations: int, steps: int) -> list[Pruning]:
 
 
 def gradual(fraction: float, iterations: int, every: int, until: float) -> list[Pruning]:
-    """Return prunings during training, many weights at first and few at last.
+    """Return prunings during training, of many weights at first and few at the end.
 
     The cubic schedule of Zhu and Gupta (2017) from nothing at the start: after the k-th of n
     prunings ``fraction (1 - (1 - k/n)^3)`` of the weights are pruned. The k-th comes after
-    ``k every`` updates, the last within ``until`` of the training; where no pruning fits into that,
-    everything is pruned at the start.
+    ``k every`` updates, the last within ``until`` of the training; if no pruning fits, everything
+    is pruned at the start.
     """
     count = int(until * iterations) // every
     if count == 0:

@@ -1,9 +1,9 @@
-"""Masks that are trained with the weights: a threshold an output channel (paper 003, Eq. 1-3).
+"""Masks trained with the weights: one threshold per output channel (paper 003, Eq. 1-3).
 
-A masked layer computes with W * M, M = S(|W| - t), where S is 1 above 0 and 0 elsewhere. Backwards,
-the long-tailed estimate of dynamic sparse training (Liu et al., 2020; Xu and Cheung, 2019) stands
-for the derivative of S, so that thresholds are trained by the loss, and pruned weights return as
-soon as their threshold sinks below them: recurrent regeneration.
+A masked layer computes with W * M, M = S(|W| - t), where S is 1 above 0 and 0 elsewhere. In the
+backward pass, the long-tailed estimate of dynamic sparse training (Liu et al., 2020; Xu and Cheung,
+2019) replaces the derivative of S, so that thresholds are trained by the loss, and pruned weights
+return as soon as their threshold falls below them: recurrent regeneration.
 
 H output channels.
 """
@@ -24,17 +24,17 @@ from flwr_gan.prune.masked_network import maskable
 
 GRADIENTS = ("masked", "all")
 LEAST_KEPT = 0.01
-"""Share of weights below which a layer's thresholds return to 0, as in dynamic sparse training."""
+"""Share of weights below which a layer's thresholds are reset, as in dynamic sparse training."""
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _STEEP, _FLAT = 0.4, 1.0
 
 
 def step_slope(x: Tensor) -> Tensor:
-    """Return what stands for the derivative of the unit step.
+    """Return the estimate of the derivative of the unit step.
 
-    2 - 4|x| up to |x| = 0.4, then 0.4 up to |x| = 1, then 0. Made of operations that can be
-    differentiated once more.
+    2 - 4|x| up to |x| = 0.4, then 0.4 up to |x| = 1, then 0. Its operations can be differentiated
+    again.
     """
     size = x.abs()
     return torch.where(
@@ -55,17 +55,17 @@ class _Step(torch.autograd.Function):
 
 
 def unit_step(x: Tensor) -> Tensor:
-    """Return 1 where x is above 0 and 0 elsewhere; ``step_slope`` is its derivative backwards."""
+    """Return 1 where x is above 0, else 0; its derivative in backward is ``step_slope``."""
     step: Tensor = _Step.apply(x)  # type: ignore[no-untyped-call]
     return step
 
 
 class ThresholdMask(nn.Module):
-    """Parametrises one weight by its mask; the thresholds are trained with it.
+    """Parametrises one weight by its mask; the thresholds are trained too.
 
-    The first forward pass after an update settles the mask: it protects a layer that is about to
-    lose everything, and without recurrence it takes over what has been pruned. ``axis`` is that of
-    the output channels. At first all of the weight is kept that is not exactly zero.
+    The first forward pass after an update sets the mask: it protects a layer from losing all
+    weights, and without recurrence it keeps pruned weights pruned. ``axis`` is that of the output
+    channels. Initially all weights that are not exactly zero are kept.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class ThresholdMask(nn.Module):
         return self.raw_threshold * self._pace
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight under its mask, or all of it in a dense phase."""
+        """Return the masked weight, or the full weight in a dense phase."""
         if self.dense:
             return weight
         kept = self.settle(weight)
@@ -116,7 +116,7 @@ class ThresholdMask(nn.Module):
         alive = self.get_buffer("alive")
         kept = (weight.abs() > self.threshold.view(self._shape)) & alive
         enough = kept.sum() > LEAST_KEPT * weight.numel()
-        if not self._recurrent:  # nothing may come back, so the last mask that is enough stays
+        if not self._recurrent:  # nothing may return, so the last sufficient mask stays
             alive.copy_(torch.where(enough, kept, alive))
             return alive.clone()
         self.get_buffer("resets").add_(~enough)
@@ -133,21 +133,21 @@ class ThresholdMask(nn.Module):
 class ThresholdedNetwork:
     """Puts trainable masks on the weights of a network (RG-GAN's dynamic pruning).
 
-    The network's own weights are never set to zero: what is pruned keeps its value beside the mask
-    and has it again when it returns. With ``gradients="masked"`` and an Adam without momentum
-    (betas[0] = 0, this project's and the published code's) that is the exact old value. Parameters
-    get other names and another order, so gradients in closed form do not serve such a network.
+    The network's own weights are never set to zero: a pruned weight keeps its value under the mask
+    and has it again when it returns. With ``gradients="masked"`` and Adam without momentum
+    (betas[0] = 0, as in this project and the published code) it is exactly the old value.
+    Parameters get other names and another order, so gradients in closed form cannot be used.
 
-    Every weight of two or more axes gets a mask, in place; the optimiser has to be made afterwards,
-    so that it trains the thresholds too. ``strength`` is lambda of Eq. 3.
+    Every weight of two or more axes gets a mask, in place; the optimiser must be created
+    afterwards, so that it trains the thresholds too. ``strength`` is lambda of Eq. 3.
 
-    - ``gradients="masked"``: that of a weight is multiplied by its mask (Eq. 2), so a pruned one
-      waits for its threshold; ``"all"``: pruned weights move by the estimate of the step, as in
-      dynamic sparse training.
-    - without ``recurrent``: what has been pruned stays pruned until ``restart``, the paper's
+    - ``gradients="masked"``: a weight's gradient is multiplied by its mask (Eq. 2), so a pruned one
+      does not move; ``"all"``: pruned weights move by the estimate of the step, as in dynamic
+      sparse training.
+    - without ``recurrent``: pruned weights stay pruned until ``restart``, the paper's
       dynamic pruning without recurrent regeneration.
-    - without ``estimate``: thresholds get no gradient from the loss but from the regulariser alone,
-      as in the published code, which makes the mask boolean before it uses it.
+    - without ``estimate``: thresholds get a gradient only from the regulariser, not from the loss,
+      as in the published code, which makes the mask boolean before use.
     - thresholds are ``pace`` times a parameter. Adam moves a parameter by about its learning rate
       whatever the gradient, so this is how much faster or slower than weights they move; 1 is the
       paper's.
@@ -204,13 +204,13 @@ class ThresholdedNetwork:
 
     @property
     def resets(self) -> int:
-        """How often thresholds were set to 0 because they would have emptied a layer."""
+        """Number of times that thresholds were reset to 0 to keep a layer from being emptied."""
         return sum(int(mask.get_buffer("resets")) for mask in self._masks.values())
 
     def arrays(self, *, dense: bool = False) -> dict[str, NDArray[np.float32]]:
-        """Return the parameters under the names that the network has without masks.
+        """Return the parameters with the network's names without masks.
 
-        Pruned weights are +0.0; with ``dense`` they have the values that they keep.
+        Pruned weights are +0.0; with ``dense`` they have their kept values.
         """
         masks = {} if dense else self.mask
         found = {}
@@ -228,7 +228,7 @@ class ThresholdedNetwork:
         return self.network.state_dict()
 
     def load_state_dict(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take over what ``state_dict`` gave, as arrays, bit for bit.
+        """Restore the state from the arrays of ``state_dict``, bit for bit.
 
         Raises DataError, and changes nothing, if a name is missing or unknown or a shape differs.
         """
@@ -240,7 +240,7 @@ class ThresholdedNetwork:
             mask.get_buffer("dense").fill_(True)
 
     def restart(self) -> None:
-        """Go on pruning from thresholds of 0."""
+        """Continue pruning from thresholds of 0."""
         for mask in self._masks.values():
             mask.get_buffer("dense").fill_(False)
             mask.restart()

@@ -28,8 +28,8 @@ def find_ticket(
     """Prune, rewind and train again, level by level; yield the generator of each level.
 
     With ``config.train_final`` the levels are 0 (dense) to P, each trained under its own mask: P +
-    1 trainings. Without, they are 1 to P, each pruned after its training: P trainings. ``train``
-    gets the level, the rewound weights and the mask, and returns trained weights; the critic has to
+    1 trainings. Otherwise they are 1 to P, each pruned after its training: P trainings. ``train``
+    gets the level, the rewound weights and the mask, and returns trained weights; the critic must
     start from its own initial weights each time (``WganGpTrainer.restart``). Raises
     LayerCollapseError if a layer would lose its last weight.
     """

@@ -1,4 +1,4 @@
-"""A base: the arrays that a receiver holds, and payloads may be coded relative to."""
+"""A base: arrays that a receiver holds, relative to which payloads may be coded."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -22,16 +22,16 @@ _NOTHING = np.empty(0, np.uint8)
 
 
 class Base:
-    """A base that many payloads are relative to: its hashes and survivors are looked for once.
+    """A base for many payloads: its hashes and survivors are computed only once.
 
-    Each float array of a payload uses the float array of the same name and shape, as the nearest
-    float32; whatever else a base holds is not used.
+    Each float array of a payload uses the float array of the same name and shape, rounded to
+    float32; all other arrays of the base are ignored.
 
     Parameters
     ----------
     arrays : mapping of str to numpy.ndarray, torch.Tensor or array_like
-        What the receiver holds. The arrays must not be changed while the base is in use. What no
-        payload can hold is left out.
+        The receiver's arrays. They must not be changed while the base is in use. Arrays that no
+        payload can hold are left out.
     """
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
@@ -78,7 +78,7 @@ class Base:
         return np.split(values, self.arrays.ends[:-1]) if self.arrays.ends else []
 
     def name(self, need: BaseNeed, used: Sequence[str] | None = None) -> bytes:
-        """Return the hash that names the base in a payload which needs its mask, or its values.
+        """Return the hash that names the base in a payload that needs its mask or its values.
 
         ``used`` are the names of the arrays that are needed; by default all.
         """
@@ -98,8 +98,8 @@ class Base:
 def base_hash(template: Template, base: KnownBase, need: BaseNeed) -> bytes:
     """Return the 8 bytes that name a base.
 
-    The values of float arrays alone count, as float32. Where a payload needs the mask alone, bases
-    with zeros at the same places have one name.
+    Only float arrays count, as float32. Where a payload needs only the mask, bases with zeros in
+    the same places have the same name.
     """
     digest = hashlib.sha256(template.hash + mask_hash([known.mask for known in base.supports]))
     if need == "values":

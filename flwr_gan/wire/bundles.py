@@ -1,4 +1,4 @@
-"""Bundles: the arrays of a payload that are coded together, each bundle one body."""
+"""Bundles: groups of arrays of a payload that are coded together, one body per bundle."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ _CORRECTION = np.dtype("<i4")
 
 
 def without_stages(codec: Codec) -> Codec:
-    """Return the lossless codec behind all stages, which codes what must arrive exactly."""
+    """Return the lossless codec after all stages; it codes the arrays that must arrive exactly."""
     while isinstance(codec, ArrayStagedCodec | StagedCodec):
         codec = codec.codec
     if isinstance(codec, SparseCodec) and not codec.lossless:
@@ -28,7 +28,7 @@ def without_stages(codec: Codec) -> Codec:
 
 
 def base_users(template: Template, entries: Sequence[Entry], *, codec: Codec) -> list[str | None]:
-    """Return the names of the arrays that may be relative to a base, None for the others."""
+    """Return the names of the arrays that may be coded relative to a base, None for the others."""
     takes_base = {False: codec.takes_base, True: without_stages(codec).takes_base}
     users: list[str | None] = []
     for name, spec, entry in zip(template.names, template.specs, entries, strict=True):
@@ -47,7 +47,7 @@ def encode_bundles(
     base_use: BaseUse,
     strict: bool,
 ) -> list[Body]:
-    """Return one body for each bundle of arrays, in the forms in which the codec is given them.
+    """Return one body per bundle of arrays, which are in the forms that the codec is given.
 
     Bundles that must arrive exactly are coded without the codec's stages. Raises ``CodecError`` as
     ``Codec.encode_bundle`` does.
@@ -70,7 +70,7 @@ def encode_bundles(
 
 
 def bundle_base(base: Base | None, users: Sequence[str | None]) -> KnownBase | None:
-    """Return what a base has for the arrays of a bundle, if any of them may use it."""
+    """Return the base's arrays for the arrays of a bundle, if any of them may use the base."""
     if base is None or all(name is None for name in users):
         return None
     return base.of(users)
@@ -79,12 +79,12 @@ def bundle_base(base: Base | None, users: Sequence[str | None]) -> KnownBase | N
 def body_arrays(
     body: Body, specs: Sequence[ArraySpec], *, codec: Codec, base: KnownBase | None
 ) -> list[Array]:
-    """Return what a body is decoded to: its encoder may know, or it is decoded."""
+    """Return the decoded arrays of a body: from its encoder if known, else by decoding."""
     return codec.decode_bundle(body, specs, base=base) if body.decoded is None else body.decoded()
 
 
 def encode_corrections(corrections: Sequence[Array], *, codec: Codec) -> Body:
-    """Return the body of the corrections of all arrays that have some."""
+    """Return the body with the corrections of all arrays that have corrections."""
     joined = np.concatenate(corrections).astype(_CORRECTION, copy=False)
     return without_stages(codec).encode_bundle([joined])
 
@@ -99,9 +99,9 @@ def decode_bundles(
 ) -> tuple[dict[int, Array], dict[int, Array]]:
     """Decode all bodies of a payload, whose template must have been checked for size.
 
-    Returns, by place in the payload, each array that is not the same as another, as it was given to
-    the codec, and the int32 corrections of each array that has them. Raises ``PayloadError`` if
-    these arrays cannot have become such bodies.
+    Returns two mappings by place in the payload: the distinct arrays, as they were given to the
+    codec, and the int32 corrections of the arrays that have them. Raises ``PayloadError`` if an
+    encoder cannot have written such bodies for these arrays.
     """
     bundles = bundles_of(entries)
     corrected = [at for at, entry in enumerate(entries) if entry.form == CORRECTED]

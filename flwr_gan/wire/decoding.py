@@ -1,4 +1,4 @@
-"""From a payload's bodies back to its arrays, once template and base are settled."""
+"""Decoding of a payload's bodies to its arrays, given template and base."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -43,7 +43,7 @@ def decode_bodies(
     base: Base | None,
     writable: bool,
 ) -> list[Array]:
-    """Decode a payload's arrays from its bodies; ``base`` is the right one, None if unused."""
+    """Decode a payload's arrays from its bodies; ``base`` is verified, None if unused."""
     found, corrections = decode_bundles(bodies, template, entries, codec=codec, base=base)
     finite = codec.decodes_finite and (base is None or base.is_finite)
     arrays: list[Array] = []
@@ -66,7 +66,7 @@ def decode_bodies(
 
 
 def read_entries(info: PayloadInfo, template: Template) -> list[Entry]:
-    """Return how each array travels, or raise ``PayloadError``."""
+    """Return the table entry of each array, or raise ``PayloadError``."""
     lossy, has_base = not info.codec.lossless, info.base_need != "none"
     return read_table(info.table, template, lossy=lossy, has_base=has_base)
 
@@ -102,11 +102,10 @@ def checked_base(
 
 
 def within_limits(values: Array, *, non_negative: bool = False) -> Array:
-    """Return weights that a stage decoded as the arrays it served can have been.
+    """Limit decoded weights of a stage to values that the coded arrays can have had.
 
-    These were finite: what lies beyond float32 becomes the largest number. Below zero there is
-    nothing in an array that had nothing there, and what was not zero is not. Raises
-    ``PayloadError`` if a weight is NaN.
+    These were finite: values beyond float32 become the largest number. An array without negative
+    values gets none, and survivors stay nonzero. Raises ``PayloadError`` if a weight is NaN.
     """
     if not values.size:
         return values
@@ -121,7 +120,7 @@ def within_limits(values: Array, *, non_negative: bool = False) -> Array:
 
 
 def as_users_know_it(array: Array) -> Array:
-    """Return a bfloat16 array as one of ``ml_dtypes``, if that is installed; others as they are."""
+    """Return a bfloat16 array with the ``ml_dtypes`` dtype, if installed; others as they are."""
     bfloat16 = _bfloat16() if array.dtype == BFLOAT16 else None
     return array if bfloat16 is None else array.view(bfloat16)
 

@@ -1,4 +1,4 @@
-"""From named arrays to a payload: what each array's entry in the array table says."""
+"""Encoding of named arrays to a payload, with each array's entry in the array table."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -36,10 +36,10 @@ _NEEDS: tuple[BaseNeed, ...] = ("none", "mask", "values")
 
 @dataclass(frozen=True)
 class Encoded:
-    """A payload, and what its encoder knows about it.
+    """A payload, and the encoder's knowledge about it.
 
-    ``lossy`` are the names of the arrays that stages may have changed. ``decoded`` returns what the
-    payload is decoded to, without reading it; None where the codec knows no such way.
+    ``lossy`` are the names of the arrays that stages may have changed. ``decoded`` returns the
+    decoded arrays without reading the payload; None if the codec has no such way.
     """
 
     payload: bytes
@@ -49,7 +49,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class _Task:
-    """What is to be coded, and how."""
+    """The arrays to code, and the settings."""
 
     template: Template
     arrays: tuple[Array, ...]
@@ -59,10 +59,10 @@ class _Task:
     base_use: BaseUse
     strict: bool
     forms: dict[tuple[int, bool, bool], Formed] = field(default_factory=dict)
-    """What was found for an array, by whether the codec knows weights, and whether it is raw."""
+    """The forms found for an array, by whether the codec takes weights and whether it is raw."""
 
     def exact_form(self, at: int, codec: Codec) -> Formed:
-        """Return the form in which a lossless codec is given an array."""
+        """Return the form of an array for a lossless codec."""
         key = at, codec.general, isinstance(codec, RawCodec)
         if key not in self.forms:
             self.forms[key] = exact_form(
@@ -73,13 +73,13 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Served:
-    """The float32 weights of an array that goes through the stages."""
+    """The float32 weights of an array that the stages code."""
 
     single: Array
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
-        """The least and the largest of the values and 0, NaN if a value is."""
+        """The least and the largest of the values and 0; NaN if a value is NaN."""
         return extremes(self.single)
 
     @property
@@ -95,7 +95,7 @@ class _Served:
 
 @dataclass(frozen=True)
 class _Draft:
-    """The entries of arrays, and the bodies that they became."""
+    """The table entries of arrays, and their bodies."""
 
     entries: list[Entry]
     bodies: list[Body]
@@ -116,11 +116,11 @@ def encode_arrays(
     lossy: Lossy = "default",
     wanted: Mapping[str, Array] | None = None,
 ) -> Encoded:
-    """Code arrays as ``inputs.as_array`` returns them; the options are those of ``encode_payload``.
+    """Code arrays returned by ``inputs.as_array``; the options are those of ``encode_payload``.
 
-    ``wanted`` has float32 arrays to code in the place of arrays that a stage serves, if not their
-    nearest float32. Raises ``CodecError`` if the codec cannot code the arrays, or the base cannot
-    be used as asked.
+    ``wanted`` has float32 arrays to code instead of the nearest float32 of arrays that a stage
+    serves. Raises ``CodecError`` if the codec cannot code the arrays, or the base cannot be used as
+    requested.
     """
     if base_use != "auto" and base is None:
         raise CodecError(f"base_use={base_use!r} needs a base")
@@ -144,7 +144,7 @@ def encode_arrays(
 
 
 def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int, _Served]:
-    """Return the float32 weights of all arrays that go through the stages, by their place."""
+    """Return the float32 weights of all arrays that the stages code, by index."""
     found = {}
     for at, (name, array) in enumerate(zip(task.template.names, task.arrays, strict=True)):
         if task.tied[at] is None and is_float(array.dtype):
@@ -158,7 +158,7 @@ def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int,
 
 
 def _is_kept(task: _Task, single: Array) -> bool:
-    """Return True if the stage changes nothing of an array, whatever stands beside it."""
+    """Return True if the stage leaves an array unchanged, whatever the other arrays are."""
     codec = task.codec
     by_itself = isinstance(codec, StagedCodec | SparseCodec) and not (
         codec.stage is None or codec.stage.shared
@@ -174,7 +174,7 @@ def _is_kept(task: _Task, single: Array) -> bool:
 
 
 def _drafted(task: _Task, served: dict[int, _Served]) -> tuple[_Task, _Draft]:
-    """Code all arrays; take what the stages refuse, and what loses nothing, off ``served``."""
+    """Code all arrays; remove arrays that stages refuse or lose nothing of from ``served``."""
     while any(one.has_weights for one in served.values()):
         try:
             draft = _draft(task, served)
@@ -204,7 +204,7 @@ def _is_refused(single: Array, codec: Codec) -> bool:
 
 
 def _selected(task: _Task) -> Codec:
-    """Return the codec, or what it chooses for the arrays, of several bundles for the largest."""
+    """Return the codec, or its choice for the arrays (for the largest bundle if several)."""
     entries, formed = _entries(task, {})
     sizes = [sum(formed[at].array.nbytes for at in bundle) for bundle in bundles_of(entries)]
     bundle = bundles_of(entries)[sizes.index(max(sizes))]
@@ -240,13 +240,13 @@ def _draft(task: _Task, served: Mapping[int, _Served]) -> _Draft:
         bodies.append(encode_corrections(corrections, codec=task.codec))
     draft = _Draft(entries, bodies)
     if draft.base_need == "none" and any(entry.no_base for entry in entries):
-        # The base saves nothing, so that there is no reason to divide the arrays for it.
+        # The base saves nothing, so there is no reason to divide the arrays for it.
         return _draft(replace(task, base=None, base_use="auto"), served)
     return draft
 
 
 def _entries(task: _Task, served: Mapping[int, _Served]) -> tuple[list[Entry], list[Formed]]:
-    """Return how each array travels, and what the codec is given of it."""
+    """Return the table entry of each array, and the codec's input for it."""
     plain = without_stages(task.codec)
     entries, formed = [], []
     for at, (array, first) in enumerate(zip(task.arrays, task.tied, strict=True)):
@@ -265,7 +265,7 @@ def _entries(task: _Task, served: Mapping[int, _Served]) -> tuple[list[Entry], l
 
 
 def _with_base(task: _Task, entries: list[Entry]) -> list[Entry]:
-    """Return the entries, with those noted that the base has nothing for."""
+    """Return the entries, with a mark on arrays that the base does not have."""
     if task.base is None:
         return entries
     users = base_users(task.template, entries, codec=task.codec)
@@ -277,7 +277,7 @@ def _with_base(task: _Task, entries: list[Entry]) -> list[Entry]:
 
 
 def _non_negative(task: _Task, draft: _Draft, served: Mapping[int, _Served]) -> _Draft:
-    """Return the draft with a mark on each array that decodes to a negative number and has none."""
+    """Mark each array without negative values that decodes to a negative number."""
     if draft.base_need == "none" and task.codec.keeps_sign:
         return draft
     wanted = {at for at, one in served.items() if one.non_negative and one.has_weights}

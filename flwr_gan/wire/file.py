@@ -1,4 +1,4 @@
-"""Payloads as files, ``.fgan``: a payload with its template in full, and nothing else."""
+"""Payload files, ``.fgan``: one payload with its full template, and nothing else."""
 
 import os
 from collections.abc import Mapping
@@ -26,20 +26,20 @@ def save(
     Parameters
     ----------
     path : path-like
-        Where to.
+        The file to write.
     content : bytes or mapping of str to numpy.ndarray
-        A payload as it travelled, or arrays to code.
+        A payload as it was sent, or arrays to code.
     template : Template, optional
-        Template of the payload; needed if that does not hold it.
+        Template of the payload; needed if the payload does not contain it.
     codec : str, default="sparse"
-        How to code arrays; a payload stays as it is.
+        Codec spec for arrays; a payload stays as it is.
 
     Raises
     ------
     CodecError
         If the arrays cannot be coded.
     PayloadError
-        If the payload is damaged, or its template is missing or another.
+        If the payload is damaged, or its template is missing or wrong.
     OutputError
         If the file cannot be written.
     """
@@ -61,11 +61,11 @@ def load(
     Parameters
     ----------
     path : path-like
-        Which file.
+        The file to read.
     base : mapping of str to numpy.ndarray, optional
-        Arrays that the payload is coded relative to, if it travelled so.
+        Arrays that the payload is coded relative to, if any.
     max_bytes : int or None
-        Most bytes that the arrays may have together; None for a file that is trusted.
+        Maximum total bytes of the arrays; None for a trusted file.
 
     Raises
     ------

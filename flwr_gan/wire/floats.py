@@ -1,7 +1,7 @@
-"""The four float types as float32, in which weights are coded, and back.
+"""Conversion of the four float types to float32, the type of coded weights, and back.
 
-float16 and bfloat16 are float32 numbers exactly. A float64 may be one too; otherwise it is the
-nearest float32 and a whole number, how many float64 numbers lie between the two.
+float16 and bfloat16 numbers are float32 numbers exactly. A float64 may be one too; otherwise it is
+the nearest float32 and a whole number, the distance between the two in float64 steps.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 
 
 def nearest_float32(array: Array) -> Array:
-    """Return an array of any of the float types as float32, ties to even; NaN becomes one NaN.
+    """Return an array of any of the float types as float32, ties to even, with one NaN.
 
     The same on every machine. A float32 array is returned as it is, with its NaNs.
     """
@@ -38,12 +38,12 @@ def nearest_float32(array: Array) -> Array:
     with np.errstate(all="ignore"):
         single = array.astype(np.float32)
     unknown = np.isnan(single)
-    # What hardware makes of the bits of a NaN differs.
+    # Hardware differs in the bits of a converted NaN.
     return np.where(unknown, np.float32(np.nan), single) if unknown.any() else single
 
 
 def surviving_float32(array: Array) -> Array:
-    """Return the nearest float32 numbers, but the smallest where that would make a number zero."""
+    """Return the nearest float32 numbers; the smallest one instead of a new zero."""
     single = nearest_float32(array)
     if array.dtype.newbyteorder("<") != DOUBLE:
         return single
@@ -54,7 +54,7 @@ def surviving_float32(array: Array) -> Array:
 def exact_float32(array: Array) -> Array | None:
     """Return a float16, bfloat16 or float64 array as float32; None if that changes a value.
 
-    NaN counts as changed, but for bfloat16, whose bits stay.
+    NaN counts as changed, except in bfloat16, whose bits stay.
     """
     if array.dtype == BFLOAT16:
         return _from_bfloat16(array)
@@ -72,9 +72,9 @@ def exact_float32(array: Array) -> Array | None:
 def corrected_float32(array: Array) -> tuple[Array, Array] | None:
     """Return a float64 array as float32 and its corrections; None if there is no such form.
 
-    float32 has the nearest numbers, zero where the array is. The corrections (int32) are, for each
-    number that is not zero, the bits of the float64 as a whole number, less those of the float32
-    widened to float64.
+    The float32 numbers are the nearest, zero only where the array is zero. For each nonzero number
+    the correction (int32) is the bits of the float64 as a whole number, minus the bits of the
+    float32 widened to float64.
     """
     single = np.empty(array.shape, np.float32)
     wide, flat = array.reshape(-1), single.reshape(-1)
@@ -101,7 +101,7 @@ def apply_corrections(single: Array, corrections: Array) -> Array:
 def from_float32(single: Array, dtype: np.dtype[Any]) -> Array:
     """Return float32 values as the nearest of another float type, ties to even.
 
-    What is finite stays finite, what is not zero stays so, and what the type holds stays as it is.
+    Finite values stay finite, nonzero values nonzero, and values of the type are unchanged.
     """
     if dtype == BFLOAT16:
         return _to_bfloat16(single)
@@ -141,6 +141,6 @@ def _upper_halves(bits: Array) -> Array:
     special = ~np.isfinite(values)
     if not special.any():
         return rounded
-    # The upper half of a NaN may be that of infinity.
+    # The upper half of a NaN may be the upper half of an infinity.
     lost = np.isnan(values) & (upper & 0x007F == 0)
     return np.where(special, np.where(lost, upper | _NAN_BIT, upper), rounded)

@@ -1,4 +1,4 @@
-"""In which form an array is given to the codec, and how it is had back from that."""
+"""The form in which an array is given to the codec, and the way back."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from flwr_gan.wire.floats import (
 from flwr_gan.wire.table import AS_FLOAT32, CORRECTED, PLAIN
 
 _LEAST_VALUES = 16
-"""Arrays of fewer values are shorter as they are."""
+"""Arrays with fewer values are shorter as they are."""
 
 _MANY_VALUES = 1 << 12
 _FEW_ZEROS = 1 / 64
@@ -29,7 +29,7 @@ _NEGATIVE_ZERO = 0x8000
 
 @dataclass(frozen=True)
 class Formed:
-    """An array as a codec is given it, in a form of the array table; with corrections, int32."""
+    """An array in a form of the array table, ready for a codec; with corrections, int32."""
 
     form: int
     array: Array
@@ -39,10 +39,10 @@ class Formed:
 def exact_form(array: Array, *, codec: Codec, strict: bool, has_base: bool = False) -> Formed:
     """Return the form in which an array keeps every value, for a lossless codec.
 
-    Codecs that know weights (``sparse``) are given all float types as float32; but, where there is
-    no base, long arrays of 16 bits per number with few zeros as they are. Those that know bytes
-    alone are given only float64 that is float32 in truth as float32. ``raw`` is given everything
-    as it is, and so is every codec what has few values.
+    Codecs of weights (``sparse``) get all float types as float32, except, without a base, long
+    arrays of 16-bit types with few zeros, which stay as they are. Codecs of bytes get float32 only
+    for float64 arrays that are exactly float32. ``raw`` gets everything as it is, and every codec
+    gets short arrays as they are.
     """
     raw = isinstance(codec, RawCodec)
     convertible = is_float(array.dtype) and not is_weight(array.dtype)
@@ -58,14 +58,14 @@ def exact_form(array: Array, *, codec: Codec, strict: bool, has_base: bool = Fal
             if pair is not None:
                 return Formed(CORRECTED, *pair)
     if array.dtype == BFLOAT16:
-        # The raw codec that `auto` chooses is another one: it does not keep the sign of zeros.
+        # The raw codec of `auto` is different: it does not keep the sign of zeros.
         kept = array if type(codec) is RawCodec else delivered(array, strict=strict)
         return Formed(PLAIN, kept.view("<u2"))
     return Formed(PLAIN, array)
 
 
 def _is_dense(array: Array) -> bool:
-    """Return True if so few values of 16 bits are zero that a mask would not pay."""
+    """Return True if too few 16-bit values are zero for a mask to pay."""
     words = array.reshape(-1).view("u2")
     parts = range(0, len(words), _BLOCK)
     survivors = sum(int(np.count_nonzero(words[at : at + _BLOCK] << 1)) for at in parts)
@@ -73,7 +73,7 @@ def _is_dense(array: Array) -> bool:
 
 
 def restored(array: Array, corrections: Array | None, spec: ArraySpec) -> Array:
-    """Return an array of its own type from what the codec decoded."""
+    """Return an array in its own type from the codec's decoded array."""
     if corrections is not None:
         return apply_corrections(array, corrections).astype(spec.dtype, copy=False)
     if array.dtype == spec.dtype:
@@ -84,7 +84,7 @@ def restored(array: Array, corrections: Array | None, spec: ArraySpec) -> Array:
 
 
 def delivered(array: Array, *, strict: bool) -> Array:
-    """Return what decoding gives of an array that a codec other than ``raw`` codes exactly."""
+    """Return the decoded form of an array that a codec other than ``raw`` codes exactly."""
     if strict:
         return array
     if array.dtype == BFLOAT16:

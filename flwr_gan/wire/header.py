@@ -1,4 +1,4 @@
-"""The header of a payload: what it says of the codec, the template, the base and the arrays."""
+"""The header of a payload: codec, template, base, array table and sizes."""
 
 import zlib
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ MAGIC = b"FGN"
 VERSION = 2
 
 MAX_TEMPLATE_BYTES = 1 << 22
-"""Longest serialised template that is read unless the caller says otherwise."""
+"""Default limit of the length of a serialised template."""
 
 BY_HASH, IN_FULL, DEFLATED, OF_BASE = 0, 1, 2, 3
-"""How a payload tells its template, bits 0 and 1 of the flags (permanent)."""
+"""How a payload gives its template: bits 0 and 1 of the flags (permanent)."""
 
 _TEMPLATE = 0x03
 _BASE_NEEDS: tuple[BaseNeed, ...] = ("none", "mask", "values")
@@ -34,12 +34,12 @@ _STAGES_SHIFT = 5
 _CRC_BYTES = 4
 _MAX_BODIES = 5
 _DEFLATED_FROM = 512
-"""Shorter templates are never deflated, so that small payloads are the same with every zlib."""
+"""Shorter templates are never deflated, so that small payloads do not depend on zlib's version."""
 
 
 @dataclass(frozen=True)
 class PayloadSizes:
-    """Where the bytes of a payload are; ``header + mask + values`` is its length."""
+    """Sizes of the parts of a payload; ``header + mask + values`` is its length."""
 
     header_bytes: int
     mask_bytes: int
@@ -48,31 +48,31 @@ class PayloadSizes:
 
 @dataclass(frozen=True)
 class PayloadInfo:
-    """What the header of a payload says.
+    """The content of a payload's header.
 
     Parameters
     ----------
     codec : Codec
         Built from the numbers in the header; its level need not be the encoder's.
     template : Template or None
-        The template, if it travels in full.
+        The template, if the payload contains it.
     template_hash : bytes or None
-        Its 8-byte hash; None if it is that of the base, whose name covers it.
+        Its 8-byte hash; None if it is the base's template, which the base's name covers.
     base_need : {"none", "mask", "values"}
-        What of a base is needed to decode.
+        What is needed of a base to decode.
     base_hash : bytes or None
         Name of that base.
     strict : bool
-        True if zeros kept their sign.
+        True if the sign of zeros was kept.
     sizes : PayloadSizes
-        Where the bytes are.
+        Sizes of the parts.
     table : bytes
         The array table, empty if there is none; see ``flwr_gan.wire.table``.
     bodies : tuple of Body
-        What the codec wrote: one body, or with a table one for each bundle of arrays, and one of
+        The codec's output: one body, or with a table one for each bundle of arrays and one of
         corrections.
     crc32 : int
-        The checksum of all before it, the last 4 bytes.
+        The checksum of all bytes before it; the last 4 bytes of the payload.
     """
 
     codec: Codec
@@ -90,12 +90,12 @@ class PayloadInfo:
 
     @property
     def body(self) -> Body:
-        """The first of the bodies."""
+        """The first body."""
         return self.bodies[0]
 
     @property
     def codec_label(self) -> str:
-        """Stage and name of the codec, without its level, which is the encoder's business."""
+        """Stage and name of the codec, without its level, which only the encoder knows."""
         *stages, last = self.codec.spec.split("+")
         return "+".join([*stages, last.split(":")[0]])
 
@@ -114,9 +114,8 @@ def write_payload(
 ) -> bytes:
     """Join header, masks, values and checksum to a payload; several bodies need a table.
 
-    ``template_of_base`` says that the template is that of the base and need not travel; any other
-    travels in full if ``self_contained``, else as its hash. ``base_name`` is empty if none is
-    needed.
+    ``template_of_base``: the template is the base's and is not sent. Any other template is sent in
+    full if ``self_contained``, else as its hash. ``base_name`` is empty if no base is needed.
     """
     codec_id, stages = wire_numbers(codec)
     kind, written = BY_HASH, template.hash
@@ -151,9 +150,9 @@ def _template_field(template: Template) -> tuple[int, bytes]:
 
 
 def embed_template(payload: bytes, template: Template | None) -> bytes:
-    """Return the payload with its template in full, as a file holds it.
+    """Return the payload with its full template, for a file.
 
-    Raises ``PayloadError`` if the payload is damaged, or the template is missing or of another.
+    Raises ``PayloadError`` if the payload is damaged, or the template is missing or wrong.
     """
     info = describe_payload(payload)
     if template and info.template_hash and template.hash != info.template_hash:
@@ -170,13 +169,13 @@ def embed_template(payload: bytes, template: Template | None) -> bytes:
 
 
 def seal(*parts: bytes | memoryview | Pieces) -> bytes:
-    """Return the parts, joined, with their CRC-32 behind them, 4 bytes, little-endian.
+    """Return the parts, joined, followed by their CRC-32 (4 bytes, little-endian).
 
-    Pieces are used up, one after the other, so that their bytes are never there twice.
+    Pieces are consumed one after the other, so that their bytes are never in memory twice.
     """
     checksum, at = 0, 0
     joined = BytesIO(bytes(sum(map(len, parts)) + _CRC_BYTES))
-    # Nobody else holds these bytes, so that the buffer hands out themselves and no copy.
+    # This is the only reference to the bytes, so the buffer returns them without a copy.
     with joined.getbuffer() as view:
         for part in parts:
             for piece in part.taken() if isinstance(part, Pieces) else (part,):
@@ -190,19 +189,19 @@ def seal(*parts: bytes | memoryview | Pieces) -> bytes:
 def describe_payload(
     payload: bytes, *, max_template_bytes: int = MAX_TEMPLATE_BYTES
 ) -> PayloadInfo:
-    """Read the header of a payload, check its checksum, and decode no array.
+    """Read the header of a payload and check its checksum, without decoding arrays.
 
     Parameters
     ----------
     payload : bytes
-        What ``encode_payload`` returned, or anything else: nothing in it is trusted.
+        A payload of ``encode_payload``, or any bytes: nothing in it is trusted.
     max_template_bytes : int
         Longest serialised template to read; a template takes some ten times that in memory.
 
     Raises
     ------
     PayloadError
-        If this is no payload, it is damaged, or it is of another version.
+        If this is no payload, is damaged, or has another format version.
     """
     payload = bytes(payload)
     reader = ByteReader(_checked(payload), what="payload")
@@ -230,7 +229,7 @@ def describe_payload(
     table, lengths = _read_table_field(reader) if flags & _TABLE else (b"", [])
     last_mask = reader.varint(limit=reader.left)
     masks = [bytes(reader.take(mask)) for mask, _ in lengths] + [bytes(reader.take(last_mask))]
-    # Not copies: what is read of a payload may be kept beside it.
+    # Views, not copies: the parts may be kept together with the payload.
     values = [reader.take(length) for _, length in lengths] + [reader.rest()]
     mask_bytes, value_bytes = sum(map(len, masks)), sum(map(len, values))
     return PayloadInfo(
@@ -250,7 +249,7 @@ def describe_payload(
 
 
 def _checked(payload: bytes) -> memoryview:
-    """Return what stands before the checksum, if that agrees and the version is this one."""
+    """Return the bytes before the checksum, after checking it and the version."""
     if payload[: len(MAGIC)] != MAGIC[: len(payload)] or not payload:
         raise PayloadError("these bytes are no flwr_gan payload: they do not begin with FGN")
     if len(payload) < len(MAGIC) + 1 + _CRC_BYTES:
@@ -301,5 +300,5 @@ def _read_table_field(reader: ByteReader) -> tuple[bytes, list[tuple[int, int]]]
 
 @lru_cache(maxsize=64)
 def _codec(codec_id: int, stages: tuple[tuple[int, int], ...]) -> Codec:
-    """Return the codec that a header names; a server reads the same header again and again."""
+    """Return the codec that a header names; cached, as a server reads many equal headers."""
     return from_wire(codec_id, stages)

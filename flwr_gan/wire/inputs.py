@@ -1,4 +1,4 @@
-"""What is taken as an array: numpy arrays, torch tensors, and whatever has ``__array__``."""
+"""Accepted arrays: numpy arrays, torch tensors, and objects with ``__array__``."""
 
 import sys
 from typing import Any
@@ -18,11 +18,10 @@ from flwr_gan.wire.codecs.arrays import (
 def as_array(value: Any, name: str) -> Array:
     """Return a value as a C-contiguous numpy array of a type that a payload can hold.
 
-    Nothing is copied that need not be. A tensor of torch may require gradients, be on any device,
-    and have any strides. A bfloat16 array, of ``ml_dtypes``, torch or as ``np.load`` returns it
-    (``V2``), becomes one of ``BFLOAT16``. Raises ``CodecError``, with the array's name, for what
-    does not convert exactly: sparse, quantised, nested and meta tensors, masked arrays, objects,
-    strings.
+    It is copied only if necessary. A torch tensor may require gradients, be on any device, and have
+    any strides. A bfloat16 array of ``ml_dtypes``, torch or ``np.load`` (``V2``) becomes
+    ``BFLOAT16``. Raises ``CodecError`` with the array's name for values without an exact
+    conversion: sparse, quantised, nested and meta tensors, masked arrays, objects, strings.
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
@@ -32,7 +31,7 @@ def as_array(value: Any, name: str) -> Array:
     else:
         try:
             array = np.asarray(value)
-        except Exception as error:  # whatever the __array__ of somebody else's class raises
+        except Exception as error:  # any error of a foreign class's __array__
             raise CodecError(
                 f"{name}: {type(value).__name__} is no array ({_first_line(error)}); convert it to "
                 "a numpy array first"
@@ -42,7 +41,7 @@ def as_array(value: Any, name: str) -> Array:
     elif array.dtype.newbyteorder("<").str not in DTYPES:
         raise refused_type(array, name)
     check_dimensions(array, name)
-    # np.ascontiguousarray would turn a 0-d array into one of one axis.
+    # np.ascontiguousarray would turn a 0-d array into a 1-d array.
     return np.asarray(array, order="C")
 
 

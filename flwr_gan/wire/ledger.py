@@ -1,4 +1,4 @@
-"""The ledger: one row for each message, with bytes that were measured, never estimated."""
+"""The ledger: one row per message, with measured bytes, never estimates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -16,39 +16,39 @@ Kind = Literal["train", "unchanged", "late", "evaluate", "init"]
 
 @dataclass
 class MessageRow:
-    """What one message carried.
+    """The content of one message.
 
     Parameters
     ----------
     round : int
         Federated round, 0 before the first.
     client : int or str
-        Label of the client, such as the number of its partition; -1 while it is not known.
+        Label of the client, such as the number of its partition; -1 while unknown.
     direction : {"up", "down"}
         ``up`` is from client to server.
     kind : {"train", "unchanged", "late", "evaluate", "init"}
-        What the message was for; ``unchanged`` is a reply that there is nothing new to send,
-        ``late`` one that came after its round was closed and was dropped.
+        Purpose of the message; ``unchanged`` is a reply without anything new, ``late`` a reply that
+        came after its round was closed and was dropped.
     codec : str
         Codec spec of its payload.
     parameters, nonzero : int
-        Values in the payload, and those that are not zero.
+        Number of values in the payload, and of nonzero values.
     dense_bytes : int
         Real size of the arrays: their elements in their own dtypes, 2 bytes per float16 parameter.
     payload_bytes, mask_bytes, value_bytes : int
         Length of the coded blob, and of its mask and value streams.
     message_bytes : int
-        What Flower's transport stores for the message. On real nodes requests, polls and
-        heartbeats pass beside it: ``docs/deploy.md`` has their bytes.
+        Bytes that Flower's transport stores for the message. On real nodes, requests, polls and
+        heartbeats come on top: ``docs/deploy.md`` has their bytes.
     arrived_share : float
         Share of a lossy change that arrived, ``1 - |lost|^2 / |change|^2``; NaN where nothing was
         lossy.
     encode_s, decode_s : float
-        Seconds; NaN where nothing was measured. A broadcast is encoded once: its seconds stand
-        in the row of the first client, 0 in the rest.
+        Seconds; NaN if not measured. A broadcast is encoded once: its seconds are in the row of the
+        first client, the other rows have 0.
     payload_crc32 : str
-        Checksum of its payload in hexadecimal, of several that of their checksums; it is not in the
-        table of bytes but in one of its own, so that two runs can be compared payload by payload.
+        Checksum of its payload in hexadecimal; for several payloads, the checksum of their
+        checksums. It has its own table, so that two runs can be compared payload by payload.
     """
 
     round: int
@@ -81,7 +81,7 @@ class Ledger:
     rows: list[MessageRow] = field(default_factory=list)
 
     def add(self, row: MessageRow) -> MessageRow:
-        """Append `row` and return it, so that the sender can fill in what is learnt later."""
+        """Append `row` and return it, so that the sender can fill in later measurements."""
         self.rows.append(row)
         return row
 
@@ -94,10 +94,10 @@ class Ledger:
         )
 
     def to_frame(self, columns: Sequence[str] = COLUMNS) -> "pd.DataFrame":
-        """Return the ledger as a table, one row per message, sorted so that no engine shows.
+        """Return the ledger as a table, one row per message, sorted independently of the engine.
 
-        With ``CHECKSUM_COLUMNS`` it has the checksums of the payloads in place of their bytes.
-        Numbers of clients come in their order, then labels in theirs. Raises ``OutputError`` when
+        With ``CHECKSUM_COLUMNS`` it has the checksums of the payloads instead of their bytes.
+        Numeric client labels come first, then words, each sorted. Raises ``OutputError`` when
         pandas is not installed.
         """
         try:
@@ -114,7 +114,7 @@ _KIND_ORDER: dict[Kind, int] = {"init": 0, "train": 1, "unchanged": 2, "late": 3
 
 
 def _place(row: MessageRow) -> tuple[int, int, Direction, bool, int, str]:
-    """Return what rows are sorted by; labels that are words come after those that are numbers."""
+    """Return the sort key of a row; labels that are words come after numbers."""
     is_word = isinstance(row.client, str)
     number, word = (0, str(row.client)) if is_word else (int(row.client), "")
     return row.round, _KIND_ORDER[row.kind], row.direction, is_word, number, word

@@ -1,7 +1,8 @@
-"""What stages on updates remember from one payload of a sender to the next.
+"""Memory of stages on updates, from one payload of a sender to the next.
 
-The factors of ``powersgd``, which power iteration goes on from; the momentum that ``dgc`` gathers.
-Both stand in one mapping of names to float32 arrays, beside the residual of error feedback.
+It holds the factors of ``powersgd``, from which power iteration continues, and the accumulated
+momentum of ``dgc``, in one mapping of names to float32 arrays, besides the residual of error
+feedback.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,9 +22,9 @@ _MOMENTUM = "momentum/"
 
 
 class Memories:
-    """The memory of one sender while a payload is coded: what the codec's stages remember.
+    """The memory of one sender's stages while a payload is coded.
 
-    Of ``memory``, what the call before left, anything that does not fit is forgotten.
+    Entries of ``memory`` (from the previous call) that do not fit the arrays are dropped.
     """
 
     def __init__(self, codec: Codec, memory: Arrays, base: Base | None) -> None:
@@ -36,7 +37,7 @@ class Memories:
             stage.memory, stage.remembered = _of(f"{stage.name}/", memory), {}
 
     def gather(self, arrays: Arrays) -> Arrays:
-        """Return of each array what momentum adds to its residual, float32: ``M u``."""
+        """Return what momentum adds to each array's residual, float32: ``M u``."""
         if not self._momentum:
             return {}
         before = _of(_MOMENTUM, self._memory)
@@ -56,7 +57,7 @@ class Memories:
         return added
 
     def settle(self, decoded: Arrays) -> dict[str, Array]:
-        """Return what is to be remembered, once it is known what the receiver has decoded."""
+        """Return the new memory, given the arrays that the receiver decodes."""
         kept = {
             f"{stage.name}/{key}": array
             for stage in self._stages
@@ -70,7 +71,7 @@ class Memories:
         return kept
 
     def _near(self, name: str, array: Array) -> Array | None:
-        """Return what the receiver holds of an array of floats."""
+        """Return the receiver's values of a float array."""
         if self._base is None or not is_float(array.dtype):
             return None
         if not self._base.has(name, array.shape):
@@ -79,7 +80,7 @@ class Memories:
 
 
 def array_stages(codec: Codec) -> Iterator[ArrayStage]:
-    """Yield the stages of a codec that change whole arrays, the first one first."""
+    """Yield the stages of a codec that change whole arrays, in order."""
     while isinstance(codec, ArrayStagedCodec):
         yield codec.stage
         codec = codec.codec

@@ -1,4 +1,4 @@
-"""One message, one payload: named arrays to bytes and back. FORMAT.md has every byte."""
+"""Payloads: the named arrays of a message as bytes and back. FORMAT.md documents every byte."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -46,18 +46,19 @@ def encode_payload(
         Arrays that the receiver holds, bit for bit. Each float array may be coded relative to the
         float array of the same name and shape, of any float type.
     base_use : {"auto", "mask", "values", "derive"}, default="auto"
-        What of the base to use: its zero pattern, differences to its values, the mask that pruning
-        by its magnitudes gives, or whatever makes the payload smallest.
+        How to use the base: its zero pattern (``"mask"``), differences to its values, the mask from
+        pruning by its magnitudes (``"derive"``), or the way with the smallest payload.
     self_contained : bool, default=True
-        Put the template in the payload; otherwise its hash alone, and the receiver needs it. Where
-        a base is needed that has the same template, neither travels.
+        Put the template in the payload; otherwise only its hash, and the receiver needs it. If a
+        base with the same template is needed, neither is sent.
     strict : bool, default=False
         Keep -0.0, which otherwise becomes +0.0.
     lossy : {"default", "all"}, default="default"
-        Which arrays a lossy codec codes with loss: those that it serves, see
-        ``flwr_gan.wire.served``, or every float array without infinities and NaN.
+        Which arrays a lossy codec may change: by default see ``flwr_gan.wire.served``; ``"all"``:
+        every float array without infinities and NaN.
     threads : int, default=1
-        Blocks of 2**20 numbers that ``sparse`` codes side by side, 1 to 64; the bytes are the same.
+        Number of blocks of 2**20 numbers that ``sparse`` codes in parallel, 1 to 64; the bytes do
+        not change.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def payload_sizes(payload: bytes) -> PayloadSizes:
     Raises
     ------
     PayloadError
-        If this is no payload, it is damaged, or it comes from another version.
+        If this is no payload, is damaged, or has another format version.
     """
     return describe_payload(payload).sizes
 
@@ -115,50 +116,50 @@ def decode_payload(
     Parameters
     ----------
     payload : bytes or PayloadInfo
-        What ``encode_payload`` returned, or anything else: nothing in it is trusted. If it is
-        looked at several times, what ``describe_payload`` has read of it.
+        A payload of ``encode_payload``, or any bytes: nothing in it is trusted. If it is read
+        several times, pass the result of ``describe_payload``.
     template : Template, optional
-        What the arrays must be; needed where the payload has its hash alone and the base has
-        another template.
+        Names, shapes and dtypes that the arrays must have; needed if the payload has only the
+        template's hash and the base has another template.
     base : Base or mapping of str to numpy.ndarray, optional
-        The arrays that the payload may be relative to; as a ``Base`` where many payloads are.
+        Arrays that the payload may be relative to; a ``Base`` saves time over many payloads.
     max_bytes : int or None
-        Most bytes that the arrays may have together. None: whatever the template says, for a
-        template that is given, or a payload that is trusted.
+        Maximum total bytes of the arrays. None: no limit but the template, for a given template or
+        a trusted payload.
     writable : bool, default=True
-        Return arrays that may be changed. Otherwise they may be views of the payload, or of each
-        other, which saves copies.
+        Return writable arrays. Otherwise they may be views of the payload or of each other, which
+        saves copies.
     threads : int, default=1
-        Blocks of 2**20 numbers that ``sparse`` decodes side by side, 1 to 64.
+        Number of blocks of 2**20 numbers that ``sparse`` decodes in parallel, 1 to 64.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        The arrays; those of bfloat16 with the dtype of ``ml_dtypes``, or ``V2`` where that is not
+        The arrays; bfloat16 arrays have the dtype of ``ml_dtypes``, or ``V2`` if that is not
         installed.
 
     Raises
     ------
     PayloadError
-        If the payload cannot be decoded, whatever the reason. Where it needs a base that was not
-        given, or another one, the message has the word ``unknown_base``.
+        If the payload cannot be decoded, for any reason. If it needs a base that was not given, or
+        another one, the message contains ``unknown_base``.
     """
     info = _described(payload)
     held = _as_base(base) if info.base_need != "none" or template is None else None
     known = _template(info, template, held)
     if max_bytes is not None and known.nbytes > max_bytes:
         raise PayloadError(f"payload has arrays of {known.nbytes} bytes; max_bytes={max_bytes}")
-    # Forged numbers may overflow; what comes of it is checked.
+    # Forged numbers may overflow; the results are checked.
     with coding_threads(threads), np.errstate(all="ignore"):
         arrays = decode_arrays(info, known, held, writable=writable)
     return dict(zip(known.names, arrays, strict=True))
 
 
 def has_base_mask(payload: bytes | PayloadInfo, *, base: Base) -> bool:
-    """Return True if a payload is the values of a base's survivors and nothing else.
+    """Return True if a payload holds only the values of a base's survivors.
 
-    So it is with the codec ``sparse``, a stage of single weights before it or not, where all
-    arrays are float32, travel alike, and the mask did not change.
+    This holds for the codec ``sparse``, with or without a stage of single weights before it, if all
+    arrays are float32, are coded in the same way, and the mask did not change.
 
     Raises
     ------
@@ -169,7 +170,7 @@ def has_base_mask(payload: bytes | PayloadInfo, *, base: Base) -> bool:
 
 
 def decode_survivors(payload: bytes | PayloadInfo, *, base: Base) -> Array | None:
-    """Decode the values of a base's survivors alone; None where ``has_base_mask`` is false.
+    """Decode only the values of a base's survivors; None where ``has_base_mask`` is false.
 
     Returns
     -------

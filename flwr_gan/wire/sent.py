@@ -1,4 +1,4 @@
-"""Error feedback over whole payloads: what a lossy codec leaves over is sent the next time."""
+"""Error feedback over whole payloads: the loss of a lossy codec is added to the next payload."""
 
 import math
 from collections.abc import Mapping
@@ -25,33 +25,31 @@ from flwr_gan.wire.payload import as_arrays, decode_payload
 from flwr_gan.wire.template import Template
 
 LANES = 256
-"""Sums that squares are added to in turn, so that they are the same with numba and without."""
+"""Partial sums to which squares are added in turn, for equal results with and without numba."""
 
 _BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A payload, and what its sender knows about it.
+    """A payload, and the sender's knowledge about it.
 
     Parameters
     ----------
     payload : bytes
-        What travels.
+        The bytes to send.
     decoded : dict of str to numpy.ndarray
-        What the receiver will hold: exactly what ``decode_payload`` gives. Not to be written to;
-        under a lossless codec these may be views of the arrays that were given.
+        The receiver's arrays: exactly the result of ``decode_payload``. Not to be written to; with
+        a lossless codec they may be views of the given arrays.
     residual : dict of str to numpy.ndarray of float32
-        Of each array that was coded with loss, what was wanted less what was decoded, zero where a
-        weight is pruned. The next call takes it. Empty where nothing was lost.
+        For each array coded with loss: wanted minus decoded values, zero for pruned weights. Pass
+        it to the next call. Empty if nothing was lost.
     arrived_share : float
-        ``1 - |lost|^2 / |change|^2`` over the arrays that were coded with loss, where ``lost`` is
-        what was wanted less what was decoded, and ``change`` what was wanted less what the base
-        holds, or all of it where the base does not have the array. NaN if nothing was coded with
-        loss, or nothing was to change.
+        ``1 - |lost|^2 / |change|^2`` over the arrays coded with loss, where ``lost`` is wanted
+        minus decoded values, and ``change`` is wanted values minus the base's (minus 0 if the base
+        does not have the array). NaN if nothing was coded with loss, or the change is 0.
     memory : dict of str to numpy.ndarray of float32
-        What stages of the codec remember of this payload, such as momentum; most nothing. The next
-        call takes it.
+        Memory of the codec's stages, such as momentum; empty for most. Pass it to the next call.
     """
 
     payload: bytes
@@ -70,29 +68,29 @@ def encode_to_send(
     memory: Mapping[str, Array] | None = None,
     self_contained: bool = True,
 ) -> Sent:
-    """Code arrays plus what the payload before left over, and return what this one leaves.
+    """Code arrays plus the residual of the previous payload, and return the new residual.
 
-    Wanted is each array plus its residual, but for weights that the sum would prune, make negative
-    in an array without negative values, or make infinite: these are wanted as they are. Pruned
-    weights stay pruned. An array that travels exactly although it has a residual delivers the
-    residual in full, so that over all rounds the receiver is sent what there was to send.
+    The wanted values are array plus residual, except for weights that the sum would prune, make
+    negative in an array without negative values, or make infinite: these are wanted as they are.
+    Pruned weights stay pruned. An array with a residual that is sent exactly delivers the residual
+    in full, so that over all rounds nothing is lost.
 
     Parameters
     ----------
     arrays : mapping of str to numpy.ndarray, torch.Tensor or array_like
-        What the receiver should have.
+        The arrays that the receiver should have.
     codec, base, self_contained
         As for ``encode_payload``.
     residual : mapping of str to numpy.ndarray of float32, optional
-        ``Sent.residual`` of the call before. What belongs to no float array of that name and shape
-        is ignored.
+        ``Sent.residual`` of the previous call. Entries without a float array of that name and shape
+        are ignored.
     memory : mapping of str to numpy.ndarray of float32, optional
-        ``Sent.memory`` of the call before, for codecs with stages that remember.
+        ``Sent.memory`` of the previous call, for codecs with stages that have a memory.
 
     Raises
     ------
     CodecError
-        As ``encode_payload`` does.
+        As for ``encode_payload``.
     """
     chosen = get_codec(codec) if isinstance(codec, str) else codec
     held = base if base is None or isinstance(base, Base) else Base(base)
@@ -141,7 +139,7 @@ def encode_with_feedback(
     base: Base | Mapping[str, Any] | None = None,
     self_contained: bool = True,
 ) -> tuple[bytes, dict[str, Array]]:
-    """Return payload and residual of ``encode_to_send``, which tells more."""
+    """Return only the payload and the residual of ``encode_to_send``."""
     sent = encode_to_send(
         arrays, codec=codec, base=base, residual=residual, self_contained=self_contained
     )
@@ -149,7 +147,7 @@ def encode_with_feedback(
 
 
 def _with_residual(array: Array, left: Array) -> tuple[Array, Array]:
-    """Return what is wanted, as the array's own type and as float32."""
+    """Return the wanted values, in the array's own type and as float32."""
     double = array.dtype.newbyteorder("<") == DOUBLE
     single = array.astype(DOUBLE, copy=False) if double else surviving_float32(array)
     moved = np.empty_like(single)
@@ -164,7 +162,7 @@ def _with_residual(array: Array, left: Array) -> tuple[Array, Array]:
 
 
 def _add(before: Array, left: Array, lowest: float, after: Array) -> None:
-    """Write ``before + left`` to ``after``, or ``before`` where the sum cannot be wanted."""
+    """Write ``before + left`` to ``after``, or ``before`` where the sum is not allowed."""
     loops = _loops(before, left)
     if loops is not None:
         loops.add_residual(_read_only(before), _read_only(left), lowest, after)
@@ -176,7 +174,7 @@ def _add(before: Array, left: Array, lowest: float, after: Array) -> None:
 
 
 def _decoded(encoded: Encoded, template: Template, base: Base | None) -> dict[str, Array]:
-    """Return what the payload is decoded to: what its encoder knows, or what is in it."""
+    """Return the decoded arrays: from the encoder if known, else by decoding the payload."""
     if encoded.decoded is None:
         payload = encoded.payload
         arrays = decode_payload(
@@ -194,10 +192,10 @@ def _as_delivered(array: Array, codec: Codec) -> Array:
 
 
 def _left_over(aim: Array, got: Array, near: Array | None, left: Array) -> tuple[float, float]:
-    """Write to ``left`` what is lost of weights, and return the sums of squares of it and changes.
+    """Write the loss of weights to ``left``; return the sums of squares of loss and change.
 
-    Block by block, so that what is computed of one stays in the cache. ``left`` may be ``aim``: to
-    get that much memory takes as long as to fill it.
+    Block by block, so that results stay in the cache. ``left`` may be ``aim``: allocating that much
+    memory takes as long as filling it.
     """
     rest, nothing = np.empty(_BLOCK, np.float32), np.empty(0, np.float32)
     of_error, of_change = 0.0, 0.0
@@ -213,7 +211,7 @@ def _left_over(aim: Array, got: Array, near: Array | None, left: Array) -> tuple
 
 
 def _lost(wanted: Array, got: Array, near: Array, left: Array) -> tuple[float, float]:
-    """Write to ``left`` what is lost of one block, and return the sums of squares."""
+    """Write the loss of one block to ``left``, and return the sums of squares."""
     loops = _loops(wanted, got, near)
     if loops is not None:
         squares = np.zeros((2, LANES))
@@ -226,12 +224,12 @@ def _lost(wanted: Array, got: Array, near: Array, left: Array) -> tuple[float, f
 
 
 def _loops(*arrays: Array) -> ModuleType | None:
-    """Return numba's loops if they can be given these arrays."""
+    """Return numba's loops if they can take these arrays."""
     return compiled.kernels() if all(a.dtype == np.float32 for a in arrays) else None
 
 
 def _read_only(array: Array) -> Array:
-    """Return a view that cannot be written to: numba compiles a loop for each kind of array."""
+    """Return a read-only view: numba compiles a separate loop for writable arrays."""
     view = array.view()
     view.flags.writeable = False
     return view

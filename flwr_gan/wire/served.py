@@ -1,18 +1,18 @@
-"""Which arrays a lossy codec serves, that is, may change.
+"""Rules for the arrays that a lossy codec serves, that is, may change.
 
-All others travel exactly, by the same codec without its stages:
+All others are coded exactly, by the same codec without its stages:
 
 - integers, bools and complex numbers;
 - arrays of fewer than 2 axes, such as biases, and the means and variances of normalisation;
 - arrays of fewer than 64 values;
 - arrays with a value that is not finite, such as a causal mask of ``-inf``;
-- arrays of at most 16 different values besides zero, each there 4 times on average or more: codes,
-  switches, weights on a coarse grid. But for those that the stage would not change either, such as
-  ternary weights for ``ternary``: these are served, for they are shorter so;
+- arrays of at most 16 different values besides zero, each occurring at least 4 times on average:
+  codes, switches, weights on a coarse grid. Exception: arrays that the stage does not change, such
+  as ternary weights for ``ternary``, are served, because that is shorter;
 - arrays that a stage refuses, such as those with values beyond float16 for ``cast:fp16``.
 
 ``lossy="all"`` serves every float array that is finite and not refused, for experiments. An array
-of zeros alone counts as served, whatever its shape, for no stage changes it.
+of only zeros counts as served, whatever its shape, because no stage changes it.
 """
 
 import math
@@ -35,7 +35,7 @@ _SAMPLE = 1 << 10
 
 
 def check_lossy(lossy: str) -> None:
-    """Raise ``CodecError`` if a rule is asked for that there is not."""
+    """Raise ``CodecError`` for an unknown rule."""
     if lossy not in get_args(Lossy):
         raise CodecError(f"lossy={lossy!r} is unknown; allowed: {', '.join(get_args(Lossy))}")
 
@@ -49,8 +49,8 @@ def is_served(
 ) -> bool:
     """Return True if a lossy codec may change these weights, float32, of one array.
 
-    With ``lossy="all"`` every finite array is served. ``is_kept`` says whether the stage changes
-    none of the weights; few arrays are asked for it. ``reach`` are their ``extremes``, if known.
+    With ``lossy="all"`` every finite array is served. ``is_kept`` returns True if the stage changes
+    none of the weights; it is called for few arrays. ``reach`` are their ``extremes``, if known.
     """
     lowest, highest = reach or extremes(single)
     if lowest == highest == 0:
@@ -64,7 +64,7 @@ def is_served(
 
 
 def has_few_values(single: Array) -> bool:
-    """Return True if few values besides zero are there again and again."""
+    """Return True if only few values besides zero occur, each repeatedly."""
     flat = single.reshape(-1)
     sample = flat[:: max(1, len(flat) // _SAMPLE)]
     if len(np.unique(sample[sample != 0])) > MOST_DISTINCT:

@@ -1,4 +1,4 @@
-"""The array table: how each array of a payload travels, where that is not simply as it is."""
+"""The array table: the form of each array of a payload, if it is not the default."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ _EXACT, _NO_BASE, _NON_NEGATIVE = 0x04, 0x08, 0x10
 
 @dataclass(frozen=True)
 class Entry:
-    """How one array travels.
+    """The form of one array in a payload.
 
-    It may be ``exact``, not through the stages that serve other arrays; have ``no_base`` where
-    others do; or be ``non_negative``, so that the smallest number above zero stands for what is
-    decoded below it. ``same_as`` is the earlier array that it equals.
+    ``exact``: the stages do not change it. ``no_base``: it has no base though others do.
+    ``non_negative``: values decoded below zero become the smallest number above zero.
+    ``same_as`` is the earlier array that it equals.
     """
 
     form: int = PLAIN
@@ -39,12 +39,12 @@ class Entry:
 
     @property
     def key(self) -> tuple[bool, bool]:
-        """What the arrays of one bundle have in common; bundles stand in the order of these."""
+        """The common properties of a bundle's arrays; bundles are sorted by them."""
         return self.no_base, self.exact
 
 
 def coded_spec(spec: ArraySpec, entry: Entry) -> ArraySpec:
-    """Return the shape and type in which an array is given to the codec."""
+    """Return the shape and dtype of an array as the codec is given it."""
     if entry.form in (AS_FLOAT32, CORRECTED):
         return ArraySpec(spec.shape, FLOAT32)
     if spec.dtype == BFLOAT16:
@@ -53,7 +53,7 @@ def coded_spec(spec: ArraySpec, entry: Entry) -> ArraySpec:
 
 
 def bundles_of(entries: Sequence[Entry]) -> list[list[int]]:
-    """Return which arrays are coded together; one bundle without any if there is no array."""
+    """Return which arrays are coded together; one empty bundle if there is no array."""
     bundles: dict[tuple[bool, bool], list[int]] = {}
     for at, entry in enumerate(entries):
         if entry.form != SAME:
@@ -80,10 +80,10 @@ def _code(entry: Entry) -> int:
 def read_table(
     table: bytes | memoryview, template: Template, *, lossy: bool, has_base: bool
 ) -> list[Entry]:
-    """Read what ``write_table`` wrote, nothing where a payload has no table.
+    """Read the output of ``write_table``, empty for a payload without a table.
 
-    ``lossy`` says whether its codec has stages. Raises ``PayloadError`` if the bytes are damaged,
-    or an array cannot travel as they say.
+    ``lossy``: the codec has stages. Raises ``PayloadError`` if the bytes are damaged, or an array
+    cannot have its form.
     """
     if not table:
         return [Entry()] * len(template.specs)

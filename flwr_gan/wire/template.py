@@ -1,4 +1,4 @@
-"""What both sides know of the arrays before any payload: names, shapes and dtypes, in order."""
+"""The template, known to both sides before any payload: names, shapes and dtypes in order."""
 
 import hashlib
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Template:
         Parameters
         ----------
         arrays : mapping of str to numpy.ndarray, torch.Tensor or array_like
-            What ``flwr_gan.wire.encode_payload`` takes.
+            As for ``flwr_gan.wire.encode_payload``.
 
         Raises
         ------
@@ -63,12 +63,12 @@ class Template:
 
     @cached_property
     def parameters(self) -> int:
-        """Number of elements of all arrays together."""
+        """Total number of elements of all arrays."""
         return sum(spec.size for spec in self.specs)
 
     @cached_property
     def nbytes(self) -> int:
-        """Bytes of all decoded arrays together."""
+        """Total bytes of all decoded arrays."""
         return sum(spec.nbytes for spec in self.specs)
 
     def to_bytes(self) -> bytes:
@@ -86,9 +86,9 @@ class Template:
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview) -> "Template":
-        """Read back what ``to_bytes`` wrote, or raise ``PayloadError``."""
+        """Read the output of ``to_bytes``, or raise ``PayloadError``."""
         reader = ByteReader(data, what="template")
-        # An array takes three bytes at least, which bounds the count before anything is built.
+        # An array takes at least three bytes, which bounds the count before allocation.
         count = reader.varint(limit=min(MAX_ARRAYS, len(data)))
         names: dict[str, None] = {}
         specs = []

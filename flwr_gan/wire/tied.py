@@ -1,4 +1,4 @@
-"""Arrays that are equal bit for bit, such as tied weights: they travel once."""
+"""Arrays that are equal bit for bit, such as tied weights: they are sent once."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,17 @@ from flwr_gan.wire.checksum import crc32
 from flwr_gan.wire.codecs.arrays import Array
 
 LEAST_BYTES = 65
-"""Shorter arrays are not looked at: to name them costs what they do."""
+"""Shorter arrays are not compared: naming them costs as much as sending them."""
 
 _SAMPLE = 64
 
 
 def find_tied(arrays: Sequence[Array], *, zeros: bool) -> list[int | None]:
-    """Return for each array the first before it with the same dtype, shape and bytes, if any.
+    """Return for each array the first earlier one with equal dtype, shape and bytes, if any.
 
     Only arrays of one dtype and shape are compared, first by a sample, then by a checksum, then
-    byte by byte. Arrays of zero bytes alone count with ``zeros``; most codecs write them in no
-    bytes.
+    byte by byte. Arrays of only zero bytes are included with ``zeros``; most codecs write them in
+    no bytes.
     """
     found: list[int | None] = [None] * len(arrays)
     kinds: dict[tuple[str, tuple[int, ...]], list[int]] = {}
@@ -39,7 +39,7 @@ def find_tied(arrays: Sequence[Array], *, zeros: bool) -> list[int | None]:
 
 
 def _grouped(members: Sequence[int], keys: Sequence[object]) -> list[list[int]]:
-    """Return the members by their keys, those groups alone that have more than one."""
+    """Return the members grouped by key, only groups with more than one member."""
     groups: dict[object, list[int]] = {}
     for member, key in zip(members, keys, strict=True):
         groups.setdefault(key, []).append(member)

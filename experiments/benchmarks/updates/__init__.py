@@ -1,1 +1,1 @@
-"""Compressed updates: quality against bytes, beside plain Flower and peers."""
+"""Compressed updates: quality against bytes, compared with plain Flower and peers."""

@@ -1,14 +1,14 @@
-"""Quality against bytes of compressed updates, beside plain Flower and other ways to code them.
+"""Quality against bytes of compressed updates, compared with plain Flower and others.
 
 ::
 
     python -m experiments.benchmarks.updates            # all that is committed here
     python -m experiments.benchmarks.updates --short    # seconds; results in runs/
-    python -m experiments.benchmarks.updates --report   # tables and picture alone
+    python -m experiments.benchmarks.updates --report   # only tables and picture
     python -m experiments.benchmarks.updates --cost     # what encoding takes
     python -m experiments.benchmarks.updates --task gan_digits,classifier --seeds 0,1
 
-A finished run is never done again; the same command goes on where it was stopped.
+A finished run is never repeated; the same command continues after an interruption.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the measure of costs."""
-    parser.add_argument("--cost", action="store_true", help="measure what encoding takes instead")
+    parser.add_argument("--cost", action="store_true", help="measure the cost of encoding instead")
 
 
 STUDY = Study(

@@ -1,4 +1,4 @@
-"""What is compared: tasks, and how updates travel in each."""
+"""The compared tasks, and the codings of updates in each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ PLAIN = "plain"
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained."""
+    """The trained network and its data."""
 
     name: str  # in tables
     title: str  # for people

@@ -1,4 +1,4 @@
-"""What it costs to encode an update of ten million weights, beside numpy's selection alone."""
+"""Cost of encoding an update of ten million weights, compared with numpy's selection."""
 
 import time
 from collections.abc import Callable

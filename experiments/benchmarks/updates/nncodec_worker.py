@@ -1,4 +1,4 @@
-"""Codes arrays with nncodec in a Python of its own: it needs numpy < 2.
+"""Codes arrays with nncodec in a separate Python, because it needs numpy < 2.
 
 ``python nncodec_worker.py SPARSITY``, which reads requests from its standard input and answers on
 its standard output: ``e`` or ``d``, then a length in 8 bytes and as many bytes, an npy file or what

@@ -1,4 +1,4 @@
-"""The wire of a peer: a grid and a mod that code weights with it and let all else travel exactly.
+"""The wire of a peer: a grid and a mod that code only weights with it.
 
 A payload is one array of bytes without any header: both sides know names, shapes and types. All
 clients take part in each round, so that the server knows what each of them holds.
@@ -24,7 +24,7 @@ _LENGTH = 4  # bytes
 
 @dataclass
 class Sender:
-    """One side of a direction: codes arrays, and knows what was lost before."""
+    """One side of a direction: codes arrays and keeps the residual."""
 
     peer: Peer  # codes the weights
     lost: Arrays = field(default_factory=dict)  # by name, what earlier payloads have lost

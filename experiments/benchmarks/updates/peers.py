@@ -1,4 +1,4 @@
-"""Other ways to code updates: own implementations of published methods, and what users write.
+"""Other ways to code updates: own implementations of published methods, and user code.
 
 A peer codes the weights of one array, as changes since the receiver's arrays or as they are.
 """
@@ -122,7 +122,7 @@ class FedSz(Peer):
         self.bound = float(bound)
 
     def encode(self, array: Array) -> bytes:
-        """Return what SZ3 makes of it."""
+        """Return the SZ3 encoding."""
         sz, settings = self._settings(array.size)
         coded, _ = sz.compress(np.ascontiguousarray(array.reshape(-1)), settings)
         return bytes(np.asarray(coded).tobytes())
@@ -146,7 +146,7 @@ class FedSz(Peer):
 
 
 class TopKNpz(Peer):
-    """What a user writes in ten lines: the largest changes as places and values, in an npz.
+    """A user's ten-line solution: the largest changes as places and values, in an npz.
 
     With error feedback, as Stich et al., "Sparsified SGD with memory", 2018.
 

@@ -1,4 +1,4 @@
-"""Tables, picture and page: when runs reach the level of their task, and what has travelled."""
+"""Tables, picture and page: rounds and bytes until runs reach their task's level."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

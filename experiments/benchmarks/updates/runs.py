@@ -1,4 +1,4 @@
-"""One case: its run, of which quality and bytes are kept round by round."""
+"""One case: its run, with quality and bytes per round."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -181,7 +181,7 @@ def _classifier(case: Case) -> pd.DataFrame:
 
 
 class Carried:
-    """Weighs messages without the wire of this package, which has a ledger of its own."""
+    """Counts bytes of messages without this package's wire, which has its own ledger."""
 
     def __init__(self) -> None:
         self._rounds: dict[int, dict[str, int]] = {}

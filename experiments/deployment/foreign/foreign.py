@@ -1,4 +1,4 @@
-"""A Flower app of somebody else: softmax regression on digits; two lines of it are the wire."""
+"""An independent Flower app: softmax regression on digits; two lines add the wire."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ server = ServerApp()
 
 
 def samples(partition: int, partitions: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return every so-manieth digit, 64 pixels from 0 to 1, and the labels."""
+    """Return every n-th digit, 64 pixels from 0 to 1, and the labels."""
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)

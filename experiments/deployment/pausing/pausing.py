@@ -1,4 +1,4 @@
-"""Clients that pause in place of training and return noise, and how long their rounds took."""
+"""Clients that pause instead of training and return noise, and the time of their rounds."""
 
 import time
 from pathlib import Path

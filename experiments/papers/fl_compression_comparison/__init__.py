@@ -1,1 +1,1 @@
-"""Paper 001, a comparison of compression techniques in federated learning, done again."""
+"""Paper 001, a comparison of compression techniques in federated learning, reproduced."""

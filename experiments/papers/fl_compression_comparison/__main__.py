@@ -4,9 +4,9 @@
 
     python -m experiments.papers.fl_compression_comparison            # all that is committed here
     python -m experiments.papers.fl_compression_comparison --short    # seconds; results in runs/
-    python -m experiments.papers.fl_compression_comparison --report   # tables and figures alone
+    python -m experiments.papers.fl_compression_comparison --report   # only tables and figures
 
-A finished run is never done again; the same command goes on where it was stopped.
+A finished run is never repeated; the same command continues after an interruption.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
         ),
         *(controls(seeds=options.seeds, **settings) if options.controls else ()),
     ]  # fmt: skip
-    # Seed after seed, so that what is finished early is complete; the longest runs come last.
+    # Seed by seed, so that finished seeds are complete; the longest runs come last.
     longest = 2 * settings["hyperparameters"].num_rounds
     chosen.sort(key=lambda case: (case.passes > longest, case.seed))
     if not options.report:

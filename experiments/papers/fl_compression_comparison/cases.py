@@ -1,4 +1,4 @@
-"""One federated run with what is measured of it, and the grid of them."""
+"""One federated run with its measures, and the grid of runs."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What formulas of the paper do as printed and as meant, to weights and to bytes."""
+"""Effect of the paper's formulas, as printed and as meant, on weights and bytes."""
 
 from collections.abc import Mapping
 from typing import Any

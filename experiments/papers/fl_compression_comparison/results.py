@@ -1,4 +1,4 @@
-"""Tables of the comparison from what finished runs have left, and those of README.md."""
+"""Tables of the comparison from the results of finished runs, and those of README.md."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -64,7 +64,7 @@ def run_row(record: Record) -> dict[str, Any]:
 
 
 def to_uncompressed(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return what each method changes against no compression with the same split and seed."""
+    """Return each method's difference to no compression with the same split and seed."""
     return differences(
         runs, runs["method"] == "none", groups=GROUP, measures=MEASURES,
         pair=["partition", "clients", "algorithm", "seed"],
@@ -72,7 +72,7 @@ def to_uncompressed(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def table_5(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the paper's Table 5 with ours beside it, for every split and algorithm."""
+    """Return the paper's Table 5 and ours, for every split and algorithm."""
     shown = summary[summary["method"].isin(TABLE_5) & (summary["partition"] != "whole")]
     rows = []
     for _, row in shown.iterrows():
@@ -116,7 +116,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def paper_table(table: pd.DataFrame) -> str:
-    """Return the paper's columns with ours beside each, IID with FedAvg."""
+    """Return the paper's columns and ours, IID with FedAvg."""
     columns: Columns = [
         ("model", lambda row: str(int(row["model"]))), ("techniques", _technique),
         ("accuracy: paper", ("paper_accuracy", 2)), ("test", ("test_accuracy", 2, 0.01)),
@@ -192,7 +192,7 @@ def codecs(table: pd.DataFrame) -> str:
 
 
 def formulas(table: pd.DataFrame) -> str:
-    """Return what formulas do to the trained SimpleNN, IID with FedAvg."""
+    """Return the effect of the formulas on the trained SimpleNN, IID with FedAvg."""
     columns: Columns = [
         ("formula", lambda row: str(row["formula"]).replace("|", "\\|")),
         ("weights that are zero", lambda row: f"{100 * row['zeros']:.1f} %"),
@@ -202,7 +202,7 @@ def formulas(table: pd.DataFrame) -> str:
 
 
 def controls(summary: pd.DataFrame) -> str:
-    """Return each control beside what it controls for, all with FedAvg."""
+    """Return each control and its counterpart, all with FedAvg."""
     chosen = summary[summary["algorithm"] == "fedavg"]
     wanted = [
         ("none", "iid", 3), ("none", "whole", 3), ("none", "whole", 1), ("d", "iid", 3),

@@ -1,4 +1,4 @@
-"""One case as a run of the app, ``experiment=classifier``, and what it leaves."""
+"""One case as a run of the app, ``experiment=classifier``, and its results."""
 
 import shutil
 import time
@@ -40,7 +40,7 @@ SECONDS = ["compute_s", "teacher_s"]
 
 
 def arguments(case: "Case") -> list[str]:
-    """Return the overrides of the app that make a run of a case."""
+    """Return the app's overrides for a case."""
     settings, method = case.hyperparameters, case.method
     hidden = STUDENT_SIZES if method.student else TEACHER_SIZES
     values = {
@@ -115,7 +115,7 @@ def _client_fn(context: Context) -> Client:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a case leaves."""
+    """The results of a case."""
 
     # one row per round, 0 for the initial model: accuracy and mean cross entropy on training and
     # test samples, seconds of the slowest client

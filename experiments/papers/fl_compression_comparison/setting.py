@@ -1,4 +1,4 @@
-"""What is run: the paper's hyperparameters, its eight models, our controls."""
+"""The cases: the paper's hyperparameters, its eight models, our controls."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,7 +25,7 @@ PARTITIONS = {"iid": "IID", "dirichlet": "non-IID", "whole": "everybody holds ev
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """Table 4 of the paper, then what the paper leaves open."""
+    """Table 4 of the paper, then settings that the paper does not give."""
 
     num_models: int = 3
     learning_rate: float = 0.01

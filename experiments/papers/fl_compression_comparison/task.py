@@ -1,4 +1,4 @@
-"""Fashion-MNIST, or some of its training samples, and who holds which of them."""
+"""Fashion-MNIST, or a part of its training samples, and their split among clients."""
 
 from dataclasses import dataclass, replace
 from functools import cache

@@ -1,1 +1,1 @@
-"""Paper 004: small generators that learn from a large one."""
+"""Paper 004: distillation of small generators from a large one."""

@@ -1,13 +1,13 @@
-"""Paper 004: students of a large generator against GANs of their size trained the ordinary way.
+"""Paper 004: students of a large generator against ordinary GANs of the same size.
 
 ::
 
     python -m experiments.papers.gan_distillation                 # all that is committed here
     python -m experiments.papers.gan_distillation --short         # seconds; results in runs/
-    python -m experiments.papers.gan_distillation --report        # tables and pictures alone
+    python -m experiments.papers.gan_distillation --report        # only tables and pictures
     python -m experiments.papers.gan_distillation --full --device cuda    # the paper's sizes
 
-A finished training is never done again; the same command goes on where it was stopped.
+A finished training is never repeated; the same command continues after an interruption.
 """
 
 import argparse

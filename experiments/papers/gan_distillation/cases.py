@@ -1,4 +1,4 @@
-"""One training of the study, and what is measured of it."""
+"""One training of the study, and its measures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""A convolutional classifier of images as judge of what generators draw.
+"""A convolutional classifier of images as judge of generated samples.
 
 On 4,096 raw pixels the package's multilayer perceptron is sure of its class for ragged strokes too.
 

@@ -1,4 +1,4 @@
-"""Tables of the study from what finished trainings have left, and those of README.md."""
+"""Tables of the study from the results of finished trainings, and those of README.md."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -69,7 +69,7 @@ def to_rivals(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def table_1(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the MNIST rows of the paper's Table 1 with ours beside, one row per depth."""
+    """Return the MNIST rows of the paper's Table 1 and ours, one row per depth."""
     rows = []
     for depth, part in summary[summary["role"] != "teacher"].groupby("depth"):
         row: dict[str, Any] = {"depth": depth}
@@ -122,7 +122,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def paper_table(table: pd.DataFrame, summary: pd.DataFrame, real: Mapping[str, float]) -> str:
-    """Return the paper's MNIST rows with ours beside, one row per depth, the teachers last."""
+    """Return the paper's MNIST rows and ours, one row per depth, the teachers last."""
     head = (
         "d", "parameters", "ratio: paper", "ours", "student: paper", "ours, MSE",
         "ours, MSE, longer", "ours, joint", "regular: paper", "ours", "ours, longer",
@@ -191,7 +191,7 @@ def difference_table(table: pd.DataFrame) -> str:
 
 
 def sizes(summary: pd.DataFrame) -> str:
-    """Return bytes and ratios to the teacher in float32, and what 8 bits cost."""
+    """Return bytes and ratios to the teacher in float32, and the loss with 8 bits."""
 
     def plain(name: str, digits: int) -> Cell:
         return lambda row: f"{row[name]:,.{digits}f}"

@@ -1,4 +1,4 @@
-"""What is measured of a trained generator: quality, bytes on the wire, quality after 8 bits.
+"""Measures of a trained generator: quality, bytes on the wire, quality after 8 bits.
 
 Images are scored by a convolutional classifier and by the package's own; both judges' scores are
 kept.

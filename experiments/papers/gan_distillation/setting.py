@@ -1,4 +1,4 @@
-"""What is run: the paper's Table 1, our sizes and hyperparameters."""
+"""The cases: the paper's Table 1, our sizes and hyperparameters."""
 
 import math
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Paper 003: pruning and regeneration while a GAN is trained."""
+"""Paper 003: pruning and regeneration during the training of a GAN."""

@@ -4,11 +4,11 @@
 
     python -m experiments.papers.rg_gan             # all that is committed here
     python -m experiments.papers.rg_gan --short     # seconds; results in runs/
-    python -m experiments.papers.rg_gan --report    # tables and pictures alone
+    python -m experiments.papers.rg_gan --report    # only tables and pictures
     python -m experiments.papers.rg_gan --families strokes --methods dense,rg --seeds 3,4
     python -m experiments.papers.rg_gan --full --device cuda    # the paper's lengths and lambda
 
-A finished run is never done again; the same command goes on where it was stopped.
+A finished run is never repeated; the same command continues after an interruption.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One run of the study, and what is measured of it."""
+"""One run of the study, and its measures."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""The data of a kind of GAN, its networks, and the judge of what they generate."""
+"""The data of a kind of GAN, its networks, and the judge of its samples."""
 
 # N samples, T vectors or rows, C components or columns, D features
 

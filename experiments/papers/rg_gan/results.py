@@ -1,4 +1,4 @@
-"""Tables of the study from what finished runs have left, and those of README.md."""
+"""Tables of the study from the results of finished runs, and those of README.md."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What is run: GANs, ways of training and amounts of data."""
+"""The cases: GANs, ways of training and amounts of data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

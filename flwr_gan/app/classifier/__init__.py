@@ -1,1 +1,1 @@
-"""Classifiers in place of GANs: the same rounds, wire and books, another thing that is trained."""
+"""Classifiers instead of GANs: the same rounds, wire and bookkeeping for another network."""

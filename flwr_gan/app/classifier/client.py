@@ -1,4 +1,4 @@
-"""The client of a classifier: trains what comes in, and may prune it and learn from a teacher."""
+"""The client of a classifier: trains the broadcast; may prune it and learn from a teacher."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -40,9 +40,9 @@ class ClassifierClient(NumPyClient):
     """Train the broadcast classifier on the samples of one partition, and prune it.
 
     With distillation the client trains a teacher, the large network, before its first round. The
-    teacher never travels; its logits for the client's samples stay in ``context.state``.
+    teacher is never sent; its logits for the client's samples stay in ``context.state``.
 
-    The server's config may hold ``round`` (int) and ``proximal_mu``.
+    The server's config may contain ``round`` (int) and ``proximal_mu``.
     """
 
     def __init__(self, federation: ClassifierFederation, context: Context) -> None:

@@ -1,4 +1,4 @@
-"""A federation that trains a classifier: what differs from one that trains GANs."""
+"""A federation that trains a classifier: the differences to one that trains GANs."""
 
 # N samples, I inputs
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class ClassifierFederation(Federation):
-    """A validated config with the data it names, where ``classifier`` is set."""
+    """A validated config with ``classifier`` set, and the data it names."""
 
     models = "classifiers"
 
     @property
     def settings(self) -> ClassifierConfig:
-        """How the classifier is built and trained."""
+        """Settings of the classifier and its training."""
         assert self.config.classifier is not None
         return self.config.classifier
 
@@ -37,23 +37,23 @@ class ClassifierFederation(Federation):
         return (inputs, *hidden, self.dataset.num_classes)
 
     def initial(self) -> nn.Sequential:
-        """Return the network that travels, with the weights of the first broadcast."""
+        """Return the network that is sent, with the weights of the first broadcast."""
         sizes = self.sizes_with(self.settings.travelling)
         return new_network(sizes, seed=derive_seed(self.config.seed, "initial weights"))
 
     def iterations(self, *, ticket: bool = False, client: int = 0) -> int:
-        """Return how many steps a client trains in a round; one per pass where nothing is known."""
+        """Return a client's training steps in a round; one per pass if its data are unknown."""
         held = self.sizes[client] if client < len(self.sizes) else 1
         return self.settings.passes * math.ceil(held / self.settings.batch_size)
 
     def client(self, context: Context) -> NumPyClient:
-        """Return the client that a node's context describes."""
+        """Return the client for a node's context."""
         from flwr_gan.app.classifier.client import ClassifierClient
 
         return ClassifierClient(self, context)
 
     def scorer(self, inner: Any) -> "RoundScorer":
-        """Return what scores the rounds of a strategy."""
+        """Return the scorer for the rounds of a strategy."""
         from flwr_gan.app.classifier.scoring import ClassifierScorer
 
         return ClassifierScorer(self)

@@ -1,7 +1,7 @@
 """Fully connected networks and their training, with gradients in closed form.
 
-B samples of a batch, I inputs, K classes; z logits. For so small a network autograd would be a
-third of the time.
+B samples of a batch, I inputs, K classes; z logits. For such a small network autograd would be a
+third of the training time.
 """
 
 from collections import OrderedDict
@@ -16,13 +16,13 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from flwr_gan.errors import TrainingError
 
 LossGradient = Callable[[Tensor, Tensor], Tensor]
-"""From logits and the places of the batch's samples to the gradient by the logits."""
+"""Function of logits and the indices of the batch's samples: the gradient by the logits."""
 
 _CHUNK = 2000
 
 
 def new_network(sizes: Sequence[int], *, seed: int) -> nn.Sequential:
-    """Return linear layers with ReLU between them, with PyTorch's own initial weights.
+    """Return linear layers with ReLU between them and PyTorch's default initial weights.
 
     ``sizes`` are inputs, hidden units, classes.
     """
@@ -60,10 +60,10 @@ def train(
     momentum: float,
     proximal_mu: float = 0.0,
 ) -> None:
-    """Train in place by SGD with momentum; with FedProx's term where mu is not 0.
+    """Train in place by SGD with momentum, and with FedProx's term if mu is not 0.
 
-    The weights at the start are the centre of the proximal term. ``batches`` has the places of the
-    samples of each step. The step is ``-rate v`` with ``v = momentum v + gradient + mu (w -
+    The weights at the start are the centre of the proximal term. ``batches`` has the indices of
+    each step's samples. The step is ``-rate v`` with ``v = momentum v + gradient + mu (w -
     w_start)``, and v starts at zero. Raises TrainingError if weights are no longer finite.
     """
     weights = list(network.parameters())
@@ -84,7 +84,7 @@ def train(
 
 
 def shuffled(count: int, *, batch_size: int, passes: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """Yield places in a new random order each pass; the last batch of a pass may be smaller."""
+    """Yield indices in a new random order each pass; the last batch of a pass may be smaller."""
     for _ in range(passes):
         yield from torch.split(torch.randperm(count, generator=rng), batch_size)
 
@@ -96,7 +96,7 @@ def _fill(
     places: Tensor,
     loss_gradient: LossGradient,
 ) -> None:
-    """Write the gradient of the loss over a batch, by weights and biases in turn."""
+    """Write the gradient of the loss over a batch, for weights and biases in turn."""
     activations, last = [x_BI], len(weights) - 2
     for at in range(0, len(weights), 2):
         out = torch.addmm(weights[at + 1], activations[-1], weights[at].t())

@@ -1,4 +1,4 @@
-"""How good a federation's classifier is, as the server sees it after each round."""
+"""Quality of a federation's classifier, measured by the server after each round."""
 
 # N samples, K classes
 
@@ -27,12 +27,12 @@ from flwr_gan.wire.codecs import get_codec
 from flwr_gan.wire.stages.schedule import Schedule
 
 TRAINING_SAMPLES = 10_000
-"""Training samples at most on which it is measured after every round."""
+"""Maximum number of training samples on which it is measured after every round."""
 
 
 @dataclass
 class ClassifierScorer(RoundScorer):
-    """Measure the global classifier on test data, as its file holds it: after the codec."""
+    """Measure the global classifier on test data, as in its file: after the codec."""
 
     federation: ClassifierFederation
 
@@ -42,9 +42,9 @@ class ClassifierScorer(RoundScorer):
     def score(
         self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
-        """Return accuracy and mean cross entropy on test and on training samples.
+        """Return accuracy and mean cross entropy on test and training samples.
 
-        It is empty where the server does not evaluate.
+        The result is empty if the server does not evaluate.
         """
         if not self.judges:
             return {}
@@ -58,7 +58,7 @@ class ClassifierScorer(RoundScorer):
     def last(
         self, weights: Weights, *, server_round: int, uploads: Path | None
     ) -> NDArray[np.int64] | None:
-        """Return ``confusion``, None where the server does not evaluate."""
+        """Return ``confusion``, None if the server does not evaluate."""
         return self.confusion(self.network(weights)) if self.judges else None
 
     def write(self, found: NDArray[np.int64] | None, folder: Path) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class ClassifierScorer(RoundScorer):
         return dict(zip(network_arrays(self.federation.initial()), weights, strict=True))
 
     def network(self, weights: Weights) -> nn.Sequential:
-        """Return the global classifier as its file holds it."""
+        """Return the global classifier as in its file."""
         arrays, codec = self.named(weights), Schedule.of(self.config.codec).last
         if not get_codec(codec).lossless:
             arrays = decode_payload(encode_payload(arrays, codec=codec))
@@ -91,7 +91,7 @@ class ClassifierScorer(RoundScorer):
         return network
 
     def confusion(self, network: nn.Module) -> NDArray[np.int64]:
-        """Return how many test samples of each class (rows) are taken for which (columns)."""
+        """Return the confusion matrix of test samples: true class (rows), predicted (columns)."""
         x_NI, y_N = self.federation.tensors(self.federation.dataset.test)
         with torch_threads(self.config.federation.threads):
             found_N = logits(network, x_NI).argmax(1)

@@ -1,4 +1,4 @@
-"""The ``fgan`` command: look into payload files, and convert them from and to other formats."""
+"""The ``fgan`` command: inspect payload files, and convert them from and to other formats."""
 
 from flwr_gan.app.fgan.command import main
 

@@ -1,4 +1,4 @@
-"""``fgan compare``: two generators beside each other, in figures and in one picture."""
+"""``fgan compare``: a comparison of two generators in figures and in one picture."""
 
 # N samples, K classes, n samples per class, T vectors, C components
 
@@ -28,9 +28,9 @@ from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import DEFAULT_MAX_BYTES
 
 JUDGED = 100
-"""Samples of a class that are scored."""
+"""Scored samples per class."""
 SHOWN = 12
-"""Samples of a class that the picture shows."""
+"""Samples per class in the picture."""
 _LETTERS = ("A", "B")
 
 
@@ -43,15 +43,15 @@ def compare(
     seed: int = 0,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> list[str]:
-    """Draw samples of two generators for the same latent vectors; return lines of figures.
+    """Draw samples of two generators for the same latent vectors; return lines with figures.
 
-    `data` names the data set that quality is measured with, as overrides such as ``pendigits`` or
-    ``arrays data.path=x.npz``; by default it is that of the runs' ``config.yaml``, if it is one of
-    this package's and its files are here.
+    `data` names the data set for measuring quality, as overrides such as ``pendigits`` or ``arrays
+    data.path=x.npz``; by default it is that of the runs' ``config.yaml``, if it belongs to this
+    package and its files are available.
 
-    Raises ``ConfigError`` for a target that is no ``.png``, generators of different things, or
-    `data` that cannot be used, ``OutputError`` where the target cannot be written, and what
-    ``load_generator`` raises.
+    Raises ``ConfigError`` for a target that is no ``.png``, generators of different data, or `data`
+    that cannot be used, ``OutputError`` if the target cannot be written, and the errors of
+    ``load_generator``.
     """
     target = Path(target)
     if target.suffix.lower() != ".png":
@@ -91,7 +91,7 @@ def compare(
         for measure, value in zip(("pixel accuracy", "IoU"), agreement, strict=True):
             rows.append((f"{measure} to A", "", f"{value:.3f}"))
     names = [f"{name} {letter}" for name in classes for letter in _LETTERS]
-    pairs = np.stack(x_KnTC, axis=1)  # of each class a row of A, and below it one of B
+    pairs = np.stack(x_KnTC, axis=1)  # per class a row of A, and below it a row of B
     save_figure(sample_grid(pairs.reshape(-1, *pairs.shape[2:]), names, kind), target)
     return [*_aligned(rows), *remarks]
 
@@ -116,7 +116,7 @@ def _drawn(generator: SampleGenerator, count: int, seed: int) -> NDArray[np.floa
 def _quality(
     generators: Sequence[SampleGenerator], dataset: Dataset, seed: int
 ) -> list[tuple[str, ...]]:
-    """Return a row for each measure. Raises DataError where the data cannot judge them."""
+    """Return one row per measure. Raises DataError if the data do not fit the generators."""
     if not len(dataset.train):
         raise DataError(f"the data set {dataset.name} has no samples here; give --data")
     made = generators[0]
@@ -145,7 +145,7 @@ def _quality(
 
 
 def _dataset(files: Sequence[Path], data: str | None) -> Dataset:
-    """Return the data set that is asked for, or the one that the runs of the files name."""
+    """Return the requested data set, or the one named by the runs of the files."""
     if data is not None:
         name, *settings = split_overrides(data) or [""]
         return cast(Dataset, build(load_config([f"data={name}", *settings]).data))
@@ -156,9 +156,9 @@ def _dataset(files: Sequence[Path], data: str | None) -> Dataset:
 
 
 def _named_data(file: Path) -> DictConfig:
-    """Return the data settings of the run that a file belongs to.
+    """Return the data settings of a file's run.
 
-    A file from elsewhere could name any function of any package, so only data sets of this one are
+    A foreign file could name any function of any package, so only data sets of this package are
     loaded. Raises ConfigError.
     """
     path = file.absolute().parent.parent / "config.yaml"
@@ -175,7 +175,7 @@ def _named_data(file: Path) -> DictConfig:
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether a setting is a number or word, or a list of such: nothing to be built."""
+    """Return whether a setting is a number, a word, or a list of these: nothing to build."""
     if isinstance(value, ListConfig):
         return all(map(_is_plain, value))
     return not isinstance(value, DictConfig)

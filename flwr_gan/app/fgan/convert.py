@@ -1,8 +1,8 @@
-"""Files of named arrays from one format to another, each written completely or not at all.
+"""Conversion of files of named arrays between formats; files are written atomically.
 
 ``.npz`` is a zip archive with one ``.npy`` file per array, read without numpy's pickles.
-``.safetensors`` is read and written by the library of that name. ``.pt`` and ``.onnx`` are written
-only, see ``torch_files``.
+``.safetensors`` is read and written by the library of that name. ``.pt`` and ``.onnx`` are only
+written, see ``torch_files``.
 """
 
 import importlib
@@ -23,7 +23,7 @@ from flwr_gan.wire.codecs.arrays import BFLOAT16, Array
 from flwr_gan.wire.inputs import is_bfloat16
 
 _MOST_BESIDE_ARRAYS = 1 << 27
-"""Names, shapes and whatever else a file holds beside its arrays; safetensors allows 100 MB."""
+"""Maximum bytes of names, shapes and other metadata of a file; safetensors allows 100 MB."""
 _ENDING = ".npy"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DTYPES = {
@@ -42,20 +42,20 @@ def convert(
     strict: bool = False,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> int:
-    """Convert a file of named arrays; the suffixes say from what to what. Returns their number.
+    """Convert a file of named arrays by the suffixes; return the number of arrays.
 
     ``.pt`` is a state dict for ``torch.load(..., weights_only=True)``; ``.onnx`` is a generator as
-    a graph, of a source with ``generator.json`` beside it. Neither is read.
+    a graph, from a source with ``generator.json`` in the same folder. Neither is read.
 
     Names, shapes (0-d too) and dtypes are kept. ``.fgan`` and ``.npz`` keep the order and the byte
     order as well; ``.safetensors`` sorts arrays by dtype and name and is little-endian. `codec`
-    (``sparse`` by default) and `strict` (keep -0.0, which else becomes +0.0) are for a ``.fgan``
-    target.
+    (``sparse`` by default) and `strict` (keep -0.0, which otherwise becomes +0.0) are for a
+    ``.fgan`` target.
 
-    Raises ``ConfigError`` for an unknown suffix or a setting that is not the target's,
-    ``CodecError`` where the target's format cannot hold an array or needs a library that is not
-    installed, ``DataError`` where ``.onnx`` is wanted of what is no generator, ``PayloadError`` for
-    a source that is damaged, has arrays of more than `max_bytes` or holds Python objects, and
+    Raises ``ConfigError`` for an unknown suffix or a setting that does not belong to the target,
+    ``CodecError`` if the target's format cannot hold an array or needs a library that is not
+    installed, ``DataError`` for ``.onnx`` of a source that is no generator, ``PayloadError`` for a
+    source that is damaged, has arrays of more than `max_bytes` or holds Python objects, and
     ``OutputError`` for a file that cannot be read or written.
     """
     source, target = Path(source), Path(target)
@@ -95,7 +95,7 @@ def _write_onnx(path: Path, arrays: Mapping[str, Array], source: Path, max_bytes
 
 
 def _check_size(path: Path, max_bytes: int) -> None:
-    """Raise before a file is read that is larger than any with arrays of so many bytes."""
+    """Raise for a file too large for arrays of this many bytes, before reading it."""
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -109,9 +109,9 @@ def _check_size(path: Path, max_bytes: int) -> None:
 def read_npz(path: Path, *, max_bytes: int) -> dict[str, Array]:
     """Return the arrays of a ``.npz`` file, in its order.
 
-    What numpy stores as ``V2`` is taken for bfloat16. Each array's size is checked before memory is
-    taken for it: ``PayloadError`` if all have more than `max_bytes`, the file is damaged, or one
-    holds Python objects.
+    ``V2`` arrays of numpy are read as bfloat16. Each array's size is checked before allocation:
+    ``PayloadError`` if all have more than `max_bytes`, the file is damaged, or one holds Python
+    objects.
     """
     arrays: dict[str, Array] = {}
     left = max_bytes
@@ -129,7 +129,7 @@ def read_npz(path: Path, *, max_bytes: int) -> dict[str, Array]:
         raise
     except OSError as error:
         raise OutputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # whatever zipfile, its decompressors and numpy's parser raise
+    except Exception as error:  # any error of zipfile, its decompressors and numpy's parser
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PayloadError(f"{path} is no .npz file, or damaged: {reason}") from error
     return arrays
@@ -159,7 +159,7 @@ def _npy_array(member: IO[bytes], name: str, left: int, max_bytes: int) -> Array
 def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
     """Write a ``.npz`` file as ``numpy.savez`` does; the same arrays give the same bytes.
 
-    Raises ``CodecError`` if an array is of bfloat16, or its name cannot be that of a file.
+    Raises ``CodecError`` if an array is bfloat16, or its name cannot be a file name.
     """
     for name, array in arrays.items():
         if is_bfloat16(array.dtype):
@@ -180,7 +180,7 @@ def read_safetensors(path: Path, *, max_bytes: int) -> dict[str, Array]:
     """Return the arrays of a ``.safetensors`` file, in its order; bfloat16 as ``V2``.
 
     Raises ``CodecError`` without the library, and ``PayloadError`` if the file is damaged, its
-    arrays have more than `max_bytes` together, or one is of a type that numpy does not have.
+    arrays have more than `max_bytes` in total, or one has a type that numpy does not have.
     """
     safetensors = _library("safetensors")
     try:
@@ -238,9 +238,9 @@ def write_safetensors(path: Path, arrays: Mapping[str, Array]) -> None:
 
 @contextmanager
 def whole_installation() -> Iterator[None]:
-    """Import inside what takes torch: a second of time, and more than payloads alone need.
+    """Import modules that need torch only here: it takes a second, and payloads do not need it.
 
-    Raises ``CodecError`` where a library is not installed.
+    Raises ``CodecError`` if a library is not installed.
     """
     try:
         yield
@@ -252,7 +252,7 @@ def whole_installation() -> Iterator[None]:
 
 
 def _library(name: str) -> Any:
-    """Return a module that not everybody needs."""
+    """Return an optional module."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

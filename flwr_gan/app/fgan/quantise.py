@@ -1,8 +1,8 @@
 """``fgan quantise``: a run's classifier with dynamic int8 inference (paper 001, Alg. 2).
 
-Each layer's weights become int8 with one scale for each output; what comes into a layer is made
-int8 with one scale for each sample when it arrives; products are summed in int32. The quantised
-layers are torchao's ``Int8DynamicActivationInt8WeightConfig``: ``torch.ao.quantization`` is
+Each layer's weights become int8 with one scale per output; the inputs of a layer are quantised to
+int8 at run time with one scale per sample; products are summed in int32. The quantised layers are
+torchao's ``Int8DynamicActivationInt8WeightConfig``, because ``torch.ao.quantization`` is
 deprecated.
 """
 
@@ -30,20 +30,20 @@ from flwr_gan.gan import load_network_arrays, torch_threads
 from flwr_gan.wire import DEFAULT_MAX_BYTES, load
 
 BATCHES = (1, 256)
-"""Samples that go through the network at once where its delay is measured."""
+"""Batch sizes for measuring the network's delay."""
 REPEATS = 51
 
 
 def quantise(folder: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> pd.DataFrame:
-    """Quantise the classifier of a run; measure it on the run's test data beside float32.
+    """Quantise the classifier of a run; compare it with float32 on the run's test data.
 
-    Returns a row for each of float32 and int8: bytes of the file, accuracy, cross entropy, and for
-    batches of 1 and 256 samples the delay in milliseconds, the median of 51. It goes to
+    Returns one row each for float32 and int8: bytes of the file, accuracy, cross entropy, and the
+    delay in milliseconds (median of 51) for batches of 1 and 256 samples. The rows are written to
     ``int8.csv`` in the folder of the run, and the quantised network's state dict to
     ``classifiers/int8.pt``.
 
-    Raises ``ConfigError`` where the run has no classifier, ``CodecError`` without torchao, and what
-    ``load`` raises.
+    Raises ``ConfigError`` if the run has no classifier, ``CodecError`` without torchao, and the
+    errors of ``load``.
     """
     folder = Path(folder)
     federation = federation_of(load_file(folder / "config.yaml").to_yaml())
@@ -87,7 +87,7 @@ def int8(network: nn.Module) -> nn.Module:
 
 
 def delay_ms(network: nn.Module, x_BI: Tensor, *, repeats: int = REPEATS) -> float:
-    """Return the median time of a batch through a network, in milliseconds, after a warm-up."""
+    """Return a network's median time for a batch after a warm-up, in milliseconds."""
     network(x_BI)
     seconds = []
     for _ in range(repeats):
@@ -99,7 +99,7 @@ def delay_ms(network: nn.Module, x_BI: Tensor, *, repeats: int = REPEATS) -> flo
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep torchao from listing the GPU libraries that it cannot load here."""
+    """Suppress torchao's list of GPU libraries that it cannot load here."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

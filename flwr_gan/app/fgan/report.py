@@ -1,4 +1,4 @@
-"""What is inside a payload, as lines of text."""
+"""Report of a payload's content as lines of text."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ from flwr_gan.wire.template import Template
 
 @dataclass(frozen=True)
 class _Bundle:
-    """Arrays that are coded together, and what sets them apart from the others of the payload."""
+    """Arrays that are coded together, and their difference to the payload's other arrays."""
 
     label: str
     codec: Codec
     body: Body
     indices: list[int]  # of the arrays in the payload
-    specs: list[ArraySpec] | None  # as the codec got them; None if the payload does not say
+    specs: list[ArraySpec] | None  # as given to the codec; None if unknown
 
 
 def report(payload: bytes, *, name: str, max_bytes: int = DEFAULT_MAX_BYTES) -> list[str]:
@@ -83,7 +83,7 @@ def _bundles(
 
 
 def _mask_and_values(bundle: _Bundle) -> list[str]:
-    """Return how the mask and the values of a bundle are coded, if its codec has a mask."""
+    """Return the codings of a bundle's mask and values, if its codec has a mask."""
     body = _behind_stages(bundle)
     if bundle.codec.general or body is None:
         return []
@@ -97,7 +97,7 @@ def _mask_and_values(bundle: _Bundle) -> list[str]:
 
 
 def _behind_stages(bundle: _Bundle) -> Body | None:
-    """Return what the codec behind all array stages wrote; None if that takes a template."""
+    """Return the output of the codec after all array stages; None if a template is needed."""
     codec, body, specs = bundle.codec, bundle.body, bundle.specs
     while isinstance(codec, ArrayStagedCodec):
         if not codec.stage.keeps_shapes:
@@ -124,11 +124,11 @@ def _value_coding(body: Body) -> str:
 
 
 def _mask_forms(bundle: _Bundle) -> Iterator[str]:
-    """Yield how the mask of each array is written; of a divided one, how that of each band is."""
+    """Yield the coding of each array's mask; for a divided array, of each band's mask."""
     specs, body = bundle.specs or [], bundle.body
     layered = not bundle.codec.general and body.mask[:1] == bytes([LAYERED])
     if not layered or _behind_stages(bundle) is not body:
-        return  # no mask, or one of other arrays
+        return  # no mask, or a mask of other arrays
     shapes = [spec.shape for spec in specs if is_weight(spec.dtype)]
     counts = [1] * len(shapes)
     values = ByteReader(body.values, what="values")
@@ -180,7 +180,7 @@ def _table(
 
 
 def _travels(entry: Entry, template: Template) -> str:
-    """Return how an array travels, where that is not simply as it is."""
+    """Return the form of an array in the payload if it is not the default."""
     if entry.same_as is not None:
         return f"same as {_shown(template.names[entry.same_as])}"
     words = [] if entry.form == PLAIN else [TRAVEL_NAMES[entry.form]]
@@ -189,5 +189,5 @@ def _travels(entry: Entry, template: Template) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return a name that does no harm to a terminal or a table."""
+    """Return a name that is safe for a terminal and a table."""
     return name if name.isprintable() and name else repr(name)

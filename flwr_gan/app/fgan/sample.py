@@ -1,4 +1,4 @@
-"""``fgan sample``: what a trained generator draws, as a picture or as arrays."""
+"""``fgan sample``: samples of a trained generator as a picture or as arrays."""
 
 # N samples, K classes, n samples per class, T vectors, C components
 
@@ -19,8 +19,8 @@ from flwr_gan.wire import DEFAULT_MAX_BYTES
 
 SUFFIXES = (".png", ".npz")
 MOST_IN_PICTURE = 64
-"""Samples of a class that a picture shows."""
-_WIDTHS = range(8, 17)  # of a row in a picture
+"""Samples per class in a picture."""
+_WIDTHS = range(8, 17)  # samples in a row of a picture
 
 
 def write_samples(
@@ -32,13 +32,13 @@ def write_samples(
     seed: int = 0,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> tuple[int, ...]:
-    """Write `count` samples of each class, by default of all; returns their shape (N, T, C).
+    """Write `count` samples per class, by default of all classes; return the shape (N, T, C).
 
     A ``.png`` is a labelled grid. A ``.npz`` has ``x``, float32 (N, T, C) in [-1, 1], and ``y``,
     int64 (N,), the classes. The same generator and the same settings give the same samples.
 
-    Raises ``ConfigError`` for a suffix, class or count that is not allowed, ``OutputError`` where
-    the target cannot be written, and what ``load_generator`` raises.
+    Raises ``ConfigError`` for a suffix, class or count that is not allowed, ``OutputError`` if the
+    target cannot be written, and the errors of ``load_generator``.
     """
     target, file = Path(target), generator_path(source)
     suffix = target.suffix.lower()
@@ -62,7 +62,7 @@ def write_samples(
             "lower one or raise the other"
         )
     y_N = np.repeat(np.array(chosen, dtype=np.int64), count)
-    with torch_threads(1):  # with another number of threads sums end in other last bits
+    with torch_threads(1):  # the number of threads changes the last bits of sums
         x_NTC = sample(generator, y_N, rng=torch.Generator().manual_seed(seed))
     if suffix == ".npz":
         write_npz(target, {"x": x_NTC, "y": y_N})

@@ -1,4 +1,4 @@
-"""Files of PyTorch's world that ``fgan convert`` writes: ``.pt`` and ``.onnx``."""
+"""PyTorch files that ``fgan convert`` writes: ``.pt`` and ``.onnx``."""
 
 import importlib
 import logging
@@ -40,7 +40,7 @@ def write_onnx(path: Path, generator: SampleGenerator) -> None:
     """Write a generator as a graph from ``latent`` and ``label`` to ``sample``.
 
     ``latent`` is float32 (batch, L), ``label`` int64 (batch,), ``sample`` float32 (batch, T, C) in
-    [-1, 1]; any batch goes through. Raises ``CodecError`` if the libraries are not installed.
+    [-1, 1], for any batch size. Raises ``CodecError`` if the libraries are not installed.
     """
     for library in ("onnx", "onnxscript"):
         try:
@@ -53,7 +53,7 @@ def write_onnx(path: Path, generator: SampleGenerator) -> None:
     label = torch.zeros(2, dtype=torch.int64)
     batch = {0: torch.export.Dim("batch")}
     with _silent():
-        # strict: else the number of samples in the example would be the only one allowed
+        # strict: otherwise only the example's batch size would be allowed
         traced = torch.export.export(
             generator, (latent, label), dynamic_shapes=(batch, batch), strict=True
         )
@@ -70,7 +70,7 @@ def write_onnx(path: Path, generator: SampleGenerator) -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep back what PyTorch says of its own parts while it exports."""
+    """Suppress PyTorch's messages about its own parts during the export."""
     log = logging.getLogger("torch.onnx")
     before = log.level
     log.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Lossless codecs: arrays to bytes and back, bounded in memory, the same bytes every time."""
+"""Lossless codecs: arrays to bytes and back, in bounded memory and with reproducible bytes."""
 
 from flwr_gan.wire.codecs.arrays import ArraySpec
 from flwr_gan.wire.codecs.base import DEFAULT_MAX_BYTES, Body, Codec

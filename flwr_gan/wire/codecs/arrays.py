@@ -1,4 +1,4 @@
-"""Which arrays can be coded, and what is done to their zeros before they are."""
+"""Which arrays can be coded, and how their zeros are made canonical first."""
 
 import math
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ DTYPES = (*_WHOLE, "<f2", "<f4", "<f8", "<c8", "<c16")
 """Element types that a codec can code, little-endian."""
 
 BFLOAT16 = np.dtype("V2")
-"""How bfloat16, the upper half of a float32, stands in arrays here: numpy has no such type."""
+"""bfloat16, the upper half of a float32, in arrays here: numpy has no such type."""
 
 WIRE_TYPES = (*DTYPES, BFLOAT16.str)
-"""Element types that a payload can hold; a type's place is its number on the wire."""
+"""Element types that a payload can hold; a type's index is its wire number."""
 
 _FEW, _PART = 1 << 12, 1 << 16
 _SIGN = 1 << 31
@@ -31,7 +31,7 @@ MAX_ELEMENTS = (1 << 32) - 1
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """Shape and dtype of an array that is still to be decoded.
+    """Shape and dtype of an array that has not been decoded yet.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def check_encodable(array: Array, name: str = "array") -> Array:
     if array.dtype.newbyteorder("<").str not in DTYPES:
         raise refused_type(array, name)
     check_dimensions(array, name)
-    # np.ascontiguousarray would turn a 0-d array into one of one axis.
+    # np.ascontiguousarray would turn a 0-d array into a 1-d array.
     return np.asarray(array, order="C")
 
 
@@ -94,10 +94,10 @@ def check_dimensions(array: Array, name: str) -> None:
 
 
 def canonical_zeros(array: Array) -> Array:
-    """Return ``array`` with every -0.0 replaced by +0.0; all other bits stay, NaN's too.
+    """Return ``array`` with every -0.0 replaced by +0.0; all other bits stay, also those of NaN.
 
     Pruning by ``weight * mask`` leaves a random sign on half of all pruned weights: one bit of
-    noise each, which no codec can remove. The array is copied only if there is something to do.
+    noise each, which no codec can remove. The array is copied only if it has to be changed.
     """
     if array.dtype.kind not in "fc" or not array.size:
         return array
@@ -106,7 +106,7 @@ def canonical_zeros(array: Array) -> Array:
         return canonical_zeros(parts.reshape(1)).reshape(())
     words = np.ascontiguousarray(parts).view(f"{parts.dtype.byteorder}u{parts.dtype.itemsize}")
     negative_zero, flat = 1 << 8 * words.dtype.itemsize - 1, words.reshape(-1)
-    # Part by part, so that what numpy answers stays in the cache.
+    # Part by part, so that numpy's results stay in the cache.
     starts = range(0, len(flat), _PART)
     if not any((flat[at : at + _PART] == negative_zero).any() for at in starts):
         return array
@@ -121,7 +121,7 @@ def extremes(values: Array) -> tuple[float, float]:
     if loops is None or values.dtype != "<f4":
         # Added to 0, a -0.0 is 0.
         return float(values.min(initial=0)) + 0.0, float(values.max(initial=0)) + 0.0
-    # As bits, positive floats ascend; negative ones ascend in magnitude, behind all positive ones.
+    # As bits, positive floats ascend; negative floats follow them, ascending in magnitude.
     most, least = loops.extreme_bits(values.reshape(-1).view(np.int32))
     bits = [least if least > _SIGN else 0, max(most, 0)]
     lowest, highest = np.array(bits, np.uint32).view(np.float32).tolist()
@@ -130,12 +130,12 @@ def extremes(values: Array) -> tuple[float, float]:
 
 
 def own_copy(array: Array) -> Array:
-    """Return an array that may be changed: itself, or a copy if it is a view of something else."""
+    """Return the array, or a copy if it is a view of other memory; the result may be changed."""
     return array if array.flags.writeable else array.copy()
 
 
 def dense_bytes(specs: Iterable[ArraySpec]) -> int:
-    """Return the length in bytes of all decoded arrays together."""
+    """Return the total length of all decoded arrays in bytes."""
     return sum(spec.nbytes for spec in specs)
 
 

@@ -1,10 +1,10 @@
-"""``auto``: the codec that a payload is best coded with, by size or by time over a known link.
+"""``auto``: choose the best codec for a payload, by size or by time over a known link.
 
-Only codecs that every installation can read take part: ``sparse``, ``zstd`` and ``raw``. By size
-all of them are tried, and the shortest is taken. The choice depends on the arrays and the spec
-alone, never on a clock, so that the same arrays give the same bytes; it is readable from the
-payload, whose header names the codec that was chosen. Within ``sparse`` each layer is given its own
-form of mask (none, all, gaps, bitmap), bands and codes in any case.
+The candidates are the codecs that every installation can read: ``sparse``, ``zstd`` and ``raw``.
+By size, all of them are tried, and the shortest payload is taken. The choice depends only on the
+arrays and the spec, never on a clock, so that the same arrays give the same bytes. The header of
+the payload names the codec that was chosen. Within ``sparse``, each layer always gets its own form
+of mask (none, all, gaps, bitmap), bands and codes.
 
 n weights, k survivors.
 """
@@ -27,11 +27,11 @@ from flwr_gan.wire.codecs.sparse.parts import is_weight
 
 ALLOWED = "allowed: auto, or auto:MBITS with the link's speed in Mbit/s, such as auto:10"
 LINK = ("link",)
-"""``auto:link``: whoever knows a client's link puts its speed in the place of this word."""
+"""``auto:link``: the caller that knows a client's link replaces this word by its speed."""
 
 _LARGEST_LINK = 1e6
 _BASE_BYTES = 8
-"""What a payload takes to name a base."""
+"""Bytes that name a base in a payload."""
 
 _FEW_BYTES = 1 << 18
 _LEVEL_FOR_FEW, _LEVEL_FOR_MANY = 19, 9
@@ -40,10 +40,10 @@ _LEVEL_FOR_FEW, _LEVEL_FOR_MANY = 19, 9
 
 @dataclass(frozen=True)
 class Cost:
-    """What coding with ``spec`` costs, on one core; times are computed from measurements.
+    """Cost of coding with ``spec`` on one core; times are computed from measurements.
 
-    A payload of nothing takes ``call_us`` microseconds to encode and decode, each weight
-    ``place_ns`` and each survivor ``survivor_ns`` nanoseconds besides. The mask takes
+    An empty payload takes ``call_us`` microseconds to encode and decode, each weight adds
+    ``place_ns`` and each survivor ``survivor_ns`` nanoseconds. The mask takes
     ``mask_factor`` times its entropy.
     """
 
@@ -55,13 +55,13 @@ class Cost:
     survivor_bytes: float
 
     def predicted_bytes(self, places: int, survivors: int) -> float:
-        """Return about how long a payload is."""
+        """Return the estimated length of a payload."""
         if self.spec == "raw":
             return 4.0 * places
         return self.mask_factor * _mask_bytes(places, survivors) + self.survivor_bytes * survivors
 
     def predicted_s(self, places: int, survivors: int, mbits: float) -> float:
-        """Return about how many seconds it takes to encode, send and decode."""
+        """Return the estimated seconds to encode, send and decode."""
         coding = 1e-6 * self.call_us
         coding += 1e-9 * (self.place_ns * places + self.survivor_ns * survivors)
         return coding + 8e-6 * self.predicted_bytes(places, survivors) / mbits
@@ -72,15 +72,15 @@ COSTS = (
     Cost("zstd:3", 75, 2.8, 8, 3.7, 3.7),
     Cost("raw", 31, 2.0, 0, 0, 4),
 )
-"""Measured by ``python -m experiments.benchmarks.codec_costs``; changed by hand, for a change
-changes payloads. Of equals the first is chosen."""
+"""Measured by ``python -m experiments.benchmarks.codec_costs``; changed only by hand, because a
+change changes payloads. Of equals the first is chosen."""
 
 
 class AutoCodec(Codec):
     """Chooses a codec for each payload. Lossless.
 
-    With the speed of a link in Mbit/s (10**6 bits per second, above 0 and at most 10**6), by the
-    computed time to encode, send and decode; without, by the fewest bytes.
+    With the speed of a link in Mbit/s (10**6 bits per second, above 0 and at most 10**6), it takes
+    the least computed time to encode, send and decode; without, the fewest bytes.
     """
 
     name = "auto"
@@ -116,7 +116,7 @@ class AutoCodec(Codec):
         base: Sequence[Array] | None = None,
         base_use: BaseUse = "auto",
     ) -> Codec:
-        """Return the codec for these arrays, which then codes them without doing it again."""
+        """Return the codec for these arrays; it keeps the coding that was made for the choice."""
         if self.mbits is not None:
             spec = "sparse" if base is not None else _quickest(arrays, self.mbits)
             return _codec(spec)
@@ -140,7 +140,7 @@ class AutoCodec(Codec):
         base: Sequence[Array] | None = None,
         base_use: BaseUse = "auto",
     ) -> Body:
-        """Code the arrays with the codec chosen, its number in front."""
+        """Write the number of the chosen codec, then the arrays coded with it."""
         options = {"strict": strict, "base": base, "base_use": base_use}
         chosen = self.select(arrays, **options)  # type: ignore[arg-type]
         body = chosen.encode_bundle(arrays, **options)  # type: ignore[arg-type]
@@ -149,7 +149,7 @@ class AutoCodec(Codec):
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None
     ) -> list[Array]:
-        """Decode with the codec that the number in front names."""
+        """Decode with the codec whose number comes first."""
         values = body.joined
         if not values:
             raise PayloadError("auto stream is truncated: it does not name its codec")
@@ -158,13 +158,13 @@ class AutoCodec(Codec):
 
 
 class _Tried(Codec):
-    """A codec that has coded some arrays already, and does not do it again."""
+    """A codec that keeps the coding of arrays that it has coded already."""
 
     looks_at: tuple[str, ...]
-    """Options that matter beside the arrays."""
+    """Options that affect the choice, besides the arrays."""
 
     def try_on(self, arrays: Sequence[Array], **options: Any) -> int:
-        """Code the arrays; return how many bytes of a payload that takes."""
+        """Code the arrays; return the number of bytes in a payload."""
         self._given = [*arrays], options
         body = self._body = super().encode_bundle(arrays, **options)  # type: ignore[safe-super]
         return len(body.mask) + len(body.values) + _BASE_BYTES * (body.base_need != "none")
@@ -187,7 +187,7 @@ class _TriedZstd(_Tried, LibraryCodec):
 
 
 class _CanonicalRaw(RawCodec):
-    """``raw`` as ``auto`` chooses it: zeros lose their sign, as with the other codecs."""
+    """``raw`` for ``auto``: zeros lose their sign, as with the other codecs."""
 
     keeps_zeros = False
 
@@ -198,7 +198,7 @@ def _are_same(arrays: Sequence[Array], known: Sequence[Array]) -> bool:
 
 
 def _quickest(arrays: Sequence[Array], mbits: float) -> str:
-    """Return the spec of the codec that a link of this speed is best used with."""
+    """Return the spec of the best codec for a link of this speed."""
     weights = [array for array in arrays if is_weight(array.dtype)]
     others = sum(array.nbytes for array in arrays) - sum(w.nbytes for w in weights)
     places = sum(w.size for w in weights) + others // 4

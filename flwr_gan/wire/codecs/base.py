@@ -1,4 +1,4 @@
-"""What every codec does: arrays to bytes and back, one array or many at a time."""
+"""Base classes of all codecs: arrays to bytes and back, one array or many at a time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ BaseUse = Literal["auto", "mask", "values", "derive"]
 BaseNeed = Literal["none", "mask", "values"]
 
 DEFAULT_MAX_BYTES = 1 << 30
-"""Decoded bytes that are accepted unless the caller says otherwise."""
+"""Default limit of decoded bytes."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Body:
     Parameters
     ----------
     mask : bytes
-        Which weights are there; empty where the codec does not keep that apart.
+        The positions of nonzero weights; empty if the codec has no separate mask.
     values : bytes, memoryview or Pieces
-        Everything else; pieces as it is written, one byte string as it is read.
+        Everything else: pieces when written, one byte string when read.
     base_need : {"none", "mask", "values"}
-        What of the base the decoder needs: nothing, its zero pattern, or all of it.
+        What the decoder needs of the base: nothing, its zero pattern, or its values.
     decoded : callable, optional
-        Returns what ``decode_bundle`` does of a body that was just written, without reading it.
+        Returns the result of ``decode_bundle`` for a body just written, without reading it.
     """
 
     mask: bytes
@@ -59,18 +59,18 @@ class Codec(ABC):
     spec : str
         The codec with its settings, such as ``"zlib:9"``; ``get_codec(spec)`` makes it again.
     lossless : bool
-        True if decoding gives every bit back (but for the sign of zeros, unless ``strict``).
+        True if decoding restores every bit (except the sign of zeros, unless ``strict``).
     general : bool
-        True if the codec knows bytes and not weights, and so has no mask.
+        True if the codec sees bytes instead of weights and so has no mask.
     takes_base : bool
         True if weights may be coded relative to a base.
     updates : bool
-        True if a stage is for updates: for changes of what the receiver holds.
+        True if a stage codes updates: changes to the receiver's arrays.
     decodes_finite : bool
-        True if all that is decoded is finite, whatever the bytes, where the base is.
+        True if all decoded values are finite for any bytes, given a finite base.
     contractive : bool
-        True if error feedback makes up for what is lost, False if nothing is: the norm of what a
-        coding leaves over is then never above that of what it was given.
+        True if error feedback makes up for the loss: the norm of the residual is never above
+        that of the input. False for lossless codecs.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Codec(ABC):
 
     @classmethod
     def from_spec(cls, words: tuple[str, ...]) -> "Codec":
-        """Return the codec with the words behind its name in a spec, here none.
+        """Build the codec from the words after its name in a spec, here none.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Codec(ABC):
         base : sequence of numpy.ndarray, optional
             Arrays of the same shapes and dtypes that the receiver holds.
         base_use : {"auto", "mask", "values", "derive"}, default="auto"
-            How the base may be used; ``"auto"`` takes whatever gives the fewest bytes.
+            How the base may be used; ``"auto"`` takes the way with the fewest bytes.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Codec(ABC):
         base: Sequence[Array] | None = None,
         base_use: BaseUse = "auto",
     ) -> "Codec":
-        """Return the codec that a payload of these arrays is to name: this one, unless it chooses.
+        """Return the codec to name in a payload of these arrays: this one, except for ``auto``.
 
         The arguments are those of ``encode_bundle``.
         """
@@ -146,12 +146,12 @@ class Codec(ABC):
     ) -> list[Array]:
         """Decode what ``encode_bundle`` returned; ``specs`` must have been checked for size.
 
-        The arrays may be views of the body, which cannot be changed.
+        The arrays may be read-only views of the body.
 
         Raises
         ------
         PayloadError
-            If the bytes are not what ``encode_bundle`` can have returned.
+            If ``encode_bundle`` cannot have returned these bytes.
         """
 
     def encode(self, array: npt.ArrayLike, *, strict: bool = False) -> bytes:
@@ -198,7 +198,7 @@ class Codec(ABC):
         Raises
         ------
         PayloadError
-            If the bytes are not what ``encode`` can have returned for that shape and dtype.
+            If ``encode`` cannot have returned these bytes for that shape and dtype.
         """
         spec = ArraySpec(tuple(shape), np.dtype(dtype))
         if spec.nbytes > max_bytes:
@@ -209,7 +209,7 @@ class Codec(ABC):
 
     @property
     def keeps_sign(self) -> bool:
-        """True if, without a base, nothing becomes negative that was not."""
+        """True if, without a base, no nonnegative value becomes negative."""
         return self.lossless
 
     def __repr__(self) -> str:
@@ -217,10 +217,10 @@ class Codec(ABC):
 
 
 class BytesCodec(Codec):
-    """A codec that has no mask and no use for a base: arrays to one byte string, and back."""
+    """A codec without mask or base: arrays to one byte string, and back."""
 
     keeps_zeros: ClassVar[bool] = False
-    """True if -0.0 stays whether ``strict`` or not."""
+    """True if -0.0 stays even without ``strict``."""
 
     @abstractmethod
     def write(self, arrays: Sequence[Array]) -> bytes | memoryview:
@@ -258,7 +258,7 @@ def prepared(arrays: Sequence[Array], *, strict: bool) -> list[Array]:
 
 
 def refuse_base(base_use: BaseUse, spec: str) -> None:
-    """Raise ``CodecError`` if ``base_use`` asks for what a codec without a base cannot do."""
+    """Raise ``CodecError`` if ``base_use`` needs a base, which this codec cannot use."""
     if base_use != "auto":
         raise CodecError(
             f"codec {spec}: base_use={base_use!r} needs the codec sparse; use base_use='auto'"

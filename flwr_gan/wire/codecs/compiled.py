@@ -1,8 +1,8 @@
-"""Whether numba's loops code, or numpy's: the same bytes, at another speed.
+"""Choose numba's loops or numpy for coding: the same bytes at different speeds.
 
-Importing numba and its compiled loops takes about a second, which is longer than coding a small
-payload takes without. So numpy begins, and once a process has spent as long with it as the import
-takes, numba goes on, if it is installed (the extra ``fast``).
+Importing numba and its compiled loops takes about a second, longer than coding a small payload with
+numpy. So a process begins with numpy. After it has spent as long coding as the import takes, it
+changes to numba, if that is installed (the extra ``fast``).
 """
 
 import sys
@@ -28,7 +28,7 @@ _state = _State()
 
 
 def kernels() -> ModuleType | None:
-    """Return ``flwr_gan.wire.codecs.kernels``, or None while numpy serves."""
+    """Return ``flwr_gan.wire.codecs.kernels``, or None while numpy is in use."""
     if _state.way == _WITH:
         return _state.module
     if _state.way == _UNDECIDED and (_state.spent_s >= IMPORT_S or "numba" in sys.modules):
@@ -37,7 +37,7 @@ def kernels() -> ModuleType | None:
 
 
 def rans_kernels() -> ModuleType | None:
-    """Return ``flwr_gan.wire.codecs.rans_kernels``, or None while numpy serves."""
+    """Return ``flwr_gan.wire.codecs.rans_kernels``, or None while numpy is in use."""
     if kernels() is None:
         return None
     from flwr_gan.wire.codecs import rans_kernels as module
@@ -58,7 +58,7 @@ def load() -> bool:
 
 @contextmanager
 def slow_part() -> Iterator[None]:
-    """Count the time of what numba would do faster."""
+    """Count the time of work that numba would do faster."""
     began = time.perf_counter()
     try:
         yield
@@ -68,7 +68,7 @@ def slow_part() -> Iterator[None]:
 
 @contextmanager
 def without_numba() -> Iterator[None]:
-    """Use numpy alone inside, for comparisons."""
+    """Use only numpy inside the context, for comparisons."""
     before = _state.way, _state.module
     _state.way, _state.module = _WITHOUT, None
     try:

@@ -1,7 +1,7 @@
-"""Codecs that list the elements of arrays of any dtype that are not zero: csr, csc and rle.
+"""Codecs that list the nonzero elements of arrays of any dtype: csr, csc and rle.
 
-All are plain, for comparison with what is published: no entropy coding follows. An element
-is a row of bytes; it is zero if all of them are.
+All are plain, for comparison with published results: no entropy coding follows. An element is a
+row of bytes; it is zero if all of its bytes are.
 """
 
 import math
@@ -17,7 +17,7 @@ from flwr_gan.wire.codecs.base import BytesCodec
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 BLOCK = 1 << 17
-"""Elements that are worked on at a time, so that a decoder's memory stays near the arrays'."""
+"""Elements per block, so that a decoder's memory stays near the size of the arrays."""
 
 _LONGEST_RUN = 255
 
@@ -25,11 +25,11 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class ElementCodec(BytesCodec):
-    """Of each array its size, the places of what is not zero, and these elements. Lossless."""
+    """The number of nonzero elements of each array, their places and values. Lossless."""
 
     @abstractmethod
     def write_places(self, positions: Positions, shape: tuple[int, ...]) -> bytes:
-        """Return where in an array of this shape elements are not zero, ascending."""
+        """Return the coded positions of nonzero elements, given in ascending order."""
 
     @abstractmethod
     def read_places(self, reader: ByteReader, shape: tuple[int, ...]) -> Iterator[Positions]:
@@ -78,7 +78,7 @@ def _element_bytes(array: Array) -> Array:
 
 
 class CsrCodec(ElementCodec):
-    """Compressed sparse rows: of each row how many are not zero, their columns, their bytes.
+    """Compressed sparse rows: the nonzero count of each row, their columns, their bytes.
 
     Lossless. An array has m rows (its first axis; one if it has fewer than two) and n columns (all
     other axes). Counts and columns take 1, 2 or 4 bytes each, the fewest that hold n and n - 1.
@@ -158,9 +158,9 @@ class CscCodec(CsrCodec):
 
 
 class RleCodec(ElementCodec):
-    """Run lengths: the zeros before each element that is not zero, and these elements. Lossless.
+    """Run lengths: the zeros before each nonzero element, and these elements. Lossless.
 
-    A run of zeros takes a byte: 0 to 254 and an element follows, or 255 zeros and none follows.
+    A run takes one byte: 0 to 254 zeros followed by an element, or 255 zeros without one.
     Zeros at the end of an array are not written.
     """
 

@@ -1,7 +1,7 @@
 """Codecs and stages of other installed packages, found by entry points of ``importlib.metadata``.
 
 An entry point of the group ``flwr_gan.codecs`` or ``flwr_gan.stages`` has the name of the codec or
-stage and refers to its class. Nothing is looked for until a name or a number is none of ours.
+stage and refers to its class. They are searched only for a name or number that is not built in.
 """
 
 import sys
@@ -15,7 +15,7 @@ from flwr_gan.errors import CodecError, PayloadError
 CODECS, STAGES = "flwr_gan.codecs", "flwr_gan.stages"
 
 NUMBERS = {CODECS: range(24, 31), STAGES: range(128, 255)}
-"""Numbers on the wire that the format leaves to other packages."""
+"""Wire numbers that the format reserves for other packages."""
 
 
 def names(group: str) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ def named(group: str, name: str) -> Any:
 
 
 def numbered(group: str, number: int) -> Any:
-    """Return the class with a number in a payload, or raise ``PayloadError``."""
+    """Return the class with this wire number, or raise ``PayloadError``."""
     kind = _kind(group)
     if number not in NUMBERS[group]:
         raise PayloadError(
@@ -100,5 +100,5 @@ def _entries(group: str) -> tuple[EntryPoint, ...]:
 
 @lru_cache(maxsize=8)
 def _found(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Return the entry points of a group; looked for once, and again when ``sys.path`` changes."""
+    """Return the entry points of a group; search again only when ``sys.path`` changes."""
     return tuple(sorted(entry_points(group=group), key=_of))

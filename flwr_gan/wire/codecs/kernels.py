@@ -1,6 +1,6 @@
 """The inner loops of coding, compiled by numba; imported through ``flwr_gan.wire.codecs.compiled``.
 
-Every loop here has its equal in numpy, and gives the same numbers to the last bit.
+Every loop here has a numpy equivalent that gives the same bits.
 
 n symbols.
 """
@@ -23,9 +23,9 @@ _NOTHING = np.float32(0)
 
 
 class NoAlias(Compiler):
-    """Compiles a loop on the promise that the arrays it is given do not overlap.
+    """Compiles a loop on the promise that its array arguments do not overlap.
 
-    Only then does the compiler make vectors of a loop that writes one array and reads another. Use
+    Only then does the compiler vectorise a loop that writes one array and reads another. Use
     it as ``njit(pipeline_class=NoAlias)``.
     """
 
@@ -37,7 +37,7 @@ class NoAlias(Compiler):
 
 @njit(nogil=True, cache=True)
 def extreme_bits(bits: Array) -> tuple[int, int]:
-    """Return the largest of int32 ``bits``, and the largest of them without sign."""
+    """Return the largest of int32 ``bits``, and the largest with the sign bit cleared."""
     most, least = int32(bits[0]), uint32(bits[0])
     for i in range(len(bits)):
         most, least = max(most, bits[i]), max(least, uint32(bits[i]))
@@ -74,7 +74,7 @@ def float_plane(bits: Array, shift: int, kept: int, sign: int, plane: Array) -> 
 
 @njit(nogil=True, cache=True, pipeline_class=NoAlias)
 def lower_planes(bits: Array, second: Array, third: Array, fourth: Array) -> None:
-    """Write all but the highest byte of the keys of float32 ``bits``; undone by ``join_floats``."""
+    """Write the three lower bytes of the keys of float32 ``bits``; undone by ``join_floats``."""
     for i in range(len(bits)):
         one = bits[i]
         second[i] = one >> uint32(16) & uint32(127) | one >> uint32(24) & uint32(128)
@@ -84,7 +84,7 @@ def lower_planes(bits: Array, second: Array, third: Array, fourth: Array) -> Non
 
 @njit(nogil=True, cache=True)
 def join_floats(first: Array, second: Array, third: Array, fourth: Array, bits: Array) -> None:
-    """Write float32 ``bits`` (uint32, (n,)) of the four bytes of their keys, highest first."""
+    """Write float32 ``bits`` (uint32, (n,)) from the four bytes of their keys, highest first."""
     for i in range(len(bits)):
         upper = uint32(second[i])
         bits[i] = (
@@ -106,7 +106,7 @@ def word_plane(words: Array, turned: int, byte: int, plane: Array) -> None:
 
 @njit(nogil=True, cache=True)
 def join_words(low: Array, high: Array, turned: int, words: Array) -> None:
-    """Write uint16 ``words`` (n,) of their bytes, rotated back by ``turned``, 0 or 1."""
+    """Write uint16 ``words`` (n,) from their bytes, rotated back by ``turned``, 0 or 1."""
     left, right = uint16(turned), uint16(16 - turned)
     for i in range(len(words)):
         word = uint16(high[i]) << uint16(8) | uint16(low[i])
@@ -115,7 +115,7 @@ def join_words(low: Array, high: Array, turned: int, words: Array) -> None:
 
 @njit(nogil=True, cache=True, pipeline_class=NoAlias)
 def scatter(bits: Array, survivors: Array, weights: Array) -> None:
-    """Write ``survivors`` to those of ``weights`` (uint32, (n,)) whose bits are set."""
+    """Write ``survivors`` to the ``weights`` (uint32, (n,)) whose bits are set."""
     found = 0
     for at in range(0, len(bits), 8):
         word = _word(bits, at)
@@ -147,7 +147,7 @@ def _place(bit: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def _word(bits: Array, at: int) -> Any:
-    """Return eight of the bytes from ``at`` on, or as many as there are, as one number."""
+    """Return up to eight of the bytes from ``at`` on as one number."""
     word = np.uint64(0)
     for place in range(min(8, len(bits) - at)):
         word |= np.uint64(bits[at + place]) << np.uint64(8 * place)
@@ -156,7 +156,7 @@ def _word(bits: Array, at: int) -> Any:
 
 @njit(nogil=True, cache=True)
 def split_magnitudes(numbers: Array, symbols: Array, packed: Array) -> int:
-    """Write symbols (uint8, (n,)) and raw bits of uint32 numbers; return how many bits.
+    """Write symbols (uint8, (n,)) and raw bits of uint32 numbers; return the number of raw bits.
 
     See ``flwr_gan.wire.codecs.sparse.magnitudes``; ``packed`` has four bytes per number, and eight.
     """
@@ -206,14 +206,14 @@ def quantise(
 ) -> None:
     """Write ``round(value * factor)``, ties to even, from -largest to largest, to int8 ``codes``.
 
-    ``factors`` float64: one for each ``block`` values, of which ``first`` stand before these.
+    ``factors`` float64: one per ``block`` values; ``first`` values precede these in their block.
     """
     at = 0
     top = np.float64(largest)
     for number in range(len(factors)):
         factor = factors[number]
         last = min((number + 1) * block - first, len(values))
-        # Slices, which begin at 0, are what the compiler makes vectors of.
+        # The compiler vectorises only slices, which begin at 0.
         some, found = values[at:last], codes[at:last]
         for i in range(len(some)):
             code = np.rint(some[i] * factor)
@@ -225,7 +225,7 @@ def quantise(
 def dequantise(
     codes: Array, scales: Array, block: int, first: int, near: Array, weights: Array
 ) -> None:
-    """Write ``near + code * scale`` as float32, limited to what is finite, and never 0.
+    """Write ``near + code * scale`` as float32, limited to finite numbers, and never 0.
 
     ``near`` is empty, or has a float32 for each code. See ``flwr_gan.wire.codecs.scaling``.
     """
@@ -268,11 +268,11 @@ def add_residual(before: Array, left: Array, lowest: float, after: Array) -> Non
 
 @njit(nogil=True, cache=True, pipeline_class=NoAlias)
 def left_over(wanted: Array, got: Array, near: Array, left: Array, squares: Array) -> None:
-    """Write ``wanted - got``, 0 where ``wanted`` is, to ``left``; all float32.
+    """Write ``wanted - got`` to ``left``, 0 where ``wanted`` is 0; all float32.
 
-    ``near`` is empty, or what ``wanted`` is a change of. To the rows of ``squares``, float64 of
-    shape (2, L), add the squares of what is lost and of the change, in turn to the L columns. What
-    is not finite is 0.
+    ``near`` is empty, or the values that ``wanted`` changes. Add the squares of the loss and of the
+    change to the rows of ``squares``, float64 of shape (2, L), in turn to the L columns. Values
+    that are not finite count as 0.
     """
     lanes = squares.shape[1]
     nothing = np.zeros(lanes, np.float32)

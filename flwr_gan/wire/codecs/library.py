@@ -1,4 +1,4 @@
-"""Codecs of libraries, which know bytes alone: one stream of the bytes of all arrays.
+"""Codecs of compression libraries, which see only bytes: one stream of all arrays.
 
 A codec of this kind is a row of the table at the end, or a subclass of ``GeneralCodec``.
 """
@@ -20,7 +20,7 @@ from flwr_gan.wire.codecs.base import BytesCodec
 from flwr_gan.wire.codecs.varint import ByteReader
 
 PIECE_BYTES = 1 << 18
-"""Decoded bytes that are asked for at a time, so that a bomb costs no more than this."""
+"""Decoded bytes requested at a time, so that a decompression bomb costs no more than this."""
 
 _LARGEST_WINDOW = 1 << 23
 _SMALLEST_LZMA_WINDOW, _SMALLEST_ZSTD_WINDOW = 1 << 12, 1 << 10
@@ -33,7 +33,7 @@ class Decompressor(Protocol):
         """Return 1 to ``size`` more bytes, or none at the end of the stream."""
 
     def finish(self) -> None:
-        """Raise ``PayloadError`` unless the stream ended here, with nothing behind it."""
+        """Raise ``PayloadError`` unless the stream and the data end here."""
 
 
 class GeneralCodec(BytesCodec):
@@ -80,7 +80,7 @@ def _fill(target: memoryview, stream: Decompressor, name: str) -> None:
 
 
 class WholeStream:
-    """The ``Decompressor`` of a stream of the codec ``name`` whose bytes are decoded already."""
+    """A ``Decompressor`` of the codec ``name`` over bytes that are decoded already."""
 
     def __init__(self, data: bytes, *, name: str) -> None:
         self._reader = ByteReader(data, what=f"{name} stream")
@@ -96,10 +96,10 @@ class WholeStream:
 
 @dataclass(frozen=True)
 class Library:
-    """How a library codes: a row of the table.
+    """A library's functions for coding: one row of the table.
 
     ``levels`` are the least, the largest and the default; ``compress`` is given the bytes and the
-    level, ``decompressor`` what it returned and the number of bytes; ``check`` raises
+    level, ``decompressor`` its result and the number of bytes; ``check`` raises
     ``CodecError`` if the library is missing.
     """
 
@@ -165,7 +165,7 @@ class _Stepped:
                 piece: bytes = self._step.decompress(self._pending, size)
             except (self._errors, ValueError) as error:
                 raise PayloadError(f"{self._name} stream is damaged: {error}") from error
-            # zlib alone gives back what it has not used before the end.
+            # Only zlib gives back input that it has not used before the end.
             self._pending = self._step.unused_data or getattr(self._step, "unconsumed_tail", b"")
             if piece:
                 return piece
@@ -174,7 +174,7 @@ class _Stepped:
         return b""
 
     def _feed(self) -> None:
-        # In pieces, because what a library does not use at once it copies.
+        # In pieces, because a library copies the input that it does not use at once.
         more = bytes(self._data[self._at : self._at + PIECE_BYTES])
         if not more:
             raise PayloadError(f"{self._name} stream is truncated")
@@ -197,8 +197,8 @@ def _open_bz2(data: bytes | memoryview, size: int) -> Decompressor:
     return _Stepped("bz2", bz2.BZ2Decompressor(), OSError, data)
 
 
-# The window is as long as the data, from 4 KiB to 8 MiB. Sender and receiver both know that length,
-# so that no window size travels and none can be forged.
+# The window is as long as the data, from 4 KiB to 8 MiB. Sender and receiver both know that length;
+# no window size is sent, and none can be forged.
 def _raw_lzma(size: int, **settings: int) -> dict[str, Any]:
     window = min(max(size, _SMALLEST_LZMA_WINDOW), _LARGEST_WINDOW)
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": window, **settings}]
@@ -227,8 +227,8 @@ class _ZstdStream:
     def __init__(self, data: bytes | memoryview, size: int) -> None:
         import zstandard
 
-        # A compressor rounds its window up to a power of two, and a frame that declares its
-        # content size has that as its window.
+        # A compressor rounds its window up to a power of two; a frame that declares its content
+        # size has that size as its window.
         window = min(max(1 << (size - 1).bit_length(), _SMALLEST_ZSTD_WINDOW), _LARGEST_WINDOW)
         self._error = zstandard.ZstdError
         self._source = io.BytesIO(data)

@@ -1,6 +1,6 @@
 """paq9a: context mixing, byte-compatible with archives of the program of that name (2007).
 
-Slow and strong; here for comparison with what was published. Needs numba (extra ``paq9a``).
+Slow and strong; for comparison with published results. Needs numba (extra ``paq9a``).
 """
 
 from typing import Any
@@ -75,7 +75,7 @@ def decompress(archive: bytes | memoryview, *, max_bytes: int) -> bytes:
 
 
 def _blocks(reader: ByteReader, max_bytes: int) -> list[tuple[int, int, bytes]]:
-    """Return mode, decoded size and payload of each block, having checked the sizes."""
+    """Check the block sizes; return mode, decoded size and payload of each block."""
     length = 0
     while reader.byte():
         length += 1
@@ -115,4 +115,4 @@ def _open(data: bytes | memoryview, size: int) -> WholeStream:
 
 
 PAQ9A = Library("paq9a", 6, (1, 4, 1), compress, _open, check=_model)
-"""One archive of a single file; levels above 4 take more memory than every receiver accepts."""
+"""One archive with a single file; some receivers refuse the memory of levels above 4."""

@@ -1,11 +1,11 @@
-"""The model and the arithmetic coder of paq9a, compiled by numba; imported only where it is used.
+"""The model and the arithmetic coder of paq9a, compiled by numba; imported only when used.
 
 All state is in the arrays of ``State``; all arithmetic is on whole numbers, so that the bytes are
 the same on every machine. u32 values are kept in 64-bit registers and cut to 32 bits.
 """
 
 # mypy: ignore-errors
-# numba compiles these functions by types that mypy cannot follow.
+# numba compiles these functions for types that mypy cannot follow.
 
 from typing import Any, NamedTuple
 
@@ -14,10 +14,10 @@ from numba import njit
 
 # Registers.
 POS, MATCH, LEN, H, H1, H2, W0, W1, C0, NIB, BC, FLAG_CELL = range(12)
-# Ten two-input mixers, three refiners of literals, three of the LZP flag: what each remembers.
+# State of ten two-input mixers, three refiners of literals and three of the LZP flag.
 MIXERS, LITERAL_REFINERS, FLAG_REFINERS = 0, 10, 13
 _UNITS = 16
-# Two weights a context: ten mixers of 512 contexts, then the refiners.
+# Two weights per context: ten mixers of 512 contexts, then the refiners.
 _WEIGHTS = 403456 + 131072 + 524288 + 2097152
 
 ORDER_1 = 0x40000
@@ -32,7 +32,7 @@ _KNOTS = (
 
 
 class State(NamedTuple):
-    """Everything that one archive's coding changes or looks up."""
+    """All state and tables for coding one archive."""
 
     registers: Any
     ring: Any

@@ -1,4 +1,4 @@
-"""pcodec: binning and finite-state entropy coding of numbers, by their type."""
+"""pcodec: binning and finite-state entropy coding of numbers, per type."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -118,7 +118,7 @@ def compress_numbers(numbers: Array, *, level: int, plain: bool = False) -> byte
 def decompress_numbers(blob: bytes, target: Array) -> None:
     """Decode a standalone pcodec file into ``target``, which it must fill exactly.
 
-    Raises ``PayloadError`` if the file is damaged, or holds more or fewer numbers, or others.
+    Raises ``PayloadError`` if the file is damaged, or holds another number or type of values.
     """
     from pcodec import standalone
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Deferred:
-    """So many bytes that are made where they are to stand, so that they are never there twice."""
+    """A number of bytes that are written straight to their final place, without a copy."""
 
     length: int
     write: Callable[[memoryview], None]
@@ -47,7 +47,7 @@ class Pieces:
         return bytes(joined)
 
     def taken(self) -> Iterator[Piece]:
-        """Yield the pieces and forget each, so that its memory is free as soon as it is used."""
+        """Yield the pieces and drop each one, so that its memory is freed after use."""
         self._pieces.reverse()
         self._length = 0
         while self._pieces:
@@ -55,7 +55,7 @@ class Pieces:
 
 
 def write_piece(piece: Piece, view: memoryview, at: int) -> int:
-    """Write a piece to ``view`` from ``at`` on; return where it ends."""
+    """Write a piece to ``view`` from ``at`` on; return its end."""
     end = at + len(piece)
     if isinstance(piece, Deferred):
         piece.write(view[at:end])

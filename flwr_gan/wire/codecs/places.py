@@ -1,4 +1,4 @@
-"""Where the coded weights of an array are."""
+"""Places of the coded weights of an array."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,16 +13,16 @@ class Taken(Protocol):
 
     @property
     def count(self) -> int:
-        """How many."""
+        """Number of places."""
 
     @property
     def positions(self) -> Positions:
-        """Which, ascending."""
+        """The places, ascending."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where coded weights of an array are; ``first`` others of it are coded before them."""
+    """Places of coded weights of an array; ``first`` other weights are coded before them."""
 
     where: Taken | Positions | range
     shape: tuple[int, ...]
@@ -30,19 +30,19 @@ class Places:
 
     @property
     def count(self) -> int:
-        """How many there are, k."""
+        """Number of places, k."""
         return len(self.where) if isinstance(self.where, np.ndarray | range) else self.where.count
 
     @property
     def positions(self) -> Positions:
-        """Where they are, int64, shape (k,)."""
+        """The places, int64, shape (k,)."""
         where = self.where
         if isinstance(where, range):
             return np.arange(where.start, where.stop)
         return where if isinstance(where, np.ndarray) else where.positions
 
     def part(self, first: int, last: int) -> "Places":
-        """Return those from the one numbered ``first`` to the one before ``last``."""
+        """Return the places numbered from ``first`` to ``last - 1``."""
         return Places(_Part(self, first, last), self.shape, self.first + first)
 
 

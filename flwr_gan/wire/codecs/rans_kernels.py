@@ -1,9 +1,8 @@
 """The loops of rANS, compiled by numba; imported through ``flwr_gan.wire.codecs.compiled``.
 
-See ``flwr_gan.wire.codecs.sparse.rans``, which has the equals in numpy: the same words, the same
-symbols.
+See ``flwr_gan.wire.codecs.sparse.rans`` for the numpy equivalents: the same words and symbols.
 
-n symbols, L lanes, S tables. With fewer than 32 lanes symbols are coded one after the other, and
+n symbols, L lanes, S tables. With fewer than 32 lanes, symbols are coded one after the other;
 otherwise 32 lanes at once, by vector instructions where the processor has them.
 """
 
@@ -27,7 +26,7 @@ _GROUP = 32
 
 @njit(nogil=True, cache=True)
 def encode(symbols: Array, ends: Array, slots: Array, states: Array, words: Array) -> int:
-    """Code symbols from the last to the first; return where in ``words`` the first word is.
+    """Code symbols from the last to the first; return the index of the first word in ``words``.
 
     ``symbols`` uint8 (n,); ``ends`` int64 (S,), where the symbols of each table end; ``slots``
     uint32 (S, 256), ``frequency << 16 | start`` of each symbol; ``states`` uint32 (L,), changed;
@@ -112,7 +111,7 @@ def _encode_rows(
     for row in range(rows - 1, -1, -1):
         found = symbols[row * stride : row * stride + _GROUP]
         for lane in range(_GROUP):
-            # Without these types numba makes numbers of 64 bits, of which half as many are coded.
+            # Without these types numba uses 64-bit numbers, and half as many are coded at once.
             symbol, state, place = int32(found[lane]), states[lane], at[lane]
             slot = slots[symbol]
             often = uint32(slot >> _SIXTEEN)
@@ -131,13 +130,13 @@ def _encode_rows(
 def encode_rows(
     symbols: Array, ends: Array, slots: Array, states: Array, words: Array, counts: Array
 ) -> int:
-    """Code symbols where each lane has its own words; return how many words there are.
+    """Code symbols where each lane has its own words; return the number of words.
 
     ``symbols``, ``ends``, ``slots`` and ``states`` as for ``encode``. ``words`` uint16 (n,), those
     of the first lane first; ``counts`` int64 (L,) says how many each lane has.
     """
     lanes = len(states)
-    # What one lane may have, in an odd number of cache lines, so that lanes stand in all sets.
+    # Space per lane: an odd number of cache lines, so that lanes spread over all cache sets.
     room = 16 * ((len(symbols) // lanes + 2) // 16 + 1 | 1)
     wide = np.empty(lanes * room, np.uint32)
     at = np.empty(lanes, np.uint32)
@@ -182,7 +181,7 @@ def _encode_some(
     at: Array,
     words: Array,
 ) -> None:
-    """Code the symbols of a row that does not belong to one table alone."""
+    """Code the symbols of a row that spans several tables."""
     for i in range(last - 1, first - 1, -1):
         lane = i % _GROUP
         slot, state = int64(table[symbols[i]]), int64(states[lane])
@@ -269,7 +268,7 @@ def _decode_some(
     last: int,
     symbols: Array,
 ) -> None:
-    """Decode the symbols of a row that does not belong to one table alone."""
+    """Decode the symbols of a row that spans several tables."""
     for i in range(first, last):
         lane = i % _GROUP
         state, place = states[lane], int64(at[lane])

@@ -1,7 +1,7 @@
 """From a spec such as ``zlib:9`` to the codec that it names.
 
-Specs with stages in front, and the short forms that stand for them, are resolved by
-``flwr_gan.wire.stages``, which builds on this package: it is looked up by name.
+Specs with stages in front, and their short forms, are resolved by ``flwr_gan.wire.stages``, which
+builds on this package and is therefore looked up by name.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from flwr_gan.wire.codecs import installed
 from flwr_gan.wire.codecs.base import Codec
 from flwr_gan.wire.codecs.settings import unknown_word
 
-# Name, number on the wire (permanent: append, never reuse), what has ``from_spec``.
+# Name, wire number (permanent: append, never reuse), class or row with ``from_spec``.
 _CODECS = (
     ("raw", 0, "flwr_gan.wire.codecs.library:RawCodec"),
     ("zlib", 1, "flwr_gan.wire.codecs.library:ZLIB"),
@@ -30,7 +30,7 @@ _CODECS = (
 _OPTIONAL = {"pcodec": "pcodec", "paq9a": "numba"}
 
 _CHOOSING = {"auto": "flwr_gan.wire.codecs.auto:AutoCodec"}
-"""What chooses one of these codecs for each payload, and has no number of its own."""
+"""Choosers of one of these codecs for each payload; they have no wire number."""
 
 _STAGED_SPECS = "flwr_gan.wire.stages.pipeline"
 
@@ -73,7 +73,7 @@ def get_codec(spec: str) -> Codec:
 
 
 def load(reference: str) -> Any:
-    """Return what ``module:attribute`` names."""
+    """Return the object that ``module:attribute`` names."""
     module, attribute = reference.split(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -97,7 +97,7 @@ def plain_codec(name: str, arguments: tuple[str, ...]) -> Codec:
 
 
 def codec_by_id(wire_id: int) -> Codec:
-    """Return the codec with a number in a payload, at its default settings (enough to decode).
+    """Return the codec with this wire number, at its default settings (enough to decode).
 
     Raises
     ------

@@ -12,7 +12,7 @@ SMALLEST = 2.0**-149
 """Smallest float32 number."""
 
 ZERO_FRACTION = 2.0**-24
-"""What of its scale a survivor becomes that would be zero."""
+"""Share of its scale that a survivor becomes instead of zero."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """Largest finite float32 number."""
@@ -26,9 +26,8 @@ def quantised(
 ) -> Array:
     """Return ``round(value * (1 / scale))``, int8, ties to even, from -largest to largest.
 
-    Computed in double precision, with one factor for each ``block`` values, by default all;
-    ``first`` values of the first block stand before these. Where a scale (float64) is 0, so is the
-    code.
+    Computed in double precision, with one factor per ``block`` values, by default all; ``first``
+    values of the first block precede these. Where a scale (float64) is 0, the code is 0.
     """
     codes = np.empty(len(values), np.int8)
     of_scales = factors(scales)
@@ -45,7 +44,7 @@ def quantised(
 
 
 def factors(scales: Array) -> Array:
-    """Return ``1 / scale`` in double precision for each scale, and 0 where that is 0."""
+    """Return ``1 / scale`` in double precision for each scale, and 0 for a scale of 0."""
     found: Array = np.divide(1.0, scales, out=np.zeros(len(scales)), where=scales != 0)
     return found
 
@@ -61,9 +60,9 @@ def dequantised(
 ) -> Array:
     """Return ``near + code * scale`` in double precision, rounded once to float32.
 
-    It is limited to what is finite. A weight that would be zero becomes ``2**-24`` of its scale, at
-    least 2**-149, so that it stays in the mask. Scales are as for ``quantised``; the weights may be
-    written to ``out``.
+    The result is limited to finite numbers. A weight that would be zero becomes ``2**-24`` of its
+    scale, at least 2**-149, so that it stays in the mask. Scales are as for ``quantised``; the
+    weights may be written to ``out``.
     """
     weights = np.empty(len(codes), np.float32) if out is None else out
     loops = compiled.kernels()
@@ -82,19 +81,19 @@ def dequantised(
 
 
 def as_float32(exact: Array) -> Array:
-    """Return float64 numbers as float32, limited to what is finite."""
+    """Return float64 numbers as float32, limited to finite numbers."""
     weights: Array = exact.clip(-LARGEST, LARGEST).astype(np.float32)
     return weights
 
 
 def half_a_step(codes: Array, scales: Array) -> Array:
-    """Return ``s / 2`` for each code times its scale, with room for one rounding to float32."""
+    """Return ``s / 2`` for each code of scale s, plus one rounding to float32."""
     bound: Array = scales / 2 + np.abs(codes * scales) * 2.0**-23 + SMALLEST
     return bound
 
 
 def without_zeros(weights: Array, scales: Array) -> Array:
-    """Return float32 weights with ``2**-24`` of their scale (one, or one each) for zeros."""
+    """Return float32 weights, zeros replaced by ``2**-24`` of the scale (one, or one each)."""
     zero = weights == 0
     if zero.any():
         least = np.maximum((scales * ZERO_FRACTION).astype(np.float32), np.float32(SMALLEST))
@@ -107,7 +106,7 @@ def _parts(count: int) -> list[slice]:
 
 
 def _of_each(numbers: Array, block: int, first: int, part: slice) -> Array:
-    """Return the number of each value of a part, or the one that there is."""
+    """Return the factor of each value of a part, or the only one."""
     if len(numbers) == 1:
         return numbers
     before = first + part.start

@@ -1,8 +1,8 @@
-"""Settings of a codec or stage, declared once: words of its spec, and a number of a payload.
+"""Settings of a codec or stage, declared once for its spec and for a number in a payload.
 
-A spec is a name and its settings, such as ``topk:0.05:local``. In a payload all settings of a stage
-are one number: the choices first, in the order of the spec and lowest first, then the numbers, the
-last of the spec first.
+A spec is a name and its settings, such as ``topk:0.05:local``. In a payload, all settings of a
+stage are one mixed-radix number, lowest digit first: the choices in the order of the spec, then the
+numbers, with the last of the spec first.
 """
 
 import re
@@ -19,7 +19,7 @@ STEPS = 10_000
 
 @dataclass(frozen=True)
 class OneOf:
-    """One word of several; its place among them is its number, so new ones are appended.
+    """One of several words; its index is its number, so new words are appended.
 
     ``other_words`` maps synonyms to words. A default that is not ``shown`` is left out of specs.
     """
@@ -44,7 +44,7 @@ class OneOf:
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return len(self.words)
 
     def value(self, number: int) -> str | None:
@@ -54,7 +54,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Flag:
-    """A word that is there or not: True or False."""
+    """A word that is present (True) or absent (False)."""
 
     name: str
     word: str
@@ -62,7 +62,7 @@ class Flag:
     count: ClassVar[int] = 2
 
     def read(self, text: str, stage: "type[Configured]") -> bool | None:
-        """Return True for the word, None for any other."""
+        """Return True for the word, None for any other word."""
         return True if text == self.word else None
 
     def text(self, value: bool) -> str:
@@ -80,7 +80,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number from ``lowest`` to ``highest``, less ``minus`` in a payload."""
+    """A whole number from ``lowest`` to ``highest``; a payload has it minus ``minus``."""
 
     name: str
     lowest: int
@@ -90,7 +90,7 @@ class Whole:
     fault: str = "is out of range"
 
     def read(self, text: str, stage: "type[Configured]") -> int | None:
-        """Return the number, None if it is none or out of range."""
+        """Return the number, None if the word is no number or out of range."""
         return whole_number(text, lowest=self.lowest, highest=self.highest)
 
     def text(self, value: int) -> str:
@@ -114,14 +114,14 @@ class Whole:
 
 @dataclass(frozen=True)
 class Fraction(Whole):
-    """A fraction such as 0.05, of 10,000 steps or of ``highest`` and one: 500 of 10,000."""
+    """A fraction in steps of 1/10,000, or of 1/(``highest`` + 1): 0.05 is 500 of 10,000."""
 
     lowest: int = 1
     highest: int = STEPS - 1
     fault: str = "is no fraction"
 
     def read(self, text: str, stage: "type[Configured]") -> int | None:
-        """Return the steps, None if it is no fraction of whole steps."""
+        """Return the number of steps, None if the word is no fraction in whole steps."""
         steps, rest = divmod(read_fraction(text) or 0, STEPS // self.count)
         return None if rest else steps or None
 
@@ -131,13 +131,13 @@ class Fraction(Whole):
 
 
 UNBIASED = Flag("is_unbiased", "unbiased")
-"""Of stages whose mean over many draws is then what was coded; not for use with error feedback."""
+"""For stages with an unbiased form: the mean over many draws is the input. Without feedback."""
 
 Setting = OneOf | Flag | Whole
 
 
 class Configured:
-    """What is named by a spec, and in a payload by a number and a parameter.
+    """Anything that has a spec, and in a payload a number and a parameter.
 
     Attributes
     ----------
@@ -146,9 +146,9 @@ class Configured:
     wire_id : int
         Number on the wire; permanent, never reused.
     settings : tuple of OneOf, Flag, Whole and Fraction
-        The words behind the name, in order; those with a default last. Each is an attribute.
+        The words after the name, in order; settings with a default last. Each is an attribute.
     allowed : str
-        What an error says of a spec that cannot be read.
+        The allowed forms, for the error message on a spec that cannot be read.
     spec : str
         Name and settings.
     parameter : int
@@ -174,7 +174,7 @@ class Configured:
 
     @classmethod
     def from_spec(cls, words: tuple[str, ...]) -> Self:
-        """Return what the words behind the name stand for, or raise ``CodecError``."""
+        """Build the object from the words after the name, or raise ``CodecError``."""
         return cls(**cls.read_words(words, cls.settings))
 
     @classmethod
@@ -189,7 +189,7 @@ class Configured:
         packed = _packed(settings)
         for one in packed:
             left, number = divmod(parameter, one.count)
-            # Of the last one there is nothing above.
+            # The last one takes all that is left of the number.
             values[one.name] = one.value(parameter if one is packed[-1] else number)
             parameter = left
         if None in values.values() or parameter:
@@ -213,7 +213,7 @@ class Configured:
 
 
 class ByKind(Configured):
-    """What is set by a word and an amount of the kind that the word names: ``lowrank:rank:8``.
+    """An object set by a kind and an amount of that kind: ``lowrank:rank:8``.
 
     Attributes
     ----------
@@ -231,7 +231,7 @@ class ByKind(Configured):
 
     @classmethod
     def from_spec(cls, words: tuple[str, ...]) -> Self:
-        """Return what a kind and an amount stand for, or raise ``CodecError``."""
+        """Build the object from a kind and an amount, or raise ``CodecError``."""
         return cls(**cls.read_words(words, cls._settings(words[:1])))
 
     @classmethod
@@ -242,19 +242,19 @@ class ByKind(Configured):
 
     @classmethod
     def _settings(cls, kinds: Sequence[str]) -> tuple[Setting, ...]:
-        """Return the setting ``kind``, and the amount of the one that is given, if it is one."""
+        """Return the setting ``kind``, and the setting of its amount if the kind is known."""
         amounts = (cls.amounts[kind] for kind in kinds if kind in cls.amounts)
         return (OneOf("kind", tuple(cls.amounts)), *amounts)
 
 
 def _packed(settings: Sequence[Setting]) -> list[Setting]:
-    """Return the settings in the order in which a payload's number holds them, lowest first."""
+    """Return the settings in the order of their digits in a payload, lowest first."""
     choices = [one for one in settings if isinstance(one, OneOf | Flag)]
     return [*choices, *(one for one in reversed(settings) if one not in choices)]
 
 
 def one_of(kind: str, word: str, allowed: Iterable[str]) -> str:
-    """Return the word, or raise ``CodecError`` if it is not among those allowed."""
+    """Return the word, or raise ``CodecError`` if it is not allowed."""
     allowed = tuple(allowed)
     if word not in allowed:
         raise unknown_word(kind, word, allowed)
@@ -262,7 +262,7 @@ def one_of(kind: str, word: str, allowed: Iterable[str]) -> str:
 
 
 def unknown_word(kind: str, word: str, allowed: Iterable[str]) -> CodecError:
-    """Return the error for a word in a spec that is not among those allowed."""
+    """Return the error for a word in a spec that is not allowed."""
     allowed = tuple(allowed)
     near = get_close_matches(word, allowed, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -270,14 +270,14 @@ def unknown_word(kind: str, word: str, allowed: Iterable[str]) -> CodecError:
 
 
 def whole_number(text: str, *, lowest: int, highest: int) -> int | None:
-    """Return a number in its shortest form; None if it is none, or out of range."""
+    """Return a number in its shortest form; None if invalid or out of range."""
     if not re.fullmatch("0|[1-9][0-9]{0,8}", text):
         return None
     return int(text) if lowest <= int(text) <= highest else None
 
 
 def read_fraction(text: str) -> int | None:
-    """Return a fraction such as ``0.8`` in ten-thousandths; None if it is none, or not inside."""
+    """Return a fraction such as ``0.8`` in ten-thousandths; None if invalid or out of range."""
     if not re.fullmatch(r"0?\.[0-9]{1,4}", text):
         return None
     return int(text.split(".")[1].ljust(4, "0")) or None

@@ -1,7 +1,7 @@
-"""What all stages share that code weight by weight: the form of their result, error feedback.
+"""Base of all stages that code weight by weight: the form of their result, error feedback.
 
-Whether a stage is given weights or their differences to a base is the codec's affair: a stage sees
-numbers, and where a base is given, ``from_codes`` adds it. The stages themselves are in
+The codec decides whether a stage is given weights or their differences to a base: a stage sees only
+numbers, and ``from_codes`` adds the base where one is given. The stages themselves are in
 ``flwr_gan.wire.stages``.
 """
 
@@ -20,11 +20,11 @@ from flwr_gan.wire.codecs.scaling import LARGEST, as_float32, without_zeros
 from flwr_gan.wire.codecs.settings import Configured
 
 FINE_BITS = 4
-"""Bits of a code from which on a stage is fine."""
+"""Bits of a code from which on a stage counts as fine."""
 
 
 class Sliceable(Protocol):
-    """Numbers of one array, of which parts can be had."""
+    """Numbers of one array, readable in parts."""
 
     def __getitem__(self, part: slice, /) -> Array: ...
 
@@ -42,7 +42,7 @@ class Coded:
     side : numpy.ndarray
         Numbers that belong to the whole array, such as scales.
     largest_error : float
-        What the encoder measured: the largest difference of a weight and its decoded value.
+        Measured by the encoder: the largest difference between a weight and its decoded value.
     """
 
     codes: Array
@@ -52,43 +52,42 @@ class Coded:
 
 
 class Stage(Configured, ABC):
-    """A lossy coding of weights one by one; pruned weights stay exactly zero, others non-zero.
+    """A lossy coding of single weights; pruned weights stay exactly zero, others nonzero.
 
-    Codes stand for weights, or for the differences of weights to what the receiver holds: a stage
-    does not know which. A difference may be zero, and so may what it is decoded to.
+    Codes stand for weights, or for differences of weights to the receiver's weights: a stage does
+    not know which. A difference may be zero, and so may its decoded value.
 
     Attributes
     ----------
     contractive : bool
-        True if error feedback makes up for what is lost: a norm of what a coding leaves over (the
-        Euclidean or the largest magnitude) is never above that of what it was given.
+        True if error feedback makes up for the loss: a norm of the residual (Euclidean or largest
+        magnitude) is never above that of the input.
     unbiased : str or None
-        Spec of the stage whose mean over many draws is what was coded, where this one's is not.
+        Spec of the unbiased form, whose mean over many draws is the input; None if this is it.
     decodes_finite : bool
-        True if numbers are decoded to finite ones, whatever the codes; differences to finite
-        numbers too.
+        True if all codes are decoded to finite numbers, also as differences to finite numbers.
     keeps_sign : bool
-        True if numbers that are no differences are decoded to none of the other sign, but for the
-        positive ones that stand for zero.
+        True if weights (not differences) never change their sign by coding, except for the tiny
+        positive numbers that stand for zero.
     fine : bool
-        True if so little is lost that products of what was coded, as of the factors of a layer,
-        lose little, too.
+        True if the loss is so small that products of coded numbers, such as the factors of a
+        layer, lose little too.
     keeps_still : bool
-        True if a difference of 0 is decoded to 0, so that what did not change stays as it is.
+        True if a difference of 0 is decoded to 0, so that unchanged weights stay unchanged.
     shared : bool
-        True if all arrays of a payload have their side numbers in common.
+        True if all arrays of a payload share their side numbers.
     block_length : int
-        Number of coded weights that share a side number, where that depends on nothing but how
-        many stand before them; else 0.
+        Number of consecutive coded weights that share a side number; 0 if the groups of weights
+        are not such blocks.
     code_dtype : numpy.dtype
-        Type of the codes, int8 unless the stage says otherwise.
+        Type of the codes, int8 by default.
     lowest, highest : int
         The first and the last code.
     zero_code : int or None
-        Code that stands for a survivor whose own code is 0, where pruned weights have code 0 too;
-        0 if no code is 0; None if all numbers of the type are codes.
+        Code that replaces a survivor's code 0 where pruned weights also have code 0; 0 if no code
+        is 0; None if all numbers of the type are codes.
     side_dtype : numpy.dtype
-        Type of the side numbers, float32 unless the stage says otherwise.
+        Type of the side numbers, float32 by default.
     """
 
     code_dtype: Any = np.dtype(np.int8)
@@ -106,24 +105,24 @@ class Stage(Configured, ABC):
     block_length: int = 0
 
     def set_codes(self, lowest: int, highest: int) -> None:
-        """Set the first and the last code, and the code for a survivor's 0, just below them."""
+        """Set the first and the last code; the code for a survivor's 0 is just below the first."""
         self.lowest, self.highest = lowest, highest
         self.zero_code = lowest - 1 if lowest > np.iinfo(self.code_dtype).min else None
 
     @abstractmethod
     def side_count(self, shape: tuple[int, ...]) -> int:
-        """Return how many side numbers are kept for an array of this shape."""
+        """Return the number of side numbers of an array of this shape."""
 
     @abstractmethod
     def check_side(self, side: Array) -> None:
-        """Raise ``PayloadError`` if these numbers cannot have been written."""
+        """Raise ``PayloadError`` if no encoder can have written these numbers."""
 
     @abstractmethod
     def measure(self, values: Array, places: Places) -> Array:
-        """Return the numbers to keep for the survivors of one array, or raise ``CodecError``."""
+        """Return the side numbers for the survivors of one array, or raise ``CodecError``."""
 
     def measure_all(self, values: Sequence[Sliceable], places: Sequence[Places]) -> list[Array]:
-        """Return the side numbers to write: of each array, or the ones that all have in common."""
+        """Return the side numbers to write: of each array, or those shared by all."""
         if not (self.shared and places):
             return [self.measure(part[:], at) for part, at in zip(values, places, strict=True)]
         joined = np.concatenate([part[:] for part in values])
@@ -136,10 +135,9 @@ class Stage(Configured, ABC):
 
     @abstractmethod
     def decoded(self, codes: Array, places: Places, side: Array) -> Array:
-        """Return the numbers of these codes, which are from ``lowest`` to ``highest``.
+        """Return the numbers for these codes, which are from ``lowest`` to ``highest``.
 
-        float64, zeros among them where codes stand for zero; float32 if they need no rounding and
-        may be infinite.
+        They are float64 and may be zero; float32 if they need no rounding and may be infinite.
         """
 
     def scales(self, places: Places, side: Array) -> Array:
@@ -147,7 +145,7 @@ class Stage(Configured, ABC):
         return np.zeros(1)
 
     def for_differences(self) -> "Stage":
-        """Return the stage that codes differences to a base: this one, unless there is a better."""
+        """Return the stage that codes differences to a base: this one by default."""
         return self
 
     def from_codes(
@@ -160,15 +158,15 @@ class Stage(Configured, ABC):
     ) -> Array:
         """Return the float32 weights of these codes, or raise ``PayloadError``.
 
-        ``near`` is what the receiver holds in these places, if codes stand for differences to it.
-        A stage may write them to ``out``, which is returned then.
+        ``near`` are the receiver's weights in these places, if codes stand for differences to
+        them. A stage may write the result to ``out`` and return that.
         """
         self.check_codes(codes)
         exact = self.decoded(codes, places, side)
         return self.weights(exact, self.scales(places, side), near)
 
     def weights(self, exact: Array, scales: Array, near: Array | None) -> Array:
-        """Return what ``decoded`` returned, plus ``near``, as weights, none of them zero."""
+        """Return the result of ``decoded`` plus ``near`` as weights, none of them zero."""
         if near is not None:
             exact = near + exact.astype(np.float64, copy=False)
         return survivors(exact, scales)
@@ -181,9 +179,9 @@ class Stage(Configured, ABC):
     def from_joined_codes(
         self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None
     ) -> Array:
-        """Return the weights of several arrays' codes, one array after the other.
+        """Return the weights for the codes of several arrays, one array after the other.
 
-        ``near`` is what the receiver holds at all places, if codes stand for differences to it.
+        ``near`` are the receiver's weights at all places, if codes stand for differences to them.
         """
         weights = np.empty(len(codes), np.float32)
         start = 0
@@ -198,14 +196,14 @@ class Stage(Configured, ABC):
         return weights
 
     def at_once(self, coded: Array, ends: Array, near: Array) -> Array | None:
-        """Return None: there is no faster way than one step after the other."""
+        """Return None: there is no faster way than single steps."""
         return None
 
     def error_bound(self, coded: Coded) -> Array:
         """Return the largest possible error of each survivor, float64.
 
-        Where the codes do not limit it, as they do not where the largest weights are cut off, this
-        is what the encoder measured.
+        Where the codes do not limit it, as where the largest weights are clipped, it is the error
+        that the encoder measured.
         """
         bound: Array = np.full(len(coded.codes), coded.largest_error)
         return bound
@@ -218,14 +216,14 @@ class Stage(Configured, ABC):
         array : numpy.ndarray of float32
             Weights; zeros count as pruned.
         residual : numpy.ndarray of float32, optional
-            What the coding before this one left over; it is added to the survivors first.
+            Residual of the previous coding; it is added to the survivors first.
 
         Returns
         -------
         coded : Coded
             The codes.
         residual : numpy.ndarray of float32
-            What this coding leaves over: wanted minus decoded weights, zero where pruned.
+            Residual of this coding: wanted minus decoded weights, zero where pruned.
 
         Raises
         ------
@@ -282,22 +280,22 @@ def finite_only(values: Array, spec: str) -> None:
 
 def check_scales(side: Array, spec: str) -> None:
     """Raise ``PayloadError`` if a scale is negative or not finite."""
-    # NaN is neither, and is what the least of several numbers is if one is NaN.
+    # The minimum of numbers with a NaN is NaN, which fails both comparisons.
     if len(side) and not (side.min() >= 0 and side.max() < np.inf):
         raise PayloadError(f"{spec}: a scale is negative or not finite")
 
 
 def survivors(exact: Array, scales: Array) -> Array:
-    """Return weights as float32, limited to what is finite, and none of them zero.
+    """Return weights as float32, limited to finite numbers, and none of them zero.
 
-    What would be zero becomes ``2**-24`` of its scale (one for all, or one for each), and at least
+    A weight that would be zero becomes ``2**-24`` of its scale (one or one each), and at least
     2**-149, so that it stays in the mask. float32 weights are not limited: they may be infinite.
     """
     return without_zeros(exact if exact.dtype == np.float32 else as_float32(exact), scales)
 
 
 def differences(values: Array, near: Array) -> Array:
-    """Return ``values - near``, rounded once to float32 and limited to what is finite.
+    """Return ``values - near``, rounded once to float32 and limited to finite numbers.
 
     Both are float32, shape (k,). Raises ``CodecError`` if one of them is not finite.
     """
@@ -314,12 +312,12 @@ def differences(values: Array, near: Array) -> Array:
 
 
 def side_shapes(stage: Stage, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Return the shapes of what side numbers are kept for: each array, or all of them as one."""
+    """Return the shapes with their own side numbers: each array, or all arrays as one."""
     if stage.shared and shapes:
         return [(sum(math.prod(shape) for shape in shapes),)]
     return list(shapes)
 
 
 def side_of_each(stage: Stage, sides: Sequence[Array], count: int) -> list[Array]:
-    """Return the side numbers of each of ``count`` arrays, of those that are written."""
+    """Return the side numbers of each of ``count`` arrays, given the written ones."""
     return list(sides) * count if stage.shared and sides else list(sides)

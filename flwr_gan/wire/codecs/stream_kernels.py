@@ -1,8 +1,8 @@
 """Streams of a reply, read by numba's loops: numbers, tables and rANS.
 
-Import it where ``flwr_gan.wire.codecs.compiled`` has numba's loops. It reads the usual forms; for
-anything else, and for anything damaged, it says so: ``flwr_gan.wire.codecs.sparse.streams`` reads
-it or says what is wrong. Results are the same bits.
+Import it only where ``flwr_gan.wire.codecs.compiled`` has numba's loops. It reads the usual forms;
+for other or damaged data it reports failure, and ``flwr_gan.wire.codecs.sparse.streams`` reads the
+data or raises the error. Results are the same bits.
 
 ``at`` is a place in ``data`` (uint8), -1 where it cannot be read.
 """
@@ -17,7 +17,7 @@ from flwr_gan.wire.codecs.rans_kernels import decode
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MOST_LANE_BITS = 4
-"""With more lanes each has words of its own, and reading the stream alone is fast."""
+"""With more lanes, each has its own words, and the separate reader is fast enough."""
 
 MOST_TABLES = 4
 SLOTS = 1 << 14
@@ -25,7 +25,7 @@ SLOTS = 1 << 14
 
 @njit(nogil=True, cache=True)
 def varint(data: Array, at: int) -> tuple[int, int]:
-    """Return a number and where it ends; (0, -1) if it is cut off, or not in shortest form."""
+    """Return a number and its end; (0, -1) if it is cut off or not in shortest form."""
     value, shift = 0, 0
     while 0 <= at < len(data) and shift < 56:
         group = int64(data[at])
@@ -46,7 +46,7 @@ def is_set(data: Array, at: int, bit: int) -> int:
 
 @njit(nogil=True, cache=True)
 def _exponents(data: Array, at: int, wanted: Array) -> int:
-    """Read which symbols occur, and how many bits their frequencies have; see ``_table``."""
+    """Read which symbols occur, and the bits of their frequencies; see ``_table``."""
     kind, span = int64(data[at]), len(wanted)
     length, flags = int64(data[at + 3]), at + 4
     steps = flags if kind & 8 else flags + (span + 7) // 8
@@ -174,7 +174,7 @@ def rans_stream(data: Array, out: Array) -> bool:
 
 @njit(nogil=True, cache=True)
 def stream(data: Array, at: int, looks: Array, tables: Array, out: Array) -> int:
-    """Read a stream of ``len(out)`` bytes, which is not one of pairs; return where it ends."""
+    """Read a stream of ``len(out)`` bytes, not of pairs; return its end."""
     if not len(out):
         return at
     lead, at = varint(data, at)

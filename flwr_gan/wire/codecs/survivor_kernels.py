@@ -1,8 +1,8 @@
 """The survivors of a reply in one pass, compiled by numba: header, tables, codes and weights.
 
-Import it where ``flwr_gan.wire.codecs.compiled`` has numba's loops. It reads the forms that replies
-of a federation have; for anything else, and for anything damaged, it returns False, and the reader
-that knows every form decodes the values or says what is wrong. Results are the same bits.
+Import it only where ``flwr_gan.wire.codecs.compiled`` has numba's loops. It reads the usual forms
+of replies in a federation; for other or damaged data it returns False, and the general reader
+decodes the values or raises the error. Results are the same bits.
 
 n values; ``at`` is a place in ``data`` (uint8), -1 where it cannot be read.
 """
@@ -25,7 +25,7 @@ _BELOW_KEY = 0x1F
 
 @njit(nogil=True, cache=True)
 def _magnitudes(data: Array, at: int, looks: Array, tables: Array, numbers: Array) -> int:
-    """Read uint32 numbers in magnitude bins; return where they end."""
+    """Read uint32 numbers in magnitude bins; return their end."""
     symbols = np.empty(len(numbers), np.uint8)
     at = stream(data, at, looks, tables, symbols)
     if at < 0:
@@ -44,7 +44,7 @@ def _magnitudes(data: Array, at: int, looks: Array, tables: Array, numbers: Arra
 
 @njit(nogil=True, cache=True)
 def _palette(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> int:
-    """Read keys of 16 bits of a palette of at most 256; return where they end."""
+    """Read 16-bit keys of a palette of at most 256; return their end."""
     more, at = varint(data, at)
     lowest, at = varint(data, at)
     if at < 0 or more >= min(len(keys), 256) or lowest > 0xFFFF:
@@ -68,7 +68,7 @@ def _palette(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> 
 
 @njit(nogil=True, cache=True)
 def _keys(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> int:
-    """Read keys of 16 bits in bins; return where they end."""
+    """Read 16-bit keys in bins; return their end."""
     if at < 0 or at >= len(data):
         return -1
     raw = int64(data[at])
@@ -95,7 +95,7 @@ def _keys(data: Array, at: int, looks: Array, tables: Array, keys: Array) -> int
 
 @njit(nogil=True, cache=True)
 def _codes(data: Array, at: int, looks: Array, tables: Array, codes: Array) -> int:
-    """Read codes as bytes about 128; see ``flwr_gan.wire.codecs.sparse.codes``; return the end."""
+    """Read codes as bytes around 128, see ``flwr_gan.wire.codecs.sparse.codes``; return the end."""
     if at < 0 or at + 3 > len(data):
         return -1
     how, count = int64(data[at]), len(codes)
@@ -140,8 +140,8 @@ def block_differences(
 ) -> bool:
     """Write ``near`` (float32, (n,)) plus codes times the scales of blocks to ``weights``.
 
-    ``data`` begins with the number of scales; ``ends`` int64: where the survivors of each layer
-    end, whose blocks begin anew. Returns False where the data is not exactly that.
+    ``data`` begins with the number of scales. ``ends`` (int64) are the ends of each layer's
+    survivors; blocks restart at each layer. Returns False if the data does not fit exactly.
     """
     blocks, start = 0, 0
     for layer in range(len(ends)):
@@ -181,7 +181,7 @@ def block_differences(
 
 @njit(nogil=True, cache=True)
 def exact_differences(data: Array, near: Array, weights: Array) -> bool:
-    """Write the floats that lie so many floats from ``near`` (both uint32 bits, (n,)).
+    """Write the floats at a number of float steps from ``near`` (both uint32 bits, (n,)).
 
     Returns False where the data is not exactly n numbers in magnitude bins.
     """

@@ -1,4 +1,4 @@
-"""Coding on several threads: blocks side by side, results in order, the same bytes."""
+"""Coding on several threads: blocks in parallel, results in order, the same bytes."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ _pool: ContextVar[tuple[ThreadPoolExecutor, int] | None] = ContextVar("pool", de
 
 @contextmanager
 def coding_threads(count: int) -> Iterator[None]:
-    """Let ``in_order`` use 1 to 64 threads inside, or raise ``CodecError``."""
+    """Let ``in_order`` use 1 to 64 threads inside the context, or raise ``CodecError``."""
     if not 1 <= count <= MOST_THREADS:
         raise CodecError(f"threads={count} is not possible; allowed: 1 to {MOST_THREADS}")
     if count == 1:
@@ -34,7 +34,7 @@ def coding_threads(count: int) -> Iterator[None]:
 
 
 def in_order(function: Callable[[_T], _R], jobs: Iterable[_T]) -> Iterator[_R]:
-    """Yield ``function(job)`` for each job, in order; few results wait at any time."""
+    """Yield ``function(job)`` for each job, in order; only a few results are buffered."""
     found = _pool.get()
     if found is None:
         yield from map(function, jobs)

@@ -15,7 +15,7 @@ def write_varint(value: int) -> bytes:
 
 
 class ByteReader:
-    """Reads from the front of a byte string and never past its end; errors call it ``what``."""
+    """Reads a byte string from the front, never past its end; ``what`` names it in errors."""
 
     def __init__(self, data: bytes | memoryview | Pieces, *, what: str) -> None:
         self._data = memoryview(bytes(data) if isinstance(data, Pieces) else data)
@@ -66,7 +66,7 @@ class ByteReader:
         return self.take(self.left)
 
     def all(self) -> memoryview:
-        """Return all bytes that are left, and leave them there."""
+        """Return all bytes that are left, without taking them."""
         return self._data[self._at :]
 
     def finish(self) -> None:

@@ -1,4 +1,4 @@
-"""Lossy stages: weights to fewer or shorter numbers, with a stated error, before a codec."""
+"""Lossy stages before a codec: fewer or shorter numbers, with a stated error."""
 
 from flwr_gan.wire.codecs.settings import Flag, Fraction, OneOf, Whole
 from flwr_gan.wire.codecs.stage import Coded, Stage

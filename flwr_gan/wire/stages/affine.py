@@ -32,7 +32,7 @@ TYPES |= {f"em{bits}": ("em", bits) for bits in AFFINE_BITS}
 SETTINGS = (OneOf("type", tuple(TYPES)), GRANULARITY)
 
 _STARTS = (1.0, 0.6, 0.3)
-"""Shares of the range over which the codes are spread when the fit begins."""
+"""Shares of the range over which the codes are spread at the starts of the fit."""
 _MOST_STEPS = 60
 
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
@@ -44,11 +44,11 @@ class AffineStage(GroupedStage):
     With the fit ``range``, z is the least weight of a group and ``z + L s`` its largest: the error
     is at most ``s / 2``. (With 1 bit the range grows with what error feedback adds: use ``em``.)
 
-    With ``em``, z and s make the mean squared error small, as in QGAN (the survey's Eq. 10): codes
-    are assigned to the nearest (expectation), then z and s by least squares (maximisation), until
-    no code changes; of several starts, the range among them, the best. The mean squared error is
-    not above that of the range; the error of a weight beyond the outer codes is its distance to
-    them, that of any other at most ``s / 2``.
+    With ``em``, z and s make the mean squared error small, as in QGAN (the survey's Eq. 10): assign
+    each weight to the nearest code (expectation), then fit z and s by least squares (maximisation),
+    until no code changes; the best of several starts, including the range, is taken. The mean
+    squared error is not above that of the range; the error of a weight beyond the outer codes is
+    its distance to them, that of any other at most ``s / 2``.
 
     A survivor whose decoded weight would be zero becomes the tiny ``s * 2**-24``.
     """
@@ -69,7 +69,7 @@ class AffineStage(GroupedStage):
         self.fit = fit
         self.fine = bits >= FINE_BITS
         self.largest = (1 << bits) - 1
-        # Two codes at the ends of the range: what is fed back widens it, and so on.
+        # Two codes at the ends of the range: error feedback widens the range in every round.
         self.contractive = fit == "em" or bits > 1
         self.set_codes(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
@@ -115,11 +115,11 @@ class AffineStage(GroupedStage):
         return exact
 
     def scales(self, places: Places, side: Array) -> Array:
-        """Return the scale of each place, or the one that there is."""
+        """Return the scale of each place, or the only one."""
         return _numbers(places, side)[0]
 
     def error_bound(self, coded: Coded) -> Array:
-        """Return ``s / 2`` for each survivor, with room for rounding; for ``em``, as measured."""
+        """Return ``s / 2`` for each survivor, plus rounding; for ``em``, as measured."""
         if self.fit == "em":
             return super().error_bound(coded)
         scales, zeros = _numbers(coded.places, coded.side)
@@ -136,7 +136,7 @@ def _numbers(places: Places, side: Array) -> tuple[Array, Array]:
 
 
 def _nearest(wide: Doubles, scales: Array, zeros: Array, largest: int) -> Doubles:
-    """Return the codes from 0 to L whose weights are nearest."""
+    """Return the nearest codes from 0 to L."""
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.rint((wide - zeros) / scales)
     nearest: Doubles = np.clip(np.nan_to_num(steps, nan=0.0), 0, largest)
@@ -146,7 +146,7 @@ def _nearest(wide: Doubles, scales: Array, zeros: Array, largest: int) -> Double
 def _fitted(
     wide: Doubles, group: Positions, scales: Array, zeros: Array, largest: int
 ) -> tuple[Array, Array]:
-    """Return float32 scales and zero points of less squared error, group by group."""
+    """Return float32 scales and zero points with less squared error, group by group."""
     count = len(scales)
     best_scales, best_zeros = scales.copy(), zeros.copy()
     least = _squares(wide, group, best_scales, best_zeros, largest)
@@ -165,7 +165,7 @@ def _fitted(
             off = steps - mean_q[group]
             spread = np.bincount(group, off * off, count)
             slope = np.bincount(group, off * wide, count) / np.where(spread > 0, spread, 1)
-            # A group whose weights share one code says nothing of the scale.
+            # A group whose weights share one code does not determine the scale.
             now_s = np.where((spread > 0) & (slope > 0), slope, now_s)
             now_z = middle - now_s * mean_q
         with np.errstate(over="ignore"):

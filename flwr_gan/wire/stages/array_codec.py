@@ -1,4 +1,4 @@
-"""A stage that changes whole arrays, and the codec that codes what it makes of them."""
+"""A stage that changes whole arrays, and the codec that codes its parts."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,9 +18,9 @@ from flwr_gan.wire.stages.array_stage import ArrayStage, SelectingStage
 
 
 class ArrayStagedCodec(Codec):
-    """An array stage in front of any codec, one with stages of its own too. Lossy.
+    """An array stage in front of any codec, which may have stages itself. Lossy.
 
-    The codec is given the stage's parts in the place of float32 arrays, and all other arrays.
+    The codec is given the stage's parts instead of float32 arrays, and all other arrays.
     """
 
     name = "array staged"
@@ -37,7 +37,7 @@ class ArrayStagedCodec(Codec):
         self.updates = stage.relative or codec.updates
         self.contractive = stage.contractive
         if not codec.lossless and stage.contractive:
-            # What factors lose of a layer is little if the stage that codes them is fine.
+            # A layer loses little if the stage that codes its factors is fine.
             behind = getattr(codec, "stage", None)
             kept = stage.keeps_shapes or (isinstance(behind, Stage) and behind.fine)
             self.contractive = kept and codec.contractive
@@ -50,7 +50,7 @@ class ArrayStagedCodec(Codec):
         base: Sequence[Array] | None = None,
         base_use: BaseUse = "auto",
     ) -> Body:
-        """Code the parts; a base is of use to the stage, or where they have the arrays' shapes."""
+        """Code the parts; a base is used by the stage, or if parts have the arrays' shapes."""
         stage = self.stage
         if not stage.keeps_shapes and not (stage.relative and base_use == "values"):
             refuse_base(base_use, self.spec)
@@ -62,7 +62,7 @@ class ArrayStagedCodec(Codec):
         codec = self.codec
         may = use != "mask" and not codec.lossless
         if held and may and isinstance(stage, SelectingStage) and isinstance(codec, SparseCodec):
-            # What stays as it is held need not be made, but where a change cannot be coded.
+            # Unchanged weights are not computed, unless a change cannot be coded.
             with suppress(CodecError):
                 moving = stage.chosen(weights, held)
                 return codec.encode_moving(checked, moving, strict=strict, base=base, base_use=use)
@@ -77,17 +77,17 @@ class ArrayStagedCodec(Codec):
         body = self.codec.encode_bundle(inner, strict=strict, base=behind, base_use=use)
         own = held is not None and not stage.keeps_shapes
         need: BaseNeed = "values" if own else body.base_need
-        # What stages that keep the shapes restore is what they have made.
+        # Stages that keep the shapes restore exactly their parts.
         decoded = body.decoded if stage.keeps_shapes else None
         return Body(body.mask, Pieces([head, body.values]), need, decoded)
 
     def opened(
         self, body: Body, specs: Sequence[ArraySpec]
     ) -> tuple[Body, list[list[ArraySpec]], list[Any]]:
-        """Return the body that the codec behind the stage wrote, and each array's parts.
+        """Return the body of the codec after the stage, and the specs of each array's parts.
 
-        Last what the stage is to know of each weight array besides. Raises ``PayloadError`` if what
-        the stage wrote is damaged.
+        The third item is the stage's further knowledge of each weight array. Raises
+        ``PayloadError`` if the stage's data is damaged.
         """
         reader = ByteReader(body.values, what="values")
         weights = [spec for spec in specs if is_weight(spec.dtype)]

@@ -1,9 +1,9 @@
-"""Stages that change whole arrays before anything is coded: fewer weights, or other arrays.
+"""Stages that change whole arrays before coding: fewer weights, or other arrays.
 
-Stages on updates let few numbers of what changed since the receiver's last arrays travel. A change
-is the difference of a weight to what the receiver holds. Candidates are the weights that survive on
-both sides; what was pruned, or has come back, always travels, and everything does where the
-receiver holds nothing.
+Stages on updates send few numbers of the changes since the receiver's last arrays. A change is the
+difference of a weight to the receiver's weight. Candidates are the weights that survive on both
+sides; newly pruned and regrown weights are always sent, and everything is sent if the receiver
+holds nothing.
 """
 
 from abc import ABC, abstractmethod
@@ -20,31 +20,31 @@ from flwr_gan.wire.codecs.varint import ByteReader
 Shape = tuple[int, ...]
 
 SCOPES = ("global", "local")
-"""Over all arrays together, or the same for each."""
+"""The share F of all arrays together, or of each array."""
 
 
 class ArrayStage(Configured, ABC):
     """Turns float32 arrays into float32 parts that take fewer bytes, and back. Lossy.
 
-    A stage has no state: the same arrays give the same parts. What it loses is made up for by
-    error feedback over the whole payload (``flwr_gan.wire.encode_with_feedback``).
+    A stage has no state: the same arrays give the same parts. Error feedback over the whole payload
+    makes up for its loss (``flwr_gan.wire.encode_with_feedback``).
 
     Attributes
     ----------
     keeps_shapes : bool
-        True if each array has one part, of its own shape, so that a base may be used.
+        True if each array has one part of the array's shape, so that a base may be used.
     relative : bool
-        True if the stage works on changes: differences to what the receiver holds.
+        True if the stage works on changes: differences to the receiver's arrays.
     memory : dict of str to numpy.ndarray
-        What the call of ``apply`` for the update before left in ``remembered``; for stages that
-        remember nothing, nothing.
+        Content of ``remembered`` after ``apply`` for the previous update; empty for stages without
+        memory.
     momentum : float
-        Factor by which a sender's update before is gathered into the next; 0 for most stages.
+        Momentum factor of a sender's previous updates; 0 for most stages.
     unbiased : str or None
-        Spec of the stage whose mean over many draws is the update, where this one's is not.
+        Spec of the unbiased form, whose mean over many draws is the update; None if this is it.
     contractive : bool
-        True if error feedback makes up for what is lost: the norm of what is left over is never
-        above that of the arrays, and what is left over is sent the sooner, the more it grows.
+        True if error feedback makes up for the loss: the norm of the residual is never above that
+        of the arrays, and a growing residual is sent sooner.
     """
 
     keeps_shapes: bool
@@ -62,69 +62,69 @@ class ArrayStage(Configured, ABC):
     def apply(
         self, arrays: Sequence[Array], held: Sequence[Array] | None = None
     ) -> tuple[bytes, list[list[Array]]]:
-        """Return what the decoder needs to know of the parts, and the parts of each array.
+        """Return the data that the decoder needs about the parts, and the parts of each array.
 
         Parameters
         ----------
         arrays : sequence of numpy.ndarray of float32
-            What the receiver should have.
+            The arrays that the receiver should have.
         held : sequence of numpy.ndarray of float32, 1-D, optional
-            What it has of each array, flat; only stages that are ``relative`` are given it.
+            The receiver's weights of each array, flat; only given to ``relative`` stages.
 
         Raises
         ------
         CodecError
-            If an array cannot be changed in this way.
+            If the stage cannot change an array.
         """
 
     @abstractmethod
     def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
-        """Return the shapes of the parts of each array, read from what ``apply`` returned.
+        """Return the shapes of the parts of each array, read from the data of ``apply``.
 
         The parts of all arrays together must not have more weights than the arrays.
 
         Raises
         ------
         PayloadError
-            If ``apply`` cannot have written this.
+            If ``apply`` cannot have written this data.
         """
 
     def read(
         self, reader: ByteReader, shapes: Sequence[Shape]
     ) -> tuple[list[list[Shape]], list[Any]]:
-        """Return ``part_shapes``, and for each array what ``restore`` is to know besides."""
+        """Return ``part_shapes``, and for each array further knowledge for ``restore``."""
         return self.part_shapes(reader, shapes), [None] * len(shapes)
 
     @abstractmethod
     def restore(
         self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
     ) -> Array:
-        """Return the array of these parts, float32.
+        """Return the float32 array of these parts.
 
-        ``near`` is what the receiver holds of it, flat; ``known`` what ``read`` returned.
+        ``near`` are the receiver's weights, flat; ``known`` is the array's item from ``read``.
         """
 
     @abstractmethod
     def error_bound(self, arrays: Sequence[Array]) -> float:
-        """Return the largest possible root of the summed squares of all weights' errors."""
+        """Return the largest possible Euclidean norm of the errors of all weights."""
 
 
 class KeepingStage(ArrayStage):
-    """An array stage whose parts have the shapes of the arrays, so that decoding does nothing."""
+    """An array stage whose parts have the shapes of the arrays; decoding does nothing."""
 
     keeps_shapes = True
 
     @abstractmethod
     def changed(self, arrays: Sequence[Array], held: Sequence[Array] | None) -> list[Array]:
-        """Return the float32 arrays that travel in the place of these; ``held`` as for ``apply``.
+        """Return the float32 arrays to send instead of these; ``held`` as for ``apply``.
 
-        Raises ``CodecError`` if an array cannot be changed in this way.
+        Raises ``CodecError`` if the stage cannot change an array.
         """
 
     def apply(
         self, arrays: Sequence[Array], held: Sequence[Array] | None = None
     ) -> tuple[bytes, list[list[Array]]]:
-        """Return nothing to know, and the changed arrays."""
+        """Return no data, and the changed arrays."""
         return b"", [[array] for array in self.changed(arrays, held)]
 
     def part_shapes(self, reader: ByteReader, shapes: Sequence[Shape]) -> list[list[Shape]]:
@@ -147,27 +147,27 @@ def changes(layer: Array, near: Array) -> Array:
 
 
 class UpdateStage(ArrayStage):
-    """What all stages on updates are: relative to what the receiver holds."""
+    """Base of all stages on updates: relative to the receiver's arrays."""
 
     relative: ClassVar[bool] = True
 
     def error_bound(self, arrays: Sequence[Array]) -> float:
-        """Return the norm of all changes: the stage does not change a weight by more."""
+        """Return the norm of all changes, an upper bound of the errors."""
         return float(np.sqrt(sum(float(np.sum(a.astype(np.float64) ** 2)) for a in arrays)))
 
 
 class SelectingStage(KeepingStage, UpdateStage):
-    """Lets some changes travel whole, and none of the others. Lossy.
+    """Sends some changes in full and the others not at all. Lossy.
 
-    Which these are is seen from the arrays alone, so that no stage is needed to decode them.
+    The arrays themselves show which, so decoding needs no stage.
     """
 
     @abstractmethod
     def chosen(self, arrays: Sequence[Array], held: Sequence[Array]) -> list[Positions]:
-        """Return where in each flat array the changes of candidates are that travel, ascending."""
+        """Return the places in each flat array of the changes to send, ascending."""
 
     def changed(self, arrays: Sequence[Array], held: Sequence[Array] | None) -> list[Array]:
-        """Return the arrays with what is held of all other candidates."""
+        """Return the arrays with the receiver's weights for all other candidates."""
         if held is None:
             return list(arrays)
         parts = []
@@ -181,5 +181,5 @@ class SelectingStage(KeepingStage, UpdateStage):
 
 
 def kept_count(steps: int, total: int) -> int:
-    """Return ``F n``, rounded half up, without any float; at least 1, 0 of nothing."""
+    """Return ``F n`` rounded half up, without floats; at least 1, but 0 for n = 0."""
     return max((2 * steps * total + STEPS) // (2 * STEPS), min(total, 1))

@@ -15,8 +15,8 @@ from flwr_gan.wire.codecs.scaling import as_float32, dequantised, half_a_step, q
 from flwr_gan.wire.codecs.stage import Coded, Stage, finite_only
 
 BLOCK_LENGTH = 512
-"""B. Changes of heavy tails (Student's t with 3 degrees of freedom) keep 86 % of their energy at 4
-bits, for 0.3 % of the bytes; with 4,096 they would keep 68 %, at 256 91 % for a fifth more."""
+"""B. Heavy-tailed changes (Student's t, 3 degrees of freedom) keep 86 % of their energy at 4 bits,
+for 0.3 % of the bytes; with B = 4,096, 68 %; with B = 256, 91 % for a fifth more bytes."""
 
 _KEY_SHIFT = 16
 _STEP_BITS = 21
@@ -24,10 +24,10 @@ _LARGEST_KEY = 0x7F60
 
 
 class BlockQuantizeStage(Stage):
-    """``d = q * s`` with integer ``q`` from -L to L and one ``s`` for B survivors. Lossy.
+    """``d = q * s`` with integer ``q`` from -L to L and one ``s`` per B survivors. Lossy.
 
-    The stage ``quantize:intB:layer`` where it codes differences to a base, which are as different
-    in size as the layers' gradients are, and of heavier tails than weights. The error is at most
+    ``quantize:intB:layer`` for differences to a base. Their sizes differ as much as the layers'
+    gradients, and their tails are heavier than those of weights. The error is at most
     ``s / 2``. Scales are floats with two bits after the leading one, rounded up: 1, 1.25, 1.5 or
     1.75 times a power of two; a key is the upper half of such a float32. A block of zeros has
     scale 0.
@@ -53,12 +53,12 @@ class BlockQuantizeStage(Stage):
         return -(-math.prod(shape) // BLOCK_LENGTH)
 
     def check_side(self, side: Array) -> None:
-        """Raise ``PayloadError`` if a key has bits that none has, or is too large."""
+        """Raise ``PayloadError`` if a key has invalid bits or is too large."""
         if len(side) and (side.max() > _LARGEST_KEY or (side & 0x1F).any()):
             raise PayloadError(f"{self.spec}: a block has a scale that is none")
 
     def measure(self, values: Array, places: Places) -> Array:
-        """Return the keys of the scales, which times L reach the largest magnitude of a block."""
+        """Return the keys of the scales; scale times L reaches the block's largest magnitude."""
         finite_only(values, self.spec)
         peaks = self.reach(_by_block(values))
         scales = as_float32(peaks / self.largest)
@@ -70,7 +70,7 @@ class BlockQuantizeStage(Stage):
         return limited
 
     def reach(self, blocks: Array) -> Array:
-        """Return what L stands for in each block, float64: the largest magnitude."""
+        """Return the number for code L in each block, float64: the largest magnitude."""
         reach: Array = np.abs(blocks).max(axis=1, initial=0).astype(np.float64)
         return reach
 
@@ -94,7 +94,7 @@ class BlockQuantizeStage(Stage):
         return dequantised(codes, _scales(side), near, block=BLOCK_LENGTH, first=inside, out=out)
 
     def at_once(self, coded: Array, ends: Array, near: Array) -> Array | None:
-        """Return the weights by numba's loops; None without them, and for unusual forms."""
+        """Return the weights by numba's loops; None without numba or for unusual forms."""
         if compiled.kernels() is None:
             return None
         from flwr_gan.wire.codecs.survivor_kernels import block_differences

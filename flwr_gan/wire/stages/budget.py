@@ -1,4 +1,4 @@
-"""Bits chosen layer by layer for a budget of bytes: more where fewer would hurt most.
+"""Bits chosen layer by layer for a budget of bytes: more bits where the noise falls most.
 
 n weights in all; b bits of a layer's codes, 2 to 8.
 """
@@ -24,7 +24,7 @@ LARGEST = 127
 
 
 class _Choice(NamedTuple):
-    """One layer with one number of bits."""
+    """A choice: one layer with one number of bits."""
 
     size: float  # bytes
     noise: float  # sum of squared errors by sum of squared weights
@@ -32,18 +32,18 @@ class _Choice(NamedTuple):
 
 
 class BudgetStage(ByKind, GroupedStage):
-    """``w = q * s`` as ``quantize:intB:layer`` has it, with its own B for each layer. Lossy.
+    """``w = q * s`` as in ``quantize:intB:layer``, with its own B for each layer. Lossy.
 
     The size of a layer is the entropy of its codes; its scale, masks and headers come on top. Its
-    noise is the sum of squared errors by that of squared weights; those of all layers add up to
-    that of the output (Lin et al., 2016, "Fixed point quantization of deep convolutional
-    networks"). Each layer begins with the fewest bytes. The step that lowers noise most for each
-    byte is taken next, along the lower convex hull of every layer (Shoham and Gersho, 1988,
-    "Efficient bit allocation for an arbitrary set of quantizers"), until the next one does not fit:
-    no choice of the same size or less has less noise. The budget is so many ``bytes``, or a
-    ``share`` of what the weights, pruned ones too, take as float32.
+    noise is the sum of squared errors divided by the sum of squared weights; the noise of all
+    layers adds up to the noise of the output (Lin et al., 2016, "Fixed point quantization of deep
+    convolutional networks"). Each layer begins with the fewest bytes. The step with the largest
+    fall in noise per byte comes next, along the lower convex hull of each layer (Shoham and Gersho,
+    1988, "Efficient bit allocation for an arbitrary set of quantizers"), until a step does not fit:
+    no choice of at most the same size has less noise. The budget is a number of ``bytes``, or a
+    ``share`` of the float32 size of all weights, pruned ones included.
 
-    The decoder needs to know no bits: they are in the scales. A weight's error is at most s / 2.
+    The decoder does not need the bits, only the scales. A weight's error is at most s / 2.
     """
 
     name = "budget"
@@ -68,7 +68,7 @@ class BudgetStage(ByKind, GroupedStage):
         self.set_codes(-LARGEST, LARGEST)
 
     def measure(self, values: Array, places: Places) -> Array:
-        """Return the scale of one layer that has the whole budget."""
+        """Return the scale of a single layer that has the whole budget."""
         return self.measure_all([values], [places])[0]
 
     def measure_all(self, values: Sequence[Sliceable], places: Sequence[Places]) -> list[Array]:
@@ -139,5 +139,5 @@ def _choices(values: Array, places: Places) -> Iterator[_Choice]:
 
 
 def _slope(old: _Choice, new: _Choice) -> float:
-    """Return by how much noise grows with each further byte: negative on a hull."""
+    """Return the change of noise per additional byte: negative on a hull."""
     return (new.noise - old.noise) / (new.size - old.size)

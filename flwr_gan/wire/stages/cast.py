@@ -17,7 +17,7 @@ _MANTISSA_BITS = {"fp16": 10, "bf16": 7}
 
 
 class CastStage(Stage):
-    """Rounds to the nearest float of 16 bits, ties to even. Lossy.
+    """Rounds to the nearest 16-bit float, ties to even. Lossy.
 
     The error is at most 2**-11 (fp16) or 2**-8 (bf16) of the magnitude, and below the smallest
     normal number half of the spacing there; NaN and infinity stay. A survivor that rounds to zero
@@ -51,7 +51,7 @@ class CastStage(Stage):
         return np.empty(0, np.float32)
 
     def coded(self, values: Array, places: Places, side: Array) -> Array:
-        """Return the turned bits of the short floats as uint16."""
+        """Return the rearranged bits of the short floats as uint16."""
         bits = _half_bits(values) if self.type == "fp16" else _upper_bits(values)
         infinite = (bits & 0x7FFF) == (0x7FFF >> self._mantissa << self._mantissa)
         if (infinite & np.isfinite(values)).any():
@@ -60,7 +60,7 @@ class CastStage(Stage):
         mantissa = self._mantissa
         exponent = (bits & 0x7FFF) >> mantissa << (mantissa + 1)
         codes = exponent | bits >> 15 << mantissa | bits & ((1 << mantissa) - 1)
-        # Of the many NaNs one gives up its code to zeros that must not look pruned.
+        # The code of one of the many NaNs stands for zeros that must not look pruned.
         limited: Array = np.minimum(codes, np.uint16(_LARGEST_CODE))
         return limited
 
@@ -91,5 +91,5 @@ def _half_bits(values: Array) -> np.ndarray[Any, np.dtype[np.uint16]]:
 def _upper_bits(values: Array) -> np.ndarray[Any, np.dtype[np.uint16]]:
     bits = values.view(np.uint32)
     rounded = (bits + (0x7FFF + (bits >> 16 & 1)).astype(np.uint32)) >> 16
-    # Rounding would carry a NaN into the exponent, and cutting could leave an infinity.
+    # Rounding could carry a NaN into the exponent, and truncation could leave an infinity.
     return np.where(np.isnan(values), bits >> 16 | 0x40, rounded).astype(np.uint16)

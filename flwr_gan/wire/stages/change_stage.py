@@ -1,8 +1,8 @@
-"""Stages on updates that send something else in the place of each array's changes.
+"""Stages on updates that send a transformed part instead of each array's changes.
 
-An array travels as it is where the receiver holds nothing of it, where other weights survive than
-before, where nothing survives, where a change is so large that sums of them would be infinite, and
-where the stage has nothing shorter.
+An array is sent as it is if the receiver does not have it, if other weights survive than before,
+if nothing survives, if changes are so large that their sums would be infinite, or if the stage has
+no shorter form.
 """
 
 import math
@@ -19,35 +19,35 @@ from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.stages.array_stage import Shape, UpdateStage, changes
 
 ROOM = 63
-"""How many numbers a part may have more than its array."""
+"""Maximum number of elements by which a part may exceed its array."""
 
 _FAR = 1e30
 
 
 class ChangeStage(UpdateStage):
-    """Turns the changes of an array into one part of its own, and back. Lossy."""
+    """Transforms the changes of an array into one part, and back. Lossy."""
 
     keeps_shapes = False
 
     @abstractmethod
     def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array] | None:
-        """Return what the decoder needs to know, and the part of array number ``at``; or None.
+        """Return the data for the decoder and the part of array number ``at``, or None.
 
-        The changes and what the receiver holds are float32, of the array's shape, and 0 where
+        The changes and the receiver's weights are float32, of the array's shape, and 0 where
         pruned.
         """
 
     @abstractmethod
     def decoded(self, known: bytes, part: Array, near: Array) -> Array:
-        """Return the changes of an array, float32; those of pruned weights do not count.
+        """Return the changes of an array, float32; values at pruned weights are ignored.
 
-        Raises ``PayloadError`` if ``coded`` cannot have returned this.
+        Raises ``PayloadError`` if ``coded`` cannot have returned this data.
         """
 
     def apply(
         self, arrays: Sequence[Array], held: Sequence[Array] | None = None
     ) -> tuple[bytes, list[list[Array]]]:
-        """Return of each array 0, or the length of its part and what to know; and the parts."""
+        """Return per array 0, or the part's length and the decoder's data; then the parts."""
         head, parts = b"", []
         for at, array in enumerate(arrays):
             found = None if held is None else self._part(array, held[at], at)
@@ -72,7 +72,7 @@ class ChangeStage(UpdateStage):
     def read(
         self, reader: ByteReader, shapes: Sequence[Shape]
     ) -> tuple[list[list[Shape]], list[Any]]:
-        """Return the shape of each array's part, and what is known of it; None for an array."""
+        """Return each part's shape and decoder's data; None for an array sent as it is."""
         parts: list[list[Shape]] = []
         every: list[bytes | None] = []
         for shape in shapes:
@@ -89,7 +89,7 @@ class ChangeStage(UpdateStage):
     def restore(
         self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
     ) -> Array:
-        """Return what the receiver holds plus the changes; a survivor stays one."""
+        """Return the receiver's weights plus the changes; survivors stay nonzero."""
         if known is None:
             return parts[0]
         if near is None:
@@ -102,7 +102,7 @@ class ChangeStage(UpdateStage):
 
 
 def spread(values: Array, near: Array) -> Array:
-    """Return the changes of survivors, shape (k,), in their places, and 0 elsewhere."""
+    """Put the changes of survivors, shape (k,), in their places, with 0 elsewhere."""
     change = np.zeros(near.shape, np.float32)
     change[near != 0] = values
     return change

@@ -23,14 +23,14 @@ Doubles = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class CodebookStage(Stage):
-    """``w = c[i]``: the K centroids travel as float32 in ascending order, and an index a survivor.
+    """``w = c[i]``: K ascending float32 centroids c, and one index i per survivor.
 
-    Lossy. Lloyd's algorithm in one dimension, on the sorted survivors: from centroids spread evenly
-    over the range, and from evenly spread quantiles, until no weight changes its centroid (or 300
-    steps); the result of less squared error is taken. Nothing is drawn, so the same weights give
-    the same codebook. The error of a weight between two centroids is at most half of their
-    distance; of one beyond the outer centroids, its distance to these. An array of n weights has
-    min(K, n) centroids. A centroid is never zero: 2**-149 stands for it.
+    Lossy. Lloyd's algorithm in one dimension, on the sorted survivors, starts from centroids spread
+    evenly over the range and from evenly spread quantiles, and runs until no weight changes its
+    centroid (or 300 steps); the result with less squared error is taken. There is no randomness, so
+    the same weights give the same codebook. The error of a weight between two centroids is at most
+    half of their distance; beyond the outer centroids, it is the distance to them. An array of n
+    weights has min(K, n) centroids. A centroid of zero becomes 2**-149.
     """
 
     name = "codebook"
@@ -50,7 +50,7 @@ class CodebookStage(Stage):
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
-        # How many centroids an array has is looked at when its codes are decoded.
+        # The number of centroids of an array is checked when its codes are decoded.
         self.set_codes(-(self.size // 2), 127)
         self.fine = self.size >= 1 << FINE_BITS
         self.shared = self.scope == "network"
@@ -65,7 +65,7 @@ class CodebookStage(Stage):
             raise PayloadError(f"{self.spec}: a centroid is zero, not finite or out of order")
 
     def measure(self, values: Array, places: Places) -> Array:
-        """Return the centroids; where there are fewer kinds of weights, the last is repeated."""
+        """Return the centroids; the last is repeated if there are fewer distinct weights."""
         finite_only(values, self.spec)
         count = self.side_count(places.shape)
         if not len(values):
@@ -84,7 +84,7 @@ class CodebookStage(Stage):
         return padded
 
     def coded(self, values: Array, places: Places, side: Array) -> Array:
-        """Return the index of the nearest centroid less ``K // 2`` as int8; of two, the lower."""
+        """Return the index of the nearest centroid (of two, the lower) minus ``K // 2``, int8."""
         limits = _limits(side.astype(np.float64))
         index = np.searchsorted(limits, values.astype(np.float64))
         return (index + self.lowest).astype(np.int8)
@@ -99,7 +99,7 @@ class CodebookStage(Stage):
 
 
 def _limits(centroids: Doubles) -> Doubles:
-    """Return the values up to which each centroid but the last is the nearest."""
+    """Return the upper bounds of the cells of all centroids but the last."""
     return centroids[:-1] / 2 + centroids[1:] / 2
 
 
@@ -114,7 +114,7 @@ def _lloyd(ordered: Doubles, centroids: Doubles) -> Doubles:
         starts, ends = np.append(0, cuts), np.append(cuts, len(ordered))
         taken = ends > starts
         means = (totals[ends] - totals[starts]) / np.maximum(ends - starts, 1)
-        # A mean lies among its members, whatever differences of large sums say.
+        # A mean lies within the range of its members, despite rounding of large sums.
         first = ordered[np.minimum(starts, len(ordered) - 1)]
         last = ordered[np.maximum(ends - 1, 0)]
         centroids = np.sort(

@@ -1,4 +1,4 @@
-"""Random numbers that are the same on every machine and with every version of numpy."""
+"""Random numbers that are equal on every machine and with every version of numpy."""
 
 import zlib
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ _ALL = (1 << 64) - 1
 
 
 def drawn(count: int, seed: int) -> Array:
-    """Return so many uniform whole numbers, uint64, shape (count,).
+    """Return uniform whole numbers, uint64, shape (count,).
 
-    SplitMix64 of Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014: in
-    whole numbers alone, each by itself.
+    SplitMix64 of Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014: it
+    uses only whole numbers, and each number is computed independently.
     """
     start = np.uint64((seed * _FIRST + _STEP) & _ALL)
     numbers: Array = np.arange(count, dtype=np.uint64)
@@ -29,7 +29,7 @@ def drawn(count: int, seed: int) -> Array:
 
 
 def content_seed(arrays: Sequence[Array]) -> int:
-    """Return a seed of 32 bits that the bytes of arrays give, so that nobody has to send one."""
+    """Return a 32-bit seed computed from the bytes of arrays, so that it need not be sent."""
     seed = 0
     for array in arrays:
         seed = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, seed)

@@ -1,6 +1,6 @@
-"""EDEN: the changes of an update, turned at random, as the best levels of 1 to 4 bits.
+"""EDEN: the changes of an update, randomly rotated, then quantised to 1 to 4 bits.
 
-x the changes of a piece of an array, d of them; y the turned ones; q their levels; b bits.
+x the d changes of a piece of an array; y the rotated changes; q their levels; b bits.
 """
 
 from typing import Any
@@ -19,22 +19,23 @@ LEVELS = (
     (0.24509, 0.75601, 1.34391, 2.15195),
     (0.12840, 0.38805, 0.65676, 0.94234, 1.25623, 1.61805, 2.06902, 2.73259),
 )
-"""Of 1 to 4 bits: the positive levels that lose least of a standard normal number (Lloyd, Max)."""
+"""Positive levels for 1 to 4 bits with the least loss for a standard normal (Lloyd, Max)."""
 
 KINDS = ("biased", "unbiased")
 LONGEST, SHORTEST = 1 << 13, 1 << 6
-"""Numbers of a piece, which is turned as a whole: powers of two."""
+"""Lengths of a piece, which is rotated as a whole: powers of two."""
 
 
 class EdenStage(ChangeStage):
     """``x = S R^-1(q)`` with ``y = R(x)``, R a Hadamard transform of x with random signs. Lossy.
 
-    Turned numbers are nearly normal, whatever the changes are, so that the same levels suit them
-    all. ``biased``, the default, takes the scale ``S = <q, y> / |q|^2`` with which least is lost:
-    the error is never above the changes, and about 0.363, 0.117, 0.035 and 0.010 of their squares
-    for 1 to 4 bits. ``unbiased`` takes ``S = |x|^2 / <q, y>``, whose mean over all turns is the
-    update, for uses without error feedback. With 1 bit this is DRIVE. The signs are drawn by the
-    changes themselves, and the seed travels. Vargaftik et al., "DRIVE", 2021, and "EDEN", 2022.
+    Rotated numbers are nearly normal, whatever the changes are, so that the same levels suit them
+    all. ``biased``, the default, takes the scale ``S = <q, y> / |q|^2`` with the least loss: the
+    norm of the error is never above that of the changes, and about 0.363, 0.117, 0.035 and 0.010 of
+    their squares for 1 to 4 bits. ``unbiased`` takes ``S = |x|^2 / <q, y>``, whose mean over all
+    rotations is the update, for use without error feedback. With 1 bit this is DRIVE. The seed of
+    the signs is computed from the changes and sent. Vargaftik et al., "DRIVE", 2021, and "EDEN",
+    2022.
     """
 
     name = "eden"
@@ -67,7 +68,7 @@ class EdenStage(ChangeStage):
         return known, np.concatenate(levels)
 
     def levels_of(self, turned: Array) -> tuple[float, Array]:
-        """Return the scale S, and the levels q of turned changes, float32, shape (d,)."""
+        """Return the scale S, and the levels q of rotated changes, float32, shape (d,)."""
         squares = float(turned.astype(np.float64) @ turned)
         length = np.float32(np.sqrt(len(turned) / squares)) if squares else np.float32(0)
         level = self._levels[np.searchsorted(self._borders, turned * length)]
@@ -91,7 +92,7 @@ class EdenStage(ChangeStage):
 
 
 def piece_lengths(count: int) -> list[int]:
-    """Return the lengths of the pieces of ``count`` numbers; zeros fill up the last one."""
+    """Return the lengths of the pieces of ``count`` numbers; the last is padded with zeros."""
     lengths = [LONGEST] * (count // LONGEST)
     left = -(-(count % LONGEST) // SHORTEST) * SHORTEST
     lengths += [1 << bit for bit in range(LONGEST.bit_length(), -1, -1) if left >> bit & 1]
@@ -115,7 +116,7 @@ def _signs(count: int, seed: int) -> list[Array]:
 
 
 def _turned(numbers: Array) -> Array:
-    """Return the Hadamard transform of a power of two of numbers, which undoes itself."""
+    """Return the Hadamard transform of 2**m numbers; it is its own inverse."""
     turned = numbers
     half = 1
     while half < len(numbers):

@@ -18,11 +18,11 @@ _MIDDLE = 1 << 15
 
 
 class FlexpointStage(Stage):
-    """``w = m * 2**-e`` with m from -32,767 to 32,767 and e from 0 to 31, one for the array. Lossy.
+    """``w = m * 2**-e``, m from -32,767 to 32,767, one e from 0 to 31 per array. Lossy.
 
-    e is the largest that keeps every ``|m|`` within 32,767. The error is at most ``2**-(e + 1)``:
-    for a largest magnitude from 2**-17 to 32,767 at most 2**-15 of that; smaller arrays lose more,
-    larger ones are refused. A survivor with m = 0 stays in the mask, as the tiny 2**-149.
+    e is the largest that keeps every ``|m|`` within 32,767. The error is at most ``2**-(e + 1)``,
+    which is at most 2**-15 of a largest magnitude from 2**-17 to 32,767. Arrays of smaller numbers
+    lose more, larger ones are refused. A survivor with m = 0 stays in the mask, as 2**-149.
     """
 
     name = "flexpoint"

@@ -1,6 +1,6 @@
-"""Which weights share side numbers, such as a scale: the network's, a layer's, a channel's.
+"""Groups of weights that share side numbers, such as a scale: network, layer or channel.
 
-A group is numbered by the first axis of its array where that is divided, else it has number 0.
+In an array divided by its first axis, the group's number is that index; otherwise it is 0.
 """
 
 import math
@@ -14,16 +14,16 @@ from flwr_gan.wire.codecs.settings import OneOf, Setting
 from flwr_gan.wire.codecs.stage import Stage, check_scales
 
 GRANULARITIES = ("layer", "channel", "network")
-"""Names; a name's place is its number on the wire (permanent)."""
+"""Names; a name's index is its wire number (permanent)."""
 
 GRANULARITY = OneOf("granularity", GRANULARITIES, "layer", other_words={"tensor": "layer"})
-"""What travels of a layer is one array, its tensor: one is another word for the other."""
+"""Synonyms: a layer is sent as one array, its tensor."""
 
 
 class GroupedStage(Stage):
     """A stage that keeps the same numbers for each group of weights, a scale first.
 
-    A group is the array, each index of its first axis, or all arrays, as ``granularity`` says.
+    ``granularity`` makes a group of the array, of each index of its first axis, or of all arrays.
     """
 
     numbers: ClassVar[int] = 1
@@ -38,7 +38,7 @@ class GroupedStage(Stage):
         self.shared = self.granularity == "network"
 
     def side_count(self, shape: tuple[int, ...]) -> int:
-        """Return how many side numbers are kept for an array of this shape."""
+        """Return the number of side numbers of an array of this shape."""
         return self.numbers * self.group_count(shape)
 
     def check_side(self, side: Array) -> None:
@@ -51,7 +51,7 @@ class GroupedStage(Stage):
         return exact
 
     def scales(self, places: Places, side: Array) -> Array:
-        """Return the scale of each place, or the one that there is."""
+        """Return the scale of each place, or the only one."""
         return of_each(side, places)
 
     def group_count(self, shape: tuple[int, ...]) -> int:
@@ -62,7 +62,7 @@ class GroupedStage(Stage):
 
 
 def group_of(places: Places, count: int) -> Positions:
-    """Return the group of each place in an array that has so many groups."""
+    """Return the group of each place in an array with this number of groups."""
     if count == 1:
         return np.zeros(places.count, np.int64)
     groups: Positions = places.positions // max(math.prod(places.shape[1:]), 1)

@@ -1,6 +1,6 @@
-"""Weights shared by a hash: HashedNets, of the survey's family of encodings.
+"""Weights shared by a hash: HashedNets, from the survey's family of encodings.
 
-n weights of an array; K shared values, which are all that travels of it.
+n weights of an array; K shared values, the only numbers sent.
 """
 
 import math
@@ -23,16 +23,15 @@ _BLOCK = 1 << 17
 
 
 class HashStage(ArrayStage):
-    """``w[i] = x(i) v[h(i)]`` with ``K = ceil(F n)`` values v. Lossy; a zero need not stay one.
+    """``w[i] = x(i) v[h(i)]`` with ``K = ceil(F n)`` values v. Lossy; zeros may change.
 
-    h is a hash of the place i and of n, so it takes no bytes; x is 1 or, with ``sign``, 1 or -1 by
-    another bit of the hash, so that weights that share a value need not share a sign. The values
-    sent are those of least squared error, the means of ``x(i) w[i]`` over the weights that share
-    one; pruned weights count with their zeros. The norm of the errors is at most that of the
-    weights.
+    h is a hash of the place i and of n, so it takes no bytes. x is 1; with ``sign`` it is 1 or -1
+    by another bit of the hash, so that weights with a common value may differ in sign. The values
+    have the least squared error: means of ``x(i) w[i]`` over the weights that share a value, pruned
+    weights included as zeros. The norm of the errors is at most that of the weights.
 
-    An array of fewer than two axes, or with no more than K weights that are not zero, travels as it
-    is. The same weights share a value every time: error feedback cannot make up for what is lost.
+    An array of fewer than two axes, or with at most K nonzero weights, is sent as it is. The same
+    weights share a value every time, so error feedback cannot make up for the loss.
     """
 
     name = "hash"
@@ -77,9 +76,9 @@ class HashStage(ArrayStage):
         return (totals / np.maximum(members, 1)).astype(np.float32)
 
     def _shared(self, size: int, count: int) -> Iterator[tuple[int, Positions, Array]]:
-        """Yield block by block where it starts, which value each weight has, which are negative.
+        """Yield per block its start, the value index of each weight, and which are negative.
 
-        The hash ends like MurmurHash3, in whole numbers of 32 bits: the same on every machine.
+        The hash ends with the finaliser of MurmurHash3, in 32-bit whole numbers: equal everywhere.
         """
         salt = np.uint32(size * 0x9E3779B1 & 0xFFFFFFFF)
         for start in range(0, size, _BLOCK):
@@ -104,7 +103,7 @@ class HashStage(ArrayStage):
     def restore(
         self, parts: Sequence[Array], shape: Shape, near: Array | None = None, known: Any = None
     ) -> Array:
-        """Return each weight's value; the work is a few operations per weight."""
+        """Return each weight's value, in a few operations per weight."""
         (values,) = parts
         if values.shape == shape:
             return values

@@ -1,6 +1,6 @@
 """Low rank: a layer as the product of two factors, by truncated singular value decomposition.
 
-An array is unfolded to m rows (first axis) and n columns (all others); r its rank as it travels.
+An array is unfolded to m rows (first axis) and n columns (all others); r is the rank sent.
 """
 
 import math
@@ -17,21 +17,21 @@ from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
 
 MOST_RANK = 1024
-"""Limit of the format: a decoder does at most so many multiplications for each weight."""
+"""Limit of the format: the maximum number of multiplications per weight in a decoder."""
 
 _BLOCK = 1 << 17
 
 
 class LowRankStage(ByKind, ArrayStage):
-    """``W = U V`` with U of m x r and V of r x n numbers. Lossy; a zero of W need not stay one.
+    """``W = U V`` with U of m x r and V of r x n numbers. Lossy; zeros of W may change.
 
-    ``rank`` keeps the R largest singular values, ``energy`` as few as have at least the share E of
-    the sum of their squares. The norm of a layer's errors is at most ``sqrt(1 - r / min(m, n))``,
-    or ``sqrt(1 - E)``, times that of the layer, and rounding of the factors to float32. U and V
+    ``rank`` keeps the R largest singular values, ``energy`` the fewest with at least the share E of
+    the sum of squares. The norm of a layer's errors is at most ``sqrt(1 - r / min(m, n))``, or
+    ``sqrt(1 - E)``, times that of the layer, plus rounding of the factors to float32. U and V
     share the singular values evenly; both travel with r as their first axis.
 
-    A layer of fewer than two axes, or whose factors would have as many numbers as it has weights
-    that are not zero, or which has a rank above 1,024, travels as it is.
+    A layer is sent as it is if it has fewer than two axes, if its factors would have at least as
+    many numbers as the layer has nonzero weights, or if r is above 1,024.
     """
 
     name = "lowrank"
@@ -51,7 +51,7 @@ class LowRankStage(ByKind, ArrayStage):
     def apply(
         self, arrays: Sequence[Array], held: Sequence[Array] | None = None
     ) -> tuple[bytes, list[list[Array]]]:
-        """Return the rank of each array (0: it travels as it is), and the factors or the array."""
+        """Return the rank of each array (0: sent as it is), and the factors or the array."""
         head = b""
         parts: list[list[Array]] = []
         for array in arrays:
@@ -64,7 +64,7 @@ class LowRankStage(ByKind, ArrayStage):
     def _factors(self, array: Array) -> list[Array]:
         rows, columns = unfolded(array.shape)
         survivors = int(np.count_nonzero(array))
-        # Even one row and one column would be too many.
+        # Even one row and one column have too many numbers.
         if array.ndim < 2 or rows + columns >= survivors:
             return []
         matrix = array.reshape(rows, columns).astype(np.float64)
@@ -77,7 +77,7 @@ class LowRankStage(ByKind, ArrayStage):
             return []
         roots = np.sqrt(sizes[:rank, None])
         left, right = left.T[:rank], right[:rank]
-        # The sign of a pair of singular vectors is free.
+        # The sign of a pair of singular vectors is arbitrary.
         largest = np.abs(left).argmax(axis=1)
         signs = np.where(left[np.arange(rank), largest] < 0, -1.0, 1.0)[:, None]
         return [(part * (roots * signs)).astype(np.float32) for part in (left, right)]
@@ -108,7 +108,7 @@ class LowRankStage(ByKind, ArrayStage):
         return product(*parts).reshape(shape)
 
     def error_bound(self, arrays: Sequence[Array]) -> float:
-        """Return the bound over all layers that have two axes, were they all factored."""
+        """Return the bound over all layers with two or more axes, as if all were factored."""
         squares = 0.0
         for array in arrays:
             if array.ndim < 2 or not array.size:
@@ -122,8 +122,8 @@ class LowRankStage(ByKind, ArrayStage):
 def product(left: Array, right: Array) -> Array:
     """Return the product of factors of shapes (r, m) and (r, n), float32, shape (m, n).
 
-    Products of two float32 numbers are exact in double precision and are added in order, so that
-    every machine decodes the same bits; no library's matrix product promises that.
+    Products of two float32 numbers are exact in double precision and are added in a fixed order, so
+    that every machine decodes the same bits; no library's matrix product guarantees that.
     """
     wide_left, wide_right = left.astype(np.float64), right.astype(np.float64)
     rows, columns = left.shape[1], right.shape[1]

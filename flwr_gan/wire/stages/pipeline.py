@@ -1,10 +1,10 @@
-"""Stages and the codec behind them, joined by their spec.
+"""Stages and the codec after them, built from their spec.
 
-First come stages that change whole arrays, then at most one that codes weights one by one. Before
-``sparse`` that one codes the survivors of the mask. Before any other codec its codes stand in an
-array of the weights' shape, in which 0 is pruned; if no code is left over to stand for a survivor's
-0, the bits of the mask travel beside it. Where the receiver holds a base, codes stand for the
-differences of the weights to it, in either case.
+First come stages that change whole arrays, then at most one that codes single weights. Before
+``sparse``, it codes the survivors of the mask. Before any other codec, its codes fill an array of
+the weights' shape, in which 0 means pruned; if no code is free to stand for a survivor's 0, the
+bits of the mask are sent too. If the receiver holds a base, codes stand for the differences of the
+weights to it in both cases.
 """
 
 import math
@@ -30,7 +30,7 @@ SHORT_STAGES = {f"int{bits}": f"quantize:int{bits}:layer" for bits in range(2, 9
     "fp16": "cast:fp16",
     "bf16": "cast:bf16",
 }
-"""Stages that code weights, by one word; behind a ``+``, so that ``topk:0.01+int4`` is one."""
+"""Short forms of stages that code weights; also valid after a ``+``, as in ``topk:0.01+int4``."""
 
 SHORT_FORMS = {
     f"sparse:{word}": f"{SHORT_STAGES[word]}+sparse"
@@ -38,15 +38,15 @@ SHORT_FORMS = {
 }
 
 MAX_STAGES = 7
-"""As many as the header has room for."""
+"""Maximum number of stages: the room in the header."""
 
 _BLOCK = 1 << 17
 _RELATIVE = b"\x01"
-"""In the place of a mask: codes stand for differences to a base."""
+"""Marker instead of a mask: codes stand for differences to a base."""
 
 
 class StagedCodec(Codec):
-    """A stage in front of a codec that knows no mask. Lossy in the float32 arrays alone.
+    """A stage in front of a codec without a mask. Only float32 arrays are lossy.
 
     The codec is given the stage's codes, its other numbers, and the arrays of other types.
     """
@@ -70,10 +70,10 @@ class StagedCodec(Codec):
         base: Sequence[Array] | None = None,
         base_use: BaseUse = "auto",
     ) -> Body:
-        """Code the codes in the place of the weights, then the stage's numbers.
+        """Code the stage's codes instead of the weights, then the stage's numbers.
 
-        With a base, codes stand for differences to it; where one is not finite, for the weights
-        unless ``base_use`` is ``"values"``.
+        With a base, codes stand for differences to it; if a difference is not finite, for the
+        weights, unless ``base_use`` is ``"values"``.
         """
         if base_use != "values":
             refuse_base(base_use, self.spec)
@@ -140,7 +140,7 @@ class StagedCodec(Codec):
 
 @dataclass(frozen=True)
 class _Layer:
-    """The survivors of one array: where they are, and what is coded of them."""
+    """The survivors of one array: their places and the numbers to code."""
 
     places: Places
     values: Array
@@ -171,7 +171,7 @@ def _dense_codes(stage: Stage, layer: _Layer, side: Array) -> Array:
 
 
 def _filled_up(side: Array, layer: _Layer, stage: Stage) -> Array:
-    """Return the numbers of blocks with zeros behind, as many as if no weight was pruned."""
+    """Return the blocks' numbers, padded with zeros to the length without pruning."""
     filled = np.zeros(stage.side_count(layer.places.shape), side.dtype)
     filled[: len(side)] = side
     return filled
@@ -213,15 +213,15 @@ def _decoded_weights(
 
 
 def is_staged(spec: str) -> bool:
-    """Return True if a spec has a stage, spelled out or in a short form."""
+    """Return True if a spec has a stage, in full or in a short form."""
     return "+" in spec or spec in (*SHORT_FORMS, *SHORT_STAGES) or is_stage(spec.split(":")[0])
 
 
 def from_spec(spec: str) -> Codec:
     """Build the codec of a spec for which ``is_staged`` is True.
 
-    Where no codec stands behind the stages, it is ``sparse``. Raises ``CodecError`` if one is
-    unknown, or they do not go together.
+    The default codec after the stages is ``sparse``. Raises ``CodecError`` if a stage or codec is
+    unknown, or they cannot be combined.
     """
     words = [SHORT_STAGES.get(word, word) for word in spec.split("+")]
     if is_stage(words[-1].split(":")[0]):
@@ -258,7 +258,7 @@ def from_spec(spec: str) -> Codec:
 
 
 def unbiased_spec(spec: str) -> str:
-    """Return a spec whose stages are unbiased, where they can be: for use without feedback."""
+    """Return a spec with the unbiased forms of stages that have one, for use without feedback."""
     words = []
     for word in spec.split("+"):
         known = is_stage(word.split(":")[0])
@@ -281,7 +281,7 @@ def staged(stages: Sequence[Stage | ArrayStage], codec: Codec) -> Codec:
 
 
 def wire_numbers(codec: Codec) -> tuple[int, list[Stage | ArrayStage]]:
-    """Return the codec's number on the wire and the stages in front of it."""
+    """Return the codec's wire number and the stages in front of it."""
     if isinstance(codec, ArrayStagedCodec):
         number, stages = wire_numbers(codec.codec)
         return number, [codec.stage, *stages]

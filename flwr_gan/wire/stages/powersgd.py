@@ -17,11 +17,11 @@ from flwr_gan.wire.stages.lowrank import MOST_RANK, product, unfolded
 class PowerSgdStage(ChangeStage):
     """``M = P Q`` with P of m x r and Q of r x n numbers. Lossy; takes a base.
 
-    ``P = orth(M Q0)`` with Q0 what Q was for the update before, or drawn, and ``Q = P^T M``: the
-    sender keeps Q, and both travel in one exchange. What is left over is a projection of M, and its
-    norm never above that of M. Each column of P has the same largest magnitude as its row of Q, so
-    that a stage behind codes both equally well with one scale. A layer of fewer than two axes, or
-    whose factors would have as many numbers as it has survivors, travels as it is. Vogels,
+    ``P = orth(M Q0)`` and ``Q = P^T M``, where Q0 is Q of the previous update, or drawn. The sender
+    keeps Q, and both are sent in one exchange. The residual is a projection of M, so its norm is
+    never above that of M. Each column of P has the same largest magnitude as its row of Q, so that
+    a later stage codes both equally well with one scale. A layer of fewer than two axes, or whose
+    factors would have at least as many numbers as it has survivors, is sent as it is. Vogels,
     Karimireddy and Jaggi, "PowerSGD", 2019, Algorithm 1, with warm start.
     """
 

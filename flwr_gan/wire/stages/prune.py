@@ -1,4 +1,4 @@
-"""One-shot pruning of single weights: the smallest magnitudes, or any as a control.
+"""One-shot pruning of single weights: the smallest magnitudes, or random ones as a control.
 
 n weights of an array, or of all arrays together; k of them that are zero afterwards.
 """
@@ -19,13 +19,13 @@ LEAST_AXES = 2
 
 
 class PruneStage(KeepingStage):
-    """Sets ``k = round(F n)`` weights to zero, those that were zero before included. Lossy.
+    """Sets ``k = round(F n)`` weights to zero, weights already zero included. Lossy.
 
-    Arrays of fewer than two axes (biases, statistics) are left alone and not counted. Exactly k
-    weights are zero afterwards, or as many as were zero before, if they were more. ``magnitude``
-    drops the smallest; of equal ones the last in order go, and NaN is the largest of all. The
-    errors of all weights have a norm of at most ``sqrt(k / n)`` times that of the weights.
-    ``random`` is a control: the weights that go are drawn by a hash of the weights themselves, so
+    Arrays of fewer than two axes (biases, statistics) are neither pruned nor counted. Exactly k
+    weights are zero afterwards, or more if more were zero before. ``magnitude`` drops the smallest;
+    of equal ones the last in order, and NaN counts as largest of all. The norm of the errors is at
+    most ``sqrt(k / n)`` times that of the weights.
+    ``random`` is a control: the dropped weights are drawn by a hash of the weights themselves, so
     that the same arrays lose the same weights everywhere; the norm of the errors is at most that
     of the weights.
     """
@@ -67,7 +67,7 @@ class PruneStage(KeepingStage):
         return largest(layers, keep=keep)
 
     def pruned_count(self, total: int) -> int:
-        """Return k for ``n = total`` weights: F n, rounded half to even, without any float."""
+        """Return k for ``n = total`` weights: F n, rounded half to even, without floats."""
         whole, rest = divmod(self.fraction_steps * total, STEPS)
         up = 2 * rest > STEPS or (2 * rest == STEPS and whole % 2 == 1)
         return whole + int(up)
@@ -86,9 +86,9 @@ class PruneStage(KeepingStage):
 
 
 def _drawn(layers: Sequence[Array]) -> list[Array]:
-    """Return for each weight a number above 0 drawn by its layers' content, 0 for a zero.
+    """Return a number above 0 per weight, drawn by the layers' content; 0 for a zero weight.
 
-    SHAKE-256 of the weights, 4 bytes each, is the source: the same on every machine and in every
+    The source is SHAKE-256 of the weights, 4 bytes each: equal on every machine and with every
     version of numpy.
     """
     content = hashlib.shake_256()

@@ -1,6 +1,6 @@
-"""QSGD: multiples of a fraction of a block's norm, up or down at random.
+"""QSGD: multiples of a fraction of a block's norm, rounded up or down at random.
 
-s levels; v the numbers of a block, of 512; n how many there are.
+s levels; v the numbers of a block of 512; n their number.
 """
 
 import math
@@ -21,13 +21,13 @@ MOST_LEVELS = 127
 class QsgdStage(BlockQuantizeStage):
     """``d = c q |v| / s`` with whole q from -s to s, and the norm of each 512 numbers. Lossy.
 
-    q is ``s d / |v|`` rounded down or up at random, by the chances that make its mean exact; the
-    expected square of the error is then at most ``w |v|^2`` with ``w = min(n / s^2, sqrt(n) / s)``.
-    ``unbiased`` has c = 1, as in the paper, for uses without error feedback, under which it grows
-    without bound. Otherwise c is ``1 / (1 + w)``: the error is at most ``1 - c`` of the squares, in
-    expectation. Chances are drawn by the numbers themselves. ``c |v| / s`` is rounded up to a float
-    with two bits after the leading one. Alistarh et al., "QSGD", 2017, section 3.1 and Lemma 3.1; q
-    travels in rANS in the place of Elias's code.
+    q is ``s d / |v|`` rounded down or up at random, with probabilities that make its mean exact;
+    the expected squared error is then at most ``w |v|^2`` with ``w = min(n / s^2, sqrt(n) / s)``.
+    ``unbiased`` has c = 1, as in the paper, for use without error feedback, with which the error
+    would grow without bound. Otherwise c is ``1 / (1 + w)``: the expected squared error is at most
+    ``1 - c`` of the squares. The random numbers are computed from the numbers themselves.
+    ``c |v| / s`` is rounded up to a float with two bits after the leading one. Alistarh et al.,
+    "QSGD", 2017, section 3.1 and Lemma 3.1; q is coded by rANS instead of Elias's code.
     """
 
     name = "qsgd"
@@ -64,7 +64,7 @@ class QsgdStage(BlockQuantizeStage):
         return np.copysign(codes, values).astype(np.int8)
 
     def error_bound(self, coded: Coded) -> Array:
-        """Return what a number, between the levels beside q, can be away from ``c q |v| / s``."""
+        """Return the largest distance to ``c q |v| / s`` of a number within one level of q."""
         steps = self.scales(coded.places, coded.side) / self.shrinks
         room = steps * (1 + (1 - self.shrinks) * np.abs(coded.codes, dtype=np.float64))
         bound: Array = room + super().error_bound(coded)

@@ -1,8 +1,8 @@
 """Uniform quantisation: whole multiples of a scale, symmetric about zero.
 
 L largest code, 2**(bits - 1) - 1; s scale, max|w| / L over a group: paper 001, Eq. 4 to 6, with L
-in the place of the printed 2**bits - 1, whose codes take a bit more for the sign: what the paper
-prints for k bits is ``int(k + 1)`` here.
+instead of the printed 2**bits - 1, whose codes need one more bit for the sign: k bits in the paper
+are ``int(k + 1)`` here.
 """
 
 from functools import cached_property
@@ -28,8 +28,8 @@ class QuantizeStage(GroupedStage):
     """``w = q * s`` with integer ``q`` from -L to L. Lossy: the error is at most ``s / 2``.
 
     A survivor that rounds to zero stays in the mask: it is decoded as the tiny ``s * 2**-24``, so
-    that the zeros of the decoded array are the mask. Differences to a base have a scale for each
-    block of survivors (``BlockQuantizeStage``) where ``granularity`` is ``"layer"``.
+    that the zeros of the decoded array are the mask. With the granularity ``"layer"``, differences
+    to a base have one scale per block of survivors (``BlockQuantizeStage``).
     """
 
     name = "quantize"
@@ -74,7 +74,7 @@ class QuantizeStage(GroupedStage):
         raise unknown_settings(cls.name)
 
     def for_differences(self) -> Stage:
-        """Return the stage with a scale for each block, in the place of one for a layer."""
+        """Return the stage with one scale per block instead of one per layer."""
         return self if self.granularity != GRANULARITIES[0] else self._of_blocks
 
     @cached_property
@@ -82,7 +82,7 @@ class QuantizeStage(GroupedStage):
         return BlockQuantizeStage(largest=self.largest, spec=self.spec, parameter=self.parameter)
 
     def measure(self, values: Array, places: Places) -> Array:
-        """Return the scales: the largest magnitude by L, rounded up; 0 where nothing survives."""
+        """Return the scales: largest magnitude / L, rounded up; 0 where nothing survives."""
         least, most = finite_extremes(values, self.spec)
         peaks = np.zeros(self.group_count(places.shape), np.float32)
         if len(peaks) == 1 and len(values):

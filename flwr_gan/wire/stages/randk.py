@@ -1,4 +1,4 @@
-"""Random k: of an update, changes travel that a seed draws, which both sides know.
+"""Random k: send the changes of an update that a seed known to both sides draws.
 
 n survivors of an array; k of them that are drawn.
 """
@@ -20,11 +20,11 @@ _DRAWS = 256
 class RandKStage(ChangeStage):
     """Keeps ``k = F n`` of the n changes of each array, drawn at random. Lossy; takes a base.
 
-    The base is the seed, so that positions take no bytes, and all clients of a round that were sent
-    the same have the same ones: sums of what they send stay linear. The norm of what is left over
-    is ``sqrt(1 - k / n)`` times that of the changes in expectation, and never above it.
-    ``unbiased`` sends the changes times ``n / k``, whose mean over all draws is the update; with
-    error feedback that grows without bound, so that it is for uses without. Konečný et al.,
+    The base is the seed, so positions take no bytes, and all clients that were sent the same arrays
+    draw the same positions: their updates can be summed. The norm of the residual is
+    ``sqrt(1 - k / n)`` times that of the changes in expectation, and never above it.
+    ``unbiased`` sends the changes times ``n / k``, whose mean over all draws is the update. It is
+    for use without error feedback, with which it would grow without bound. Konečný et al.,
     "Federated learning: strategies for improving communication efficiency", 2016, section 2.
     """
 
@@ -45,9 +45,9 @@ class RandKStage(ChangeStage):
         self.unbiased = None if self.is_unbiased else f"{self.spec}:unbiased"
 
     def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array]:
-        """Return which draw it is, if not the first, and the changes that were drawn, shape (k,).
+        """Return the number of the draw, if not the first, and the drawn changes, shape (k,).
 
-        The first draw is the one in which a weight changed at all, of at most 256.
+        It is the first of at most 256 draws that contains a changed weight.
         """
         may, held = change[near != 0], near[near != 0]
         for draw in range(_DRAWS):
@@ -68,7 +68,7 @@ class RandKStage(ChangeStage):
         return spread(change, near)
 
     def places(self, near: Array, draw: int = 0) -> Array:
-        """Return which of the survivors that the receiver holds are drawn, ascending, (k,)."""
+        """Return the indices of the drawn survivors of the receiver, ascending, shape (k,)."""
         count = kept_count(self.fraction_steps, len(near))
         numbers = drawn(len(near), content_seed([near]) + (draw << 32))
         return np.sort(np.argpartition(numbers, count - 1)[:count])

@@ -1,7 +1,7 @@
-"""Binary weights for the layers alone that can bear it: those of high redundancy.
+"""Binary weights only for layers of high redundancy, which tolerate it.
 
-c channels, h height and w width of a layer's input. The survey of GAN compression, on ApGAN: where
-the redundancy ``c - h w`` is negative, a layer is sensitive to quantisation and is left alone; the
+c channels, h height and w width of a layer's input. The survey of GAN compression, on ApGAN: a
+layer with negative redundancy ``c - h w`` is sensitive to quantisation and is left unchanged; the
 others become the sign of each weight times the average weight.
 """
 
@@ -16,7 +16,7 @@ from flwr_gan.wire.stages.array_stage import KeepingStage, Shape
 from flwr_gan.wire.stages.ternary import BinaryStage
 
 LAYOUTS = ("conv", "transposed")
-"""Names; a name's place is its number on the wire (permanent)."""
+"""Names; a name's index is its wire number (permanent)."""
 LARGEST_AREA = 1 << 20
 LEAST_AXES = 2
 
@@ -24,17 +24,17 @@ LEAST_AXES = 2
 class RedundancyStage(KeepingStage):
     """Layers with ``c - h w >= 0`` become s or -s, s the mean magnitude of their weights. Lossy.
 
-    All other arrays stay float32, as the survey has it; a coding stage behind this one may shorten
-    them, and decodes the two weights of a binary layer as they were: before ``quantize:int8:layer``
-    and ``sparse`` these take a bit and a half each. Zeros stay zero. The square of the norm of a
-    binary layer's errors is its sum of ``w**2`` less ``k s**2`` for k survivors.
+    All other arrays stay float32, as in the survey. A later coding stage may shorten them, and it
+    decodes the two values of a binary layer exactly: with ``quantize:int8:layer`` and ``sparse`` a
+    weight takes one and a half bits. Zeros stay zero. The squared norm of a binary layer's errors
+    is its sum of ``w**2`` minus ``k s**2`` for k survivors.
 
-    An array shows its channels, but not the size of what the layer is applied to. So one N stands
-    for ``h w`` of all convolutions (three axes or more): it is that number where the size does not
-    change from layer to layer. Where channels fall as the size grows, an N between the channels of
-    the last redundant layer and of the next divides the layers as the measure does. A fully
-    connected layer (two axes) has an input of 1 x 1. Arrays of fewer axes are no layers. These
-    three are this project's choice, as is the mean over survivors.
+    An array shows its channels, but not the size of the layer's input. So one N stands for ``h w``
+    of all convolutions (three axes or more): this is exact if the size is the same in all layers.
+    If channels fall as the size grows, an N between the channels of the last redundant layer and of
+    the next divides the layers as the measure does. A fully connected layer (two axes) has an input
+    of 1 x 1. Arrays of fewer axes are no layers. These three rules, and the mean over survivors,
+    are this project's choice.
     """
 
     name = "redundancy"
@@ -55,7 +55,7 @@ class RedundancyStage(KeepingStage):
         return shape[1 - LAYOUTS.index(self.layout)] >= self.area
 
     def changed(self, arrays: Sequence[Array], held: Sequence[Array] | None) -> list[Array]:
-        """Return the arrays, some of them binary."""
+        """Return the arrays, redundant layers binary."""
         stage = BinaryStage()
         return [
             stage.decode(stage.encode(array)[0]) if self.is_redundant(array.shape) else array

@@ -1,4 +1,4 @@
-"""From a spec such as ``quantize:int8:channel`` to the stage that it names, and from the wire."""
+"""Find a stage by a spec such as ``quantize:int8:channel``, or by its wire number."""
 
 from flwr_gan.wire.codecs import installed
 from flwr_gan.wire.codecs.registry import is_own, load
@@ -6,7 +6,7 @@ from flwr_gan.wire.codecs.settings import unknown_word
 from flwr_gan.wire.codecs.stage import Stage
 from flwr_gan.wire.stages.array_stage import ArrayStage
 
-# Name, number on the wire (permanent: append, never reuse), class.
+# Name, wire number (permanent: append, never reuse), class.
 _STAGES = (
     ("quantize", 1, "flwr_gan.wire.stages.quantize:QuantizeStage"),
     ("cast", 2, "flwr_gan.wire.stages.cast:CastStage"),
@@ -28,7 +28,7 @@ _STAGES = (
 )
 
 MAX_PARAMETER = (1 << 32) - 1
-"""Largest number in which a stage may keep its settings."""
+"""Largest number for the settings of a stage."""
 
 
 def stage_names() -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def stage_names() -> tuple[str, ...]:
 
 
 def is_stage(name: str) -> bool:
-    """Return True if there is a stage of this name, of this package or an installed one."""
+    """Return True if this package or an installed one has a stage of this name."""
     own = stage_names()
     return name in own or (not is_own(name) and name in installed.names(installed.STAGES))
 
@@ -61,7 +61,7 @@ def get_stage(spec: str) -> Stage | ArrayStage:
 
 
 def stage_by_id(wire_id: int, parameter: int) -> Stage | ArrayStage:
-    """Return the stage with a number in a payload, or raise ``PayloadError``."""
+    """Return the stage with this wire number, or raise ``PayloadError``."""
     own = [reference for _, number, reference in _STAGES if number == wire_id]
     found = load(own[0]) if own else installed.numbered(installed.STAGES, wire_id)
     stage: Stage | ArrayStage = found.from_parameter(parameter)

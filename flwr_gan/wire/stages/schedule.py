@@ -1,8 +1,8 @@
 """Codecs by round and by link.
 
-``topk:0.25+int8>5:topk:0.05+int4`` is the second one from round 5 on. ``sparse:int4<2:sparse`` is
-the first one for clients whose link is below 2 Mbit/s, and ``auto:link`` is ``auto:MBITS`` with the
-speed of each client's own link.
+``topk:0.25+int8>5:topk:0.05+int4`` changes to the second codec in round 5.
+``sparse:int4<2:sparse`` uses the first codec for clients whose link is below 2 Mbit/s.
+``auto:link`` is ``auto:MBITS`` with the speed of each client's link.
 """
 
 import math
@@ -28,7 +28,7 @@ _FASTEST = 1e6  # Mbit/s
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which codec spec holds from which round on: rounds, rising, from 0."""
+    """Codec specs with their first rounds, ascending from 0."""
 
     steps: tuple[tuple[int, str], ...]
 
@@ -50,23 +50,23 @@ class Schedule:
 
     @property
     def last(self) -> str:
-        """The spec that holds in the end, of the fastest links."""
+        """The spec of the last step, for the fastest links."""
         return self.specs[-1]
 
     @property
     def specs(self) -> tuple[str, ...]:
-        """The specs of the fastest links, one after the other."""
+        """The specs for the fastest links, in order."""
         return tuple(_for_link(step, None) for _, step in self.steps)
 
     @property
     def is_by_link(self) -> bool:
-        """True if the speed of a client's link decides."""
+        """True if the codec depends on the speed of a client's link."""
         return any("<" in step or BY_LINK in step for _, step in self.steps)
 
     def at(self, server_round: int, *, feedback: bool, mbits: float | None = None) -> str:
-        """Return the spec of a round; the unbiased form of its stages without error feedback.
+        """Return the spec of a round; without error feedback, unbiased forms of its stages.
 
-        ``mbits`` is the speed of the link, None where it is not known.
+        ``mbits`` is the speed of the link, None if unknown.
         """
         step = [step for begins, step in self.steps if begins <= server_round][-1]
         spec = _for_link(step, mbits)
@@ -82,7 +82,7 @@ def _for_link(step: str, mbits: float | None) -> str:
 
 
 def _links(step: str) -> list[tuple[float, str]]:
-    """Return the codecs of a step, each with the speed below which it holds."""
+    """Return the codecs of a step, each with the upper bound of its link speeds."""
     if not isinstance(step, str) or "<" not in step:
         return [(math.inf, step)]
     first, *others = step.split("<")

@@ -1,4 +1,4 @@
-"""Ternary and binary weights: -1, 0 or 1 times a scale that makes the squared error least.
+"""Ternary and binary weights: -1, 0 or 1 times a scale with the least squared error.
 
 s scale; k survivors of a group.
 """
@@ -17,9 +17,9 @@ class TernaryStage(GroupedStage):
     """``w = q * s`` with ``q`` of -1, 0 and 1. Lossy.
 
     If the m largest magnitudes become s and all others 0, the best s is their mean, and the best m
-    makes ``(sum of the m largest)**2 / m`` largest; a weight is 0 if ``|w| <= s / 2``. The error of
-    a weight is at most the larger of ``s / 2`` and ``max|w| - s``. A survivor that becomes 0 stays
-    in the mask, as the tiny ``s * 2**-24``.
+    maximises ``(sum of the m largest)**2 / m``; a weight is 0 if ``|w| <= s / 2``. The error of a
+    weight is at most the larger of ``s / 2`` and ``max|w| - s``. A survivor that becomes 0 stays in
+    the mask, as the tiny ``s * 2**-24``.
     """
 
     name = "ternary"
@@ -51,7 +51,7 @@ class TernaryStage(GroupedStage):
         members = np.arange(len(group)) - np.repeat(starts, lengths) + 1
         gains = totals * (totals / members)
         best = np.repeat(np.maximum.reduceat(gains, starts), lengths)
-        # The first of equally good numbers of members.
+        # The first of several equally good m.
         chosen = np.flatnonzero(gains == best)[::-1]
         scales[group[chosen]] = totals[chosen] / members[chosen]
         return scales.astype(np.float32)
@@ -64,7 +64,7 @@ class TernaryStage(GroupedStage):
 
 
 class BinaryStage(GroupedStage):
-    """``w = s`` or ``-s``, where s is the mean of ``|w|``: the least squared error for two weights.
+    """``w = s`` or ``-s``, where s is the mean of ``|w|``: the least squared error for two values.
 
     Lossy: the error of a weight is ``abs(|w| - s)``, so at most the larger of s and ``max|w| - s``.
     A survivor takes one bit. Survey of GAN compression, on ApGAN: the sign, and the average weight
@@ -103,5 +103,5 @@ class BinaryStage(GroupedStage):
         return weights
 
     def scales(self, places: Places, side: Array) -> Array:
-        """Return 0: a weight that would be zero becomes 2**-149, whatever the scale."""
+        """Return 0: a weight that would be zero becomes 2**-149 for every scale."""
         return Stage.scales(self, places, side)

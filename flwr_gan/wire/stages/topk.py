@@ -1,4 +1,4 @@
-"""Top-k: of an update the largest changes travel; in dgc, of what momentum has gathered."""
+"""Top-k: send the largest changes of an update; in dgc, of the accumulated momentum."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ MOMENTUM_STEPS = 90
 
 
 class TopKStage(SelectingStage):
-    """Keeps ``k = F n`` of n changes, the largest magnitudes; of equal ones the first in order.
+    """Keeps the ``k = F n`` largest magnitudes of n changes; of equal ones the first in order.
 
-    k is rounded half up, and at least 1; n counts the weights that survive on both sides, so that
-    of a pruned network no larger a share travels. The norm of what is left over is at most
+    k is rounded half up, and at least 1; n counts the weights that survive on both sides, so that a
+    pruned network sends the same share. The norm of the residual is at most
     ``sqrt(1 - k / n)`` times that of the changes (Stich, Cordonnier and Jaggi, "Sparsified SGD with
     memory", 2018, Lemma A.1).
     """
@@ -42,7 +42,7 @@ class TopKStage(SelectingStage):
     scope: str = "global"
 
     def chosen(self, arrays: Sequence[Array], held: Sequence[Array]) -> list[Positions]:
-        """Return where the largest changes are."""
+        """Return the places of the largest changes."""
         moved = [_Change(flat_layer(a), near) for a, near in zip(arrays, held, strict=True)]
         places: list[Positions] = []
         for group in [moved] if self.scope == SCOPES[0] else [[one] for one in moved]:
@@ -53,7 +53,7 @@ class TopKStage(SelectingStage):
 
 @dataclass(frozen=True)
 class _Change:
-    """A layer and what the receiver holds of it, of which the changes are computed in parts."""
+    """A layer and the receiver's weights of it; the changes are computed in parts."""
 
     layer: Array
     near: Array
@@ -66,20 +66,20 @@ class _Change:
 
     @property
     def candidates(self) -> int:
-        """How many weights survive on both sides."""
+        """Number of weights that survive on both sides."""
         parts = (slice(at, at + BLOCK) for at in range(0, len(self), BLOCK))
         counts = (np.count_nonzero((self.layer[p] != 0) & (self.near[p] != 0)) for p in parts)
         return int(sum(counts))
 
 
 class DgcStage(TopKStage):
-    """Keeps the ``k = F n`` largest of what momentum correction makes of the changes. Lossy.
+    """Keeps the ``k = F n`` largest changes after momentum correction. Lossy.
 
-    With an update g the sender gathers ``u = M u + g`` and ``v = v + u``, sends the largest of v,
-    and sets u and v to zero there (momentum factor masking): v is the residual of error feedback, u
-    what the sender remembers besides. Without either it is ``topk:F``. The warm-up of F is a
-    schedule of the codec. Lin et al., "Deep gradient compression", 2018, Algorithm 1 and section
-    3.2; clipping is the local optimiser's affair.
+    For an update g, the sender accumulates ``u = M u + g`` and ``v = v + u``, sends the largest of
+    v, and sets u and v to zero there (momentum factor masking): v is the residual of error
+    feedback, u the sender's memory. Without both it is ``topk:F``. The warm-up of F is a schedule
+    of the codec. Lin et al., "Deep gradient compression", 2018, Algorithm 1 and section 3.2;
+    clipping is left to the local optimiser.
     """
 
     name = "dgc"

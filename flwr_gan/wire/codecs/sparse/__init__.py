@@ -1,1 +1,1 @@
-"""The sparse codec: which weights are there, and their values, each near its entropy."""
+"""The sparse codec: the mask of nonzero weights and their values, each near its entropy."""

@@ -1,8 +1,8 @@
-"""Bands: the indices of one axis of a layer in groups of like statistics, each coded by itself.
+"""Bands: groups of indices of one axis of a layer with similar statistics, coded separately.
 
 Weights that belong to the same input (or output) of a layer are alike: some inputs keep many large
 weights, others few small ones. A band collects the weights of some indices of one axis, in the
-order of the layer; mask and values of each band then have their own frequencies.
+order of the layer; mask and values of each band have their own frequencies.
 
 C length of the axis, m indices in a band, k survivors.
 """
@@ -26,7 +26,7 @@ from flwr_gan.wire.codecs.varint import ByteReader
 MAX_BANDS = 8
 MAX_AXIS = 1 << 16
 MIN_WEIGHTS_AN_INDEX = 16
-"""Limits of the format, which keep the memory for bands below that for the weights."""
+"""Limits of the format; they keep the memory for bands below the memory for the weights."""
 
 _COUNTS = (2, 4, 8)
 _LEAST_SURVIVORS = 4096
@@ -36,7 +36,7 @@ _LONGEST_TRIED = 1024
 _WEIGHTS_TRIED = 64
 _TABLE_BITS = 400
 _MASK_CREDIT = 0.4
-"""Gaps follow some of the differences in density by themselves; measured, not derived."""
+"""Gaps adapt to a part of the differences in density by themselves; measured, not derived."""
 _LEAST_GAIN = 0.007
 _COARSE = 64
 _COARSE_SHIFT = 21
@@ -67,13 +67,13 @@ class Bands:
         return [outer * len(members) * self._inner for members in self._members]
 
     def whole(self, band: int) -> Positions:
-        """Return where all weights of a band are in the layer."""
+        """Return the places in the layer of all weights of a band."""
         places = np.arange(math.prod(self.shape)).reshape(-1, len(self.of_index), self._inner)
         found: Positions = places[:, self._members[band]].reshape(-1)
         return found
 
     def in_layer(self, band: int, positions: Positions) -> Positions:
-        """Return where positions inside a band are in the layer; both are in ascending order."""
+        """Return the layer's positions for positions inside a band; both ascend."""
         members, inner = self._members[band], self._inner
         row, within = _divide(positions, len(members) * inner)
         index, rest = _divide(within, inner)
@@ -81,7 +81,7 @@ class Bands:
         return found
 
     def split(self, positions: Positions) -> list[tuple[Positions, Positions]]:
-        """Return for each band which of the layer's positions it has, and where they are in it."""
+        """Return per band the indices of its positions in the layer's, and their places in it."""
         inner = self._inner
         row, within = _divide(positions, len(self.of_index) * inner)
         index, rest = _divide(within, inner)
@@ -97,13 +97,13 @@ class Bands:
         return list(zip(np.split(order, ends), np.split(inside, ends), strict=True))
 
     def block(self, band: int, inside: Block) -> Block:
-        """Return where a block of a band is in the layer."""
+        """Return the places in the layer of a block of a band."""
         if inside.is_whole and math.prod(self.shape) <= BLOCK:
             return Block.of_positions(self.whole(band)[inside.start : inside.stop])
         return Block.of_positions(self.in_layer(band, inside.positions))
 
     def supports(self, support: Support) -> tuple[list[Positions], list[Support]]:
-        """Return, band by band, which of the layer's survivors it has, and its support."""
+        """Return per band the indices of its survivors among the layer's, and its support."""
         if support.bits is None:
             every = [self.whole(band) for band in range(self.count)]
             return every, [Support(length, length, None) for length in self.lengths]
@@ -154,7 +154,7 @@ def read_bands(reader: ByteReader, shapes: Sequence[tuple[int, ...]]) -> list[Ba
 
 
 def may_have_bands(supports: Sequence[Support]) -> bool:
-    """Return False for networks whose bands would cost more time than they can save bytes."""
+    """Return False for networks where bands would cost more time than the saved bytes are worth."""
     return sum(support.count for support in supports) <= _MOST_SURVIVORS
 
 
@@ -166,12 +166,12 @@ def choose_bands(
     bits_each: float,
     values_gain: bool,
 ) -> Bands | None:
-    """Return the division of a layer that seems to save most, or None if it is not worth it.
+    """Return the division of a layer with the largest estimated saving; None if too small.
 
-    The saving is estimated: the entropy of the mask falls if bands differ in density, that of the
-    values (of their magnitudes, coarsely) if they differ in distribution; ``values_gain`` says
-    whether their coding profits. Less than 0.7 % of ``bits_each``, about what a survivor takes, is
-    not worth it.
+    The entropy of the mask falls if bands differ in density; the entropy of the values (of their
+    coarse magnitudes) falls if bands differ in distribution. ``values_gain`` says whether the
+    coding of values profits. ``bits_each`` is about the bits of one survivor; a saving below 0.7 %
+    of that is too small.
     """
     if len(values) < (_LEAST_SURVIVORS if values_gain else 2 * _LEAST_SURVIVORS):
         return None
@@ -194,7 +194,7 @@ def choose_bands(
         kept = np.bincount(index, minlength=length)
         counts = _coarse_counts(index, sizes, length) if values_gain else kept[:, None]
         each = weights / length / step
-        # No division saves more than one that gives every index a band of its own.
+        # One band per index is an upper bound of the saving.
         if step * _saving(counts, np.full(length, each), mask_credit) <= least:
             continue
         used = int(np.count_nonzero(counts.sum(axis=0)))
@@ -203,7 +203,7 @@ def choose_bands(
             member = (of_index == np.arange(count)[:, None]).astype(np.int64)
             saved = step * _saving(member @ counts, member.sum(axis=1) * each, mask_credit)
             saved -= length * math.log2(count) + _TABLE_BITS * (count - 1)
-            # A sample seems to differ between bands by chance, too.
+            # In a sample, bands also differ by chance.
             saved -= (step - 1) * (count - 1) * used / math.log(4)
             if saved > least:
                 best, least = Bands(shape, axis, count, of_index), saved
@@ -211,13 +211,13 @@ def choose_bands(
 
 
 def _spread(count: int, length: int) -> Positions:
-    """Return places spread evenly over a range, without a period that an axis could have, too."""
+    """Return places spread evenly over a range, without a period that an axis could share."""
     steps = np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B1) & np.uint64(0xFFFFFFFF)
     return (steps * np.uint64(length) >> np.uint64(32)).astype(np.int64)
 
 
 def _by_size(kept: Any, total: Any, count: int) -> Bytes:
-    """Put the indices into bands of about as many survivors each, those with small sums first."""
+    """Put the indices into bands with about equal numbers of survivors, small sums first."""
     order = np.argsort(total, kind="stable")
     before = np.cumsum(kept[order]) - kept[order]
     of_index = np.empty(len(kept), np.uint8)
@@ -226,7 +226,7 @@ def _by_size(kept: Any, total: Any, count: int) -> Bytes:
 
 
 def _coarse_counts(index: Positions, sizes: Any, length: int) -> Any:
-    """Return how often each magnitude, coarsely, occurs at each index, shape (C, 64)."""
+    """Return the histogram of coarse magnitudes at each index, shape (C, 64)."""
     steps = sizes.view(np.uint32) >> _COARSE_SHIFT
     steps = np.minimum(steps.max() - steps, _COARSE - 1)
     joint = index * _COARSE + steps
@@ -234,7 +234,7 @@ def _coarse_counts(index: Positions, sizes: Any, length: int) -> Any:
 
 
 def _saving(counts: Any, places: Any, mask_credit: float) -> float:
-    """Return about how many bits bands save that hold so many survivors of so many places.
+    """Return the estimated bits that bands save, given their survivors and places.
 
     ``counts`` of survivors has shape (bands, symbols), ``places`` has (bands,).
     """
@@ -244,7 +244,7 @@ def _saving(counts: Any, places: Any, mask_credit: float) -> float:
 
 
 def _split_bits(part: Any, whole: Any) -> float:
-    """Return how many bits the symbols counted take in all, less what they take band by band."""
+    """Return the bits of the counted symbols together, minus their bits band by band."""
     return _entropy_bits(part.sum(axis=0), whole.sum(axis=0)) - _entropy_bits(part, whole)
 
 

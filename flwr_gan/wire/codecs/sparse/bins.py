@@ -1,8 +1,8 @@
 """Bins: keys of 32 or 16 bits, each a symbol and raw bits; or a palette.
 
-A palette is the D distinct keys of a block once, and of each key its place among them: weights on a
-grid, as of networks that were trained with 8 bits or with three values, take few values. Finding
-that out is cheap: where a small sample has next to no value twice, a palette cannot pay.
+A palette lists the D distinct keys of a block once; each key is then its index in that list. It
+pays for weights on a grid, such as those of networks trained with 8 bits or with three values. The
+check is cheap: if a small sample has almost no repeated value, a palette cannot pay.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,20 +30,20 @@ from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 Keys = np.ndarray[Any, np.dtype[Any]]
 
 PALETTE = 0xFF
-"""In the place of the number of raw bits: a palette follows."""
+"""Marker instead of the number of raw bits: a palette follows."""
 
 _MANY = 1 << 18
-"""So many keys are taken apart byte by byte, which is fast; fewer where it saves most."""
+"""From this many keys on, they are split into bytes, which is fast; below, by the best bins."""
 
 MOST_BYTES = 256
-"""Up to so many keys, their places are bytes; beyond that, keys of 16 bits."""
+"""Up to this many palette keys, an index is a byte; above, a key of 16 bits."""
 
 _SAMPLE = 512
 _LEAST_PAIRS = 2
 _SORTED = 1 << 16
 _MANY_PAIRS, _SHORT_PAIRS = 16, 128
-"""Of so many keys all are sorted only if a palette is likely; of short floats, whose low bits are
-zero and cost nothing in bins, only if it is all but certain."""
+"""Above this many keys, all are sorted only if a palette is likely; for short floats, whose low
+bits are zero and cost nothing in bins, only if it is almost certain."""
 
 _LEAST_USES = 2
 
@@ -52,7 +52,7 @@ def write_bins(parts: Sequence[Keys]) -> Pieces:
     """Code keys, joined, as one block: by bins, or by a palette if that is shorter.
 
     Keys are uint32 or uint16, or float32, of which their ``float_keys`` are coded; they are divided
-    into parts where their statistics may change.
+    into parts whose statistics may differ.
     """
     floats = parts[0].dtype == np.float32
     bits = [part.view(np.uint32) for part in parts] if floats else parts
@@ -137,7 +137,7 @@ def _write_floats(parts: Sequence[Keys]) -> Pieces:
     """Code the keys of many floats with 24 raw bits; the symbols are their exponents."""
     count = sum(map(len, parts))
     exponents = write_stream([_plane(part, 3) for part in parts], beside=3 * count)
-    # For the lower bytes most often nothing can be done.
+    # The lower bytes can seldom be made shorter.
     some = spread(*parts)
     samples = [_plane(some, byte) for byte in _LOWER]
     lower = write_byte_planes(count, samples, lambda planes: _lower_planes_to(parts, planes))
@@ -148,7 +148,7 @@ _LOWER = (2, 1, 0)
 
 
 def _lower_planes_to(parts: Sequence[Keys], planes: Mapping[int, Bytes]) -> None:
-    """Write some of the three lower bytes of the keys, by their places in ``_LOWER``."""
+    """Write some of the three lower bytes of the keys, by their index in ``_LOWER``."""
     loops = compiled.kernels()
     at = 0
     for bits in parts:
@@ -168,7 +168,7 @@ def _plane(bits: Keys, byte: int) -> Bytes:
 
 
 _OF_BYTE = ((0, 255, 0), (8, 255, 0), (16, 127, 128), (23, 255, 0))
-"""Of each byte of a key by how much to shift the bits, what to keep of that, and of the sign."""
+"""For each byte of a key: the shift of the bits, the mask after it, and the sign's mask."""
 
 
 def _plane_to(bits: Keys, byte: int, plane: Bytes) -> None:
@@ -202,7 +202,7 @@ def _write_binned(keys: Keys, ends: Any) -> Pieces:
 
 
 def _raw_bits(keys: Keys, bits: int) -> int:
-    """Return how many low bits to leave uncoded, so that the rest makes good symbols."""
+    """Return the number of low bits to leave raw, so that the rest makes good symbols."""
     finest = bits - 14
     histogram = np.bincount(keys >> finest, minlength=1 << 14)
     best, best_bits = bits - 8, float("inf")
@@ -264,7 +264,7 @@ def distinct_keys(parts: Sequence[Keys]) -> Keys | None:
 
 
 def write_palette(palette: Keys) -> Pieces:
-    """Code D - 1, the first key, and how far each of the others lies behind the one before it."""
+    """Code D - 1, the first key, and the difference of each other key to the one before."""
     first = int(palette[0])
     coded = Pieces([write_varint(len(palette) - 1), write_varint(first)])
     if len(palette) > 1:

@@ -1,4 +1,4 @@
-"""Packing of numbers of a few bits each, lowest bit first, and back again."""
+"""Packing and unpacking of numbers of a few bits each, lowest bit first."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _MASKS = (np.uint64(1) << np.arange(33, dtype=np.uint64)) - np.uint64(1)
 
 
 def pack_bits(values: Words, widths: Widths) -> bytes:
-    """Return uint64 values, each in its number of bits (0 to 32), and zero bits up to a byte."""
+    """Pack uint64 values, each in its number of bits (0 to 32), padded to a byte with zeros."""
     while len(values) > 1 and 2 * int(widths.max()) <= 32:
         if len(values) % 2:
             values = np.append(values, np.uint64(0))
@@ -25,7 +25,7 @@ def pack_bits(values: Words, widths: Widths) -> bytes:
     shifted = values << (starts & 31).astype(np.uint64)
     word = starts >> 5
     count = (total + 31) // 32 + 1
-    # Bits do not overlap, so adding is setting; sums stay below 2**32, exact in a double.
+    # Bits do not overlap, so a sum is a union; sums stay below 2**32, exact in a double.
     low = np.bincount(word, (shifted & np.uint64(0xFFFFFFFF)).astype(np.float64), count)
     high = np.bincount(word + 1, (shifted >> np.uint64(32)).astype(np.float64), count + 1)
     words = low[:count] + high[:count]
@@ -33,11 +33,11 @@ def pack_bits(values: Words, widths: Widths) -> bytes:
 
 
 def unpack_bits(packed: bytes, widths: Widths) -> Words:
-    """Read back what ``pack_bits`` wrote; ``packed`` must have the bits that ``widths`` ask for."""
+    """Read back what ``pack_bits`` wrote; ``packed`` must have all bits of ``widths``."""
     starts = np.cumsum(widths) - widths
     padded = packed + bytes(8 + -len(packed) % 4)
     halves = np.frombuffer(padded, "<u4").astype(np.uint64)
-    # Each window of 64 bits begins 32 after the last, so that one of them has all of a value.
+    # Windows of 64 bits begin every 32 bits, so that one of them has a value whole.
     windows = halves[:-1] | halves[1:] << np.uint64(32)
     words: Words = windows.take(starts >> 5)
     words >>= (starts & 31).view(np.uint64)

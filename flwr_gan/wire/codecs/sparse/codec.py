@@ -1,8 +1,8 @@
-"""The codec ``sparse``: a mask, and the values of what survives it.
+"""The codec ``sparse``: a mask, and the values of the surviving weights.
 
 float32 arrays are taken apart into mask and values; arrays of other types travel byte plane by
 byte plane. A value is coded as it is, as its difference to a base that the receiver holds, or as
-the code that a stage (``flwr_gan.wire.stages``) turned it into.
+the code that a stage (``flwr_gan.wire.stages``) made of it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,11 +46,11 @@ from flwr_gan.wire.codecs.stage import Stage
 from flwr_gan.wire.codecs.varint import ByteReader
 
 _WORTH_DERIVING = 64
-"""Bytes of a mask; to derive it from the base takes 11, and both sides look at all magnitudes."""
+"""Bytes of a mask; deriving it from the base takes 11 and a pass over all magnitudes."""
 
 
 class SparseCodec(Codec):
-    """Sparse-aware coding of float32 weights. Lossless without a stage.
+    """Sparse coding of float32 weights. Lossless without a stage.
 
     Lossless values are coded in ``bins``, by numpy and the standard library, the same bytes on
     every machine; or by the library ``pcodec``, about 3 % shorter.
@@ -83,7 +83,7 @@ class SparseCodec(Codec):
 
     @property
     def keeps_sign(self) -> bool:
-        """True if the stage does."""
+        """True if the stage keeps signs."""
         return self.stage is None or self.stage.keeps_sign
 
     def encode_bundle(
@@ -94,7 +94,7 @@ class SparseCodec(Codec):
         base: Sequence[Array] | None = None,
         base_use: BaseUse = "auto",
     ) -> Body:
-        """Code the arrays; of the base, use what ``base_use`` allows and what saves bytes."""
+        """Code the arrays; use the base as ``base_use`` allows and where that saves bytes."""
         return self.encode_moving(arrays, None, strict=strict, base=base, base_use=base_use)
 
     def encode_moving(
@@ -106,11 +106,11 @@ class SparseCodec(Codec):
         base: Sequence[Array] | None,
         base_use: BaseUse,
     ) -> Body:
-        """Code the arrays as if only weights at some places had changed; needs a stage.
+        """Code the arrays as if only the weights at some places had changed; needs a stage.
 
-        ``moving`` says for each float32 array where these are (int64, ascending), of the weights
-        that survive on both sides; None means all. Raises ``CodecError`` also where the stage
-        cannot code a change.
+        ``moving`` has these places for each float32 array (int64, ascending) among the weights
+        that survive on both sides; None means all. Also raises ``CodecError`` if the stage cannot
+        code a change.
         """
         if base_use != "auto" and base is None:
             raise CodecError(f"base_use={base_use!r} needs a base")
@@ -139,9 +139,9 @@ class SparseCodec(Codec):
         tail: Pieces,
         moving: Sequence[Positions] | None,
     ) -> Iterator[Body]:
-        """Yield every coding that is allowed; of equals the first is taken.
+        """Yield every allowed coding; of equally short ones the first is taken.
 
-        Their ``decoded`` gives survivors alone.
+        Their ``decoded`` gives only survivors.
         """
         pcodec = self.numbers == "pcodec"
         if held is None:
@@ -161,7 +161,7 @@ class SparseCodec(Codec):
         mask = write_mask(parts.supports, base=held, derive=base_use == "derive")
         if base_use == "auto" and len(mask.data) > _WORTH_DERIVING:
             mask = derived_mask(parts.supports, held) or mask
-        # What a stage loses of a change is less than what it loses of weights, whatever the bytes.
+        # A stage loses less of changes than of weights, so changes win whatever their size.
         if changes is None or (self.stage is None and base_use != "values"):
             if base_use == "auto":
                 yield from self._alone(parts, tail)
@@ -171,7 +171,7 @@ class SparseCodec(Codec):
             yield _body(mask, changes, tail, relative=True)
 
     def _alone(self, parts: Parts, tail: Pieces) -> Iterator[Body]:
-        """Yield the coding that needs no base, its layers divided where that saves bytes."""
+        """Yield the coding without a base, its layers divided into bands where that saves bytes."""
         bits = 26.0 if self.stage is None else 8.0 * np.dtype(self.stage.code_dtype).itemsize
         layout = parts.layout(bits_each=bits, values_gain=self.numbers != "pcodec")
         ways = full_values(parts, stage=self.stage, pcodec=self.numbers == "pcodec")
@@ -183,7 +183,7 @@ class SparseCodec(Codec):
     ) -> list[Array]:
         """Decode block by block into zeroed memory, which all float32 arrays share.
 
-        For one large piece of memory the system takes far less time than for many small ones.
+        The system allocates one large piece of memory far faster than many small ones.
         """
         weights = [spec for spec in specs if is_weight(spec.dtype)]
         reader = ByteReader(body.values, what="values")
@@ -198,14 +198,14 @@ class SparseCodec(Codec):
         return [next(weight if is_weight(spec.dtype) else other) for spec in specs]
 
     def survivors_at_once(self, body: Body, base: KnownBase) -> Array | None:
-        """Return what ``decode_survivors`` does, finite with a stage, if there is a fast way."""
+        """Return ``decode_survivors`` by a fast way, finite with a stage; None if there is none."""
         return read_at_once(body.joined, self.stage, base)
 
     def decode_survivors(self, body: Body, specs: Sequence[ArraySpec], *, base: KnownBase) -> Array:
-        """Return the float32 values of the survivors alone, in row-major order, array after array.
+        """Return only the survivors' float32 values, in row-major order, array after array.
 
-        To be called where ``survivors_are_all`` is true: the positions are the base's, so that
-        nothing but the values is to be read, all at once.
+        To be called only where ``survivors_are_all`` is true: the positions are the base's, so
+        only the values are read, all at once.
         """
         reader = ByteReader(body.values, what="values")
         values = SurvivorReader(
@@ -234,7 +234,7 @@ class SparseCodec(Codec):
         base: Sequence[Array] | None,
         layers: Sequence[Array],
     ) -> None:
-        """Write block after block to the layers, which are zeroed."""
+        """Write block after block to the layers, which must be zeroed."""
         held = None if base is None else base_layers(base)
         lengths = [spec.size for spec in weights]
         values = SurvivorReader(
@@ -263,7 +263,7 @@ class SparseCodec(Codec):
 
 
 def _blocks(mask: MaskSource, unit: int, bands: Bands | None) -> Iterator[Block]:
-    """Yield where the survivors of a layer are, band by band if it is divided."""
+    """Yield the survivors' places in a layer, band by band if it is divided."""
     if bands is None:
         yield from mask.blocks(unit)
         return
@@ -277,7 +277,7 @@ def _shaped(flat: Array, spec: ArraySpec) -> Array:
 
 
 def _scattered(support: Support, survivors: Array, layer: Array) -> Array:
-    """Return survivors at their places in an array like ``layer``."""
+    """Return an array like ``layer`` with the survivors at their places."""
     if support.bits is not None:
         block = Block(0, support.length, support.count, support.bits)
         flat = np.zeros(support.length, FLOAT32)
@@ -292,7 +292,7 @@ def _body(mask: CodedMask, values: Written, tail: Pieces, *, relative: bool = Fa
 
 
 def _cost(body: Body) -> int:
-    # A base is named by a hash of 8 bytes; without need for one, a payload is good for anybody.
+    # Naming a base takes a hash of 8 bytes; a payload without base can be read by anybody.
     return len(body.mask) + len(body.values) + (8 if body.base_need != "none" else 0)
 
 

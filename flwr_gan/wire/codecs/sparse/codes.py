@@ -1,8 +1,8 @@
-"""Codes of int8: bytes, or few codes in fewer symbols, or without their lowest bits.
+"""int8 codes: as bytes, grouped into symbols, or without their lowest bits.
 
-A table of frequencies costs bits, too. Where there are few codes, low bits of them may stay raw,
-so that the table is shorter; and of few kinds of codes several are one symbol, whose frequencies
-then tell what codes stand beside each other.
+A table of frequencies also costs bits. With few codes, their low bits may stay raw, so that the
+table is shorter. With few distinct codes, several make one symbol, whose frequencies then include
+the dependence between neighbours.
 """
 
 from collections.abc import Sequence
@@ -25,15 +25,15 @@ _MANY = 1 << 16
 _MOST_RAW, _MOST_TOGETHER = 4, 8
 _TOGETHER = 0x10
 _SYMBOL_BITS = 10
-"""About what a symbol takes in a table."""
+"""Estimated bits of a symbol in a table."""
 
 
 def write_codes(parts: Sequence[Codes]) -> Pieces:
-    """Code int8 codes, joined, as one block: a byte that says how, then one or two streams.
+    """Code int8 codes, joined, as one block: a byte for the form, then one or two streams.
 
-    They are divided into parts where their statistics may change.
+    They are divided into parts whose statistics may differ.
     """
-    # Codes are about zero: as bytes, they are to be neighbours.
+    # Codes lie around zero; an offset makes them neighbours as bytes.
     symbols = [part.view(np.uint8) ^ _SIGN for part in parts]
     joined = symbols[0] if len(symbols) == 1 else np.concatenate(symbols)
     if len(joined) >= _MANY:
@@ -93,7 +93,7 @@ def _read_grouped(reader: ByteReader, group: int, count: int) -> Bytes:
 
 
 def _best_raw_bits(symbols: Bytes) -> tuple[int, float]:
-    """Return how many low bits to leave uncoded, and about how many bits all take then."""
+    """Return the number of low bits to leave raw, and the estimated bits in total."""
     counts = byte_counts(symbols)
     bits = []
     for raw in range(_MOST_RAW + 1):

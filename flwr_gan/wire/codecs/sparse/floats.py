@@ -1,4 +1,4 @@
-"""Bits of float32 weights, turned so that what is alike lies together."""
+"""Bits of float32 weights, rearranged so that similar bits are together."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,7 @@ def float_values(keys: Keys) -> Floats:
 
 
 def unused_bits(layers: Sequence[Floats]) -> int:
-    """Return how many low bits, 0 to 31, are zero in all values, as in those of shorter floats."""
+    """Return how many low bits, 0 to 31, are zero in all values, as for shorter floats."""
     used = 0
     for values in layers:
         if used & 1:
@@ -37,11 +37,11 @@ def unused_bits(layers: Sequence[Floats]) -> int:
 
 
 def ordered_differences(values: Floats, base: Floats, *, shift: int = 0) -> Keys:
-    """Return how many float32 numbers lie from ``base`` to ``values``, modulo 2**32, zigzag.
+    """Return the distance from ``base`` to ``values`` in float32 steps, modulo 2**32, zigzag.
 
-    Floats in ascending order are numbered one after the other, so that close values are close
-    numbers. Zigzag numbers 0, -1, 1, -2, 2 as 0, 1, 2, 3, 4. Where the ``shift`` low bits of all
-    floats are zero, only floats of that kind are counted.
+    Floats are numbered in ascending order, so that close values have close numbers. Zigzag maps
+    0, -1, 1, -2, 2 to 0, 1, 2, 3, 4. Where the ``shift`` low bits of all floats are zero, only
+    floats of that kind are counted.
     """
     return zigzag(_numbered(values, shift) - _numbered(base, shift))
 
@@ -52,7 +52,7 @@ def add_differences(differences: Keys, base: Floats, *, shift: int = 0) -> Float
     ordered += _numbered(base, shift)
     if shift:
         ordered <<= np.uint32(shift)
-        # What is left of a negative float's low bits once they are turned.
+        # The low bits of a negative float after its bits are flipped.
         ordered |= (ordered >> 31) * np.uint32((1 << shift) - 1)
     return _ordered(ordered.view(np.float32)).view(np.float32)
 
@@ -67,7 +67,7 @@ def _numbered(values: Floats, shift: int) -> Keys:
 
 
 def zigzag(steps: Keys) -> Keys:
-    """Turn two's complement numbers 0, -1, 1, -2, 2 into 0, 1, 2, 3, 4."""
+    """Map two's complement numbers 0, -1, 1, -2, 2 to 0, 1, 2, 3, 4."""
     signs: Keys = np.negative(steps >> 31)
     return steps << 1 ^ signs
 
@@ -82,7 +82,7 @@ def unzigzag(numbers: Keys) -> Keys:
 
 def _ordered(values: Floats) -> Keys:
     bits = values.view(np.uint32)
-    # Negative floats ascend as their bits descend. Done twice, this changes nothing.
+    # Negative floats ascend as their bits descend. This is its own inverse.
     turned: Keys = bits >> 31
     np.negative(turned, out=turned)
     turned &= _MAGNITUDE

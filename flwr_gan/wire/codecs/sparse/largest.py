@@ -1,9 +1,9 @@
 """The largest magnitudes of some layers, exactly and in one pass.
 
-A sample says which magnitude the smallest of them has at least. Only what reaches it is looked at
-closely; should that be too little, the pass is made again with a lower one.
+A sample gives a lower bound for the smallest of them. Only magnitudes from that bound on are
+sorted; if they are too few, the pass is repeated with a lower bound.
 
-k how many are the largest.
+k number of largest magnitudes.
 """
 
 import math
@@ -16,12 +16,12 @@ from flwr_gan.wire.codecs.sparse.support import Mask, Positions
 from flwr_gan.wire.codecs.sparse.values import Numbers
 
 BLOCK = 1 << 16
-"""Numbers that are looked at a time, so that they stay in the cache."""
+"""Numbers per block, so that a block stays in the cache."""
 
 _SAMPLE = 1 << 15
 _DEVIATIONS = 4
 _MAGNITUDE = np.int32(0x7FFFFFFF)
-"""The bits of a float without its sign are ordered as its magnitude, and exact to compare."""
+"""Without the sign, the bits of a float have the order of its magnitude and compare exactly."""
 
 
 def largest(layers: Sequence[Array], *, keep: int) -> list[Mask]:
@@ -43,9 +43,9 @@ def largest(layers: Sequence[Array], *, keep: int) -> list[Mask]:
 
 
 def largest_places(layers: Sequence[Numbers], *, keep: int) -> list[Positions]:
-    """Return where in each layer the ``keep`` largest magnitudes of all are, ascending.
+    """Return the places in each layer of the ``keep`` largest magnitudes overall, ascending.
 
-    They are fewer where all others are zero. Equal ones and NaN are as in ``largest``.
+    Zeros are never among them, so there may be fewer. Ties and NaN are as in ``largest``.
     """
     total = sum(map(len, layers))
     keep = min(keep, total)
@@ -69,7 +69,7 @@ def _magnitudes(values: Array) -> Array:
 
 
 def _reaching(layer: Numbers, least: int) -> tuple[Positions, Array]:
-    """Return where the magnitudes of a layer are that have so many bits or more, and these."""
+    """Return the places of a layer's magnitudes from a bound on, and these magnitudes."""
     parts = [(np.empty(0, np.int64), np.empty(0, np.int32))]
     for start in range(0, len(layer), BLOCK):
         bits = _magnitudes(layer[start : start + BLOCK])
@@ -80,7 +80,7 @@ def _reaching(layer: Numbers, least: int) -> tuple[Positions, Array]:
 
 
 def _exactly(found: Sequence[tuple[Positions, Array]], keep: int) -> list[Positions]:
-    """Return the places of the ``keep`` largest of those found, or of all if they are fewer."""
+    """Return the places of the ``keep`` largest found, or of all if they are fewer."""
     bits = np.concatenate([part for _, part in found])
     if len(bits) <= keep:
         return [places for places, _ in found]

@@ -1,4 +1,4 @@
-"""Magnitude bins: whole numbers of 32 bits, small ones exact, large ones by length and raw bits."""
+"""Magnitude bins for 32-bit whole numbers: small ones exact, large ones by length and raw bits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -66,7 +66,7 @@ def read_magnitudes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Num
 
 
 def _tables() -> tuple[Numbers, Numbers]:
-    """Return for each symbol how many raw bits follow, and the number without them."""
+    """Return for each symbol the number of raw bits that follow, and the value without them."""
     symbols = np.arange((33 - _FINE_BITS) << _FINE_BITS)
     widths = np.maximum(symbols >> _FINE_BITS, 1) - 1
     size = 1 << _FINE_BITS

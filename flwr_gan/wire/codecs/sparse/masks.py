@@ -1,14 +1,14 @@
-"""The mask of a payload: in full, or as what changed against a mask that the receiver holds.
+"""The mask of a payload: in full, or as the changes to a mask that the receiver holds.
 
-A mask is a set of survivors a layer. Modes, each tried where the base allows it:
+A mask is one set of survivors per layer. Modes, each tried where the base allows it:
 
-- layered: every layer on its own, needs no base;
+- layered: every layer separately, without a base;
 - same: the base's mask;
 - nested: the base's mask without the positions listed;
 - derived: the ``k`` largest magnitudes of the base (over all layers, or ``k`` for each layer), as
-  magnitude pruning of lottery tickets picks them; a hash makes sure;
-- changed: the base's mask without the positions listed, and with those listed of its zeros, as
-  masks change that are pruned and regenerated during training.
+  magnitude pruning of lottery tickets picks them; a hash verifies it;
+- changed: the base's mask without the listed survivors and with the listed zeros, for masks that
+  are pruned and regenerated during training.
 """
 
 import hashlib
@@ -37,14 +37,14 @@ Layer = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class CodedMask:
-    """A mask as it travels, and what of the base its receiver needs."""
+    """A coded mask, and what its receiver needs of the base."""
 
     data: bytes
     mode: int
 
     @property
     def base_need(self) -> Literal["none", "mask", "values"]:
-        """What of the base the decoder needs."""
+        """What the decoder needs of the base."""
         if self.mode == LAYERED:
             return "none"
         return "values" if self.mode in (DERIVED_GLOBAL, DERIVED_LOCAL) else "mask"
@@ -53,10 +53,10 @@ class CodedMask:
 def write_mask(
     supports: Sequence[Support], *, base: BaseLayers | None, derive: bool = False
 ) -> CodedMask:
-    """Code a mask in the fewest bytes; with a base, its zero pattern may be used.
+    """Code a mask in the fewest bytes; the zero pattern of a base may be used.
 
-    With ``derive``, its magnitudes must be: raises ``CodecError`` if the survivors are not the
-    largest of them.
+    With ``derive``, the base's magnitudes must be used: raises ``CodecError`` if the survivors are
+    not the largest of them.
     """
     if derive and base is not None:
         derived = derived_mask(supports, base)
@@ -83,7 +83,7 @@ def write_mask(
 
 
 def _changes(new: Support, old: Support) -> tuple[Support, Support]:
-    """Return which of the old survivors are lost, and which of the old zeros are gained."""
+    """Return which old survivors are lost, and which old zeros are gained."""
     lost = Support.of_bits(new.length, old.packed & ~new.packed).positions
     gained = Support.of_bits(new.length, new.packed & ~old.packed).positions
     zeros = old.length - old.count
@@ -101,13 +101,13 @@ def _layered(supports: Sequence[Support]) -> CodedMask:
 
 
 def derived_mask(supports: Sequence[Support], base: Sequence[Layer]) -> CodedMask | None:
-    """Return the mask as what pruning the base gives, over all or by layer; None if it is not."""
+    """Return the mask as a pruning of the base, over all or by layer; None if it is not one."""
     kept = [support.count for support in supports]
     masks = [support.mask for support in supports]
     pairs = list(zip(base, kept, strict=True))
     by_layer = [largest([layer], keep=keep)[0] for layer, keep in pairs]
     if not all(np.array_equal(mask, other) for mask, other in zip(masks, by_layer, strict=True)):
-        # Pruning over all layers keeps the largest of each layer, too.
+        # Pruning over all layers also keeps the largest of each layer.
         return None
     digest = mask_hash(masks)
     if mask_hash(largest(base, keep=sum(kept))) == digest:

@@ -1,6 +1,6 @@
-"""What is written of the survivors: their numbers, in full or as differences to a base.
+"""The written numbers of the survivors, in full or as differences to a base.
 
-k survivors of a layer; c of them that changed.
+k survivors of a layer, c of them changed.
 """
 
 import math
@@ -36,34 +36,34 @@ from flwr_gan.wire.codecs.stage import Stage, differences, side_of_each
 from flwr_gan.wire.codecs.varint import write_varint
 
 RELATIVE = 0x80
-"""Bit of the value coding that says that values are differences to the base."""
+"""Bit of the value coding: values are differences to the base."""
 
 BANDED = 0x40
-"""Bit of the value coding that says that layers are divided into bands."""
+"""Bit of the value coding: layers are divided into bands."""
 
 CHANGES = 0x20
-"""Bit of the value coding that says that of most survivors nothing travels: they did not change."""
+"""Bit of the value coding: unchanged survivors, which are most, are left out."""
 
 SHIFTED = 0x10
-"""Bit of the value coding that says that the low bits of all floats are zero."""
+"""Bit of the value coding: the low bits of all floats are zero."""
 
 CODING = 0x0F
 """Bits of the value coding that name the coding of numbers."""
 
 _LEAST_BITS = {MAGNITUDE_BINS: 1 / 8, BYTES: 1 / 8, PCODEC: 0.0, BINS: 1 / 8}
-"""Bits that a coding takes about at least for each of many numbers."""
+"""Estimated lower bound of the bits per number in a long block."""
 
 
 _FEW_ARE_SAME = 1 << 10
-"""Of so many survivors more than one must not have changed, or to tell which saves too little."""
+"""Leave out unchanged survivors only if more than one in this many is unchanged."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to write the survivors' numbers: what a value coding is given, layer by layer.
+    """One way to write the survivors' numbers: the input of a value coding, layer by layer.
 
-    ``side`` are the stage's side numbers, ``shift`` how many low bits of all floats are zero and
-    were left out.
+    ``side`` are the stage's side numbers; ``shift`` is the number of low bits that are zero in all
+    floats and were left out.
     """
 
     coding: int
@@ -76,7 +76,7 @@ class Way:
 class Written:
     """The survivors as they are written.
 
-    With a stage ``weights`` returns what is read back of each layer's survivors, float32.
+    With a stage, ``weights`` returns the decoded survivors of each layer, float32.
     """
 
     data: Pieces
@@ -92,7 +92,7 @@ def code_coding(stage: Stage) -> int:
 
 
 def full_values(parts: Parts, *, stage: Stage | None, pcodec: bool) -> list[Way]:
-    """Return the ways to write the survivors without a base, of which the shortest is best."""
+    """Return the ways to write the survivors without a base; the shortest is used."""
     if stage is not None:
         return [_staged(stage, parts.values, parts.places)]
     if not pcodec:
@@ -128,11 +128,11 @@ def write_differences(
     pcodec: bool,
     moved: list[Support] | None = None,
 ) -> Written:
-    """Write the differences of the survivors to what the receiver holds in their places.
+    """Write the differences of the survivors to the receiver's weights in their places.
 
-    Those that did not change are left out where that is shorter. ``moved`` may say which did; the
-    others then count as what the receiver holds, and are left out where the stage has no code for
-    them. Raises ``CodecError`` if the stage cannot code a difference.
+    Unchanged survivors are left out where that is shorter. ``moved`` may mark the changed ones; the
+    others then count as unchanged, and are left out where the stage has no code for them. Raises
+    ``CodecError`` if the stage cannot code a difference.
     """
     if stage is not None:
         stage = stage.for_differences()
@@ -161,7 +161,7 @@ def write_differences(
 
 @dataclass(frozen=True)
 class _Chosen:
-    """Survivors whose numbers travel: their values, what is held, where they are."""
+    """Survivors that are sent: their values, the receiver's values, their places."""
 
     values: list[Array]
     nears: list[Array]
@@ -177,14 +177,14 @@ class _Chosen:
         )
 
     def kept_but(self, changed: Sequence[Support]) -> "_Chosen":
-        """Return the same with what is held for the values of all that did not change."""
+        """Return a copy in which unchanged survivors have the receiver's values."""
         values = [near.copy() for near in self.nears]
         for made, part, support in zip(values, self.values, changed, strict=True):
             made[support.positions] = part[support.positions]
         return _Chosen(values, self.nears, self.places)
 
     def computed(self, compute: Callable[[Array, Array], Array]) -> list[Computed]:
-        """Return what is computed of values and what is held, a part at a time."""
+        """Return numbers computed from values and the receiver's values, a part at a time."""
 
         def of_layer(values: Array, near: Array) -> Computed:
             return Computed(
@@ -195,7 +195,7 @@ class _Chosen:
 
 
 def _of(places: Places, taken: Array) -> Array:
-    """Return which of the places are taken, given their numbers."""
+    """Return a mask of the places with the given indices."""
     whole = places.count == math.prod(places.shape)
     return taken if whole else places.positions[taken]
 
@@ -224,7 +224,7 @@ def _staged(stage: Stage, values: Sequence[Numbers], places: list[Places]) -> Wa
 
 
 class _Codes:
-    """The codes of a layer's numbers, computed a part at a time, again for who wants to know."""
+    """The codes of a layer's numbers, computed a part at a time whenever they are read."""
 
     def __init__(self, stage: Stage, values: Numbers, places: Places, side: Array) -> None:
         self._stage, self._values, self._places, self._side = stage, values, places, side
@@ -239,14 +239,14 @@ class _Codes:
         return self._of(first, last)[0]
 
     def _of(self, first: int, last: int) -> tuple[Array, Places, Array]:
-        """Return the codes of a part, where its numbers are, and their side numbers."""
+        """Return the codes of a part, the places of its numbers, and their side numbers."""
         block = self._stage.block_length
         side = self._side[first // block :] if block else self._side
         places = self._places.part(first, last)
         return self._stage.coded(self._values[first:last], places, side), places, side
 
     def weights(self, near: Array | None) -> Array:
-        """Return what is read back of the codes, which all have been computed once, float32."""
+        """Return the decoded codes as float32; all codes must have been computed once."""
         weights = np.empty(len(self), np.float32)
         for first, last in self._parts.items():
             codes, places, side = self._of(first, last)
@@ -262,10 +262,10 @@ def _written(
     nears: Sequence[Array] | None = None,
     changed: Sequence[Support] | None = None,
 ) -> Written:
-    """Return what was written, with a way to know what is read back of codes.
+    """Return the written numbers, with a function for their decoded values.
 
-    ``nears`` is what the receiver holds of survivors, ``changed`` which of them have codes, if not
-    all of them.
+    ``nears`` are the receiver's values of the survivors; ``changed`` marks those with codes, if not
+    all have codes.
     """
     codes = [one for one in way.numbers if isinstance(one, _Codes)]
 

@@ -1,4 +1,4 @@
-"""float32 arrays taken apart into masks and values, and put into the order in which they travel."""
+"""float32 arrays split into masks and values, and put into the order of the payload."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ FLOAT32 = np.dtype("<f4")
 
 @dataclass(frozen=True)
 class Layout:
-    """What is coded one after the other: layers, and of divided layers their bands.
+    """The order of coding: layers, or the bands of divided layers.
 
-    ``supports`` are the survivors of each layer or band; ``orders`` say for each layer which of its
-    survivors belong to each band, and are empty for a whole layer.
+    ``supports`` are the survivors of each layer or band; ``orders`` list for each layer the
+    survivors of each of its bands, and are empty for an undivided layer.
     """
 
     bands: list[Bands | None]
@@ -41,7 +41,7 @@ class Layout:
         return any(bands is not None for bands in self.bands)
 
     def arranged(self, numbers: Sequence[Numbers]) -> list[Numbers]:
-        """Return the numbers of each layer, one a survivor, as those of each layer or band."""
+        """Return each layer's numbers, one per survivor, divided by layer or band."""
         sections: list[Numbers] = []
         for part, orders in zip(numbers, self.orders, strict=True):
             sections += [part[:][chosen] for chosen in orders] if orders else [part]
@@ -49,9 +49,9 @@ class Layout:
 
 
 class Parts:
-    """float32 arrays of any byte order taken apart: where the survivors are, and their values.
+    """float32 arrays of any byte order, split into the survivors' places and values.
 
-    ``strict`` makes -0.0 a value like any other; otherwise it is pruned.
+    With ``strict``, -0.0 survives like any other value; otherwise it is pruned.
     """
 
     def __init__(self, arrays: Sequence[Array], *, strict: bool) -> None:
@@ -62,7 +62,7 @@ class Parts:
 
     @cached_property
     def places(self) -> list[Places]:
-        """Where the survivors of each layer are."""
+        """Places of the survivors of each layer."""
         pairs = zip(self.supports, self.shapes, strict=True)
         return [Places(support, shape) for support, shape in pairs]
 
@@ -74,11 +74,10 @@ class Parts:
     def moved(
         self, base: "BaseLayers", nears: Sequence[Array], moving: Sequence[Positions]
     ) -> list[Support]:
-        """Return which survivors differ from the base if only those at some places may.
+        """Return which survivors differ from the base if only some places may change.
 
-        ``nears`` is what the base has at the survivors; ``moving`` says for each layer where the
-        survivors are, among those of the base, that may change. What the base has pruned always
-        may.
+        ``nears`` are the base's values at the survivors; ``moving`` has for each layer the places
+        of the base's survivors that may change. Weights that the base has pruned always may.
         """
         found = []
         for layer, (support, at) in enumerate(zip(self.supports, moving, strict=True)):
@@ -116,14 +115,14 @@ class Parts:
 
 
 def is_weight(dtype: np.dtype[Any]) -> bool:
-    """Return True for float32, of either byte order: what has a mask."""
+    """Return True for float32 of either byte order, the type with a mask."""
     return dtype is FLOAT32 or dtype.newbyteorder("<") == FLOAT32
 
 
 class BaseLayers(list[Array]):
     """The float32 arrays of a base, flat and little-endian; those of other types are left out.
 
-    With ``remember``, the survivors' positions are kept once they have been looked for.
+    With ``remember``, the survivors' positions are kept after the first search.
     """
 
     def __init__(self, base: Sequence[Array], *, remember: bool = False) -> None:
@@ -131,7 +130,7 @@ class BaseLayers(list[Array]):
         self._supports: list[Support | None] | None = [None] * len(self) if remember else None
 
     def survivors(self, layer: int) -> Iterator[Block]:
-        """Yield where the weights are that are not zero, in ascending order, in blocks."""
+        """Yield the places of nonzero weights, ascending, in blocks."""
         weights = self[layer]
         if self._supports is None:
             for start in range(0, len(weights), BLOCK):
@@ -141,7 +140,7 @@ class BaseLayers(list[Array]):
             yield Block(0, known.length, known.count, known.bits)
 
     def support(self, layer: int) -> Support:
-        """Return where all of them are."""
+        """Return all of these places."""
         known = None if self._supports is None else self._supports[layer]
         if known is None:
             known = Support.of(self[layer] != 0)
@@ -151,7 +150,7 @@ class BaseLayers(list[Array]):
 
 
 class KnownBase(tuple[Array, ...]):
-    """A base that many payloads are relative to: it is taken apart once."""
+    """A base for many payloads: it is split into mask and values only once."""
 
     @cached_property
     def layers(self) -> BaseLayers:
@@ -181,7 +180,7 @@ class KnownBase(tuple[Array, ...]):
 
     @cached_property
     def survivors(self) -> Array:
-        """The survivors of all float32 arrays, one after the other."""
+        """The values of the survivors of all float32 arrays, one after the other."""
         pairs = zip(self.layers, self.supports, strict=True)
         parts = [support.of_layer(layer) for layer, support in pairs]
         return np.concatenate(parts) if parts else np.empty(0, FLOAT32)

@@ -1,4 +1,4 @@
-"""Arrays that are not float32: their bytes by significance, each plane a stream."""
+"""Arrays of types other than float32: byte planes by significance, one stream per plane."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -23,11 +23,11 @@ from flwr_gan.wire.codecs.threads import in_order
 from flwr_gan.wire.codecs.varint import ByteReader
 
 _TURNED = (2, 4, 8)
-"""Bytes of elements whose bits may be rotated, so that the exponent of a float is by itself."""
+"""Element sizes whose bits may be rotated, so that a float's exponent is separate."""
 
 
 def write_planes(arrays: Sequence[Array]) -> Pieces:
-    """Code arrays of any dtype: those of one element size together, small sizes first."""
+    """Code arrays of any dtype: arrays of one element size together, small sizes first."""
     coded = Pieces()
     for itemsize in sorted({array.dtype.itemsize for array in arrays}):
         members = [_words(array) for array in arrays if array.dtype.itemsize == itemsize]
@@ -40,7 +40,7 @@ def write_planes(arrays: Sequence[Array]) -> Pieces:
 
 
 def _words(array: Array) -> Array:
-    """Return the elements as unsigned words, or as rows of two where they have 16 bytes."""
+    """Return the elements as unsigned words, elements of 16 bytes as rows of two words."""
     itemsize = array.dtype.itemsize
     flat = np.ascontiguousarray(array).reshape(-1)
     if itemsize in (1, *_TURNED):
@@ -49,7 +49,7 @@ def _words(array: Array) -> Array:
 
 
 def _is_better_turned(members: Sequence[Array]) -> bool:
-    """Return True if a sample has less entropy, byte by byte, with the sign bit at the end."""
+    """Return True if a sample's bytes have less entropy with the sign bit last."""
     sample = np.concatenate([spread(words) for words in members])
     return _entropy_bits(_turned(sample)) < _entropy_bits(sample)
 

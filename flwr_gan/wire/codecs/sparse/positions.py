@@ -1,7 +1,7 @@
 """Sets of positions inside ranges of known length, such as the surviving weights of each layer.
 
-Another set are the survivors that differ from a base: their numbers alone travel, the others stay
-as they are.
+Another use is the set of survivors that differ from a base: only their numbers are sent, the others
+stay as they are.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,17 +32,17 @@ _BITMAP_DENSITY = 1 / 24
 """Below this, gaps are always the form."""
 
 _MANY = 1 << 16
-"""Where there are so many positions, bits take less time, and hardly more bytes, than gaps."""
+"""From this many positions on, a bitmap is faster than gaps and hardly longer."""
 
 
 STRETCH = 1 << 20
-"""Survivors, of all layers one after the other, that have a position set of their own."""
+"""Survivors per position set, counted over all layers."""
 
 
 def write_positions(supports: Sequence[Support]) -> Pieces:
     """Code which positions are taken, one support per layer.
 
-    First the forms, then the sizes of sets in the form of gaps, the bitmaps, the gaps.
+    Order: the forms, the sizes of the sets coded as gaps, the bitmaps, the gaps.
     """
     forms: list[int] = []
     sizes = b""
@@ -97,9 +97,9 @@ def read_forms(reader: ByteReader, layers: int) -> list[int]:
 
 
 class PositionReader:
-    """Reads back what ``write_positions`` wrote, layer by layer, in blocks of bounded size.
+    """Reads the output of ``write_positions``, layer by layer, in blocks of bounded size.
 
-    All coded sets are read when it is made; ``lengths`` are those of the layers.
+    All coded sets are read by the constructor; ``lengths`` are the layers' lengths.
     """
 
     def __init__(self, reader: ByteReader, lengths: Sequence[int]) -> None:
@@ -132,7 +132,7 @@ class PositionReader:
                 yield self._bitmap_block(start, min(start + BLOCK, length))
 
     def finish(self) -> None:
-        """Raise ``PayloadError`` if there are more than the layers needed."""
+        """Raise ``PayloadError`` if sets are left after the last layer."""
         self._gaps.finish()
         self._bitmaps.finish()
 
@@ -156,9 +156,9 @@ class PositionReader:
 
 
 def write_changes(changed: Sequence[Support]) -> Pieces:
-    """Code which survivors changed; a support of each layer has a place for each survivor.
+    """Code which survivors changed; each layer's support has one place per survivor.
 
-    First how many changed; unless it is none, the length of the position sets and these.
+    Order: the number of changed ones; if not 0, the length of the position sets and the sets.
     """
     every = joined(changed)
     if not every.count:
@@ -169,7 +169,7 @@ def write_changes(changed: Sequence[Support]) -> Pieces:
 
 
 class ChangeReader:
-    """Reads back what ``write_changes`` wrote of ``total`` survivors."""
+    """Reads the output of ``write_changes`` for ``total`` survivors."""
 
     def __init__(self, reader: ByteReader, *, total: int) -> None:
         self.count = reader.varint(limit=total)
@@ -199,7 +199,7 @@ class ChangeReader:
         return changed
 
     def finish(self) -> None:
-        """Raise ``PayloadError`` unless as many changed as were said to."""
+        """Raise ``PayloadError`` unless the number of changed survivors is as announced."""
         if self._left:
             raise PayloadError("there are more changes than survivors that changed")
         if self._sets is not None:

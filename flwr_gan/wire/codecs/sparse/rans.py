@@ -1,10 +1,10 @@
-"""Interleaved range asymmetric numeral systems (rANS): bytes in as many bits as their entropy has.
+"""Interleaved range asymmetric numeral systems (rANS): entropy coding of bytes.
 
 Duda, "Asymmetric numeral systems", 2013; lanes as in Giesen, "Interleaved entropy coders", 2014.
 States have 32 bits, words 16, frequencies add up to 2**14. Symbol ``i`` belongs to lane ``i mod
-L``. Fewer than 32 lanes share one sequence of words; otherwise each lane has its own, which vector
-instructions can read. The last 2 L symbols stand in the first states as they are, which would
-otherwise say nothing.
+L``. Fewer than 32 lanes share one sequence of words; otherwise each lane has its own, for vector
+instructions. The last 2 L symbols are stored uncoded in the initial states, which would otherwise
+carry no information.
 
 n symbols, L lanes (a power of two), S tables.
 """
@@ -25,7 +25,7 @@ _BYTES_A_LANE = 1024
 """A lane takes up to 5 bytes; numpy needs many lanes to be fast, numba needs 32."""
 
 MANY_LANES = 32
-"""From here on each lane has words of its own."""
+"""From this number of lanes on, each lane has its own words."""
 
 _LEAST = 1 << 16
 _SLOTS = 1 << SCALE_BITS
@@ -35,13 +35,13 @@ _WORD = np.dtype("<u2")
 _STATE = np.dtype("<u4")
 
 _MOST_WIDTH = 31
-"""Most bits of the number of words of a lane."""
+"""Maximum bits of a lane's number of words."""
 
 
 def lane_bits(coded_bytes: float, count: int) -> int:
     """Return log2 of the number of lanes for ``count`` symbols.
 
-    They, and what else travels only because of them, take about so many bytes.
+    ``coded_bytes`` is the estimated size of the symbols and of the data sent with them.
     """
     wanted = int(min(coded_bytes // _BYTES_A_LANE, count // 4))
     return min(max(wanted, 1).bit_length() - 1, MAX_LANE_BITS)
@@ -50,10 +50,10 @@ def lane_bits(coded_bytes: float, count: int) -> int:
 def encode(
     symbols: Array, ends: Sequence[int], tables: Sequence[Table], lanes: int
 ) -> list[memoryview]:
-    """Code symbols: the last states of the lanes, how many words each has, then the words.
+    """Code symbols: the final states of the lanes, the number of words of each, the words.
 
-    Symbols are uint8, shape (n,). ``ends`` say where those of each table end, the last at n; in its
-    table every symbol that occurs has a frequency. The number of lanes is a power of two.
+    Symbols are uint8, shape (n,). ``ends`` are the ends of each table's symbols, the last is n;
+    every symbol that occurs has a frequency in its table. The number of lanes is a power of two.
     """
     count = _coded_count(len(symbols), lanes)
     states = np.full(lanes, _LEAST, np.uint32)
@@ -72,7 +72,7 @@ def encode(
 def decode(
     data: bytes | memoryview, count: int, ends: Sequence[int], tables: Sequence[Table], lanes: int
 ) -> Array:
-    """Decode ``count`` symbols, or raise ``PayloadError`` if the data is not exactly theirs."""
+    """Decode ``count`` symbols, or raise ``PayloadError`` if the data does not fit exactly."""
     reader = ByteReader(data, what="a stream of rANS")
     states = np.frombuffer(reader.take(4 * lanes), _STATE).astype(np.uint32)
     lengths = _read_lengths(reader, lanes) if lanes >= MANY_LANES else None
@@ -80,7 +80,7 @@ def decode(
         raise PayloadError("a stream is truncated: it ends within a word")
     if lengths is not None and 2 * int(lengths.sum()) != reader.left:
         raise PayloadError("a stream does not end where the words of its lanes do")
-    # One word more, so that there is one to read where words run out.
+    # One extra word, to be read where the words run out.
     words = np.append(np.frombuffer(reader.rest(), _WORD), _WORD.type(0))
     coded = _coded_count(count, lanes)
     symbols = np.empty(count, np.uint8)
@@ -105,12 +105,12 @@ def decode(
 
 
 def _coded_count(count: int, lanes: int) -> int:
-    """Return how many symbols are coded; the others, if there are enough, stand in the states."""
+    """Return the number of coded symbols; the others, if there are enough, are in the states."""
     return count - 2 * lanes if count >= 2 * lanes else count
 
 
 def _written_lengths(counts: Array) -> bytes:
-    """Return the least of the numbers, and what each has more, in as many bits as they need."""
+    """Return the least of the numbers, and the rest of each above it, in as few bits as needed."""
     least = int(counts.min())
     more = (counts - least).astype(np.uint64)
     width = int(more.max()).bit_length()
@@ -133,7 +133,7 @@ def _slots(tables: Sequence[Table]) -> Array:
 
 
 def _table_of_each(ends: Array, tables: Sequence[Table]) -> Array | None:
-    """Return the number of each symbol's table; None where there is but one."""
+    """Return the index of each symbol's table; None if there is only one table."""
     return np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0)) if len(tables) > 1 else None
 
 
@@ -167,7 +167,7 @@ def _encode_few(symbols: Array, ends: Array, tables: Sequence[Table], states: Ar
 def _encode_many(
     symbols: Array, ends: Array, tables: Sequence[Table], states: Array
 ) -> tuple[Array, Array]:
-    """Return the words, lane after lane, and how many each lane has; the states are changed."""
+    """Return the words, lane after lane, and the number of each lane; the states are changed."""
     lanes = len(states)
     loops = compiled.rans_kernels()
     if loops is not None:
@@ -197,7 +197,7 @@ def _encode_many(
 def _decode_few(
     states: Array, words: Array, ends: Array, tables: Sequence[Table], symbols: Array
 ) -> int:
-    """Return how many words were used, or too many if they run out; the states are changed."""
+    """Return the number of used words, too large if they run out; the states are changed."""
     loops = compiled.rans_kernels()
     if loops is not None:
         looks = np.stack([table.look for table in tables])
@@ -229,7 +229,7 @@ def _decode_few(
 def _decode_many(
     states: Array, at: Array, words: Array, ends: Array, tables: Sequence[Table], symbols: Array
 ) -> None:
-    """Read each lane's words from ``at`` on; it and the states are changed."""
+    """Read each lane's words from ``at`` on; ``at`` and the states are changed."""
     loops = compiled.rans_kernels()
     if loops is not None:
         looks, rests = _steps(tables)

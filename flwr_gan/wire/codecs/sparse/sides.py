@@ -1,4 +1,4 @@
-"""The side numbers of a stage, such as scales: of arrays, of all of them, or of blocks."""
+"""The side numbers of a stage, such as scales: per array, for all arrays, or per block."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,16 @@ from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 
 def write_sides(stage: Stage, written: Sequence[Array]) -> Pieces:
-    """Code side numbers: as they are, or those of blocks as keys in bins behind their number."""
+    """Code side numbers: as they are; those of blocks as their count, then keys in bins."""
     if not stage.block_length:
         return Pieces([part.astype(stage.side_dtype).tobytes() for part in written])
     return Pieces([write_varint(sum(map(len, written))), write_values(written, BINS)])
 
 
 class SideReader:
-    """Reads back what ``write_sides`` wrote, and gives each array the numbers of its weights.
+    """Reads the output of ``write_sides`` and gives each array the side numbers of its weights.
 
-    ``total`` weights are coded in all. Raises ``PayloadError`` if this cannot have been written.
+    ``total`` is the number of coded weights. Raises ``PayloadError`` for invalid data.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class SideReader:
         self._of_each = side_of_each(stage, written, len(shapes))
 
     def take(self, layer: int, count: int) -> tuple[int, Array]:
-        """Return what the next ``count`` (1 or more) weights of an array need.
+        """Return the side numbers for the next ``count`` (1 or more) weights of an array.
 
-        First how many weights of it were taken before, then its numbers; those of blocks from the
-        one on in which the first weight is.
+        Returns the number of its weights taken before, then its side numbers; those of blocks begin
+        with the block of the first weight.
         """
         first = self._seen
         self._seen += count

@@ -28,23 +28,23 @@ STORED, CONSTANT, RANS = 0, 1, 2
 
 _SAMPLE = 1 << 12
 _LEAST_SAVING_BITS = 0.2
-"""A bit in forty, of each byte of a sample, is not worth the time."""
+"""Saving less than one bit in forty per byte of a sample is not worth the time."""
 
 _LONG = 1 << 16
 _MANY = 15
 MOST_TABLES = 64
-"""A table takes 4 bytes of a stream, but about 200,000 of memory."""
+"""A table takes as few as 4 bytes of a stream, but about 200,000 of memory."""
 
 _TABLE_BITS, _SYMBOL_BITS, _MASK_TABLE_BITS = 32, 10, 40
-"""About what a table takes, with the number of its symbols."""
+"""Estimated size of a table with the number of its symbols."""
 
 
 def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False, beside: int = 0) -> Pieces:
-    """Return sections of uint8, joined, as one stream; nothing at all if they are empty.
+    """Return sections of uint8, joined, as one stream; no bytes if they are empty.
 
     They are divided where their statistics may change. ``are_masks``: each byte is eight bits of a
-    mask. ``beside`` bytes, which cannot be shorter, travel with them: more lanes are then no
-    burden.
+    mask. ``beside`` is the number of incompressible bytes sent with them, next to which more lanes
+    add little.
     """
     sections = [part for part in sections if len(part)]
     if not sections:
@@ -64,12 +64,12 @@ def write_stream(sections: Sequence[Bytes], *, are_masks: bool = False, beside: 
 
 
 def spread(*parts: Bytes) -> Bytes:
-    """Return some 4,096 numbers spread over all of the parts."""
+    """Return about 4,096 numbers spread over all parts."""
     return every(parts, max(1, sum(map(len, parts)) // _SAMPLE))
 
 
 def every(parts: Sequence[Bytes], step: int) -> Bytes:
-    """Return every ``step``-th number of the parts, as if they were joined."""
+    """Return every ``step``-th number of the joined parts."""
     found, skipped = [], 0
     for part in parts:
         found.append(part[skipped::step])
@@ -80,11 +80,11 @@ def every(parts: Sequence[Bytes], step: int) -> Bytes:
 def write_byte_planes(
     count: int, samples: Sequence[Bytes], write: Callable[[Mapping[int, Bytes]], None]
 ) -> Pieces:
-    """Return planes of ``count`` bytes that are still to be made, each as a stream.
+    """Return planes of ``count`` bytes, not yet computed, each as a stream.
 
-    Where a sample (as ``spread`` takes it) says that next to nothing can be saved, a plane is made
-    where it is to stand, together with its neighbours if they are alike. ``write`` is given arrays
-    of uint8, shape (count,), by the numbers of their planes, and writes these.
+    If a sample (as from ``spread``) shows that almost nothing can be saved, a plane is written
+    straight to its final place, together with such neighbours. ``write`` is given arrays of uint8,
+    shape (count,), by the numbers of their planes, and fills them.
     """
     coded = Pieces()
     noisy = [count > len(sample) and _is_noise(byte_counts(sample)) for sample in samples]
@@ -121,10 +121,10 @@ def _stored(data: Bytes) -> Pieces:
 
 
 def _is_noise(sample: Counts) -> bool:
-    """Return True if the counts of a sample say that next to nothing can be saved."""
+    """Return True if the counts of a sample show that almost nothing can be saved."""
     total = int(sample.sum())
     bits = entropy_bits(sample) / total
-    # A sample of so many bytes seems to be more regular than it is, by about this much.
+    # The entropy of a sample is too low by about this much.
     unseen = np.count_nonzero(sample) / (2 * total * math.log(2))
     return bool(bits + unseen > 8 - _LEAST_SAVING_BITS)
 
@@ -152,7 +152,7 @@ def _coded(joined: Bytes, counts: Sequence[Counts], are_masks: bool, beside: int
 
 @dataclass(frozen=True)
 class _Part:
-    """Symbols that share a table: how many, how often each occurs, whether they are of masks."""
+    """Symbols that share a table: their number, their counts, whether they are masks."""
 
     length: int
     counts: Counts
@@ -160,18 +160,18 @@ class _Part:
 
     @cached_property
     def bits(self) -> float:
-        """About how many bits they take, with their table."""
+        """Estimated bits of the symbols and their table."""
         used = int(np.count_nonzero(self.counts))
         table = _MASK_TABLE_BITS if self.are_masks else _TABLE_BITS + _SYMBOL_BITS * used
         return entropy_bits(self.counts) + table
 
     def joined(self, other: "_Part") -> "_Part":
-        """Return both as one."""
+        """Return both merged."""
         counts = self.counts + other.counts
         return _Part(self.length + other.length, counts, self.are_masks)
 
     def table(self) -> Table:
-        """Return the table with which they are shortest."""
+        """Return the table that gives the fewest bits."""
         table = counted_table(self.counts)
         if self.are_masks:
             of_mask = mask_table(self.counts)
@@ -181,7 +181,7 @@ class _Part:
 
 
 def _merged(parts: Sequence[_Part]) -> list[_Part]:
-    """Put neighbours together where that is shorter, and where they are too many."""
+    """Merge neighbours where that is shorter, and where there are too many."""
     merged = [parts[0]]
     for part in parts[1:]:
         both = merged[-1].joined(part)
@@ -233,7 +233,7 @@ def read_stream(reader: ByteReader, count: int) -> Bytes:
 
 
 def _at_once(data: memoryview, count: int) -> Bytes | None:
-    """Return few symbols, read in one pass of numba's loops; None if that cannot be."""
+    """Return symbols read in one pass of numba's loops; None unless they are few and usual."""
     if compiled.kernels() is None or count > _LONG:
         return None
     from flwr_gan.wire.codecs.stream_kernels import rans_stream

@@ -1,4 +1,4 @@
-"""Which places of a layer are taken: as bits, with what stands there.
+"""Which places of a layer are taken (hold a survivor), as bits.
 
 n places, k of them taken.
 """
@@ -18,13 +18,13 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 BLOCK = 1 << 20
-"""Places that are dealt with at a time; a multiple of 8."""
+"""Places per block; a multiple of 8."""
 
 _FEW = 1 / 16
-"""Share of the places below which bytes without any are passed over."""
+"""Share of taken places below which empty bytes are skipped."""
 
 _PART = 1 << 17
-"""Weights that are taken apart at a time."""
+"""Weights split at a time."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Support:
         return np.packbits(self.mask, bitorder="little") if self.bits is None else self.bits
 
     def of_layer(self, layer: Array) -> Array:
-        """Return what stands at the places taken of an array of shape (n,); a view if all are."""
+        """Return the elements of an array of shape (n,) at the taken places; a view if all are."""
         return layer if self.bits is None else picked(self.bits, layer, self.count)
 
 
@@ -110,7 +110,7 @@ class Support:
 class Block:
     """Which of the places from ``start`` to ``stop`` of a layer are taken.
 
-    All of them, unless there are bits, or positions (in the whole layer).
+    All are, unless bits or positions (in the whole layer) are given.
     """
 
     start: int
@@ -152,14 +152,14 @@ class Block:
         return self.start + np.flatnonzero(mask)
 
     def of(self, layer: Array) -> Array:
-        """Return what stands at the places taken."""
+        """Return the elements at the taken places."""
         if self.found is not None:
             return layer[self.found]
         inside = layer[self.start : self.stop]
         return inside if self.bits is None else picked(self.bits, inside, self.count)
 
     def put(self, layer: Array, values: Array) -> None:
-        """Write float32 values to the places taken of a layer, whose other places are zero."""
+        """Write float32 values to the taken places of a layer that is zero elsewhere."""
         if self.found is not None:
             layer[self.found] = values
             return
@@ -183,7 +183,7 @@ def joined(supports: Sequence[Support]) -> Support:
 
 
 def picked(bits: Bytes, layer: Array, count: int) -> Array:
-    """Return those of a layer's numbers of 32 bits whose bits are set; there are ``count``."""
+    """Return the ``count`` 32-bit numbers of a layer whose bits are set."""
     loops = compiled.kernels()
     if loops is None or layer.dtype.itemsize != 4:
         found: Array = layer[np.unpackbits(bits, count=len(layer), bitorder="little").view(bool)]
@@ -203,14 +203,14 @@ def unequal(one: Array, other: Array, *, bitwise: bool) -> Support:
 
 
 def taken_apart(layer: Array, *, strict: bool) -> tuple[Support, Array]:
-    """Return which weights of a float32 layer survive, and these; a view if all do.
+    """Return the mask of survivors of a float32 layer, and their values; a view if all survive.
 
     -0.0 survives if ``strict``.
     """
     parts = [layer[at : at + _PART] for at in range(0, len(layer), _PART)]
     if all(_survive(part, strict).all() for part in parts):
         return Support(len(layer), len(layer), None), layer
-    # Part by part, which is then still in the cache.
+    # Part by part, so that a part is still in the cache.
     pairs = [_part_taken(part, strict) for part in parts]
     bits, survivors = (np.concatenate(found) for found in zip(*pairs, strict=True))
     return Support(len(layer), len(survivors), bits), survivors

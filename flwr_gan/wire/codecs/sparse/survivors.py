@@ -1,4 +1,4 @@
-"""Reading of what ``numbers`` wrote: the weights of the survivors, any number at a time."""
+"""Reading of the survivors' weights that ``numbers`` wrote, any number at a time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,10 +31,10 @@ _MOST_SHIFT = 31
 
 
 def read_at_once(values: bytes | memoryview, stage: Stage | None, base: KnownBase) -> Array | None:
-    """Return differences to all survivors of a base, added to these, in one pass of numba's loops.
+    """Return a base's survivors plus their coded differences, in one pass of numba's loops.
 
-    None where there are no such loops, and where the values are not of the usual form or damaged:
-    ``SurvivorReader`` reads these, or says what is wrong.
+    Returns None without numba, and for values that are damaged or not of the usual form:
+    ``SurvivorReader`` reads these or raises the error.
     """
     loops = compiled.kernels()
     near = base.survivors
@@ -53,10 +53,10 @@ def read_at_once(values: bytes | memoryview, stage: Stage | None, base: KnownBas
 
 
 class SurvivorReader:
-    """Reads the weights of survivors, layer by layer; there may be ``limit`` of them.
+    """Reads the weights of survivors, layer by layer, at most ``limit`` of them.
 
-    ``may_divide`` says that the mask is one that may have bands. Raises ``PayloadError`` if this
-    cannot have been written, or needs a base that is not there.
+    ``may_divide``: the mask may have bands. Raises ``PayloadError`` for invalid data, or if a base
+    is needed and missing.
     """
 
     def __init__(
@@ -94,9 +94,9 @@ class SurvivorReader:
         self._layer = 0
 
     def read(self, block: Block, near: Array | None, layer: Array) -> None:
-        """Write the layer's next k survivors to their places; its other places are zero.
+        """Write the layer's next k survivors to their places in a zeroed layer.
 
-        ``near`` is what the receiver holds there, float32, shape (k,), needed where ``relative`` is
+        ``near`` are the receiver's values there, float32, shape (k,); needed if ``relative`` is
         true.
         """
         self._count_down(block.count)
@@ -118,7 +118,7 @@ class SurvivorReader:
             self._sides.next_layer()
 
     def read_all(self, base: KnownBase) -> Array:
-        """Return the weights of all survivors, which are those of a base, float32."""
+        """Return the weights of all survivors, float32; the mask is the base's."""
         near = base.survivors if self.relative else None
         places = base.places
         self._count_down(len(base.survivors))
@@ -133,7 +133,7 @@ class SurvivorReader:
         return weights
 
     def finish(self) -> None:
-        """Raise ``PayloadError`` if more was written than the layers needed."""
+        """Raise ``PayloadError`` if data is left after the last layer."""
         if self._left:
             raise PayloadError("there are more values than the mask has survivors")
         if self._changes is not None:

@@ -1,7 +1,7 @@
-"""Frequencies of symbols for rANS, and how they travel.
+"""Frequencies of symbols for rANS, and their coding.
 
-Counts travel as short floating point numbers; sender and receiver make the same frequencies of
-them, in whole numbers. The bits of masks need but one number: how many of them are set.
+Counts are sent as short floating point numbers; sender and receiver compute the same frequencies
+from them, in whole numbers. The bits of masks need only one number: how many of them are set.
 """
 
 import math
@@ -17,20 +17,20 @@ from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 SCALE_BITS = 14
 SCALE = 1 << SCALE_BITS
-"""What the frequencies of a table add up to."""
+"""Sum of the frequencies of a table."""
 
 BITS, PLAIN = 0xFF, 0xFE
-"""In the place of the number of mantissa bits: the symbols are eight bits of a mask each; and
-frequencies travel as they are."""
+"""Markers instead of the number of mantissa bits: each symbol is eight bits of a mask; and
+frequencies are sent as they are."""
 
 _MOST_MANTISSA, _EVERY = 7, 8
-"""Most bits of a mantissa, and the bit of a table's kind that says that there are exponents of all
-symbols, 0 for those that do not occur; else bits say which occur."""
+"""Maximum bits of a mantissa; and the flag in a table's kind for exponents of all symbols, 0 for
+symbols that do not occur (without it, bits say which occur)."""
 
 _BEFORE_FIRST = 2
 _PARTS = 1 << 16
 _MANY = 1 << 16
-"""So many symbols are worth a table of exact frequencies."""
+"""From this many symbols on, exact frequencies are worth their table."""
 
 _BITS_SET = np.array([symbol.bit_count() for symbol in range(256)])
 
@@ -39,7 +39,7 @@ Counts = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Frequencies of the 256 symbols, uint32, and how the table travels.
+    """Frequencies of the 256 symbols, uint32, and the coded table.
 
     They add up to 2**14; a symbol that cannot occur has 0.
     """
@@ -59,23 +59,23 @@ class Table:
         return np.repeat(np.arange(256, dtype=np.uint8), self.freqs)
 
     def bits(self, counts: Counts) -> float:
-        """Return how many bits symbols take that occur so often, the table included."""
+        """Return the bits of symbols with these counts, the table included."""
         used = np.flatnonzero(counts)
         freqs = self.freqs[used]
         return float(counts[used] @ (SCALE_BITS - np.log2(freqs))) + 8 * len(self.coded)
 
 
 def entropy_bits(counts: Counts) -> float:
-    """Return how many bits symbols take that occur so often, by their entropy; 0 if none does."""
+    """Return the bits of symbols with these counts, by their entropy; 0 if there are none."""
     used = counts[counts > 0]
     return float(used @ np.log2(used.sum() / used))
 
 
 def counted_table(counts: Counts) -> Table:
-    """Return the table for symbols that occur so often, precise enough for so many of them."""
+    """Return the table for symbols with these counts, as precise as their number is worth."""
     total = int(counts.sum())
     used = np.flatnonzero(counts)
-    # What a rounded frequency costs falls with the square of its precision.
+    # The cost of a rounded frequency falls with the square of its precision.
     mantissa = min(max((total // len(used)).bit_length() // 2 - 2, 0), _MOST_MANTISSA)
     low, high = int(used[0]), int(used[-1])
     shown = counts[low : high + 1]
@@ -103,7 +103,7 @@ def counted_table(counts: Counts) -> Table:
 
 
 def mask_table(counts: Counts) -> Table:
-    """Return the table for bytes that occur so often and stand for eight independent bits each."""
+    """Return the table for bytes of eight independent bits, with these counts."""
     of_count = np.bincount(_BITS_SET, counts, minlength=9)
     bits_set, places = int(of_count @ np.arange(9)), 8 * int(counts.sum())
     share = min(max((bits_set * _PARTS + places // 2) // places, 1), _PARTS - 1)
@@ -149,12 +149,12 @@ def read_table(reader: ByteReader) -> Table:
 
 
 def _lengths(numbers: Counts) -> Counts:
-    """Return how many bits whole numbers below 2**53 have."""
+    """Return the bit lengths of whole numbers below 2**53."""
     return np.frexp(numbers.astype(np.float64))[1].astype(np.int64)
 
 
 def _written_steps(exponents: Counts) -> bytes:
-    """Return each number's step from the one before, zigzag, as so many zero bits and a one."""
+    """Return each number's step from the one before, zigzag, in unary: zero bits, then a one."""
     steps = exponents.copy()
     steps[1:] -= exponents[:-1]
     steps[:1] -= _BEFORE_FIRST
@@ -202,8 +202,8 @@ def _shared_out(low: int, wanted: Counts) -> Counts:
 def _mask_table(share: int, most: int) -> Table:
     """Return the table of bytes with at most ``most`` bits set.
 
-    Bits are independent, and each is set with a probability of ``share / 2**16``. Every such byte
-    has a slot; the others are shared out by probability.
+    Bits are independent, each set with a probability of ``share / 2**16``. Every such byte gets one
+    slot; the remaining slots are divided by probability.
     """
     of_count = [share**bits * (_PARTS - share) ** (8 - bits) for bits in range(most + 1)]
     shown = sum(math.comb(8, bits) for bits in range(most + 1))

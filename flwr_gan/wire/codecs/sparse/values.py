@@ -36,7 +36,7 @@ _FEW_PAIRS = 2
 
 
 class Numbers(Protocol):
-    """What is coded of a layer: an array, or what computes parts of one."""
+    """The numbers of a layer to code: an array, or an object that computes parts of one."""
 
     def __len__(self) -> int: ...
 
@@ -44,13 +44,13 @@ class Numbers(Protocol):
 
 
 Block = list[tuple[Numbers, int, int]]
-"""Parts of layers, each with its first number and the one behind its last."""
+"""Parts of layers, each with the index of its first number and of its end."""
 
 
 class Computed:
     """``count`` numbers that are computed a part at a time, when they are coded.
 
-    ``compute`` returns those from a first index to the one before a last.
+    ``compute(first, last)`` returns the numbers from ``first`` to ``last - 1``.
     """
 
     def __init__(self, count: int, compute: Callable[[int, int], Values]) -> None:
@@ -66,7 +66,7 @@ class Computed:
 
 
 def write_values(layers: Sequence[Numbers], coding: int) -> Pieces:
-    """Code the numbers of all layers, in order; every block but the last behind its length.
+    """Code the numbers of all layers, in order; each block but the last follows its length.
 
     All have one dtype: float32, uint32 or uint16 for bins, int32 or float32 for pcodec, uint32 for
     magnitude bins, int8 for bytes, uint8 for masks.
@@ -88,7 +88,7 @@ def write_values(layers: Sequence[Numbers], coding: int) -> Pieces:
 
 
 def block_length(coding: int) -> int:
-    """Return how many numbers a block has at most; pcodec finds more in short ones."""
+    """Return the maximum length of a block; pcodec compresses short blocks better."""
     return _PCODEC_BLOCK if coding == PCODEC else BLOCK
 
 
@@ -112,7 +112,7 @@ def blocks_of(layers: Sequence[Numbers], most: int) -> Iterator[Block]:
 
 def _write_pcodec(parts: list[Values]) -> Pieces:
     numbers = np.concatenate(parts)
-    # Where there are many numbers, finer bins pay for the table that describes them.
+    # With many numbers, finer bins are worth their longer table.
     level = _PCODEC_LEVEL if len(numbers) < _PCODEC_LONG else _PCODEC_LEVEL_LONG
     blob = compress_numbers(numbers, level=level, plain=is_continuous(numbers))
     return Pieces([write_varint(len(blob)), blob])
@@ -164,10 +164,10 @@ _READERS: dict[int, Callable[[ByteReader, int, np.dtype[Any]], Values | FloatPla
 
 
 class ValueReader:
-    """Reads back what ``write_values`` wrote, any number of values at a time.
+    """Reads the output of ``write_values``, any number of values at a time.
 
-    All ``total`` values are read from ``reader`` when it is made. Raises ``PayloadError`` if they
-    are truncated.
+    The constructor reads all ``total`` values from ``reader``. Raises ``PayloadError`` if they are
+    truncated.
     """
 
     def __init__(
@@ -190,13 +190,13 @@ class ValueReader:
             return block
 
         self._blocks = in_order(finished, zip(slices, starts, strict=True))
-        # Only what is behind the last block says where that ends.
+        # The last block has no length: it ends where the data after it begins.
         self._last = decoded(reader, most * len(starts)) if total else self._block
 
     def read(self, count: int, out: Values | None = None) -> Values:
         """Return the next ``count`` values, or raise ``PayloadError`` if there are fewer.
 
-        Where they would have to be copied, they are written to ``out``, if it is given.
+        If they have to be copied, they are copied to ``out`` where it is given.
         """
         if count > self._left:
             raise PayloadError("the mask has more survivors than there are values")
