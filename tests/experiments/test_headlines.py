@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from experiments.papers.gan_distillation.setting import TABLE_1
 from experiments.study.statistics import where
 from flwr_gan.app.generator_file import load_generator
 from flwr_gan.gan import network_arrays
@@ -211,6 +212,48 @@ def what_holds():
                 yield figure
 
 
+def distillation():
+    """Yield what students score beside regular GANs of their size."""
+    behind = table("papers/gan_distillation/results/differences.csv", role="mse")
+    listed = ", ".join(f"{-value:.2f}" for value in behind["inception_score"])
+    yield f"the MSE student is behind by {listed} at d = 2, 4, 8, 16"
+    papers = (f"{row.student - row.regular:.2f}" for d, row in TABLE_1.items() if d <= 16)
+    yield f"where the paper has it ahead by {', '.join(papers)}"
+    longer = table("papers/gan_distillation/results/differences.csv", role="mse_longer")
+    ahead = [f"{value:.2f}" for value in longer["inception_score"]]
+    yield f"the student is ahead by {ahead[0]} at d = 2 and {ahead[1]} at d = 4"
+    runs = table("papers/gan_distillation/results/runs.csv").set_index(["role", "depth"])
+    score, distance = runs["inception_score"], runs["frechet_distance"]
+    gained = [score[f"{role}_longer", 2] - score[role, 2] for role in ("mse", "regular")]
+    yield f"{gained[0]:+.2f} against {gained[1]:+.2f} at d = 2"
+    ends = [distance[distance.index.get_level_values(0).isin(roles)].agg(["min", "max"])
+            for roles in (("mse", "mse_longer"), ("regular", "regular_longer"))]  # fmt: skip
+    yield "MSE students have {:.0f} to {:.0f}, regular GANs {:.0f} to {:.0f}".format(
+        *ends[0], *ends[1]
+    )
+    teacher = runs.loc[("teacher", 32)]
+    yield f"the teacher {teacher['frechet_distance']:.0f}"
+    small = runs.loc[("regular", 2)]
+    yield f"ours do not ({small['inception_score']:.2f} of {teacher['inception_score']:.2f})"
+    yield f"d = 2 has {small['ratio']:.1f} times fewer weights than the teacher"
+
+
+def regeneration():
+    """Yield the Fréchet distances of an SNGAN's parts of RG-GAN."""
+    rows = table(
+        "papers/rg_gan/results/summary.csv", family="sngan", samples=10000, augmented_data=False,
+        output="best",
+    ).set_index("method")["frechet_distance"]  # fmt: skip
+    both = rows[["dp_b", "rr_b", "rg"]]
+    yield "both networks: {:.1f} pruned, {:.1f} with recurrent, {:.1f} with both".format(*both)
+    critic = rows[["dp_d", "rr_d", "ar_d"]]
+    yield "only the critic: {:.1f}, {:.1f}, {:.1f}".format(*critic)
+    assert (critic < rows["dense"]).tolist() == [False, True, True]
+    yield f"the only ones below the dense {rows['dense']:.1f}"
+    yield f"do no harm ({rows['rg_all']:.1f} against {rows['rg']:.1f})"
+    yield f"as in the published code, do ({rows['rg_cut']:.1f})"
+
+
 CLAIMS = {
     wire_table: "README.md",
     quickstart_table: "README.md",
@@ -221,6 +264,8 @@ CLAIMS = {
     updates: "README.md",
     private_training: "experiments/privacy/README.md",
     asynchronous: "docs/links.md",
+    distillation: "experiments/papers/gan_distillation/README.md",
+    regeneration: "experiments/papers/rg_gan/README.md",
     what_holds: "docs/what_holds.md",
 }
 
