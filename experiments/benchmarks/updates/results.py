@@ -36,9 +36,9 @@ def summarise(rounds: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
 
     ``reached_round`` is the first round at which the mean quality of the last three rounds is at
     the task's level, NaN unless every seed reaches it; ``reached_bytes`` are the bytes of all
-    messages up to it, both ways. ``bytes`` and ``up_bytes`` are those of all rounds. Columns that end in
-    ``_later`` are without the first broadcast. ``final`` is the mean quality of the last three
-    rounds, and ``ratio...`` the bytes of plain Flower divided by those of the wire.
+    messages up to it, both ways. ``bytes`` and ``up_bytes`` are those of all rounds; ``_later``
+    is without the first broadcast. ``final`` is the mean quality of the last three rounds, and
+    ``ratio...`` the bytes of plain Flower divided by those of the wire.
     """
     levels = {task.name: task.level for task in tasks}
     rows = []
