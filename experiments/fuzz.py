@@ -2,8 +2,8 @@
 
 ``python -m experiments.fuzz --seconds N [--seed S] [--corpus FOLDER] [--numpy]``
 mutates payloads of every codec and mode. A finding is an exception other than ``PayloadError``,
-more memory than ``max_bytes`` and a constant, or an input that takes too long. Findings are
-shortened, kept in the corpus, and replayed first the next time.
+more memory than ``max_bytes`` plus a constant, or an input that takes too long. Findings are
+shortened, kept in the corpus, and replayed first in the next run.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from flwr_gan.wire.header import seal
 
 MAX_BYTES = 1 << 20
 ROOM_BYTES = 16 << 20
-"""Memory over ``max_bytes`` that decoding may take: blocks of values, windows of lzma and zstd."""
+"""Memory above ``max_bytes`` that decoding may take: blocks of values, windows of lzma and zstd."""
 
 PAQ9A_ROOM_BYTES = 80 << 20
 SLOWEST_S = 2.0
@@ -43,14 +43,14 @@ RESEALED_SHARE = 0.95
 CORPUS = Path(__file__).parent.parent / "tests" / "wire" / "corpus"
 RESULTS = Path(__file__).parent / "benchmarks" / "results" / "fuzz.json"
 PAQ9A_WEIGHT = 0.05
-"""How often paq9a is chosen, compared with a case of another codec; it is slow."""
+"""Frequency of paq9a relative to the case of another codec; paq9a is slow."""
 
 
 @dataclass
 class Fuzzer:
     """Runs inputs and counts the outcomes."""
 
-    # measure the memory that Python and numpy take at every n-th input, for it takes time
+    # measure the memory of Python and numpy only at every n-th input, because it takes time
     memory_every: int = 4
     executions: int = 0
     mutations: int = 0
@@ -68,7 +68,7 @@ class Fuzzer:
             self.record(case, payload, wrong)
 
     def run(self, case: Case, payload: bytes) -> str | None:
-        """Decode one input; return what is wrong with how that went, or None."""
+        """Decode one input; return what went wrong, or None."""
         self.executions += 1
         self.by_codec[case.codec] += 1
         measured = self.executions % self.memory_every == 0
@@ -116,7 +116,7 @@ class Fuzzer:
         return None
 
     def _note_reason(self, message: str, case: Case, payload: bytes) -> None:
-        # One short input for each reason to refuse makes a small corpus that reaches far.
+        # One short input per reason for refusal gives a small corpus that covers much.
         reason = _VARYING.sub("#", message)[:44]
         kept = self.reasons.get(reason)
         if kept is None or len(payload) < len(kept[1]):
@@ -137,7 +137,7 @@ class Fuzzer:
 
 
 def _survivors(payload: bytes, base: Base) -> np.ndarray[Any, np.dtype[Any]] | None:
-    """Return the survivors alone where they are all that a payload has; None if it is refused."""
+    """Return the survivors if the payload has nothing else; None if it is refused."""
     try:
         return decode_survivors(payload, base=base)
     except PayloadError:
@@ -153,13 +153,13 @@ def _agree(survivors: Any, arrays: Mapping[str, Any], base: Base | None) -> bool
 
 
 _VARYING = re.compile(r"[\d#,. ()'-]*\d[\d#,. ()'-]*")
-"""Numbers and shapes in a message, which do not make it another one."""
+"""Numbers and shapes in a message; messages that differ only in them count as the same."""
 
 _MAXRSS_UNIT = 1 if platform.system() == "Darwin" else 1024
 
 
 def replay(fuzzer: Fuzzer, folder: Path, known: dict[str, Case]) -> int:
-    """Run all inputs that a corpus folder keeps and return how many there were."""
+    """Run all inputs in a corpus folder and return their number."""
     count = 0
     for entry in read_corpus(folder):
         case = known.get(entry["case"])
@@ -178,7 +178,7 @@ def read_corpus(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def fuzz(fuzzer: Fuzzer, known: Sequence[Case], *, seconds: float, seed: int) -> None:
-    """Run mutations for some seconds, after every case and bomb as they are."""
+    """Run every case and bomb unchanged, then mutations for some seconds."""
     rng = np.random.default_rng(seed)
     for case in [*known, *bombs()]:
         fuzzer.try_out(case, sealed(case.parts))
@@ -199,7 +199,7 @@ def fuzz(fuzzer: Fuzzer, known: Sequence[Case], *, seconds: float, seed: int) ->
 
 
 def _weight(case: Case) -> float:
-    # A short payload is quicker to read and more of it is headers and counts.
+    # A short payload is decoded faster, and more of it is headers and counts.
     share = 1 / np.sqrt(len(case.parts.body()))
     return float(share * (PAQ9A_WEIGHT if "paq9a" in case.codec else 1))
 
@@ -219,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--results", type=Path, metavar="FILE.json", help="append the summary here")
     options = parser.parse_args(arguments)
-    warnings.simplefilter("error")  # a warning that a decoder gives is an exception to somebody
+    warnings.simplefilter("error")  # users may turn a decoder's warning into an exception
     if options.numpy:
         with compiled.without_numba():
             return _run(options, arguments)
@@ -255,7 +255,7 @@ def _run(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
 
 
 def warm_up(known: Sequence[Case]) -> None:
-    """Decode all cases: what is loaded at a first call is not an input's memory or time."""
+    """Decode all cases, so that what the first call loads is not counted for an input."""
     for case in known:
         payload = sealed(case.parts)
         decode_payload(payload, template=case.template, base=case.base)

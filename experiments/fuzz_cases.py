@@ -24,15 +24,15 @@ class Parts:
     """A payload split into parts, so that a mutation of one part leaves the others readable."""
 
     head: bytes  # magic, version, flags, codec, stages
-    template: bytes  # the serialised template with its length, or its hash, or nothing
-    base_hash: bytes  # name of the base, or nothing
-    # the array table with its length, and the lengths of all bodies but the last; or nothing
+    template: bytes  # the serialised template with its length, or its hash, or empty
+    base_hash: bytes  # hash of the base, or empty
+    # the array table with its length, and the lengths of all bodies but the last; or empty
     table: bytes
-    # what the codec reads, of all bodies
+    # the codec's input from all bodies
     mask: bytes
     values: bytes
-    earlier: int = 0  # how much of the mask belongs to bodies before the last
-    mask_length: int | None = None  # length that is written before the mask; None for the true one
+    earlier: int = 0  # part of the mask that belongs to the bodies before the last
+    mask_length: int | None = None  # length written before the mask; None for the true one
 
     def body(self) -> bytes:
         """Return the payload without its checksum."""
@@ -44,7 +44,7 @@ class Parts:
 
     @classmethod
     def of(cls, payload: bytes) -> "Parts":
-        """Take a sound payload apart."""
+        """Split a valid payload into its parts."""
         info = describe_payload(payload)
         end = len(payload) - 4
         values_at = end - info.sizes.value_bytes
@@ -67,16 +67,16 @@ class Parts:
 class Case:
     """A valid payload and its receiver's template and base."""
 
-    name: str  # permanent: kept inputs name the case whose template and base they are decoded with
+    name: str  # must not change: kept inputs name the case whose template and base they need
     codec: str  # its spec
     parts: Parts  # the payload
-    template: Template | None  # what the receiver knows; None if the payload brings it
-    base: Mapping[str, Array] | None  # what the receiver holds
+    template: Template | None  # known to the receiver; None if the payload contains it
+    base: Mapping[str, Array] | None  # held by the receiver
 
 
 def _arrays(seed: int, size: int) -> dict[str, Array]:
     rng = np.random.default_rng(seed)
-    # Values come in steps, so that no sum depends on the machine and the cases are the same on all.
+    # Values are rounded to steps, so that the cases are the same on all machines.
     wide = np.round(rng.normal(size=(size, 8)) * 4096) / 4096
     return {
         "w": (wide * (rng.random((size, 8)) < 0.3)).astype(np.float32),
@@ -94,7 +94,7 @@ def _arrays(seed: int, size: int) -> dict[str, Array]:
 
 
 def _mixed(size: int) -> dict[str, Array]:
-    """Return arrays of all float types, some that are equal, and some that no stage serves."""
+    """Return arrays of all float types, some equal arrays, and some that no stage supports."""
     rng = np.random.default_rng(8)
 
     def steps(shape: tuple[int, ...]) -> Array:
@@ -123,7 +123,7 @@ def _many(count: int) -> dict[str, Array]:
 
 
 def _banded() -> dict[str, Array]:
-    """Return a layer in which some indices of an axis have more and larger weights than others."""
+    """Return a layer in which some indices of an axis have more and larger weights."""
     rng = np.random.default_rng(6)
     steps = rng.integers(1, 4096, (1200, 8)) * np.where(np.arange(8) % 3, 1, 64)
     kept = rng.random((1200, 8)) < np.where(np.arange(8) % 3, 0.4, 0.9)
@@ -158,21 +158,21 @@ PLAIN = (
     "redundancy:8:conv+sparse", "redundancy:4:transposed+quantize:int8:layer+sparse",
     "hash:0.2+sparse", "hash:0.1:sign+quantize:int8:layer+zlib",
 )  # fmt: skip
-"""Codecs, each of which meets arrays of every kind; those with stages serve all of them."""
+"""Codecs that are tried on arrays of every kind; the stages among them support all kinds."""
 
 UPDATES = (
     "topk:0.1+sparse:int4", "topk:0.2:local+binary:network+sparse", "dgc:0.1+zlib",
     "randk:0.2+sparse:int8", "randk:0.5:unbiased+zlib", "eden:1+sparse", "eden:3:unbiased+zlib",
     "qsgd:4+sparse", "qsgd:16:unbiased+zlib", "powersgd:2+sparse",
 )  # fmt: skip
-"""Codecs with stages on updates, each of which meets a base."""
+"""Codecs with stages for updates, which are tried with a base."""
 
 MIXED = (
     "raw", "zlib", "pcodec", "sparse", "sparse:int8", "quantize:int4:channel+zlib",
     "quantize:affine5:layer+sparse", "prune:magnitude:0.5:global+sparse:int4",
     "lowrank:rank:2+sparse",
 )  # fmt: skip
-"""Codecs that meet all float types, tied arrays, and arrays that stages do not serve."""
+"""Codecs that are tried on all float types, tied arrays, and arrays that no stage supports."""
 
 
 def cases() -> list[Case]:
@@ -247,7 +247,7 @@ def _mixed_cases(size: str, arrays: dict[str, Array]) -> Iterator[Case]:
 
 
 def _regrown(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the arrays with every 29th weight of one gone, or there again."""
+    """Return the arrays with every 29th weight of one removed or regrown."""
     w = arrays["w"].reshape(-1).copy()
     w[::29] = np.where(w[::29] == 0, np.float32(0.5), np.float32(0))
     return {**arrays, "w": w.reshape(arrays["w"].shape)}
@@ -260,7 +260,7 @@ def _flat(arrays: Mapping[str, Array]) -> dict[str, Array]:
 def _pair(
     name: str, spec: str, arrays: Mapping[str, Array], options: Mapping[str, Any]
 ) -> Iterator[Case]:
-    """Yield the payload with its template, and with only its hash; none without its library."""
+    """Yield the payload with its template and with only its hash; none if a library is missing."""
     known_names = codec_names()
     if any(name in spec and name not in known_names for name in ("pcodec", "paq9a")):
         return
@@ -269,7 +269,7 @@ def _pair(
     for known, self_contained in ((None, True), (template, False)):
         payload = encode_payload(arrays, codec=spec, self_contained=self_contained, **options)
         if self_contained and describe_payload(payload).template is None:
-            # That of the base would do; a file holds it all the same.
+            # The base's template would suffice; a file contains it nevertheless.
             payload = embed_template(payload, template)
         kind = "whole" if self_contained else "hash"
         yield Case(f"{name}, {kind}", spec, Parts.of(payload), known, base)

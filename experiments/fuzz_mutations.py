@@ -25,10 +25,8 @@ FIELD_SHARES = (0.43, 0.25, 0.09, 0.06, 0.01, 0.06, 0.02, 0.03, 0.05)
 def mutate(case: Case, others: Sequence[Case], rng: np.random.Generator) -> bytes:
     """Return the body (without checksum) of a payload made from ``case``.
 
-    Hashes of template and base stay those of the receiver unless they are what is mutated, so
-    that what was changed is read and not refused before.
-
-    Spliced bytes come from ``others``.
+    The hashes of template and base stay those of the receiver unless they are mutated themselves,
+    so that the changed part is read and not refused before. Spliced bytes come from ``others``.
     """
     parts = case.parts
     other = others[int(rng.integers(len(others)))].parts
@@ -42,14 +40,14 @@ def mutate(case: Case, others: Sequence[Case], rng: np.random.Generator) -> byte
         elif field == "codec":
             parts = replace(parts, head=_other_codec(parts.head, rng))
         elif field in ("template", "base_hash") and len(getattr(parts, field)) == 8:
-            # A wrong hash ends decoding at once: one in ten is enough of that.
+            # A wrong hash ends decoding at once, so it is tried once in ten times.
             if rng.random() < 0.1:
                 changed: dict[str, Any] = {field: rng.bytes(8)}
                 parts = replace(parts, **changed)
         elif field == "template":
             parts = replace(parts, template=_edit_template(parts.template, rng))
         elif field == "table" and not parts.table:
-            continue  # what would be read as one is the length of the mask
+            continue  # the mask's length would be read as the table
         else:
             mine, theirs = getattr(parts, field), getattr(other, field)
             changed = {field: _edit(mine, theirs, rng)}
@@ -69,7 +67,7 @@ def _other_codec(head: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _edit_template(field: bytes, rng: np.random.Generator) -> bytes:
-    """Change the template and write its true length before it, three times in four."""
+    """Change the template; write its true length before it three times in four."""
     if not field:
         return field
     at = next((at + 1 for at, byte in enumerate(field) if byte < 128), len(field))
@@ -78,14 +76,14 @@ def _edit_template(field: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _place(data: bytes | bytearray, rng: np.random.Generator) -> int:
-    # Counts, modes and lengths stand in front, where a change reaches furthest.
+    # Counts, modes and lengths come first; a change there has the largest effect.
     if rng.random() < 0.5:
         return int(rng.integers(min(len(data), 24)))
     return int(rng.integers(len(data)))
 
 
 def _edit(given: bytes, other: bytes, rng: np.random.Generator) -> bytes:
-    """Return bytes after one of the ``EDITS``; those of another payload are spliced or swapped."""
+    """Return bytes after one of the ``EDITS``; splices and swaps use bytes of another payload."""
     edit = EDITS[int(rng.integers(len(EDITS)))]
     data = bytearray(given or b"\0")
     if edit == "swap":
@@ -125,7 +123,7 @@ def _edit(given: bytes, other: bytes, rng: np.random.Generator) -> bytes:
 
 
 def shortened(body: bytes, keeps: Callable[[bytes], bool]) -> bytes:
-    """Return the shortest body found for which ``keeps`` is still true, by cutting pieces out."""
+    """Cut pieces out of a body while ``keeps`` stays true; return the shortest body found."""
     size = max(1, len(body) // 2)
     while size:
         at = 0

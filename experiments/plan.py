@@ -20,7 +20,7 @@ from flwr_gan.core.settings import nearest
 from flwr_gan.errors import ConfigError
 
 SWEEPS = Path("runs/sweeps")
-# A folder's name is a value of output_dir and resume, which take it without quotes.
+# A folder's name is a value of output_dir and resume, where it is not quoted.
 _LONGEST_NAME = 120
 _FORBIDDEN = re.compile(r"[^\w.+\-]")
 _FORBIDDEN_IN_PATHS = re.compile(r"[^\w./+\-:~@]")
@@ -69,7 +69,7 @@ def make_plan(arguments: Sequence[str], *, multirun: bool) -> Plan:
 
 
 def expand_seeds(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """Put ``seed=0,...,N-1`` in the place of ``seeds=N``; return whether it was there."""
+    """Replace ``seeds=N`` by ``seed=0,...,N-1``; return whether it was there."""
     found = []
     for text in arguments:
         key, _, value = text.partition("=")
@@ -83,7 +83,7 @@ def expand_seeds(arguments: Sequence[str]) -> tuple[list[str], bool]:
 def _parse(arguments: Sequence[str]) -> list[tuple[str, Override]]:
     parsed = []
     with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        # The loader lets a glob such as partition=glob(*) find its options.
+        # The loader is needed to expand a glob such as partition=glob(*).
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         for text in arguments:
             if not __debug__ and "range(" in text:
@@ -113,7 +113,7 @@ def _folder(
     preset: str | None,
     given: list[str],
 ) -> Path:
-    """Return where the sweep goes: as asked, or a name of its keys, so that values can be added."""
+    """Return the sweep's folder: as given, or named by its keys, so that values can be added."""
     for _, item in reversed(parsed):
         if item.key_or_group == "sweep_dir":
             path = str(item.value())
@@ -139,7 +139,7 @@ def _job(overrides: tuple[str, ...], shown: set[str], folder: Path) -> Job:
     label = " ".join(f"{key}={value}" for key, value in swept.items())
     name = _readable("+".join(f"{key}-{swept[key]}" for key in sorted(swept)))
     digest = _digest(overrides)
-    # The hash stands for all settings, however few of them the earlier sweep has put in the name.
+    # The hash covers all settings, even if the earlier sweep's name shows only some of them.
     earlier = sorted(folder.glob(f"*-{digest}"))
     return Job(
         overrides, values, label, earlier[0] if earlier else folder / f"{name or 'run'}-{digest}"
@@ -164,14 +164,14 @@ def preset_names() -> list[str]:
 
 
 def preset_about(name: str) -> str:
-    """Return the line on top of a preset's file that says what it is."""
+    """Return the first line of a preset's file, which describes it."""
     return _preset_file(name).read_text().split("\n", maxsplit=1)[0].lstrip("# ")
 
 
 def expand_preset(arguments: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
-    """Put the overrides that a preset stands for in its place.
+    """Expand the preset among the arguments into its overrides.
 
-    Returns the preset's name (None where there is none), its overrides but for keys that the
+    Returns the preset's name (None if there is none), its overrides without the keys that the
     arguments set themselves, and the other arguments.
     """
     named = [text.removeprefix(_PREFIX) for text in arguments if text.startswith(_PREFIX)]

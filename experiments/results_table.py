@@ -18,8 +18,8 @@ from flwr_gan.errors import OutputError
 
 RESULTS = "results.csv"
 ORDER = "jobs.txt"
-"""In the folder of a sweep: the names of the jobs' folders in their order."""
-# What identifies a run that was not started by a sweep.
+"""File in the folder of a sweep: the names of the jobs' folders in their order."""
+# Columns that identify a run that no sweep has started.
 _IDENTITY = ("data", "strategy", "codec", "clients", "seed")
 _COUNTS = ("clients", "seed", "rounds", "failures")
 _OUTCOME = ("status", "reason", "output_dir", "trained_by")
@@ -36,7 +36,7 @@ QUALITY_HEADINGS = {
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """Return the runs in a folder: itself with those of its other codecs, or those inside."""
+    """Return the runs in a folder: itself and the runs of its other codecs, or the runs inside."""
     if not folder.is_dir():
         raise OutputError(f"{folder}: there is no such folder")
     inside = folder / "also" if is_begun(folder) else folder
@@ -50,17 +50,17 @@ def run_folders(folder: Path) -> list[Path]:
 
 
 def read_order(folder: Path) -> list[str]:
-    """Return the names of a sweep's jobs in their order, nothing where there is no sweep."""
+    """Return the names of a sweep's jobs in their order, an empty list without a sweep."""
     path = folder / ORDER
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def read_results(folder: Path) -> pd.DataFrame:
-    """Return the table of the runs in a folder, from their result files alone.
+    """Return the table of the runs in a folder, only from their result files.
 
-    Columns are what the runs' overrides set, their identity, status, reason, output_dir,
+    Columns are the settings of the runs' overrides, their identity, status, reason, output_dir,
     trained_by (the run whose training it shares), rounds, failures, the final metrics with the
-    sparsity, the totals of bytes, the ratios and wall_s.
+    sparsity, the total bytes, the ratios and wall_s.
     """
     folders = run_folders(folder)
     values = [_read_json(path / CASE).get("values", {}) for path in folders]
@@ -70,7 +70,7 @@ def read_results(folder: Path) -> pd.DataFrame:
     counted = [str(key) for key in table if key in _COUNTS or str(key).endswith("_bytes")]
     for key in counted:
         if all(pd.isna(value) or isinstance(value, int) for value in table[key].astype(object)):
-            table[key] = table[key].astype("Int64")  # whole numbers, also beside empty cells
+            table[key] = table[key].astype("Int64")  # integers, even with empty cells
     first = [*asked, *(key for key in (*_IDENTITY, *_OUTCOME) if key not in asked)]
     rest = [column for column in table.columns if column not in first]
     return table.reindex(columns=[*first, *rest])
@@ -84,10 +84,10 @@ def write_results(folder: Path) -> pd.DataFrame:
 
 
 def varying_columns(table: pd.DataFrame) -> list[str]:
-    """Return the settings that tell the rows apart, without those that another one implies."""
+    """Return the settings that differ between rows, without those that another one implies."""
     kept: list[str] = []
     for key in list(table.columns)[: list(table.columns).index("status")]:
-        # A failed run has no summary that would tell its identity.
+        # A failed run has no summary with its identity.
         known = table[table[key].notna()] if key in _IDENTITY else table
         codes = _codes(known[key])
         implied = any((codes == _codes(known[other])).all() for other in kept)
@@ -97,7 +97,7 @@ def varying_columns(table: pd.DataFrame) -> list[str]:
 
 
 def closing_table(table: pd.DataFrame) -> str:
-    """Return what a person wants to see of a table first, as text; seeds as mean and interval."""
+    """Return the most important columns of a table as text; seeds as mean and interval."""
     keys = varying_columns(table) or [key for key in ("codec",) if key in table]
     shown = table[[*keys, "status"]].fillna("")
     measures = {}
@@ -127,7 +127,7 @@ def closing_table(table: pd.DataFrame) -> str:
 
 
 def _codes(column: "pd.Series[Any]") -> npt.NDArray[np.intp]:
-    """Return the place of each value among the different ones, in order of appearance."""
+    """Return the index of each value among the distinct ones, in order of appearance."""
     codes: npt.NDArray[np.intp] = pd.factorize(column.astype(str))[0]
     return codes
 
@@ -137,7 +137,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds, nothing where there is none."""
+    """Return the contents of a JSON file, an empty dict if there is none."""
     if not path.exists():
         return {}
     try:
@@ -167,7 +167,7 @@ def _row(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
-    """Return the summary of a run, None where there is none."""
+    """Return the summary of a run, None if there is none."""
     path = folder / "summary.json"
     if not is_finished(folder):
         return None

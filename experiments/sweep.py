@@ -5,11 +5,11 @@
     python -m experiments.sweep -m codec=zlib,lzma,bz2,zstd,sparse lottery.rate=0.1,0.2
     python -m experiments.sweep preset=full
 
-Each job writes the files of a run to its own folder under ``sweep_dir``. Started again, the sweep
-skips what is finished, resumes what was interrupted and tries again what failed. Jobs that differ
-in nothing but a lossless codec are trained once: every message is coded with each of the codecs.
-A lossless codec that is added to a finished sweep takes one training more. At the end there is a
-table, a figure and a page of all results, ``report.html``; failed jobs are in it with their reason.
+Each job writes the files of a run to its own folder under ``sweep_dir``. If the sweep is started
+again, it skips finished jobs, resumes interrupted ones and repeats failed ones. Jobs that differ
+only in a lossless codec are trained once: every message is coded with each of the codecs. A
+lossless codec that is added to a finished sweep takes one more training. At the end the sweep
+writes a table, a figure and a page, ``report.html``, which names failed jobs with their reason.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def _sweep(options: argparse.Namespace, given: list[str]) -> int:
         ) from error
     usable = [job for job in plan.jobs if _is_usable(job, plan.folder)]
     if not usable:
-        _ = plan.jobs[0].settings  # raises what is wrong with it
+        _ = plan.jobs[0].settings  # raises an error if they are wrong
     add_command(plan.folder, shlex.join(["python", "-m", "experiments.sweep", *given]))
     order = [job.name for job in plan.jobs]
     write_text(plan.folder / ORDER, "\n".join(dict.fromkeys([*order, *read_order(plan.folder)])))
@@ -72,7 +72,7 @@ def _sweep(options: argparse.Namespace, given: list[str]) -> int:
 
 
 def _is_usable(job: Job, folder: Path) -> bool:
-    """Return whether the settings of a job are right; a wrong one is named and recorded."""
+    """Return whether the settings of a job are valid; print and record an invalid one."""
     claim = folder / job.name / CASE
     try:
         if claim.exists() and "settings" not in json.loads(claim.read_text(encoding="utf-8")):

@@ -1,8 +1,8 @@
 """A job of a sweep: one run of the app, which may share its training with others.
 
-Jobs that differ in nothing but a lossless codec are trained once: every message is coded with each
-of the codecs, and the results of the others lie in ``also/<codec>`` of the run that trains, until
-their jobs move them into folders of their own.
+Jobs that differ only in a lossless codec are trained once: every message is coded with each of the
+codecs. The results of the other codecs are in ``also/<codec>`` of the run that trains, until their
+jobs move them into their own folders.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import CodecError
 from flwr_gan.wire.codecs import get_codec
 
-# What lets the bytes of a reply decide whether and when it counts.
+# Settings with which the bytes of a reply decide whether and when it counts.
 _CLOSING = {"clock.deadline_s", "clock.over_selection"}
 _ASYNCHRONOUS = ("fedasync", "fedbuff")
 _CLIENT_S = 12.0  # processor time of a client of the main job
@@ -30,7 +30,7 @@ _CLIENT_S = 12.0  # processor time of a client of the main job
 
 @dataclass
 class Group:
-    """Jobs whose training is the same, and the error that it has met."""
+    """Jobs with the same training, and the error of that training."""
 
     jobs: list["Job"] = field(default_factory=list)
     problem: Exception | None = None
@@ -41,10 +41,10 @@ class Job(StudyCase):
     """One run of a sweep."""
 
     overrides: tuple[str, ...]  # Hydra overrides
-    values: dict[str, Any]  # what they set, key by key
-    label: str  # those that tell it from the other jobs
+    values: dict[str, Any]  # the same, by key
+    label: str  # the overrides that differ from those of the other jobs
     folder: Path  # where the run writes
-    # the jobs whose training is the same, this one among them
+    # the jobs with the same training, including this one
     group: Group = field(default_factory=Group, repr=False)
 
     @property
@@ -54,7 +54,7 @@ class Job(StudyCase):
 
     @property
     def place(self) -> Mapping[str, Any]:
-        """What its overrides set."""
+        """The values of its overrides."""
         return self.values
 
     @cached_property
@@ -64,7 +64,7 @@ class Job(StudyCase):
 
     @property
     def shown_values(self) -> Mapping[str, Any]:
-        """What its overrides set, as cells of a table."""
+        """The values of its overrides, as cells of a table."""
         plain = (str, int, float, bool)
         return {
             key: value if isinstance(value, plain) or value is None else str(value)
@@ -73,7 +73,7 @@ class Job(StudyCase):
 
     @property
     def work_s(self) -> float:
-        """A training is taken to last as long as the main job, for each of its clients."""
+        """Estimated processor seconds of the training, divided among the jobs that share it."""
         clients = self.values.get("federation.num_clients")
         known = clients if isinstance(clients, int) and clients > 0 else 5
         return _CLIENT_S * known / max(1, len(self.group.jobs))
@@ -85,7 +85,7 @@ class Job(StudyCase):
 
     @property
     def codec(self) -> str | None:
-        """The codec that the overrides name, None where they name none or none that is known."""
+        """The codec that the overrides name, None if there is none or it is unknown."""
         codec = self.values.get("codec")
         try:
             get_codec(codec)  # type: ignore[arg-type]
@@ -95,14 +95,14 @@ class Job(StudyCase):
 
     @property
     def shares_training(self) -> bool:
-        """Whether the codec is one that other codecs can be measured beside."""
+        """Whether other codecs can be measured in the same training."""
         if self.values.get("strategy") in _ASYNCHRONOUS or not _CLOSING.isdisjoint(self.values):
             return False
         return self.codec is not None and get_codec(self.codec).lossless
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Bring the run to its end: take over what another job has left, or train."""
-        _ = self.settings  # raises what is wrong with them
+        """Finish the run: take over the results from another job's training, or train."""
+        _ = self.settings  # raises an error if they are wrong
         self._take_over()
         while not is_finished(folder):
             if self.group.problem:
@@ -113,7 +113,7 @@ class Job(StudyCase):
             quoted = ",".join(f"'{job.codec}'" for job in others)
             try:
                 finish_run([*leader.overrides, f"also_codecs=[{quoted}]"], leader.folder)
-            except CodecError:  # what one codec cannot do is its own affair
+            except CodecError:  # the error of one codec must not stop the others
                 if leader is self:
                     raise
                 self.group.jobs.remove(leader)
@@ -124,9 +124,9 @@ class Job(StudyCase):
         return {}
 
     def _leader(self) -> "Job":
-        """Return the job to train: one that was interrupted and serves this one, or a fresh one.
+        """Return the job to train: an interrupted one that includes this codec, or a new one.
 
-        ``raw`` alone keeps the sign of zeros, which the others can do without: it goes first.
+        ``raw`` goes first: only ``raw`` keeps the sign of zeros, which other codecs do not need.
         """
         begun = [
             job for job in self.group.jobs if is_begun(job.folder) and not is_finished(job.folder)

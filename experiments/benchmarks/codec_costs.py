@@ -2,7 +2,7 @@
 
 ``python -m experiments.benchmarks.codec_costs`` codes random pruned layers of several sizes and
 densities, fits seconds and bytes, and prints the rows of ``flwr_gan.wire.codecs.auto.COSTS``.
-Seconds are CPU seconds, with numba's loops if numba is installed.
+Seconds are processor seconds, with numba's loops if numba is installed.
 """
 
 import time
@@ -42,7 +42,7 @@ def main() -> None:
         rows = [_measured(layer, cost.spec) for layer in layers]
         seconds = np.array([row[0] for row in rows])
         lengths = np.array([row[1] for row in rows])
-        # Fit relative errors; otherwise only the largest layers would matter.
+        # Fit relative errors, or else only the largest layers would matter.
         known = np.stack([np.ones(len(places)), places, kept], axis=1)
         call, place, survivor = nnls(known / seconds[:, None], np.ones(len(places)))[0]
         parts = np.stack([mask_bytes, kept], axis=1)

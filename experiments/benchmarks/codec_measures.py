@@ -49,8 +49,8 @@ PUBLISHED_RATIOS = {
 def read_weights(places: Sequence[str]) -> dict[str, Arrays]:
     """Return named sets of arrays from folders, ``.npy`` and ``.fgan`` files.
 
-    ``places``: a folder stands for its files ``generator_*.npy``; with none, the folder is the one
-    that the environment variable ``FLWR_GAN_WEIGHTS`` names.
+    ``places``: a folder means its files ``generator_*.npy``; without places, the environment
+    variable ``FLWR_GAN_WEIGHTS`` names the folder.
     """
     chosen = list(places) or [os.environ.get("FLWR_GAN_WEIGHTS", "")]
     found: dict[str, Arrays] = {}
@@ -79,17 +79,17 @@ def _read_file(path: Path) -> Arrays:
 
 
 def layers_of(flat: Array) -> Arrays:
-    """Return the layers of the generator, by name, from all of its weights in their order."""
+    """Return the layers of the generator, by name, from its flat weights."""
     sizes = [math.prod(shape) for shape in GENERATOR_SHAPES.values()]
     layers = zip(GENERATOR_SHAPES.items(), np.split(flat, np.cumsum(sizes)[:-1]), strict=True)
     return {name: layer.reshape(shape) for (name, shape), layer in layers}
 
 
 def median_seconds(action: Callable[[], Any], *, repeats: int) -> float:
-    """Return the median of the seconds of ``repeats`` calls, after one call that warms up.
+    """Return the median of the processor seconds of ``repeats`` calls, after one warm-up call.
 
-    CPU seconds, equal to wall time on a core that does nothing else. A single repeat has no
-    warm-up, for codecs that are too slow to run twice.
+    They equal wall time on an otherwise idle core. A single repeat has no warm-up, for codecs that
+    are too slow to run twice.
     """
     if repeats > 1:
         action()
@@ -102,10 +102,10 @@ def median_seconds(action: Callable[[], Any], *, repeats: int) -> float:
 
 
 def order0_bound_bytes(arrays: Mapping[str, Array]) -> float:
-    """Return H(mask) n + k (H(exponent) + 24) bits for each float32 layer, in bytes; computed.
+    """Return H(mask) n + k (H(exponent) + 24) bits summed over float32 layers, in bytes; computed.
 
-    n weights, k of them not zero: what coding mask and exponents symbol by symbol, and signs and
-    mantissas as they are, cannot fall below.
+    n weights, k of them not zero. It is the lower bound for coding mask and exponents symbol by
+    symbol, and signs and mantissas uncompressed.
     """
     bits = 0.0
     for array in arrays.values():
@@ -138,19 +138,19 @@ def _convolve(x_BCT: Array, kernel: Array) -> Array:
     samples, _, steps = x_BCT.shape
     padded = np.pad(x_BCT, ((0, 0), (0, 0), (1, 1)))
     windows = np.stack([padded[:, :, tap : tap + steps] for tap in range(3)], axis=2)
-    # One product of large matrices, for many small ones are slow where cores are shared.
+    # One product of large matrices, because many small ones are slow on shared cores.
     flat = windows.transpose(1, 2, 0, 3).reshape(-1, samples * steps)
     found: Array = kernel.reshape(len(kernel), -1) @ flat
     return found.reshape(len(kernel), samples, steps).transpose(1, 0, 2)
 
 
 def output_change(wanted: Array, weights: Mapping[str, Array]) -> float:
-    """Return ``rms(G' - G) / std(G)`` for outputs ``wanted`` of G and weights of G'."""
+    """Return ``rms(G' - G) / std(G)`` for the outputs ``wanted`` of G and the weights of G'."""
     got = generate(weights)
     rms = np.sqrt(np.mean((got - wanted) ** 2, dtype=np.float64))
     return float(rms / wanted.std(dtype=np.float64))
 
 
 def is_generator(arrays: Mapping[str, Array]) -> bool:
-    """Return True if ``generate`` supports these arrays."""
+    """Return whether ``generate`` supports these arrays."""
     return {name: array.shape for name, array in arrays.items()} == GENERATOR_SHAPES

@@ -2,10 +2,10 @@
 
 ``python -m experiments.benchmarks.codecs [--weights FOLDER_OR_FILE ...] [--repeats N]`` writes
 ``codecs.csv``, ``codecs_known_mask.csv`` and ``codecs.png`` into the folder ``results`` beside it.
-Rates are MB (10**6) of float32 a processor second on one core, medians; ratios are float32 bytes to
-bytes of the whole payload with header and checksum, the template known to the receiver. Zeros are
-*raw* (as ``weight * mask`` leaves them, with a sign) or *canonical* (+0.0, what the codecs do by
-themselves).
+Rates are MB (10**6) of float32 per processor second on one core, medians. Ratios are float32 bytes
+divided by the bytes of the whole payload with header and checksum, if the receiver knows the
+template. Zeros are *raw* (signed, as ``weight * mask`` gives them) or *canonical* (+0.0, as the
+codecs make them).
 """
 
 import argparse
@@ -43,9 +43,9 @@ GENERAL = ("zlib:9", "lzma:9", "bz2:9", "zstd:3", "zstd:19", "pcodec:8", "pcodec
 SPARSE = ("sparse", "sparse:pcodec", "sparse:fp16", "sparse:bf16")
 QUANTISED = ("sparse:int8", "sparse:int6", "sparse:int5", "sparse:int4")
 ONCE = ("paq9a:1",)
-"""Codecs too slow to be timed more than once an array."""
+"""Codecs that are too slow to be timed more than once per array."""
 
-# Name, codec, the receiver's base, the used part of it.
+# Name, codec, the receiver's base, the used part of the base.
 KNOWN_MASK: tuple[tuple[str, str, str, BaseUse], ...] = (
     ("lossless, mask known", "sparse", "prev", "mask"),
     ("lossless, mask known", "sparse:pcodec", "prev", "mask"),
@@ -93,14 +93,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def installed(specs: Sequence[str]) -> list[str]:
-    """Return the specs with installed libraries."""
+    """Return the specs whose libraries are installed."""
     names = set(codec_names())
     needs = {spec: "pcodec" if "pcodec" in spec else spec.split(":")[0] for spec in specs}
     return [spec for spec in specs if needs[spec] in names]
 
 
 def measure(weights: Mapping[str, Arrays], specs: Sequence[str], *, repeats: int) -> pd.DataFrame:
-    """Return a row for each set of weights, kind of zeros and codec."""
+    """Return one row per set of weights, kind of zeros and codec."""
     chosen = {name: weights[name] for name in weights if not name.endswith("_prev")}
     jobs = [
         (name, zeros, spec)
@@ -124,7 +124,7 @@ def measure(weights: Mapping[str, Arrays], specs: Sequence[str], *, repeats: int
             encode_rate, decode_rate = baseline[name, zeros]
             row["encode_to_zlib9"] = row["encode_mb_s"] / encode_rate
             row["decode_to_zlib9"] = row["decode_mb_s"] / decode_rate
-            # The published weights have signed zeros, too.
+            # The published weights have signed zeros as well.
             row["published_ratio"] = published_ratio(name, spec) if zeros == "raw" else np.nan
             rows.append({"weights": name, "zeros": zeros, "codec": spec} | row)
     return pd.DataFrame(rows)
@@ -139,7 +139,7 @@ def canonical(arrays: Arrays) -> Arrays:
 
 
 def _warm_up(specs: Sequence[str]) -> None:
-    # paq9a is translated to machine code at its first call, for encoding and decoding.
+    # paq9a is compiled in its first call, for encoding and decoding.
     small = {"w": np.ones(64, np.float32)}
     for spec in specs:
         decode_payload(encode_payload(small, codec=spec))
@@ -185,7 +185,7 @@ def _zlib_rates(arrays: Arrays, repeats: int) -> tuple[float, float]:
 
 
 def published_ratio(name: str, spec: str) -> float:
-    """Return the published ratio for weights ``pP`` and a codec, NaN if there is none."""
+    """Return the published ratio of a codec for weights ``pP``, NaN if there is none."""
     ratios = PUBLISHED_RATIOS.get(spec.split(":")[0])
     if ratios is None or name[:1] != "p" or not name[1:].isdigit() or int(name[1:]) >= len(ratios):
         return float("nan")
@@ -205,14 +205,14 @@ def _known_mask_rows(
             before = f"{name}_prev" if held == "prev" else _level_before(name)
             if spec not in specs or before not in weights:
                 continue
-            # The receiver holds decoded arrays, so a lossy base is a decoded one.
+            # The receiver holds decoded arrays, so a lossy base has to be decoded first.
             base = decode_payload(encode_payload(weights[before], codec=spec))
             try:
                 payload = encode_payload(
                     arrays, codec=spec, base=base, base_use=use, self_contained=False
                 )
             except CodecError:
-                continue  # the mask is not nested, or not what pruning the base gives
+                continue  # the mask is not nested, or not the result of pruning the base
             template = Template.of(arrays)
             decoded = decode_payload(payload, template=template, base=base)
             lossy = is_generator(arrays) and not get_codec(spec).lossless

@@ -1,16 +1,16 @@
 """Wall time and bytes to a target quality, over links of 1, 10 and 100 Mbit/s.
 
-``python -m experiments.benchmarks.end_to_end [--short] [--output FILE]`` does the main job once
-with each codec and seed, and finds the first round whose samples are good enough. Until then,
-one row per codec and link, the mean over seeds:
+``python -m experiments.benchmarks.end_to_end [--short] [--output FILE]`` runs the main job once
+with each codec and seed, and finds the first round whose samples are good enough. The table has
+one row per codec and link, with means over seeds up to that round:
 
 - ``message_bytes`` are the measured bytes in Flower's transport, both ways, all clients;
-- ``compute_s`` is the wall time of those rounds as measured: training, coding and scoring, the
-  clients one after another on this machine;
-- ``transfer_s_computed`` is computed, nothing was sent over a network: those bytes through one
-  link of that rate, the server's, without latency;
-- ``total_s_computed`` is the sum of both, ``ratio`` that of ``raw`` divided by it, ``bytes_ratio``
-  the bytes of ``raw`` divided by those of the codec.
+- ``compute_s`` is the measured wall time of the rounds: training, coding and scoring, the clients
+  one after another on this machine;
+- ``transfer_s_computed`` is computed, not measured: the time of these bytes over one link, the
+  server's, without latency;
+- ``total_s_computed`` is the sum of both, ``ratio`` the total of ``raw`` divided by that of the
+  codec, ``bytes_ratio`` the bytes of ``raw`` divided by those of the codec.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def until(target: float, folder: Path) -> dict[str, float]:
-    """Return rounds, bytes and seconds of a run until samples are good enough; NaN for never."""
+    """Return rounds, bytes and seconds until a run's samples are good enough; NaN if never."""
     rounds = pd.read_csv(folder / "rounds.csv")
     good = rounds.loc[rounds[MEASURE] >= target, "round"]
     if good.empty:
@@ -82,7 +82,7 @@ def until(target: float, folder: Path) -> dict[str, float]:
 
 
 def over_links(runs: pd.DataFrame, *, target: float) -> pd.DataFrame:
-    """Return one row per codec and link; seeds that never got there are left out."""
+    """Return one row per codec and link; seeds that never reached the target are left out."""
     reached = runs.groupby("codec", sort=False)["rounds"].count()
     means = runs.groupby("codec", sort=False)[["rounds", "message_bytes", "compute_s"]].mean()
     parts = []

@@ -1,24 +1,24 @@
 """Client updates per second of the engines: this process, processes, and Flower's Ray.
 
 ``python -m experiments.benchmarks.engine [--short] [--output FILE]`` runs the tasks of
-``engine_tasks.py`` on each engine, in a process of its own, in turn, and writes one row per engine
-and task: the median over repeats, and how many times its updates per processor second are Ray's.
-One more row has 20,000 clients. Imports are not counted. ``first_message_s`` is from the start of
-the engine until the first client begins; ``updates_per_s`` begins with the second round, when all
-workers are warm; ``updates_per_cpu_s`` counts processor seconds of the process and its children
-from the tenth round on, which other work on the machine changes less; ``growth_mb`` is the memory
-at the end less that after ten rounds.
+``engine_tasks.py`` on each engine in turn, each in a separate process. It writes one row per engine
+and task: the median over repeats, and the ratio of its updates per processor second to Ray's. One
+more row has 20,000 clients. Imports are not counted. ``first_message_s`` is the time from the start
+of the engine until the first client begins; ``updates_per_s`` begins with the second round, when
+all workers are warm; ``updates_per_cpu_s`` counts processor seconds of the process and its children
+from the tenth round on, which depend less on other work on the machine; ``growth_mb`` is the memory
+at the end minus the memory after ten rounds.
 
-What limits each: ``inline`` one core, of which an empty update spends most in Flower's conversions
-of a message; ``processes`` pickling each message and state twice, in one process, so that it is
-for clients that train for more than some milliseconds; ``ray`` its object store and Flower's
-message queues, polled for each message.
+Limits: ``inline`` uses one core, and an empty update spends most of its time in Flower's
+conversions of messages; ``processes`` pickles each message and state twice, in one process, so it
+is for clients that train for more than some milliseconds; ``ray`` is limited by its object store
+and by Flower's message queues, which are polled for each message.
 
-Where ``pfl`` is installed, pfl-research's numpy engine is measured too, see ``engine_pfl.py``.
+If ``pfl`` is installed, pfl-research's numpy engine is measured too, see ``engine_pfl.py``.
 
-Beside FILE, ``FILE_commands.csv`` has what whole commands take: the main job, ``flower-simulation``
-with its imports, on each engine; and a sweep over ten pruning rates without its imports, whose runs
-train and score nothing. Its ``overhead_s`` is what a run takes beyond the training of its clients.
+``FILE_commands.csv`` has the time of whole commands: the main job by ``flower-simulation`` with its
+imports, on each engine; and a sweep over ten pruning rates without its imports, whose runs train
+and score nothing. ``overhead_s`` is the time of a run beyond the training of its clients.
 """
 
 import argparse
@@ -50,7 +50,7 @@ TINY = (
 MODULE = "experiments.benchmarks.engine"
 BASELINE = "ray"
 CELL = "--cell"
-"""In front of what a process of its own measures."""
+"""Prefix of the code that a separate process measures."""
 CLIENTS, MANY_CLIENTS = 1000, 20_000
 ROUNDS = {"empty": 200, "lr": 100}
 SHORT_ROUNDS = 20
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add how often all is measured."""
+    """Add the number of repeats."""
     parser.add_argument("--repeats", type=int, help="default: 3, or 1 with --short")
 
 
@@ -83,7 +83,7 @@ def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return the median of each cell, with its updates a processor second to those of Ray."""
+    """Return the median of each cell, with the ratio of its updates per processor second to Ray."""
     medians = medians_of(rows, KEYS)
     data = pd.DataFrame(rows).groupby(KEYS, sort=False)["data"].first()
     medians.insert(4, "data", data.to_numpy())
@@ -138,8 +138,8 @@ def measure_commands(repeats: int, *, short: bool) -> pd.DataFrame:
 
 
 def sweep(runs: int) -> dict[str, Any]:
-    """Do a sweep of tiny runs in this process; return its row."""
-    from experiments import sweep as command  # with torch, which other rows do without
+    """Run a sweep of tiny runs in this process; return its row."""
+    from experiments import sweep as command  # imports torch, which other rows do not need
     from flwr_gan.app.client import GanClient
 
     rates = ",".join(f"{0.1 + 0.05 * i:.2f}" for i in range(runs))

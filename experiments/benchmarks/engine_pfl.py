@@ -1,7 +1,7 @@
-"""The tasks of ``engine_tasks.py`` on pfl-research (Granqvist et al. 2024), where it is installed.
+"""The tasks of ``engine_tasks.py`` on pfl-research (Granqvist et al. 2024), if it is installed.
 
-``pip install pfl``. Its numpy engine is one process: a model in numpy under
-its ``FederatedAveraging``, which passes arrays by reference and knows no messages.
+``pip install pfl``. Its numpy engine is one process: a numpy model with ``FederatedAveraging``,
+which passes arrays by reference and has no messages.
 """
 
 import os
@@ -59,11 +59,11 @@ class ClientModel(StatefulModel):  # type: ignore[misc]
         return self._statistics([array.copy() for array in self._weights])
 
     def set_parameters(self, w: Any) -> None:
-        """Take over the weights."""
+        """Set the weights."""
         self._weights = [w[str(at)].copy() for at in range(len(self._weights))]
 
     def get_model_difference(self, other_parameters: Any, clone: bool = False) -> Any:
-        """Return the weights less others."""
+        """Return the weights minus those of another model."""
         return self._statistics(
             [own - other_parameters[str(at)] for at, own in enumerate(self._weights)]
         )
@@ -88,12 +88,12 @@ class ClientModel(StatefulModel):  # type: ignore[misc]
 
 
 class Averaging(FederatedAveraging):  # type: ignore[misc]
-    """Federated averaging of a model that trains itself; pfl's own needs torch or TensorFlow."""
+    """Federated averaging of a model that trains itself; pfl's class needs torch or TensorFlow."""
 
     def train_one_user(
         self, initial_model_state: Any, model: ClientModel, user_dataset: Dataset, _: Any
     ) -> tuple[Any, Metrics]:
-        """Train a client; return the changes."""
+        """Train a client; return the changes of its weights."""
         model.train(user_dataset)
         return model.get_model_difference(initial_model_state), Metrics()
 
@@ -107,13 +107,13 @@ class RoundTimes(TrainingProcessCallback):  # type: ignore[misc]
     def after_central_iteration(
         self, aggregate_metrics: Metrics, model: Any, *, central_iteration: int
     ) -> tuple[bool, Metrics]:
-        """Note."""
+        """Record the end of a round."""
         self.meter.note()
         return False, Metrics()
 
 
 def measure_pfl(task: str, *, clients: int, rounds: int, data: Path) -> dict[str, object]:
-    """Run one task on pfl in this process and return its row, as ``engine_tasks.measure``."""
+    """Run one task on pfl in this process; return its row, like ``engine_tasks.measure``."""
     os.environ["PFL_WORKERS"] = "1"
     set_framework_module(numpy_ops)
     images, labels = mapped(str(data))

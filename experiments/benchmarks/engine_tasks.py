@@ -1,9 +1,9 @@
 """The Flower app that all engines run: logistic regression on MNIST, or clients that do nothing.
 
 ``lr`` is the task of the FLUTE comparison (Garcia et al. 2022): logistic regression, 1,000 clients,
-10 a round, batches of 10, one local epoch, under Flower's FedAvg. ``empty`` is the same app whose
-clients send back one number that they do not train. The images are mapped from a file, so that
-each process of an engine reads what it needs and no more.
+10 per round, batches of 10, one local epoch, with Flower's FedAvg. ``empty`` is the same app with
+clients that return one number without training. The images are memory-mapped, so that each process
+of an engine reads only the images that it needs.
 """
 
 import time
@@ -40,7 +40,7 @@ class LrClient(NumPyClient):
         self._x, self._y = images, labels
 
     def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Take one step of gradient descent for each batch; also say when this began."""
+        """Take one step of gradient descent per batch; also return the start time."""
         began = time.time()
         weight, bias = (array.copy() for array in parameters)
         for start in range(0, len(self._y), BATCH_SIZE):
@@ -58,21 +58,21 @@ class EmptyClient(NumPyClient):
     """Send the parameters back."""
 
     def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Return the received parameters, and the time."""
+        """Return the received parameters and the time."""
         return parameters, 1, {"began": time.time()}
 
 
 class RoundMeter:
-    """Notes when rounds end, and every ten rounds memory and processor seconds in use."""
+    """Records when rounds end, and every ten rounds the memory and processor seconds."""
 
     def __init__(self) -> None:
-        self.ended: list[float] = []  # without the seconds that weighing has taken
+        self.ended: list[float] = []  # without the time of these measurements
         self.resident_mb: list[float] = []
-        self.cpu_s: list[float] = []  # of this process and its children, without weighing
+        self.cpu_s: list[float] = []  # of this process and its children, without these measurements
         self._weighing_s = self._weighing_cpu_s = 0.0
 
     def note(self) -> None:
-        """Note the end of a round."""
+        """Record the end of a round."""
         now, cpu = time.perf_counter(), time.process_time()
         self.ended.append(now - self._weighing_s)
         if len(self.ended) % WEIGHED_EVERY == 0:
@@ -83,7 +83,7 @@ class RoundMeter:
             self._weighing_cpu_s += time.process_time() - cpu
 
     def row(self) -> dict[str, float]:
-        """Return the speeds from the second round on and from the tenth on, and the memory."""
+        """Return the speeds from the second and from the tenth round on, and the memory."""
         rounds = len(self.ended)
         weighed = (len(self.cpu_s) - 1) * WEIGHED_EVERY
         return {
@@ -95,7 +95,7 @@ class RoundMeter:
 
 
 class TimedFedAvg(FedAvg):
-    """FedAvg with a meter, that also notes when the first client began."""
+    """FedAvg with a meter, which also records when the first client began."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -109,7 +109,7 @@ class TimedFedAvg(FedAvg):
         results: list[tuple[ClientProxy, FitRes]],
         failures: list[Any],
     ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Aggregate, and note."""
+        """Aggregate, and record the end of the round."""
         if server_round == 1 and results:
             self.began = min(float(result.metrics["began"]) for _, result in results)
         aggregated = super().aggregate_fit(server_round, results, failures)
@@ -119,7 +119,7 @@ class TimedFedAvg(FedAvg):
 
 
 def client_fn(context: Context) -> Client:
-    """Return the client of a node; run config says which."""
+    """Return the client of a node; the run config names the task."""
     if context.run_config["task"] == "empty":
         return EmptyClient().to_client()
     images, labels = mapped(str(context.run_config["data"]))
@@ -129,10 +129,10 @@ def client_fn(context: Context) -> Client:
 
 
 def write_images(folder: Path, *, short: bool) -> str:
-    """Write the images that clients train on to a folder; return what they are.
+    """Write the clients' training images to a folder; return their kind.
 
-    ``mnist`` where it is found, and otherwise ``noise`` of the same shape: what an engine costs is
-    the same on both.
+    The kind is ``mnist`` if the data set is found, or else ``noise`` of the same shape: the cost of
+    an engine is the same on both.
     """
     try:
         train = load_mnist(download=False).train
@@ -149,7 +149,7 @@ def write_images(folder: Path, *, short: bool) -> str:
 
 
 def measure(engine: str, task: str, *, clients: int, rounds: int, data: Path) -> dict[str, object]:
-    """Run one task on one engine in this process and return its row."""
+    """Run one task on one engine in this process; return its row."""
     shapes = [(1,)] if task == "empty" else [(PIXELS, CLASSES), (CLASSES,)]
     strategy = TimedFedAvg(
         fraction_fit=SAMPLED / clients,
@@ -185,14 +185,14 @@ def measure(engine: str, task: str, *, clients: int, rounds: int, data: Path) ->
 def usage() -> tuple[float, float]:
     """Return the processor seconds of the children of this process, and the memory of all, in MB.
 
-    The memory is what they share with no other process.
+    The memory is the part that is shared with no other process.
     """
     cpu_s, memory = 0.0, 0
     me = psutil.Process()
     for process in [me, *me.children(recursive=True)]:
         try:
             times, own = process.cpu_times(), process.memory_full_info().uss
-        except psutil.Error:  # it has ended meanwhile
+        except psutil.Error:  # it has ended
             continue
         memory += own
         cpu_s += times.user + times.system if process != me else 0.0
@@ -201,6 +201,6 @@ def usage() -> tuple[float, float]:
 
 @lru_cache(maxsize=1)
 def mapped(folder: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return images and labels that ``write_images`` wrote, mapped from their files."""
+    """Return the images and labels of ``write_images``, memory-mapped from their files."""
     images = np.load(Path(folder) / "images.npy", mmap_mode="r")
     return images, np.load(Path(folder) / "labels.npy", mmap_mode="r")

@@ -1,8 +1,8 @@
-"""Memory of many simulated nodes: of the process that runs server and clients inline.
+"""Memory of many simulated nodes, in the process that runs server and clients inline.
 
-Each row is a process of its own: FedAvg of 50,000 weights, 100 nodes in each of 30 rounds. States
-of nodes (residuals, the last broadcast) go to disk past 100 MB, what the server keeps of each node
-with EF21 past 256 MB.
+Each row is measured in a separate process: FedAvg of 50,000 weights, 100 nodes in each of 30
+rounds. The states of nodes (residuals, the last broadcast) go to disk above 100 MB, the server's
+state of each node with EF21 above 256 MB.
 """
 
 import argparse

@@ -20,7 +20,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def add_output(parser: argparse.ArgumentParser, name: str, *, short: str) -> None:
-    """Add ``--short``, of which ``short`` says what it leaves out, and ``--output FILE``."""
+    """Add ``--output FILE`` and ``--short``; ``short`` says what the latter leaves out."""
     parser.add_argument("--short", action="store_true", help=short)
     parser.add_argument(
         "--output",
@@ -32,14 +32,14 @@ def add_output(parser: argparse.ArgumentParser, name: str, *, short: str) -> Non
 
 
 def output_file(options: argparse.Namespace, name: str) -> Path:
-    """Return the path of the table: what was asked for, or that of the short or whole version."""
+    """Return the path of the table: the given one, or the default of the short or whole version."""
     folder = Path(f"runs/{name}_short") if options.short else RESULTS
     chosen: Path | None = options.output
     return chosen or folder / f"{name}.csv"
 
 
 def write_measured(table: pd.DataFrame, path: Path, *, command: str) -> None:
-    """Write a table as CSV, and beside it command, date, machine and versions as JSON."""
+    """Write a table as CSV, and command, date, machine and versions as JSON beside it."""
     write_table(table, path)
     about = {
         "command": command,
@@ -61,8 +61,8 @@ def run_benchmark(
 ) -> int:
     """Measure, write and print the tables of a benchmark; return the exit status.
 
-    ``about`` is the module's text, of which the first line is shown; ``measure`` yields tables with
-    the ending of their name, empty for the first; ``short`` says what ``--short`` leaves out.
+    ``about`` is the module's docstring, whose first line is shown; ``measure`` yields tables with
+    the suffix of their name, empty for the first; ``short`` says what ``--short`` leaves out.
     """
     module = f"experiments.benchmarks.{name}"
     description = (about or "").splitlines()[0]
@@ -85,7 +85,7 @@ def run_benchmark(
 
 
 def row_of_process(what: str, *arguments: str) -> dict[str, Any]:
-    """Return the row that a Python process of its own prints as JSON in its last line."""
+    """Return the row that a separate Python process prints as JSON in its last line."""
     command = [sys.executable, *arguments]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -95,7 +95,7 @@ def row_of_process(what: str, *arguments: str) -> dict[str, Any]:
 
 
 def medians_of(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> pd.DataFrame:
-    """Return the median of all numbers over the rows of equal keys, and how many these are."""
+    """Return the medians of all numbers over rows with equal keys, and the number of rows."""
     groups = pd.DataFrame(rows).groupby(list(keys), sort=False)
     medians = groups.median(numeric_only=True).reset_index()
     medians["repeats"] = groups.size().to_numpy()
@@ -105,16 +105,16 @@ def medians_of(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> pd.Dat
 def in_turn(
     ways: Mapping[str, Callable[[], float]], repeats: int, *, warm_up: bool = True
 ) -> dict[str, list[float]]:
-    """Return the seconds of each way, which take turns: what slows the machine slows all.
+    """Return the seconds of each way; ways take turns, so that other load slows them equally.
 
-    Each way does its work once and returns its seconds; with ``warm_up`` a first turn does not
-    count.
+    Each way does its work once and returns its seconds; with ``warm_up`` the first turn is not
+    counted.
     """
     turns = [{name: way() for name, way in ways.items()} for _ in range(repeats + warm_up)]
     return {name: [turn[name] for turn in turns[warm_up:]] for name in ways}
 
 
 def ratios(measured: Mapping[str, Sequence[float]], to: str, name: str) -> dict[str, float]:
-    """Return the median of how many times the seconds of one way are those of another, and ends."""
+    """Return the median and the range of the seconds of ``to`` divided by those of ``name``."""
     found = [a / b for a, b in zip(measured[to], measured[name], strict=True)]
     return {"ratio": median(found), "ratio_lowest": min(found), "ratio_highest": max(found)}

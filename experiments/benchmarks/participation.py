@@ -1,10 +1,9 @@
 """Cost and quality of codecs for updates with few clients per round.
 
 ``python -m experiments.benchmarks.participation [--short] [--output FILE]`` trains a network of
-50,890 weights on MNIST: twenty clients with uneven classes (Dirichlet, 1), an epoch of gradient
-descent each, under FedAvg, of which all or 10 % are sampled in a round; with 10 % a client returns
-after ten rounds on average. The fewer take part, the more rounds there are. It writes one row per
-codec and share.
+50,890 weights on MNIST: twenty clients with uneven classes (Dirichlet, 1), one epoch of gradient
+descent each, with FedAvg. All clients or 10 % are sampled in a round; with 10 %, a client returns
+after ten rounds on average, and there are more rounds. It writes one row per codec and share.
 """
 
 import argparse
@@ -35,14 +34,14 @@ from flwr_gan.gan import torch_threads
 from flwr_gan.seeding import derive_seed
 
 ALPHA, BATCH_SIZE, LEARNING_RATE = 1.0, 25, 0.1
-ROUNDS = {1.0: 5, 0.1: 24}  # by the share of the clients that take part
-LAST = 3  # rounds whose accuracies are averaged
+ROUNDS = {1.0: 5, 0.1: 24}  # by the share of the sampled clients
+LAST = 3  # number of last rounds whose accuracies are averaged
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Way:
-    """How updates travel."""
+    """The codecs of updates."""
 
     codec_up: str
     codec_down: str
@@ -65,7 +64,7 @@ WAYS = (
 
 @dataclass(frozen=True)
 class Size:
-    """How much is trained."""
+    """The amount of training."""
 
     clients: int = 20
     images: int = 6_000
@@ -81,7 +80,7 @@ class Client(NumPyClient):
     def fit(
         self, parameters: NDArrays, config: dict[str, Scalar]
     ) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Take one step of gradient descent for each batch."""
+        """Take one step of gradient descent per batch."""
         x, y = _shares(self._size)[self._partition]
         model = _network(parameters)
         descent = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
@@ -94,10 +93,10 @@ class Client(NumPyClient):
 
 
 def run(way: Way, size: Size, *, share: float, rounds: int) -> dict[str, Any]:
-    """Train under a codec with a share of the clients in each round; return a row.
+    """Train with a codec and a share of the clients in each round; return a row.
 
-    Bytes are means over messages. Those of broadcasts are without the first one to each client,
-    which holds nothing to code it relative to.
+    Bytes are means over messages. The first broadcast to each client is left out, because there is
+    no base to code it relative to.
     """
     accuracies: list[float] = []
 
@@ -169,7 +168,7 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
 
 
 def _network(weights: NDArrays | None) -> nn.Sequential:
-    """Return the network with weights, or with initial ones."""
+    """Return the network with the given weights, or with initial ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(SEED, "network"))
         model = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))

@@ -1,9 +1,9 @@
 """Lossless patches of weights with few changes, against hand-coded gaps and values.
 
 ``python -m experiments.benchmarks.patches [--short] [--output FILE]`` codes a million weights
-relative to a base with ``sparse``. By hand the positions are the numbers of weights skipped, the
-values are what stands there (float32), or how many units in the last place a weight moved
-(bfloat16), each deflated, or coded by zstd at its highest level; ``by_hand`` names the shorter one.
+relative to a base with ``sparse``. The hand-coded patch has the numbers of skipped weights as
+positions, and as values the new weights (float32) or the changes in units in the last place
+(bfloat16). Both are deflated, or coded by zstd at its highest level; ``by_hand`` names the shorter.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from flwr_gan.wire.codecs.arrays import BFLOAT16
 
 WEIGHTS, SHORT_WEIGHTS = 1_000_000, 50_000
 DEVIATION, STEP = 0.02, 3.13e-6
-"""Standard deviation of the weights, and a step of Adam that changes 7.1 % of them in bfloat16."""
+"""Standard deviation of the weights, and an Adam step that changes 7.1 % of them in bfloat16."""
 
 CASES = (("float32", 0.001), ("float32", 0.01), ("bfloat16", 0.071))
 CODERS = {
@@ -49,7 +49,7 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
 
 
 def measure(dtype: str, share: float, *, count: int) -> dict[str, object]:
-    """Return the row of one case; in bfloat16 the share is that of ``STEP``."""
+    """Return the row of one case; in bfloat16 ``STEP`` determines the share."""
     held, new = moved(dtype, share, count=count)
     payload = encode_payload({"w": new}, base={"w": held}, self_contained=False)
     decoded = decode_payload(payload, template=Template.of({"w": new}), base={"w": held})["w"]
@@ -69,7 +69,7 @@ def measure(dtype: str, share: float, *, count: int) -> dict[str, object]:
 
 
 def moved(dtype: str, share: float, *, count: int) -> tuple[Array, Array]:
-    """Return weights and what became of them, shape (n,); see ``measure``."""
+    """Return weights before and after the change, shape (n,); see ``measure``."""
     rng = np.random.default_rng(0)
     held = rng.normal(0, DEVIATION, count).astype(np.float32)
     new = held.copy()
@@ -82,7 +82,7 @@ def moved(dtype: str, share: float, *, count: int) -> tuple[Array, Array]:
 
 
 def coded_by_hand(held: Array, new: Array) -> tuple[str, int]:
-    """Return the coder that is shorter, and the bytes of gaps and values with it."""
+    """Return the coder with the shorter result, and its bytes of gaps and values."""
     before, after = _bits(held), _bits(new)
     at = np.flatnonzero(before != after)
     values = after[at]
@@ -96,7 +96,7 @@ def coded_by_hand(held: Array, new: Array) -> tuple[str, int]:
 
 
 def _gaps(at: Array) -> bytes:
-    """Return the numbers of weights skipped, a byte each; 255 for each 255 of more."""
+    """Return the numbers of skipped weights, one byte each, plus a byte 255 for each full 255."""
     gaps = np.diff(at, prepend=-1) - 1
     far = gaps // _FAR
     written = np.full(len(gaps) + int(far.sum()), _FAR, np.uint8)

@@ -1,9 +1,9 @@
 """Savings and cost of each step of the wire in a federated ticket run, per round.
 
-``python -m experiments.benchmarks.protocol [--short] [--output FILE]`` runs the quickstart under
+``python -m experiments.benchmarks.protocol [--short] [--output FILE]`` runs the quickstart with
 plain Flower, zlib, sparse without and with memory between rounds, and differences of 8, 6 and 4
-bits, with three seeds, and writes one row per round, and beside it a summary (``_summary.csv``)
-and a picture (``.png``). Finished runs are kept in ``--folder`` and not repeated.
+bits, with three seeds. It writes one row per round, a summary (``_summary.csv``) and a picture
+(``.png``). Finished runs are kept in ``--folder`` and not repeated.
 """
 
 import argparse
@@ -43,7 +43,7 @@ DASHES = ("-", "--", "-.", "-", "--", "-", "-.", ":")
 
 
 def run_wire(wire: str, seed: int, folder: Path, settings: str) -> pd.DataFrame:
-    """Return the rounds of one run, from its folder where it is finished already."""
+    """Return the rounds of one run, from its folder if it is finished."""
     place = folder / f"{wire.replace(' ', '_').replace(',', '').replace(':', '.')}_seed{seed}"
     overrides = f"{settings} seed={seed} output_dir={place}"
     own = WIRES[wire]
@@ -62,7 +62,7 @@ def run_wire(wire: str, seed: int, folder: Path, settings: str) -> pd.DataFrame:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Return total bytes, ratio to plain Flower and final quality, mean and spread over seeds."""
+    """Return total bytes, ratio to plain Flower and final quality: mean and spread over seeds."""
     total = table.groupby(["wire", "seed"], sort=False)["bytes"].sum().unstack("seed")
     last = table.sort_values("round").groupby(["wire", "seed"], sort=False).last()
     rows = []
@@ -80,7 +80,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def picture(table: pd.DataFrame) -> Figure:
-    """Draw the bytes of each round under each wire, the mean over seeds."""
+    """Draw the bytes of each round with each wire, means over seeds."""
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for wire, colour, dash in zip(WIRES, COLOURS, DASHES, strict=True):
@@ -95,7 +95,7 @@ def picture(table: pd.DataFrame) -> Figure:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is not finished and write the results; return the exit status."""
+    """Run the unfinished cases and write the results; return the exit status."""
     return run_benchmark(
         "protocol", __doc__, measure, arguments,
         short="hardly any training, one seed", add_options=add_options,

@@ -2,18 +2,18 @@
 
 ``python -m experiments.benchmarks.server [--short] [--output FILE]`` aggregates the replies of
 1,000 clients that each move the survivors of one generator (363,136 weights, pruned 17 times by
-20 %; from ``FLWR_GAN_WEIGHTS``, else a mask of that density is made up), and writes a row a
-strategy and codec: the median over repeats, in turn, with the ratio to Flower's own FedAvg on the
-dense arrays. What the coded rows count is all of ``aggregate_fit``: header, check, decoding and
-averaging; seconds are processor time. ``peak_models`` is what that allocates beside the replies,
-from a run of its own, in models of 4 bytes per weight.
+20 %; from ``FLWR_GAN_WEIGHTS``, or else a random mask of that density). It writes one row per
+strategy and codec: the median over repeats, measured in turn, with the ratio to Flower's FedAvg on
+the dense arrays. The coded rows measure all of ``aggregate_fit``: header, check, decoding and
+averaging; seconds are processor time. ``peak_models`` is the memory allocated beside the replies,
+from a separate run, in models of 4 bytes per weight.
 
-A second table, beside the first, is a round of FedAvg with 20 clients that train 200 ms each,
-1,000,000 weights, all in this process, with and without the wrapper (codec ``raw``), in wall time.
+The second table is the wall time of a round of FedAvg with 20 clients that train 200 ms each,
+1,000,000 weights, all in this process, with and without the wrapper (codec ``raw``).
 
-A third is the processor time of the server for each of 4 clients of a network of ResNet-50's
-shape, 25.6 million weights: coding and sending the broadcast, taking in the replies, aggregating.
-numba's loops are loaded before anything is measured.
+The third table is the server's processor time for each of 4 clients with a network of ResNet-50's
+shape, 25.6 million weights: coding and sending the broadcast, receiving the replies, aggregating.
+numba's loops are loaded before all measurements.
 """
 
 import argparse
@@ -48,7 +48,7 @@ from flwr_gan.flower import CodedFitRes, CompressedStrategy, compression_mod
 from flwr_gan.wire.codecs import compiled
 from strategies import SparseFedAvg
 
-SURVIVORS = 8179  # of the generator that is pruned 17 times
+SURVIVORS = 8179  # weights kept by the generator that is pruned 17 times
 KINDS: dict[str, tuple[type[FedAvg], str | None]] = {
     "FedAvg, dense": (FedAvg, None),
     "FedAvg, sparse": (FedAvg, "sparse"),
@@ -58,18 +58,18 @@ KINDS: dict[str, tuple[type[FedAvg], str | None]] = {
 }
 BASELINE = "FedAvg, dense"
 ROUND_CLIENTS, ROUND_WEIGHTS = 20, 1_000_000
-# Clients, repeats, seconds of training, weights of ResNet-50 to those measured.
+# Clients, repeats, seconds of training, ratio of ResNet-50's weights to the measured ones.
 SHORT, WHOLE = (50, 1, 0.02, 64), (1000, 7, 0.2, 1)
 
 
 class PerturbingClient(NumPyClient):
-    """Add noise to the weights that survive."""
+    """Adds noise to the surviving weights."""
 
     def __init__(self, partition: int) -> None:
         self._rng = np.random.default_rng(partition)
 
     def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Return the survivors, moved."""
+        """Return the survivors with noise."""
         for array in parameters:
             kept = array != 0
             array[kept] += 0.01 * self._rng.standard_normal(int(kept.sum()), np.float32)
@@ -77,13 +77,13 @@ class PerturbingClient(NumPyClient):
 
 
 class SleepingClient(NumPyClient):
-    """Stand in for a client that trains."""
+    """Sleeps instead of training."""
 
     def __init__(self, training_s: float) -> None:
         self._training_s = training_s
 
     def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Return what came, later."""
+        """Return the received weights after a pause."""
         time.sleep(self._training_s)
         return parameters, 10, {}
 
@@ -96,7 +96,7 @@ class Replies:
     results: list[tuple[ClientProxy, FitRes]]
 
     def aggregate(self) -> float:
-        """Aggregate them all; return the processor seconds that it took."""
+        """Aggregate all replies; return the processor seconds."""
         fresh = [(client, as_it_came(result)) for client, result in self.results]
         started = time.process_time()
         parameters, _ = self.strategy.aggregate_fit(1, fresh, [])
@@ -106,7 +106,7 @@ class Replies:
         return seconds
 
     def peak_bytes(self) -> int:
-        """Aggregate them all; return the most bytes that it held at a time beside them."""
+        """Aggregate all replies; return the peak memory beside them in bytes."""
         tracemalloc.start()
         self.aggregate()
         _, peak = tracemalloc.get_traced_memory()
@@ -115,7 +115,7 @@ class Replies:
 
     @property
     def bytes_each(self) -> float:
-        """Mean length of what a reply carries."""
+        """Mean bytes of a reply's payload."""
         return statistics.mean(
             len(r.payload) if isinstance(r, CodedFitRes) else sum(map(len, r.parameters.tensors))
             for _, r in self.results
@@ -123,7 +123,7 @@ class Replies:
 
 
 def as_it_came(result: FitRes) -> FitRes:
-    """Return a reply as it came, with nothing remembered of looking at it."""
+    """Return a copy of a reply without values cached by earlier reads."""
     if isinstance(result, CodedFitRes) and result.received is not None:
         received = result.received
         coded = {name: replace(reply) for name, reply in received.replies.items()}
@@ -132,7 +132,7 @@ def as_it_came(result: FitRes) -> FitRes:
 
 
 def generator() -> NDArrays:
-    """Return the generator's arrays, pruned 17 times: trained ones, or made up at that density."""
+    """Return the arrays of the generator pruned 17 times: trained, or random at that density."""
     folder = os.environ.get("FLWR_GAN_WEIGHTS")
     path = Path(folder) / "generator_p17.npy" if folder else None
     if path is not None and path.is_file():
@@ -145,7 +145,7 @@ def generator() -> NDArrays:
 
 
 def replies(kind: str, weights: NDArrays, *, clients: int) -> Replies:
-    """Let clients move the weights, and return their replies before they are aggregated."""
+    """Let clients move the weights; return their replies before aggregation."""
     cls, codec = KINDS[kind]
     strategy, nodes = _strategy(clients, codec, weights, cls), Nodes(PerturbingClient, clients)
     parameters = strategy.initialize_parameters(nodes.manager)
@@ -154,7 +154,7 @@ def replies(kind: str, weights: NDArrays, *, clients: int) -> Replies:
 
 
 def round_seconds(codec: str | None, *, training_s: float) -> float:
-    """Return the wall seconds of a round of clients that train so long each."""
+    """Return the wall seconds of a round whose clients train ``training_s`` seconds each."""
     weights = [np.random.default_rng(0).standard_normal(ROUND_WEIGHTS, np.float32)]
     strategy = _strategy(ROUND_CLIENTS, codec, weights)
     started = time.perf_counter()
@@ -175,7 +175,7 @@ def _strategy(
 
 
 def _run(strategy: Strategy, clients: int, make: Callable[[int], NumPyClient]) -> None:
-    """Run one round in this process; the mod leaves messages of a plain strategy alone."""
+    """Run one round in this process; the mod does not change messages of a plain strategy."""
 
     def client_fn(context: Context) -> Client:
         return make(int(str(context.node_config["partition-id"]))).to_client()
@@ -218,10 +218,10 @@ def aggregation_table(clients: int, repeats: int) -> pd.DataFrame:
 
 
 def round_table(repeats: int, *, training_s: float) -> pd.DataFrame:
-    """Return a row without and one with the wrapper."""
+    """Return one row without and one row with the wrapper."""
     ways = {"FedAvg": None, "CompressedStrategy(FedAvg), raw": "raw"}
     for codec in ways.values():
-        round_seconds(codec, training_s=0.0)  # imports, and memory that is kept from then on
+        round_seconds(codec, training_s=0.0)  # warm-up: imports, and memory that is kept
     timed = {
         name: partial(round_seconds, codec, training_s=training_s) for name, codec in ways.items()
     }

@@ -1,6 +1,6 @@
-"""The server's cost for a network of the shape of ResNet-50, with and without the wire.
+"""The server's cost for a network of ResNet-50's shape, with and without the wire.
 
-``Nodes`` are clients in this process for a legacy strategy; their processor time is measured apart.
+``Nodes`` are clients in this process for a legacy strategy, with their own processor time.
 """
 
 import statistics
@@ -33,7 +33,7 @@ _NOISE = np.random.default_rng(1).standard_normal(1 << 16, np.float32)
 
 
 def resnet50(scale: int) -> NDArrays:
-    """Return normal weights of ResNet-50's 161 arrays, channels divided by a root of ``scale``."""
+    """Return normal weights for ResNet-50's 161 arrays, channels divided by sqrt(``scale``)."""
     rng = np.random.default_rng(0)
     arrays: NDArrays = []
     for name, shape in resnet50_shapes(scale).items():
@@ -51,13 +51,13 @@ def resnet50(scale: int) -> NDArrays:
 
 
 class MovingClient(NumPyClient):
-    """Move all weights by a hundredth of their spread."""
+    """Moves all weights by a hundredth of their spread."""
 
     def __init__(self, partition: int) -> None:
         self._noise = np.float32(0.01) * np.roll(_NOISE, 1000 * partition)
 
     def fit(self, parameters: NDArrays, config: object) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Return the weights, moved."""
+        """Return the moved weights."""
         moved = [a + a.std() * np.resize(self._noise, a.shape) for a in parameters]
         return moved, 10, {}
 
@@ -73,7 +73,7 @@ class Server:
         self._round = 0
 
     def play_round(self) -> tuple[float, float]:
-        """Return the server's processor seconds of sending and receiving, and of aggregating."""
+        """Return the server's processor seconds for sending and receiving, and for aggregation."""
         self._round += 1
         of_clients, started = self._nodes.client_s, time.process_time()
         results = self._nodes.fit(self._strategy, self._parameters, self._round)
@@ -89,7 +89,7 @@ class Server:
 def large_table(
     strategy_of: Callable[[str | None, NDArrays], Strategy], *, scale: int, repeats: int
 ) -> pd.DataFrame:
-    """Return a row for plain Flower and each codec, in turn; the first round is not counted."""
+    """Return one row for plain Flower and one per codec, in turn; the first round is a warm-up."""
     weights = resnet50(scale)
     servers = {name: Server(strategy_of(codec, weights)) for name, codec in CODECS.items()}
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
@@ -124,9 +124,9 @@ Results = list[tuple[ClientProxy, FitRes]]
 
 
 class Nodes:
-    """Clients that answer in this process; the mod leaves messages of a plain strategy alone.
+    """Clients in this process; the mod does not change messages of a plain strategy.
 
-    ``client_s`` are the processor seconds of the clients so far, in which they code and decode.
+    ``client_s`` are the processor seconds of the clients so far, including coding and decoding.
     """
 
     def __init__(self, make: Callable[[int], NumPyClient], count: int) -> None:
@@ -146,7 +146,7 @@ class Nodes:
             self.manager.register(GridClientProxy(node, grid, 1))
 
     def fit(self, strategy: Strategy, parameters: Parameters, server_round: int) -> Results:
-        """Ask the nodes that the strategy chooses; return their replies."""
+        """Call the nodes that the strategy samples; return their replies."""
         chosen = strategy.configure_fit(server_round, parameters, self.manager)
         return [(client, client.fit(ins, None, server_round)) for client, ins in chosen]
 

@@ -1,13 +1,13 @@
 """One measurement of ``wire_at_size`` in a separate process: the cost of one way.
 
-``python size_worker.py ARRAYS.npz WAY REPEATS`` prints a JSON object. It needs nothing of this
-project but ``flwr_gan.wire``, so that ``PYTHONPATH`` may name another checkout of it. ``WAY`` is
+``python size_worker.py ARRAYS.npz WAY REPEATS`` prints a JSON object. It needs only
+``flwr_gan.wire`` of this project, so that ``PYTHONPATH`` may name another checkout. ``WAY`` is
 ``flwr_gan SPEC [THREADS]``, ``numpy SPEC`` (the same without numba), ``zipnn TYPE``,
-``blosc2 ITEMSIZE``, ``zstd LEVEL``, ``int8+zstd LEVEL`` or ``sz3`` (which is given the error
-bounds of ``int8+zstd``). Lossy codecs code all arrays here, biases too, as the peers do.
+``blosc2 ITEMSIZE``, ``zstd LEVEL``, ``int8+zstd LEVEL`` or ``sz3`` (with the error bounds of
+``int8+zstd``). Here lossy codecs code all arrays, including biases, like the peers.
 
-Seconds are those of the processor, of wall clock with several threads; medians. Memory is the most
-that the process has held beyond what it held before, from Linux, in bytes; NaN elsewhere.
+Seconds are medians of processor time, or of wall time with several threads. Memory is the increase
+of the process's peak in bytes, from Linux; NaN on other systems.
 """
 
 import json
@@ -33,7 +33,7 @@ def main() -> None:
     name, *options = way.split()
     encode, decode, length = _WAYS[name](arrays, *options)
     clock = time.perf_counter if name == "flwr_gan" and len(options) > 1 else time.process_time
-    warm = encode()  # imports, compiled loops, and memory that is kept from then on
+    warm = encode()  # warm-up: imports, compiled loops, and memory that is kept
     decoded = decode(warm)
     error = max(_error(array, decoded[key]) for key, array in arrays.items() if array.ndim > 1)
     del decoded, warm
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _measured(job: Callable[[], Any], repeats: int, clock: Callable[[], float]) -> Any:
-    """Return the median of the seconds, a result, and the most memory that the first run took."""
+    """Return the median of the seconds, a result, and the peak memory of the first run."""
     seconds, result, peak = [], None, math.nan
     for number in range(repeats):
         result = None
@@ -141,7 +141,7 @@ def _zipnn(arrays: dict[str, Array], kind: str) -> Way:
 
     coder = zipnn.ZipNN(input_format="byte", bytearray_dtype=kind, threads=1)
     data = _joined(arrays)
-    # It overwrites what it compresses; the copy is a small part of the time, in its disfavour.
+    # It overwrites its input; the copy takes a small part of the time, to its disadvantage.
     return (
         lambda: coder.compress(bytearray(data)),
         lambda coded: _split(coder.decompress(coded), arrays),
@@ -182,7 +182,7 @@ def _zstd(arrays: dict[str, Array], level: str) -> Way:
 
 
 def _int8_zstd(arrays: dict[str, Array], level: str) -> Way:
-    """Return a user's ten-line solution: one scale per array, int8, zstandard."""
+    """Return what a user writes in ten lines: one scale per array, int8, zstandard."""
     import zstandard
 
     pack = zstandard.ZstdCompressor(level=int(level))
@@ -210,7 +210,7 @@ def _scale(array: Array) -> np.float32:
 
 
 def _sz3(arrays: dict[str, Array]) -> Way:
-    """Return SZ3 without prediction, which keeps zeros and is smaller here than with its own."""
+    """Return SZ3 without prediction, which keeps zeros and gives smaller results here."""
     from pysz import sz, szAlgorithm, szConfig, szErrorBoundMode
 
     def settings(array: Array) -> Any:

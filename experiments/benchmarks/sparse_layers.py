@@ -1,10 +1,10 @@
 """Sparse against dense products, layer by layer, and the densities at which they break even.
 
-``python -m experiments.benchmarks.sparse_layers [--short] [--output FILE]`` measures one core.
-``samples`` is a forward pass that nothing learns from, ``learning`` one with the gradients of input
-and weight. All ways take turns, weights survive at random, a row holds medians of processor time.
-Where nothing learns the dense convolution may have its channels last, if it is faster so.
-``chosen`` is what ``flwr_gan.gan.sparse_layers`` does: its constants come from this table.
+``python -m experiments.benchmarks.sparse_layers [--short] [--output FILE]`` measures on one core.
+``samples`` is a forward pass without gradients, ``learning`` one with the gradients of input and
+weight. All ways take turns; masks are random; a row has medians of processor time. In ``samples``
+the dense convolution has its channels last if that is faster. ``chosen`` is the choice of
+``flwr_gan.gan.sparse_layers``, whose constants come from this table.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
 
 
 def measure(name: str, batch_size: int, density: float, *, repeats: int) -> list[dict[str, object]]:
-    """Return the rows ``samples`` and ``learning`` of a layer; ``density`` survives."""
+    """Return the rows ``samples`` and ``learning`` of a layer that keeps a share ``density``."""
     layer, shape = LAYERS[name]
     rng = torch.Generator().manual_seed(0)
     weight = layer.get_parameter("weight")
@@ -66,7 +66,7 @@ def measure(name: str, batch_size: int, density: float, *, repeats: int) -> list
         weight.normal_(generator=rng).masked_fill_(pruned["weight"], 0)
     sparse = deepcopy(layer)
     x = torch.randn((batch_size, *shape), generator=rng)
-    columns = x.flatten(1).T.contiguous().T.view_as(x)  # as the sparse layer before gives them
+    columns = x.flatten(1).T.contiguous().T.view_as(x)  # layout of a sparse layer's output
     rows = []
     with sparse_layers(sparse, pruned, choose=_all), frozen_weights(sparse):
         ways = {"dense": lambda: layer(x), "sparse": lambda: sparse(columns)}
@@ -91,7 +91,7 @@ def _learn(layer: nn.Module, x: Tensor) -> None:
 
 
 def _channels_last(layer: nn.Conv1d, x_BCT: Tensor) -> Callable[[], Tensor]:
-    """Return the convolution of images one pixel high, as ``FrozenGenerator`` computes it."""
+    """Return the convolution as one of images one pixel high, as in ``FrozenGenerator``."""
     last = torch.channels_last
     images = x_BCT.unsqueeze(2).contiguous(memory_format=last)
     weight = layer.weight.detach().unsqueeze(2).contiguous(memory_format=last)
@@ -99,7 +99,7 @@ def _channels_last(layer: nn.Conv1d, x_BCT: Tensor) -> Callable[[], Tensor]:
 
 
 def _times(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return milliseconds of the faster dense way and of the sparse one, and their ratio."""
+    """Return the milliseconds of the faster dense way and of the sparse one, and their ratio."""
 
     def seconds_of(way: Callable[[], object]) -> float:
         started = time.process_time()

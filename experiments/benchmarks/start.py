@@ -1,7 +1,7 @@
 """CPU seconds of a new process for the imports that a message on a real node needs.
 
-Flower's SuperNode starts a process for each message. Each way is compared with what any app of its
-kind imports: Flower alone, or Flower and torch.
+Flower's SuperNode starts a process for each message. Each way is compared with the imports of any
+such app: only Flower, or Flower and torch.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def processor_s(code: str) -> float:
-    """Return the processor seconds of a fresh Python that runs some code."""
+    """Return the processor seconds of a new Python process that runs some code."""
     before = _children_s()
     subprocess.run([sys.executable, "-c", code], check=True)
     return _children_s() - before

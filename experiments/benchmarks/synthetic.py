@@ -2,9 +2,9 @@
 
 ``python -m experiments.benchmarks.synthetic RUN [--short] [--output FILE]`` takes the generator and
 the data set of a run's folder. For each number of real training samples it trains the small
-classifier of the measures on them alone, and on them with generated ones, and writes its accuracy
-on real test samples: means and standard deviations over seeds, which draw the real samples, the
-generated ones and the classifier's weights. A row without real samples is of generated ones alone.
+classifier of the measures only on these, and on these plus generated samples. It writes the
+accuracy on real test samples: means and standard deviations over seeds, which determine the real
+and generated samples and the classifier's weights. Rows with 0 real samples have only generated.
 """
 
 import argparse
@@ -32,7 +32,7 @@ SHORT_SIZES, SHORT_SEEDS = (20, 100), 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, write and print the table, and draw it; return the exit status."""
+    """Measure, write, print and draw the table; return the exit status."""
     return run_benchmark(
         "synthetic", __doc__, measure_all, arguments,
         short="fewer sizes and seeds", add_options=_add_run,
@@ -44,7 +44,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the table, and draw it beside where it goes."""
+    """Yield the table, and draw a figure beside its file."""
     sizes, seeds = (SHORT_SIZES, SHORT_SEEDS) if options.short else (SIZES, SEEDS)
     rows = [row for seed in range(seeds) for row in measure(options.run, sizes, seed=seed)]
     groups = pd.DataFrame(rows).groupby(["real", "generated"], sort=False)["accuracy"]
@@ -54,7 +54,7 @@ def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame
 
 
 def measure(run: Path, sizes: Sequence[int], *, seed: int) -> Iterator[dict[str, float]]:
-    """Yield the accuracy for each number of real and of generated samples."""
+    """Yield the accuracy for each number of real and generated samples."""
     data, generator = load_federation(f"resume={run}").dataset, load_generator(run)
     rng = numpy_rng(seed, "synthetic")
     real = data.train.take(rng.permutation(len(data.train)))

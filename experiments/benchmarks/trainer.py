@@ -2,19 +2,19 @@
 
 ``python -m experiments.benchmarks.trainer [--short] [--output FILE]`` trains on one core, with the
 batch size and the critic iterations of each setting. The paths take turns, so that a change of the
-machine's speed hits all alike; one row per path holds the median over repeats. A step is one
+machine's speed affects all equally; one row per path has the median over repeats. A step is one
 update of one critic, with its share of the generator's work.
 
-``plain`` is the loop that one would write: fakes for each critic step, modules, double
-backpropagation, ``torch.optim.Adam`` as it comes. ``autograd`` and ``closed_form`` are the
-trainer's, with ``gan.critic_gradients``; their ratio is to ``plain``. With several clients
-``together`` is ``train_together``, and its ratio to ``one_after_another``, each by closed form.
+``plain`` is the usual loop: new fakes for each critic step, modules, double backpropagation,
+``torch.optim.Adam`` with defaults. ``autograd`` and ``closed_form`` are the trainer with this
+``gan.critic_gradients``; their ratio is to ``plain``. With several clients, ``together`` is
+``train_together`` and its ratio is to ``one_after_another``, both in closed form.
 
 A second table, ``trainer_tickets.csv``, has the paper's networks after P prunings: a generator
 iteration with its critic steps, 4,096 samples, and the search for a ticket. ``dense`` is this build
-without sparse products; ``--before FOLDER`` compares with another checkout in the same run. What
-limits each: an iteration the critic's products, which no mask makes sparser; samples the first
-layer, which is dense at P = 10, and memory; a search its first levels, which are dense.
+without sparse products; ``--before FOLDER`` compares with another checkout in the same run. Limits:
+an iteration by the critic's products, which are not sparse; samples by the first layer, which is
+dense at P = 10, and by memory; a search by its first levels, which are dense.
 """
 
 import argparse
@@ -49,7 +49,7 @@ from flwr_gan.gan.losses import generator_loss, gradient_penalty, wasserstein_es
 
 SETTINGS = {
     "paper": ("gan=paper",),
-    "paper_157k": ("gan=paper", "gan.channels=[128,64]"),  # parameters of its generator
+    "paper_157k": ("gan=paper", "gan.channels=[128,64]"),  # number of its generator's parameters
     "small": ("gan=small",),
 }
 SHORT = ("paper_157k", "small")
@@ -114,7 +114,7 @@ def measure_all(*, short: bool) -> pd.DataFrame:
 def measure_paths(
     config: GanConfig, *, repeats: int, least_s: float = 1.0
 ) -> list[dict[str, object]]:
-    """Return a row for each path; the fastest trains for about ``least_s`` seconds at a time."""
+    """Return one row per path; the fastest path trains for about ``least_s`` seconds per turn."""
     paths: dict[str, _Trained] = {
         "plain": _Plain(config),
         "closed_form": _Clients(replace(config, critic_gradients="closed_form"), 1),
@@ -126,7 +126,7 @@ def measure_paths(
 def measure_clients(
     config: GanConfig, *, count: int, repeats: int, least_s: float = 1.0
 ) -> list[dict[str, object]]:
-    """Return a row for clients one after another and one for all of them together."""
+    """Return one row for clients one after another, and one row for all together."""
     paths = {name: _Clients(config, count, together=name == "together") for name in CLIENT_PATHS}
     return _rows(paths, config, clients=count, repeats=repeats, least_s=least_s)
 
@@ -159,7 +159,7 @@ def _rows(
 
 
 class _Clients:
-    """The project's trainer: of several clients in one program or one after another, or of one."""
+    """The project's trainer, for one client, or several clients together or one after another."""
 
     def __init__(self, config: GanConfig, count: int, *, together: bool = False) -> None:
         self._together = together
@@ -188,7 +188,7 @@ class _Clients:
 
 
 class _Plain:
-    """Alg. 1 of the paper, written down as it stands."""
+    """Alg. 1 of the paper, implemented literally."""
 
     def __init__(self, config: GanConfig) -> None:
         self._config = config

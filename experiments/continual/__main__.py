@@ -33,7 +33,7 @@ CAPACITY = (
     "freed", "regained", "regained_shared", "pruned_at_end",
     "new_without_regained", "new_without_others", "old_without_regained", "old_without_others",
 )  # fmt: skip
-# Line styles distinguish the ways in grey.
+# Line styles distinguish the ways without colour.
 _STYLES = {
     "as the preset": (BLACK, "-"),
     "no replay": (RED, "--"),

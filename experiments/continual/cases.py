@@ -1,11 +1,11 @@
 """The continual preset, and the same without each of its parts.
 
-Measured too is what became of the weights that were free when new data came. A weight is *freed* if
+The study also measures the use of weights that were free when new data came. A weight is *freed* if
 a client's mask had pruned it when the last stage began, and *regained* if it is in use at the end.
-What regained weights carry is measured by taking them away: how many times further the samples are
-from the real ones, of what came last and of what came before. As many weights that were in use all
-along are taken away for comparison, drawn layer by layer. Weights of a single class, the first
-layer's columns behind the latent vector, are left alone: they serve their class whatever is pruned.
+The effect of regained weights is measured by removing them: the factor by which the distance of
+samples to real ones grows, for the last stage and for earlier ones. For comparison, as many weights
+that were always in use are removed, drawn layer by layer. Weights of a single class, the first
+layer's columns after the latent vector, are kept: they always serve only their class.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -65,7 +65,7 @@ class Case(StudyCase):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All settings but for the folder; those of a part that is switched off are left out."""
+        """All settings except the folder and those of parts that are switched off."""
         own = WAYS[self.way]
         off = "regeneration=none" in own
         shared = [x for x in self.overrides if not (off and x.startswith("regeneration."))]
@@ -91,7 +91,7 @@ class Case(StudyCase):
 
 
 def capacity_rows(federation: Federation, run: Path) -> Iterator[dict[str, Any]]:
-    """Yield one row per client that prunes: shares freed and regained, and what they carry."""
+    """Yield one row per client that prunes: freed and regained shares, and their effect."""
     config, data = federation.config, federation.dataset
     if config.regeneration is None:
         return
@@ -139,14 +139,14 @@ def _measured(
 
 
 def _shared(arrays: Arrays, latent_dim: int) -> dict[str, NDArray[np.bool_]]:
-    """Return which weights serve all classes: all but the label columns of the first layer."""
+    """Return masks of the weights of all classes: all but the first layer's label columns."""
     masks = {name: np.ones(array.shape, dtype=bool) for name, array in arrays.items()}
     masks["fc.weight"][:, latent_dim:] = False
     return masks
 
 
 def _drawn(places: NDArray[np.bool_], count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return a mask of ``count`` of the places, or of all if there are fewer."""
+    """Return a random mask of ``count`` of the places, or of all if there are fewer."""
     flat = np.flatnonzero(places)
     mask = np.zeros(places.size, dtype=bool)
     mask[rng.choice(flat, size=min(count, len(flat)), replace=False)] = True
@@ -156,7 +156,7 @@ def _drawn(places: NDArray[np.bool_], count: int, rng: np.random.Generator) -> N
 def _scorer(
     federation: Federation, judge: SampleJudge, seed: int
 ) -> Callable[[Arrays], dict[str, float]]:
-    """Return a function of weights: Frechet distances on the old stages and on the last one."""
+    """Return a function from weights to Frechet distances on the old stages and the last one."""
     last = federation.stage(federation.planned_rounds)
     *before, new = federation.references(last)
     old = Samples(

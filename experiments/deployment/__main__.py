@@ -1,4 +1,4 @@
-"""Run Flower's SuperLink and SuperNodes on this machine, and compare with the same run inline."""
+"""Run Flower's SuperLink and SuperNodes on this machine, and compare with the inline run."""
 
 import argparse
 import logging
@@ -32,7 +32,7 @@ HIDDEN = ("\x1b[", "Using SuperLink", "Successfully installed")  # Flower's own 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit status, 1 where a run differs from the inline one."""
+    """Run the command; return the exit status, 1 if a run differs from the inline run."""
     options = _parser().parse_args(arguments)
     folder = (
         options.output or Path(f"runs/deployment_{datetime.now():%Y-%m-%d_%H%M%S}")
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(folder: Path, options: argparse.Namespace) -> pd.DataFrame:
-    """Run the jobs on real processes, then inline; return what is equal."""
+    """Run the jobs on real processes, then inline; return the comparison."""
     secure = not options.insecure
     begun = time.monotonic()
     print(f"starting a SuperLink and {options.nodes} SuperNodes; all files are in {folder}")

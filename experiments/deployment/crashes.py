@@ -1,4 +1,4 @@
-"""Processes of machines that crash, and whether a run's books are complete afterwards."""
+"""Crash processes of machines, and check whether a run's ledger is complete afterwards."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from experiments.deployment.machines import Machine
 
 
 def processes(machine: Machine, name: str) -> list[psutil.Process]:
-    """Return the live processes of this name that a machine has started."""
+    """Return the live processes with this name that a machine has started."""
     return [process for process in _started(machine) if _is(process, name)]
 
 
 def crash(machine: Machine) -> None:
-    """Kill a machine with all that it has started, at once."""
+    """Kill a machine and all processes that it has started, at once."""
     for process in [psutil.Process(machine.process.pid), *_started(machine)]:
         try:
             process.kill()
@@ -24,12 +24,12 @@ def crash(machine: Machine) -> None:
 
 
 def zombies(machine: Machine) -> int:
-    """Return how many processes a machine has started and not waited for."""
+    """Return the number of zombie processes of a machine."""
     return sum(_has_ended(process) for process in _started(machine))
 
 
 def complete_ledger(folder: Path) -> bool:
-    """Tell whether rounds are numbered without a gap, each with a row for each accepted reply."""
+    """Return whether the rounds have no gap and a row for each accepted reply."""
     messages, rounds = (pd.read_csv(folder / f"{name}.csv") for name in ("messages", "rounds"))
     replies = messages[(messages["kind"] == "train") & (messages["direction"] == "up")]
     counted = replies.groupby("round").size().to_dict()

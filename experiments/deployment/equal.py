@@ -10,7 +10,7 @@ WEIGHTS = ("generators/*.fgan", "classifiers/*.fgan", "*.npy")
 
 
 def compared(one: Path, other: Path) -> pd.DataFrame:
-    """Return one row per result file: how many values both have, and how many of them differ.
+    """Return one row per result file: the number of compared values and of different ones.
 
     Tables are compared value by value without times; files of weights by their SHA-256.
     """

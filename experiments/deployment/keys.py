@@ -28,9 +28,9 @@ def make_certificates(folder: Path) -> None:
 
 
 def make_node_key(folder: Path, name: str) -> Path:
-    """Write the private key of a node as ``NAME.key``, and return its path.
+    """Write the private key of a node as ``NAME.key``; return its path.
 
-    The public key is ``NAME.key.pub``, in the form of OpenSSH. It is an ECDSA key on P-384.
+    The public key is ``NAME.key.pub``, in OpenSSH format. It is an ECDSA key on P-384.
     """
     folder.mkdir(parents=True, exist_ok=True)
     key, path = _new_key(), folder / f"{name}.key"
@@ -61,7 +61,7 @@ def _certificate(
     signer: ec.EllipticCurvePrivateKey,
     authority: x509.Certificate | None,
 ) -> x509.Certificate:
-    """Return a certificate of a key, signed by an authority, or by itself as one."""
+    """Return a certificate of a key, signed by an authority or self-signed."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     places = [

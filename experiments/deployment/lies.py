@@ -1,4 +1,4 @@
-"""Lying clients: replies that the wire refuses, and the effect of the rest on strategies.
+"""Lying clients: replies that the wire refuses, and the effect of the others on strategies.
 
 Ten clients train a softmax regression on digits, inline; one or two of them lie in each round.
 """
@@ -43,7 +43,7 @@ PARTS = CLIENTS + 2  # the last two are the test set
 LIMIT = 2**20  # max_reply_bytes
 CLIP = 1.0
 
-samples = cache(foreign.samples)  # (N, 64) pixels and (N,) labels of a client
+samples = cache(foreign.samples)  # pixels (N, 64) and labels (N,) of a client
 
 Weights = NDArray[np.float32]
 Payloads = list[tuple[int, bytes]]  # of honest clients, with their rounds
@@ -56,7 +56,7 @@ ON_ARRAYS: dict[str, Callable[[Weights], Weights]] = {
 
 
 def garbage(own: bytes, heard: Payloads, server_round: int) -> bytes:
-    """Return random bytes, as many as the honest payload has."""
+    """Return random bytes of the honest payload's length."""
     return np.random.default_rng(server_round).bytes(len(own))
 
 
@@ -87,11 +87,11 @@ ON_WIRE: dict[str, Callable[[bytes, Payloads, int], bytes]] = {
     "replay of the last round": old_replay,
 }
 LIES = ("none", *ON_WIRE, *ON_ARRAYS)
-PASSING = ("none", "replay of this round", "all NaN", "times 1e6")  # the wire lets them through
+PASSING = ("none", "replay of this round", "all NaN", "times 1e6")  # not refused by the wire
 
 
 def strategies(liars: int) -> dict[str, Strategy]:
-    """Return Flower's strategies, told how many liars to expect, all with all clients."""
+    """Return Flower's strategies, set to this number of liars and to all clients."""
     ask: Any = {"fraction_evaluate": 0.0, "min_available_nodes": CLIENTS}
     many: Any = {"num_nodes_to_select": CLIENTS - liars, **ask}
     clipped = DifferentialPrivacyServerSideFixedClipping(
@@ -108,7 +108,7 @@ def strategies(liars: int) -> dict[str, Strategy]:
 
 
 class Liars:
-    """The mods of clients of which the last few lie: one around the wire and one behind it."""
+    """Two mods of the clients, of which the last few lie: one outside and one inside the wire."""
 
     def __init__(self, lie: str, count: int) -> None:
         self._lie, self._first = lie, CLIENTS - count
@@ -117,7 +117,7 @@ class Liars:
     def on_the_wire(
         self, message: Message, context: Context, call_next: Callable[..., Message]
     ) -> Message:
-        """Change the payload of a liar, and listen to the others."""
+        """Change the payload of a liar, and record the payloads of the others."""
         server_round = int(str(unpacked(copy_content(message.content))["config"]["server-round"]))
         reply = call_next(message, context)
         content = unpacked(reply.content)
@@ -133,7 +133,7 @@ class Liars:
     def on_arrays(
         self, message: Message, context: Context, call_next: Callable[..., Message]
     ) -> Message:
-        """Change the arrays of a liar before they are coded."""
+        """Change the arrays of a liar before coding."""
         reply = call_next(message, context)
         if self._lies(context) and self._lie in ON_ARRAYS:
             (w,) = reply.content.array_records["arrays"].to_numpy_ndarrays()
@@ -155,7 +155,7 @@ def train(message: Message, context: Context) -> Message:
 
 
 def accuracy(w: Weights) -> float:
-    """Return the share of right classes on the test set, 0 where the weights are not finite."""
+    """Return the test accuracy, 0 if the weights are not finite."""
     if not np.isfinite(w).all():
         return 0.0
     pairs = [samples(part, PARTS) for part in range(CLIENTS, PARTS)]
@@ -164,7 +164,7 @@ def accuracy(w: Weights) -> float:
 
 
 def measured(name: str, lie: str, liars: int) -> dict[str, object]:
-    """Run one federation; return its final accuracy and the refused replies."""
+    """Run one federation; return its final accuracy and its refused replies."""
     strategy = CompressedMessageStrategy(
         strategies(liars)[name], codec="sparse", max_reply_bytes=LIMIT
     )
@@ -181,7 +181,7 @@ def measured(name: str, lie: str, liars: int) -> dict[str, object]:
         def in_order(messages: list[Message], **settings: float | None) -> object:
             return send(sorted(messages, key=lambda m: m.metadata.dst_node_id), **settings)
 
-        vars(grid)["send_and_receive"] = in_order  # the order of partitions, for replays
+        vars(grid)["send_and_receive"] = in_order  # in the order of partitions, for replays
         start = ArrayRecord([np.zeros((64, 10), np.float32)])
         result = strategy.start(grid, start, num_rounds=ROUNDS)
         finals.extend(result.arrays.to_numpy_ndarrays())
@@ -203,7 +203,7 @@ def measured(name: str, lie: str, liars: int) -> dict[str, object]:
 
 
 def page(table: pd.DataFrame) -> str:
-    """Return both tables of ``docs/deploy.md``: what the wire refuses, and final accuracies."""
+    """Return both tables of ``docs/deploy.md``: refused replies, and final accuracies."""
     fedavg = table[(table["strategy"] == "FedAvg") & (table["liars"] == 1)]
     lines = ["| lie | refused in five rounds | the reason that the server gives |", "|---|---|---|"]
     for row in fedavg.fillna("").itertuples():
@@ -218,7 +218,7 @@ def page(table: pd.DataFrame) -> str:
 
 
 def _cases(lie: str) -> list[tuple[str, int]]:
-    """Return the strategies and numbers of liars to measure; what is refused meets none of them."""
+    """Return the strategies and numbers of liars to measure; refused replies reach no strategy."""
     if lie not in PASSING:
         return [("FedAvg", 1)]
     liars = (1,) if lie == "none" else (1, 2)

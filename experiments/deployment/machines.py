@@ -1,4 +1,4 @@
-"""A SuperLink and SuperNodes as real processes of this machine, each in its own folder."""
+"""A SuperLink and SuperNodes as real processes on this machine, each in its own folder."""
 
 import json
 import os
@@ -25,7 +25,7 @@ _STARTED_S = 60.0
 
 @dataclass
 class Machine:
-    """A process that stands for a machine: a SuperLink or a SuperNode, with what it starts."""
+    """A process in the role of a machine: a SuperLink or a SuperNode, with its children."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -37,21 +37,21 @@ class Machine:
         return (self.folder / "log").read_text(errors="replace")
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:
-        """Send a signal to the process and all that it has started, and wait for their end."""
+        """Send a signal to the process and all that it has started; wait for their end."""
         _signal(self.process.pid, signal_number)
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             _signal(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        _signal(self.process.pid, signal.SIGKILL)  # what it left behind
+        _signal(self.process.pid, signal.SIGKILL)  # remaining children
 
 
 class Machines:
     """The machines of a federation, on loopback; all are stopped at the end of the block.
 
-    With `tls`, certificates are made on the spot; with `authentication`, each node has a key that
-    is registered before it starts. `prefix` stands before each command of a node, such as
+    With `tls`, temporary certificates are made; with `authentication`, each node has a key that is
+    registered before it starts. `prefix` precedes each command of a node, such as
     ``ip netns exec NAME``.
     """
 
@@ -125,10 +125,10 @@ class Machines:
         environment: Mapping[str, str] | None = None,
         key: str | None = None,
     ) -> Machine:
-        """Start a SuperNode that reaches the SuperLink, at another address where one is given.
+        """Start a SuperNode that connects to the SuperLink, at another address if one is given.
 
-        With authentication its key has the node's name, or that of `key`; it is made and
-        registered unless it is there.
+        With authentication, its key is named after the node or `key`; it is made and registered if
+        it is missing.
         """
         command = [
             *prefix,
@@ -152,7 +152,7 @@ class Machines:
     def start_nodes(self, count: int) -> list[Relay]:
         """Start nodes ``node0``, ``node1``, ... with the partitions 0, 1, ..., each behind a relay.
 
-        Without TLS the relays tell requests apart. They end with the machines.
+        Without TLS the relays distinguish kinds of requests. They end with the machines.
         """
         relays = []
         for at in range(count):
@@ -170,12 +170,12 @@ class Machines:
         arguments = ["--run-config", given] if given else []
         said = self.flwr("run", str(app), CONNECTION, "--format", "json", *arguments)
         answer = json.loads(said[said.index("{") :])
-        if not answer.get("run-id"):  # flwr ends with 0 then, too
+        if not answer.get("run-id"):  # flwr exits with 0 even then
             raise TrainingError(f"flwr run: {answer.get('error-message', _tail(said))}")
         return str(answer["run-id"])
 
     def lines(self, run_id: str) -> Iterator[str]:
-        """Yield what the server app of a run says, as it says it, until the run has ended."""
+        """Yield the output lines of a run's server app as they come, until the run has ended."""
         command = [_tool("flwr"), "log", run_id, CONNECTION, "--stream"]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self._environment(),
@@ -196,11 +196,11 @@ class Machines:
         while not (found := self.status(run_id)).startswith("finished"):
             if time.monotonic() > deadline:
                 raise TrainingError(f"run {run_id} is still {found} after {timeout_s:g} s")
-            time.sleep(5)  # asking takes a second of a core
+            time.sleep(5)  # each query takes a second of a core
         return found
 
     def flwr(self, *arguments: str) -> str:
-        """Run Flower's command line; return what it says, or raise ``TrainingError``."""
+        """Run Flower's command line; return its output, or raise ``TrainingError``."""
         done = subprocess.run(
             [_tool("flwr"), *arguments],
             env=self._environment(),
@@ -261,7 +261,7 @@ class Machines:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens to."""
+    """Return a free port of this machine."""
     with socket.socket() as found:
         found.bind((ADDRESS, 0))
         return int(found.getsockname()[1])

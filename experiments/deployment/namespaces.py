@@ -1,4 +1,4 @@
-"""Nodes behind separate links: network namespaces with both ends slowed down by ``tc``."""
+"""Nodes behind separate links: network namespaces with ``tc`` limits at both ends."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ BURST = "16kb"
 
 
 def why_not() -> str | None:
-    """Return why network namespaces cannot be created here; None if they can."""
+    """Return the reason why network namespaces cannot be created here; None if they can."""
     if shutil.which("ip") is None or shutil.which("tc") is None:
         return "ip and tc are not installed (iproute2)"
     try:
@@ -24,12 +24,12 @@ def why_not() -> str | None:
 
 @contextmanager
 def namespace(name: str, number: int, *, mbit_s: float) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Make a namespace that reaches this machine at a speed, the same both ways.
+    """Make a namespace whose link to this machine has a given speed in each direction.
 
-    Yields the address of this machine as seen from there, and what stands before a command that
-    runs there. `number` tells namespaces apart. Raises ``TrainingError``.
+    Yields the address of this machine in the namespace, and the prefix of commands that run there.
+    `number` distinguishes namespaces. Raises ``TrainingError``.
     """
-    place = (os.getpid() + number) % 250  # apart from those of other commands
+    place = (os.getpid() + number) % 250  # different from those of other commands
     own, link = f"fgan{place}_{name}", f"fgan{place}"
     here, there = f"10.77.{place}.1", f"10.77.{place}.2"
     rate = ("root", "tbf", "rate", f"{mbit_s:g}mbit", "burst", BURST, "latency", "2s")

@@ -1,7 +1,7 @@
 """A relay between a node and the SuperLink that counts the traffic, outside Flower.
 
-Without TLS it also reads the heads of the HTTP requests, so that each byte belongs to a kind of
-request. With TLS it sees lengths alone.
+Without TLS it also reads the headers of HTTP requests, to count bytes by kind of request. With TLS
+it only sees lengths.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ UNREAD = "all requests"
 
 @dataclass
 class Count:
-    """Traffic of one kind of request: number, and bytes of heads and bodies."""
+    """Traffic of one kind of request: number, and bytes of headers and bodies."""
 
     requests: int = 0
     up_head: int = 0
@@ -34,19 +34,19 @@ class Count:
 
 @dataclass
 class Relay:
-    """Counts by kind of request, such as ``pull-messages``."""
+    """Traffic by kind of request, such as ``pull-messages``."""
 
     port: int = 0
     counts: dict[str, Count] = field(default_factory=dict)
 
     @property
     def total(self) -> tuple[int, int]:
-        """All bytes up and down so far."""
+        """Total bytes up and down so far."""
         whole = sum(self.counts.values(), Count())
         return whole.up_head + whole.up_body, whole.down_head + whole.down_body
 
     def of(self, kind: str) -> Count:
-        """Return the count of a kind."""
+        """Return the count of a kind of request."""
         return self.counts.setdefault(kind, Count())
 
 
@@ -54,10 +54,10 @@ class Relay:
 def relay(
     host: str, port: int, *, reads: bool = False, latency_ms: float = 0, own: str = "127.0.0.1"
 ) -> Iterator[Relay]:
-    """Run a relay to an address in a thread; with `reads`, requests are told apart by their paths.
+    """Run a relay to an address in a thread; with `reads`, it counts requests by their paths.
 
-    It listens at its `own` address. A `latency_ms`, one way, delays all that passes and each new
-    connection by a round trip; it needs ``reads=False``. Yields the counts, with the relay's port.
+    It listens at its `own` address. A one-way `latency_ms` delays all bytes, and each new
+    connection by a round trip; it needs ``reads=False``. Yields the relay's counts and port.
     """
     latency_s = latency_ms / 1000
     found, ready, ended = Relay(), threading.Event(), asyncio.Event()
@@ -79,7 +79,7 @@ def relay(
             for task in open_now:
                 task.cancel()
             await asyncio.gather(*open_now, return_exceptions=True)
-            await asyncio.sleep(0)  # what is closed now is closed in the next turn
+            await asyncio.sleep(0)  # connections close in the next turn of the loop
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
@@ -102,7 +102,7 @@ async def _connection(
 ) -> None:
     try:
         far_reader, far_writer = await asyncio.open_connection(*place)
-    except OSError:  # nobody is there: the node will try again
+    except OSError:  # nobody listens: the node will try again
         writer.close()
         return
     kinds: asyncio.Queue[str] = asyncio.Queue()
@@ -119,7 +119,7 @@ async def _connection(
     try:
         await asyncio.gather(*jobs)
     except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-        pass  # one side has gone, or the relay ends
+        pass  # one side has closed, or the relay ends
     finally:
         writer.close()
         far_writer.close()
@@ -132,7 +132,7 @@ async def _bytes(
     column: str,
     latency_s: float,
 ) -> None:
-    """Pass bytes on unread, each so much later than it came."""
+    """Forward bytes unread, each after the latency."""
     count = counts.of(UNREAD)
     clock = asyncio.get_running_loop().time
     under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
@@ -161,7 +161,7 @@ async def _requests(
     writer: asyncio.StreamWriter,
     kinds: asyncio.Queue[str],
 ) -> None:
-    """Pass requests on, one after the other."""
+    """Forward requests one after another."""
     while True:
         head, body = await _one(reader)
         path = _PATH.match(head)
@@ -181,7 +181,7 @@ async def _responses(
     writer: asyncio.StreamWriter,
     kinds: asyncio.Queue[str],
 ) -> None:
-    """Pass responses on; each belongs to the oldest request without one."""
+    """Forward responses; each belongs to the oldest request without a response."""
     while True:
         head, body = await _one(reader)
         count = counts.of(await kinds.get())
@@ -192,7 +192,7 @@ async def _responses(
 
 
 async def _one(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """Return head and body of a message of HTTP/1.1 that gives its length."""
+    """Return the header and the body of an HTTP/1.1 message with a content length."""
     head = await reader.readuntil(_END)
     length = _LENGTH.search(head)
     return head, await reader.readexactly(int(length[1])) if length else b""

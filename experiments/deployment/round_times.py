@@ -1,9 +1,9 @@
 """Test of the virtual clock: rounds over slowed links, measured and predicted.
 
-Each node is a SuperNode in a network namespace of its own, whose link ``tc`` slows down; a relay
-adds the latency. Local training is a fixed pause. What a round takes beside its links (Flower's
-polls every three seconds, a fresh process for each message) is measured on the fastest link, as the
-median over its rows, and taken for the others.
+Each node is a SuperNode in its own network namespace, whose link is slowed down by ``tc``; a relay
+adds the latency. Local training is a fixed pause. The time of a round without its links (Flower's
+polls every three seconds, a new process for each message) is measured on the fastest link, as the
+median over its rows, and used for the other links.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from flwr_gan.engine.links import Client
 from flwr_gan.errors import TrainingError
 
 APP = Path(__file__).with_name("pausing")
-LINKS = ((1.0, 0.0), (10.0, 0.0), (10.0, 40.0), (100.0, 0.0))  # Mbit/s; latency one way, ms
+LINKS = ((1.0, 0.0), (10.0, 0.0), (10.0, 40.0), (100.0, 0.0))  # Mbit/s; one-way latency in ms
 MODELS = {"main job's generator": 28_416, "classifier": 1_200_000}
 CODECS = ("raw", "sparse:int8")
 NODES, ROUNDS, PAUSE_S = 2, 3, 10.0
@@ -33,7 +33,7 @@ NODES, ROUNDS, PAUSE_S = 2, 3, 10.0
 def measure(
     folder: Path, mbit_s: float, latency_ms: float, models: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Return the rows of all models and codecs over one kind of link."""
+    """Return the rows of all models and codecs for one kind of link."""
     rows: list[dict[str, object]] = []
     with (
         ExitStack() as links,

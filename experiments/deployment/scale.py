@@ -1,4 +1,4 @@
-"""Twenty SuperNodes on this machine: time until online, memory and idle processor time of each."""
+"""Twenty SuperNodes on this machine: time until online, memory and idle CPU time per node."""
 
 import argparse
 import json
@@ -64,7 +64,7 @@ def _processor_s(node: Machine) -> float:
 
 
 def _memory_mb(node: Machine, command: str = "") -> float:
-    """Return the memory of a node's processes that is theirs alone or their share of it (PSS)."""
+    """Return the memory of a node's processes, with their share of shared memory (PSS)."""
     total = 0
     for process in _processes(node):
         try:

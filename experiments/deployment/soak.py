@@ -15,21 +15,21 @@ from experiments.deployment.crashes import complete_ledger, crash, processes, zo
 from experiments.deployment.machines import ROOT, Machines
 from flwr_gan.errors import TrainingError
 
-# two clients or more in a round: one is left when another is killed
+# at least two clients per round: one is left when another is killed
 JOB = (
     "strategy=fedavg codec=sparse:int8 partition=iid evaluation=none federation.rounds=100000 "
     "federation.min_clients=2 federation.round_timeout_s=300 gan.local_iterations=2"
 )
-MEAN_LIFE_S = 90.0  # of the federation between two deaths
-DOWN_S = 20.0  # how long a node stays away
+MEAN_LIFE_S = 90.0  # mean time between two kills in the federation
+DOWN_S = 20.0  # time until a killed node returns
 MIB = 2**20
 
 
 def soak(folder: Path, *, minutes: float, nodes: int, seed: int) -> pd.DataFrame:
-    """Run a federation for so long, kill nodes, and return one row: what has become of it.
+    """Run a federation for some minutes and kill nodes; return one row with the results.
 
-    Raises ``TrainingError`` when the run ends before, when no round is finished, or when the ledger
-    lacks a row.
+    Raises ``TrainingError`` if the run ends early, if no round is finished, or if the ledger lacks
+    a row.
     """
     rng = np.random.default_rng(seed)
     run_folder = folder / "run"

@@ -28,7 +28,7 @@ START = ("register-node", "activate-node", "get-run", "get-fab")
 
 @dataclass
 class Measured:
-    """A run on real nodes: what passed, by kind of request, the ledger, and the settings sent."""
+    """A run on real nodes: traffic by kind of request, the ledger, and the settings sent."""
 
     counts: dict[str, Count]
     ledger: pd.DataFrame
@@ -59,15 +59,15 @@ def measure(folder: Path, codec: str, *, tls: bool) -> Measured:
 
 
 def explained(run: Measured) -> pd.DataFrame:
-    """Return what the bytes were for, one row per purpose and direction.
+    """Return the bytes by purpose, one row per purpose and direction.
 
-    The ledger's bytes are payloads and the rest of the messages' contents; the question is who a
-    node is and what the settings are. What remains of the objects' bodies is Flower's envelope.
+    The ledger's bytes are payloads and the other contents of messages; the question asks for a
+    node's identity and sends the settings. The rest of the objects' bodies is Flower's envelope.
     """
     question = message_bytes(RecordDict({SETTINGS: ConfigRecord({"config": run.config.encode()})}))
     counts, rows = run.counts, []
     polls = counts["pull-messages"].requests
-    idle = (polls - NODES * (ROUNDS + 1)) / polls  # the others have found a message
+    idle = (polls - NODES * (ROUNDS + 1)) / polls  # the other polls have found a message
     for way, moves in (("up", "push-object"), ("down", "pull-object")):
         own = run.ledger[run.ledger["direction"] == way]
         content, payloads = (int(own[f"{of}_bytes"].sum()) for of in ("message", "payload"))
@@ -95,7 +95,7 @@ def explained(run: Measured) -> pd.DataFrame:
 
 
 def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield all bytes of each run, and what those without TLS were for."""
+    """Yield the total bytes of each run, and the bytes by purpose for runs without TLS."""
     totals, parts = [], []
     for tls in (False, True):
         for codec in ("raw", "sparse:int8"):

@@ -1,14 +1,14 @@
-"""Tickets by RG-GAN against tickets by pruning alone, at equal bytes and equal compute.
+"""Tickets by RG-GAN against tickets by pruning only, at equal bytes and equal compute.
 
 ::
 
     python -m experiments.federated_regeneration                # five seeds
     python -m experiments.federated_regeneration --seeds 3,4
-    python -m experiments.federated_regeneration --report       # the tables alone
+    python -m experiments.federated_regeneration --report       # only the tables
     python -m experiments.federated_regeneration partition=iid data=pendigits
 
-What stands behind the options are settings of all ways. A finished run is never done again; the
-same command goes on where it was stopped.
+Further arguments are settings of all ways. A finished run is never repeated; the same command
+continues after an interruption.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
     """Return the text of each marker of the page.
 
-    Differences are regeneration minus each other way. Their intervals hold all together with 95 %
+    Differences are regeneration minus each other way. All their intervals hold together with 95 %
     (Bonferroni over settings, other ways and measures).
     """
     ways: Columns = [
@@ -85,7 +85,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def _more_bytes(own: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    """Return how much more the uploads weigh than those of the same seed, as a share."""
+    """Return the relative increase of upload bytes over the baseline of the same seed."""
     ratio = own["payload_up_bytes"] / base["payload_up_bytes"] - 1
     return ratio.to_frame("more_bytes")
 

@@ -1,9 +1,9 @@
 """One-shot federations whose clients find their tickets in three ways, at equal bytes and compute.
 
 Compute is equal by construction: clients that regenerate or prune gradually take as many updates as
-all trainings of iterative pruning together. Bytes are made equal by sparsity: the regenerating
-clients choose theirs, and the others are given what ends at the same one. Gradual pruning is the
-control for the length of a training: one training, as with regeneration, and nothing returns.
+all trainings of iterative pruning together. Bytes are equal through sparsity: regeneration
+determines its own, and the other ways are set to reach the same one. Gradual pruning is the control
+for the length of a training: one training, as with regeneration, but no weight is regrown.
 """
 
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ class Case(StudyCase):
     columns = ("regeneration", "seed")
     title = "{regeneration}-seed{seed}"
 
-    # settings of regeneration, a file of ``conf/regeneration``; the other ways go to the sparsity
-    # that these give
+    # settings of regeneration, a file of ``conf/regeneration``; the other ways reach the resulting
+    # sparsity
     regeneration: str
     seed: int  # of all runs
     overrides: tuple[str, ...] = ()  # settings that all ways share
@@ -39,7 +39,7 @@ class Case(StudyCase):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All settings that all ways share."""
+        """The settings that all ways share."""
         overrides = ["experiment=one_shot", f"seed={self.seed}", *self.overrides]
         return {"overrides": overrides, "regeneration": self.regeneration}
 

@@ -31,7 +31,7 @@ from flwr_gan.app.summary import to_target
 from flwr_gan.plots.clock import PHASES
 
 BASELINE, BUFFERED = "main job", "FedBuff"
-EARLY = 0.9  # a second target, which the noise of the measure moves less
+EARLY = 0.9  # a second target, which depends less on the noise of the measure
 _STYLES = {
     "main job": (BLACK, "-"), "FedAvg": (BLUE, "--"), "FedAvg, deadline": (ORANGE, "-."),
     "FedBuff": (RED, "-"), "FedAsync": (GREEN, ":"),
@@ -56,9 +56,9 @@ def _short(way: str) -> list[str]:
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return one row per run, and means over seeds.
 
-    ``time_ratio`` is the time to the target over that of the main job of the same seed, and
-    ``early_ratio`` the same for a lower target. ``most`` and ``least`` are the largest and the
-    smallest share of the messages that one client had.
+    ``time_ratio`` is the time to the target divided by that of the main job with the same seed;
+    ``early_ratio`` is the same for a lower target. ``most`` and ``least`` are the largest and the
+    smallest share of a client in the messages.
     """
     runs = pd.DataFrame([_row(record) for record in records])
     runs["virtual_s_to_target"] = runs["virtual_s_to_target"].astype(float)
@@ -105,7 +105,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
         ("... least asked, %", ("least", 0, 0.01)),
     ]  # fmt: skip
     ways = tables["summary.csv"]
-    if ways["seeds"].max() < 3:  # their intervals say nothing
+    if ways["seeds"].max() < 3:  # too few seeds for intervals
         ways = ways.drop(columns=[name for name in ways if str(name).endswith("_half_width")])
     return {
         "ways": page_table(ways, columns),
@@ -137,7 +137,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 
 
 def _clients_figure(records: Sequence[Record]) -> Figure:
-    """Draw what the time of each client went on, with and without waiting, for one seed."""
+    """Draw how each client spent its time, with and without waiting, for one seed."""
     seed = min(record.case.seed for record in records)
     shown = [r for r in records if r.case.seed == seed and r.case.way in (BASELINE, BUFFERED)]
     figure = Figure(figsize=(7.2, 1.1 + 1.6 * len(shown)), layout="constrained")

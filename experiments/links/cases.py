@@ -1,4 +1,4 @@
-"""The compared ways, and the results of one run."""
+"""The compared ways, and one run with its results."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ class Case(StudyCase):
         return settings_of(self.arguments)
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Bring the run to its end; return its last figures, and when it was good enough."""
+        """Finish the run; return its final measures and the time to each target."""
         run = folder / "run"
         if not is_finished(run) and self.settings["strategy"]["_target_"].endswith(
             ("FedBuff", "FedAsync")

@@ -65,7 +65,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and half of the 95 % t interval over seeds of all that is measured."""
+    """Return the mean and the half width of the 95 % t interval of all measures over seeds."""
     groups = ["data", "budget"]
     measured = [str(name) for name in runs if name not in (*groups, "seed", "epsilon")]
     summary = average(runs, groups, measured)
@@ -80,7 +80,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def budget_table(summary: pd.DataFrame) -> str:
-    """Return quality, bytes and attacks of each budget."""
+    """Return quality, bytes and attack results of each budget."""
     columns: Columns = [
         ("data", "data"),
         ("target epsilon", lambda row: _TITLES.get(str(row["budget"]), str(row["budget"]))),

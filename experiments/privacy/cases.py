@@ -25,7 +25,7 @@ from flwr_gan.seeding import derive_seed, numpy_rng
 from flwr_gan.wire import load
 
 PLAIN, LONGER = "none", "none_longer"
-"""Budgets that are no budget: training without noise, as long as the private ones or longer."""
+"""Names for training without noise, as long as private training or longer."""
 SCORES = ("frechet_distance", "coverage", "conditional_accuracy", "synthetic_accuracy")
 
 
@@ -43,14 +43,14 @@ def check_budget(budget: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What the runs of one data set share."""
+    """The settings that the runs of one data set share."""
 
     budgets: tuple[str, ...]  # target epsilons, ``none`` or ``none_longer``
     overrides: str  # settings of the app
     iterations: int  # generator iterations of each training
-    longer: int = 10  # how many times as many the longer training has
-    attacked_per_class: int = 1000  # generated samples of each class that the attack has
-    # rough processor seconds of an iteration of all clients, for estimates
+    longer: int = 10  # factor of the iterations of the longer training
+    attacked_per_class: int = 1000  # generated samples per class for the attack
+    # rough processor seconds of one iteration of all clients, for estimates
     seconds_per_iteration: float = 0.1
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class Setting:
             check_budget(budget)
 
 
-# Few critic steps, large batches: for one epsilon, noise grows with the root of the steps.
+# Few critic steps, large batches: at fixed epsilon, the noise grows with the root of the steps.
 _SHARED = (
     "strategy=generator_pool partition=dirichlet partition.alpha=1.0 federation.num_clients=3 "
     "gan=small gan.critic_iterations=5 lottery.iterations=1 lottery.rate=0.5 codec=sparse "
@@ -98,8 +98,8 @@ class Case(StudyCase):
 
     data: str  # data set
     budget: str  # target epsilon of each client, ``none`` or ``none_longer``
-    seed: int  # everything derives from it; runs of one seed start from the same weights and split
-    setting: Setting  # all that the runs of a data set share
+    seed: int  # of all draws; runs with the same seed start from the same weights and split
+    setting: Setting  # settings that the runs of a data set share
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -118,7 +118,7 @@ class Case(StudyCase):
 
     @property
     def overrides(self) -> str:
-        """The app's settings, but for where results go."""
+        """The app's settings except the output folder."""
         own = f"data={self.data} {self.setting.overrides} gan.iterations={self.iterations}"
         private = (
             f" privacy=dp_critic privacy.noise_multiplier=null privacy.target_epsilon={self.budget}"
@@ -133,7 +133,7 @@ class Case(StudyCase):
         return 2 * self.iterations * self.setting.seconds_per_iteration + 8
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Run the app, attack its uploads; return quality, AUC, bytes and epsilon."""
+        """Run the app and attack its uploads; return quality, AUC, bytes and epsilon."""
         run = finish_run(split_overrides(self.overrides), folder / "run")
         federation = load_federation(f"{self.overrides} output_dir={run}")
         per_class = self.setting.attacked_per_class
@@ -156,12 +156,12 @@ class Case(StudyCase):
 def attack_uploads(
     federation: Federation, folder: Path, *, per_class: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield one row per upload: who is attacked, with how many samples, and each attack's AUC.
+    """Yield one row per upload: the attacked client, the number of samples, each attack's AUC.
 
-    Members are the client's samples, outsiders as many of each class from other clients. They come
-    from the same training part, so nothing but training tells them apart; the client has never
-    seen the others' samples, since a ticket is found alone. A class that no other client has
-    enough of gives as many of both as there are.
+    Members are the client's samples, outsiders as many samples of each class from other clients.
+    Both come from the same training part, so they differ only in having been trained on; a client
+    finds its ticket alone, so it has never seen the others' samples. If the other clients have too
+    few samples of a class, both groups have as many as there are.
     """
     names = list(federation.delivered().state_dict())
     for partition in range(len(federation.split)):

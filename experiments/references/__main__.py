@@ -1,14 +1,14 @@
-"""What a federation costs and gives: beside all data in one place, and beside each client alone.
+"""Cost and quality of a federation, against all data in one place and against each client alone.
 
 ::
 
     python -m experiments.references                            # all that is committed here
     python -m experiments.references --settings classifier --seeds 3,4
-    python -m experiments.references --report                   # the tables alone
+    python -m experiments.references --report                   # only the tables
     python -m experiments.references partition.alpha=0.1        # settings of all ways
 
-What stands behind the options are settings of all ways. A finished run is never done again; the
-same command goes on where it was stopped.
+Further arguments are settings of all ways. A finished run is never repeated; the same command
+continues after an interruption.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return a row per run, and means over seeds of the means over clients."""
+    """Return one row per run, and means over seeds of the means over clients."""
     runs = all_rows(records, "runs")
     measured = [name for name in QUALITY if name in runs]
     runs = runs[["setting", "trained", "seed", *measured]]
@@ -54,7 +54,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
-    """Return the text of each marker of the page: a table for each setting."""
+    """Return the text of each marker of the page: one table per setting."""
     summary = tables["summary.csv"]
     parts = {"run": description(run)}
     for setting, rows in summary.groupby("setting", sort=False):

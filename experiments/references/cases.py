@@ -1,4 +1,4 @@
-"""One federation, or what it is compared with."""
+"""One federation, or one of its references."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Case(StudyCase):
 
     @property
     def name(self) -> str:
-        """Its folder."""
+        """Name of its folder."""
         words = f"{self.setting} {self.trained} seed{self.seed}"
         return words.replace(" ", "_")
 
@@ -48,9 +48,9 @@ class Case(StudyCase):
         return settings_of(self.federation) | {"trained": self.trained}
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Run it; return the quality of the last round, a row for each run.
+        """Run the case; return the quality of the last round, one row per run.
 
-        Alone, as in one place, a client trains for as many rounds as in the federation.
+        A client alone, and one client with all data, train for as many rounds as the federation.
         """
         clients = load_config(self.federation).federation.num_clients
         one = "federation.num_clients=1"

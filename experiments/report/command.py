@@ -1,4 +1,4 @@
-"""From folders of runs to a table, a figure and a page, and the command that does it."""
+"""The report command: a table, a figure and a page from folders of runs."""
 
 import argparse
 import os
@@ -45,7 +45,7 @@ def report(*folders: Path, output: Path | None = None, grids: int = MOST_GRIDS) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command; return the exit status."""
     options = _parser().parse_args(arguments)
     try:
         report(*options.folders, output=options.output, grids=options.grids)
@@ -60,7 +60,7 @@ def _default_page(folders: tuple[Path, ...]) -> Path:
         return folders[0] / PAGE
     try:
         return Path(os.path.commonpath([folder.resolve().parent for folder in folders])) / PAGE
-    except ValueError as error:  # on several drives
+    except ValueError as error:  # the paths are on several drives
         raise OutputError(
             "the folders have no parent in common: name the page, --output"
         ) from error

@@ -17,13 +17,13 @@ from flwr_gan.plots import (
 from flwr_gan.plots.sweep import QUALITY, has_quality
 
 _MOST_LINES = 6  # more runs than this are drawn as groups
-_MOST_LISTED = 8  # groups that an alternative text speaks of
+_MOST_LISTED = 8  # most groups that an alternative text names
 
 Grouping = tuple[dict[str, list[RunFiles]], str]
 
 
 def quality_picture(results: Results) -> Picture | None:
-    """Return quality against bytes: one point per run, or the rounds of a single one."""
+    """Return quality against bytes: one point per run, or per round of a single run."""
     table = results.table
     drawn = [run for run in results.runs if _has_quality(run.rounds)]
     if len(drawn) == 1:
@@ -107,10 +107,10 @@ def duration_picture(results: Results) -> Picture | None:
 
 
 def _grouped(runs: Sequence[RunFiles], results: Results, wanted: str) -> Grouping:
-    """Return the runs by the line that they belong to, and a sentence on it.
+    """Return the runs of each line, and a sentence on the grouping.
 
-    Few runs have a line each; many are put together by the factor that matches ``wanted``, else
-    the first.
+    Few runs have one line each; many are grouped by the factor that matches ``wanted``, or else by
+    the first factor.
     """
     if len(runs) <= _MOST_LINES:
         return {run.label: [run] for run in runs}, ""
@@ -125,7 +125,7 @@ def _grouped(runs: Sequence[RunFiles], results: Results, wanted: str) -> Groupin
 
 
 def _order(value: object) -> tuple[int, float]:
-    """Return numbers by their size and before words, words as they come."""
+    """Return a sort key: numbers by size, then words in their order."""
     if isinstance(value, int | float):
         return (0, float(value))
     return (1, 0.0)
@@ -136,7 +136,7 @@ def _rounds(groups: Mapping[str, Sequence[RunFiles]]) -> dict[str, list[pd.DataF
 
 
 def _mean(runs: Sequence[RunFiles], column: str, place: int | None, scale: float = 1e-3) -> float:
-    """Return the mean over runs of one round's value, or of all rounds' mean."""
+    """Return the mean over runs of the value in one round, or of the mean over all rounds."""
     values = [
         run.rounds[column].mean() if place is None else run.rounds[column].iloc[place]
         for run in runs

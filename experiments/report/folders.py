@@ -1,4 +1,4 @@
-"""The files of runs, read for a report: complete and valid, or an error that names the file."""
+"""Read the files of runs for a report; an incomplete or invalid file is named in an error."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from flwr_gan.core.atomic import write_text
 from flwr_gan.errors import OutputError
 from flwr_gan.wire import load
 
-COMMANDS = "commands.txt"  # in a sweep's folder: one line for each command that it was given
+COMMANDS = "commands.txt"  # file in a sweep's folder: one line per command that started the sweep
 _ROUND_COLUMNS = ("round", "up_bytes", "down_bytes", "sparsity", "wall_s")
 _MESSAGE_COLUMNS = ("codec", "encode_s", "decode_s")
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What one run has left behind."""
+    """The files of one run."""
 
     folder: Path  # its output folder
-    label: str  # what tells it from the others of the report
+    label: str  # distinguishes it from the other runs of the report
     row: Mapping[Any, Any]  # its row of the table of results
 
     @property
@@ -35,27 +35,27 @@ class RunFiles:
 
     @property
     def trains(self) -> bool:
-        """Whether the run did its own training, rather than share that of another."""
+        """Whether the run did its own training instead of sharing another run's."""
         return self.status != "finished" or self.row["trained_by"] == str(self.folder)
 
     @cached_property
     def rounds(self) -> pd.DataFrame:
-        """``rounds.csv``, empty where there is none."""
+        """``rounds.csv``, empty if there is none."""
         return _table(self.folder / "rounds.csv", _ROUND_COLUMNS)
 
     @cached_property
     def messages(self) -> pd.DataFrame:
-        """``messages.csv``, empty where there is none."""
+        """``messages.csv``, empty if there is none."""
         return _table(self.folder / "messages.csv", _MESSAGE_COLUMNS)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """``summary.json``, empty where there is none."""
+        """``summary.json``, empty if there is none."""
         return read_summary(self.folder) or {}
 
     @cached_property
     def config(self) -> str:
-        """``config.yaml`` as it stands, empty where there is none."""
+        """The text of ``config.yaml``, empty if there is none."""
         path = self.folder / "config.yaml"
         if not path.exists():
             return ""
@@ -69,18 +69,18 @@ class RunFiles:
         return text
 
     def check(self) -> None:
-        """Read all tables and settings, so that what is wrong with them shows at once."""
+        """Read all tables and settings, so that errors in them are raised at once."""
         for found in (self.config, self.summary, self.rounds, self.messages):
             del found
 
     def picture(self, name: str) -> Path | None:
-        """Return a picture that the run has drawn, such as ``samples.png``; None without it."""
+        """Return the path of the run's picture, such as ``samples.png``; None if it is missing."""
         path = self.folder / name
         return path if path.exists() else None
 
     @cached_property
     def layer_sparsity(self) -> dict[str, float]:
-        """Share of zeros in each array of the global generator, else the mean over clients'."""
+        """Share of zeros per array of the global generator, or else the mean over clients."""
         files = sorted((self.folder / "generators").glob("*.fgan"))
         kept = [path for path in files if path.stem == "global"] or files
         shares: dict[str, list[float]] = {}
@@ -93,19 +93,17 @@ class RunFiles:
 
 @dataclass(frozen=True)
 class Results:
-    """The runs of all folders that one report is about."""
+    """The runs of all folders of one report."""
 
-    folders: tuple[Path, ...]  # as they were named
-    table: (
-        pd.DataFrame
-    )  # one row per run; with several folders the column ``folder`` says from which
-    runs: tuple[RunFiles, ...]  # in the table's order
-    commands: tuple[str, ...]  # what the sweeps among the folders were started with
-    sweeps: tuple[Path, ...]  # the folders that these commands wrote to
+    folders: tuple[Path, ...]  # as given
+    table: pd.DataFrame  # one row per run; with several folders it has the column ``folder``
+    runs: tuple[RunFiles, ...]  # in the order of the table
+    commands: tuple[str, ...]  # commands that started the sweeps among the folders
+    sweeps: tuple[Path, ...]  # folders that these commands wrote to
 
     @property
     def factors(self) -> list[str]:
-        """The settings that tell the runs apart."""
+        """The settings that differ between the runs."""
         return varying_columns(self.table)
 
 
@@ -130,7 +128,7 @@ def read_folders(folders: tuple[Path, ...]) -> Results:
 
 
 def read_commands(folder: Path) -> list[str]:
-    """Return the commands that a sweep was started with, the first one first."""
+    """Return the commands that started a sweep, in their order."""
     path = folder / COMMANDS
     if not path.exists():
         return []
@@ -141,14 +139,14 @@ def read_commands(folder: Path) -> list[str]:
 
 
 def add_command(folder: Path, command: str) -> None:
-    """Note a command that a sweep was started with, once."""
+    """Add a command to those that started a sweep, unless it is there."""
     known = read_commands(folder)
     if command not in known:
         write_text(folder / COMMANDS, "\n".join([*known, command]) + "\n")
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return tables one below the other, with settings before the status in all of them."""
+    """Return concatenated tables, with the settings of all of them before the status."""
     if len(tables) == 1:
         return tables[0]
     settings: dict[str, None] = {}
@@ -163,7 +161,7 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _short_names(table: pd.DataFrame) -> dict[str, str]:
-    """Return a short name for each setting that tells runs apart; of failed runs alone none."""
+    """Return a short name for each setting that differs between runs; none if all runs failed."""
     ran = table[table["status"] != "failed"]
     keys = varying_columns(ran if len(ran) else table)
     tails = [key.rpartition(".")[2] for key in keys]
@@ -190,7 +188,7 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         return pd.DataFrame(columns=list(columns))
     try:
         table = pd.read_csv(path)
-    except (OSError, ValueError) as error:  # pandas' own are ValueErrors
+    except (OSError, ValueError) as error:  # pandas raises ValueErrors
         raise OutputError(f"{path} cannot be read: {_line(error)}") from error
     lacking = [name for name in columns if name not in table]
     if lacking:

@@ -1,7 +1,7 @@
-"""One self-contained HTML page out of text, tables, pictures and code.
+"""One self-contained HTML page of text, tables, pictures and code.
 
-The page needs no network and no other file: style, script and pictures are inside. A section holds
-blocks in the order in which they are read::
+The page needs no network and no other file: it contains style, script and pictures. A section has
+blocks in reading order::
 
     sections = [
         Section("Results", "All codecs are lossless.", Table(frame, "Bytes of each codec")),
@@ -9,7 +9,7 @@ blocks in the order in which they are read::
     ]
     write_page(Path("report.html"), "Codecs side by side", sections)
 
-Everything that comes in is escaped; nothing is taken for HTML.
+All input is escaped; nothing is interpreted as HTML.
 """
 
 import base64
@@ -33,12 +33,12 @@ from flwr_gan.errors import OutputError
 _HERE = Path(__file__).resolve().parent
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MISSING = "–"
-_LONG = 40  # characters; longer cells may break into lines
+_LONG = 40  # characters; longer cells may have several lines
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that can be sorted by each of its columns."""
+    """A table that can be sorted by any column."""
 
     # the cells; the index is not shown. Numbers get thousands separators and up to four digits
     frame: pd.DataFrame
@@ -49,9 +49,9 @@ class Table:
 class Picture:
     """A PNG picture."""
 
-    source: Path | bytes  # the file, or what is in it
-    alt: str  # what the picture shows, for those who cannot see it
-    caption: str = ""  # shown below it
+    source: Path | bytes  # the file, or its contents
+    alt: str  # alternative text
+    caption: str = ""  # text below the picture
 
     def __post_init__(self) -> None:
         if not self.alt.strip():
@@ -60,21 +60,21 @@ class Picture:
 
 @dataclass(frozen=True)
 class Code:
-    """Text that is shown letter by letter: commands, settings."""
+    """Text that is shown verbatim: commands, settings."""
 
     text: str  # the lines
-    caption: str = ""  # what they are
-    folded: bool = False  # whether the reader opens it first
+    caption: str = ""  # description of the lines
+    folded: bool = False  # whether it is collapsed at first
 
 
 Block = str | Table | Picture | Code
 
 
 class Section:
-    """A heading and what stands below it.
+    """A heading and the blocks below it.
 
-    A string is a paragraph, a section goes one heading deeper. Pictures that follow each other
-    stand side by side where there is room.
+    A string is a paragraph, a section a heading one level deeper. Successive pictures are placed
+    side by side if there is room.
     """
 
     def __init__(self, title: str, *blocks: "Block | Section") -> None:
@@ -83,7 +83,7 @@ class Section:
 
 
 def figure_picture(figure: Figure, alt: str, caption: str = "", *, dpi: int = 130) -> Picture:
-    """Return a matplotlib figure as a picture of a page."""
+    """Return a matplotlib figure as a picture for a page."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
     return Picture(buffer.getvalue(), alt, caption)
@@ -104,7 +104,7 @@ def page_html(title: str, sections: Sequence[Section], *, lead: str = "") -> str
             script=Markup((_HERE / "page.js").read_text()),
         )
     )
-    # Text from files may hold halves of surrogate pairs, which no encoding takes.
+    # Text from files may contain lone surrogates, which cannot be encoded.
     return html.lstrip().encode(errors="replace").decode()
 
 
@@ -125,7 +125,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _section(section: Section, level: int, numbers: "count[int]") -> dict[str, Any]:
-    """Return what the template needs of a section."""
+    """Return the template's values for a section."""
     node = {
         "kind": "section",
         "id": f"part-{next(numbers)}",
@@ -138,7 +138,7 @@ def _section(section: Section, level: int, numbers: "count[int]") -> dict[str, A
 
 
 def _with_galleries(blocks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the blocks, with pictures that follow each other put side by side."""
+    """Yield the blocks, with successive pictures grouped side by side."""
     for kind, run in groupby(blocks, key=lambda block: str(block["kind"])):
         together = list(run)
         if kind == "picture" and len(together) > 1:
@@ -168,7 +168,7 @@ def _png(picture: Picture) -> dict[str, Any]:
         data = picture.source.read_bytes() if isinstance(picture.source, Path) else picture.source
     except OSError as error:
         raise OutputError(f"{name} cannot be read: {error.strerror}") from error
-    # Signature, header and last chunk: a file that was cut short would show as a broken picture.
+    # Check signature, header and last chunk: a truncated file would show as a broken picture.
     if len(data) < 45 or not data.startswith(_PNG) or data[-8:-4] != b"IEND":
         raise OutputError(f"{name} is no complete PNG picture: remove it, or make it anew")
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
@@ -193,7 +193,7 @@ def _table(table: Table) -> dict[str, Any]:
 
 
 def _cell(value: Any, number: bool) -> dict[str, str]:
-    """Return what a cell shows, how, and what it is sorted by: nothing where it is empty."""
+    """Return the text, style and sort key of a cell; the key of an empty cell is empty."""
     if pd.isna(value) or value == "":
         return {"shown": _MISSING, "key": "", "look": "number" if number else ""}
     if not number:

@@ -17,11 +17,11 @@ _GROUPS = ("gan", "lottery")
 
 
 def repeat_command(config: str) -> str | None:
-    """Return a command with the settings of a ``config.yaml``, None if there is none."""
+    """Return the command that has the settings of a ``config.yaml``, None if there is none."""
     asked = {key: value for key, value in yaml.safe_load(config).items() if key not in _PLACES}
     try:
         overrides = _choices(asked)
-        # First what others are made of, such as lottery.rate, which strategies take over.
+        # First the settings that others refer to, such as lottery.rate, which strategies use.
         for groups in (set(asked) - set(_TARGETED), set(asked)):
             overrides += _differences(_settings(overrides), asked, groups)
         if not flat_settings(asked).items() <= flat_settings(_settings(overrides)).items():
@@ -38,7 +38,7 @@ def _settings(overrides: list[str]) -> dict[str, Any]:
 
 
 def _choices(asked: dict[str, Any]) -> list[str]:
-    """Return the option of each group that comes closest, where it is not the default."""
+    """Return the closest option of each group if it is not the default."""
     default = _settings([])
     chosen = []
     for group in _TARGETED:
@@ -54,7 +54,7 @@ def _choices(asked: dict[str, Any]) -> list[str]:
         for path in sorted((config_dir() / group).glob("*.yaml")):
             one = {group: given | yaml.safe_load(path.read_text())}
             number = len(_differences(one, asked, {group}))
-            if number < least - 1:  # naming the option is an override as well
+            if number < least - 1:  # naming the option counts as one override
                 least, option = number, path.stem
         if option is not None:
             chosen.append(f"{group}={option}")
@@ -62,7 +62,7 @@ def _choices(asked: dict[str, Any]) -> list[str]:
 
 
 def _differences(now: dict[str, Any], asked: dict[str, Any], groups: set[str]) -> list[str]:
-    """Return the overrides that turn one set of settings into the other, in these groups."""
+    """Return the overrides that change the settings ``now`` into ``asked``, in these groups."""
     before, after = flat_settings(now), flat_settings(asked)
     found = []
     for key, value in after.items():
@@ -73,7 +73,7 @@ def _differences(now: dict[str, Any], asked: dict[str, Any], groups: set[str]) -
 
 
 def _written(value: Any) -> str:
-    """Return a value as Hydra reads it."""
+    """Return a value in Hydra's syntax."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -92,7 +92,7 @@ def _written(value: Any) -> str:
 
 
 def repeat_lines(configs: dict[Path, str]) -> tuple[list[str], list[Path]]:
-    """Return the commands of several runs, and the folders of those that none repeats."""
+    """Return the commands that repeat several runs, and the folders of runs without one."""
     lines: list[str] = []
     unknown = []
     for folder, config in configs.items():

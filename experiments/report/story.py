@@ -55,7 +55,7 @@ def title_of(results: Results) -> str:
 
 
 def lead_of(results: Results) -> str:
-    """Return how many runs there are and what became of them."""
+    """Return a sentence on the number of runs and how they ended."""
     counts = results.table["status"].value_counts()
     number = len(results.runs)
     known = [
@@ -66,7 +66,7 @@ def lead_of(results: Results) -> str:
 
 
 def sections_of(results: Results, *, grids: int = MOST_GRIDS) -> list[Section]:
-    """Return all sections of a report, those left out that have nothing to show."""
+    """Return all sections of a report that are not empty."""
     made = (
         _asked(results),
         _failed(results),
@@ -169,7 +169,7 @@ def _breakdown(results: Results, most: int) -> Section:
 
 
 def _worst(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the class and the client of a run that are recognised least, with their shares."""
+    """Return the least recognised class and client of a run, with their shares."""
     found: dict[str, Any] = {}
     for what in ("class", "client"):
         name = summary.get(f"worst_{what}", {}).get("conditional_accuracy")
@@ -180,11 +180,11 @@ def _worst(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def _drawn(results: Results, name: str, alt: str, most: int) -> tuple[list[Picture], int]:
-    """Return a picture of some trainings, and how many have one."""
+    """Return the pictures of at most ``most`` trainings, and how many trainings have one."""
     shown = [(run, run.picture(name)) for run in results.runs if run.trains]
     found = [(run, path) for run, path in shown if path is not None]
     number = len(found)
-    if number > most:  # spread over all of them
+    if number > most:  # choose some, spread over all
         found = [found[round(i * (number - 1) / max(1, most - 1))] for i in range(most)]
     return [Picture(path, alt.format(run.label), run.label) for run, path in found], number
 
@@ -248,7 +248,7 @@ def _repeat(results: Results) -> Section:
 
 
 def _started_by(results: Results, run: RunFiles) -> bool:
-    """Tell whether one of the commands that are known has started a run."""
+    """Return whether a known command has started a run."""
     return run.folder.parent in results.sweeps
 
 

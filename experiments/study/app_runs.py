@@ -23,7 +23,7 @@ from flwr_gan.flower.records import message_bytes
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import clients_at_once, prepare_run_config, run_together
 
-# Settings that say where a run writes and who watches it, and nothing about what it does.
+# Settings of output and monitoring, which leave the results as they are.
 _PLACES = ("output_dir", "resume", "also_codecs", "logger")
 
 
@@ -33,10 +33,9 @@ def train(
     clients: ClientApp = client_app,
     on_reply: Callable[[Message, Message], None] | None = None,
 ) -> None:
-    """Do one run, on the path of ``flower-simulation`` with its inline engine.
+    """Run the app once, as ``flower-simulation`` does with the inline engine.
 
-    ``clients`` may take the place of the app's own; ``on_reply`` is called with each message and
-    its reply.
+    ``clients`` replaces the app's clients; ``on_reply`` is called with each message and its reply.
     """
     run_config, num_clients = prepare_run_config(" ".join(overrides), None)
     run_apps(
@@ -51,13 +50,13 @@ def train(
 
 
 def settings_of(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return all settings of a run but those that leave its results as they are."""
+    """Return all settings of a run that its results depend on."""
     settings: dict[str, Any] = yaml.safe_load(load_config(overrides).to_yaml())
     return {key: value for key, value in settings.items() if key not in _PLACES}
 
 
 def is_finished(folder: Path) -> bool:
-    """Return whether a run has come to its end: the summary is what it writes last."""
+    """Return whether a run has finished: it writes its summary last."""
     return (folder / "summary.json").exists()
 
 
@@ -67,7 +66,7 @@ def is_begun(folder: Path) -> bool:
 
 
 def finish_run(overrides: Sequence[str], folder: Path) -> Path:
-    """Bring the run in a folder to its end, resumed if it was interrupted; return the folder."""
+    """Finish the run in a folder, resuming it if it was interrupted; return the folder."""
     if not is_finished(folder):
         begun = is_begun(folder)
         train([f"resume={folder}"] if begun else [*overrides, f"output_dir={folder}"])
@@ -77,7 +76,7 @@ def finish_run(overrides: Sequence[str], folder: Path) -> Path:
 
 
 def uploads(folder: Path) -> pd.DataFrame:
-    """Return the rows of ``messages.csv`` that are replies of clients that trained."""
+    """Return the rows of ``messages.csv`` for the replies of clients that trained."""
     messages = pd.read_csv(folder / "messages.csv")
     rows: pd.DataFrame = messages[(messages["direction"] == "up") & (messages["kind"] == "train")]
     return rows
@@ -89,7 +88,7 @@ def run_plain(
     on_reply: Callable[[Message, Message], None],
     prepare: Callable[[Federation, Strategy], None] = lambda federation, strategy: None,
 ) -> None:
-    """Run the app under Flower alone: no mod, no wrapper.
+    """Run the app under plain Flower: no mod, no wrapper.
 
     ``prepare`` is called before the run, ``on_reply`` with each message and its reply.
     """
@@ -111,7 +110,7 @@ def run_plain(
 
 
 def plain_bytes(overrides: str) -> pd.DataFrame:
-    """Return the bytes of each round in transport under Flower alone: columns round and bytes."""
+    """Return the bytes of each round in plain Flower's transport: columns round and bytes."""
     sent: dict[int, int] = {}
 
     def weigh(message: Message, reply: Message) -> None:

@@ -28,7 +28,7 @@ class StudyCase(ABC):
     """One part of a study: a frozen dataclass whose fields define the run."""
 
     columns: ClassVar[tuple[str, ...]] = ("seed",)
-    """Fields that tell a case from others, as columns of tables; the seed among them."""
+    """Fields that identify a case, as columns of tables; the seed is one of them."""
     title: ClassVar[str]
     """The name of its folder, with fields in braces."""
 
@@ -44,7 +44,7 @@ class StudyCase(ABC):
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """Name of its folder."""
         return self.title.format(**vars(self))
 
     @property
@@ -54,39 +54,39 @@ class StudyCase(ABC):
 
     @abstractmethod
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Return values that JSON can hold; what is in the folder need not be done again."""
+        """Return values that JSON can hold; work whose files are in the folder may be skipped."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a case has left."""
+    """The record of a case that has ended."""
 
-    case: Any  # which
-    folder: Path  # its own
-    result: Mapping[str, Any]  # what it has measured; empty if it failed
+    case: Any  # the case
+    folder: Path  # folder of the case
+    result: Mapping[str, Any]  # measured values; empty if it failed
     reason: str  # why it failed, empty if it did not
     cpu_s: float  # processor seconds, failed attempts included
     date: str  # when it ended
 
     @property
     def row(self) -> dict[str, Any]:
-        """The single values that were measured, behind those that tell the case from others."""
+        """The columns that identify the case, then the measured single values."""
         single = {k: v for k, v in self.result.items() if not isinstance(v, list | dict)}
         return {**self.case.place, **single, "cpu_s": self.cpu_s}
 
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a table that was measured, each behind the case's place."""
+        """Yield the rows of a measured table; the columns of the case come first."""
         for row in self.result.get(name, ()):
             yield {**self.case.place, **row}
 
 
 def all_rows(records: Sequence[Record], name: str) -> pd.DataFrame:
-    """Return the rows of a table that cases have measured, each behind its case's place."""
+    """Return the rows of a table from all cases; the columns of the case come first."""
     return pd.DataFrame([row for record in records for row in record.rows(name)])
 
 
 def read_record(case: StudyCase, folder: Path) -> Record | None:
-    """Return the record of a case in the folder of a study, None where it has not ended."""
+    """Return the record of a case in the folder of a study, None if it has not ended."""
     path = folder / case.name / RESULT
     if not path.exists():
         return None
@@ -99,10 +99,10 @@ def read_record(case: StudyCase, folder: Path) -> Record | None:
 def run_cases(
     cases: Sequence[StudyCase], folder: Path, *, workers: int = 1, shown: Sequence[str] = ()
 ) -> int:
-    """Measure what is not finished; return the number of cases that failed.
+    """Measure the unfinished cases; return the number of cases that failed.
 
-    Each case has a folder in ``folder``; ``workers`` are processes, each with one thread; ``shown``
-    names values that are shown when a case ends.
+    Each case has a folder in ``folder``; ``workers`` are processes with one thread each; ``shown``
+    names the values that are shown when a case ends.
     """
     for case in cases:
         claim(case, folder)
@@ -130,7 +130,7 @@ def run_cases(
 
 
 def run_case(case: StudyCase, folder: Path) -> Record:
-    """Measure one case, whatever comes of it, and keep the record."""
+    """Measure one case and keep the record, even if it fails."""
     earlier = read_record(case, folder)
     place, began = folder / case.name, time.process_time()
     result: dict[str, Any] = {}
@@ -138,7 +138,7 @@ def run_case(case: StudyCase, folder: Path) -> Record:
     try:
         with torch_threads(1):
             result = case.measure(place)
-    except Exception as error:  # one case must not take the others with it
+    except Exception as error:  # a failed case must not stop the others
         reason = short_reason(error)
         if not isinstance(error, FlwrGanError):
             write_text(place / "error.txt", "".join(traceback.format_exception(error)))
@@ -151,7 +151,7 @@ def run_case(case: StudyCase, folder: Path) -> Record:
 
 
 def short_reason(error: Exception) -> str:
-    """Return what an error says, and the kind and line of one that is not expected."""
+    """Return the message of an error; for an unexpected one also its type and line."""
     text = " ".join(str(error).split())
     if isinstance(error, FlwrGanError):
         return text
@@ -160,7 +160,7 @@ def short_reason(error: Exception) -> str:
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings with one key each, such as ``gan.iterations``."""
+    """Return nested settings as one level of keys such as ``gan.iterations``."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
@@ -171,7 +171,7 @@ def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, An
 
 
 def claim(case: StudyCase, folder: Path, *, keep: bool = True) -> None:
-    """Make a folder the case's own, or with ``keep=False`` check that it is no other's."""
+    """Claim a folder for a case; with ``keep=False`` only check that no other case has it."""
     path, now = folder / case.name / CASE, json.loads(json.dumps(case.settings))
     earlier = _read_claim(path)
     if earlier is None and keep:
@@ -186,7 +186,7 @@ def claim(case: StudyCase, folder: Path, *, keep: bool = True) -> None:
 
 
 def _read_claim(path: Path) -> Any:
-    """Return the settings that a folder belongs to, None where it belongs to none."""
+    """Return the settings that have claimed a folder, None if it is free."""
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except (OSError, ValueError) as error:
@@ -208,7 +208,7 @@ def _run(cases: Sequence[StudyCase], folder: Path, workers: int) -> Iterator[Rec
 
 
 def _end_with_parent() -> None:
-    """Let a worker end when the study is killed: it would write beside the next one."""
+    """End a worker when the study is killed, so that it does not write beside the next study."""
 
     def watch() -> None:
         if parent := parent_process():

@@ -28,54 +28,54 @@ Options = argparse.Namespace
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study: its cases, and the use of their results."""
+    """A study: its cases, and the output made from their results."""
 
-    module: str  # what ``python -m`` takes
-    about: str  # a line of help
+    module: str  # the module for ``python -m``
+    about: str  # one line of help
     home: Path  # folder with the page and the committed results
-    # returns the cases that options ask for; checks the settings
+    # returns the cases that the options choose; checks the settings
     cases: Callable[[Options], Sequence[StudyCase]]
-    # returns tables by file name from the records of finished cases
+    # returns tables by file name, from the records of finished cases
     tables: Callable[[Sequence[Record]], Tables]
-    # returns the text of each marker of the page from the tables and the record
+    # returns the text of each marker of the page, from the tables and the run record
     page: Callable[[Tables, Mapping[str, Any]], dict[str, str]]
-    # returns figures by file name from the tables and the records
+    # returns figures by file name, from the tables and the records
     figures: Callable[[Tables, Sequence[Record]], Mapping[str, Figure]] = lambda tables, records: {}
-    # returns what else the record holds, from those of the cases
+    # returns further fields of the run record, from the records of the cases
     facts: Callable[[Sequence[Record]], Mapping[str, Any]] = lambda records: {}
     # writes further files into the folder of results, from the records
     more: Callable[[Sequence[Record], Path], None] = lambda records, results: None
-    # options that take some of these names, all by default
+    # options, each with the names that it accepts; default: all of them
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    seeds: Sequence[int] = (0, 1, 2)  # by default; the first one alone with ``--short``
-    # what these presets are, empty where there is none
+    seeds: Sequence[int] = (0, 1, 2)  # default seeds; only the first one with ``--short``
+    # help texts of these presets, empty for a preset that the study lacks
     short: str = "seconds; to try it"
     full: str = ""
-    overrides: str = ""  # what ``key=value`` arguments are, empty where there are none
-    # adds options of its own to the parser
+    overrides: str = ""  # help text of ``key=value`` arguments, empty if it takes none
+    # adds the study's own options to the parser
     add_options: Callable[[Parser], None] = lambda parser: None
-    workers: int = 1  # processes by default
-    # of the committed results, where they are not in ``home / "results"``
+    workers: int = 1  # default number of processes
+    # folder of the committed results if it is not ``home / "results"``
     results: Path | None = None
-    record: str = "run.json"  # the file, beside the tables, that says what was run
+    record: str = "run.json"  # file name of the run record, beside the tables
     pages: Sequence[str] = ("README.md",)  # pages in ``home`` with markers
-    digits: int = 5  # of numbers in tables
-    # whose versions the record has
+    digits: int = 5  # significant digits of numbers in tables
+    # libraries whose versions the run record has
     libraries: Sequence[str] = ("torch", "numpy", "scipy", "pandas", "flwr")
     shown: Sequence[str] = ()  # values that are shown when a case ends
 
     @property
     def name(self) -> str:
-        """Its last word, that of its folder of runs too."""
+        """Last part of the module's name; also the name of the folder of runs."""
         return self.module.rpartition(".")[2]
 
     @property
     def committed(self) -> Path:
-        """Where the committed results are."""
+        """Folder of the committed results."""
         return self.results or self.home / "results"
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
-        """Run what is not finished and write the results; return the exit status."""
+        """Run the unfinished cases and write the results; return the exit status."""
         options = self.parser().parse_args(arguments)
         logging.getLogger("flwr").setLevel(logging.ERROR)
         return run_command(self.name, lambda: self._run(options, arguments))
@@ -121,14 +121,14 @@ class Study:
         if not options.report:
             failed = run_cases(cases, folder, workers=options.workers, shown=self.shown)
         command = called(f"python -m {self.module}", arguments)
-        command = re.sub(r" --(folder|results|workers)[ =]\S+", "", command)  # places of a machine
+        command = re.sub(r" --(folder|results|workers)[ =]\S+", "", command)  # machine's own paths
         self.write(cases, folder, results, command)
         if failed:
             print(f"{failed} of {len(cases)} runs failed; see above", file=sys.stderr)
         return 1 if failed else 0
 
     def places(self, options: Options) -> tuple[Path, Path]:
-        """Return the folders of runs and results; only what is whole replaces what is committed."""
+        """Return the folders of runs and results; only a whole study replaces committed results."""
         parser = self.parser()
         preset = "" if options.preset == "default" else f"_{options.preset}"
         folder = options.folder or Path(f"runs/{self.name}{preset}")
@@ -143,8 +143,8 @@ class Study:
     def write(self, cases: Sequence[StudyCase], folder: Path, results: Path, command: str) -> None:
         """Write tables, figures, the record and the page, and print their paths.
 
-        The page is written anew where the results are those that are committed; elsewhere its
-        tables go to ``tables.md`` beside them.
+        The page is rewritten if the results are the committed ones; otherwise its tables go to
+        ``tables.md`` beside the results.
         """
         for case in cases:
             claim(case, folder, keep=False)

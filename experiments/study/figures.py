@@ -18,7 +18,7 @@ GREY = "#777777"
 def row_of_panels(
     count: int, *, width: float, height: float, **shared: bool
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of panels side by side, each so many inches wide."""
+    """Return a figure and its panels, side by side; the size of a panel is in inches."""
     figure = Figure(figsize=(0.5 + width * count, height), layout="constrained")
     panels: Iterable[Axes] = figure.subplots(1, count, squeeze=False, **shared)[0]  # type: ignore[call-overload]
     return figure, list(panels)

@@ -1,4 +1,4 @@
-"""Tables in Markdown, and pages with tables that are rewritten from results."""
+"""Tables in Markdown, and pages whose tables are rewritten from results."""
 
 import math
 import re
@@ -15,9 +15,9 @@ from flwr_gan.errors import OutputError
 def markdown_table(
     head: Sequence[str], rows: Sequence[Sequence[str]], *, flush_right: bool = False
 ) -> str:
-    """Return a Markdown table of cells that are text already.
+    """Return a Markdown table of text cells.
 
-    With ``flush_right``, columns after the second are set flush right.
+    With ``flush_right``, the columns after the second are aligned to the right.
     """
     rule = [":--" if i < 2 else "--:" for i in range(len(head))]
     lines = [list(head), rule if flush_right else ["---"] * len(head), *map(list, rows)]
@@ -25,10 +25,10 @@ def markdown_table(
 
 
 Cell = str | tuple[str, int] | tuple[str, int, float] | Callable[[Any], str]
-"""A column's name; or name, digits and unit of a number; or what makes the cell of a row."""
+"""A column's name; or a number's name, digits and unit; or a function from a row to its cell."""
 
 Columns = list[tuple[str, Cell]]
-"""For each column of a page's table its head and what stands in its cells."""
+"""The head and the cells of each column of a page's table."""
 
 
 def page_table(
@@ -38,9 +38,9 @@ def page_table(
     sign: str = "",
     flush_right: bool = False,
 ) -> str:
-    """Return a table of the page: for each column its head and what stands in its cells.
+    """Return a Markdown table with the given heads and cells of columns.
 
-    Numbers have half of their interval behind them where the table has it as ``NAME_half_width``.
+    A number is followed by its half width if the table has a column ``NAME_half_width``.
     """
     pairs = list(columns)
     as_they_are = table.astype(object)  # whole numbers stay whole in rows of floats
@@ -49,7 +49,7 @@ def page_table(
 
 
 def cell(row: Any, spec: Cell, *, sign: str = "") -> str:
-    """Return what stands in a cell."""
+    """Return the text of a cell."""
     if isinstance(spec, str):
         return str(row[spec])
     if callable(spec):
@@ -62,18 +62,18 @@ def cell(row: Any, spec: Cell, *, sign: str = "") -> str:
 
 
 def plus_minus(mean: float, half_width: float, digits: int, *, sign: str = "") -> str:
-    """Return a mean and half of its interval, which is left out where it is NaN."""
+    """Return a mean and the half width of its interval, which is left out if it is NaN."""
     width = "" if math.isnan(half_width) else f" ± {half_width:.{digits}f}"
     return f"{mean:{sign}.{digits}f}{width}"
 
 
 def number(value: float, digits: int, *, absent: str = "-") -> str:
-    """Return a number with so many digits behind the point, or what stands where there is none."""
+    """Return a number with ``digits`` decimals, or ``absent`` if there is none."""
     return absent if pd.isna(value) else f"{value:,.{digits}f}"
 
 
 def fill_pages(pages: Sequence[Path], parts: Mapping[str, str]) -> None:
-    """Write parts of pages anew, each between ``<!-- name -->`` and ``<!-- end -->``."""
+    """Rewrite parts of pages, each between ``<!-- name -->`` and ``<!-- end -->``."""
     try:
         texts = {page: page.read_text(encoding="utf-8") for page in pages}
     except OSError as error:
@@ -95,7 +95,7 @@ def fill_pages(pages: Sequence[Path], parts: Mapping[str, str]) -> None:
 def write_parts(
     parts: Mapping[str, str], pages: Sequence[Path], results: Path, *, committed: bool
 ) -> Path | None:
-    """Fill pages if results are those committed; else write and return ``tables.md`` there."""
+    """Fill the pages if the results are committed; else write and return their ``tables.md``."""
     if committed:
         fill_pages(pages, parts)
         return None

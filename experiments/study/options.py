@@ -11,9 +11,9 @@ from flwr_gan.errors import ConfigError, FlwrGanError
 def run_command(
     name: str, work: Callable[[], int], *, interrupted: str = "the same command goes on from here"
 ) -> int:
-    """Return the exit status that ``work`` returns, or that of its error, which is one line.
+    """Return the exit status of ``work``, or print its error in one line and return its status.
 
-    ``interrupted`` is what is said to somebody who stops it.
+    ``interrupted`` is printed if the user stops it.
     """
     try:
         return work()
@@ -26,7 +26,7 @@ def run_command(
 
 
 def called(program: str, arguments: Sequence[str] | None) -> str:
-    """Return the command line that was given."""
+    """Return the command line as it was given."""
     return f"{program} {shlex.join(sys.argv[1:] if arguments is None else arguments)}".rstrip()
 
 
@@ -37,7 +37,7 @@ def words(given: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def known(option: str, given: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
-    """Return the words of an option, or raise a ConfigError that names what is allowed."""
+    """Return the words of an option, or raise a ConfigError that names the allowed ones."""
     for word in given:
         if word not in allowed:
             raise ConfigError(f"{option} {word}: allowed are {', '.join(allowed)}")
@@ -45,7 +45,7 @@ def known(option: str, given: Sequence[str], allowed: Sequence[str]) -> tuple[st
 
 
 def whole_numbers(option: str, given: Sequence[str]) -> tuple[int, ...]:
-    """Return words as numbers from 0, or raise a ConfigError that names the option."""
+    """Return words as integers >= 0, or raise a ConfigError that names the option."""
     for word in given:
         if not word.isdecimal():
             raise ConfigError(f"{option} {word} is not allowed: give whole numbers from 0")
@@ -59,13 +59,13 @@ def _once(option: str, given: Sequence[str]) -> tuple[str, ...]:
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """Add ``--device``, where networks are trained."""
+    """Add ``--device``, the device that trains the networks."""
     parser.add_argument("--device", default="cpu", help="where to train; default: cpu")
 
 
 def check_device(name: str) -> None:
-    """Raise a ConfigError when PyTorch cannot compute there."""
-    import torch  # only here: a command that does without begins sooner
+    """Raise a ConfigError if PyTorch cannot compute on the device."""
+    import torch  # only here: commands that do not need it start faster
 
     try:
         torch.zeros(1, device=name)

@@ -18,7 +18,7 @@ from flwr_gan.errors import OutputError
 
 
 def write_table(table: pd.DataFrame, path: Path, *, digits: int = 5) -> Path:
-    """Write a table as CSV with a number of digits; return the path."""
+    """Write a table as CSV with ``digits`` significant digits; return the path."""
     write_text(path, table.to_csv(index=False, float_format=f"%.{digits}g"))
     return path
 
@@ -44,7 +44,7 @@ def versions(libraries: Sequence[str]) -> dict[str, str]:
 
 
 def machine() -> str:
-    """Return the name of the processor, as far as the system knows it."""
+    """Return the name of the processor if the system knows it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -54,7 +54,7 @@ def machine() -> str:
 
 
 def description(run: Mapping[str, Any], details: str = "") -> str:
-    """Return in a paragraph what was run; ``details`` are sentences on what is particular to it."""
+    """Return a paragraph on what was run; ``details`` are sentences that are added to it."""
     seeds = ", ".join(map(str, run["seeds"]))
     libraries = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
     count = len(run["missing"])

@@ -11,16 +11,16 @@ CONFIDENCE = 0.95
 
 
 def where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
-    """Return the rows in which columns have these values; a table without rows as it is."""
+    """Return the rows whose columns have these values; an empty table is returned unchanged."""
     for name, value in values.items():
         table = table[table[name] == value] if len(table) else table
     return table
 
 
 def t_interval(values: Iterable[float], *, comparisons: int = 1) -> tuple[float, float]:
-    """Return mean and half width of the 95 % t interval; NaN for the width of a single value.
+    """Return the mean and the half width of the 95 % t interval, NaN for a single value.
 
-    Of several ``comparisons`` all intervals together hold with 95 % (Bonferroni).
+    With several ``comparisons``, all intervals hold together with 95 % (Bonferroni).
     """
     x = np.asarray(list(values), dtype=np.float64)
     if len(x) < 2:
@@ -40,9 +40,9 @@ def intervals(table: pd.DataFrame, *, comparisons: int = 1) -> dict[str, float]:
 
 
 def average(table: pd.DataFrame, groups: Sequence[str], columns: Iterable[str]) -> pd.DataFrame:
-    """Return mean and interval of some columns over the seeds, one row per group.
+    """Return the mean and the interval of columns over the seeds, one row per group.
 
-    ``table`` has one row per seed; rows that differ in more than the seed differ in ``groups``.
+    ``table`` has one row per group and seed.
     """
     wanted = list(columns)
     rows = []
@@ -71,11 +71,11 @@ def differences(
     comparisons: int = 1,
     more: Callable[[pd.DataFrame, pd.DataFrame], Mapping[str, Any]] = lambda own, base: {},
 ) -> pd.DataFrame:
-    """Return what each group has more than the baseline, mean and interval over pairs.
+    """Return the mean and interval over pairs of each group's difference to the baseline.
 
     ``table`` has one row per run; ``pair`` are columns whose values a run shares with its baseline,
-    such as the seed; ``comparisons`` is that of ``t_interval``; ``more`` makes further columns out
-    of the paired rows of a group and of the baseline.
+    such as the seed; ``comparisons`` is that of ``t_interval``; ``more`` computes further columns
+    from the paired rows of a group and of the baseline.
     """
     rows = []
     for key, part in table[~baseline].groupby(list(groups), sort=False):

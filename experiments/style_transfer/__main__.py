@@ -59,7 +59,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
     """Return the text of each marker of the page.
 
-    Differences are each other way minus the one with the cycle loss, of the same seed.
+    Differences are each other way minus the way with the cycle loss, with the same seed.
     """
     way: Columns = [("", lambda row: WAYS[row["way"]]), ("seeds", "seeds")]
     runs = tables["runs.csv"]
@@ -74,7 +74,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
-    """Return samples of the first seed, one row per way: the same drawings in all rows."""
+    """Draw samples of the first seed, one row per way, with the same drawings in all rows."""
     first = [record for record in records if record.case.seed == records[0].case.seed]
     x_KnTC = np.stack([read_samples(record.folder) for record in first])
     return {"samples.png": sample_grid(x_KnTC, [WAYS[r.case.way] for r in first], "strokes")}

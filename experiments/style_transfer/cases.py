@@ -35,7 +35,7 @@ TRAINED = ("adversarial", "cycle", "pruned")
 CYCLE_WEIGHT = 10.0
 PRUNED_FRACTION = 0.75
 CONFIG = GanConfig(critic_hidden=(128, 128))
-EVERY_CLASS = 3  # one class in so many is in the picture
+EVERY_CLASS = 3  # every third class is in the picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Case(StudyCase):
         }  # fmt: skip
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Translate held-out samples; return how they compare with their true pairs."""
+        """Translate held-out samples; return their distances to the true pairs."""
         styles = load_styles(self.seed, self.num_samples)
         x_NTC, truth_NTC = styles.pair_A.x_NTC, styles.pair_B.x_NTC
         made_NTC = truth_NTC if self.way == "truth" else x_NTC
@@ -94,9 +94,9 @@ class Case(StudyCase):
         }
 
     def trained(self, styles: Styles) -> Translation:
-        """Return the translators after all updates; in the way ``pruned`` half of them come before.
+        """Return the trained translators; ``pruned`` prunes them after half of the updates.
 
-        Nothing of the pairs is used.
+        The pairs are not used.
         """
         a_NTC, b_NTC = styles.train_A.x_NTC, styles.train_B.x_NTC
         _, T, C = a_NTC.shape
@@ -113,7 +113,7 @@ class Case(StudyCase):
 
 
 def _size(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
-    """Return the share of pruned weights and the bytes of the payload of a translator."""
+    """Return a translator's share of pruned weights and the bytes of its payload."""
     kept = kept_weights(arrays)
     weights = [kept[name] for name in prunable(arrays)]
     return {

@@ -19,9 +19,9 @@ TRAINED_ON, HELD_OUT = ("style A", "style B"), "style pairs"
 
 
 class Styles(NamedTuple):
-    """What is trained on and what is scored with."""
+    """The training samples, and the samples and judge for scores."""
 
-    train_A: Samples  # drawn from a seed of its own, as the next one and the pairs
+    train_A: Samples  # each data set, and the pairs, has its own seed
     train_B: Samples
     real_B: Samples  # by other writers than ``train_B``
     pair_A: Samples  # the same drawings in both styles

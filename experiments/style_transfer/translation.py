@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
+import torch.nn.functional as F  # noqa: N812 - the usual name in PyTorch code
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -29,11 +29,11 @@ MIN_KEPT_PER_LAYER = 8
 
 
 class Translator(nn.Module):
-    """Three 1-D convolutions along the vectors; what they give is added to the sample."""
+    """Three 1-D convolutions along the vectors; their output is added to the sample."""
 
     def __init__(self, num_components: int, *, channels: int = 64, seed: int) -> None:
         super().__init__()
-        with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
+        with torch.device("meta"):  # PyTorch's default initialisation uses the global random state
             self.conv1 = nn.Conv1d(num_components, channels, 3, padding=1)
             self.conv2 = nn.Conv1d(channels, channels, 3, padding=1)
             self.conv3 = nn.Conv1d(channels, num_components, 3, padding=1)
@@ -49,16 +49,16 @@ class Translator(nn.Module):
 
 
 def cycle_loss(back_BTC: Tensor, x_BTC: Tensor) -> Tensor:
-    """Return mean |G_BA(G_AB(x)) - x|, 0-d: how far samples come back from where they began.
+    """Return mean |G_BA(G_AB(x)) - x|, 0-d: the distance of samples to their reconstructions.
 
-    Paper 002, section on distillation, names it in words, a difference after the way to the other
-    domain and back; the mean of absolute values is that of Zhu et al. (2017, CycleGAN).
+    Paper 002, section on distillation, describes it in words: the difference after translation to
+    the other domain and back. The mean of absolute values is from Zhu et al. (2017, CycleGAN).
     """
     return (back_BTC - x_BTC).abs().mean()
 
 
 class Translation:
-    """A translator for each direction, a critic of what each makes, and their optimisers.
+    """A translator for each direction, a critic of its output, and their optimisers.
 
     ``cycle_weight`` is lambda. All initial weights derive from ``seed``.
     """
@@ -92,10 +92,10 @@ class Translation:
         updates: int,
         rng: torch.Generator,
     ) -> None:
-        """Update both translators so many times, each time after R updates of both critics.
+        """Update both translators ``updates`` times, each time after R updates of both critics.
 
-        Samples of the two styles are drawn independently of each other, with replacement. Raises
-        TrainingError if a loss is not finite.
+        Samples of the two styles are drawn independently, with replacement. Raises TrainingError
+        if a loss is not finite.
         """
         real = [as_tensor(a_NTC), as_tensor(b_NTC)]
 
@@ -111,7 +111,7 @@ class Translation:
     def loss(self, x_BTC: Sequence[Tensor]) -> Tensor:
         """Return the loss of the translators on samples of A and of B, 0-d.
 
-        Of each direction -E[C(G(x))] (paper 000, Eq. 1) and lambda times the cycle loss.
+        For each direction: -E[C(G(x))] (paper 000, Eq. 1) plus lambda times the cycle loss.
         """
         total = torch.zeros(())
         for direction, source_BTC in enumerate(x_BTC):
@@ -123,7 +123,7 @@ class Translation:
         return total
 
     def prune(self, fraction: float) -> None:
-        """Prune this share of the weights of the translator A to B, the smallest, for ever."""
+        """Permanently prune this share of the smallest weights of the translator A to B."""
         translator, backward = self.translators
         arrays = network_arrays(translator)
         mask = prune(
@@ -145,7 +145,7 @@ class Translation:
     def there_and_back(
         self, x_NTC: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return samples of A in style B, and these back in style A."""
+        """Return samples of A in style B, and the same translated back to style A."""
         forth, back = self.translators
         made_NTC = forth(as_tensor(x_NTC))
         return made_NTC.numpy(), back(made_NTC).numpy()

@@ -5,9 +5,9 @@
     python -m experiments.benchmarks.families              # all that is committed here
     python -m experiments.benchmarks.families --short      # a minute; results in runs/
     python -m experiments.benchmarks.families --only int8 prune90 --data digits --seeds 0
-    python -m experiments.benchmarks.families --report     # tables and pictures alone
+    python -m experiments.benchmarks.families --report     # only tables and pictures
 
-A finished case is never done again; the same command goes on where it was stopped.
+A finished case is never repeated; the same command continues after an interruption.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from experiments.study.options import words
 
 
 def cases(options: argparse.Namespace) -> list[Case]:
-    """Return the cases, seed after seed, so that what is finished early is complete."""
+    """Return the cases, seed after seed, so that finished seeds are complete."""
     entries = read_entries(options.entries, only=words(options.only))
     return [
         Case(entry, material, seed)

@@ -33,22 +33,22 @@ from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import Template, decode_payload, encode_payload
 
 SHOWN = 20
-"""Samples of each case that are kept for pictures."""
+"""Number of samples of each case that are kept for pictures."""
 
 
 @dataclass(frozen=True)
 class Case(StudyCase):
-    """An entry on a kind of generator, with a seed."""
+    """An entry, a kind of generator and a seed."""
 
     title = "{material.name}_seed{seed}_{entry.name}"
 
-    entry: Entry  # what is done
+    entry: Entry  # method of compression
     material: Material  # the kind of generator, with the budget
-    seed: int  # of the generator and of all training; the same draws for all entries
+    seed: int  # of the generator and of all trainings; all entries have the same draws
 
     @property
     def iterations(self) -> int:
-        """Generator updates that its methods may take together."""
+        """Generator updates of all its methods together."""
         return self.entry.budget * self.material.iterations
 
     @property
@@ -63,7 +63,7 @@ class Case(StudyCase):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All that the result depends on; no labels."""
+        """All that the result depends on, without labels."""
         return {
             "codec": self.entry.codec, "steps": [dict(step) for step in self.entry.steps],
             "base": base_settings(self.material), "rate": self.material.rate,
@@ -73,7 +73,7 @@ class Case(StudyCase):
     @property
     def work_s(self) -> float:
         """Roughly how many processor seconds it takes."""
-        # an update of a larger budget is one without a critic, which takes most of the time
+        # updates of a larger budget train no critic, which would take most of the time
         training = self.material.iterations * self.material.update_s if self.entry.steps else 0.0
         first = self.material.base_iterations * self.material.update_s
         return self.material.measure_s + training + (first if self.entry.name == REFERENCE else 0)
@@ -116,7 +116,7 @@ class Case(StudyCase):
 
 @dataclass(frozen=True)
 class _Bench:
-    """A kind of generator with what all its cases share."""
+    """A kind of generator, with the data and the judge that its cases share."""
 
     material: Material
     dataset: Dataset
@@ -124,7 +124,7 @@ class _Bench:
     sampler: Sampler
 
     def real_scores(self) -> dict[str, float]:
-        """Return what real samples score when they are taken for generated ones."""
+        """Return the scores of real samples in place of generated ones."""
         x_NTC = self.dataset.train.x_NTC[: self.material.samples]
         scores = self.judge.full_score(x_NTC, None, 0)
         if self.material.kind == "image":
@@ -141,13 +141,13 @@ def _bench(material: Material) -> _Bench:
 
 @dataclass(frozen=True)
 class _Base:
-    """A trained generator with what its cases have trained; cases of other codecs share it."""
+    """A trained generator and its compressed forms, which cases with other codecs share."""
 
     gan: TrainedGan
     trained: dict[str, tuple[SampleGenerator, float]] = field(default_factory=dict)
 
     def compressed(self, case: Case) -> tuple[SampleGenerator, float]:
-        """Return the generator that a case codes, and the processor seconds of its training."""
+        """Return the generator that a case codes, and its processor seconds of training."""
         key = json.dumps([[dict(step) for step in case.entry.steps], case.iterations])
         if key not in self.trained:
             started = time.process_time()
@@ -170,7 +170,7 @@ def compress(
     iterations: int,
     seed: int,
 ) -> SampleGenerator:
-    """Apply methods one after another, from the same critic; training is shared out evenly."""
+    """Apply methods one after another, each from the same critic; they share the budget equally."""
     rng = torch.Generator().manual_seed(derive_seed(seed, "families: compression"))
     shares = np.diff(np.linspace(0, iterations, len(methods) + 1).round().astype(int))
     generator = deepcopy(gan.generator)
@@ -181,11 +181,11 @@ def compress(
 
 
 def received_form(generator: SampleGenerator, methods: Sequence[Method]) -> SampleGenerator | None:
-    """Return the generator that a receiver builds beforehand, None where the form is unknown."""
+    """Return the generator that a receiver builds beforehand, None if its form is unknown."""
     form = deepcopy(generator)
     try:
         for method in methods:
             form = method.student(form)
-    except ConfigError:  # the form depends on the training: the payload says what it is
+    except ConfigError:  # the form depends on the training and is in the payload
         return None
     return form

@@ -1,4 +1,4 @@
-"""Controls: the same training without any compression, and a small generator without a teacher."""
+"""Controls: the same training without compression, and a small generator without a teacher."""
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from flwr_gan.methods.channels import kept_counts
 
 
 class FurtherTraining(Method):
-    """The same training without any compression: what training alone does to the quality."""
+    """The same training without compression: the effect of training itself on the quality."""
 
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return a copy that was trained further."""
@@ -26,7 +26,7 @@ class FurtherTraining(Method):
 class FromScratch(Method):
     """A narrow generator with new weights, trained as a GAN: a student without a teacher."""
 
-    width: Share = 0.5  # share of each hidden layer's channels that it has, in (0, 1)
+    width: Share = 0.5  # share of the channels of each hidden layer, in (0, 1)
     # factor of both learning rates: new weights take larger steps than trained ones
     rate: Amount = 2.0
 
@@ -35,7 +35,7 @@ class FromScratch(Method):
         return resized(generator, kept_counts(channel_counts(generator), 1 - self.width))
 
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
-        """Return the narrow generator after its training; nothing of the teacher is in it."""
+        """Return the narrow generator after its training, which does not use the teacher."""
         seed = int(torch.randint(2**31, (), generator=budget.rng))
         channels = kept_counts(channel_counts(gan.generator), 1 - self.width)
         generator = resized(gan.generator, channels, seed=seed)

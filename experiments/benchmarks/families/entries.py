@@ -1,18 +1,18 @@
-"""What is compared: one file per entry, a method of training, a codec, or both.
+"""The compared entries: one file per entry, with a method of training, a codec, or both.
 
 ::
 
     # entries/gradual80_int4_trained.yaml
     label: gradual 0.8 + int4 in training
     family: combination
-    steps: # one after another; the training is shared out evenly
+    steps: # one after another; they share the training equally
       - {method: sparse_training, fraction: 0.8, schedule: gradual} # conf/method and what differs
       - {_target_: flwr_gan.methods.straight_through.StraightThrough, stage: quantize:int4}
     codec: quantize:int4+sparse
 
-An entry without ``steps`` trains nothing. ``method`` names a file of ``conf/method``; a class of
-your own is named by ``_target_``. ``budget: 4`` lets an entry take four times as many updates:
-those of distillation are cheap, for the critic is not trained.
+An entry without ``steps`` trains nothing. ``method`` names a file of ``conf/method``; ``_target_``
+names any other class. ``budget: 4`` allows an entry four times as many updates: updates of
+distillation are cheap, because the critic is not trained.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ FAMILIES = (
     "none", "pruning", "distillation", "low rank", "precision", "encoding", "combination",
 )  # fmt: skip
 REFERENCE = "raw"
-"""The entry that all others are compared with: nothing is done."""
+"""The entry that all others are compared with: no compression."""
 
 _NEEDED = {"label", "family", "codec"}
 _KEYS = _NEEDED | {"steps", "budget"}
@@ -43,14 +43,14 @@ _KEYS = _NEEDED | {"steps", "budget"}
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One thing that is compared; checked when it is made."""
+    """One compared entry; it is checked on construction."""
 
     name: str  # name of its file
-    label: str  # for tables and plots
+    label: str  # label in tables and plots
     family: str  # one of ``FAMILIES``
-    codec: str  # spec of the codec that the payload is made with
+    codec: str  # spec of the payload's codec
     steps: tuple[Mapping[str, Any], ...] = ()  # settings of each method, with its ``_target_``
-    budget: int = 1  # times the budget of the other entries that training may take
+    budget: int = 1  # factor of the usual budget of training
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -66,7 +66,7 @@ class Entry:
         self.methods()
 
     def methods(self) -> list[Method]:
-        """Return the methods, made anew."""
+        """Return new instances of the methods."""
         made = []
         for step in self.steps:
             method = build(OmegaConf.create(dict(step)))
@@ -77,7 +77,7 @@ class Entry:
 
 
 def read_entries(folder: Path = ENTRIES, *, only: tuple[str, ...] = ()) -> list[Entry]:
-    """Return the entries in a folder, families in their order; with ``only``, these and ``raw``."""
+    """Return the entries in a folder by family; with ``only``, these entries and ``raw``."""
     paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     for name in only:
         if name not in paths:
@@ -111,7 +111,7 @@ def read_entry(path: Path) -> Entry:
 
 
 def _step(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of one method, those of its file with the given ones above."""
+    """Return the settings of one method: those of its file, overridden by the given ones."""
     name = given.get("method")
     if (name is None) == ("_target_" not in given):
         raise ConfigError(f"{path.name}: a step has either method or _target_")

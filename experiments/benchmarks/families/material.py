@@ -1,6 +1,6 @@
-"""What is compressed: three kinds of generator, their data, and how long each is trained.
+"""The compressed generators: three kinds, their data, and the length of their training.
 
-Each generator is trained once, kept as a file, and read by every entry.
+Each generator is trained once, saved as a file, and read by every entry.
 
 N samples, T vectors, C components, K classes.
 """
@@ -30,7 +30,7 @@ from flwr_gan.seeding import derive_seed
 from flwr_gan.wire import load, save
 
 NAMES = ("digits", "pendigits", "wdcgan")
-IMAGE_BATCH = 64  # samples of 64 x 64 pixels are made faster in small batches
+IMAGE_BATCH = 64  # samples of 64 x 64 pixels are generated faster in small batches
 
 _TRAIN_IMAGES, _TEST_IMAGES = 10_000, 2_000
 _W_DCGAN = GanConfig(
@@ -43,22 +43,22 @@ _W_DCGAN = GanConfig(
 class Material:
     """One kind of generator with its data and budgets."""
 
-    # its name for files, and its title for people
+    # its name for files, and its title for readers
     name: str
     title: str
-    kind: Kind  # how a sample is drawn, {"image", "strokes"}
+    kind: Kind  # how a sample is plotted, {"image", "strokes"}
     gan: GanConfig  # networks and hyperparameters of adversarial training
-    rate: float  # factor of both learning rates where a method trains what is trained already
+    rate: float  # factor of both learning rates if a method trains a trained generator further
     base_iterations: int  # generator updates of the generator that is compressed
-    iterations: int  # generator updates that each method may take
-    samples: int  # generated samples that quality is measured on
-    # rough seconds of one update and of measuring one cell, for the estimate of what is left
+    iterations: int  # generator updates allowed to each method
+    samples: int  # number of generated samples for the measures of quality
+    # rough seconds of one update and of measuring one cell, for estimates of the remaining time
     update_s: float
     measure_s: float
 
 
 def materials(names: tuple[str, ...] = NAMES, *, short: bool = False) -> list[Material]:
-    """Return the chosen kinds of generator; ``short`` trains and measures a little of each."""
+    """Return the chosen kinds of generator; ``short`` has little training and few samples."""
     for name in names:
         if name not in NAMES:
             raise ConfigError(f"--data {name}: allowed are {', '.join(NAMES)}")
@@ -92,7 +92,7 @@ def _shortened(material: Material) -> Material:
 
 
 def load_data(material: Material) -> Dataset:
-    """Return real samples; those of W-DCGAN are 28 x 28 pictures, enlarged."""
+    """Return real samples; those of W-DCGAN are enlarged 28 x 28 images."""
     if material.gan.network == "vectors":
         dataset: Dataset = build(load_config([f"data={material.name}"]).data)
         return dataset
@@ -105,7 +105,7 @@ def load_data(material: Material) -> Dataset:
 
 
 def networks(material: Material, dataset: Dataset, seed: int) -> tuple[SampleGenerator, nn.Module]:
-    """Return a generator and a critic with the first weights of a seed."""
+    """Return a generator and a critic with the initial weights of a seed."""
     return build_networks(
         material.gan, num_vectors=dataset.num_vectors, num_components=dataset.num_components,
         num_classes=dataset.num_classes, seed=seed,
@@ -113,18 +113,18 @@ def networks(material: Material, dataset: Dataset, seed: int) -> tuple[SampleGen
 
 
 def further_config(material: Material) -> GanConfig:
-    """Return the hyperparameters with which a method trains: lower rates, the rest the same."""
+    """Return the hyperparameters of a method's training: only the learning rates are lower."""
     gan, rate = material.gan, material.rate
     return replace(gan, generator_lr=rate * gan.generator_lr, critic_lr=rate * gan.critic_lr)
 
 
 def training_labels(material: Material, dataset: Dataset) -> NDArray[np.int64]:
-    """Return the labels that a generator is trained with: all 0 where it knows no classes."""
+    """Return the training labels of a generator: all 0 if it is not conditioned on classes."""
     return dataset.train.y_N if material.gan.conditional else np.zeros_like(dataset.train.y_N)
 
 
 class Sampler:
-    """Samples of any generator from the same latent vectors and labels, all classes alike."""
+    """Samples any generator with the same latent vectors and labels, all classes equally often."""
 
     def __init__(self, material: Material, num_classes: int) -> None:
         asked = num_classes if material.gan.conditional else 1
@@ -139,7 +139,7 @@ class Sampler:
 
 
 def make_judge(material: Material, dataset: Dataset) -> SampleJudge:
-    """Return the judge of all generators of a kind; it depends on the data alone."""
+    """Return the judge of all generators of a kind; it depends only on the data."""
     most = 10 * material.samples
     return SampleJudge(
         dataset.train, dataset.test, num_classes=dataset.num_classes, seed=0,
@@ -148,12 +148,12 @@ def make_judge(material: Material, dataset: Dataset) -> SampleJudge:
 
 
 def base_folder(folder: Path, material: Material, seed: int) -> Path:
-    """Return where the generator of one kind and seed is kept."""
+    """Return the folder of the generator of one kind and seed."""
     return folder / "bases" / f"{material.name}_seed{seed}"
 
 
 def trained_gan(material: Material, dataset: Dataset, seed: int, folder: Path) -> TrainedGan:
-    """Return the trained GAN of a seed, from its files or from training, which is kept then."""
+    """Return the trained GAN of a seed, from its files; if they are missing, train and save it."""
     place = base_folder(folder, material, seed)
     record, settings = place / "training.json", base_settings(material)
     generator, critic = networks(material, dataset, seed)
@@ -181,6 +181,6 @@ def trained_gan(material: Material, dataset: Dataset, seed: int, folder: Path) -
 
 
 def base_settings(material: Material) -> dict[str, Any]:
-    """Return what a trained generator depends on besides the seed, as JSON gives it back."""
+    """Return the settings of a trained generator except the seed, as read back from JSON."""
     settings: dict[str, Any] = json.loads(json.dumps(asdict(material.gan)))
     return settings | {"base_iterations": material.base_iterations}

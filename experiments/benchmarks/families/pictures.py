@@ -18,7 +18,7 @@ from experiments.study.figures import BLACK, BLUE, GREEN, ORANGE, PINK, RED, SKY
 from experiments.study.results import read_samples
 from flwr_gan.plots import sample_grid
 
-# Each family has a marker of its own, too.
+# Each family also has its own marker.
 LOOKS = {
     "none": (BLACK, "o"),
     "pruning": (RED, "v"),
@@ -41,7 +41,7 @@ WORST = 100.0
 
 @dataclass(frozen=True)
 class Axis:
-    """What stands on the horizontal axis of a front; ``most_left`` decades are left for labels."""
+    """The horizontal axis of a front; up to ``most_left`` decades are free for labels."""
 
     cost: str
     label: str
@@ -115,13 +115,13 @@ def _draw_front(axes: Axes, part: pd.DataFrame, axis: Axis) -> None:
     axes.step(x[front], y[front], where="post", color="#777777", lw=1.2, zorder=2)
     low, high = x.min(), x.max()
     decades = max(np.log10(high / low), 0.3)
-    left = min(axis.most_left, 0.45 * decades)  # labels stand left of the front
+    left = min(axis.most_left, 0.45 * decades)  # labels are left of the front
     axes.set_xlim(low / 10**left, high * 10 ** (0.06 * decades))
     if decades < 3:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     bottom, top = max(y.min(), 1e-3), max(y.max(), 1.2)
-    room = 0.15 + 0.035 * np.count_nonzero(front)  # labels stand below the front
+    room = 0.15 + 0.035 * np.count_nonzero(front)  # labels are below the front
     axes.set_ylim(bottom / (top / bottom) ** room, top * (top / bottom) ** 0.06)
     axes.axhline(1, color=BLACK, lw=0.8, ls=":", zorder=0)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -140,12 +140,12 @@ def _number(value: float, _: object = None) -> str:
 def _label(
     axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], labels: Sequence[str]
 ) -> None:
-    """Write a label below and left of each point, where nothing is; never two on one another."""
+    """Write a label below and left of each point, in free space; labels do not overlap."""
     if not labels:
         return
     left, right = np.log10(axes.get_xlim())
     low, high = np.log10(axes.get_ylim())
-    # In shares of the panel; a line is about 1/30 of its height, a letter 1/130 of its width.
+    # In shares of the panel: a line is about 1/30 of its height, a letter 1/130 of its width.
     u, v = (np.log10(x) - left) / (right - left), (np.log10(y) - low) / (high - low)
     line, letter = 1 / 27, 1 / 125
     taken: list[tuple[float, float, float]] = []
@@ -170,7 +170,7 @@ def _label(
 
 
 def samples_figure(records: Sequence[Record], material: Material) -> Figure | None:
-    """Draw samples of chosen entries, a row each, the same latent vectors in each column."""
+    """Draw samples of chosen entries, one row per entry, one latent vector per column."""
     seed = records[0].case.seed
     own = {
         record.case.entry.name: record

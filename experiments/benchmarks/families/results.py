@@ -28,7 +28,7 @@ _IDENTITY = ["data", "entry", "family", "label", "codec", "methods", "iterations
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return mean, smallest and largest value of each measure over the seeds of an entry."""
+    """Return the mean, smallest and largest value of each measure over the seeds of an entry."""
     found = []
     for identity, part in rows.groupby(_IDENTITY, sort=False):
         row = dict(zip(_IDENTITY, identity, strict=True)) | {"seeds": len(part)}
@@ -48,14 +48,14 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparable(summary: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """Return the entries of a front; the cost of compressing is that of payloads much smaller."""
+    """Return the entries of a front; for the cost of compressing, only much smaller payloads."""
     if cost != "cost_cpu_s":
         return summary
     return summary[summary["compression_ratio"] >= SMALLER]
 
 
 def on_front(cost: NDArray[np.float64], quality: NDArray[np.float64]) -> list[bool]:
-    """Return whether no other point is as low in both and lower in one; never with a NaN."""
+    """Return for each point whether no other dominates it (lower is better); False with a NaN."""
     found = []
     for c, q in zip(cost, quality, strict=True):
         better = (cost <= c) & (quality <= q) & ((cost < c) | (quality < q))
@@ -72,9 +72,9 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 def case_rows(records: Sequence[Record]) -> pd.DataFrame:
     """Return the finished cases, one row each.
 
-    ``frechet_ratio`` is to the entry ``raw`` of the same data and seed, NaN where that is not
-    finished; ``macs_reduction`` is dense multiply-accumulates before by after; ``speed_up`` samples
-    a second after by before; ``cost_cpu_s`` processor seconds of training and coding together.
+    ``frechet_ratio`` is relative to the entry ``raw`` of the same data and seed, NaN if that is not
+    finished; ``macs_reduction`` is dense multiply-accumulates before / after; ``speed_up`` samples
+    per second after / before; ``cost_cpu_s`` the processor seconds of training plus coding.
     """
     table = pd.DataFrame([record.row for record in records])
     table = table.rename(columns={"cpu_s": "cell_cpu_s"})
@@ -89,7 +89,7 @@ def case_rows(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def facts(records: Sequence[Record]) -> Mapping[str, Any]:
-    """Return size and quality of the uncompressed generators of each kind, and of real samples."""
+    """Return size and quality of the uncompressed generators, and the quality of real samples."""
     found: dict[str, Any] = {
         record.case.material.name: {"parameters": 0, "frechet_distance": [], "real": None}
         for record in records
@@ -138,7 +138,7 @@ def entries(summary: pd.DataFrame, material: Material) -> str:
 
 
 def spread(row: Any, name: str) -> str:
-    """Return mean and, of several seeds, smallest and largest value."""
+    """Return the mean; for several seeds also the smallest and the largest value."""
     mean = f"{row[name]:.3g}"
     if row["seeds"] < 2:
         return mean
@@ -146,7 +146,7 @@ def spread(row: Any, name: str) -> str:
 
 
 def budget(generators: pd.DataFrame) -> str:
-    """Return what is trained for how long, and how good the uncompressed generators are."""
+    """Return the lengths of the trainings, and the quality of the uncompressed generators."""
 
     def real(row: Any) -> str:
         return f"{row['real']['frechet_distance']:.3g}" if row["real"] else "-"

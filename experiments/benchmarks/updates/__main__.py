@@ -5,7 +5,7 @@
     python -m experiments.benchmarks.updates            # all that is committed here
     python -m experiments.benchmarks.updates --short    # seconds; results in runs/
     python -m experiments.benchmarks.updates --report   # only tables and picture
-    python -m experiments.benchmarks.updates --cost     # what encoding takes
+    python -m experiments.benchmarks.updates --cost     # seconds of encoding
     python -m experiments.benchmarks.updates --task gan_digits,classifier --seeds 0,1
 
 A finished run is never repeated; the same command continues after an interruption.
@@ -53,7 +53,7 @@ STUDY = Study(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do the study, or with ``--cost`` measure what encoding takes; return the exit status."""
+    """Run the study, or with ``--cost`` measure encoding; return the exit status."""
     options = STUDY.parser().parse_args(arguments)
     if not options.cost:
         return STUDY.main(arguments)

@@ -16,11 +16,11 @@ PLAIN = "plain"
 class Task:
     """The trained network and its data."""
 
-    name: str  # in tables
-    title: str  # for people
-    quality: str  # what is measured behind each round
-    level: float  # of the quality; who has reached it is done
-    rounds: int  # how many, where a case does not say so itself
+    name: str  # name in tables
+    title: str  # title for readers
+    quality: str  # measure after each round
+    level: float  # target of the quality
+    rounds: int  # number of rounds unless a case has its own
     round_s: float  # roughly how many processor seconds a round takes
     overrides: str = ""  # settings of a GAN's run
     images: int = 0  # training images of the classifier; 0 for a GAN
@@ -28,16 +28,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Wire:
-    """How updates travel in a task."""
+    """The codecs of updates in a task."""
 
-    # codec specs of uploads and broadcasts; ``plain`` for plain Flower, or a peer's spec, in both
+    # codec specs of uploads and broadcasts; both may be ``plain`` for plain Flower, or a peer's
     up: str
     down: str
-    # further settings, ``KEY=VALUE`` with spaces between: overrides of a GAN's run; of the
-    # classifier ``server_momentum``, and settings of the wire
+    # further settings, ``KEY=VALUE`` separated by spaces: overrides of a GAN's run; for the
+    # classifier ``server_momentum`` and settings of the wire
     settings: str = ""
-    rounds: int | None = None  # where they are not the task's
-    once: bool = False  # it runs with the first seed alone
+    rounds: int | None = None  # number of rounds if it is not the task's
+    once: bool = False  # whether it runs only with the first seed
 
     def __post_init__(self) -> None:
         for spec in (self.up, self.down):
@@ -48,7 +48,7 @@ class Wire:
 
     @property
     def own(self) -> bool:
-        """Whether this is the wire of this package."""
+        """Whether this is this package's wire."""
         return self.up != PLAIN and not is_peer(self.up)
 
     @property
@@ -133,13 +133,13 @@ _SHORT_GAN = "federation.num_clients=2 gan.local_iterations=2 samples_per_class=
 
 
 def shortened(task: Task) -> Task:
-    """Return a task of two rounds with hardly any training."""
+    """Return a task of two rounds with little training."""
     overrides = f"{task.overrides} {_SHORT_GAN}" if task.overrides else ""
     images = min(task.images, 400)
     return replace(task, rounds=2, round_s=1.0, overrides=overrides, images=images)
 
 
 def few_wires(wires: Sequence[Wire]) -> tuple[Wire, ...]:
-    """Return plain Flower and the first wire of this package, without settings of their own."""
+    """Return plain Flower and the first wire of this package, without further settings."""
     own = next(wire for wire in wires if wire.own)
     return wires[0], replace(own, settings="", rounds=None)

@@ -1,6 +1,6 @@
 """The Flower app of the classifier: a convolutional network with BatchNorm on Fashion-MNIST.
 
-A plain app of the message API; a wire goes around it as a mod and a grid.
+A plain app of the message API; the wire is added as a mod and a grid.
 """
 
 # N images
@@ -49,15 +49,15 @@ def network(seed: int) -> nn.Sequential:
 
 
 def initial_arrays(seed: int) -> dict[str, NDArray[Any]]:
-    """Return the initial weights by name, statistics of BatchNorm too."""
+    """Return the initial weights by name, including BatchNorm's statistics."""
     return {name: tensor.numpy() for name, tensor in network(seed).state_dict().items()}
 
 
 def client_app(mods: Sequence[Mod], *, seed: int, images: int) -> ClientApp:
-    """Return the clients: an epoch of gradient descent on a share of the images.
+    """Return the clients: one epoch of gradient descent on a share of the images.
 
-    ``mods`` are the wire; ``seed`` is that of weights, split and order of the images; ``images``
-    is how many of the 60,000 training images the clients share.
+    ``mods`` are the wire; ``seed`` determines weights, split and order of the images; ``images``
+    is the number of the 60,000 training images that the clients share.
     """
     app = ClientApp(mods=list(mods))
 
@@ -91,9 +91,9 @@ def server_app(
     strategy: FedAvg,
     on_round: Callable[[int, float], None],
 ) -> ServerApp:
-    """Return the server; ``wrap`` puts a wire around the grid.
+    """Return the server; ``wrap`` adds the wire to the grid.
 
-    ``on_round`` is called with each round and the accuracy on the 10,000 test images behind it.
+    ``on_round`` is called with each round and its accuracy on the 10,000 test images.
     """
     app = ServerApp()
 
@@ -116,7 +116,7 @@ def server_app(
 
 @torch.no_grad()
 def accuracy(arrays: ArrayRecord, seed: int) -> float:
-    """Return the share of the test images that a network of these weights recognises."""
+    """Return the test accuracy of a network with these weights."""
     model = network(seed)
     model.load_state_dict(arrays.to_torch_state_dict())
     model.eval()
@@ -129,7 +129,7 @@ def _train_epoch(model: nn.Module, x: Tensor, y: Tensor, order: torch.Generator)
     model.train()
     descent = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     for batch in torch.split(torch.randperm(len(y), generator=order), BATCH_SIZE):
-        if len(batch) < 2:  # BatchNorm needs more
+        if len(batch) < 2:  # too few for BatchNorm
             continue
         descent.zero_grad()
         torch.autograd.backward(nn.functional.cross_entropy(model(x[batch]), y[batch]))
@@ -148,7 +148,7 @@ def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
 
 
 def _training(images: int) -> tuple[Tensor, Tensor]:
-    """Return the first images, which are in no order."""
+    """Return the first training images, which are in random order."""
     x, y = _tensors(_fashion_mnist()[0])
     return x[:images], y[:images]
 

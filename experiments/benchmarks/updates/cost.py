@@ -25,9 +25,9 @@ SPECS = ("topk:0.01+binary:network", "topk:0.01+int4", "randk:0.01+int4", "eden:
 def measure_costs(*, short: bool) -> pd.DataFrame:
     """Return one row per codec: medians of processor seconds, codecs and numpy in turn.
 
-    ``seconds`` are those of the payload, ``sending_s`` of all that a sender does: error feedback
-    too. ``..._ratio`` are medians of the quotients with ``numpy.argpartition`` of the magnitudes
-    in the same turn. With ``short`` there are fewer weights.
+    ``seconds`` are those of encoding the payload, ``sending_s`` of all of a sender's work, with
+    error feedback. ``..._ratio`` are medians of the ratios to ``numpy.argpartition`` of the
+    magnitudes in the same turn. With ``short`` there are fewer weights.
     """
     count = SHORT_WEIGHTS if short else WEIGHTS
     rng = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def measure_costs(*, short: bool) -> pd.DataFrame:
 
 
 def write_costs(results: Path, page: Path, *, short: bool, command: str) -> int:
-    """Measure what encoding takes, write the table and its part of the page; print the paths."""
+    """Measure encoding, write the table and its part of the page; print the paths."""
     costs = measure_costs(short=short)
     path = results / "updates_cost.csv"
     write_measured(costs, path, command=command)

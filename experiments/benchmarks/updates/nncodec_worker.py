@@ -1,8 +1,8 @@
-"""Codes arrays with nncodec in a separate Python, because it needs numpy < 2.
+"""Code arrays with nncodec in a separate Python, because it needs numpy < 2.
 
-``python nncodec_worker.py SPARSITY``, which reads requests from its standard input and answers on
-its standard output: ``e`` or ``d``, then a length in 8 bytes and as many bytes, an npy file or what
-nncodec made of it.
+``python nncodec_worker.py SPARSITY`` reads requests from its standard input and answers on its
+standard output. A request is ``e`` or ``d``, a length in 8 bytes, and that many bytes: an npy file
+or nncodec's bitstream.
 """
 
 import io
@@ -14,7 +14,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 
-if find_spec("torchvision") is None:  # its loaders of data import that, its coder does not
+if find_spec("torchvision") is None:  # only nncodec's data loaders need it
     for name in ("torchvision", "torchvision.datasets", "torchvision.transforms"):
         sys.modules[name] = MagicMock()
 from nncodec.tensor import decode, encode
@@ -23,8 +23,8 @@ from nncodec.tensor import decode, encode
 def main() -> None:
     """Answer requests until there are no more."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nncodec prints
-    with tempfile.TemporaryDirectory() as folder:  # and leaves what it made in a file
+    os.dup2(2, 1)  # nncodec prints to standard output
+    with tempfile.TemporaryDirectory() as folder:  # nncodec writes its result to a file
         settings = {
             "bitdepth": 4,
             "use_dq": True,

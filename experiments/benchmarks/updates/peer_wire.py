@@ -1,7 +1,7 @@
 """The wire of a peer: a grid and a mod that code only weights with it.
 
-A payload is one array of bytes without any header: both sides know names, shapes and types. All
-clients take part in each round, so that the server knows what each of them holds.
+A payload is one array of bytes without a header: both sides know names, shapes and types. All
+clients take part in each round, so the server knows the arrays that each of them holds.
 """
 
 from collections.abc import Iterable
@@ -27,10 +27,10 @@ class Sender:
     """One side of a direction: codes arrays and keeps the residual."""
 
     peer: Peer  # codes the weights
-    lost: Arrays = field(default_factory=dict)  # by name, what earlier payloads have lost
+    lost: Arrays = field(default_factory=dict)  # residual of earlier payloads, by name
 
     def encode(self, arrays: Arrays, held: Arrays) -> bytes:
-        """Return the payload of arrays for a receiver that holds others, or nothing."""
+        """Return the payload of arrays for a receiver that holds the arrays ``held``."""
         parts = []
         for name, array in arrays.items():
             if not is_coded(array) or (self.peer.relative and name not in held):
@@ -47,7 +47,7 @@ class Sender:
 
 
 def decode(payload: bytes, like: Arrays, held: Arrays, peer: Peer) -> Arrays:
-    """Return the arrays of a payload, shapes and types like those of others."""
+    """Return the arrays of a payload, with the shapes and types of ``like``."""
     found: Arrays = {}
     at = 0
     for name, array in like.items():
@@ -69,7 +69,7 @@ def is_coded(array: NDArray[Any]) -> bool:
 
 
 def peer_mod(peer: Peer, like: Arrays) -> Mod:
-    """Return the client's half; it keeps what it holds and what it lost in ``context.state``."""
+    """Return the client's half; it keeps held arrays and residual in ``context.state``."""
 
     def mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         held = decode(_payload(message), like, _kept(context, "held"), peer)
@@ -86,7 +86,7 @@ def peer_mod(peer: Peer, like: Arrays) -> Mod:
 
 
 class PeerGrid:
-    """The server's half around a grid; all but the coded messages is the grid's own."""
+    """The server's half, which wraps a grid; only coded messages differ from those of the grid."""
 
     def __init__(self, grid: Grid, peer: Peer) -> None:
         self._inner = grid
@@ -99,7 +99,7 @@ class PeerGrid:
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:
-        """Code one broadcast for all, and decode the replies."""
+        """Code one broadcast for all clients, and decode the replies."""
         sent = list(messages)
         if not sent:
             return []
@@ -116,7 +116,7 @@ class PeerGrid:
 
 
 def peer_grid(grid: Grid, peer: Peer) -> Grid:
-    """Return a grid with the server's half of a peer around it."""
+    """Return a grid wrapped in the server's half of a peer."""
     return cast(Grid, PeerGrid(grid, peer))
 
 

@@ -1,6 +1,6 @@
-"""Other ways to code updates: own implementations of published methods, and user code.
+"""Other ways to code updates: our implementations of published methods, and user code.
 
-A peer codes the weights of one array, as changes since the receiver's arrays or as they are.
+A peer codes the weights of one array, either as differences to the receiver's arrays or directly.
 """
 
 import gzip
@@ -22,14 +22,14 @@ from flwr_gan.errors import CodecError
 
 Array = NDArray[np.float32]
 NNCODEC = "FLWR_GAN_NNCODEC"
-GZIP_LEVEL = 8  # half the time of 9, which OpenFL has, for 2 % more bytes
+GZIP_LEVEL = 8  # OpenFL has 9, which takes twice the time for 2 % fewer bytes
 
 
 class Peer(ABC):
-    """How one array of weights becomes bytes, and bytes become an array again."""
+    """Encodes one array of weights as bytes, and decodes it."""
 
-    relative = True  # changes are coded, and not the weights; the first broadcast travels as it is
-    feedback = False  # what was lost is added to what is coded next
+    relative = True  # codes changes instead of weights; the first broadcast is not coded
+    feedback = False  # error feedback: the residual is added to the next update
 
     @abstractmethod
     def encode(self, array: Array) -> bytes:
@@ -41,20 +41,20 @@ class Peer(ABC):
 
 
 class OpenFlStc(Peer):
-    """OpenFL's ``STCPipeline``: the largest of each array, ternary, as float32 in gzip.
+    """OpenFL's ``STCPipeline``: the largest values of each array, ternary, as float32 in gzip.
 
     After Sattler et al., "Robust and communication-efficient federated learning from non-IID data",
     2019, without its error feedback and Golomb codes. OpenFL takes the mean magnitude over all
-    values, zeros too; here it is that of the values kept, as in the paper.
+    values, including zeros; here it is the mean over the kept values, as in the paper.
 
-    ``share``: of the values kept; OpenFL's default is 0.1.
+    ``share``: share of the kept values; OpenFL's default is 0.1.
     """
 
     def __init__(self, share: str = "0.1") -> None:
         self.share = float(share)
 
     def encode(self, array: Array) -> bytes:
-        """Return codes 0, 1, 2 as float32, and before them the three values."""
+        """Return the three values, then codes 0, 1, 2 as float32."""
         flat = array.reshape(-1)
         kept = largest(flat, self.share)
         mean = np.float32(np.abs(flat[kept]).mean())
@@ -63,16 +63,16 @@ class OpenFlStc(Peer):
         return mean.tobytes() + gzip.compress(codes.tobytes(), GZIP_LEVEL)
 
     def decode(self, data: bytes, shape: tuple[int, ...]) -> Array:
-        """Return the mean with a sign, or 0."""
+        """Return the signed mean or 0 for each value."""
         mean = np.frombuffer(data, np.float32, 1)
         codes = np.frombuffer(gzip.decompress(data[4:]), np.float32)
         return ((codes - 1) * mean).reshape(shape)
 
 
 class OpenFlKc(Peer):
-    """OpenFL's ``KCPipeline``: k-means of each array, numbers of the clusters as float32 in gzip.
+    """OpenFL's ``KCPipeline``: k-means of each array, cluster indices as float32 in gzip.
 
-    ``clusters``: 6 by OpenFL's default.
+    ``clusters``: number of clusters; OpenFL's default is 6.
     """
 
     bins, steps = 4096, 50
@@ -81,21 +81,21 @@ class OpenFlKc(Peer):
         self.clusters = int(clusters)
 
     def encode(self, array: Array) -> bytes:
-        """Return the numbers of the clusters as float32, and before them the centres."""
+        """Return the centres, then the cluster indices as float32."""
         flat = array.reshape(-1)
         centres = self._centres(flat)
         nearest = np.searchsorted((centres[1:] + centres[:-1]) / 2, flat)
         return centres.tobytes() + gzip.compress(nearest.astype(np.float32).tobytes(), GZIP_LEVEL)
 
     def decode(self, data: bytes, shape: tuple[int, ...]) -> Array:
-        """Return the centres."""
+        """Return the centre of each value's cluster."""
         head = 4 * self.clusters
         centres = np.frombuffer(data[:head], np.float32)
         nearest = np.frombuffer(gzip.decompress(data[head:]), np.float32).astype(np.intp)
         return centres[nearest].reshape(shape)
 
     def _centres(self, flat: Array) -> Array:
-        """Return the centres by Lloyd's steps on a histogram, which takes seconds less."""
+        """Return the centres by Lloyd's algorithm on a histogram, which is seconds faster."""
         counts, edges = np.histogram(flat, self.bins)
         middles = (edges[1:] + edges[:-1]) / 2
         centres = np.quantile(flat, (np.arange(self.clusters) + 0.5) / self.clusters)
@@ -108,10 +108,10 @@ class OpenFlKc(Peer):
 
 
 class FedSz(Peer):
-    """As FedSZ: whole weights under an error bound relative to the range of each array, by SZ3.
+    """FedSZ: weights coded by SZ3 with an error bound relative to the range of each array.
 
     Wilkins et al., "FedSZ: leveraging error-bounded lossy compression for federated learning
-    communications", 2023, which codes uploads with SZ2; here SZ3, both ways.
+    communications", 2023, which codes uploads with SZ2; here SZ3 in both directions.
 
     ``bound``: the paper recommends 0.01.
     """
@@ -128,7 +128,7 @@ class FedSz(Peer):
         return bytes(np.asarray(coded).tobytes())
 
     def decode(self, data: bytes, shape: tuple[int, ...]) -> Array:
-        """Return the array within its bound."""
+        """Return the array within the error bound."""
         size = int(np.prod(shape))
         sz, _ = self._settings(size)
         found, _ = sz.decompress(np.frombuffer(data, np.uint8), np.float32, (size,))
@@ -146,11 +146,11 @@ class FedSz(Peer):
 
 
 class TopKNpz(Peer):
-    """A user's ten-line solution: the largest changes as places and values, in an npz.
+    """User code of ten lines: the largest changes as indices and values, in an npz.
 
-    With error feedback, as Stich et al., "Sparsified SGD with memory", 2018.
+    With error feedback as in Stich et al., "Sparsified SGD with memory", 2018.
 
-    ``share``: of the changes of each array.
+    ``share``: share of the changes of each array.
     """
 
     feedback = True
@@ -159,7 +159,7 @@ class TopKNpz(Peer):
         self.share = float(share)
 
     def encode(self, array: Array) -> bytes:
-        """Return places as int32 and values as float32, deflated."""
+        """Return indices as int32 and values as float32, deflated."""
         flat = array.reshape(-1)
         kept = np.sort(largest(flat, self.share)).astype(np.int32)
         written = io.BytesIO()
@@ -167,7 +167,7 @@ class TopKNpz(Peer):
         return written.getvalue()
 
     def decode(self, data: bytes, shape: tuple[int, ...]) -> Array:
-        """Return the values in their places, and 0 elsewhere."""
+        """Return the values at their indices, and 0 elsewhere."""
         found = np.zeros(int(np.prod(shape)), np.float32)
         with np.load(io.BytesIO(data)) as file:
             found[file["places"]] = file["values"]
@@ -175,14 +175,14 @@ class TopKNpz(Peer):
 
 
 class NnCodec(Peer):
-    """nncodec: DeepCABAC on changes, with its own sparsification; in a Python of its own.
+    """nncodec: DeepCABAC on changes, with its own sparsification, in a separate Python.
 
     Becking et al., "NNCodec: an open source software implementation of the neural network coding
     ISO/IEC standard", 2023. 4 bits, dependent quantisation and structured sparsity 0.9, as in the
-    examples of the package. ``FLWR_GAN_NNCODEC`` names the Python that has it, which must be one
-    with numpy below version 2.
+    examples of the package. ``FLWR_GAN_NNCODEC`` names the Python that has nncodec, with numpy
+    below version 2.
 
-    ``sparsity``: of the changes, as nncodec understands it; 0.8 in its federated example.
+    ``sparsity``: of the changes, as nncodec defines it; 0.8 in its federated example.
     """
 
     def __init__(self, sparsity: str = "0.8") -> None:
@@ -247,11 +247,11 @@ def get_peer(spec: str) -> Peer:
 
 
 def is_peer(spec: str) -> bool:
-    """Return whether a spec names a peer and no codec."""
+    """Return whether a spec names a peer instead of a codec."""
     return spec.split(":")[0] in PEERS
 
 
 def largest(flat: Array, share: float) -> NDArray[np.intp]:
-    """Return the places of the largest magnitudes, a share of all but at least one."""
+    """Return the indices of the largest magnitudes, a share of all but at least one."""
     count = max(1, round(share * len(flat)))
     return np.argpartition(np.abs(flat), len(flat) - count)[len(flat) - count :]

@@ -17,7 +17,7 @@ COLUMNS = [
     "task", "codec_up", "codec_down", "seed", "round", "quality",
     "up_message_bytes", "down_message_bytes", "up_payload_bytes", "down_payload_bytes", "settings",
 ]  # fmt: skip
-SHOWN_BELOW = 0.25  # of the level; first rounds may be worse
+SHOWN_BELOW = 0.25  # lower limit of the axis below the level; first rounds may be worse
 _STYLES = ("-", "--", "-.", ":")
 _COLOURS = (
     "#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b",
@@ -34,11 +34,11 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 def summarise(rounds: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
     """Return one row per wire: means over seeds.
 
-    ``reached_round`` is the mean of the first rounds at which the mean of the last three rounds
-    stands at the level of the task, NaN unless every seed gets there; ``reached_bytes`` what had
-    travelled by then, in whole messages both ways. ``bytes``, ``up_bytes`` are those of all
-    rounds. What ends in ``_later`` is without the first broadcast. ``final`` is the mean quality
-    of the last three rounds, and ``ratio...`` how many times more bytes plain Flower takes.
+    ``reached_round`` is the first round at which the mean quality of the last three rounds is at
+    the task's level, NaN unless every seed reaches it; ``reached_bytes`` are the bytes of all
+    messages up to it, both ways. ``bytes`` and ``up_bytes`` are those of all rounds; ``_later``
+    is without the first broadcast. ``final`` is the mean quality of the last three rounds, and
+    ``ratio...`` the bytes of plain Flower divided by those of the wire.
     """
     levels = {task.name: task.level for task in tasks}
     rows = []
@@ -91,7 +91,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def task_table(summary: pd.DataFrame) -> str:
-    """Return the rows of a task, in the order of the runs; in brackets without first broadcast."""
+    """Return the rows of a task in the order of the runs; brackets exclude the first broadcast."""
 
     def with_and_without(name: str, digits: int, unit: float = 1) -> Callable[[Any], str]:
         def text(row: Any) -> str:
@@ -118,7 +118,7 @@ def task_table(summary: pd.DataFrame) -> str:
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
-    """Draw quality against the bytes of all messages so far, one panel per task."""
+    """Draw quality against cumulative message bytes, one panel per task."""
     rounds = tables["updates.csv"]
     rounds = rounds.assign(messages=rounds["up_message_bytes"] + rounds["down_message_bytes"])
     tasks = [TASKS[name] for name in rounds["task"].unique()]

@@ -42,8 +42,8 @@ BYTES = ("up_message_bytes", "down_message_bytes", "up_payload_bytes", "down_pay
 class Case(StudyCase):
     """One run."""
 
-    task: Task  # what is trained
-    wire: Wire  # how updates travel
+    task: Task  # the trained network and its data
+    wire: Wire  # the codecs of updates
     seed: int  # of the run
 
     @property
@@ -61,7 +61,7 @@ class Case(StudyCase):
 
     @property
     def rounds(self) -> int:
-        """How many rounds it takes."""
+        """Number of rounds."""
         return self.wire.rounds or self.task.rounds
 
     @property
@@ -71,7 +71,7 @@ class Case(StudyCase):
 
     @property
     def overrides(self) -> str:
-        """Settings of a GAN's run but for its wire and its folder."""
+        """Settings of a GAN's run except its wire and its folder."""
         rounds = f"federation.rounds={self.rounds} seed={self.seed}"
         return " ".join(filter(None, (self.task.overrides, rounds, self.wire.settings)))
 
@@ -87,7 +87,7 @@ class Case(StudyCase):
         }
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Run it and return its rounds; a GAN's run goes on where it was interrupted."""
+        """Run it and return its rounds; an interrupted run of a GAN is resumed."""
         if self.task.images:
             rounds = _classifier(self)
         else:
@@ -181,14 +181,14 @@ def _classifier(case: Case) -> pd.DataFrame:
 
 
 class Carried:
-    """Counts bytes of messages without this package's wire, which has its own ledger."""
+    """Counts message bytes of runs without this package's wire, which has its own ledger."""
 
     def __init__(self) -> None:
         self._rounds: dict[int, dict[str, int]] = {}
 
     def weigh(self, message: Message, reply: Message) -> None:
-        """Count a message and its reply; payloads are the arrays in them, as they are stored."""
-        # strategies of the message API write the round into the config
+        """Count a message and its reply; payloads are their arrays as stored."""
+        # strategies of the message API set the round in the config
         config = message.content.config_records.get("config")
         word = message.metadata.group_id if config is None else config["server-round"]
         total = self._rounds.setdefault(int(str(word)), dict.fromkeys(BYTES, 0))
@@ -215,9 +215,9 @@ def _of_ledger(messages: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_round(carried: pd.DataFrame, quality: Mapping[int, float]) -> pd.DataFrame:
-    """Return one row per round with quality and bytes; round 0 has the first broadcast alone.
+    """Return one row per round with quality and bytes; round 0 has only the first broadcast.
 
-    ``carried`` are the bytes, by round from 1; ``quality`` is that behind each round.
+    ``carried`` are the bytes by round, from 1; ``quality`` is the quality after each round.
     """
     down = [name for name in BYTES if name.startswith("down")]
     table = carried.sort_index()

@@ -1,4 +1,4 @@
-"""Clients that pause instead of training and return noise, and the time of their rounds."""
+"""Clients that pause instead of training and add noise, and the times of the rounds."""
 
 import time
 from pathlib import Path
@@ -30,7 +30,7 @@ def train(message: Message, context: Context) -> Message:
 
 @server.main()
 def main(grid: Grid, context: Context) -> None:
-    """Average the weights in each round, and write when each round ended."""
+    """Average the weights in each round, and write the end time of each round."""
     config, folder = context.run_config, Path(str(context.run_config["results"]))
     compressed = CompressedGrid(grid, codec=str(config["codec"]))
     shape = int(config["weights"]) // 16, 16
@@ -45,7 +45,7 @@ def main(grid: Grid, context: Context) -> None:
         ]
         ids = list(compressed.push_messages(messages))
         found: list[Message] = []
-        while len(found) < len(messages):  # asks more often than send_and_receive does
+        while len(found) < len(messages):  # polls more often than send_and_receive
             found += [reply for reply in compressed.pull_messages(ids) if reply.has_content()]
             time.sleep(0.1)
         replies = [r.content.array_records["arrays"].to_numpy_ndarrays()[0] for r in found]

@@ -5,8 +5,8 @@
     python -m experiments.papers.compressibility_wgan --data pendigits --seeds 0
     python -m experiments.papers.compressibility_wgan --report
 
-Without arguments it does all that is committed beside this file: three data sets, five seeds. What
-is finished is never done again; the same command goes on where it was stopped.
+Without arguments it runs all that is committed beside this file: three data sets, five seeds. A
+finished case is never repeated; the same command continues after an interruption.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
     ]  # fmt: skip
     for case in chosen:
         if (case.seed, case.scope) == (chosen[0].seed, chosen[0].scope):
-            case.cell(Path()).federation.samples_of(case.client)  # data and split are there
+            case.cell(Path()).federation.samples_of(case.client)  # check data and split
     return chosen
 
 

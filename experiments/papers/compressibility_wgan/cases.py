@@ -1,6 +1,6 @@
 """One part of the study: a client's search for a ticket, with its controls.
 
-Each generator is kept at once, so that an interrupted part goes on where it was.
+Each generator is saved at once, so that an interrupted case can continue.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ KINDS = {
     "random_mask": "the ticket's initial weights, random mask",
     "one_shot": "dense generator, pruned once, no training",
 }
-"""What a generator is; all kinds at one level have the same number of weights."""
+"""Kinds of generator; all kinds at one level have the same number of weights."""
 
 
 _SETTINGS = ("data", "partition", "gan", "lottery", "seed")
@@ -47,20 +47,20 @@ _SETTINGS = ("data", "partition", "gan", "lottery", "seed")
 
 @dataclass(frozen=True, kw_only=True)
 class Case(StudyCase):
-    """A data set, a way to prune and a seed."""
+    """A data set, a scope of pruning and a seed."""
 
     columns = ("data", "scope", "seed")
     title = "{data}_{scope}_seed{seed}"
 
     data: str  # name of the data set
     scope: str  # ``"global"`` or ``"local"`` pruning
-    seed: int  # initial weights, training and samples derive from it; cases of one seed are paired
+    seed: int  # of initial weights, training and samples; cases with the same seed are paired
     # further settings of the app, ``experiment=paper_scaled`` among them
     overrides: tuple[str, ...]
-    client: int = 0  # which partition's samples are trained on
-    # levels at which the controls that have to be trained are trained
+    client: int = 0  # the partition whose samples are trained on
+    # levels at which the trained controls are trained
     controls: tuple[int, ...] = ()
-    folder: Path = Path()  # where its generators and rows are kept
+    folder: Path = Path()  # folder of its generators and rows
     work_s = 420.0
 
     @cached_property
@@ -75,7 +75,7 @@ class Case(StudyCase):
         return replace(self, folder=folder)
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Train, code and score what is not there yet; return rows of each."""
+        """Train, code and score what is missing; return the rows of each step."""
         cell = self.cell(folder)
         find_generators(cell)
         return {
@@ -86,7 +86,7 @@ class Case(StudyCase):
 
     @property
     def all_overrides(self) -> tuple[str, ...]:
-        """All overrides, this cell's own included."""
+        """All overrides, including those of this case."""
         own = (f"data={self.data}", f"lottery.scope={self.scope}", f"seed={self.seed}")
         return (*self.overrides, *own)
 
@@ -107,7 +107,7 @@ class Case(StudyCase):
 
     @property
     def trained_controls(self) -> list[tuple[str, int]]:
-        """Kind and level of each control that has to be trained; global pruning alone has them."""
+        """Kind and level of each control that is trained; only global pruning has such controls."""
         chosen = self.controls if self.scope == "global" else ()
         kinds = ("reinitialised", "random_mask")
         return [(kind, level) for level in chosen for kind in kinds if level in self.levels]
@@ -122,33 +122,33 @@ class Case(StudyCase):
         return self.folder / kind / f"{level:02d}.fgan"
 
     def load(self, kind: str, level: int) -> Weights:
-        """Return the weights of a generator that was trained or pruned before."""
+        """Return the saved weights of a generator."""
         return load(self.path(kind, level))
 
     def save(self, kind: str, level: int, weights: Weights) -> None:
-        """Keep the weights of a generator, lossless."""
+        """Save the weights of a generator losslessly."""
         save(self.path(kind, level), weights)
 
     def generate(self, weights: Weights, labels_N: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return a sample for each label; the latent vectors depend on the seed alone."""
+        """Return a sample for each label; the latent vectors depend only on the seed."""
         generator, _ = self.federation.networks(self.seed)
         load_network_arrays(generator, weights)
         rng = torch.Generator().manual_seed(derive_seed(self.seed, "study-samples"))
         return sample(generator, labels_N, rng=rng)
 
     def draw_labels(self, count: int) -> NDArray[np.int64]:
-        """Return labels as frequent as the client's own."""
+        """Return labels with the same class frequencies as the client's."""
         rng = numpy_rng(self.seed, "study-labels")
         return rng.choice(self.samples.y_N, count).astype(np.int64)
 
 
 def find_generators(cell: Case) -> None:
-    """Train what is not there yet (paper 000, Alg. 2, and the controls).
+    """Train the missing generators (paper 000, Alg. 2, and the controls).
 
-    Both readings of "the generator after P" come from one search: the weights that training P
-    (counted from 0) leaves under mask P are the ticket trained once more; the weights of training
-    P - 1 under mask P are the ticket pruned after its last training, Alg. 2 as printed. Where
-    pruning the dense generator at once takes a whole layer, that control ends.
+    Both readings of "the generator after P" come from one search: the weights after training P
+    (counted from 0) under mask P are the ticket trained once more; the weights after training
+    P - 1 under mask P are the ticket pruned after its last training, Alg. 2 as printed. The control
+    that prunes the dense generator at once ends at the level where a whole layer is pruned.
     """
     generator, _ = cell.federation.networks(cell.seed)
     initial = network_arrays(generator)
@@ -185,7 +185,7 @@ def _pruner(cell: Case, initial: Weights) -> LotteryPruner:
 
 
 def _can_prune(pruner: LotteryPruner, weights: Weights) -> bool:
-    """Go one level up; return whether every layer has kept a weight."""
+    """Prune once more; return whether every layer has kept a weight."""
     try:
         pruner.prune(weights)
     except LayerCollapseError:
@@ -194,7 +194,7 @@ def _can_prune(pruner: LotteryPruner, weights: Weights) -> bool:
 
 
 def _train(cell: Case, weights: Weights, mask: Mask, level: int) -> Weights:
-    """Train a generator and a critic from given and initial weights; return the generator's.
+    """Train a generator from given weights and a new critic; return the generator's weights.
 
     The ticket and its controls at one level draw the same batches and latent vectors.
     """
@@ -213,6 +213,6 @@ def _other_weights(cell: Case) -> Weights:
 
 
 def _random_mask(cell: Case, mask: Mask, level: int) -> Mask:
-    """Return a mask that keeps as many weights of each layer as another, at random places."""
+    """Return a random mask that keeps as many weights of each layer as the given mask."""
     rng = numpy_rng(cell.seed, "study-random-mask", round=level)
     return {name: rng.permutation(kept.ravel()).reshape(kept.shape) for name, kept in mask.items()}

@@ -1,6 +1,6 @@
-"""Bytes of every generator of a case under every codec, and its quality, lossily coded too.
+"""Bytes of every generator of a case under every codec, and its quality, also after lossy codes.
 
-Zeros are coded as the paper left them too, with the sign that ``weight * mask`` gives them.
+Zeros are also coded as in the paper, with the sign that ``weight * mask`` gives them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,11 +48,11 @@ class Rows:
                 raise OutputError(f"{path} cannot be read: {error}; delete it") from error
 
     def __contains__(self, key: object) -> bool:
-        """Return whether the row is there."""
+        """Return whether there is a row with this key."""
         return key in self._rows
 
     def add(self, key: tuple[Any, ...], row: Mapping[str, Any]) -> None:
-        """Add a row; ``write`` keeps it."""
+        """Add a row; ``write`` saves it."""
         self._rows[key] = dict(zip(self._key, key, strict=True)) | dict(row)
 
     @property
@@ -67,7 +67,7 @@ class Rows:
 
 
 def codings() -> list[tuple[str, str]]:
-    """Return kind of zeros and codec of each coding; ``sparse`` has no use for signed zeros."""
+    """Return kind of zeros and codec of each coding; ``sparse`` is not used on signed zeros."""
     specs = installed((*GENERAL, *SPARSE, *QUANTISED))
     signed = [spec for spec in specs if not spec.startswith("sparse")]
     return [*(("signed", spec) for spec in signed), *(("canonical", spec) for spec in specs)]
@@ -108,18 +108,18 @@ def code_generators(cell: "Case") -> list[dict[str, Any]]:
 
 
 def with_signed_zeros(cell: "Case", kind: str, level: int) -> Weights:
-    """Return the generator after ``level`` prunings as a product with its mask leaves it.
+    """Return the generator after ``level`` prunings, with zeros as products with its mask.
 
-    A weight that was pruned is +0.0 or -0.0 after its sign before. The reset of Alg. 2, line 11,
-    multiplies the initial weights with the mask, so that is the initial weight's sign; in the
-    generator pruned after its last training, what the last pruning removed has the sign of the
+    A pruned weight is +0.0 or -0.0, with the sign that it had before. The reset of Alg. 2, line 11,
+    multiplies the initial weights by the mask, so the zero has the initial weight's sign. In the
+    generator pruned after its last training, the weights of the last pruning have the sign of the
     trained weight.
     """
     weights = cell.load(kind, level)
     generator, _ = cell.federation.networks(cell.seed)
     signs = network_arrays(generator)
     if kind == "pruned":
-        # trained weights hold +0.0 where an earlier pruning removed them
+        # trained weights are +0.0 where an earlier pruning removed them
         trained = cell.load("retrained", level - 1)
         signs = {name: np.where(trained[name] != 0, trained[name], signs[name]) for name in signs}
     return {
@@ -138,7 +138,7 @@ def layer_rows(cell: "Case") -> list[dict[str, Any]]:
 
 
 def scorings(cell: "Case") -> list[tuple[str, int, str]]:
-    """Return kind, level and codec of each generator that is scored, if it is there."""
+    """Return kind, level and codec of each generator that is scored, if it exists."""
     first = cell.levels[0]
     plan = [("retrained", level, LOSSLESS) for level in cell.levels]
     plan += [("pruned", level, LOSSLESS) for level in cell.levels if level > first]
@@ -150,11 +150,11 @@ def scorings(cell: "Case") -> list[tuple[str, int, str]]:
 
 
 def score_generators(cell: "Case") -> list[dict[str, Any]]:
-    """Score what is not scored yet, beside real samples; return one row per generator.
+    """Score the remaining generators, and real samples; return one row per generator.
 
-    All cases of a data set share one judge, so that distances compare. Generated samples are as
-    many as real ones: at most 2,000, and no more than the training part has. The row of kind
-    ``real`` holds the two accuracies that real samples reach which the judge has not learnt from.
+    All cases of a data set share one judge, so that distances are comparable. There are as many
+    generated samples as real ones: at most 2,000, and no more than the training part has. The row
+    of kind ``real`` has the two accuracies of real samples that the judge was not trained on.
     """
     rows = Rows(cell.folder / "quality.csv", SCORED)
     dataset = cell.federation.dataset
@@ -180,7 +180,7 @@ def score_generators(cell: "Case") -> list[dict[str, Any]]:
 
 
 def _coded(cell: "Case", kind: str, level: int, codec: str) -> Weights:
-    """Return the weights as a receiver has them."""
+    """Return the weights as a receiver decodes them."""
     weights = cell.load(kind, level)
     if codec == LOSSLESS:
         return weights

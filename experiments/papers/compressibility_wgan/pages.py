@@ -39,9 +39,9 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def headline(table: pd.DataFrame) -> str:
-    """Return where quality is not worse and where it is, and the ratios at the last passing P.
+    """Return the P at which quality is not worse, or is worse, and ratios at the last passing P.
 
-    Lossless ratios alone: the quality of lossy codes has a table of its own.
+    The ratios are lossless; the quality of lossy codes is in another table.
     """
     ratios = ("lzma_signed_zeros", "sparse")
     head = (
@@ -69,7 +69,7 @@ def headline(table: pd.DataFrame) -> str:
 
 
 def ranges(levels: Sequence[int]) -> str:
-    """Return rising numbers with runs of three and more shortened: ``2, 5-9``."""
+    """Return increasing numbers as text, with runs of three or more shortened: ``2, 5-9``."""
     runs: list[list[int]] = []
     for level in levels:
         if runs and level == runs[-1][-1] + 1:
@@ -91,7 +91,7 @@ def table_2(table: pd.DataFrame) -> str:
 
 
 def quality(summary: pd.DataFrame) -> str:
-    """Return every measure of both readings at some P, beside dense and real samples."""
+    """Return every measure of both readings at some P, of the dense generator and of real data."""
     head = ("data", "generator", "P", *NAMES.values())
     rows = []
     chosen = where(summary, scope="global", codec="sparse")
@@ -128,9 +128,9 @@ def controls(table: pd.DataFrame) -> str:
 
 
 def lossy(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> str:
-    """Return where the retrained ticket passes after each code, and what it takes there.
+    """Return the levels at which the retrained ticket passes after each code, and its ratios.
 
-    A ratio is printed only at a level that passes, with the differences measured at that level.
+    A ratio is shown only for a level that passes, with the differences measured at that level.
     """
     head = (
         "data", "codec", "levels that pass by themselves", "at the last", "ratio",
@@ -155,7 +155,7 @@ def lossy(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> str:
 
 
 def scopes(summary: pd.DataFrame, layers: pd.DataFrame) -> str:
-    """Return global beside local pruning: quality and what each layer keeps."""
+    """Return quality and kept weights per layer of global and local pruning."""
     head = ("data", "pruning", "P", "synthetic accuracy", "Fréchet distance", "weights kept")
     rows = []
     chosen = where(summary, kind="retrained", codec="sparse")
@@ -175,7 +175,7 @@ def scopes(summary: pd.DataFrame, layers: pd.DataFrame) -> str:
 
 
 def bits(table: pd.DataFrame) -> str:
-    """Return the bits of LZMA for a pruned weight, after the paper's own table and after ours."""
+    """Return the bits of LZMA for a pruned weight, from the paper's table and from ours."""
     sources = {"paper": "paper", "signed": "ours, signed", "canonical": "ours, no signs"}
 
     def beyond(source: str) -> Cell:
@@ -192,7 +192,7 @@ def bits(table: pd.DataFrame) -> str:
 
 
 def zero_ratios(table: pd.DataFrame) -> str:
-    """Return ratios with and without signs of zeros at P = 17 or the last P."""
+    """Return ratios with and without signs of zeros at P = 17, or at the last P."""
     head = ("data", "P", *(f"{name}: published / signed / no signs" for name in _CODECS.values()))
     rows = []
     for data, part in _grouped(table, "data"):

@@ -1,4 +1,4 @@
-"""Figures 2 to 4 of the paper, and what it leaves to the eye as curves.
+"""Figures 2 to 4 of the paper, and curves of measures that it shows only as samples.
 
 P levels, K classes, n samples per class, T vectors, C components.
 """
@@ -95,7 +95,7 @@ def level_panels(
 ) -> Figure:
     """Draw one character of every class after each P, with the same latent vectors.
 
-    ``panels`` are strokes, shape (K, T, 3); kinds make the rows, levels the columns.
+    ``panels`` are strokes, shape (K, T, 3); rows are kinds, columns are levels.
     """
     kinds = list(dict.fromkeys(kind for kind, _ in panels))
     count = len(next(iter(panels.values())))
@@ -138,8 +138,8 @@ def level_panels(
 def quality_figure(summary: pd.DataFrame, data: str) -> Figure:
     """Draw each measure against P: both readings, the controls, the dense generator, real data.
 
-    Bands and bars are 95 % t intervals over seeds; the grey stripe below the dense generator's
-    value is the margin.
+    Bands and bars are 95 % t intervals over seeds; the grey band below the dense generator's value
+    is the margin.
     """
     summary = summary[summary["scope"] == "global"]
     figure = Figure(figsize=(10, 7.4), layout="constrained")
@@ -196,10 +196,10 @@ def _references(axes: Axes, summary: pd.DataFrame, measure: str) -> None:
 
 
 def ratio_figure(table: pd.DataFrame, verdicts: pd.DataFrame, codecs: pd.DataFrame) -> Figure:
-    """Draw the compression ratio against P: the paper's, ours in its way, and the sparse codec.
+    """Draw compression ratio against P: the paper's, ours by its method, and the sparse codec.
 
-    Lossless codes of the generator that Alg. 2 returns are lines; lossy codes of the one that is
-    trained once more are marked at the levels where they pass, and nowhere else.
+    Lines are lossless codes of the generator that Alg. 2 returns; marks are lossy codes of the
+    retrained ticket, only at the levels that pass.
     """
     datasets = list(dict.fromkeys(table["data"]))
     lines = (
@@ -272,6 +272,6 @@ def _level_axis(axes: Axes) -> None:
 
 
 def _spread(dataset: Any, label: int) -> npt.NDArray[np.int64]:
-    """Return places of a class's samples, spread over all of them and thus over the writers."""
+    """Return indices of samples of a class, spread over all of them and thus over the writers."""
     count = int((dataset.train.y_N == label).sum())
     return np.linspace(0, count - 1, EXAMPLES).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Tables of the study from what its parts have left; pictures are in ``pictures.py``."""
+"""Tables of the study from the records of its cases; pictures are in ``pictures.py``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -49,7 +49,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def copy_generators(records: Sequence[Record], results: Path) -> None:
-    """Copy a few payloads of one part, for those who want to look into one without training."""
+    """Copy a few payloads of one case, so that readers can inspect them without training."""
     cell = records[0].case.cell(records[0].folder)
     for level in EXAMPLE_LEVELS:
         if level in cell.levels:
@@ -66,7 +66,7 @@ def facts(records: Sequence[Record]) -> Mapping[str, Any]:
 
 
 def average_codings(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return mean bytes, ratio (with its range) and change of output over seeds."""
+    """Return the means over seeds of bytes, ratio (with its range) and change of output."""
     groups = rows.groupby(["data", "scope", "kind", "level", "zeros", "codec"], sort=False)
     return groups.agg(
         seeds=("seed", "nunique"),
@@ -87,7 +87,7 @@ def layer_sparsity(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def control_differences(quality: pd.DataFrame) -> pd.DataFrame:
-    """Return each control's difference to the retrained ticket of its own level and seed."""
+    """Return each control's difference to the retrained ticket of the same level and seed."""
     ticket = {"kind": "retrained", "codec": "sparse"}
     chosen = quality[(quality["codec"] == "sparse") & (quality["level"] > 0)]
     table = paired_differences(chosen, ticket, same_level=True)
@@ -95,10 +95,10 @@ def control_differences(quality: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
-    """Return where quality is not worse, where it is worse, and what the generator takes there.
+    """Return the P at which quality is not worse, or is worse, and the generator's ratios.
 
-    Ratios are those of the same generator at the largest P that passes by itself: the paper's way
-    (lzma, zeros with signs) and ``sparse``, both lossless.
+    Ratios are those of the same generator at the largest P that passes by itself: by the paper's
+    method (lzma, zeros with signs) and by ``sparse``, both lossless.
     """
     rows = []
     if verdicts.empty:
@@ -128,7 +128,7 @@ def headline(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> pd.DataFrame:
 
 
 def table_2(codecs: pd.DataFrame) -> pd.DataFrame:
-    """Return the paper's Table 2 with ours beside it, for global pruning and Alg. 2 as printed."""
+    """Return the paper's Table 2 and ours, for global pruning and Alg. 2 as printed."""
     rows = []
     as_printed = (codecs["kind"] == "pruned") | (codecs["level"] == 0)
     chosen = codecs[as_printed & (codecs["scope"] == "global")]
@@ -146,12 +146,12 @@ def table_2(codecs: pd.DataFrame) -> pd.DataFrame:
 
 
 def signed_zeros(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the bits that LZMA spends on each pruned weight beyond what the numbers need.
+    """Return the bits that LZMA spends on each pruned weight beyond the entropy.
 
     With share rho pruned, survivors as plain float32 and a mask of the largest entropy take
-    32 (1 - rho) + H(rho) bits per weight, computed. What a coder of either kind takes beyond that,
-    divided by rho, is what it pays for pruned weights: noise, for a zero says nothing. Negative
-    where survivors were coded below 32 bits.
+    32 (1 - rho) + H(rho) bits per weight, computed. The excess of each coder over that, divided by
+    rho, is its cost per pruned weight, which carries no information. It is negative if survivors
+    were coded below 32 bits.
     """
     rows = []
     for level, part in table[table["P"] > 0].groupby("P"):

@@ -1,12 +1,12 @@
-"""From rows of single seeds to intervals and verdicts.
+"""Intervals and verdicts from rows of single seeds.
 
 The comparison was fixed before the first run: five paired seeds, 95 % t intervals of the paired
-differences, and the margins below. A generator is *not worse* than the dense one where the lower
+differences, and the margins below. A generator is *not worse* than the dense one if the lower
 limit of its difference is above minus the margin, in each of three measures: fidelity, diversity
-and usefulness. No correction is made for looking at several P; the verdict "up to P" asks that
-every level up to P passes. Five seeds turned out to leave many levels open, so two things were
-added after the first look and are named as such: the levels that pass by themselves, and the same
-test over the pairs of all data sets together.
+and usefulness. There is no correction for several P; the verdict "up to P" requires that every
+level up to P passes. With five seeds many levels stayed undecided, so two analyses were added after
+the first results and are marked as such: the levels that pass by themselves, and the same test over
+the pairs of all data sets together.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ import pandas as pd
 from experiments.study.statistics import average, matched, t_interval
 
 MARGINS = {"conditional_accuracy": 0.02, "coverage": 0.05, "synthetic_accuracy": 0.02}
-"""How much may be lost, in units of the measure itself: shares of samples."""
+"""Allowed loss, in the unit of the measure: shares of samples."""
 
 MEASURES = (
     "conditional_accuracy", "synthetic_accuracy", "coverage", "recall", "precision", "density",
@@ -26,11 +26,11 @@ MEASURES = (
 )  # fmt: skip
 GROUPS = ("data", "scope", "kind", "level", "codec")
 ALL = "all"
-"""Stands for the data set where the pairs of all of them are taken together."""
+"""Name of the data set in rows that take the pairs of all data sets together."""
 
 
 def summarise(quality: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and interval over seeds of each measure of each kind of generator."""
+    """Return the mean and interval over seeds of each measure for each kind of generator."""
     return average(quality, GROUPS, MEASURES)
 
 
@@ -41,10 +41,10 @@ def paired_differences(
     same_level: bool = False,
     measures: Iterable[str] = MEASURES,
 ) -> pd.DataFrame:
-    """Return mean and interval of the difference to a baseline of the same seed.
+    """Return the mean and interval of the difference to a baseline of the same seed.
 
-    ``baseline`` are columns and values that pick the baseline, such as kind, level and codec;
-    ``same_level`` says whether it differs from level to level.
+    ``baseline`` are columns and values that select the baseline, such as kind, level and codec;
+    ``same_level`` says whether each level has its own baseline.
     """
     pair = ["data", "scope", "seed", *(["level"] if same_level else [])]
     chosen = np.logical_and.reduce([quality[name] == value for name, value in baseline.items()])
@@ -71,9 +71,9 @@ def paired_differences(
 
 
 def judge_not_worse(quality: pd.DataFrame) -> pd.DataFrame:
-    """Return the difference to the dense generator with the verdict, for the measures of MARGINS.
+    """Return the difference to the dense generator and the verdict, for the measures of MARGINS.
 
-    ``not_worse`` is empty where there are fewer than two seeds. Rows of data set ``all`` take the
+    ``not_worse`` is empty if there are fewer than two seeds. Rows of data set ``all`` take the
     pairs of all data sets together.
     """
     dense = {"kind": "retrained", "level": 0, "codec": "sparse"}
@@ -92,7 +92,7 @@ def judge_not_worse(quality: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_level(verdicts: pd.DataFrame) -> int:
-    """Return the largest P up to which every level passes in every measure; 0 where none does."""
+    """Return the largest P up to which every level passes in every measure; 0 if none does."""
     passed = set(passing_levels(verdicts))
     largest = 0
     while largest + 1 in passed:
@@ -101,9 +101,9 @@ def largest_level(verdicts: pd.DataFrame) -> int:
 
 
 def passing_levels(verdicts: pd.DataFrame, *, dense: bool = False) -> list[int]:
-    """Return each P that passes in every measure, whatever the levels before it do.
+    """Return each P that passes in every measure, independently of the levels before it.
 
-    ``dense`` asks for P = 0 too, where lossy codes may pass or not.
+    ``dense`` includes P = 0, where lossy codes may pass or not.
     """
     passed = (verdicts["not_worse"] == 1).groupby(verdicts["level"]).all()
     levels = [int(str(level)) for level, passes in passed.items() if passes]
@@ -111,10 +111,10 @@ def passing_levels(verdicts: pd.DataFrame, *, dense: bool = False) -> list[int]:
 
 
 def worse_from(verdicts: pd.DataFrame) -> int | None:
-    """Return the P from which on every level is shown to be worse in some measure; None for none.
+    """Return the P from which every level is shown to be worse in some measure; None if none is.
 
-    Shown to be worse: the whole interval of the difference lies below zero. Between this P and
-    ``largest_level`` the seeds leave it open.
+    Shown to be worse: the whole interval of the difference is below zero. Between this P and
+    ``largest_level`` the result is open.
     """
     worse = (verdicts["high"] < 0).groupby(verdicts["level"]).any().sort_index(ascending=False)
     first = None

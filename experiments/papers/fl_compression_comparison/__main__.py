@@ -47,7 +47,7 @@ def cases(options: argparse.Namespace) -> list[Case]:
     longest = 2 * settings["hyperparameters"].num_rounds
     chosen.sort(key=lambda case: (case.passes > longest, case.seed))
     if not options.report:
-        prepared(chosen[0])  # data and split are there
+        prepared(chosen[0])  # check data and split
     return chosen
 
 

@@ -28,18 +28,18 @@ from flwr_gan.engine.clock import Traffic, predicted_round_s
 from flwr_gan.engine.links import Client
 
 MESSAGES = "messages.csv"
-LINKS_MBIT = (1, 10, 100)  # of the table of delays
+LINKS_MBIT = (1, 10, 100)  # links in the table of delays
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case(StudyCase):
     """One federated run."""
 
-    # who holds what; ``whole``: every client holds all samples, {"iid", "dirichlet", "whole"}
+    # the split, {"iid", "dirichlet", "whole"}; ``whole``: every client holds all samples
     partition: str
-    algorithm: str  # how clients train and the server aggregates, {"fedavg", "fedprox"}
-    method: Method  # which techniques are used
-    # split, initial weights and order of the samples derive from it; equal seeds are paired
+    algorithm: str  # of training and aggregation, {"fedavg", "fedprox"}
+    method: Method  # the techniques
+    # of split, initial weights and order of the samples; cases with the same seed are paired
     seed: int
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)  # all other settings
     # speed of a client's link in each direction, in Mbit/s, for transfer times
@@ -69,7 +69,7 @@ class Case(StudyCase):
 
     @property
     def passes(self) -> float:
-        """Roughly how many passes of SimpleNN over all samples it takes."""
+        """Estimated number of passes of SimpleNN over all samples."""
         settings = self.hyperparameters
         share = sum(STUDENT_SIZES) / sum(TEACHER_SIZES) * 0.6 if self.method.small else 1.0
         passes = settings.num_rounds * share + settings.teacher_passes * self.method.distil
@@ -97,11 +97,11 @@ class Case(StudyCase):
 
 
 def costs(case: Case, folder: Path, rounds: pd.DataFrame) -> dict[str, Any]:
-    """Return bytes of a run and seconds of a usual round, from its messages.
+    """Return the bytes of a run and the seconds of a typical round, from its messages.
 
-    Ratios refer to SimpleNN in float32, both directions together where no direction is named.
+    Ratios are relative to SimpleNN in float32, for both directions together unless one is named.
     Seconds are the slowest client's, the median over rounds. Transfer is computed by the virtual
-    clock, from measured message bytes and what Flower sends besides; all else is measured.
+    clock, from measured message bytes and Flower's other traffic; the rest is measured.
     ``delay_1_s`` is the delay with a link of 1 Mbit/s.
     """
     messages = pd.read_csv(folder / MESSAGES)
@@ -131,7 +131,7 @@ def costs(case: Case, folder: Path, rounds: pd.DataFrame) -> dict[str, Any]:
 
 
 def _transfer_s(messages: pd.DataFrame, mbit_s: float) -> float:
-    """Return the virtual seconds that a usual round's messages take, each way at this speed."""
+    """Return the virtual seconds of a typical round's messages, at this speed each way."""
     link = Client(down_mbit_s=mbit_s, up_mbit_s=mbit_s)
     sizes = messages.pivot(index=["round", "client"], columns="direction", values="message_bytes")
     return median(
@@ -160,10 +160,10 @@ def grid(
 def controls(
     *, seeds: Sequence[int], hyperparameters: Hyperparameters, **settings: Any
 ) -> Iterator[Case]:
-    """Yield what tells where a figure comes from, with FedAvg.
+    """Yield the controls that explain the results, with FedAvg.
 
-    The student trained on labels alone; distillation as printed; one model trained on everything;
-    three models that each train on everything, averaged each round.
+    The student trained only on labels; distillation as printed; one model trained on all samples;
+    three models that each train on all samples, averaged each round.
     """
     alone = replace(hyperparameters, num_models=1)
     for method, partition, sizes in (

@@ -44,7 +44,7 @@ DELAY = (
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
-    """Return both figures, the first once for each algorithm."""
+    """Return both figures, the first one per algorithm."""
     rounds, summary = tables["rounds.csv"], tables["summary.csv"]
     found = {}
     for algorithm in ALGORITHMS:
@@ -60,7 +60,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 
 
 def rounds_figure(rounds: pd.DataFrame, algorithm: str) -> Figure:
-    """Draw accuracy and loss by round, test and training, one column per split."""
+    """Draw test and training accuracy and loss by round, one column per split."""
     partitions = list(dict.fromkeys(rounds["partition"]))
     figure = Figure(figsize=(5.2 * len(partitions), 12.5), layout="constrained")
     grid = figure.subplots(len(ROWS), len(partitions), squeeze=False, sharey="row", sharex=True)
@@ -90,7 +90,7 @@ def rounds_figure(rounds: pd.DataFrame, algorithm: str) -> Figure:
 
 
 def costs_figure(summary: pd.DataFrame, *, link_mbit: float) -> Figure:
-    """Draw delay of a round and transmission ratio of each model, ours and the paper's."""
+    """Draw round delay and transmission ratio of each model, ours and the paper's."""
     methods = [method for method in METHODS if method.name in summary.index]
     names = [method.name for method in methods]
     titles = [method.title for method in methods]

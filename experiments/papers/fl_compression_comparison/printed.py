@@ -45,8 +45,8 @@ def scale_as_meant(weights: Weights) -> Weights:
 def scale_as_printed(weights: Weights) -> Weights:
     """Return weights after Eq. 5 and 6 as printed, in the 8 bits of qint8.
 
-    The scale ``(2^k - 1) / max|w|`` makes codes from -255 to 255; those beyond -128 and 127
-    saturate, as PyTorch has it.
+    The scale ``(2^k - 1) / max|w|`` gives codes from -255 to 255; codes beyond -128 and 127
+    saturate, as in PyTorch.
     """
     scale = (2**BITS - 1) / np.abs(weights).max()
     codes = np.clip(np.rint(weights * scale), -128, 127)
@@ -57,9 +57,9 @@ def scale_as_printed(weights: Weights) -> Weights:
 def compare_formulas(
     network: nn.Module, x_NI: Tensor, y_N: Tensor, *, amount: float
 ) -> pd.DataFrame:
-    """Return what each formula does to a network's weight matrices, which then are as before.
+    """Return the effect of each formula on a network's weight matrices, which are then restored.
 
-    Accuracy and loss are those on the N samples.
+    Accuracy and loss are measured on the N samples.
     """
     trained = network_arrays(network)
     formulas = {

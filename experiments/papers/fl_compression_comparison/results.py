@@ -58,7 +58,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def run_row(record: Record) -> dict[str, Any]:
-    """Return one run as a row: quality after the last round, bytes, seconds of a usual round."""
+    """Return one run as a row: quality after the last round, bytes, seconds of a typical round."""
     row = record.row | costs(record.case, record.folder, pd.DataFrame(record.result["rounds"]))
     return row | {"uploaded_nonzero": row["uploaded_nonzero"] / row["parameters"]}
 
@@ -82,7 +82,7 @@ def table_5(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def facts(records: Sequence[Record]) -> Mapping[str, Any]:
-    """Return hyperparameters, the speed of the link, and who holds how many of each class."""
+    """Return hyperparameters, the speed of the link, and class counts per client."""
     first = records[0].case
     return {
         "hyperparameters": asdict(first.hyperparameters),
@@ -170,7 +170,7 @@ def cost_table(summary: pd.DataFrame) -> str:
 
 
 def delay_table(summary: pd.DataFrame) -> str:
-    """Return the delay of a round over three links, and as a share of that without compression."""
+    """Return the round delay over three links, and its share of the delay without compression."""
     chosen = _of(summary, "iid", "fedavg")
     columns: Columns = [("techniques", _technique)]
     for mbit in LINKS_MBIT:

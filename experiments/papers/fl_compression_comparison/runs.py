@@ -81,17 +81,17 @@ def arguments(case: "Case") -> list[str]:
 
 
 def prepared(case: "Case") -> ClassifierFederation:
-    """Return the federation of a case before its run: its samples, and who holds which."""
+    """Return the federation of a case before its run: its samples and their split."""
     return _of_classifiers(federation_of(load_config(arguments(case)).to_yaml()))
 
 
 class TimedClient(ClassifierClient):
-    """A client of the app that says how much processor time its training took."""
+    """A client of the app that also reports the processor time of its training."""
 
     _teacher_s = 0.0
 
     def fit(self, parameters: NDArrays, config: Config) -> tuple[NDArrays, int, dict[str, Scalar]]:
-        """Return the trained weights, and the seconds that they and the teacher took."""
+        """Return the trained weights, and the seconds of their training and the teacher's."""
         started = time.thread_time()
         arrays, count, _ = super().fit(parameters, config)
         spent = time.thread_time() - started
@@ -120,19 +120,19 @@ class Outcome:
     # one row per round, 0 for the initial model: accuracy and mean cross entropy on training and
     # test samples, seconds of the slowest client
     rounds: pd.DataFrame
-    # the ledger, measured bytes of every message; where weights travel raw, once more as coded by
+    # the ledger: measured bytes of every message; raw weights are also counted as coded by
     # ``sparse``, for comparison
     messages: pd.DataFrame
     federation: ClassifierFederation  # samples and settings
-    summary: dict[str, Any]  # final measures on all training samples that are used, and totals
-    network: nn.Sequential  # the global model as it would be broadcast next
-    upload: Mapping[str, NDArray[Any]]  # what the first client sent in the last round, decoded
+    summary: dict[str, Any]  # final measures on all used training samples, and totals
+    network: nn.Sequential  # the global model as the next broadcast would send it
+    upload: Mapping[str, NDArray[Any]]  # decoded upload of the first client in the last round
 
 
 def run_case(case: "Case", folder: Path) -> Outcome:
     """Train, aggregate and measure for all rounds; the app's files go to ``folder/run``.
 
-    A run that was interrupted is done again, for nobody has kept the seconds of its rounds.
+    An interrupted run is repeated, because the seconds of its rounds are not saved.
     """
     started = time.perf_counter()
     run = folder / "run"
@@ -150,7 +150,7 @@ def run_case(case: "Case", folder: Path) -> Outcome:
         clients=ClientApp(_client_fn, mods=[compression_mod]),
         on_reply=keep_seconds,
     )
-    # By the text of its settings, under which the run has left it in the cache.
+    # The run has cached it under the text of its settings.
     federation = _of_classifiers(federation_of((run / "config.yaml").read_text("utf-8")))
     rounds = _rounds(run, federation, pd.DataFrame(seconds))
     network = federation.initial()
@@ -176,16 +176,16 @@ def run_case(case: "Case", folder: Path) -> Outcome:
 
 
 def held_classes(federation: ClassifierFederation) -> list[list[int]]:
-    """Return how many samples of each class each client holds."""
+    """Return the number of samples per class that each client holds."""
     data = federation.dataset
     counts = class_counts(data.train.y_N, federation.split, num_classes=data.num_classes)
     return [[int(count) for count in row] for row in counts]
 
 
 def _rounds(run: Path, federation: ClassifierFederation, seconds: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per round, with one for the initial model before those of the app.
+    """Return one row per round of the app, after a row for the initial model.
 
-    Raises TrainingError where the app has gone on without a client that failed.
+    Raises TrainingError if the app has continued without a failed client.
     """
     table = pd.read_csv(run / "rounds.csv")
     failed = table.loc[table["failures"] > 0, "round"].tolist()

@@ -17,7 +17,7 @@ CODECS = {
     (False, True): "quantize:int8:layer+zlib:6",
     (True, True): "quantize:int8:layer+zlib:6",
 }
-"""The wire of a method, by (prune, quantise); quantised weights stand alone, as in Eq. 6."""
+"""The wire of a method, by (prune, quantise); quantised weights are sent alone, as in Eq. 6."""
 
 ALGORITHMS = ("fedavg", "fedprox")
 PARTITIONS = {"iid": "IID", "dirichlet": "non-IID", "whole": "everybody holds everything"}
@@ -25,7 +25,7 @@ PARTITIONS = {"iid": "IID", "dirichlet": "non-IID", "whole": "everybody holds ev
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """Table 4 of the paper, then settings that the paper does not give."""
+    """Table 4 of the paper, then settings that are not in the paper."""
 
     num_models: int = 3
     learning_rate: float = 0.01
@@ -37,7 +37,7 @@ class Hyperparameters:
     num_rounds: int = 20
     proximal_mu: float = 0.1  # weight of FedProx's proximal term
     dirichlet_alpha: float = 0.5  # concentration of the labels' split among non-IID clients
-    # passes over its own data with which a client trains its teacher before the first round
+    # epochs on its own data in which a client trains its teacher before the first round
     teacher_passes: int = 5
     num_samples: int | None = None  # training samples of all clients together; None for all
 
@@ -52,15 +52,15 @@ class Hyperparameters:
 class Method:
     """A model of the comparison."""
 
-    name: str  # short, for file names and tables
-    title: str  # for people
-    # which techniques it uses
+    name: str  # short name for file names and tables
+    title: str  # title for readers
+    # the techniques that it uses
     prune: bool = False
     quantise: bool = False
     distil: bool = False
-    student: bool = False  # whether the small network travels; always so with distillation
-    # whether distillation feeds softmax outputs to the loss and ignores labels, as the paper's
-    # algorithm 3 prints
+    student: bool = False  # whether the small network is sent; always so with distillation
+    # whether distillation passes softmax outputs to the loss and ignores labels, as printed in the
+    # paper's algorithm 3
     as_printed: bool = False
 
     @property
@@ -70,7 +70,7 @@ class Method:
 
     @property
     def small(self) -> bool:
-        """Whether the student's network travels."""
+        """Whether the student's network is sent."""
         return self.distil or self.student
 
 
@@ -93,7 +93,7 @@ BY_NAME = {method.name: method for method in (*METHODS, STUDENT, PRINTED)}
 
 @dataclass(frozen=True)
 class Published:
-    """A row of the paper's Table 5: per cent, loss and delay without unit, ratio."""
+    """A row of the paper's Table 5: percent, loss, delay without unit, ratio."""
 
     accuracy: float
     loss: float

@@ -21,10 +21,10 @@ def fashion_mnist(**places: Any) -> Dataset:
 
 
 def some_of_fashion_mnist(*, samples: int, seed: int, **places: Any) -> Dataset:
-    """Return the data set with so many of its training samples, drawn with a seed.
+    """Return the data set with ``samples`` of its training samples, drawn with a seed.
 
-    ``places`` are the parameters of ``load_fashion_mnist``. Raises ConfigError where there are
-    fewer samples.
+    ``places`` are the parameters of ``load_fashion_mnist``. Raises ConfigError if there are fewer
+    samples.
     """
     data = fashion_mnist(**places)
     if samples > len(data.train):
@@ -37,7 +37,7 @@ def some_of_fashion_mnist(*, samples: int, seed: int, **places: Any) -> Dataset:
 class StudySplit:
     """A split of the study; ``whole``: every client holds all samples.
 
-    Its seed is that of the case, not what the app derives from that.
+    Its seed is the seed of the case, not the one that the app derives from it.
     """
 
     kind: Literal["iid", "dirichlet", "whole"]

@@ -28,11 +28,11 @@ class Case(StudyCase):
 
     role: str  # one of ``ROLES``
     depth: int  # d of the generator
-    # initial weights and all draws derive from it. A student and a regular GAN of one depth and
-    # seed start from the same generator
+    # of initial weights and all draws. A student and a regular GAN of the same depth and seed start
+    # from the same generator
     seed: int
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)  # all other settings
-    device: str = "cpu"  # where to train; scores are computed on the processor
+    device: str = "cpu"  # device of the training; scores are computed on the CPU
 
     @property
     def iterations(self) -> int:
@@ -49,7 +49,7 @@ class Case(StudyCase):
 
     @property
     def losses(self) -> dict[str, float]:
-        """The terms of a student's loss and their weights."""
+        """The terms of a student's loss, with their weights."""
         return joint_weights(self.hyperparameters.alpha if self.role == "joint" else 0.0)
 
     @property
@@ -67,7 +67,7 @@ class Case(StudyCase):
 
     @property
     def teacher(self) -> "Case":
-        """The one teacher of all students, whatever their seed."""
+        """The teacher, which is the same for all students and seeds."""
         depth = self.hyperparameters.teacher_depth
         return replace(self, role="teacher", depth=depth, seed=0)
 
@@ -77,7 +77,7 @@ class Case(StudyCase):
         return relevant_settings(self)
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Train and score; the teacher has the scores of real images under ``real``."""
+        """Train and score; the teacher's record has the scores of real images under ``real``."""
         images = load_images(self.hyperparameters)
         if not is_trained(folder):
             if self.is_student:
@@ -90,7 +90,7 @@ class Case(StudyCase):
 
 
 def all_cases(seeds: tuple[int, ...], hyperparameters: Hyperparameters, device: str) -> list[Case]:
-    """Return every training: the teacher, then seed after seed, the small ones first."""
+    """Return all trainings: the teacher, then seed after seed, small networks first."""
     places = [("teacher", hyperparameters.teacher_depth, 0)]
     roles, longer = ("regular", "mse", "joint"), ("mse_longer", "regular_longer")
     for seed in seeds:

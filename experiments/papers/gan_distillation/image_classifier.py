@@ -1,13 +1,13 @@
-"""A convolutional classifier of images as judge of generated samples.
+"""A convolutional classifier of images, used as the judge of generated samples.
 
-On 4,096 raw pixels the package's multilayer perceptron is sure of its class for ragged strokes too.
+On 4,096 raw pixels, the package's multilayer perceptron is confident even for ragged strokes.
 
 B batch, N images, T rows, C columns, D features, K classes.
 """
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
+import torch.nn.functional as F  # noqa: N812 - the usual name in PyTorch code
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -21,14 +21,14 @@ BATCH_SIZE = 64
 class ImageClassifier:
     """A small convolutional network, trained on images of 64 x 64 pixels on construction.
 
-    The same images and seed give the same classifier on one machine; a ``SampleClassifier``.
+    It is a ``SampleClassifier``. The same images and seed give the same classifier on one machine.
     """
 
     def __init__(self, train: Samples, *, seed: int) -> None:
         self._network = _trained(train, seed)
 
     def accuracy(self, x_NTC: NDArray[np.float32], y_N: NDArray[np.int64]) -> float:
-        """Return the share of images that are taken for their label."""
+        """Return the share of images that are classified as their label."""
         return float(np.mean(self.posteriors(x_NTC).argmax(axis=1) == y_N))
 
     def posteriors(self, x_NTC: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -46,11 +46,11 @@ class ImageClassifier:
 
 
 class _Network(nn.Module):
-    """Two convolutions and two dense layers on images at half of their resolution."""
+    """Two convolutions and two dense layers on images at half their resolution."""
 
     def __init__(self, *, num_classes: int = 10, seed: int) -> None:
         super().__init__()
-        with torch.device("meta"):  # PyTorch's own initialisation draws from the global state
+        with torch.device("meta"):  # PyTorch's default initialisation uses the global random state
             self.convolutions = nn.ModuleList([nn.Conv2d(1, 16, 5), nn.Conv2d(16, 32, 5)])
             self.dense = nn.Linear(32 * 5 * 5, 64)
             self.last = nn.Linear(64, num_classes)

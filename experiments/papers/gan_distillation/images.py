@@ -22,14 +22,14 @@ from flwr_gan.seeding import numpy_rng
 class Images:
     """The images of the study."""
 
-    train: Samples  # what GANs are trained on
-    test: Samples  # held-out images that scores compare with
-    unseen: Samples  # as many others, to score real images that no network has learnt from
+    train: Samples  # training images of the GANs
+    test: Samples  # held-out images, the reference of scores
+    unseen: Samples  # as many others, to score real images that no network was trained on
 
 
 @lru_cache(maxsize=1)
 def load_images(hyperparameters: Hyperparameters) -> Images:
-    """Return as many images as the settings ask for, always the same."""
+    """Return the number of images in the settings, always the same images."""
     dataset = load_mnist()
     wanted, there = hyperparameters.num_samples, len(dataset.train)
     if wanted > there:

@@ -32,7 +32,7 @@ MEASURES = (
     ("laplacian_variance", "variance of the Laplacian (near real)"),
 )
 ACROSS, DOWN = 4, 2
-"""Images of a generator in the grid."""
+"""Number of images of a generator in the grid."""
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
@@ -44,7 +44,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 
 
 def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
-    """Draw each measure against parameters, beside the paper's scores and those of real images."""
+    """Draw each measure against parameters, with the scores of the paper and of real images."""
     figure, panels = plot.row_of_panels(len(MEASURES), width=4.7, height=4.9)
     for axes, (measure, label) in zip(panels, MEASURES, strict=True):
         for role, (colour, marker) in LOOKS.items():
@@ -69,7 +69,7 @@ def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
 
 
 def samples_figure(records: Sequence[Record]) -> Figure:
-    """Draw the first seed's images of the same latents: one row per way, one column per depth."""
+    """Draw the first seed's images for the same latents: one row per role, one column per depth."""
     settings, seed = records[0].case.hyperparameters, records[0].case.seed
     depths, rows = settings.depths, ("teacher", "mse", "joint", "regular")
     named = {(r.case.role, r.case.depth): r for r in records if r.case.seed == seed}
@@ -92,14 +92,14 @@ def samples_figure(records: Sequence[Record]) -> Figure:
 
 
 def tile(x_nTC: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return images as one, ``ACROSS`` in a row."""
+    """Return the images as one image, ``ACROSS`` per row."""
     count, height, width = x_nTC.shape
     tiles = x_nTC.reshape(count // ACROSS, ACROSS, height, width).swapaxes(1, 2)
     return tiles.reshape(count // ACROSS * height, ACROSS * width)
 
 
 def _papers(axes: Axes) -> None:
-    """Draw the paper's scores, which are another classifier's."""
+    """Draw the paper's scores, which are from another classifier."""
     sizes = [row.parameters for row in TABLE_1.values()]
     for name, style in (("student", "--"), ("regular", ":")):
         scores = [getattr(row, name) for row in TABLE_1.values()]

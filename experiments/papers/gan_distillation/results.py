@@ -15,13 +15,13 @@ from experiments.study.statistics import average, differences
 from flwr_gan.errors import OutputError
 
 RIVALS = {"mse": "regular", "joint": "regular", "mse_longer": "regular_longer"}
-"""With what each student is compared: as many generator updates."""
+"""The GANs that each student is compared with: the same number of generator updates."""
 COMPARED = ("inception_score", "frechet_distance", "recall", "coverage")
 ORDER = ("mse", "mse_longer", "joint", "regular", "regular_longer")
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return one row per training, means, differences, and the paper's table with ours."""
+    """Return one row per training, means, differences, and the paper's table beside ours."""
     if not any(record.case.role == "teacher" for record in records):
         raise OutputError("the teacher is not finished: run it without --report first")
     runs = pd.DataFrame([record.row for record in records]).drop(columns="cpu_s")
@@ -38,7 +38,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def with_ratios(runs: pd.DataFrame) -> pd.DataFrame:
-    """Add how many times smaller each generator is than the teacher, which counts as float32."""
+    """Add each generator's ratios to the teacher in float32, in parameters and bytes."""
     (teacher,) = runs[runs["role"] == "teacher"].to_dict("records")
     added = {"ratio": teacher["parameters"] / runs["parameters"]}
     for name in CODECS:
@@ -98,7 +98,7 @@ def facts(records: Sequence[Record]) -> Mapping[str, Any]:
 
 
 def real_scores(records: Sequence[Record]) -> dict[str, float]:
-    """Return the scores of real images, which the teacher's record has."""
+    """Return the scores of real images from the teacher's record."""
     found: dict[str, float] = next(r for r in records if r.case.role == "teacher").result["real"]
     return found
 
@@ -176,7 +176,7 @@ def quality(summary: pd.DataFrame, real: Mapping[str, float]) -> str:
 
 
 def difference_table(table: pd.DataFrame) -> str:
-    """Return student minus regular GAN, with the least favourable seed."""
+    """Return student minus regular GAN, and the least favourable seed."""
     columns: Columns = [
         ("d", "depth"), ("student", lambda row: ROLES[row["role"]]), ("seeds", "seeds"),
         ("inception-type score", ("inception_score", 2)),
@@ -191,7 +191,7 @@ def difference_table(table: pd.DataFrame) -> str:
 
 
 def sizes(summary: pd.DataFrame) -> str:
-    """Return bytes and ratios to the teacher in float32, and the loss with 8 bits."""
+    """Return bytes and ratios to the teacher in float32, and the loss of quality with 8 bits."""
 
     def plain(name: str, digits: int) -> Cell:
         return lambda row: f"{row[name]:,.{digits}f}"

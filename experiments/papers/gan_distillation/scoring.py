@@ -1,6 +1,6 @@
 """Measures of a trained generator: quality, bytes on the wire, quality after 8 bits.
 
-Images are scored by a convolutional classifier and by the package's own; both judges' scores are
+Images are scored by a convolutional classifier and by the package's classifier; both scores are
 kept.
 
 N images, T rows, C columns.
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
     from experiments.papers.gan_distillation.cases import Case
 
 CODECS = {"sparse": "sparse", "int8": "sparse:int8"}
-"""Codecs by the name of their columns."""
+"""Codecs by the names of their columns."""
 QUALITY = (
     "inception_score", "frechet_distance", "laplacian_variance", "precision", "recall", "coverage",
     "psnr_db", "mlp_inception_score", "mlp_frechet_distance",
 )  # fmt: skip
 PERCEPTRON = ("inception_score", "frechet_distance")
-"""What is taken from the package's own judge too, with ``mlp_`` in front."""
+"""Scores that are also taken from the package's judge, with the prefix ``mlp_``."""
 AFTER_8_BITS = ("inception_score", "frechet_distance")
 _SEED = derive_seed(0, "distillation study judge")
 
 
 class Examiner:
-    """Scores generators with the same judges and the same latent vectors for all."""
+    """Scores all generators with the same judges and the same latent vectors."""
 
     def __init__(self, images: Images) -> None:
         self._images = images
 
     def score(self, case: "Case", place: Path) -> dict[str, float]:
-        """Return all that is measured of a training; ``psnr_db`` is to the teacher's images."""
+        """Return all measures of a training; ``psnr_db`` is relative to the teacher's images."""
         generator, _ = load_network(case, place)
         x_NTC = draw(generator, case.hyperparameters.judged_samples)
         arrays = network_arrays(generator)
@@ -70,7 +70,7 @@ class Examiner:
 
     @cached_property
     def real(self) -> dict[str, float]:
-        """Scores of real images that neither judges nor generators have seen, and the judges'."""
+        """Scores of real images unseen by judges and generators, and scores of the judges."""
         return self._quality(self._images.unseen.x_NTC) | {
             "judge_accuracy": self._judge.real_accuracy,
             "mlp_accuracy": self._perceptron.real_accuracy,
@@ -92,7 +92,7 @@ class Examiner:
         )  # fmt: skip
 
     def _quality(self, x_NTC: NDArray[np.float32]) -> dict[str, float]:
-        """Return the columns of ``QUALITY`` but for the PSNR."""
+        """Return the columns of ``QUALITY`` except the PSNR."""
         scores = self._judge.full_score(x_NTC, None, _SEED)
         scores["laplacian_variance"] = laplacian_variance(x_NTC)
         others = self._perceptron.full_score(x_NTC, None, _SEED)
@@ -121,6 +121,6 @@ def _teacher_images(teacher: "Case", place: Path, count: int) -> NDArray[np.floa
 
 
 def draw(generator: SampleGenerator, count: int) -> NDArray[np.float32]:
-    """Return images for the first of a fixed row of latent vectors, the same for every network."""
+    """Return images for the first latent vectors of a sequence, the same for all networks."""
     rng = torch.Generator().manual_seed(derive_seed(0, "distillation study latents"))
     return sample(generator, np.zeros(count, dtype=np.int64), rng=rng, batch_size=250)

@@ -1,4 +1,4 @@
-"""The cases: the paper's Table 1, our sizes and hyperparameters."""
+"""The settings: the paper's Table 1, our sizes and hyperparameters."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ROLES = {
     "mse_longer": "student, MSE, longer",
     "regular_longer": "regular, longer",
 }
-"""How a generator is trained, by its short name."""
+"""Ways to train a generator, by short name."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,24 @@ PUBLISHED_TEACHER = (256, 47_324_929, 7.02)
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """Sizes, and how everything is trained; the paper's text has none but the sizes."""
+    """Sizes and hyperparameters; the paper's text has only the sizes."""
 
     teacher_depth: int = 32  # d of the teacher
     depths: tuple[int, ...] = (2, 4, 8, 16)  # d of the students and of the regular GANs
     # generator updates of the teacher, and of each student and regular GAN
     teacher_iterations: int = 1000
     iterations: int = 800
-    longer: int = 3  # how many times as many updates the control has: does time close the gap?
-    # its d; the first seed alone, regular GANs and students by MSE
+    longer: int = 3  # factor of the updates of the control with longer training
+    # d of that control; only the first seed, regular GANs and students by MSE
     longer_depths: tuple[int, ...] = (2, 4)
     num_samples: int = 20_000  # training images
-    batch_size: int = 32  # of everything
+    batch_size: int = 32  # of all trainings
     critic_iterations: int = 2  # R, critic updates for each generator update
     learning_rate: float = 1e-3  # Adam's at d = 32; see ``rate``
     betas: tuple[float, float] = (0.5, 0.9)  # Adam's decay rates of all GANs
     # weight of the adversarial term in the joint loss; the pixel term has 1 - alpha
     alpha: float = 0.01
-    judged_samples: int = 2500  # generated and test images that scores are from
+    judged_samples: int = 2500  # number of generated images, and of test images, for scores
 
     def __post_init__(self) -> None:
         for name in ("teacher_depth", "teacher_iterations", "iterations", "longer", "num_samples"):
@@ -98,4 +98,4 @@ PRESETS = {
         learning_rate=3e-4, betas=(0.0, 0.9), judged_samples=5_000,
     ),
 }  # fmt: skip
-"""``default``: what one core trains in an hour; ``full``: the paper's sizes, for a GPU."""
+"""``default``: an hour of training on one core; ``full``: the paper's sizes, for a GPU."""

@@ -1,4 +1,4 @@
-"""One training, kept on disk: a GAN with checkpoints, or a student under the teacher."""
+"""One training, saved on disk: a GAN with checkpoints, or a student of the teacher."""
 
 import json
 import time
@@ -62,13 +62,13 @@ def relevant_settings(case: "Case") -> dict[str, Any]:
 
 
 def networks(case: "Case") -> tuple[DepthGenerator, ImageCritic]:
-    """Return generator and critic with their initial weights."""
+    """Return the generator and the critic with their initial weights."""
     seed = derive_seed(case.seed, "distillation study")
     return build_depth_networks(case.depth, latent_dim=LATENT_DIM, seed=seed)
 
 
 def load_network(case: "Case", place: Path) -> tuple[DepthGenerator, ImageCritic]:
-    """Return a trained generator, and its critic with the weights that are there."""
+    """Return a trained generator, and its critic with the saved weights."""
     generator, critic = networks(case)
     arrays = read_arrays(place / NETWORK)
     load_network_arrays(generator, _part(arrays, "generator"))
@@ -81,7 +81,7 @@ def train_gan(
     case: "Case", x_NTC: NDArray[np.float32], place: Path, *, device: str,
     on_part: Callable[[], None] = lambda: None,
 ) -> None:  # fmt: skip
-    """Train a GAN, or go on from its checkpoint bit for bit; ``on_part`` is called after each."""
+    """Train a GAN or resume it, bit for bit; ``on_part`` is called after each checkpoint."""
     generator, critic = networks(case)
     config = case.hyperparameters.gan(case.depth)
     trainer = WganGpTrainer(generator, critic, config=config, device=device)
@@ -111,7 +111,7 @@ def train_gan(
 
 
 def train_student(case: "Case", place: Path, *, device: str) -> None:
-    """Train a student under the teacher, whose folder lies beside ``place``, and keep it."""
+    """Train and save a student of the teacher, whose folder is beside ``place``."""
     settings = case.hyperparameters
     teacher, critic = load_network(case.teacher, place.parent / case.teacher.name)
     student, _ = networks(case)
@@ -127,7 +127,7 @@ def train_student(case: "Case", place: Path, *, device: str) -> None:
 
 
 def _keep(place: Path, arrays: Arrays, described: dict[str, float]) -> None:
-    """Write a trained network; its description comes last and says that all is there."""
+    """Write a trained network; its description is written last, so it marks the end."""
     write_arrays(place / NETWORK, arrays)
     write_text(place / TRAINING, json.dumps(described, indent=2) + "\n")
 

@@ -20,12 +20,12 @@ class Case(StudyCase):
 
     family: str  # one of ``FAMILIES``
     method: str  # one of ``METHODS``
-    samples: int  # training samples that it has
+    samples: int  # number of training samples
     augmented_data: bool = False  # whether the critic sees differentiably augmented samples
-    # data, initial weights and all draws derive from it; they do not depend on the method
+    # of data, initial weights and all draws, which do not depend on the method
     seed: int
     family_settings: Family  # all other settings
-    device: str = "cpu"  # where to train; scores are computed on the processor
+    device: str = "cpu"  # device of the training; scores are computed on the CPU
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class Case(StudyCase):
         return known | {"place": self.place}
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Train and score; keep a few samples of the best generator."""
+        """Train and score; save a few samples of the best generator."""
         material = load_material(self.family, self.family_settings)
         result, shown_nTC = run_case(self, material, device=self.device)
         keep_samples(folder, shown_nTC)

@@ -1,8 +1,8 @@
 """Floating-point operations of a training, computed from the sizes of its layers.
 
 A multiply-accumulate counts as two operations; biases, activations, normalisation, masks and the
-optimiser are not counted. Nothing here is measured: on a machine without sparse kernels the masked
-form costs what the dense one costs.
+optimiser are not counted. Nothing is measured: on a machine without sparse kernels, masked layers
+cost as much as dense ones.
 
 B batch.
 """
@@ -25,9 +25,9 @@ Macs = dict[str, int]
 class UpdateFlops:
     """Operations of one generator update with its critic updates."""
 
-    dense: float  # all of them
-    # without products with masked weights, forwards and backwards. The gradient of a masked weight
-    # is left out too, unless its threshold is trained, which needs it
+    dense: float  # all operations
+    # without products with masked weights, forwards and backwards; also without the gradients of
+    # masked weights unless thresholds are trained, which need them
     masked: float
 
 
@@ -62,9 +62,9 @@ def update_flops(
 ) -> UpdateFlops:
     """Return the operations of one generator update and its R critic updates.
 
-    ``kept`` is the share of weights that are kept, by ``"generator"`` and ``"critic"``, then by
-    layer; what is not named is whole. With ``trained_masks`` gradients of masked weights are
-    needed, for their thresholds.
+    ``kept`` is the share of kept weights, by ``"generator"`` and ``"critic"``, then by layer;
+    missing layers are dense. With ``trained_masks``, the gradients of masked weights are needed for
+    their thresholds.
     """
     R = config.critic_iterations
     dense = masked = 0.0
@@ -76,7 +76,7 @@ def update_flops(
             else:
                 products = R * 2 * (1 + (not first)) + 2
                 gradients = R * 2
-                if penalised:  # forwards and the slope, then backwards through both
+                if penalised:  # forward pass and slope, then backwards through both
                     products += R * (2 + (not last) * (1 + (not first)))
                     gradients += R * (1 + (not last))
             share = kept.get(network, {}).get(name, 1.0)

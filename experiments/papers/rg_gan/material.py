@@ -36,13 +36,13 @@ _NEIGHBOURS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """Real samples of a kind of GAN and what scores generated ones."""
+    """Real samples of a kind of GAN, and the judge of generated ones."""
 
-    # test samples are for final scores alone
+    # test samples are only for final scores
     train: Samples
     test: Samples
-    labelled: bool  # whether the generator is asked for classes
-    # trained on training samples; its features stand for those of the Inception network
+    labelled: bool  # whether the generator is conditioned on classes
+    # trained on training samples; its features replace those of the Inception network
     judge: SmallClassifier
     augment: Augmentation  # differentiable augmentation
 
@@ -51,7 +51,7 @@ class Material:
         return self.judge.features(_seen(x_NTC))
 
     def final_scores(self, x_NTC: NDArray[np.float32]) -> dict[str, float]:
-        """Compare generated samples with as many of the test part at most."""
+        """Compare generated samples with at most as many test samples."""
         real_ND = self.features(self.test.x_NTC[: len(x_NTC)])
         fake_ND = self.features(x_NTC)
         near = precision_recall_density_coverage(real_ND, fake_ND, neighbours=_NEIGHBOURS)
@@ -63,7 +63,7 @@ class Material:
 
 @lru_cache(maxsize=3)
 def load_material(name: str, family: Family) -> Material:
-    """Load data and train the judge, always the same."""
+    """Load the data and train the judge; the result is always the same."""
     dataset = load_pendigits() if name == "strokes" else load_mnist()
     if family.num_samples > len(dataset.train):
         raise ConfigError(
@@ -89,7 +89,7 @@ def load_material(name: str, family: Family) -> Material:
 
 
 def case_samples(case: "Case", material: Material) -> Samples:
-    """Return the training samples that a case has; fewer are a part of more."""
+    """Return the training samples of a case; smaller sets are subsets of larger ones."""
     order_N = numpy_rng(case.seed, "rg-gan samples").permutation(len(material.train))
     part = material.train.take(order_N[: case.samples])
     return part if material.labelled else Samples(part.x_NTC, np.zeros_like(part.y_N))
@@ -114,7 +114,7 @@ def _formed(x_NTC: NDArray[np.float32], family: str) -> NDArray[np.float32]:
 
 
 def _seen(x_NTC: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return samples as the judge sees them: large images at half the size."""
+    """Return samples as the judge sees them: large images at half size."""
     if x_NTC.shape[1] < SIDE:
         return x_NTC
     half: NDArray[np.float32] = avg_pool2d(torch.from_numpy(x_NTC)[:, None], 2)[:, 0].numpy()

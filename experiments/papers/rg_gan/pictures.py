@@ -44,7 +44,7 @@ Samples = Mapping[tuple[str, str], NDArray[np.float32]]
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
-    """Return every picture that there are runs for."""
+    """Return all pictures that have runs."""
     checks, summary, layers = (tables[f"{name}.csv"] for name in ("checks", "summary", "layers"))
     found = {}
     if len(compared := checks[checks["method"].isin(list(COLOURS))]):
@@ -67,7 +67,7 @@ def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> di
 
 
 def quality_figure(checks: pd.DataFrame) -> Figure:
-    """Draw the score by real images shown (its Fig. 4), one panel per kind of GAN."""
+    """Draw score against real images shown (the paper's Fig. 4), one panel per kind of GAN."""
     families = families_of(checks)
     figure, panels = plot.row_of_panels(len(families), width=4.8, height=4.0)
     for axes, family in zip(panels, families, strict=True):
@@ -86,7 +86,7 @@ def quality_figure(checks: pd.DataFrame) -> Figure:
 
 
 def sparsity_figure(layers: pd.DataFrame, checks: pd.DataFrame) -> Figure:
-    """Draw sparsity by layer and what regenerates (its Fig. 3), one row per kind of GAN."""
+    """Draw layer sparsity and regeneration (the paper's Fig. 3), one row per kind of GAN."""
     families = families_of(layers)
     figure = Figure(figsize=(14.0, 0.4 + 3.4 * len(families)), layout="constrained")
     grid = figure.subplots(len(families), 3, squeeze=False)
@@ -117,7 +117,7 @@ def sparsity_figure(layers: pd.DataFrame, checks: pd.DataFrame) -> Figure:
 
 
 def ablation_figure(summary: pd.DataFrame) -> Figure:
-    """Draw the Frechet distance of each part of the method (its Fig. 5), SNGAN with all data."""
+    """Draw Frechet distance by part of the method (the paper's Fig. 5), SNGAN with all data."""
     part = with_all_data(summary[summary["output"] == "best"], "sngan").set_index("method")
     figure = Figure(figsize=(8.0, 4.0), layout="constrained")
     axes = figure.subplots()
@@ -144,7 +144,7 @@ def ablation_figure(summary: pd.DataFrame) -> Figure:
 
 
 def data_figure(summary: pd.DataFrame) -> Figure:
-    """Draw the Frechet distance by the number of training samples, one panel per kind of GAN."""
+    """Draw Frechet distance against training samples, one panel per kind of GAN."""
     best = summary[summary["output"] == "best"]
     families = families_of(best)
     figure, panels = plot.row_of_panels(len(families), width=4.8, height=4.0)

@@ -22,7 +22,7 @@ PAPERS_TABLE_5 = {
     ("rg", "sparse"): (31.5, 1.06, 15.64),
     ("rg", "dense"): (36.0, 1.21, 17.24),
 }
-"""Its real images in millions, operations in 1e17, and FID, of SNGAN on CIFAR-10."""
+"""The paper's real images in millions, operations in 1e17 and FID, for SNGAN on CIFAR-10."""
 _OUTPUT_TITLES = {"sparse": ", sparse output", "dense": ", dense output"}
 _QUALITY = [("Fréchet distance", ("frechet_distance", 1)), ("coverage", ("coverage", 2))]
 _PRUNED = [
@@ -57,7 +57,7 @@ def output_rows(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def layer_rows(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
-    """Yield what each layer has pruned at the checks of sparse phases of RG-GAN."""
+    """Yield the sparsity of each layer at the checks of sparse phases of RG-GAN."""
     for record in records:
         for check in record.rows("checks"):
             if check["phase"] != "sparse" or check["method"] != "rg":
@@ -111,7 +111,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
 
 
 def table_5(summary: pd.DataFrame) -> str:
-    """Return the rows of the paper's Table 5 for each kind of GAN, the paper's figures beside."""
+    """Return the rows of the paper's Table 5 for each kind of GAN, beside the paper's figures."""
     rows = []
     for family in families_of(summary):
         part = with_all_data(summary, family)
@@ -134,7 +134,7 @@ def table_5(summary: pd.DataFrame) -> str:
 
 
 def by_data(summary: pd.DataFrame) -> str:
-    """Return dense and RG-GAN for each amount of data, without augmentation."""
+    """Return results of dense and RG-GAN for each amount of data, without augmentation."""
     head = ("GAN", "training samples", "dense: Fréchet distance", "RG-GAN", "dense: coverage",
             "RG-GAN", "dense: real images until then, K", "RG-GAN")  # fmt: skip
     best = summary[(summary["output"] == "best") & ~summary["augmented_data"]]
@@ -150,7 +150,7 @@ def by_data(summary: pd.DataFrame) -> str:
 
 
 def by_augmentation(summary: pd.DataFrame) -> str:
-    """Return dense and RG-GAN with and without differentiable augmentation."""
+    """Return results of dense and RG-GAN with and without differentiable augmentation."""
     head = ("GAN", "training samples", "dense", "dense + DA", "RG-GAN", "RG-GAN + DA")
     best = summary[summary["output"] == "best"]
     with_both = best[best["augmented_data"]][["family", "samples"]].drop_duplicates()
@@ -168,7 +168,7 @@ def by_augmentation(summary: pd.DataFrame) -> str:
 
 
 def ablation(summary: pd.DataFrame) -> str:
-    """Return what each part adds, and the two other readings of the paper."""
+    """Return the effect of each part, and the two other readings of the paper."""
     part = with_all_data(summary, "sngan")
     best, last = (
         part[part["output"] == output].set_index("method", drop=False)
@@ -200,7 +200,7 @@ def difference_table(table: pd.DataFrame) -> str:
 
 
 def families_of(table: pd.DataFrame) -> list[str]:
-    """Return the kinds of GAN that a table has, in their order."""
+    """Return the kinds of GAN in a table, in their order."""
     return [name for name in FAMILIES if name in set(table["family"])]
 
 

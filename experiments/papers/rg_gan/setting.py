@@ -1,4 +1,4 @@
-"""The cases: GANs, ways of training and amounts of data."""
+"""The settings: GANs, ways of training and amounts of data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,21 +10,21 @@ from flwr_gan.gan import GanConfig
 class Method:
     """A way of training."""
 
-    title: str  # for people
-    # networks that are pruned: any of "g" (generator) and "d" (critic), empty for none
+    title: str  # title for readers
+    # pruned networks: any of "g" (generator) and "d" (critic), empty for none
     pruned: str = ""
-    # which regeneration there is
+    # kinds of regeneration
     recurrent: bool = True
     augmented: bool = False
     # of ``ThresholdedNetwork``
     gradients: str = "masked"
     estimate: bool = True
-    # of the pace of the kind of GAN. Thresholds that only the regulariser moves always rise, by a
-    # full step each time, so they get smaller steps
+    # factor of the family's pace. Thresholds that only the regulariser moves always rise, by a full
+    # step each time, so their steps are smaller
     pace_factor: float = 1.0
     ticket_levels: int = 0  # prunings of an iterative search for a ticket; 0 for none
-    ticket_sparsity: float = 0.0  # share of the generator's weights that the ticket lacks
-    alternates: bool = False  # growth and pruning by turns on a fixed schedule (Re-GAN)
+    ticket_sparsity: float = 0.0  # share of the generator's weights that the ticket prunes
+    alternates: bool = False  # whether growth and pruning alternate on a fixed schedule (Re-GAN)
 
 
 def _part(title: str, pruned: str, *, recurrent: bool = True, augmented: bool = False) -> Method:
@@ -56,7 +56,7 @@ METHODS = {
         pace_factor=1 / 30,
     ),
 }
-"""Ways of training by their short name; "rg" is DP + RR + AR on both networks."""
+"""Ways of training by short name; "rg" is DP + RR + AR on both networks."""
 
 ABLATION = ("dp_g", "dp_d", "dp_b", "rr_g", "rr_d", "rr_b", "ar_g", "ar_d")
 VARIANTS = ("rg_all", "rg_cut")
@@ -65,23 +65,22 @@ TICKETS = ("ticket20", "ticket46")
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A kind of GAN with its data and how it is trained."""
+    """A kind of GAN, with its data and its training."""
 
-    title: str  # for people
+    title: str  # title for readers
     # networks, loss and hyperparameters; ``iterations`` are generator updates of one training
     gan: GanConfig
     check_every: int  # generator updates between two checks of quality, the paper's epoch
-    # of ``ThresholdedNetwork``: lambda, and how fast thresholds move
+    # of ``ThresholdedNetwork``: lambda, and the speed of the thresholds
     strength: float
     pace: float
     # share of the generator's weights that a pruning phase of Re-GAN removes
     regan_sparsity: float = 0.3
-    num_samples: int  # training samples that are 100 % of the data
-    # generated samples of a check, and of the final scores
+    num_samples: int  # number of training samples, 100 % of the data
+    # numbers of generated samples for a check and for the final scores
     checked_samples: int = 1000
     judged_samples: int = 2000
-    # rough processor seconds of a generator update, of one with trained masks, and of a check, for
-    # the estimate
+    # rough processor seconds of a generator update, of one with trained masks, and of a check
     update_s: float
     masked_update_s: float
     check_s: float
@@ -124,7 +123,7 @@ PRESETS = ("default", "short", "full")
 
 SHARES = (0.1, 0.2, 0.5)
 FEW = 100
-"""Samples of the few-shot setting."""
+"""Number of samples in the few-shot setting."""
 
 
 def family_settings(name: str, preset: str) -> Family:
@@ -156,7 +155,7 @@ def runs(family: str, whole: int) -> Iterator[tuple[str, int, bool]]:
     yield "rg", whole, False
     yield "regan", whole, False
     few = min(FEW, whole // 4)
-    if family == "wdcgan":  # the dearest: the comparison alone
+    if family == "wdcgan":  # the slowest family: only the comparison
         for method in ("dense", "rg"):
             yield method, round(0.1 * whole), False
         return

@@ -1,4 +1,4 @@
-"""Trains one case, with a check of quality every few updates."""
+"""Train one case, with a check of quality every few updates."""
 
 # N samples, L latent, D features
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from experiments.papers.rg_gan.cases import Case
 
 SHOWN = 20
-"""Generated samples that are kept for pictures."""
+"""Number of generated samples that are kept for pictures."""
 
 _BATCH = 250
 _MOST_COMPARED = 2000
@@ -49,17 +49,17 @@ class Snapshot:
 
 @dataclass
 class Keeper:
-    """Collects the checks of a run and keeps the best generator of each phase."""
+    """Collects the checks of a run, and keeps the best generator of each phase."""
 
     # one row per check: update, images, operations, score, phase, sparsity by layer
     checks: list[dict[str, Any]] = field(default_factory=list)
-    # by phase and for ``"best"``, whatever the phase: the generator of the lowest score. The score
-    # is of training samples, so the choice has not seen the test part
+    # the generator with the lowest score by phase, and over all phases as ``"best"``. The score is
+    # relative to training samples, so the choice does not use the test part
     best: dict[str, Snapshot] = field(default_factory=dict)
     last: Snapshot | None = None
 
     def add(self, check: dict[str, Any], arrays: Arrays, *, counts: bool = True) -> None:
-        """Take a check; ``counts=False`` keeps the row alone."""
+        """Add a check; ``counts=False`` keeps only its row."""
         self.checks.append(check)
         if not counts:
             return
@@ -70,12 +70,12 @@ class Keeper:
                 self.best[key] = snapshot
 
     def outputs(self) -> dict[str, Snapshot]:
-        """Return the generators that are scored in the end, by name."""
+        """Return the generators that are scored at the end, by name."""
         return self.best | ({"last": self.last} if self.last else {})
 
 
 class Run:
-    """One training under way; scores are computed on the processor."""
+    """The state of one training; scores are computed on the CPU."""
 
     def __init__(self, case: "Case", material: Material, *, device: str = "cpu") -> None:
         self.case, self.material = case, material
@@ -113,7 +113,7 @@ class Run:
         self._flops = {"flops_dense_computed": 0.0, "flops_masked_computed": 0.0}
 
     def train(self) -> None:
-        """Train to the end, in the way of the case's method."""
+        """Train to the end with the case's method."""
         if self.method.ticket_levels:
             self._search_ticket()
         elif self.method.alternates:
@@ -122,7 +122,7 @@ class Run:
             self._go(phase="dense")
 
     def _go(self, *, phase: str, counts: bool = True) -> None:
-        """Train for all updates in steps of a check."""
+        """Train for all updates, with a check after every step."""
         for updates in self._parts():
             now = "dense" if self.regeneration.dense or not self.masks else "sparse"
             self._train(updates)
@@ -131,7 +131,7 @@ class Run:
                 self.regeneration.check(score)
 
     def _search_ticket(self) -> None:
-        """Train, prune the smallest weights, rewind, as often as the method says."""
+        """Train, prune the smallest weights and rewind, ``ticket_levels`` times."""
         levels, last = self.method.ticket_levels, self.method.ticket_levels
         initial = network_arrays(self.generator)
         rate = 1 - (1 - self.method.ticket_sparsity) ** (1 / levels)
@@ -148,7 +148,7 @@ class Run:
             pass
 
     def _alternate(self) -> None:
-        """Two checks dense, two pruned by magnitude, and so on; what returns starts from zero."""
+        """Alternate two dense and two pruned checks; regrown weights start from zero."""
         for at, updates in enumerate(self._parts()):
             pruning = at // 2 % 2 == 1
             if not pruning:
@@ -178,7 +178,7 @@ class Run:
         )
         self._updates += updates
         self._images += updates * config.critic_iterations * config.batch_size
-        # masks change between the checks: the mean of both ends stands for all updates
+        # masks change between the checks: the mean of both ends is used for all updates
         kept = {
             network: {name: (before[network][name] + share) / 2 for name, share in layers.items()}
             for network, layers in self._kept().items()
@@ -213,7 +213,7 @@ class Run:
         return score
 
     def draw(self, count: int) -> NDArray[np.float32]:
-        """Return samples of the plain generator for the first of a fixed row of latent vectors."""
+        """Return samples of the plain generator for the first vectors of a fixed sequence."""
         rng = torch.Generator().manual_seed(derive_seed(0, "rg-gan latents"))
         y_N = np.arange(count) % self.plain.num_classes
         return sample(self.plain, y_N, rng=rng, batch_size=_BATCH)
@@ -223,7 +223,7 @@ class Run:
         return masks.arrays() if masks else network_arrays(self.generator)
 
     def _masks(self) -> dict[str, Mask]:
-        """Return the masks of both networks as they are, of weights alone."""
+        """Return the current masks of the weights of both networks."""
         found = {name: masks.mask for name, masks in self.masks.items()}
         if self.mask is not None:
             found["generator"] = {n: m for n, m in self.mask.items() if _prunable(m)}
@@ -285,7 +285,7 @@ def _pruned_share(masks: Mapping[str, NDArray[np.bool_]]) -> float:
 
 
 def _returned(before: Mask | None, now: Mask) -> float:
-    """Return the share of all weights that were pruned at the last check and are kept now."""
+    """Return the share of weights that were pruned at the last check and are kept now."""
     if before is None:
         return 0.0
     count = sum(int(np.count_nonzero(now[name] & ~before[name])) for name in now)

@@ -6,8 +6,7 @@
     python -m experiments.papers.compressibility_wgan.federated --short      # seconds
     python -m experiments.papers.compressibility_wgan.federated --no-runs    # tables and pictures
 
-Started again, it goes on where it stopped: finished cases are not repeated, failed ones are tried
-again.
+The same command continues after an interruption: finished cases are not repeated, failed ones are.
 """
 
 import argparse
@@ -30,7 +29,7 @@ def cases(options: argparse.Namespace) -> list[StudyCase]:
 
 
 def all_cases(plan: Plan) -> list[StudyCase]:
-    """Return the cases in the order in which they are run: the longest part comes late."""
+    """Return the cases in the order of the runs: the longest ones come late."""
     pools = [PoolCase(plan, k, partition) for k in plan.clients for partition in plan.partitions]
     runs = [
         RoundsCase(plan, data, seed, *pair)

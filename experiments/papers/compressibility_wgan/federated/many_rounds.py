@@ -1,4 +1,4 @@
-"""Many rounds: what a global generator is worth against the bytes that have travelled so far."""
+"""Many rounds: quality of the global generator against cumulative bytes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from flwr_gan.app.overrides import split_overrides
 
 MEASURES = ("synthetic_accuracy", "conditional_accuracy", "frechet_distance")
 COLUMNS = ("round", "bytes", "total_bytes", "sparsity", *MEASURES)
-# Levels of quality, fixed before the runs; the distance has to fall to its levels.
+# Levels of quality, fixed before the runs; the distance must fall to its level.
 LEVELS = {
     "synthetic_accuracy": (0.80, 0.85, 0.90, 0.93),
     "conditional_accuracy": (0.80, 0.90, 0.95),
@@ -72,8 +72,8 @@ class RoundsCase(StudyCase):
     def measure(self, folder: Path) -> dict[str, Any]:
         """Return one row per round of ``many_rounds.csv``.
 
-        Those of plain Flower have bytes alone, which do not depend on the weights: their training
-        is cut to one iteration per round.
+        Runs of plain Flower have only bytes, which do not depend on the weights, so their training
+        has only one iteration per round.
         """
         if self.wire == PLAIN:
             settings = f"{self.overrides} gan.local_iterations=1 output_dir={folder / 'run'}"
@@ -87,9 +87,9 @@ class RoundsCase(StudyCase):
 
 
 def with_quality_of_plain(rounds: pd.DataFrame) -> pd.DataFrame:
-    """Return the rounds with the quality of plain Flower filled in from the lossless wire.
+    """Return the rounds, with plain Flower's quality filled in from the lossless wire.
 
-    Both train the same generator, bit for bit, where the replies are added in the same order.
+    Both train the same generator, bit for bit, if the replies are added in the same order.
     """
     keys = ["data", "seed", "round"]
     lossless = rounds[(rounds.strategy == AVERAGE) & (rounds.wire == LOSSLESS)]
@@ -102,7 +102,7 @@ def with_quality_of_plain(rounds: pd.DataFrame) -> pd.DataFrame:
 
 
 def bytes_to_quality(rounds: pd.DataFrame) -> pd.DataFrame:
-    """Return the bytes after which each run first reaches each level; missing for never."""
+    """Return the bytes after which each run first reaches each level; missing if it never does."""
     rows = []
     for key, run in rounds.groupby(["data", "strategy", "wire", "seed"], sort=False):
         run = run.sort_values("round")

@@ -1,4 +1,4 @@
-"""One shot: each client uploads one ticket; its bytes and what a classifier learns from the pool.
+"""One shot: each client uploads one ticket; bytes, and accuracy of a classifier on the pool.
 
 N samples, T vectors, C components, K clients.
 """
@@ -40,7 +40,7 @@ ZSTD = "zstd:19"
 
 @dataclass(frozen=True)
 class PoolCase(StudyCase):
-    """One shot: so many clients under one partition."""
+    """One shot: a number of clients and a partition."""
 
     columns = ("clients", "partition", "seed")
 
@@ -56,7 +56,7 @@ class PoolCase(StudyCase):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The overrides of both runs, all that the result depends on."""
+        """The overrides of both runs: all that the result depends on."""
         prunings = f"lottery.rate=0.2 lottery.iterations={self.plan.prunings}"
         return {
             "ticket": f"{self.shared} {prunings} codec=sparse",
@@ -65,7 +65,7 @@ class PoolCase(StudyCase):
 
     @property
     def shared(self) -> str:
-        """The overrides that tickets and dense generators have in common."""
+        """The overrides that tickets and dense generators share."""
         return (
             f"experiment=one_shot evaluation=none {self.plan.one_shot} "
             f"{PARTITIONS[self.partition]} federation.num_clients={self.clients}"
@@ -77,7 +77,7 @@ class PoolCase(StudyCase):
         return 20.0 * self.clients
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Train tickets and dense generators; return a row, and under ``clients`` one a client."""
+        """Train tickets and dense generators; return a row, and ``clients``: one row per client."""
         ticket, dense = (
             finish_run(split_overrides(overrides), folder / name)
             for name, overrides in self.settings.items()
@@ -88,7 +88,7 @@ class PoolCase(StudyCase):
 
 @dataclass(frozen=True)
 class LongerCase(PoolCase):
-    """One shot with dense generators alone, trained for longer."""
+    """One shot with only dense generators, trained for longer."""
 
     iterations: int = 0  # generator iterations of the training
 
@@ -114,7 +114,7 @@ class LongerCase(PoolCase):
         return self.iterations / 40
 
     def measure(self, folder: Path) -> dict[str, Any]:
-        """Train dense generators and return what their pool teaches."""
+        """Train dense generators; return the accuracy of a classifier trained on their pool."""
         finish_run(split_overrides(self.settings["dense"]), folder / "dense")
         federation = load_federation(self.settings["dense"])
         pool = pool_of(federation, saved_uploads(folder / "dense", self.clients))
@@ -124,7 +124,7 @@ class LongerCase(PoolCase):
 def measure_pools(
     federation: Federation, ticket_folder: Path, dense_folder: Path, *, prunings: int
 ) -> dict[str, Any]:
-    """Return what a case has measured, from the files of its two finished runs."""
+    """Return the measures of a case, from the files of its two finished runs."""
     count = len(federation.split)
     tickets, dense = (saved_uploads(place, count) for place in (ticket_folder, dense_folder))
     lossy = recoded(tickets, LOSSY)
@@ -175,7 +175,7 @@ def client_rows(
     tickets: list[bytes],
     lossy: list[bytes],
 ) -> list[dict[str, Any]]:
-    """Return, for each client, its bytes in every form and what its own data alone teach."""
+    """Return, for each client, its bytes in every form and the accuracy with only its own data."""
     sent = upload_rows(ticket_folder)
     dense_sent = upload_rows(dense_folder)
     packed = upload_rows(dense_folder / "also" / ZSTD.replace(":", "."))
@@ -216,7 +216,7 @@ def client_rows(
 
 
 def pool_accuracy(federation: Federation, pool: GeneratorPool) -> float:
-    """Return the test accuracy of a classifier trained on as many of the pool's samples as real."""
+    """Return the test accuracy of a classifier trained on as many pool samples as real ones."""
     seed = federation.config.seed
     labels_N = numpy_rng(seed, "pool-labels").permutation(federation.dataset.train.y_N)
     x_NTC = pool.sample(labels_N, derive_seed(seed, "pool-samples"))
@@ -224,7 +224,7 @@ def pool_accuracy(federation: Federation, pool: GeneratorPool) -> float:
 
 
 def real_accuracies(federation: Federation) -> dict[str, float]:
-    """Return the accuracy with all real training data, as they are and in steps of 1/127."""
+    """Return the accuracy with all real training data, unchanged and in steps of 1/127."""
     train = federation.dataset.train
     rounded = (int8_vectors(train.x_NTC) / np.float32(INT8_SCALE)).astype(np.float32)
     return {

@@ -1,4 +1,4 @@
-"""The two pictures of the study, drawn from its result files alone."""
+"""The two pictures of the study, drawn only from its result files."""
 
 from collections.abc import Mapping, Sequence
 
@@ -45,7 +45,7 @@ AXES = {
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
-    """Return the pictures of the tables that are there."""
+    """Return the pictures of the existing tables."""
     made = {"one_shot": one_shot_picture, "many_rounds": rounds_picture}
     names = {"one_shot": "one_shot.png", "many_rounds": "quality_bytes.png"}
     return {
@@ -92,7 +92,7 @@ def one_shot_picture(table: pd.DataFrame) -> Figure:
 
 
 def rounds_picture(table: pd.DataFrame) -> Figure:
-    """Draw three measures against bytes so far: a line is a mean over seeds, a band their range."""
+    """Draw three measures against cumulative bytes: lines are means over seeds, bands ranges."""
     names = list(dict.fromkeys(table.data))
     figure = Figure(figsize=(12.0, 0.9 + 3.5 * len(names)), layout="constrained")
     grid = figure.subplots(len(names), len(MEASURES), squeeze=False)

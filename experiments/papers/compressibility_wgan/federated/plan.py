@@ -1,4 +1,4 @@
-"""What is run, in full and in small, as overrides of the app's config."""
+"""The whole and the short study, as overrides of the app's config."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -22,7 +22,7 @@ CODECS = {
 WIRES = ((AVERAGE, PLAIN), *product((AVERAGE, TICKET), CODECS))
 FEWER_WIRES = tuple(pair for pair in WIRES if pair[1] != "sparse:int8")
 
-# R = 2 and a learning rate of 0.004 give the most in a second of one core; see FEDERATED.md.
+# R = 2 and a learning rate of 0.004 give the best quality per second of a core; see FEDERATED.md.
 ONE_SHOT_GAN = (
     "gan=small gan.critic_iterations=2 gan.generator_lr=0.004 gan.critic_lr=0.004 "
     "gan.iterations=250"
@@ -39,11 +39,11 @@ class Plan:
 
     clients: tuple[int, ...]  # K of the one-shot cases
     partitions: tuple[str, ...]  # their partitions, keys of ``PARTITIONS``
-    one_shot: str  # overrides of the one-shot cases beside K, partition and pruning
+    one_shot: str  # overrides of the one-shot cases except K, partition and pruning
     prunings: int  # P of the tickets; each removes 20 % of the survivors
-    rounds_settings: dict[str, str]  # name of a federation of many rounds -> its overrides
-    rounds_seeds: dict[str, tuple[int, ...]]  # its seeds
-    rounds: int  # rounds of FedAvg, as many as the shared ticket takes
+    rounds_settings: dict[str, str]  # overrides by name of a federation of many rounds
+    rounds_seeds: dict[str, tuple[int, ...]]  # seeds by the same name
+    rounds: int  # rounds of FedAvg, the same number as for the shared ticket
     # iterations of the dense generators that are trained longer, at the first K and partition
     longer: tuple[int, ...]
     # strategy and wire of the runs of many rounds, by the federation's name
@@ -82,5 +82,5 @@ SHORT = Plan(
 
 
 def folder_name(text: str) -> str:
-    """Return the text without what a path or an override cannot hold."""
+    """Return the text without characters that a path or an override cannot contain."""
     return text.replace(", ", "-").replace(" ", "_").replace(":", ".")

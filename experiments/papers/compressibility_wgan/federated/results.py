@@ -1,4 +1,4 @@
-"""The tables of the study, from what its cases have measured."""
+"""The tables of the study, from the measures of its cases."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -48,7 +48,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
 
 
 def _counted(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with whole numbers as such."""
+    """Return a table with integer columns as integers."""
     counts = [name for name in table if str(name).endswith("bytes") or name in COUNTS]
     return table.astype(dict.fromkeys(counts, "Int64"))
 
@@ -139,7 +139,7 @@ def longer_table(pools: pd.DataFrame, longer: pd.DataFrame) -> str:
 
 
 def reached_table(reached: pd.DataFrame) -> str:
-    """Return the mean MB after which each run reaches a level, and in how many seeds it does."""
+    """Return the mean MB until each run reaches a level, and the number of seeds that reach it."""
     pairs = list(dict.fromkeys(zip(reached.strategy, reached.wire, strict=True)))
     head = ("data", "quality", *(f"{strategy}, {wire}" for strategy, wire in pairs))
     rows = []
@@ -164,7 +164,7 @@ def _reached(sizes: "pd.Series[int]") -> str:
 
 
 def final_table(rounds: pd.DataFrame) -> str:
-    """Return total bytes and final quality of each run of many rounds, the mean over seeds."""
+    """Return total bytes and final quality of the runs of many rounds, means over seeds."""
     head = ("data", "strategy", "wire", "MB in all", "ratio to plain", "% pruned", *NAMES.values())
     rows = []
     for data, part in rounds.groupby("data", sort=False):
@@ -189,7 +189,7 @@ def final_table(rounds: pd.DataFrame) -> str:
 
 
 def paper_table() -> str:
-    """Return what the paper's own figures come to: arithmetic, nothing is measured here."""
+    """Return the bytes that follow from the paper's figures; computed, not measured."""
     federation = load_federation("experiment=paper")
     generator, _ = federation.networks(0)
     weights = sum(parameter.numel() for parameter in generator.parameters())

@@ -1,4 +1,4 @@
-"""What would travel, as bytes: uploads of a finished one-shot run, and the clients' raw data.
+"""Bytes to send: the uploads of a finished one-shot run, and the clients' raw data.
 
 N samples, T vectors, C components, P clients, K classes.
 """
@@ -31,7 +31,7 @@ INT8_SCALE = 127
 
 
 def saved_uploads(folder: Path, clients: int) -> list[bytes]:
-    """Return the uploads of a one-shot run as they travelled, in the order of the clients."""
+    """Return the uploads of a one-shot run as they were sent, in the order of the clients."""
     paths = [folder / "generators" / f"client-{client:05d}.fgan" for client in range(clients)]
     missing = [path for path in paths if not path.exists()]
     if missing:
@@ -58,10 +58,10 @@ def upload_rows(folder: Path) -> pd.DataFrame:
 
 
 def reply_bytes(payload: bytes, *, client: int, samples: int) -> int:
-    """Return what Flower's transport stores for a reply with this payload.
+    """Return the size of a reply with this payload in Flower's transport.
 
-    The reply is built as the app builds it and weighed, so for the payload that has travelled it
-    is the measured ``message_bytes``.
+    The reply is built as in the app, so for a payload that was sent the size equals the measured
+    ``message_bytes``.
     """
     result = FitRes(Status(Code.OK, "Success"), ndarrays_to_parameters([]), samples, {})
     content = fitres_to_recorddict(result, keep_input=True)
@@ -78,8 +78,8 @@ def float32_bytes(samples: Samples) -> bytes:
 def int8_bytes(samples: Samples) -> bytes:
     """Return the vectors as int8 steps of 1/127 and the labels as one byte each.
 
-    Lossy by half a step. One component of all samples stands after the other, which zstd codes
-    better than sample after sample.
+    The error is at most half a step. The components of all samples are stored one after the other,
+    which zstd compresses better than sample after sample.
     """
     x_TCN = int8_vectors(samples.x_NTC).transpose(1, 2, 0)
     return np.ascontiguousarray(x_TCN).tobytes() + samples.y_N.astype(np.uint8).tobytes()
@@ -91,10 +91,10 @@ def int8_vectors(x_NTC: NDArray[np.float32]) -> NDArray[np.int8]:
 
 
 def affordable(samples: Samples, most_bytes: int, rng: np.random.Generator) -> Samples:
-    """Return as many random samples as fit into so many bytes as int8 under zstd."""
+    """Return as many random samples as fit into ``most_bytes`` as int8 under zstd."""
     order = rng.permutation(len(samples))
     fits, too_many = 0, len(samples) + 1
-    while too_many - fits > 1:  # the size grows with the number, give or take a byte or two
+    while too_many - fits > 1:  # the size grows with the number, up to a byte or two
         count = (fits + too_many) // 2
         if zstd_bytes(int8_bytes(samples.take(order[:count]))) <= most_bytes:
             fits = count
@@ -109,10 +109,10 @@ def zstd_bytes(data: bytes) -> int:
 
 
 def pen_bytes(federation: Federation) -> Callable[[int], bytes] | None:
-    """Return a function from a client to its recorded pen trajectories, None where unknown.
+    """Return a function from a client to its recorded pen trajectories, None if there are none.
 
-    Only ``pendigits`` has them: the tablet's integer coordinates before they are resampled to T
-    vectors, as int16, each stroke after its number of points, and the labels as one byte each.
+    Only ``pendigits`` has them: the tablet's integer coordinates before resampling to T vectors, as
+    int16, each stroke preceded by its number of points, and the labels as one byte each.
     """
     if federation.dataset.name != "pendigits":
         return None
