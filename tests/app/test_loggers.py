@@ -2,7 +2,9 @@
 
 import json
 import struct
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,11 +75,10 @@ def mlflow_scalars(folder: Path) -> dict[str, dict[int, float]]:
     return {tag: {one.step: one.value for one in values} for tag, values in history.items()}
 
 
-def wandb_scalars(folder: Path) -> dict[str, dict[int, float]]:
-    """Return the values by tag and step of the last offline run, a log in LevelDB's format."""
+def wandb_records(path: Path) -> list[Any]:
+    """Return the whole records of a log in LevelDB's format."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    *_, path = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
     data, at, part, records = path.read_bytes(), 7, b"", []
     while at < len(data):
         if (left := 32768 - at % 32768) < 7:
@@ -89,6 +90,21 @@ def wandb_scalars(folder: Path) -> dict[str, dict[int, float]]:
         if kind in (1, 4):  # a whole record, or the last part of one
             records.append(Record.FromString(part))
             part = b""
+    return records
+
+
+def wandb_scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """Return the values by tag and step of the last offline run.
+
+    On a busy machine the process that writes its log ends a moment after the run.
+    """
+    *_, path = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
+    end = time.monotonic() + 30
+    records = wandb_records(path)
+    while not any(record.HasField("exit") for record in records):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+        records = wandb_records(path)
     values: dict[str, dict[int, float]] = {}
     for record in records:
         for item in record.history.item:
