@@ -3,6 +3,7 @@
 ::
 
     python -m experiments.references                            # all that is committed here
+    python -m experiments.references --short                    # two minutes; results in runs/
     python -m experiments.references --settings classifier --seeds 3,4
     python -m experiments.references --report                   # only the tables
     python -m experiments.references partition.alpha=0.1        # settings of all ways
@@ -19,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.references.cases import QUALITY, SETTINGS, TRAINED, Case
+from experiments.references.cases import QUALITY, SETTINGS, SHORT, TRAINED, Case
 from experiments.study.cases import Record, all_rows
 from experiments.study.command import Study
 from experiments.study.markdown import Columns, page_table
@@ -31,12 +32,14 @@ _NAMES = {name: name.replace("_", " ").replace("frechet", "Fréchet") for name i
 
 def cases(options: argparse.Namespace) -> list[Case]:
     """Return the runs, seed after seed."""
+    short = SHORT if options.preset == "short" else {}
     return [
-        Case(setting=setting, trained=trained, seed=seed, overrides=tuple(options.overrides))
+        Case(setting=setting, trained=trained, seed=seed,
+             overrides=(*short.get(setting, ()), *options.overrides))
         for seed in options.seeds
         for setting in options.settings
         for trained in TRAINED
-    ]
+    ]  # fmt: skip
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
@@ -79,6 +82,7 @@ STUDY = Study(
     tables=tables,
     page=page,
     choices={"settings": tuple(SETTINGS)},
+    short="two minutes; to try it",
     overrides="settings of all ways",
     libraries=("torch", "numpy", "flwr"),
 )

@@ -14,6 +14,11 @@ from flwr_gan.app.config import load_config
 FEDERATED, TOGETHER, ALONE = "federated", "all data in one place", "each client alone"
 TRAINED = (FEDERATED, TOGETHER, ALONE)
 SETTINGS = {"main job": "experiment=quickstart", "classifier": "experiment=classifier"}
+SHORT = {
+    "main job": ("strategy.rounds_per_level=1", "gan.local_iterations=2", "lottery.iterations=1"),
+    "classifier": ("federation.rounds=2", "classifier.passes=1"),
+}
+"""What makes a run of each setting short."""
 QUALITY = (
     "conditional_accuracy", "synthetic_accuracy", "coverage", "frechet_distance", "test_accuracy",
 )  # fmt: skip

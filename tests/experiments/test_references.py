@@ -29,8 +29,7 @@ def test_a_share_that_is_none_is_named(clients, alone):
 
 def test_the_tables_have_a_row_for_each_way(tmp_path):
     places = ["--folder", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
-    short = ["federation.num_clients=2", "federation.rounds=1", "classifier.passes=1"]
-    assert main(["--settings", "classifier", "--seeds", "0", *places, *short]) == 0
+    assert main(["--settings", "classifier", "--short", *places, "federation.num_clients=2"]) == 0
     runs = pd.read_csv(tmp_path / "results" / "runs.csv")
     assert runs["trained"].tolist() == [FEDERATED, TOGETHER, ALONE, ALONE]
     summary = pd.read_csv(tmp_path / "results" / "summary.csv").set_index("trained")
