@@ -35,7 +35,7 @@ class Case(StudyCase):
     regeneration: str
     seed: int  # of all runs
     overrides: tuple[str, ...] = ()  # settings that all ways share
-    work_s = 360.0
+    work_s = 1000.0
 
     @property
     def settings(self) -> Mapping[str, Any]:

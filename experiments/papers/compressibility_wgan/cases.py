@@ -61,7 +61,7 @@ class Case(StudyCase):
     # levels at which the trained controls are trained
     controls: tuple[int, ...] = ()
     folder: Path = Path()  # folder of its generators and rows
-    work_s = 420.0
+    work_s = 800.0
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
