@@ -69,32 +69,29 @@ def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfi
     """
     parsed = [parse(text) for text in overrides]
     try:
-        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-            groups = _groups()
-            chosen = [
-                text
-                for text, item in zip(overrides, parsed, strict=True)
-                if item.key_or_group in groups
-            ]
-            for item in parsed:
-                if item.key_or_group in groups:
-                    group = item.key_or_group
-                    require_one_of(group, str(item.value()), groups[group])
-            base = _with_options(tuple(chosen))
-            known = _leaves(base)
-            # A null group, such as method, has no target until one is added.
-            targets = [
-                item.key_or_group for item in parsed if item.key_or_group.endswith("._target_")
-            ]
-            for item in parsed:
-                if item.is_delete() and item.key_or_group in required:
-                    raise ConfigError(f"{item.input_line}: a run needs this key; give it a value")
-                if item.is_add() and item.key_or_group in known:
-                    raise ConfigError(f"{item.input_line}: the key is there already; drop the +")
-                adds = item.is_add() or item.is_force_add()
-                free = adds and _has_target(item.key_or_group, [*known, *targets])
-                if item.key_or_group not in groups and not free:
-                    _check_key(item.key_or_group, known, groups)
+        groups = _groups()
+        chosen = [
+            text
+            for text, item in zip(overrides, parsed, strict=True)
+            if item.key_or_group in groups
+        ]
+        for item in parsed:
+            if item.key_or_group in groups:
+                group = item.key_or_group
+                require_one_of(group, str(item.value()), groups[group])
+        base = _with_options(tuple(chosen), _conf_files())
+        known = _leaves(base)
+        # A null group, such as method, has no target until one is added.
+        targets = [item.key_or_group for item in parsed if item.key_or_group.endswith("._target_")]
+        for item in parsed:
+            if item.is_delete() and item.key_or_group in required:
+                raise ConfigError(f"{item.input_line}: a run needs this key; give it a value")
+            if item.is_add() and item.key_or_group in known:
+                raise ConfigError(f"{item.input_line}: the key is there already; drop the +")
+            adds = item.is_add() or item.is_force_add()
+            free = adds and _has_target(item.key_or_group, [*known, *targets])
+            if item.key_or_group not in groups and not free:
+                _check_key(item.key_or_group, known, groups)
         node = deepcopy(base)
         for item in parsed:
             if item.key_or_group not in groups:
@@ -131,10 +128,16 @@ def _groups() -> dict[str, list[str]]:
     }
 
 
+def _conf_files() -> tuple[tuple[str, int], ...]:
+    """Return the conf files with the time of their last change, so that an edited one is read."""
+    return tuple((str(path), path.stat().st_mtime_ns) for path in config_dir().rglob("*.yaml"))
+
+
 @lru_cache(maxsize=64)
-def _with_options(chosen: tuple[str, ...]) -> DictConfig:
+def _with_options(chosen: tuple[str, ...], files: tuple[tuple[str, int], ...]) -> DictConfig:
     """Return conf/ with these options of its groups; composing takes a tenth of a second."""
-    return hydra.compose("config", overrides=list(chosen))
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return hydra.compose("config", overrides=list(chosen))
 
 
 def _apply(item: Override, node: DictConfig) -> None:

@@ -1,5 +1,6 @@
 """Overrides become one checked config, or one clear line."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
+from flwr_gan.app import overrides
 from flwr_gan.app.config import build, load_config, load_file
 from flwr_gan.app.federation import load_federation
 from flwr_gan.app.overrides import compose, config_dir, given, split_overrides
@@ -67,6 +69,15 @@ def test_values_are_set_as_hydra_sets_them(text):
         expected = hydra.compose("config", overrides=overrides)
     OmegaConf.resolve(expected)
     assert compose(overrides, required=()) == expected
+
+
+def test_a_file_that_was_edited_is_read_again(tmp_path, monkeypatch):
+    shutil.copytree(config_dir(), tmp_path / "conf")
+    monkeypatch.setattr(overrides, "config_dir", lambda: tmp_path / "conf")
+    assert load_config().seed == 0
+    path = tmp_path / "conf" / "config.yaml"
+    path.write_text(path.read_text().replace("seed: 0", "seed: 7"))
+    assert load_config().seed == 7
 
 
 @pytest.mark.slow
