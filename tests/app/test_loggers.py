@@ -2,7 +2,6 @@
 
 import json
 import struct
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import ConfigError, OutputError
 from flwr_gan.server_app import app as server_app
 from flwr_gan.server_app import prepare_run_config
+from tests.deployment.watched import until
 
 LONG = "strategy=fedavg federation.rounds=3 logger=tensorboard"
 
@@ -98,15 +98,15 @@ def wandb_scalars(folder: Path) -> dict[str, dict[int, float]]:
 
     On a busy machine the process that writes its log ends a moment after the run.
     """
-    *_, path = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
-    end = time.monotonic() + 30
-    records = wandb_records(path)
-    while not any(record.HasField("exit") for record in records):
-        assert time.monotonic() < end
-        time.sleep(0.2)
-        records = wandb_records(path)
+    # names have seconds only, and two runs may begin in one
+    logs = (folder / "wandb").glob("offline-run-*/*.wandb")
+    path = max(logs, key=lambda log: log.stat().st_mtime_ns)
+    until(
+        lambda: any(record.HasField("exit") for record in wandb_records(path)),
+        what="the end of the log", timeout_s=30,
+    )  # fmt: skip
     values: dict[str, dict[int, float]] = {}
-    for record in records:
+    for record in wandb_records(path):
         for item in record.history.item:
             tag, value = item.key or item.nested_key[0], json.loads(item.value_json)
             if isinstance(value, int | float) and len(item.nested_key) < 2:  # else of a picture

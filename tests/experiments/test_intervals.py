@@ -1,6 +1,5 @@
 """Each figure ± interval in the text of a study's page follows from its committed tables."""
 
-import importlib
 import itertools
 import re
 from functools import cache
@@ -9,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import t
 
-from tests.experiments.test_pages import STUDIES
+from experiments.study.statistics import t_interval
+from tests.experiments.test_pages import STUDIES, study_of
 
 ROOT = Path(__file__).parents[2]
 SCALES = (1, 100, 1e-3, 1e4, 1e-6)  # per cent, kB, squared differences in 1e-4, MB
@@ -38,10 +37,10 @@ def found_intervals(table):
         ]
         parts += [one - other for one, other in itertools.combinations(parts, 2)]
         for part in parts:
-            values = part.replace([np.inf, -np.inf], np.nan)
-            count = values.count().to_numpy()
-            half = t.ppf(0.975, np.maximum(count - 1, 1)) * values.std() / np.sqrt(count)
-            yield from zip(values.mean(), half, strict=True)
+            for name in part:
+                finite = part[name][np.isfinite(part[name])]
+                if len(finite) > 1:
+                    yield t_interval(finite)
 
 
 def unknown_intervals(text, tables):
@@ -60,20 +59,14 @@ def unknown_intervals(text, tables):
 
 @pytest.mark.parametrize("module", STUDIES)
 def test_intervals_of_a_page_are_those_of_its_tables(module):
-    study = importlib.import_module(f"experiments.{module}.__main__").STUDY
+    study = study_of(module)
     tables = sorted(study.committed.rglob("*.csv"))
     for page in study.pages:
         assert unknown_intervals((study.home / page).read_text(), tables) == []
 
 
 def test_intervals_of_what_holds_are_in_some_table():
-    tables = [
-        path
-        for module in STUDIES
-        for path in importlib.import_module(f"experiments.{module}.__main__").STUDY.committed.rglob(
-            "*.csv"
-        )
-    ]
+    tables = [path for module in STUDIES for path in study_of(module).committed.rglob("*.csv")]
     assert unknown_intervals((ROOT / "docs/what_holds.md").read_text(), tables) == []
 
 

@@ -23,9 +23,14 @@ STUDIES = {
 """Studies, with the parts whose last digits differ, for tables are rounded once more than pages."""
 
 
+def study_of(module):
+    """Return the study of a folder in ``experiments``."""
+    return importlib.import_module(f"experiments.{module}.__main__").STUDY
+
+
 @pytest.mark.parametrize(("module", "rounded"), STUDIES.items(), ids=STUDIES)
 def test_the_page_is_made_of_the_tables_beside_it(module, rounded):
-    study = importlib.import_module(f"experiments.{module}.__main__").STUDY
+    study = study_of(module)
     tables = {path.name: pd.read_csv(path) for path in study.committed.glob("*.csv")}
     known = {"runs": 1, "seeds": [0], "core_minutes": 1, "missing": []}
     run = known | json.loads((study.committed / "run.json").read_text())
@@ -42,8 +47,7 @@ def test_the_page_is_made_of_the_tables_beside_it(module, rounded):
 
 @pytest.mark.parametrize("module", [*STUDIES, "links", "benchmarks.updates"])
 def test_its_help_can_be_read(module, capsys):
-    study = importlib.import_module(f"experiments.{module}.__main__").STUDY
     with pytest.raises(SystemExit) as ended:
-        study.main(["--help"])
+        study_of(module).main(["--help"])
     assert ended.value.code == 0
     assert "--seeds" in capsys.readouterr().out

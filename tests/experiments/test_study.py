@@ -4,7 +4,6 @@ import argparse
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from experiments.study.markdown import page_table
 from experiments.study.results import description
 from experiments.study.statistics import average, differences
 from flwr_gan.errors import ConfigError, TrainingError
+from tests.deployment.watched import until
 
 MEASURED: list[str] = []
 
@@ -194,14 +194,14 @@ def test_workers_end_when_the_study_is_killed(tmp_path):
     )
     files = [tmp_path / "runs" / f"sleeper{seed}" / "pid" for seed in (0, 1)]
 
-    def wait_until(holds):
-        end = time.monotonic() + 60
-        while not holds():
-            assert time.monotonic() < end
-            time.sleep(0.1)
-
-    wait_until(lambda: all(file.exists() and file.read_text() for file in files))
+    until(
+        lambda: all(file.exists() and file.read_text() for file in files),
+        what="two cases under way", timeout_s=60,
+    )  # fmt: skip
     study.kill()
     study.wait()
     pids = [int(file.read_text()) for file in files]
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    until(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids),
+        what="the end of both workers", timeout_s=60,
+    )  # fmt: skip
