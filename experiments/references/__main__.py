@@ -23,7 +23,7 @@ import pandas as pd
 from experiments.references.cases import QUALITY, SETTINGS, SHORT, TRAINED, Case
 from experiments.study.cases import Record, all_rows
 from experiments.study.command import Study
-from experiments.study.markdown import Columns, page_table
+from experiments.study.markdown import Cell, Columns, page_table
 from experiments.study.results import description
 from experiments.study.statistics import average
 
@@ -70,7 +70,7 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
     return parts
 
 
-def _ends(name: str) -> Any:
+def _ends(name: str) -> Cell:
     return lambda row: f"{row[f'{name}_min']:.3f} to {row[f'{name}_max']:.3f}"
 
 

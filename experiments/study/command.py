@@ -84,14 +84,14 @@ class Study:
         """Return the parser of the command line."""
         parser = Parser(prog=f"python -m {self.module}", description=self.about)
         many: dict[str, Any] = {} if self.overrides else {"nargs": "+"}
-        texts = {"short": self.short, "full": self.full}
-        if any(texts.values()):  # argparse cannot show the help of an empty group
-            presets = parser.add_mutually_exclusive_group()
-            for name, text in texts.items():
-                if text:
-                    presets.add_argument(
-                        f"--{name}", dest="preset", action="store_const", const=name, help=text
-                    )
+        presets = {"short": self.short, "full": self.full}
+        presets = {name: text for name, text in presets.items() if text}
+        if presets:  # argparse cannot show the help of an empty group
+            group = parser.add_mutually_exclusive_group()
+            for name, text in presets.items():
+                group.add_argument(
+                    f"--{name}", dest="preset", action="store_const", const=name, help=text
+                )
         parser.set_defaults(preset="default", overrides=[])
         for name, allowed in self.choices.items():
             parser.add_argument(f"--{name}", metavar="NAME,NAME", help=", ".join(allowed), **many)

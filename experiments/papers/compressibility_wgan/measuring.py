@@ -77,8 +77,9 @@ def code_generators(cell: "Case") -> list[dict[str, Any]]:
     """Code both readings of the generator after each pruning; return one row per coding."""
     rows = Rows(cell.folder / "codecs.csv", CODED)
     labels_N = cell.draw_labels(LABELS_FOR_OUTPUT)
-    generators = [(kind, level) for level in cell.levels for kind in ("retrained", "pruned")]
-    for kind, level in generators[:1] + generators[2:]:
+    generators = [("retrained", level) for level in cell.levels]
+    generators += [("pruned", level) for level in cell.levels[1:]]
+    for kind, level in generators:
         weights = cell.load(kind, level)
         size = sum(array.size for array in weights.values())
         kept = sum(int(np.count_nonzero(array)) for array in weights.values())
@@ -139,11 +140,11 @@ def layer_rows(cell: "Case") -> list[dict[str, Any]]:
 
 def scorings(cell: "Case") -> list[tuple[str, int, str]]:
     """Return kind, level and codec of each generator that is scored, if it exists."""
-    first = cell.levels[0]
+    pruned = cell.levels[1:]
     plan = [("retrained", level, LOSSLESS) for level in cell.levels]
-    plan += [("pruned", level, LOSSLESS) for level in cell.levels if level > first]
+    plan += [("pruned", level, LOSSLESS) for level in pruned]
     if cell.scope == "global":
-        plan += [("one_shot", level, LOSSLESS) for level in cell.levels if level > first]
+        plan += [("one_shot", level, LOSSLESS) for level in pruned]
         plan += [(kind, level, LOSSLESS) for kind, level in cell.trained_controls]
         plan += [("retrained", level, codec) for level in cell.levels for codec in LOSSY]
     return plan
