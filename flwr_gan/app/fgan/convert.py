@@ -227,7 +227,7 @@ def write_safetensors(path: Path, arrays: Mapping[str, Array]) -> None:
             )
         if name == _RESERVED:
             raise CodecError(f"{path}: {name} cannot be the name of an array in .safetensors")
-        given[name] = np.asarray(array, order="C")
+        given[name] = np.asarray(array, order="C")  # safetensors 0.8.0 writes memory as it lies
     with replacing(path) as temporary:
         try:
             by_numpy.save_file(given, temporary)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from flwr_gan.app.fgan import main
+from flwr_gan.app.fgan.convert import write_safetensors
 from flwr_gan.wire import decode_payload, describe_payload, encode_payload, load, save
 
 BFLOAT16 = np.dtype("V2")
@@ -116,6 +117,16 @@ def test_the_library_of_safetensors_reads_what_is_written(tmp_path):
     save(tmp_path / "g.fgan", arrays())
     assert main(["convert", str(tmp_path / "g.fgan"), str(tmp_path / "g.safetensors")]) == 0
     same(safetensors.load_file(tmp_path / "g.safetensors"), arrays(), ordered=False)
+
+
+def test_arrays_in_column_order_keep_their_values_in_safetensors(tmp_path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    given = {
+        "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "turned": np.ones((2, 3)).T,
+    }
+    write_safetensors(tmp_path / "g.safetensors", given)
+    same(safetensors.load_file(tmp_path / "g.safetensors"), given, ordered=False)
 
 
 @pytest.mark.parametrize(
