@@ -121,7 +121,8 @@ class Study:
         if not options.report:
             failed = run_cases(cases, folder, workers=options.workers, shown=self.shown)
         command = called(f"python -m {self.module}", arguments)
-        command = re.sub(r" --(folder|results|workers)[ =]\S+", "", command)  # machine's own paths
+        # what measures the same: without the machine's own paths, and not the report alone
+        command = re.sub(r" --((folder|results|workers)[ =]\S+|report\b)", "", command)
         self.write(cases, folder, results, command)
         if failed:
             print(f"{failed} of {len(cases)} runs failed; see above", file=sys.stderr)

@@ -120,6 +120,8 @@ def test_the_command_writes_the_page_only_of_what_is_whole(tmp_path, monkeypatch
     assert (home / "results" / "summary.csv").exists()
     assert "doubles" in (tmp_path / "runs" / "doubles" / "report.html").read_text()
     assert MEASURED.count("double_1_0") == 1
+    assert study(home).main(["--report", "--workers", "2"]) == 0
+    assert "`python -m experiments.doubles`, 2" in (home / "README.md").read_text()
 
 
 def test_differences_are_to_the_baseline_of_the_same_pair():
