@@ -45,29 +45,23 @@ def cases(options: argparse.Namespace) -> list[Case]:
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
-    """Return one row per run, and means over seeds."""
+    """Return one row per run, means over seeds, and differences of the ways."""
     runs = all_rows(records, "ways")
     measured = ["sparsity", "payload_up_bytes", *QUALITY, "wall_s"]
     runs = runs[["regeneration", "way", "seed", *measured]]
-    return {"runs.csv": runs, "summary.csv": average(runs, ["regeneration", "way"], measured)}
+    return {
+        "runs.csv": runs,
+        "summary.csv": average(runs, ["regeneration", "way"], measured),
+        "differences.csv": to_other_ways(runs),
+    }
 
 
-def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
-    """Return the text of each marker of the page.
+def to_other_ways(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return regeneration minus each other way, paired by seed.
 
-    Differences are regeneration minus each other way. All their intervals hold together with 95 %
-    (Bonferroni over settings, other ways and measures).
+    All intervals of qualities hold together with 95 % (Bonferroni over settings, ways, measures).
     """
-    ways: Columns = [
-        ("regeneration", "regeneration"), ("tickets by", "way"), ("seeds", "seeds"),
-        ("pruned, %", ("sparsity", 1, 0.01)), ("uploads, kB", ("payload_up_bytes", 0, 1000)),
-        *_QUALITY,
-    ]  # fmt: skip
-    changes: Columns = [
-        ("regeneration", "regeneration"), ("against", "way"), ("pairs", "seeds"),
-        ("uploads, %", ("more_bytes", 1, 0.01)), *_QUALITY,
-    ]  # fmt: skip
-    runs, found = tables["runs.csv"], []
+    found = []
     comparisons = len(QUALITY) * runs["regeneration"].nunique() * (runs["way"].nunique() - 1)
     for way in [way for way in WAYS[1:] if way in set(runs["way"])]:
         two = runs[runs["way"].isin([WAYS[0], way])]
@@ -77,9 +71,23 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
             more=lambda own, base: intervals(_more_bytes(own, base), comparisons=comparisons),
         )  # fmt: skip
         found.append(rows.assign(way=way))
+    return pd.concat(found)
+
+
+def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str, str]:
+    """Return the text of each marker of the page."""
+    ways: Columns = [
+        ("regeneration", "regeneration"), ("tickets by", "way"), ("seeds", "seeds"),
+        ("pruned, %", ("sparsity", 1, 0.01)), ("uploads, kB", ("payload_up_bytes", 0, 1000)),
+        *_QUALITY,
+    ]  # fmt: skip
+    changes: Columns = [
+        ("regeneration", "regeneration"), ("against", "way"), ("pairs", "seeds"),
+        ("uploads, %", ("more_bytes", 1, 0.01)), *_QUALITY,
+    ]  # fmt: skip
     return {
         "ways": page_table(tables["summary.csv"], ways),
-        "differences": page_table(pd.concat(found), changes, sign="+"),
+        "differences": page_table(tables["differences.csv"], changes, sign="+"),
         "run": description(run),
     }
 

@@ -17,7 +17,7 @@ from experiments.report.page import Code, Picture, Section, Table, write_page
 from experiments.study.cases import Record, StudyCase, claim, read_record, run_cases
 from experiments.study.markdown import write_parts
 from experiments.study.options import called, known, run_command, whole_numbers, words
-from experiments.study.results import machine, versions, write_json, write_table
+from experiments.study.results import machine, rounded, versions, write_json, write_table
 from flwr_gan.errors import ConfigError, OutputError
 from flwr_gan.plots import save_figure
 
@@ -153,7 +153,8 @@ class Study:
         records = [record for record in ended if not record.reason]
         if not records:
             raise OutputError(f"no run in {folder} is finished: run it without --report first")
-        tables = self.tables(records)
+        found = self.tables(records)
+        tables = {name: rounded(table, self.digits) for name, table in found.items()}
         names = {record.case.name for record in records}
         run = {
             "command": command,

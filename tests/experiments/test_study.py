@@ -15,7 +15,7 @@ from experiments.study.app_runs import finish_run
 from experiments.study.cases import StudyCase, read_record, run_cases
 from experiments.study.command import Study
 from experiments.study.markdown import page_table
-from experiments.study.results import description
+from experiments.study.results import description, rounded, write_table
 from experiments.study.statistics import average, differences
 from flwr_gan.errors import ConfigError, TrainingError
 from tests.deployment.watched import until
@@ -122,6 +122,15 @@ def test_the_command_writes_the_page_only_of_what_is_whole(tmp_path, monkeypatch
     assert MEASURED.count("double_1_0") == 1
     assert study(home).main(["--report", "--workers", "2"]) == 0
     assert "`python -m experiments.doubles`, 2" in (home / "README.md").read_text()
+
+
+def test_a_page_is_made_of_the_digits_that_its_table_keeps(tmp_path):
+    table = pd.DataFrame({"way": ["a", "b"], "n": [1, 123456], "x": [1.23349, float("nan")]})
+    kept = rounded(table, 4)
+    pd.testing.assert_frame_equal(
+        kept, pd.read_csv(write_table(table, tmp_path / "t.csv", digits=4))
+    )
+    assert kept["x"][0] == 1.233
 
 
 def test_differences_are_to_the_baseline_of_the_same_pair():
