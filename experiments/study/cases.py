@@ -7,7 +7,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context, parent_process
@@ -41,6 +41,11 @@ class StudyCase(ABC):
     def work_s(self) -> float:
         """Roughly how many processor seconds it takes."""
         return 100.0
+
+    @property
+    def needs(self) -> str:
+        """Name of the case whose files it reads, empty if there is none."""
+        return ""
 
     @property
     def name(self) -> str:
@@ -199,9 +204,16 @@ def _run(cases: Sequence[StudyCase], folder: Path, workers: int) -> Iterator[Rec
         return
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
-        futures = [pool.submit(run_case, case, folder) for case in cases]
+        waiting, running = list(cases), dict[Future[Record], StudyCase]()
         try:
-            yield from (future.result() for future in as_completed(futures))
+            while waiting or running:
+                unfinished = {case.name for case in (*waiting, *running.values())}
+                for case in [case for case in waiting if case.needs not in unfinished]:
+                    waiting.remove(case)
+                    running[pool.submit(run_case, case, folder)] = case
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    del running[future]
+                    yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

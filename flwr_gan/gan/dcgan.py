@@ -29,6 +29,8 @@ SIDE = 64
 KERNEL = 4
 _WIDTHS = (8, 4, 2, 1)
 _FIRST = range(4, 8)  # rows and columns that the first layer makes
+_LAST_SHARE = 0.1
+_BRIGHTEST = 0.99
 SIDES = sorted(first << count for first in _FIRST for count in range(1, len(_WIDTHS) + 1))
 """Rows and columns that an image can have: 4 to 7, doubled once to four times."""
 
@@ -100,6 +102,20 @@ class DepthGenerator(SampleGenerator):
             h = F.relu(norm(layer(h)))
         x_BPTC = torch.tanh(last(h))
         return x_BPTC.squeeze(1) if self.num_channels == 1 else x_BPTC.movedim(1, -1)
+
+    def start_near(self, mean_P: Tensor) -> None:
+        """Start with images of nearly one colour, ``mean_P`` in [-1, 1], the mean of the wanted ones.
+
+        The last layer's bias is set to give this colour, and its weights are divided by ten. For
+        regression to images with a dark background: from He's initial weights the fastest way to the
+        background is to empty the hidden layers, and a narrow network can stay there, with one grey
+        image for all latent vectors.
+        """
+        last = self.layers[-1]
+        with torch.no_grad():
+            bias = last.get_parameter("bias")
+            bias.copy_(torch.atanh(mean_P.to(bias).clamp(-_BRIGHTEST, _BRIGHTEST)))
+            last.get_parameter("weight").mul_(_LAST_SHARE)
 
 
 class ImageCritic(nn.Module):

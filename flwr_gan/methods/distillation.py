@@ -16,6 +16,7 @@ from flwr_gan.core.settings import Count, Natural, Rate, checked
 from flwr_gan.errors import ConfigError, DataError, TrainingError
 from flwr_gan.gan.adam_state import new_adam
 from flwr_gan.gan.batches import draw_latent
+from flwr_gan.gan.dcgan import DepthGenerator
 from flwr_gan.gan.networks import SampleGenerator, initialise
 from flwr_gan.gan.sampling import check_labels
 from flwr_gan.gan.trainer import check_weights, take_step
@@ -25,6 +26,7 @@ from flwr_gan.methods.chain import with_maps
 from flwr_gan.methods.distillation_losses import TERMS, Outputs, used_terms
 
 BETAS = (0.9, 0.999)
+SAMPLES_FOR_MEAN = 64
 REMEDY = "lower method.learning_rate or the weights of method.losses"
 
 
@@ -135,6 +137,20 @@ def _outputs(
         teacher_BHN=teacher_maps,
         mappings=list(mappings),
     )
+
+
+def start_student(student: SampleGenerator, teacher: SampleGenerator, rng: torch.Generator) -> None:
+    """Let a newly drawn ``DepthGenerator`` start at the mean colour of its teacher's samples.
+
+    Other generators are not changed; see ``DepthGenerator.start_near``.
+    """
+    if not isinstance(student, DepthGenerator):
+        return
+    z_BL = draw_latent(teacher, SAMPLES_FOR_MEAN, rng)
+    y_B = torch.arange(SAMPLES_FOR_MEAN, device=z_BL.device) % teacher.num_classes
+    with torch.no_grad():
+        x_BTC = teacher(z_BL, y_B)
+    student.start_near(x_BTC.reshape(-1, student.num_channels).mean(0))
 
 
 def balanced_weights(

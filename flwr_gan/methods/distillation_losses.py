@@ -157,17 +157,6 @@ def used_terms(key: str, losses: Mapping[str, float], terms: Sequence[str]) -> d
     return used
 
 
-def joint_weights(alpha: float) -> dict[str, float]:
-    """Return the weights of the joint loss: ``alpha`` adversarial and ``1 - alpha`` pixel.
-
-    Paper 004 (Aguinaldo et al., 2019, "Compressing GANs using knowledge distillation") names the
-    loss in its Fig. 4 and one value, alpha = 0.0001; our copy of the text lacks the equation. The
-    form is that of Eq. 3 in the survey, L = L_gan + lambda L_pixel, times alpha and with lambda =
-    (1 - alpha) / alpha; the adversarial part uses the scores of the teacher's critic.
-    """
-    return {"pixel": 1 - alpha, "adversarial": alpha}
-
-
 def _distance(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
     """Return for each sample the mean absolute difference in each layer, summed over layers."""
     layers = [(a - b).abs().flatten(1).mean(1) for a, b in zip(one, other, strict=True)]

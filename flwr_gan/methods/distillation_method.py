@@ -12,7 +12,7 @@ from flwr_gan.gan.networks import SampleGenerator
 from flwr_gan.methods.base import Budget, Method, TrainedGan
 from flwr_gan.methods.chain import channel_counts, cut, narrowed, resized
 from flwr_gan.methods.channels import largest_filters
-from flwr_gan.methods.distillation import distil
+from flwr_gan.methods.distillation import distil, start_student
 from flwr_gan.methods.distillation_losses import TERMS, used_terms
 
 
@@ -43,7 +43,9 @@ class StudentForm(Method):
         if self.inherit:
             return cut(teacher, largest_filters(teacher, channels))
         seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
-        return resized(teacher, channels, seed=seed)
+        student = resized(teacher, channels, seed=seed)
+        start_student(student, teacher, rng)
+        return student
 
     def _channels(self, teacher: SampleGenerator) -> tuple[int, ...]:
         return narrowed(channel_counts(teacher), self.width)

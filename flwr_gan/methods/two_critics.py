@@ -80,8 +80,15 @@ class TwoCriticDistillation(StudentForm):
 
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Return the student generator; rates, batches and critic iterations are the GAN's."""
+        student, critic = self.start(gan, budget.rng)
+        self.play(student, critic, gan, budget)
+        return student
+
+    def play(
+        self, student: SampleGenerator, critic: "StudentCritic", gan: TrainedGan, budget: Budget
+    ) -> None:
+        """Train student generator and student critic in place, in turns."""
         rng = budget.rng
-        student, critic = self.start(gan, rng)
         real_NTC, label_N = check_data(gan.x_NTC, gan.y_N, gan.generator)
         adam = new_adam(student.parameters(), lr=gan.config.generator_lr, betas=gan.config.betas)
         weights = {} if self.balanced else dict(self.losses)
@@ -105,7 +112,6 @@ class TwoCriticDistillation(StudentForm):
         names = ("the student critic's loss", "the student generator's loss")
         run_steps(step, budget.iterations, names=names, progress=budget.progress)
         adam.zero_grad(set_to_none=True)
-        return student
 
     def start(
         self, gan: TrainedGan, rng: torch.Generator
@@ -188,6 +194,8 @@ class StudentCritic:
             found["adversarial"] = self._penalty * gradient_penalty(
                 self.critic, real_BTC, fake_BTC, y_B, mix_B
             ) - wasserstein_estimate(self.critic, real_BTC, fake_BTC, y_B)
+        if not (self._losses.get("features") or self._losses.get("triplet")):
+            return found
         real, made = _hidden(self.critic, real_BTC, y_B), _hidden(self.critic, teacher_BTC, y_B)
         if self._losses.get("features"):
             found["features"] = self._features_loss(real, real_BTC, y_B) + self._features_loss(

@@ -17,12 +17,13 @@ from experiments.papers.gan_distillation.setting import (
     PUBLISHED_TEACHER,
     TABLE_1,
 )
-from flwr_gan.core.tree import read_arrays
+from flwr_gan.core.tree import read_arrays, write_arrays
 from flwr_gan.gan.weights import network_arrays
 from flwr_gan.metrics import SampleJudge, classifier
 
 pytestmark = pytest.mark.usefixtures("quick_judge")
 
+ROLES = ("regular", "mse", "mse_drawn", "joint", "game")
 LONGER = ("mse_longer", "regular_longer")
 TINY = replace(
     PRESETS["short"], teacher_depth=2, depths=(1,), teacher_iterations=4, iterations=3,
@@ -46,6 +47,11 @@ def make(role, *, depth=1, seed=0, settings=TINY):
 
 def weights_of(case, folder):
     return read_arrays(folder / case.name / training.NETWORK)
+
+
+def teach(case, folder):
+    x_NTC = images.load_images(TINY).train.x_NTC
+    training.train_student(case, x_NTC, folder / case.name, device="cpu")
 
 
 @pytest.fixture
@@ -96,11 +102,13 @@ def test_the_teacher_comes_first_and_serves_all_seeds():
     cases = all_cases((0, 1), PRESETS["default"], "cpu")
     assert cases[0].role == "teacher"
     assert sum(case.role == "teacher" for case in cases) == 1
-    assert len({case.name for case in cases}) == len(cases) == 1 + 2 * 3 * 4 + 2 * 2
+    assert len({case.name for case in cases}) == len(cases) == 1 + 2 * (5 * 2 + 2 * 1)
+    needy = [case.role for case in cases if case.needs == cases[0].name]
+    assert set(needy) == {"mse", "mse_drawn", "joint", "game", "mse_longer"}
 
 
 def test_student_and_regular_gan_of_one_seed_start_from_the_same_generator():
-    generators = [training.networks(make(role))[0] for role in ("mse", "joint", "regular")]
+    generators = [training.networks(make(role))[0] for role in ("mse", "game", "regular")]
     first, *others = (network_arrays(generator) for generator in generators)
     for other in others:
         assert all(np.array_equal(first[name], other[name]) for name in first)
@@ -115,10 +123,10 @@ def test_small_networks_take_larger_steps():
     assert settings.gan(8).generator_lr == settings.gan(8).critic_lr == settings.rate(8)
 
 
-def test_the_joint_loss_adds_the_critic_to_the_pixels():
-    assert make("mse").losses == {"pixel": 1.0, "adversarial": 0.0}
-    alpha = TINY.alpha
-    assert make("joint").losses == {"pixel": 1 - alpha, "adversarial": alpha}
+def test_the_joint_loss_adds_a_critic_to_the_pixels():
+    assert make("mse").losses == make("mse_drawn").losses == {"pixel": 1.0}
+    joint = {"pixel": 1.0, "adversarial": TINY.adversarial}
+    assert make("joint").losses == make("game").losses == joint
 
 
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
@@ -147,24 +155,47 @@ def test_a_student_comes_nearer_to_its_teacher(teacher, tmp_path):
     generator, _ = training.load_network(teacher, tmp_path / teacher.name)
     wanted = scoring.draw(generator, 20)
     case = make("mse", settings=replace(TINY, iterations=30))
-    training.train_student(case, tmp_path / case.name, device="cpu")
+    teach(case, tmp_path)
     after, _ = training.load_network(case, tmp_path / case.name)
     errors = [np.square(scoring.draw(student, 20) - wanted).mean() for student in (before, after)]
     assert errors[1] < 0.8 * errors[0]
 
 
-def test_a_student_leaves_its_teacher_alone_and_the_critic_matters(teacher, tmp_path):
+def test_a_student_leaves_its_teacher_alone_and_each_way_of_training_differs(teacher, tmp_path):
     before = weights_of(teacher, tmp_path)
-    strong = replace(TINY, alpha=0.5)
-    for role in ("mse", "joint"):
-        training.train_student(
-            make(role, settings=strong), tmp_path / make(role).name, device="cpu"
-        )
+    roles = ("mse", "mse_drawn", "joint", "game")
+    for role in roles:
+        teach(make(role), tmp_path)
     after = weights_of(teacher, tmp_path)
     assert all(np.array_equal(before[name], after[name]) for name in before)
-    mse, joint = (weights_of(make(role), tmp_path) for role in ("mse", "joint"))
-    assert "critic/layers.0.weight" not in mse
-    assert not np.array_equal(mse["generator/layers.0.weight"], joint["generator/layers.0.weight"])
+    found = [weights_of(make(role), tmp_path) for role in roles]
+    assert "critic/layers.0.weight" not in found[0]
+    assert len({weights["generator/layers.0.weight"].tobytes() for weights in found}) == len(roles)
+
+
+def test_a_student_starts_at_its_teachers_mean_and_the_control_as_drawn(teacher, tmp_path):
+    generator, _ = training.load_network(teacher, tmp_path / teacher.name)
+    mean = scoring.draw(generator, 200).mean()
+    drawn, _ = training.networks(make("mse"))
+    for role in ("mse", "mse_drawn"):
+        case = make(role, settings=replace(TINY, iterations=1))
+        teach(case, tmp_path)
+        found = scoring.draw(training.load_network(case, tmp_path / case.name)[0], 20)
+        if role == "mse":
+            assert found.mean() == pytest.approx(mean, abs=0.1)
+        else:
+            assert found.mean() == pytest.approx(scoring.draw(drawn, 20).mean(), abs=0.1)
+
+
+def test_images_that_do_not_depend_on_the_latent_vector_are_counted_as_blank(teacher, tmp_path):
+    examiner = scoring.Examiner(images.load_images(TINY))
+    path = tmp_path / teacher.name / training.NETWORK
+    assert examiner.score(teacher, path.parent)["blank"] == 0
+    arrays = read_arrays(path)
+    write_arrays(
+        path, arrays | {"generator/layers.0.weight": 0 * arrays["generator/layers.0.weight"]}
+    )
+    assert examiner.score(teacher, path.parent)["blank"] == 1
 
 
 def test_scores_have_bytes_of_the_payload_and_quality_before_and_after_8_bits(teacher, tmp_path):
@@ -179,7 +210,7 @@ def test_scores_have_bytes_of_the_payload_and_quality_before_and_after_8_bits(te
     assert row["int8_frechet_distance"] != row["frechet_distance"]
     assert row["mlp_frechet_distance"] != row["frechet_distance"]
     student = make("mse")
-    training.train_student(student, tmp_path / student.name, device="cpu")
+    teach(student, tmp_path)
     assert 0 < examiner.score(student, tmp_path / student.name)["psnr_db"] < 60
     assert 0 <= examiner.real["judge_accuracy"] <= 1
     assert examiner.real["frechet_distance"] < row["frechet_distance"]
@@ -203,11 +234,11 @@ def test_the_judge_is_determined_by_its_seed_and_knows_real_images():
 
 
 def test_images_are_tiled_row_by_row():
-    x_nTC = np.arange(8, dtype=np.float32)[:, None, None] * np.ones((8, 2, 3), dtype=np.float32)
+    x_nTC = np.arange(16, dtype=np.float32)[:, None, None] * np.ones((16, 2, 3), dtype=np.float32)
     tiled = tile(x_nTC)
-    assert tiled.shape == (4, 12)
-    assert list(tiled[0, ::3]) == [0, 1, 2, 3]
-    assert list(tiled[2, ::3]) == [4, 5, 6, 7]
+    assert tiled.shape == (4, 24)
+    assert list(tiled[0, ::3]) == list(range(8))
+    assert list(tiled[2, ::3]) == list(range(8, 16))
 
 
 def test_differences_are_paired_by_depth_and_seed_and_show_the_worst():
@@ -237,13 +268,13 @@ def call(tmp_path, *arguments):
 
 def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, forbid, capsys):
     assert call(tmp_path) == 0
-    assert "4/6 joint_d1_seed0: inception_score" in capsys.readouterr().out
+    assert "5/8 joint_d1_seed0: inception_score" in capsys.readouterr().out
     place = tmp_path / "results"
     runs = pd.read_csv(place / "runs.csv")
-    assert list(runs["role"]) == ["teacher", "regular", "mse", "joint", *LONGER]
-    assert list(runs["iterations"]) == [2, 2, 2, 2, 4, 4]
+    assert list(runs["role"]) == ["teacher", *ROLES, *LONGER]
+    assert list(runs["iterations"]) == [2] * 6 + [4, 4]
     assert runs["ratio"].iloc[0] == 1
-    assert len(pd.read_csv(place / "differences.csv")) == 3
+    assert len(pd.read_csv(place / "differences.csv")) == 5
     record = json.loads((place / "run.json").read_text())
     assert record["missing"] == []
     assert record["real"]["inception_score"] > 1
@@ -253,15 +284,15 @@ def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, forbid
     forbid(cases, "train_gan")
     forbid(cases, "train_student")
     assert call(tmp_path) == 0
-    assert "0 of 6 runs to do" in capsys.readouterr().out
+    assert "0 of 8 runs to do" in capsys.readouterr().out
 
 
 def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, break_where, capsys):
-    break_where(cases, "train_student", lambda case, folder: case.role == "mse")
+    break_where(cases, "train_student", lambda case, *_: case.role == "mse")
     assert call(tmp_path) == 1
     said = capsys.readouterr()
     assert "mse_d1_seed0: failed: ValueError: out of luck" in said.out
-    assert said.err.strip().endswith("1 of 6 runs failed; see above")
+    assert said.err.strip().endswith("1 of 8 runs failed; see above")
     record = json.loads((tmp_path / "results" / "run.json").read_text())
     assert record["missing"] == ["mse_d1_seed0"]
 
@@ -291,7 +322,7 @@ def test_an_unusable_device_is_named(tmp_path, capsys):
 
 def test_a_regular_gan_does_not_depend_on_what_students_learn_by():
     case = make("regular")
-    assert case.settings == make("regular", settings=replace(TINY, alpha=0.5)).settings
+    assert case.settings == make("regular", settings=replace(TINY, adversarial=0.5)).settings
     assert case.settings != make("regular", settings=replace(TINY, iterations=9)).settings
 
 

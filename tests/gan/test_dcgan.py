@@ -52,6 +52,17 @@ def test_labels_matter_only_to_conditional_networks() -> None:
     assert bool(different.any())
 
 
+def test_a_generator_can_start_near_one_colour() -> None:
+    generator = DepthGenerator((6, 5), num_channels=3, latent_dim=4, seed=2)
+    mean_P = torch.tensor([-0.8, 0.1, -1.0])
+    labels = np.zeros(50, np.int64)
+    before = sample(generator, labels, rng=torch.Generator().manual_seed(0))
+    generator.start_near(mean_P)
+    after = sample(generator, labels, rng=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(after.mean(axis=(0, 1, 2)), [-0.8, 0.1, -0.99], atol=0.03)
+    assert 0 < after.std(axis=0).mean() < 0.3 * before.std(axis=0).mean()
+
+
 def test_trainer_trains_it_and_refuses_the_closed_form() -> None:
     generator, critic = build_depth_networks(1)
     before = network_arrays(generator)

@@ -12,7 +12,7 @@ from flwr_gan.gan.networks import Generator
 from flwr_gan.methods.chain import channel_counts, cut, resized, with_maps
 from flwr_gan.methods.channels import largest_filters
 from flwr_gan.methods.distillation import balanced_weights, distil
-from flwr_gan.methods.distillation_losses import TERMS, joint_weights
+from flwr_gan.methods.distillation_losses import TERMS
 from flwr_gan.methods.distillation_method import Distillation
 from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
 from tests.methods.tiny_gans import FAMILIES, outputs, same_arrays, seeded, tiny_gan
@@ -86,13 +86,6 @@ def test_weights_combine_the_terms_linearly(family):
 def test_each_term_alone_moves_the_student_and_goes_down(name):
     _, log = taught({name: 1.0}, iterations=100, learning_rate=0.01, batch_size=32)
     assert log.terms[name][-10:].mean() < log.terms[name][:10].mean()
-
-
-def test_the_joint_loss_weighs_pixel_and_adversarial_with_alpha():
-    assert joint_weights(0.0001) == {"pixel": 1 - 0.0001, "adversarial": 0.0001}
-    _, log = taught(joint_weights(0.25), iterations=2)
-    expected = 0.75 * log.terms["pixel"] + 0.25 * log.terms["adversarial"]
-    np.testing.assert_allclose(log.total_I, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -61,7 +61,7 @@ STUDY = Study(
     page=page,
     figures=figures,
     facts=facts,
-    seeds=(0,),
+    seeds=(0, 1, 2, 3, 4),
     full="teacher d = 256, students d = 2 to 128, all images; for a GPU",
     add_options=add_options,
     libraries=("torch", "numpy", "scipy", "scikit-learn", "pandas"),

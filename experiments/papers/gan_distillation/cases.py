@@ -16,7 +16,6 @@ from experiments.papers.gan_distillation.training import (
     training_seconds,
 )
 from experiments.study.cases import StudyCase
-from flwr_gan.methods.distillation_losses import joint_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +44,13 @@ class Case(StudyCase):
     @property
     def is_student(self) -> bool:
         """Whether it learns from the teacher."""
-        return self.role.startswith(("mse", "joint"))
+        return self.role.startswith(("mse", "joint", "game"))
 
     @property
     def losses(self) -> dict[str, float]:
-        """The terms of a student's loss, with their weights."""
-        return joint_weights(self.hyperparameters.alpha if self.role == "joint" else 0.0)
+        """The terms of a student's loss, with the norms of their gradients at the start."""
+        joint = {"adversarial": self.hyperparameters.adversarial}
+        return {"pixel": 1.0} | ({} if self.role.startswith("mse") else joint)
 
     @property
     def work_s(self) -> float:
@@ -62,7 +62,8 @@ class Case(StudyCase):
         cost = adversarial(self.depth)
         if self.is_student:
             teacher = adversarial(self.hyperparameters.teacher_depth)
-            cost = 0.2 * cost + (0.16 if self.role == "joint" else 0.04) * teacher
+            own = 1.2 if self.role == "game" else 0.2
+            cost = own * cost + (0.16 if self.role == "joint" else 0.04) * teacher
         return self.iterations * cost
 
     @property
@@ -70,6 +71,11 @@ class Case(StudyCase):
         """The teacher, which is the same for all students and seeds."""
         depth = self.hyperparameters.teacher_depth
         return replace(self, role="teacher", depth=depth, seed=0)
+
+    @property
+    def needs(self) -> str:
+        """The teacher's name, for a student."""
+        return self.teacher.name if self.is_student else ""
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -81,7 +87,7 @@ class Case(StudyCase):
         images = load_images(self.hyperparameters)
         if not is_trained(folder):
             if self.is_student:
-                train_student(self, folder, device=self.device)
+                train_student(self, images.train.x_NTC, folder, device=self.device)
             else:
                 train_gan(self, images.train.x_NTC, folder, device=self.device)
         judge = examiner(self.hyperparameters)
@@ -90,15 +96,14 @@ class Case(StudyCase):
 
 
 def all_cases(seeds: tuple[int, ...], hyperparameters: Hyperparameters, device: str) -> list[Case]:
-    """Return all trainings: the teacher, then seed after seed, small networks first."""
+    """Return all trainings: the teacher, then what is compared first; small networks first."""
     places = [("teacher", hyperparameters.teacher_depth, 0)]
-    roles, longer = ("regular", "mse", "joint"), ("mse_longer", "regular_longer")
-    for seed in seeds:
-        places += [(role, depth, seed) for depth in hyperparameters.depths for role in roles]
-        if seed == seeds[0]:
-            places += [
-                (role, depth, seed) for depth in hyperparameters.longer_depths for role in longer
-            ]
+    for roles, depths in (
+        (("regular", "mse", "mse_drawn"), hyperparameters.depths),
+        (("joint", "game"), hyperparameters.depths),
+        (("mse_longer", "regular_longer"), hyperparameters.longer_depths),
+    ):
+        places += [(role, d, seed) for d in depths for seed in seeds for role in roles]
     return [
         Case(role=role, depth=depth, seed=seed, hyperparameters=hyperparameters, device=device)
         for role, depth, seed in places

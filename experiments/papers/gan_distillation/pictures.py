@@ -20,7 +20,9 @@ from experiments.study.cases import Record
 LOOKS = {
     "mse": (plot.BLUE, "o"),
     "mse_longer": (plot.SKY, "v"),
+    "mse_drawn": (plot.GREY, "x"),
     "joint": (plot.ORANGE, "s"),
+    "game": (plot.GREEN, "P"),
     "regular": (plot.RED, "^"),
     "regular_longer": (plot.PINK, "D"),
     "teacher": (plot.BLACK, "*"),
@@ -31,7 +33,7 @@ MEASURES = (
     ("frechet_distance", "Fréchet distance (lower is better)"),
     ("laplacian_variance", "variance of the Laplacian (near real)"),
 )
-ACROSS, DOWN = 4, 2
+ACROSS, DOWN = 8, 2
 """Number of images of a generator in the grid."""
 
 
@@ -71,10 +73,10 @@ def quality_figure(summary: pd.DataFrame, real: Mapping[str, float]) -> Figure:
 def samples_figure(records: Sequence[Record]) -> Figure:
     """Draw the first seed's images for the same latents: one row per role, one column per depth."""
     settings, seed = records[0].case.hyperparameters, records[0].case.seed
-    depths, rows = settings.depths, ("teacher", "mse", "joint", "regular")
+    depths, rows = settings.depths, ("teacher", "mse", "joint", "game", "regular")
     named = {(r.case.role, r.case.depth): r for r in records if r.case.seed == seed}
     teacher = next(record for record in records if record.case.role == "teacher")
-    figure = Figure(figsize=(0.6 + 2.5 * len(depths), 0.4 + 1.32 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(0.6 + 4.0 * len(depths), 0.4 + 1.32 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(depths), squeeze=False)
     for line, role in zip(grid, rows, strict=True):
         name = f"teacher, d = {settings.teacher_depth}" if role == "teacher" else ROLES[role]

@@ -14,10 +14,13 @@ from experiments.study.results import description
 from experiments.study.statistics import average, differences
 from flwr_gan.errors import OutputError
 
-RIVALS = {"mse": "regular", "joint": "regular", "mse_longer": "regular_longer"}
+STUDENTS, REGULAR = ("mse", "mse_longer", "joint", "game"), ("regular", "regular_longer")
+RIVALS = dict.fromkeys(("mse", "mse_drawn", "joint", "game"), "regular") | {
+    "mse_longer": "regular_longer"
+}
 """The GANs that each student is compared with: the same number of generator updates."""
 COMPARED = ("inception_score", "frechet_distance", "recall", "coverage")
-ORDER = ("mse", "mse_longer", "joint", "regular", "regular_longer")
+ORDER = ("mse_drawn", *STUDENTS, *REGULAR)
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
@@ -47,7 +50,10 @@ def with_ratios(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_rivals(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return student minus the regular GAN of its depth, seed and number of updates."""
+    """Return student minus the regular GAN of its depth, seed and number of updates.
+
+    The intervals of a measure hold together: they are corrected for the number of rows.
+    """
 
     def worst(own: pd.DataFrame, rival: pd.DataFrame) -> dict[str, float]:
         change = own[list(COMPARED)] - rival[list(COMPARED)]
@@ -57,10 +63,11 @@ def to_rivals(runs: pd.DataFrame) -> pd.DataFrame:
             for name in COMPARED
         }
 
+    rows = len(runs[runs["role"].isin(list(RIVALS))].groupby(["role", "depth"]))
     parts = [
         differences(
             part, part["role"] == rival, groups=["role", "depth"], pair=["depth", "seed"],
-            measures=COMPARED, more=worst,
+            measures=COMPARED, comparisons=rows, more=worst,
         )
         for student, rival in RIVALS.items()
         if len(part := runs[runs["role"].isin([student, rival])])
@@ -125,13 +132,14 @@ def paper_table(table: pd.DataFrame, summary: pd.DataFrame, real: Mapping[str, f
     """Return the paper's MNIST rows and ours, one row per depth, the teachers last."""
     head = (
         "d", "parameters", "ratio: paper", "ours", "student: paper", "ours, MSE",
-        "ours, MSE, longer", "ours, joint", "regular: paper", "ours", "ours, longer",
+        "ours, MSE, longer", "ours, joint", "ours, own critic", "regular: paper", "ours",
+        "ours, longer",
     )  # fmt: skip
     rows = []
     for _, row in table.iterrows():
         students, regular = (
             [cell(row, (f"inception_score_{role}", 2)) for role in roles]
-            for roles in (ORDER[:3], ORDER[3:])
+            for roles in (STUDENTS, REGULAR)
         )
         rows.append([
             f"{row['depth']:.0f}", f"{row['parameters']:,.0f}", cell(row, ("paper_ratio", 0)),
@@ -141,11 +149,11 @@ def paper_table(table: pd.DataFrame, summary: pd.DataFrame, real: Mapping[str, f
     (own,) = summary[summary["role"] == "teacher"].to_dict("records")
     depth, parameters, papers = PUBLISHED_TEACHER
     size, score = f"{own['parameters']:,.0f}", f"{own['inception_score']:.2f}"
-    blank = [""] * 4
+    blank = [""] * 5
     rows += [
         [f"{own['depth']}, our teacher", size, "", "1", *blank, "", score, ""],
         [f"{depth}, the paper's", f"{parameters:,}", "1", "", *blank, f"{papers:.2f}", "", ""],
-        ["real images", *[""] * 8, f"{real['inception_score']:.2f}", ""],
+        ["real images", *[""] * 9, f"{real['inception_score']:.2f}", ""],
     ]
     return markdown_table(head, rows)
 
@@ -156,12 +164,17 @@ def quality(summary: pd.DataFrame, real: Mapping[str, float]) -> str:
     shown = pd.concat([_ordered(summary), images])
 
     def near(row: Any) -> str:
-        return cell(row, ("psnr_db", 1)) if row["role"].startswith(("mse", "joint")) else ""
+        return cell(row, ("psnr_db", 1)) if row["role"] in RIVALS else ""
 
     columns: Columns = [
         ("d", "depth"),
         ("trained as", lambda row: ROLES.get(row["role"], "real images")),
         ("seeds", "seeds"),
+        (
+            "blank",
+            lambda row: "" if row["role"] == "real" else f"{row['blank'] * row['seeds']:.0f}",
+        ),
+        ("inception-type score", ("inception_score", 2)),
         ("Fréchet distance", ("frechet_distance", 1)),
         ("variance of Laplacian", ("laplacian_variance", 3)),
         ("precision", ("precision", 2)),

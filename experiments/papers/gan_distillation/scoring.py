@@ -34,6 +34,8 @@ QUALITY = (
     "inception_score", "frechet_distance", "laplacian_variance", "precision", "recall", "coverage",
     "psnr_db", "mlp_inception_score", "mlp_frechet_distance",
 )  # fmt: skip
+BLANK = 0.02
+"""Images are blank if the standard deviation of a pixel over them is less, on average."""
 PERCEPTRON = ("inception_score", "frechet_distance")
 """Scores that are also taken from the package's judge, with the prefix ``mlp_``."""
 AFTER_8_BITS = ("inception_score", "frechet_distance")
@@ -56,6 +58,7 @@ class Examiner:
             self._quality(x_NTC)
             | {"psnr_db": _nearness(x_NTC, case, place)}
             | {
+                "blank": float(x_NTC.std(axis=0).mean() < BLANK),
                 "parameters": sum(array.size for array in arrays.values()),
                 "dense_bytes": sum(array.nbytes for array in arrays.values()),
             }

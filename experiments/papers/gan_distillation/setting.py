@@ -11,7 +11,9 @@ LATENT_DIM = 100
 ROLES = {
     "teacher": "teacher",
     "mse": "student, MSE",
+    "mse_drawn": "student, MSE, last layer as drawn",
     "joint": "student, joint loss",
+    "game": "student, joint loss, own critic",
     "regular": "regular",
     "mse_longer": "student, MSE, longer",
     "regular_longer": "regular, longer",
@@ -47,20 +49,19 @@ class Hyperparameters:
     """Sizes and hyperparameters; the paper's text has only the sizes."""
 
     teacher_depth: int = 32  # d of the teacher
-    depths: tuple[int, ...] = (2, 4, 8, 16)  # d of the students and of the regular GANs
+    depths: tuple[int, ...] = (2, 8)  # d of the students and of the regular GANs
     # generator updates of the teacher, and of each student and regular GAN
     teacher_iterations: int = 1000
     iterations: int = 800
     longer: int = 3  # factor of the updates of the control with longer training
-    # d of that control; only the first seed, regular GANs and students by MSE
-    longer_depths: tuple[int, ...] = (2, 4)
+    longer_depths: tuple[int, ...] = (2,)  # d of that control: regular GANs and students by MSE
     num_samples: int = 20_000  # training images
     batch_size: int = 32  # of all trainings
     critic_iterations: int = 2  # R, critic updates for each generator update
     learning_rate: float = 1e-3  # Adam's at d = 32; see ``rate``
     betas: tuple[float, float] = (0.5, 0.9)  # Adam's decay rates of all GANs
-    # weight of the adversarial term in the joint loss; the pixel term has 1 - alpha
-    alpha: float = 0.01
+    # norm of the adversarial term's gradient in the joint loss at the start; the pixel term has 1
+    adversarial: float = 0.1
     judged_samples: int = 2500  # number of generated images, and of test images, for scores
 
     def __post_init__(self) -> None:
@@ -98,4 +99,4 @@ PRESETS = {
         learning_rate=3e-4, betas=(0.0, 0.9), judged_samples=5_000,
     ),
 }  # fmt: skip
-"""``default``: an hour of training on one core; ``full``: the paper's sizes, for a GPU."""
+"""``default``: some four hours of training on one core; ``full``: the paper's, for a GPU."""

@@ -17,7 +17,9 @@ from flwr_gan.core.tree import read_arrays, read_tree, write_arrays, write_tree
 from flwr_gan.gan import WganGpTrainer
 from flwr_gan.gan.dcgan import DepthGenerator, ImageCritic, build_depth_networks
 from flwr_gan.gan.weights import load_network_arrays, network_arrays
-from flwr_gan.methods.distillation import distil
+from flwr_gan.methods.base import Budget, TrainedGan
+from flwr_gan.methods.distillation import distil, start_student
+from flwr_gan.methods.two_critics import StudentCritic, TwoCriticDistillation
 from flwr_gan.seeding import derive_seed
 
 if TYPE_CHECKING:
@@ -45,19 +47,14 @@ def training_seconds(place: Path) -> float:
 def relevant_settings(case: "Case") -> dict[str, Any]:
     """Return all settings that the training of a case depends on."""
     settings = case.hyperparameters
-    how: dict[str, Any]
-    if not case.is_student:
-        how = asdict(settings.gan(case.depth))
-        how = {name: how[name] for name in ("batch_size", "critic_iterations", "generator_lr",
-                                            "betas", "penalty")}  # fmt: skip
-        how |= {"betas": list(how["betas"]), "num_samples": settings.num_samples}
-    else:
-        how = {
-            "losses": case.losses,
-            "batch_size": settings.batch_size,
-            "learning_rate": settings.rate(case.depth),
-            "teacher": relevant_settings(case.teacher),
-        }
+    how: dict[str, Any] = {"batch_size": settings.batch_size}
+    if case.is_student:
+        how |= {"losses": case.losses, "learning_rate": settings.rate(case.depth)}
+        how |= {"teacher": relevant_settings(case.teacher)}
+    if case.role == "game" or not case.is_student:
+        gan = asdict(settings.gan(case.depth))
+        how |= {name: gan[name] for name in ("critic_iterations", "generator_lr", "penalty")}
+        how |= {"betas": list(gan["betas"]), "num_samples": settings.num_samples}
     return {**case.place, "iterations": case.iterations} | how
 
 
@@ -110,18 +107,37 @@ def train_gan(
     (place / CHECKPOINT).unlink(missing_ok=True)
 
 
-def train_student(case: "Case", place: Path, *, device: str) -> None:
-    """Train and save a student of the teacher, whose folder is beside ``place``."""
-    settings = case.hyperparameters
+def train_student(case: "Case", x_NTC: NDArray[np.float32], place: Path, *, device: str) -> None:
+    """Train and save a student of the teacher, whose folder is beside ``place``.
+
+    Only the student with a critic of its own sees the real images.
+    """
+    settings, rng = case.hyperparameters, _rng(case)
     teacher, critic = load_network(case.teacher, place.parent / case.teacher.name)
-    student, _ = networks(case)
+    student, own_critic = networks(case)
     start = time.process_time()
-    distil(
-        student.to(device), teacher=teacher.to(device), critic=critic.to(device),
-        labels_N=np.zeros(1, dtype=np.int64), losses=case.losses, iterations=case.iterations,
-        batch_size=settings.batch_size, learning_rate=settings.rate(case.depth),
-        rng=_rng(case),
-    )  # fmt: skip
+    if case.role != "mse_drawn":
+        start_student(student, teacher, rng)
+    for network in (student, teacher, critic, own_critic):
+        network.to(device)
+    y_N = np.zeros(len(x_NTC), dtype=np.int64)
+    if case.role == "game":
+        gan = TrainedGan(
+            generator=teacher, critic=critic, x_NTC=x_NTC, y_N=y_N, config=settings.gan(case.depth)
+        )
+        method = TwoCriticDistillation(
+            losses=case.losses, balanced=True, critic_losses={"adversarial": 1.0}
+        )
+        rival = StudentCritic(
+            own_critic, critic, losses=method.critic_losses, config=gan.config, seed=case.seed
+        )
+        method.play(student, rival, gan, Budget(iterations=case.iterations, rng=rng))
+    else:
+        distil(
+            student, teacher=teacher, critic=critic, labels_N=y_N, losses=case.losses,
+            balanced=True, iterations=case.iterations, batch_size=settings.batch_size,
+            learning_rate=settings.rate(case.depth), rng=rng,
+        )  # fmt: skip
     cpu_s = time.process_time() - start
     _keep(place, _named("generator", network_arrays(student)), {"cpu_s": cpu_s})
 
