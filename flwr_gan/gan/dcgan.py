@@ -104,12 +104,12 @@ class DepthGenerator(SampleGenerator):
         return x_BPTC.squeeze(1) if self.num_channels == 1 else x_BPTC.movedim(1, -1)
 
     def start_near(self, mean_P: Tensor) -> None:
-        """Start with images of nearly one colour, ``mean_P`` in [-1, 1], the mean of the wanted ones.
+        """Start with images of nearly one colour, ``mean_P`` in [-1, 1], that of the wanted ones.
 
-        The last layer's bias is set to give this colour, and its weights are divided by ten. For
-        regression to images with a dark background: from He's initial weights the fastest way to the
-        background is to empty the hidden layers, and a narrow network can stay there, with one grey
-        image for all latent vectors.
+        The last layer's bias is set to give this colour, and its weights are divided by ten. This
+        is for learning images by their squared error. From He's initial weights the fastest way to
+        a dark background is to bring all hidden layers to zero. A narrow network can stay there:
+        it gives one grey image for all latent vectors.
         """
         last = self.layers[-1]
         with torch.no_grad():

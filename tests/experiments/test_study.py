@@ -1,9 +1,11 @@
 """The spine of studies: folders are claimed, finished cases kept, failures recorded and retried."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from experiments.study import app_runs
 from experiments.study.app_runs import finish_run
-from experiments.study.cases import StudyCase, read_record, run_cases
+from experiments.study.cases import RESULT, StudyCase, read_record, run_cases
 from experiments.study.command import Study
 from experiments.study.markdown import page_table
 from experiments.study.results import description, rounded, write_table
@@ -46,6 +48,27 @@ class Double(StudyCase):
         if self.number == -2:
             raise ZeroDivisionError("oh")
         return {"twice": 2.0 * self.number + self.seed, "rows": [{"half": self.number / 2}]}
+
+
+@dataclass(frozen=True)
+class Late(Double):
+    """Doubles a number, after a while."""
+
+    def measure(self, folder):
+        time.sleep(1)
+        return super().measure(folder)
+
+
+@dataclass(frozen=True)
+class Reader(Double):
+    """Reads the result of ``Late(3)``."""
+
+    @property
+    def needs(self):
+        return Late(3).name
+
+    def measure(self, folder):
+        return {"read": json.loads((folder.parent / self.needs / RESULT).read_text())["result"]}
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +189,17 @@ def test_seeds_are_whole_numbers_named_once(tmp_path, capsys):
         assert study(tmp_path).main(["--seeds", seeds, "--folder", str(tmp_path)]) == 2
         assert f"--seeds {seeds}" in capsys.readouterr().err
     assert isinstance(study(tmp_path).parser(), argparse.ArgumentParser)
+
+
+@pytest.mark.slow
+def test_a_case_waits_for_the_one_that_it_needs(tmp_path, capsys):
+    cases = [Late(3), Reader(5), Double(7)]
+    assert run_cases(cases, tmp_path, workers=2) == 0
+    ended = [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert len(ended) == 3
+    assert ended.index("double_3_0:") < ended.index("double_5_0:")
+    assert read_record(cases[1], tmp_path).result["read"]["twice"] == 6
+    assert run_cases([Reader(9)], tmp_path, workers=2) == 0  # what it needs is there
 
 
 SLEEPERS = """

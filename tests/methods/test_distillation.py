@@ -74,6 +74,20 @@ def test_the_first_loss_is_that_of_the_untrained_student_on_the_drawn_batch():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_drawn_student_starts_at_its_teachers_mean_colour_if_it_makes_images(family):
+    gan = tiny_gan(family)
+    student = Distillation(width=1.0).first_student(gan.generator, seeded(7))
+    seed = int(torch.randint(2**62, (), generator=seeded(7)))
+    drawn = resized(gan.generator, channel_counts(gan.generator), seed=seed)
+    if family == "vectors":
+        np.testing.assert_array_equal(outputs(student), outputs(drawn))
+    else:
+        mean = outputs(gan.generator).mean()
+        assert abs(outputs(student).mean() - mean) < 0.1
+        assert outputs(student).std(axis=0).mean() < 0.3 * outputs(drawn).std(axis=0).mean()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_weights_combine_the_terms_linearly(family):
     weights = {name: 0.5 + i for i, name in enumerate(TERMS)}
     _, log = taught(weights, family=family)
