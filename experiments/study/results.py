@@ -26,9 +26,10 @@ def write_table(table: pd.DataFrame, path: Path, *, digits: int = 5) -> Path:
 def rounded(table: pd.DataFrame, digits: int) -> pd.DataFrame:
     """Return the table as it is read back from ``write_table``."""
     floats = [name for name in table if pd.api.types.is_float_dtype(table[name])]
-    return table.assign(
-        **{name: [float(f"{value:.{digits}g}") for value in table[name]] for name in floats}
-    )
+    kept = table.copy()
+    for name in floats:
+        kept[name] = [float(f"{value:.{digits}g}") for value in table[name]]
+    return kept
 
 
 def write_json(value: Mapping[str, Any], path: Path) -> Path:
