@@ -62,6 +62,7 @@ STUDY = Study(
     figures=figures,
     facts=facts,
     seeds=(0, 1, 2, 3, 4),
+    digits=8,  # sizes of networks have seven
     full="teacher d = 256, students d = 2 to 128, all images; for a GPU",
     add_options=add_options,
     libraries=("torch", "numpy", "scipy", "scikit-learn", "pandas"),

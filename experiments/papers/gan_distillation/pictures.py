@@ -76,7 +76,7 @@ def samples_figure(records: Sequence[Record]) -> Figure:
     depths, rows = settings.depths, ("teacher", "mse", "joint", "game", "regular")
     named = {(r.case.role, r.case.depth): r for r in records if r.case.seed == seed}
     teacher = next(record for record in records if record.case.role == "teacher")
-    figure = Figure(figsize=(0.6 + 4.0 * len(depths), 0.4 + 1.32 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(0.6 + 4.0 * len(depths), 0.4 + 1.05 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(depths), squeeze=False)
     for line, role in zip(grid, rows, strict=True):
         name = f"teacher, d = {settings.teacher_depth}" if role == "teacher" else ROLES[role]
