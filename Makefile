@@ -12,7 +12,7 @@ export FLWR_TELEMETRY_ENABLED := 0
 export OMP_NUM_THREADS ?= 1
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: run test slow soak full check docs wheel versions golden bench notebooks clean
+.PHONY: run test long slow soak full check docs wheel versions golden bench notebooks clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -33,7 +33,10 @@ run: $(BASE)
 	$(BIN)/flower-simulation --app flwr_gan
 
 test: $(DEV)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not slow and not soak and not matrix'
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not long and not slow and not soak and not matrix'
+
+long: $(DEV)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'long and not slow'
 
 docs: $(DOCS)
 	$(BIN)/mkdocs build --strict

@@ -160,6 +160,7 @@ def below() -> dict[str, set[str]]:
     return graph
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", modules(), ids=str)
 def test_a_file_imports_from_the_rooms_below_it(path):
     own = room(path)
@@ -226,6 +227,7 @@ def test_codecs_and_wire_import_without_torch_flwr_or_hydra():
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.long
 def test_the_command_and_its_engine_import_without_torch():
     code = "import sys, flwr_gan.cli; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
     result = subprocess.run(
@@ -234,6 +236,7 @@ def test_the_command_and_its_engine_import_without_torch():
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.long
 def test_a_node_imports_nothing_that_its_message_does_not_need():
     heavy = {"torch", "sklearn", "scipy", "pandas", "matplotlib", "hydra", "flwr_datasets"}
     task = {"torch", "hydra"}

@@ -27,6 +27,7 @@ class Copies:
         return self.train.x_NTC[[rng.choice(np.flatnonzero(y == k)) for k in swapped]]
 
 
+@pytest.mark.long
 def test_the_worst_class_and_client_and_copies_are_named(tiny, tmp_path):
     made = load_federation(f"{tiny} output_dir=unused partition=shard federation.num_clients=5")
     scorer = Scorer(made, Copies(made.dataset.train))
@@ -52,6 +53,7 @@ def test_without_evaluation_there_is_none(tiny, tmp_path):
     assert Breakdown.of(Scorer(made, None), [], server_round=1, generators=tmp_path) is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", ["", "gan.conditional=false", "experiment=one_shot"])
 def test_a_run_scores_each_clients_last_upload_too(simulate, settings):
     folder = simulate(f"evaluation=server lottery.iterations=1 {settings}", pictures=True)

@@ -50,6 +50,7 @@ def test_a_training_refuses_them_too():
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("gan", "conditional"),
     [
@@ -89,6 +90,7 @@ def test_image_networks_train_on_them(simulate, tmp_path, gan, conditional):
         np.testing.assert_allclose(made, generator(z, y).detach().numpy(), atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [

@@ -25,6 +25,7 @@ def test_default_is_the_quickstart():
     assert config.strategy["_target_"] == "strategies.FederatedTicket"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiments_compose_and_name_themselves(name):
     assert load_config([f"experiment={name}"]).name == name

@@ -160,6 +160,7 @@ def test_so_they_are_by_the_other_loggers(simulate, name, read):
     check_values(folder, read(folder))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "read"), [("mlflow", mlflow_scalars), ("wandb", wandb_scalars)])
 def test_a_log_that_is_opened_again_holds_all_rounds(tmp_path, name, read):
     pytest.importorskip(name)
@@ -205,6 +206,7 @@ def test_a_resumed_run_goes_on_in_the_same_log(simulate, tmp_path, monkeypatch):
     assert len(list((folder / "tensorboard").iterdir())) == 2
 
 
+@pytest.mark.long
 def test_the_log_changes_no_result(simulate):
     columns = ["up_bytes", "down_bytes", "sparsity"]
     plain, logged = (

@@ -76,6 +76,7 @@ def test_nodes_train_on_their_own_files_and_the_server_has_none(files, tmp_path,
     assert (folder / "samples.png").exists()
 
 
+@pytest.mark.long
 def test_a_server_may_score_on_data_of_its_own(files, tmp_path):
     test, own = load_digits().test, tmp_path / "servers.npz"
     np.savez(own, x=test.x_NTC, y=test.y_N)
@@ -96,6 +97,7 @@ def test_the_state_of_a_node_stays_where_the_node_says(files, tmp_path):
     assert not (tmp_path / "run/checkpoint/clients").exists()
 
 
+@pytest.mark.long
 def test_each_node_trains_on_another_file_than_the_others(files, tmp_path):
     one = run(nodes(files), REMOTE, tmp_path / "one")
     other = run(nodes(files[::-1]), REMOTE, tmp_path / "other")

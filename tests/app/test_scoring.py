@@ -1,6 +1,7 @@
 """What the server scores, and what runs in one process share."""
 
 import numpy as np
+import pytest
 from threadpoolctl import threadpool_limits
 
 from flwr_gan.app import scoring
@@ -24,6 +25,7 @@ def federation(settings: str = ""):
     return load_federation(f"{TINY} output_dir=unused {settings}")
 
 
+@pytest.mark.long
 def test_runs_that_share_data_and_seed_share_the_judge():
     first, second = Scorer(federation(), None), Scorer(federation("lottery.rate=0.5"), None)
     assert first.federation.dataset is second.federation.dataset
@@ -44,6 +46,7 @@ def test_a_strategy_that_draws_samples_is_asked_for_them():
     assert (scorer.generate([], np.array([3, 5]), 7) == 7).all()
 
 
+@pytest.mark.long
 def test_otherwise_the_global_generator_is_what_is_scored():
     made = federation()
     weights = list(network_arrays(made.networks(1)[0]).values())

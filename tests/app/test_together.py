@@ -305,6 +305,7 @@ def test_a_federation_learns_what_it_learns_one_by_one(tmp_path, groups):
     pd.testing.assert_frame_equal(*(frame.drop(columns=varying) for frame in rows))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -347,6 +348,7 @@ def test_ray_refuses_it_in_one_line(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_the_command_hands_it_on(tmp_path, groups):
     settings = f"{TINY} {AVERAGE} federation.clients_at_once=5 output_dir={tmp_path / 'run'}"
     assert main(["--app", "flwr_gan", "--run-config", settings]) == 0

@@ -7,10 +7,14 @@ import pytest
 
 from tests.conformance.cells import PLAIN_FAILS, cells
 
-CELLS = [
-    pytest.param(cell, id=str(cell), marks=[] if cell.row.fast else pytest.mark.matrix)
-    for cell in cells()
-]
+
+def _marks(cell):
+    if not cell.row.fast:
+        return pytest.mark.matrix
+    return pytest.mark.long if str(cell).startswith(("models-", "long-")) else ()
+
+
+CELLS = [pytest.param(cell, id=str(cell), marks=_marks(cell)) for cell in cells()]
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -37,6 +37,7 @@ def libraries():
     return found
 
 
+@pytest.mark.long
 def test_self_references_are_freed_while_a_run_lasts(libraries):
     assert alive_after(COUNT) > COUNT - USED, "without it they stay"
     gc.collect()

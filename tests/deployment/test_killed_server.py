@@ -74,6 +74,7 @@ def count_down(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
     return lambda: left
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_again_and_again(grid, folder, tmp_path, count_down):
     """Each time after a few more steps: no finished round is lost, and the end is bit-equal."""
     left = count_down()
@@ -102,6 +103,7 @@ def test_a_server_that_is_killed_again_and_again(grid, folder, tmp_path, count_d
     assert replies.groupby("round").size().tolist() == [2] * ROUNDS
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full(grid, folder, tmp_path, monkeypatch):
     """The run ends and names the file; with room again it resumes to the same end."""
     grid(settings(tmp_path / "whole")).serve()

@@ -16,6 +16,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lies, "ROUNDS", 2)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_short")
 @pytest.mark.parametrize(
     ("lie", "refused"),

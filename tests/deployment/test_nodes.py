@@ -80,6 +80,7 @@ def test_a_partition_may_be_written_as_text():
     assert partition_of({"partition-id": "3"}) == partition_of({"partition-id": 3}) == 3
 
 
+@pytest.mark.long
 def test_more_nodes_than_clients(grid: MakeGrid, folder: Path, capsys):
     loose = grid(0, 1, 2)
     asked: list[tuple[int, str]] = []
@@ -92,6 +93,7 @@ def test_more_nodes_than_clients(grid: MakeGrid, folder: Path, capsys):
     assert "node 12 does not take part: partition-id=2 is too large" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_missing_node_is_waited_for_and_named(grid: MakeGrid, folder: Path, capsys):
     loose = grid(0)
     with pytest.raises(TrainingError) as error:
@@ -127,6 +129,7 @@ def in_round(server_round: int, do: Callable[[], None]) -> Callable[[Message], N
     return look
 
 
+@pytest.mark.long
 def test_a_node_that_is_replaced(grid: MakeGrid, folder: Path, capsys):
     loose = grid(0, 1, settings="federation.rounds=3")
 
@@ -145,6 +148,7 @@ def test_a_node_that_is_replaced(grid: MakeGrid, folder: Path, capsys):
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_replacement_that_is_there_before_the_other_has_gone(grid: MakeGrid, folder: Path):
     """The old node may still count as connected: Flower notices its end after a minute."""
     loose = grid(0, 1, settings="federation.rounds=3")
@@ -158,6 +162,7 @@ def test_a_replacement_that_is_there_before_the_other_has_gone(grid: MakeGrid, f
     assert clients(folder) == [2, 1, 2]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kept", [True, False], ids=["its state on disk", "nothing"])
 def test_a_node_that_lost_its_memory_is_asked_again(
     grid: MakeGrid, folder: Path, tmp_path: Path, kept
@@ -179,6 +184,7 @@ def test_a_node_that_lost_its_memory_is_asked_again(
     assert (state / "run/checkpoint/clients/00001/round-00004.npz").exists()
 
 
+@pytest.mark.long
 def test_a_resumed_run_asks_a_node_without_settings_again(
     grid: MakeGrid, folder: Path, tmp_path: Path
 ):
@@ -199,6 +205,7 @@ def test_a_resumed_run_asks_a_node_without_settings_again(
     assert NO_SETTINGS.startswith("this node has lost the settings")
 
 
+@pytest.mark.long
 def test_a_node_that_fails_at_the_question_is_asked_again(grid: MakeGrid, folder: Path, capsys):
     """It returns in the middle of a run, and dies once before it has said who it is."""
     loose = grid(0, 1, settings="federation.rounds=4 federation.min_clients=1")
@@ -248,6 +255,7 @@ def test_a_node_that_lies_about_itself(grid: MakeGrid, folder: Path, answer, rea
     assert not folder.exists()
 
 
+@pytest.mark.long
 def test_a_round_without_any_reply_does_not_count(grid: MakeGrid, folder: Path):
     loose = grid(0, 1, settings="federation.rounds=3")
     loose.on_message = in_round(2, lambda: loose.silent.update([10, 11]))

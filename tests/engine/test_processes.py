@@ -185,12 +185,14 @@ def test_closing_ends_all_workers_at_once(grid_of):
 
 INTERRUPTED = """
 import os
+import signal
 import time
 from flwr.app import Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import ServerApp
 from flwr_gan.engine.run_apps import run_apps
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 server, client = ServerApp(), ClientApp()
 
 @client.train()

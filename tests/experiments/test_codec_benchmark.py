@@ -26,6 +26,7 @@ def model(share, seed=0):
     return {"w": w * (rng.random(w.shape) < share).astype(np.float32)}
 
 
+@pytest.mark.long
 def test_measures_files(tmp_path, capsys):
     for number, share in ((0, 1.0), (1, 0.3)):
         save(tmp_path / f"p{number}.fgan", model(share))
@@ -81,6 +82,7 @@ def test_the_bound_is_that_of_a_known_case():
     )
 
 
+@pytest.mark.long
 def test_output_change_is_zero_for_the_same_weights():
     rng = np.random.default_rng(0)
     weights = {

@@ -54,6 +54,7 @@ def kept(weights):
     return {name: array != 0 for name, array in weights.items()}
 
 
+@pytest.mark.long
 def test_all_kinds_at_one_level_have_the_same_number_of_weights(cell):
     counts = {
         kind: sum(int(mask.sum()) for mask in kept(cell.load(kind, 2)).values())
@@ -142,12 +143,14 @@ def test_an_interrupted_part_goes_on_to_the_same_bytes(cell, tmp_path, monkeypat
         assert own.read_bytes() == path.read_bytes(), path
 
 
+@pytest.mark.long
 def test_finished_rows_are_not_done_again(cell, monkeypatch):
     monkeypatch.setattr(Case, "generate", lambda *_: pytest.fail("scored again"))
     score_generators(cell)
     code_generators(cell)
 
 
+@pytest.mark.long
 def test_tables_and_pictures_come_from_the_cases(cell, place, tmp_path):
     results = tmp_path / "results"
     STUDY.write([make()], place, results, "x")
@@ -181,6 +184,7 @@ def test_results_of_other_settings_are_refused(place):
         run_cases([make(overrides=(*TINY, "gan.penalty=5"))], place)
 
 
+@pytest.mark.long
 def test_nothing_finished_is_one_clear_line(tmp_path, capsys):
     places = ["--folder", str(tmp_path), "--results", str(tmp_path)]
     assert main(["--report", "--data=strokes", "--seeds=0", *places]) == 1

@@ -21,6 +21,7 @@ def images(tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["inline", "processes"])
 @pytest.mark.parametrize("task", engine_tasks.TASKS)
 def test_a_task_on_an_engine_gives_its_row(task, name, images):

@@ -81,6 +81,7 @@ def test_an_entry_that_is_wrong_is_one_clear_line(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_one_file_more_is_one_entry_more(tmp_path, capsys):
     for name in (REFERENCE, "sparse"):
         (tmp_path / f"{name}.yaml").write_text((ENTRIES / f"{name}.yaml").read_text())
@@ -123,6 +124,7 @@ def test_the_command_measures_once_and_writes_everything(tmp_path, forbid, capsy
     assert call(tmp_path, *ONLY, "--report") == 0
 
 
+@pytest.mark.long
 def test_entries_that_differ_in_the_codec_alone_share_their_training(tmp_path, monkeypatch):
     trained = []
     real = cases.compress
@@ -162,6 +164,7 @@ def test_a_failed_cell_is_shown_and_done_again_with_the_same_result(tmp_path, mo
     pd.testing.assert_frame_equal(*tables)
 
 
+@pytest.mark.long
 def test_results_of_other_settings_are_refused(tmp_path, capsys):
     words = ("--only", "sparse", "--data", "digits")
     assert call(tmp_path, *words) == 0
@@ -196,6 +199,7 @@ def test_the_front_holds_what_nothing_beats():
     assert on_front(np.ones(2), np.ones(2)) == [True, True]
 
 
+@pytest.mark.long
 def test_means_are_over_seeds_and_ratios_of_the_same_seed(tmp_path):
     assert call(tmp_path, "--only", "int8", "--data", "digits", "--seeds", "0", "1") == 0
     rows = pd.read_csv(tmp_path / "results" / "rows.csv")

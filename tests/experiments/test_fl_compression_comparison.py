@@ -168,6 +168,7 @@ def test_splits_deal_every_sample_once_or_to_everybody():
     assert [len(part) for part in parts] == [120] * 3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize("algorithm", ["fedavg", "fedprox"])
 def test_the_uncompressed_run_is_federated_averaging(run, algorithm):
@@ -199,6 +200,7 @@ def test_the_uncompressed_run_is_federated_averaging(run, algorithm):
     assert (sent.payload_bytes < DENSE_BYTES + 100).all()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("without_pictures")
 def test_fedprox_stays_nearer_to_where_it_started(run):
     strong = replace(TINY, proximal_mu=20.0, batch_size=8, num_rounds=1)
@@ -209,6 +211,7 @@ def test_fedprox_stays_nearer_to_where_it_started(run):
     assert (held - start).norm() < 0.9 * (free - start).norm()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("without_pictures")
 def test_all_three_techniques_send_a_pruned_student_in_bytes(run, monkeypatch):
     trainings = []
@@ -257,6 +260,7 @@ def test_the_command_runs_once_and_writes_tables_and_figures(tmp_path, forbid, c
     assert "0 of 9 runs to do" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("without_pictures")
 def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, monkeypatch, break_where, capsys):
     real = cases.run_case
@@ -292,6 +296,7 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, capsys, words, message):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("without_pictures")
 def test_a_folder_of_other_settings_is_refused(tmp_path, capsys):
     words = ("--methods", "none", "--partitions", "iid", "--no-controls")

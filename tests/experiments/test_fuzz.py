@@ -18,6 +18,7 @@ def known():
     return [case for case in cases() if "small" in case.name and "paq9a" not in case.codec]
 
 
+@pytest.mark.long
 def test_parts_make_the_payload_again(known):
     arrays = {"w": np.eye(9, dtype=np.float32)}
     for codec in ("zlib", "sparse", "sparse:int8"):
@@ -27,6 +28,7 @@ def test_parts_make_the_payload_again(known):
         decode_payload(sealed(case.parts), template=case.template, base=case.base)
 
 
+@pytest.mark.long
 def test_every_codec_and_stage_has_a_case():
     words = {word.split(":")[0] for case in cases() for word in case.codec.split("+")}
     assert words == {*codec_names(), *stage_names()}
@@ -40,6 +42,7 @@ def test_mutations_follow_from_the_seed(known):
     assert first[0] != case.parts.body()
 
 
+@pytest.mark.long
 def test_a_run_reports_and_finds_nothing(known, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fuzz, "cases", lambda: known[::4])
     monkeypatch.setattr(fuzz, "bombs", list)

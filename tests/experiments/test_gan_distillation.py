@@ -187,6 +187,7 @@ def test_a_student_starts_at_its_teachers_mean_and_the_control_as_drawn(teacher,
             assert found.mean() == pytest.approx(scoring.draw(drawn, 20).mean(), abs=0.1)
 
 
+@pytest.mark.long
 def test_images_that_do_not_depend_on_the_latent_vector_are_counted_as_blank(teacher, tmp_path):
     examiner = scoring.Examiner(images.load_images(TINY))
     path = tmp_path / teacher.name / training.NETWORK
@@ -216,6 +217,7 @@ def test_scores_have_bytes_of_the_payload_and_quality_before_and_after_8_bits(te
     assert examiner.real["frechet_distance"] < row["frechet_distance"]
 
 
+@pytest.mark.long
 def test_the_judge_is_determined_by_its_seed_and_knows_real_images():
     data = images.load_images(replace(TINY, num_samples=120))
     judges = [
@@ -266,6 +268,7 @@ def call(tmp_path, *arguments):
     return main([*small, "--teacher-iterations", "2", *places, *arguments])
 
 
+@pytest.mark.long
 def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, forbid, capsys):
     assert call(tmp_path) == 0
     assert "5/8 joint_d1_seed0: inception_score" in capsys.readouterr().out
@@ -287,6 +290,7 @@ def test_the_command_trains_once_and_writes_tables_and_pictures(tmp_path, forbid
     assert "0 of 8 runs to do" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_failed_training_is_shown_and_the_rest_goes_on(tmp_path, break_where, capsys):
     break_where(cases, "train_student", lambda case, *_: case.role == "mse")
     assert call(tmp_path) == 1

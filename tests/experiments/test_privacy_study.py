@@ -26,6 +26,7 @@ def test_the_grid_has_every_budget_of_both_data_sets_and_three_seeds():
     assert sum(case.work_s for case in cases) / 60 < 45
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("preset", list(PRESETS))
 def test_every_case_is_a_valid_config(preset):
     for case in grid(preset):

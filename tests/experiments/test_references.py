@@ -27,6 +27,7 @@ def test_a_share_that_is_none_is_named(clients, alone):
         load_federation(f"federation.num_clients={clients} federation.alone={alone}")
 
 
+@pytest.mark.long
 def test_the_tables_have_a_row_for_each_way(tmp_path, without_pictures):
     places = ["--folder", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     assert main(["--settings", "classifier", "--short", *places, "federation.num_clients=2"]) == 0

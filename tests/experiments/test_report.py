@@ -60,6 +60,7 @@ def test_a_folder_without_runs_ends_with_one_line(tmp_path, capsys):
     assert "no such folder" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_damaged_file_is_named_and_nothing_is_written(simulate, capsys):
     folder = simulate("evaluation=none")
     for name, text in (
@@ -105,6 +106,7 @@ def test_several_folders_make_one_page(simulate, tmp_path, capsys):
     assert "it is a folder" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_what_stands_in_files_is_text_and_never_html(simulate, tmp_path):
     evil = "<img src=x onerror=alert(1)>"
     folder = simulate("evaluation=none", folder="sweep/one")
@@ -122,6 +124,7 @@ def test_what_stands_in_files_is_text_and_never_html(simulate, tmp_path):
     assert "1 of 2 runs failed" in page
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -133,6 +133,7 @@ def test_methods_of_one_seed_share_weights_and_samples(strokes_judge):
     assert not np.array_equal(small.x_NTC, other.x_NTC)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", list(METHODS))
 def test_every_method_trains_and_tells(method, strokes_judge):
     case = make(method=method)
@@ -170,6 +171,7 @@ def test_every_method_trains_and_tells(method, strokes_judge):
             assert (found > 0) == (letter in pruned)
 
 
+@pytest.mark.long
 def test_without_recurrence_nothing_comes_back(strokes_judge):
     for method, returns in (("dp_b", False), ("rr_b", True)):
         case = make(method=method)
@@ -202,6 +204,7 @@ def test_the_best_is_chosen_by_score_and_phase():
     assert len(keeper.checks) == 4
 
 
+@pytest.mark.long
 def test_runs_are_deterministic_and_augmentation_matters(strokes_judge):
     case = make(samples=100)
     data = load(case, strokes_judge)
@@ -246,6 +249,7 @@ def test_the_command_runs_once_and_writes_tables_and_pictures(tmp_path, forbid, 
     assert "0 of 17 runs to do" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_failed_run_is_shown_and_the_rest_goes_on(tmp_path, break_where, capsys):
     break_where(Case, "measure", lambda case, folder: case.method == "rr_b")
     assert call(tmp_path, methods="regan,rr_b") == 1

@@ -15,6 +15,7 @@ def messages(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "messages.csv").drop(columns=["encode_s", "decode_s"])
 
 
+@pytest.mark.long
 def test_the_tickets_of_a_pool_are_those_of_a_run_with_the_other_codec(simulate):
     trained = simulate("experiment=one_shot codec=raw also_codecs=[zlib] evaluation=none")
     own = simulate("experiment=one_shot codec=zlib evaluation=none", folder="own")

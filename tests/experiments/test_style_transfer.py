@@ -42,6 +42,7 @@ def test_the_cycle_loss_is_the_mean_absolute_difference():
     assert float(cycle_loss(torch.from_numpy(back), torch.from_numpy(x))) == pytest.approx(expected)
 
 
+@pytest.mark.long
 def test_both_ways_count_with_the_weight(batches):
     trained = translation(3.0, batches)
     forth, back = trained.translators
@@ -102,6 +103,7 @@ def test_pruned_weights_stay_pruned(styles):
     assert all(a.all() for a in network_arrays(back).values())
 
 
+@pytest.mark.long
 def test_the_short_study_runs_once_and_writes_everything(tmp_path, capsys):
     given = ["--short", "--folder", str(tmp_path)]
     assert main(given) == 0

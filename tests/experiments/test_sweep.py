@@ -135,6 +135,7 @@ def test_a_derived_run_equals_one_that_really_used_its_codec(start, simulate):
         assert files[0] == files[1]
 
 
+@pytest.mark.long
 def test_the_same_sweep_started_again_does_nothing(start, trainings):
     _, first = start("codec=zlib,lzma", "seed=3,4")
     trainings.started.clear()
@@ -158,6 +159,7 @@ def test_values_that_are_added_train_once_more_and_keep_the_rest(start, training
     assert set(table.status) == {"finished"}
 
 
+@pytest.mark.long
 def test_a_failed_job_does_not_end_the_sweep_and_is_tried_again(start, trainings, capsys):
     status, table = start("lottery.rate=2,0.5", "codec=zlib,lzma")
     assert status == 1
@@ -196,6 +198,7 @@ def test_a_wrong_value_is_named_before_anything_runs_and_mixed_columns_are_shown
     assert out.index("seed=x: ") < out.index("1 of 1 runs to do")
 
 
+@pytest.mark.long
 def test_a_shuffled_sweep_goes_on(start, trainings):
     trainings.instead = [None, KeyboardInterrupt()]
     assert start("seed=shuffle(3,4,5,6)")[0] == 130
@@ -382,6 +385,7 @@ def test_ranges_and_globs_are_swept_too():
     assert {"iid", "dirichlet"} <= {job.values["partition"] for job in plan.jobs}
 
 
+@pytest.mark.long
 def test_the_commands_of_a_sweep_are_kept_once_each(start, trainings, tmp_path):
     for codecs in ("zlib,lzma", "zlib,bz2", "zlib,lzma"):
         start(f"codec={codecs}", "seed=3")

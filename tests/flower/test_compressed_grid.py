@@ -89,6 +89,7 @@ def test_messages_that_are_sent_stay_as_they_were():
     assert list(message.content) == ["arrays"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("labels", [["site-a", "site-b", "site-c"], [0, 0, 0], [None] * 3])
 def test_a_partition_id_is_a_label(labels, monkeypatch):
     numbered, _ = run(CompressedMessageStrategy(FedAvg()), MODEL, step, rounds=6)
@@ -118,6 +119,7 @@ def test_only_sampled_nodes_are_written_to():
     assert len(strategy.ledger.rows) == 3 * 2 * 3
 
 
+@pytest.mark.long
 def test_sampling_is_by_node_id_and_seed():
     def sampled(seed):
         strategy = CompressedMessageStrategy(FedAvg(fraction_train=0.2), seed=seed)
@@ -235,6 +237,7 @@ def run_without_mod(strategy):
     run_apps(app, client_app(step, ()), num_supernodes=3, run_config={})
 
 
+@pytest.mark.long
 def test_a_large_reply_is_refused_and_the_bound_can_be_set():
     def grow(arrays, context):
         return {"w": np.zeros(17 << 20, np.float32)}

@@ -67,6 +67,7 @@ def towards(arrays, context):
     return {"w": arrays["w"] + np.float32(0.2) * (own - arrays["w"])}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("feedback", [True, "ef21"])
 def test_a_model_gets_where_the_mean_of_the_clients_is(feedback, monkeypatch):
     decode = Mock(wraps=decode_payload)

@@ -128,6 +128,7 @@ def test_initial_parameters_of_a_client_pass_through_wrapper_and_ledger():
     assert rows[0].direction == "up"
 
 
+@pytest.mark.long
 def test_sampling_is_seeded():
     def orders(seed: int) -> list[list[int]]:
         inner = seen(fraction_fit=0.3, min_fit_clients=3)

@@ -151,6 +151,7 @@ def test_server_memory_survives_a_checkpoint():
             assert all(a[key].tobytes() == b[key].tobytes() for key in a)
 
 
+@pytest.mark.long
 def test_memory_changes_bytes_and_nothing_else():
     with_memory, without = run([compression_mod]), run([compression_mod], memory=False)
     changes = {key: down(with_memory)[key] - size for key, size in down(without).items()}
@@ -190,6 +191,7 @@ def test_who_missed_rounds_is_sent_what_it_can_decode():
     assert len(rows) == 16
 
 
+@pytest.mark.long
 def test_the_message_api_has_the_same_memory():
     def run_messages(mods, memory):
         results, strategy = [], CompressedMessageStrategy(Fed(), memory=memory)
@@ -211,6 +213,7 @@ def test_the_message_api_has_the_same_memory():
         assert a.arrays[key].data == b.arrays[key].data
 
 
+@pytest.mark.long
 def test_feedback_is_kept_by_the_client_too():
     states = []
 

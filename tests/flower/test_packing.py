@@ -41,6 +41,7 @@ def contents(draw):
     return content
 
 
+@pytest.mark.long
 @given(contents())
 @settings(max_examples=60, deadline=None)
 def test_any_message_comes_back(content):

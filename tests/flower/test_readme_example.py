@@ -22,6 +22,7 @@ def accuracy(capsys, codec: str) -> tuple[float, str]:
     return float(found[-1]), out
 
 
+@pytest.mark.long
 def test_the_example_learns_as_plain_flower_does(capsys):
     plain, out = accuracy(capsys, "")
     assert "bytes in messages" not in out
@@ -48,6 +49,7 @@ def test_the_readme_shows_lines_of_the_example():
         assert line in readme
 
 
+@pytest.mark.long
 def test_a_run_without_an_accepted_reply_ends_with_an_error(capsys, monkeypatch):
     def refuse(*_):
         raise PayloadError("spoilt on the way")

@@ -42,6 +42,7 @@ def stored_by_flower(content: RecordDict) -> int:
     return sum(len(item.deflate()) for item in get_all_nested_objects(content).values())
 
 
+@pytest.mark.long
 @given(contents)
 @settings(deadline=None)
 def test_weighs_what_flower_stores(content):

@@ -87,6 +87,7 @@ def moved(before, seed, scale=0.05):
     return before | {"0": moved, "1": before["1"] + np.float32(seed), "2": before["2"] + seed}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("codec", UPDATES)
 def test_whoever_missed_whatever_holds_the_same_bits(codec):
     """Node 0 is always there, 1 is back after 20 rounds, 2 to 4 each third time, others once."""
@@ -121,6 +122,7 @@ def test_an_update_is_coded_once_for_all_nodes_and_its_stages_remember(monkeypat
     assert [bool(memory) for memory in remembered] == [False] * 2 + [True] * 4
 
 
+@pytest.mark.long
 def test_a_node_is_sent_what_it_missed_or_everything_whichever_is_shorter():
     federation, now = Federation("topk:0.02+int8", seeded_start=True, initial=model), model()
     counts = []
@@ -134,6 +136,7 @@ def test_a_node_is_sent_what_it_missed_or_everything_whichever_is_shorter():
     assert counts[-1] == 1
 
 
+@pytest.mark.long
 def test_the_server_keeps_no_more_than_a_model_and_as_many_bytes():
     federation, now = Federation("topk:0.2+int8"), model()
     for at in range(40):
@@ -309,6 +312,7 @@ def linear_regression(codec: str | None, *, clients=30, a_round=3, rounds=40):
     return losses, lost
 
 
+@pytest.mark.long
 def test_clients_that_come_seldom_learn_about_as_well_as_without_loss():
     plain, _ = linear_regression(None)
     losses, lost = linear_regression("topk:0.2+int4")

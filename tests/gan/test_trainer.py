@@ -71,6 +71,7 @@ def test_a_trained_critic_scores_real_above_generated():
     assert log.wasserstein_estimate > 0
 
 
+@pytest.mark.long
 def test_training_brings_generated_samples_near_the_real_ones_of_their_class():
     config = GanConfig(latent_dim=4, channels=(16, 8), critic_hidden=(32, 32), generator_lr=5e-3)
     trainer = make_trainer(config)
@@ -185,6 +186,7 @@ def test_a_masked_step_is_the_step_of_the_smaller_network():
         np.testing.assert_allclose(weight.detach().numpy(), expected, atol=1e-6)
 
 
+@pytest.mark.long
 def test_drift_falls_as_mu_grows():
     x, y = clusters()
     drifts = []
@@ -242,6 +244,7 @@ def test_a_weight_that_is_not_finite_in_the_end_is_found():
         trainer.train(x, y, iterations=1, rng=seeded())
 
 
+@pytest.mark.long
 def test_the_log_tells_the_losses():
     trainer = make_trainer()
     log = trainer.train(*clusters(), iterations=130, rng=seeded())

@@ -20,6 +20,7 @@ def timeline(folder):
     return pd.read_csv(folder / "timeline.csv")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("strategy", ["fedbuff", pytest.param("fedasync", marks=pytest.mark.slow)])
 def test_the_same_run_on_both_engines(simulate, strategy):
     settings = f"{MIXED} strategy={strategy} federation.rounds=6"
@@ -30,6 +31,7 @@ def test_the_same_run_on_both_engines(simulate, strategy):
     assert all(np.array_equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
 
 
+@pytest.mark.long
 def test_each_version_takes_as_many_replies_in_the_order_of_virtual_time(simulate):
     folder = simulate(BUFFERED)
     rounds, events = untimed(folder)[1], timeline(folder)
@@ -69,6 +71,7 @@ def test_a_version_that_a_node_has_is_not_forgotten(simulate, monkeypatch):
     assert not any(forgotten[1:])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "codec", [pytest.param("sparse:int8", marks=pytest.mark.slow), "topk:0.1+int4"]
 )
@@ -90,6 +93,7 @@ def test_of_more_clients_than_are_to_work_others_take_their_turns(simulate):
     assert events.client.nunique() > 3
 
 
+@pytest.mark.long
 def test_a_client_that_fails_is_asked_again_with_the_next_version(simulate, monkeypatch):
     fit = GanClient.fit
 

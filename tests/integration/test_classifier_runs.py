@@ -31,6 +31,7 @@ def global_weights(folder) -> dict[str, np.ndarray]:
     return load(folder / "classifiers" / "global.fgan")
 
 
+@pytest.mark.long
 def test_a_run_learns_and_shows_what_it_mistakes(simulate):
     folder = simulate(
         f"{PLAIN} federation.rounds=6 classifier.learning_rate=0.1 target=test_accuracy:0.5",
@@ -79,6 +80,7 @@ def test_every_combination_sends_what_it_says(simulate, prune, distil, codec):
         assert kept_weights == weights
 
 
+@pytest.mark.long
 def test_fedprox_holds_clients_near_the_broadcast(simulate):
     def drift(mu: float) -> float:
         folder = simulate(
@@ -92,6 +94,7 @@ def test_fedprox_holds_clients_near_the_broadcast(simulate):
     assert drifts[0] > drifts[1] > drifts[2] > 0
 
 
+@pytest.mark.long
 def test_a_resumed_run_is_the_same_and_teaches_no_teacher_again(simulate, monkeypatch):
     settings = "experiment=classifier federation.rounds=4 evaluation=server"
     whole = simulate(settings, folder="whole")
@@ -121,6 +124,7 @@ def test_a_resumed_run_is_the_same_and_teaches_no_teacher_again(simulate, monkey
     assert all(np.array_equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
+@pytest.mark.long
 def test_processes_give_the_bytes_and_states_of_one_process(simulate):
     script = f"experiment=classifier {SHORT}"
     folders = [simulate(script, folder=name, backend=name) for name in ("inline", "processes")]
@@ -140,6 +144,7 @@ def test_so_does_ray(simulate):
     assert same_run(inline, other)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [
@@ -159,6 +164,7 @@ def test_it_goes_with_what_the_app_has(simulate, settings):
     assert len(rounds) == 2
 
 
+@pytest.mark.long
 def test_the_clock_counts_the_steps_of_each_client(simulate):
     folder = simulate(
         f"{PLAIN} {SHORT} links=lan classifier.batch_size=10 partition=dirichlet "
@@ -173,6 +179,7 @@ def test_the_clock_counts_the_steps_of_each_client(simulate):
 GANS = "is for GANs, and classifier is set: give"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -232,6 +239,7 @@ def trained(simulate):
     return simulate(f"{PLAIN} federation.rounds=4 classifier.learning_rate=0.1")
 
 
+@pytest.mark.long
 def test_int8_inference_is_what_numpy_computes(trained):
     pytest.importorskip("torchao")
     federation = load_federation(f"resume={trained}")
@@ -249,6 +257,7 @@ def test_int8_inference_is_what_numpy_computes(trained):
     assert delay_ms(network, x_NI[:1], repeats=3) > 0
 
 
+@pytest.mark.long
 def test_fgan_quantise_measures_int8_beside_float32(trained, capsys):
     pytest.importorskip("torchao")
     from flwr_gan.app.fgan import main as fgan
@@ -266,6 +275,7 @@ def test_fgan_quantise_measures_int8_beside_float32(trained, capsys):
         assert len(torch.load(path, weights_only=True)) == 6
 
 
+@pytest.mark.long
 def test_fgan_quantise_refuses_a_gan_and_names_the_extra(simulate, trained, monkeypatch, capsys):
     from flwr_gan.app.fgan import main as fgan
 

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_judge")
 SLOW = "links=mixed devices=mixed federation.num_clients=3"
 
 
+@pytest.mark.long
 def test_a_clock_changes_nothing_but_what_is_written(simulate):
     plain = simulate("evaluation=none federation.num_clients=3", folder="plain")
     timed = simulate(f"evaluation=none {SLOW}", folder="timed")
@@ -37,6 +38,7 @@ def test_a_clock_changes_nothing_but_what_is_written(simulate):
     assert not (plain / "clients.csv").exists()
 
 
+@pytest.mark.long
 def test_the_same_on_both_engines_and_in_a_run_from_its_own_table(simulate):
     first = simulate(f"{SLOW} evaluation=clients", folder="inline")
     second = simulate(f"{SLOW} evaluation=clients", folder="processes", backend="processes")
@@ -136,6 +138,7 @@ def test_jobs_of_a_sweep_train_alone_where_the_codec_decides_who_is_late(timed, 
     assert not replace(plain, values=plain.values | {timed: 2.0}).shares_training
 
 
+@pytest.mark.long
 def test_each_client_has_the_codec_of_its_link(simulate):
     settings = f"evaluation=none {SLOW} strategy=fedavg federation.rounds=2"
     slow_first = simulate(f"{settings} codec_up='sparse:int4<3:sparse:int8<5:sparse'")

@@ -76,6 +76,7 @@ def test_other_drifts_run_with_another_strategy(simulate, drift):
     assert rounds.forgetting_frechet.notna().tolist() == [False, True]
 
 
+@pytest.mark.long
 def test_silent_clients_cost_little_and_are_counted(simulate):
     rule = "strategy.threshold=100 strategy.every=3"
     folder = run_continual(simulate, f"{FAST} evaluation=none {rule} also_codecs=[zlib]")
@@ -100,6 +101,7 @@ def test_silent_clients_cost_little_and_are_counted(simulate):
     assert totals["up_bytes"] == ups.message_bytes.sum()
 
 
+@pytest.mark.long
 def test_silence_loses_nothing(simulate, monkeypatch):
     """What a silent client has learnt is where it goes on from."""
     seen: list[Memory] = []
@@ -151,6 +153,7 @@ def test_a_stopped_run_resumes_to_the_same_payloads_and_metrics(simulate, monkey
     assert all(np.array_equal(generators[0][n], generators[1][n]) for n in generators[0])
 
 
+@pytest.mark.long
 def test_masks_that_change_both_ways_travel_as_changes(simulate, monkeypatch):
     modes = []
 
@@ -169,6 +172,7 @@ def test_masks_that_change_both_ways_travel_as_changes(simulate, monkeypatch):
     assert modes[-2:] == [CHANGED, CHANGED]
 
 
+@pytest.mark.long
 def test_tickets_by_regeneration_are_sparse_and_one_shot(simulate):
     folder = simulate(
         "strategy=generator_pool regeneration=rg evaluation=none gan.iterations=20 "
@@ -180,6 +184,7 @@ def test_tickets_by_regeneration_are_sparse_and_one_shot(simulate):
     assert (up.nonzero < 0.98 * up.parameters).all()
 
 
+@pytest.mark.long
 def test_critics_are_pruned_where_they_stay(simulate, monkeypatch):
     critics = []
     adapt = ContinualClient._regularised
@@ -247,6 +252,7 @@ def test_a_client_trains_on_the_stage_and_replays_its_share(tiny, tmp_path, monk
     assert not third[:5].any()  # the ablation
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -270,6 +276,7 @@ def test_what_does_not_go_together_is_said_before_training(tiny, tmp_path, overr
         prepare_run_config(f"{tiny} {overrides} output_dir={tmp_path / 'run'}", None)
 
 
+@pytest.mark.long
 def test_clients_may_be_silent_under_a_lossy_codec_with_feedback(simulate):
     folder = simulate(
         "strategy=continual strategy.threshold=0.02 strategy.every=2 federation.rounds=3 "

@@ -38,6 +38,7 @@ def shapes(arrays):
     return [array.shape for array in arrays]
 
 
+@pytest.mark.long
 def test_clients_distil_before_they_upload_and_the_server_distils_the_pool(simulate):
     folder = simulate(
         f"{DISTILLED} strategy.width=0.5 evaluation=server", folder="first", pictures=True
@@ -71,6 +72,7 @@ def test_clients_distil_before_they_upload_and_the_server_distils_the_pool(simul
     assert all(np.array_equal(student[name], other[name]) for name in student)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_gives_an_upload_of_the_form_that_the_server_expects(tiny, name, tmp_path):
     settings = f"{tiny} {POOL} method={name} lottery.iterations=0 output_dir={tmp_path / 'run'}"

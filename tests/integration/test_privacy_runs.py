@@ -23,6 +23,7 @@ def by_hand(row, steps):
     return epsilon_of([Release(row.label_noise, 1.0, 1), critic], row.delta)
 
 
+@pytest.mark.long
 def test_a_row_a_client_and_round_with_epsilon_over_rounds_and_levels(simulate):
     folder = simulate(f"{PRIVATE} gan.local_iterations=3 also_codecs=[zlib]")
     table = spent(folder)
@@ -39,6 +40,7 @@ def test_a_row_a_client_and_round_with_epsilon_over_rounds_and_levels(simulate):
         pd.testing.assert_frame_equal(spent(place), table)
 
 
+@pytest.mark.long
 def test_all_trainings_of_a_ticket_are_paid_for_and_counts_are_noisy(simulate):
     folder = simulate(f"{PRIVATE} strategy=generator_pool gan.iterations=3 privacy.label_noise=9")
     for row in spent(folder).itertuples():
@@ -46,6 +48,7 @@ def test_all_trainings_of_a_ticket_are_paid_for_and_counts_are_noisy(simulate):
         assert row.epsilon == pytest.approx(by_hand(row, row.steps), rel=1e-9)
 
 
+@pytest.mark.long
 def test_a_target_is_kept_and_used(simulate):
     folder = simulate(
         f"{PRIVATE} privacy.noise_multiplier=null privacy.target_epsilon=6 gan.local_iterations=3"
@@ -61,6 +64,7 @@ def test_without_privacy_nothing_is_reported(simulate):
     assert "privacy" not in json.loads((folder / "summary.json").read_text())
 
 
+@pytest.mark.long
 def test_epsilon_survives_a_resume(simulate, tmp_path, monkeypatch):
     """Stopped after its first round, a run goes on with what that has cost."""
     settings = f"{PRIVATE} gan.local_iterations=3"
@@ -87,6 +91,7 @@ def test_epsilon_survives_a_resume(simulate, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(spent(stopped), spent(whole))
 
 
+@pytest.mark.long
 def test_a_secret_run_differs_each_time_and_cannot_be_resumed(simulate):
     runs = [simulate(f"{PRIVATE} privacy.secret=true", folder=name) for name in ("a", "b")]
     weights = [(f / "generators" / "global.fgan").read_bytes() for f in runs]

@@ -51,6 +51,7 @@ def same_run(a: Path, b: Path) -> bool:
     return all(left.equals(right) for left, right in zip(untimed(a), untimed(b), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick_judge")
 def test_a_run_leaves_all_its_files(simulate):
     folder = simulate("evaluation=server")
@@ -79,6 +80,7 @@ def test_a_run_leaves_all_its_files(simulate):
     assert list(arrays) == ["fc.weight", "conv1.weight", "conv2.weight"]
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(simulate):
     first, second = simulate(folder="a"), simulate(folder="b")
     assert same_run(first, second)
@@ -96,6 +98,7 @@ def kept(folder: Path, models: str = "generators") -> list[bytes]:
     return [path.read_bytes() for path in sorted(paths)]
 
 
+@pytest.mark.long
 @GANS
 def test_processes_give_the_bytes_and_states_of_one_process(simulate, gan):
     script = "evaluation=none federation.fraction=0.67 federation.num_clients=3 codec=sparse:int4"
@@ -138,6 +141,7 @@ def test_clients_can_evaluate_on_their_own_data(simulate):
     assert rounds.conditional_accuracy.between(0, 1).all()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick_judge")
 def test_a_client_trains_its_judge_once(simulate, monkeypatch):
     made = []
@@ -157,6 +161,7 @@ def test_a_client_trains_its_judge_once(simulate, monkeypatch):
     assert same_run(once, anew)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick_judge")
 def test_the_pool_is_one_shot_and_its_tickets_can_be_loaded(simulate):
     folder = simulate("experiment=one_shot evaluation=server")
@@ -174,6 +179,7 @@ def test_the_pool_is_one_shot_and_its_tickets_can_be_loaded(simulate):
         assert sum(np.count_nonzero(a) for a in weights) < sum(a.size for a in weights)
 
 
+@pytest.mark.long
 def test_fedprox_holds_clients_near_the_broadcast(simulate):
     def drift(mu: float) -> float:
         folder = simulate(
@@ -199,6 +205,7 @@ def moved(folder: Path) -> float:
     return float(sum(np.square(last[name] - first[name]).sum() for name in first))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick_judge")
 @pytest.mark.parametrize("name", sorted(p.stem for p in (config_dir() / "experiment").glob("*")))
 def test_every_experiment_runs_one_tiny_round(simulate, name):
@@ -218,6 +225,7 @@ def test_an_output_folder_that_cannot_be_written_fails_before_training(simulate,
         simulate(folder="file/run")
 
 
+@pytest.mark.long
 def test_a_finished_run_is_not_overwritten_and_resuming_it_changes_nothing(simulate):
     folder = simulate()
     before = untimed(folder)
@@ -227,6 +235,7 @@ def test_a_finished_run_is_not_overwritten_and_resuming_it_changes_nothing(simul
     assert all(a.equals(b) for a, b in zip(before, untimed(folder), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("experiment", ["quickstart", "one_shot"])
 def test_a_run_killed_after_its_last_checkpoint_is_closed_by_resuming(simulate, experiment):
     folder = simulate(f"experiment={experiment} evaluation=none")
@@ -249,6 +258,7 @@ def test_a_run_in_which_nobody_delivers_is_an_error(simulate, monkeypatch):
         simulate("evaluation=server", folder="failed")
 
 
+@pytest.mark.long
 def test_clients_restart_with_the_level_even_if_they_join_it_late(simulate):
     """A client that misses the first round of a level must not go on with its old critic."""
     seen = []

@@ -40,6 +40,7 @@ def taught(losses, *, family="vectors", iterations=3, seed=0, **settings):
     return student, log
 
 
+@pytest.mark.long
 def test_a_student_of_the_same_form_comes_near_its_teacher():
     gan = tiny_gan()
     student = resized(gan.generator, channel_counts(gan.generator), seed=5)

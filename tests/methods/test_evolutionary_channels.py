@@ -80,6 +80,7 @@ def test_fixed_counts_finds_the_useless_channels():
     np.testing.assert_allclose(outputs(pruned), outputs(gan.generator), atol=1e-6)
 
 
+@pytest.mark.long
 def test_free_counts_finds_the_useless_channels_and_no_others():
     gan = gan_with_useless_channels()
     method = EvolutionaryChannels(
@@ -98,6 +99,7 @@ def test_free_counts_finds_the_useless_channels_and_no_others():
     np.testing.assert_allclose(outputs(pruned), outputs(gan.generator), atol=1e-2)
 
 
+@pytest.mark.long
 def test_without_distance_the_free_search_makes_it_small():
     method = EvolutionaryChannels(layer_counts="free", distance_weight=0, mutation=0.1, samples=8)
     pruned = method.compress(tiny_gan(), iterations=0, rng=seeded())

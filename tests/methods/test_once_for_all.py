@@ -57,6 +57,7 @@ def test_one_training_brings_every_width_nearer_to_the_teacher():
             assert then < 0.5 * first
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [0.3, 0.6])
 def test_the_search_finds_the_nearest_student_of_a_size(size):
     gan = tiny_gan()
@@ -74,6 +75,7 @@ def test_the_search_finds_the_nearest_student_of_a_size(size):
     assert every[found] == min(every.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_keeps_to_the_size_repeats_and_leaves_the_gan_alone(family):
     gan = tiny_gan(family)

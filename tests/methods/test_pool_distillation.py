@@ -87,6 +87,7 @@ def learnt(iterations: int = 20, **settings) -> PoolStudent:
     return student
 
 
+@pytest.mark.long
 def test_the_student_comes_near_the_pool():
     z_BL, y_B = drawn(500, seed=7)
 

@@ -133,6 +133,7 @@ def test_by_layer_the_form_is_known_before(any_gan, monkeypatch):
     assert same_arrays(untrained, first)
 
 
+@pytest.mark.long
 def test_a_strong_penalty_alone_takes_the_scales_towards_zero(monkeypatch):
     gan = tiny_gan()
     gan = replace(gan, config=replace(gan.config, generator_lr=0.02))

@@ -44,6 +44,7 @@ def watched(monkeypatch):
     return parts
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("module", MODULES)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("family", FAMILIES)

@@ -222,6 +222,7 @@ def difference(generator, teacher):
     return (generator(*given) - teacher(*given)).square().mean()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("stage", "factor"), [("quantize:int4", 2), ("quantize:int3:channel", 2), ("ternary", 4)]
 )
@@ -243,6 +244,7 @@ def test_training_under_a_stage_beats_coding_after_training(strokes, stage, fact
     assert difference(after, teacher) > factor * difference(during, teacher)
 
 
+@pytest.mark.long
 def test_adversarial_training_under_one_bit_beats_coding_after_as_much_training():
     gan = stroke_gan(iterations=100)
     longer = loaded(gan.generator, network_arrays(gan.generator))

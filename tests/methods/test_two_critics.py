@@ -103,6 +103,7 @@ def test_the_gan_stays_and_the_same_seed_gives_the_same_student(family):
     assert channel_counts(student) == expected
 
 
+@pytest.mark.long
 def test_the_student_comes_near_its_teacher():
     gan = tiny_gan(generator_lr=0.01)
     method = TwoCriticDistillation(width=1.0, losses={**EQUAL, "pixel": 20.0})

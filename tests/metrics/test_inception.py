@@ -131,6 +131,7 @@ def test_a_wrong_file_is_one_line(tmp_path, content):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -41,6 +41,7 @@ def judge(digits):
     return SampleJudge(*digits, num_classes=10, seed=0)
 
 
+@pytest.mark.long
 def test_real_samples_score_high_and_noise_scores_low(judge, digits):
     train, _ = digits
     real = judge.real_scores
@@ -58,6 +59,7 @@ def test_real_samples_score_high_and_noise_scores_low(judge, digits):
     json.dumps(scores)
 
 
+@pytest.mark.long
 def test_wrong_labels_are_noticed(judge, digits):
     train, _ = digits
     scores = judge.score(train.x_NTC, (train.y_N + 1) % 10, 0)
@@ -67,6 +69,7 @@ def test_wrong_labels_are_noticed(judge, digits):
     assert scores["frechet_distance"] == pytest.approx(right["frechet_distance"])
 
 
+@pytest.mark.long
 def test_the_reference_is_of_samples_that_the_judge_has_not_learnt(judge, digits):
     train, test = digits
     shuffled = Real(train.x_NTC, np.random.default_rng(1).permutation(train.y_N))
@@ -76,6 +79,7 @@ def test_the_reference_is_of_samples_that_the_judge_has_not_learnt(judge, digits
     assert judge.real_scores["conditional_accuracy"] < judge.recognised(train.x_NTC, train.y_N)
 
 
+@pytest.mark.long
 def test_another_classifier_takes_the_place_of_the_small_one(digits):
     class Constant:
         def accuracy(self, x_NTC, y_N):

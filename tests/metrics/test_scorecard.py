@@ -37,6 +37,7 @@ def row(generator, teacher, judge, y_N=Y_N, **settings):
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_teacher_itself_has_every_column_and_nothing_lost(judge, teacher):
     scores = row(teacher, teacher, judge)
     assert set(scores) == set(COLUMNS)
@@ -49,6 +50,7 @@ def test_the_teacher_itself_has_every_column_and_nothing_lost(judge, teacher):
     assert {key: scores[key] for key in plain} == plain
 
 
+@pytest.mark.long
 def test_a_pruned_copy_differs_where_it_should(judge, teacher):
     pruned = deepcopy(teacher)
     with torch.no_grad():

@@ -38,6 +38,7 @@ def test_a_round_in_numbers():
     assert summarised(first, []) == {"new_accuracy": 0.6, "new_frechet": 7.0}
 
 
+@pytest.mark.long
 def test_real_samples_score_well_on_their_stage_alone():
     data = load_digits()
     judge = SampleJudge(data.train, data.test, num_classes=10, seed=0)

@@ -129,6 +129,7 @@ def test_fitting_shrinks_what_is_larger_than_the_unit() -> None:
     assert fit_drawing([], centre=(0, 0), side=1) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("clients", "classes"), [(1, 2), (5, 62), (50, 10), (300, 10)])
 def test_partitions_of_all_sizes_are_drawn(tmp_path: Path, clients: int, classes: int) -> None:
     counts_PK = np.random.default_rng(0).integers(0, 500, size=(clients, classes))

@@ -45,6 +45,7 @@ def test_delta_is_held_against_the_largest_client():
         load_federation("privacy=dp_critic privacy.delta=0.01 output_dir=/nowhere")
 
 
+@pytest.mark.long
 def test_a_target_that_no_noise_keeps_is_refused_before_training():
     with pytest.raises(ConfigError, match=r"privacy\.target_epsilon=0\.01 cannot be kept") as error:
         load_federation(

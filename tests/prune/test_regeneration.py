@@ -148,6 +148,7 @@ def test_going_on_from_stored_state_equals_going_on(recurrent, dense, critic):
     same(first.state(), second.state())
 
 
+@pytest.mark.long
 def test_a_masked_critic_is_pruned_and_follows_the_phase_of_the_generator():
     client = Client(replace(FAST, critic=True))
     weights = {name: getattr(client.critic, name) for name in ("fc1", "fc2", "fc3")}

@@ -66,6 +66,7 @@ def converted(tmp_path, *steps, options=()):
     return load(path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ways", [(".npz",), (".safetensors",), (".npz", ".safetensors", ".npz")])
 def test_names_shapes_and_dtypes_are_kept(ways, tmp_path):
     save(tmp_path / "g.fgan", arrays(), codec="zlib:1")
@@ -196,6 +197,7 @@ def test_bad_npz_files_end_in_one_line(members, message, tmp_path, capsys):
     assert not (tmp_path / "b.fgan").exists()
 
 
+@pytest.mark.long
 def test_files_that_are_cut_or_changed_anywhere_end_in_one_line_or_are_read(tmp_path, capsys):
     small = {"w": np.arange(3, dtype=np.float32), "b": np.array(True)}
     save(tmp_path / "g.fgan", small)
@@ -291,6 +293,7 @@ def test_wrong_arguments_end_in_one_line(arguments, capsys):
     assert "--help" in error_of(capsys)
 
 
+@pytest.mark.long
 def test_the_module_runs_and_a_closed_pipe_is_no_traceback(tmp_path):
     save(tmp_path / "g.fgan", {f"w{i}": ONES for i in range(9999)})
     command = f"{sys.executable} -m flwr_gan.app.fgan inspect {tmp_path / 'g.fgan'} | head -1"

@@ -122,6 +122,7 @@ def test_bands_are_shown(tmp_path, capsys):
     assert re.search(r"w +<f4 +1024x8 .* bands, ", capsys.readouterr().out)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_damaged_payloads_are_described_or_refused(name):
     """Bytes are changed and the checksum made right, so that the parsers are reached."""

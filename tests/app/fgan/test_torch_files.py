@@ -40,6 +40,7 @@ def test_types_of_tensors_are_those_of_the_arrays(tmp_path):
         assert np.array_equal(tensor.numpy(), arrays[name])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("factored", [False, True])
 def test_onnx_runtime_draws_the_same_samples(factored, seeded_run, tmp_path):
     for library in ("onnx", "onnxscript"):
