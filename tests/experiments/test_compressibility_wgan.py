@@ -6,6 +6,7 @@ import pytest
 
 from experiments.papers.compressibility_wgan.__main__ import STUDY, main
 from experiments.papers.compressibility_wgan.cases import Case, find_generators
+from experiments.papers.compressibility_wgan.longer.__main__ import main as longer_main
 from experiments.papers.compressibility_wgan.measuring import (
     Rows,
     code_generators,
@@ -17,6 +18,7 @@ from experiments.study.cases import run_cases
 from flwr_gan.app.generator_file import load_generator
 from flwr_gan.errors import ConfigError, LayerCollapseError, OutputError
 from flwr_gan.prune import LotteryPruner
+from flwr_gan.wire import load
 from tests.conftest import quick_judges
 
 TINY = (
@@ -217,3 +219,18 @@ def test_a_broken_table_is_named(tmp_path):
     (tmp_path / "rows.csv").write_text("level\n1\n")
     with pytest.raises(OutputError, match=r"rows\.csv"):
         Rows(tmp_path / "rows.csv", ("level", "codec"))
+
+
+@pytest.mark.long
+def test_tickets_of_the_search_are_trained_for_longer(tmp_path):
+    with quick_judges():
+        assert longer_main(["--short", "--seeds", "0", "--folder", str(tmp_path)]) == 0
+    place = tmp_path / "pendigits_seed0"
+    searched = load(place / "search" / "pruned" / "05.fgan")
+    trained = load(place / "longer" / "retrained" / "05.fgan")
+    before = load(place / "search" / "retrained" / "05.fgan")
+    assert same(kept(searched), kept(trained))
+    assert not same(before, trained)
+    table = pd.read_csv(tmp_path / "results" / "summary.csv")
+    assert table.loc[table["kind"] == "retrained", "level"].tolist() == [0, 5]
+    assert (table.loc[table["kind"] == "retrained", "sparse:int8"] > 1).all()

@@ -157,7 +157,7 @@ def find_generators(cell: Case) -> None:
     for level in cell.levels:
         masks.append(pruner.mask)
         if not cell.path("retrained", level).exists():
-            trained = _train(cell, pruner.rewind(), pruner.mask, level)
+            trained = train_generator(cell, pruner.rewind(), pruner.mask, level)
             cell.save("retrained", level, trained)
         trained = cell.load("retrained", level)
         if level == 0:
@@ -175,7 +175,7 @@ def find_generators(cell: Case) -> None:
             else:
                 start, mask = initial, _random_mask(cell, masks[level], level)
             kept = {name: np.where(mask[name], start[name], np.float32(0)) for name in mask}
-            cell.save(kind, level, _train(cell, kept, mask, level))
+            cell.save(kind, level, train_generator(cell, kept, mask, level))
 
 
 def _pruner(cell: Case, initial: Weights) -> LotteryPruner:
@@ -193,7 +193,7 @@ def _can_prune(pruner: LotteryPruner, weights: Weights) -> bool:
     return True
 
 
-def _train(cell: Case, weights: Weights, mask: Mask, level: int) -> Weights:
+def train_generator(cell: Case, weights: Weights, mask: Mask, level: int) -> Weights:
     """Train a generator from given weights and a new critic; return the generator's weights.
 
     The ticket and its controls at one level draw the same batches and latent vectors.
