@@ -6,6 +6,7 @@ import pytest
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import (
     Base,
+    Template,
     decode_payload,
     decode_survivors,
     describe_payload,
@@ -152,3 +153,14 @@ def test_a_base_knows_whether_its_floats_are_finite():
     assert Base(finite).is_finite
     for value in (np.nan, np.inf, -np.inf, 1e300):  # the last is beyond float32
         assert not Base({**finite, "x": np.array([[0, value]])}).is_finite
+
+
+@pytest.mark.parametrize("codec", ["sparse:bf16", "sparse:int8", "sparse:int4", "topk:0.01+int4"])
+def test_a_small_change_does_not_arrive_as_no_change(codec):
+    weights = {"w": np.random.default_rng(0).normal(size=(50, 20)).astype(np.float32)}
+    template = Template.of(weights)
+    base = decode_payload(encode_payload(weights, codec="sparse:int4"), template=template)
+    changed = {"w": base["w"] * np.float32(1 + 1e-6)}
+    payload = encode_payload(changed, codec=codec, base=base)
+    arrived = decode_payload(payload, template=template, base=base)
+    assert np.any(arrived["w"] != base["w"])
