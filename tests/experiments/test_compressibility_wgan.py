@@ -198,6 +198,7 @@ def test_nothing_finished_is_one_clear_line(tmp_path, capsys):
     [
         (["--data", "pendigitz"], "pendigits"),
         (["--scopes", "glob"], "--scopes glob: allowed are global, local"),
+        (["--scopes", "local"], "give global,local"),
         (["seed=3"], "--seeds"),
         (["gan.penalti=3"], "gan.penalty"),
         (["--client", "5"], "there is no partition 5"),

@@ -37,6 +37,8 @@ def cases(options: argparse.Namespace) -> list[Case]:
             raise ConfigError(
                 f"{text}: this study sets {key} itself; see --data, --seeds, --scopes"
             )
+    if "global" not in options.scopes:
+        raise ConfigError("--scopes local is a control of global pruning: give global,local")
     controls = whole_numbers("--controls", words(options.controls))
     chosen = [
         Case(data=data, scope=scope, seed=seed, overrides=overrides, client=options.client,
