@@ -68,7 +68,7 @@ def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     means = sizes[["sparsity", *CODECS]].mean().reset_index()
     chosen = quality[quality["codec"] == "sparse"]
     summary = summarise(chosen).merge(means, on=["data", "level"], how="left")
-    halves = [name for name in summary if name.endswith("_half_width")]
+    halves = [name for name in map(str, summary) if name.endswith("_half_width")]
     summary.loc[summary["kind"] == "real", halves] = float("nan")  # the same in all seeds
     return {
         "quality.csv": quality,
