@@ -122,7 +122,7 @@ def controls(table: pd.DataFrame) -> str:
     for (data, kind, level), part in _grouped(chosen, ["data", "kind", "level"]):
         if kind in kinds and level in CONTROLS_SHOWN:
             differences = part.set_index("measure")
-            cells = [_difference(differences.loc[name]) for name in measures]
+            cells = [difference(differences.loc[name]) for name in measures]
             rows.append([data, KINDS[kind], str(level), *cells])
     return markdown_table(head, rows)
 
@@ -149,7 +149,7 @@ def lossy(verdicts: pd.DataFrame, codecs: pd.DataFrame) -> str:
             differences = where(part, level=levels[-1]).set_index("measure")
             ratio = ratios.get((data, levels[-1], codec), float("nan"))
             cells = [f"P = {levels[-1]}", number(ratio, 1)]
-            cells += [_difference(differences.loc[name]) for name in MARGINS]
+            cells += [difference(differences.loc[name]) for name in MARGINS]
         rows.append([data, f"`{codec}`", ranges(levels) or "none", *cells])
     return markdown_table(head, rows)
 
@@ -219,6 +219,7 @@ def _with_width(row: Any, measure: str) -> str:
     return f"{row[measure]:.{digits}f}{width}"
 
 
-def _difference(row: Any) -> str:
+def difference(row: Any) -> str:
+    """Return a mean difference and the ends of its interval, if it has one."""
     mean = f"{row['difference']:+.3f}"
     return mean if pd.isna(row["low"]) else f"{mean} ({row['low']:+.3f} to {row['high']:+.3f})"

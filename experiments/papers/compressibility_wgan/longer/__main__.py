@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.compressibility_wgan.longer.cases import CODECS, LongerCase
-from experiments.papers.compressibility_wgan.pages import NAMES
+from experiments.papers.compressibility_wgan.pages import NAMES, difference
 from experiments.papers.compressibility_wgan.statistics import (
     MARGINS,
     judge_not_worse,
@@ -101,8 +101,7 @@ def _difference(verdicts: pd.DataFrame, measure: str) -> Cell:
         found = where(verdicts, data=row["data"], level=row["level"], measure=measure)
         if row["kind"] == "real" or row["level"] == 0 or not len(found):
             return ""
-        own = found.iloc[0]
-        return f"{own['difference']:+.3f} ({own['low']:+.3f} to {own['high']:+.3f})"
+        return difference(found.iloc[0])
 
     return text
 
