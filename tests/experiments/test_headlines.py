@@ -224,11 +224,12 @@ def what_holds():
 STUDENTS = {"inception_score": 2, "frechet_distance": 1}
 
 
-def students(measure, digits):
-    """Yield the differences of the MSE students of d = 2 and 8 to regular GANs."""
-    rows = table("papers/gan_distillation/results/differences.csv", role="mse")
-    for _, row in rows.sort_values("depth").iterrows():
-        yield f"{row[measure]:+.{digits}f} ± {row[f'{measure}_half_width']:.{digits}f}"
+def students(measure, digits, *roles):
+    """Yield the differences of students to regular GANs, by size."""
+    rows = table("papers/gan_distillation/results/differences.csv")
+    for role in roles or ("mse",):
+        for _, row in rows[rows["role"] == role].sort_values("depth").iterrows():
+            yield f"{row[measure]:+.{digits}f} ± {row[f'{measure}_half_width']:.{digits}f}"
 
 
 def distillation():
@@ -238,18 +239,43 @@ def distillation():
     papers = [f"{TABLE_1[depth].student - TABLE_1[depth].regular:+.2f}" for depth in (2, 8)]
     yield f"where the paper has {' and '.join(papers)}"
     yield f"{distances[0]} at d = 2, {distances[1]} at d = 8"
+    longer = [next(students(measure, n, "mse_longer")) for measure, n in STUDENTS.items()]
+    yield f"the score differs by {longer[0]}, the Fréchet distance by {longer[1]}"
+    yield "the scores differ by {} and {}".format(*students("inception_score", 2, "game"))
     every = table("papers/gan_distillation/results/differences.csv")
     yield f"with five seeds and {len(every)} comparisons each of these intervals contains zero"
+    assert (every["seeds"] == 5).all()
     for measure in STUDENTS:
-        sure = every[measure].abs() > every[f"{measure}_half_width"]
-        assert not sure.any()
+        assert not sure(every, measure).any()
+    surely = every[sure(every, "coverage")]
+    assert list(zip(surely["role"], surely["depth"], strict=True)) == [
+        ("game", 2),
+        ("mse_longer", 2),
+    ]
+    covered = [next(students("coverage", 2, role)) for role in surely["role"]]
+    yield "own critic ({}) and MSE, longer ({})".format(*covered)
+    assert (every.loc[every["role"] != "mse_drawn", "coverage"] > 0).all()
     means = table("papers/gan_distillation/results/summary.csv").set_index(["role", "depth"])
     small, large = means.loc[("regular", 2)], means.loc[("teacher", 32)]
     yield f"({small['inception_score']:.2f} of {large['inception_score']:.2f})"
     drawn = means.loc[("mse_drawn", 2)]
-    assert means.loc["mse", "blank"].eq(0).all()
     yield f"{drawn['blank'] * drawn['seeds']:.0f} of 5 students of d = 2 are blank"
+    others = means.loc[["mse", "mse_longer", "joint", "game"]]
+    assert others["blank"].eq(0).all()
+    yield f"none of {others['seeds'].sum()} students is"
+    fixed, own = (means.loc[[role]] for role in ("joint", "game"))
+    yield "scores {:.2f} and {:.2f} against {:.2f} and {:.2f}".format(
+        *fixed["inception_score"], *means.loc[["mse"], "inception_score"]
+    )
+    yield "scores {:.2f} and {:.2f}, Fréchet distances {:.1f} and {:.1f}".format(
+        *own["inception_score"], *own["frechet_distance"]
+    )
     yield f"d = 2 has {small['ratio']:.1f} times fewer weights than the teacher"
+
+
+def sure(rows, measure):
+    """Return for each row whether its interval is without zero."""
+    return rows[measure].abs() > rows[f"{measure}_half_width"]
 
 
 def regeneration():

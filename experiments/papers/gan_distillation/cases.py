@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.papers.gan_distillation.images import load_images
 from experiments.papers.gan_distillation.scoring import examiner
-from experiments.papers.gan_distillation.setting import Hyperparameters
+from experiments.papers.gan_distillation.setting import RIVALS, Hyperparameters
 from experiments.papers.gan_distillation.training import (
     is_trained,
     relevant_settings,
@@ -44,7 +44,7 @@ class Case(StudyCase):
     @property
     def is_student(self) -> bool:
         """Whether it learns from the teacher."""
-        return self.role.startswith(("mse", "joint", "game"))
+        return self.role in RIVALS
 
     @property
     def losses(self) -> dict[str, float]:

@@ -7,7 +7,12 @@ from typing import Any
 import pandas as pd
 
 from experiments.papers.gan_distillation.scoring import CODECS, QUALITY
-from experiments.papers.gan_distillation.setting import PUBLISHED_TEACHER, ROLES, TABLE_1
+from experiments.papers.gan_distillation.setting import (
+    PUBLISHED_TEACHER,
+    RIVALS,
+    ROLES,
+    TABLE_1,
+)
 from experiments.study.cases import Record
 from experiments.study.markdown import Cell, Columns, cell, markdown_table, number, page_table
 from experiments.study.results import description
@@ -15,10 +20,6 @@ from experiments.study.statistics import average, differences
 from flwr_gan.errors import OutputError
 
 STUDENTS, REGULAR = ("mse", "mse_longer", "joint", "game"), ("regular", "regular_longer")
-RIVALS = dict.fromkeys(("mse", "mse_drawn", "joint", "game"), "regular") | {
-    "mse_longer": "regular_longer"
-}
-"""The GANs that each student is compared with: the same number of generator updates."""
 COMPARED = ("inception_score", "frechet_distance", "recall", "coverage")
 ORDER = ("mse_drawn", *STUDENTS, *REGULAR)
 

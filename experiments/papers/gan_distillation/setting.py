@@ -20,6 +20,15 @@ ROLES = {
 }
 """Ways to train a generator, by short name."""
 
+RIVALS = {
+    "mse": "regular",
+    "mse_drawn": "regular",
+    "joint": "regular",
+    "game": "regular",
+    "mse_longer": "regular_longer",
+}
+"""The GANs that each student is compared with: the same number of generator updates."""
+
 
 @dataclass(frozen=True)
 class Published:
