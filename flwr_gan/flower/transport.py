@@ -1,28 +1,25 @@
-"""Computes a message's bytes in Flower's transport without serialising or hashing it.
+"""Computes a message's bytes in Flower's transport without hashing its arrays.
 
 Flower splits a message into objects: the content, its records, the arrays of a record, the chunks
 of an array. Each is stored as a head, with its class and the hashes of the objects in it, and a
-body; equal objects are stored once. The lengths are known without the bytes, and equal objects are
-found by comparing objects of the same length.
+body; equal objects are stored once. The lengths of arrays are known without the bytes, and equal
+chunks are found by comparing chunks of the same length; records of values are short and are
+serialised by Flower.
 """
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, RecordDict
 
 from flwr_gan.flower.flwr_private import (
     FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE,
     HEAD_BODY_DIVIDER,
     HEAD_VALUE_DIVIDER,
 )
-
-Values = Mapping[str, Any]
-Kind = type[ConfigRecord] | type[MetricRecord]
-Form = tuple[str, int, tuple["Form", ...]]  # of a value: type, length, forms of its items
 
 _HASH = "0" * 64
 
@@ -37,12 +34,10 @@ def message_bytes(content: RecordDict) -> int:
     records = []
     for name, record in content.items():
         if isinstance(record, ArrayRecord):
-            arrays = [
-                (key, stored.array(a.dtype, a.shape, a.stype, a.data)) for key, a in record.items()
-            ]
-            records.append((name, stored.arrays(arrays)))
+            arrays = tuple([(key, stored.array(array)) for key, array in record.items()])
+            records.append((name, stored.add(("ArrayRecord", arrays), _referring_bytes)))
         else:
-            records.append((name, stored.values(type(record), record)))
+            records.append((name, stored.add((record.deflate(),), len)))
     return stored.total + _referring_bytes("RecordDict", tuple(records))
 
 
@@ -52,29 +47,13 @@ class _Stored:
 
     total: int = 0
     _numbers: dict[Hashable, int] = field(default_factory=dict)
-    _alike: dict[Hashable, list[Any]] = field(default_factory=dict)
+    _alike: dict[int, list[memoryview]] = field(default_factory=dict)
 
-    def array(self, dtype: str, shape: tuple[int, ...], stype: str, data: bytes) -> int:
+    def array(self, array: Array) -> int:
         """Store an array with its chunks; return its number."""
-        view, size = memoryview(data), FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE
+        view, size = memoryview(array.data), FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE
         chunks = tuple([self._chunk(view[at : at + size]) for at in range(0, len(view), size)])
-        return self._add(("Array", dtype, shape, stype, chunks), _array_bytes)
-
-    def arrays(self, arrays: list[tuple[str, int]]) -> int:
-        """Store a record of arrays, given by their numbers; return its number."""
-        return self._add(("ArrayRecord", tuple(arrays)), _referring_bytes)
-
-    def values(self, kind: Kind, values: Values) -> int:
-        """Store a record of values; return its number."""
-        form = tuple([(key, _form(value)) for key, value in values.items()])
-        alike = self._alike.setdefault((kind, form), [])
-        if alike:  # rare, so serialising is acceptable
-            deflated = kind(dict(values)).deflate()
-            for place, other in enumerate(alike):
-                if kind(dict(other)).deflate() == deflated:
-                    return self._numbers[kind, form, place]
-        alike.append(values)
-        return self._add((kind, form, len(alike) - 1), _values_bytes)
+        return self.add(("Array", array.dtype, array.shape, array.stype, chunks), _array_bytes)
 
     def _chunk(self, data: memoryview) -> int:
         alike = self._alike.setdefault(len(data), [])
@@ -82,9 +61,9 @@ class _Stored:
             if other == data:
                 return self._numbers["ArrayChunk", len(data), place]
         alike.append(data)
-        return self._add(("ArrayChunk", len(data), len(alike) - 1), _chunk_bytes)
+        return self.add(("ArrayChunk", len(data), len(alike) - 1), _chunk_bytes)
 
-    def _add(self, key: tuple[Any, ...], length: Any) -> int:
+    def add(self, key: tuple[Any, ...], length: Any) -> int:
         """Return the number of an object; count its length if it is new."""
         number = self._numbers.get(key)
         if number is None:
@@ -119,34 +98,3 @@ def _referring_bytes(name: str, parts: tuple[tuple[str, int], ...]) -> int:
     """Return the length of an object whose body gives the hash of each of its named parts."""
     body = json.dumps(dict.fromkeys((key for key, _ in parts), _HASH))
     return _object_bytes(name, len({number for _, number in parts}), len(body))
-
-
-@lru_cache(maxsize=1024)
-def _values_bytes(kind: Kind, form: tuple[tuple[str, Form], ...], place: int) -> int:
-    """Return the length of a record of values of this form."""
-    return len(kind({key: _example(of_value) for key, of_value in form}).deflate())
-
-
-def _form(value: Any) -> Form:
-    """Return the form of a value, on which the length of its record depends."""
-    if isinstance(value, bytes):
-        return "bytes", len(value), ()
-    if isinstance(value, str):
-        return "str", len(value.encode()), ()
-    if isinstance(value, bool):
-        return "bool", 0, ()
-    if isinstance(value, int):
-        return "int", value, ()
-    if isinstance(value, float):
-        return "float", 0, ()
-    return "list", 0, tuple(map(_form, value))
-
-
-def _example(form: Form) -> Any:
-    """Return a value of this form."""
-    kind, length, items = form
-    if kind == "list":
-        return list(map(_example, items))
-    if kind == "str":
-        return " " * length
-    return length if kind == "int" else {"bytes": bytes(length), "bool": False}.get(kind, 0.0)
