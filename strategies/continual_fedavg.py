@@ -20,6 +20,7 @@ from flwr_gan.app.continual import UploadRule
 from flwr_gan.core.settings import Within, checked
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes, ReplyRules
+from flwr_gan.flower.averaging import Averaged, Failures, Results
 from flwr_gan.wire import decode_payload, encode_payload
 from strategies.generator_pool import Generate, samples_of
 from strategies.masked_fedavg import MaskedFedAvg, masked_mean
@@ -100,12 +101,7 @@ class ContinualFedAvg(MaskedFedAvg):
         instructions = super().configure_fit(server_round, parameters, client_manager)
         return with_order(instructions, order)
 
-    def aggregate_fit(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, FitRes]],
-        failures: list[tuple[ClientProxy, FitRes] | BaseException],
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Update the pool and average; without uploads the global generator is unchanged."""
         uploads = [r for _, r in results if not r.metrics.get("unchanged", False)]
         silent = sum(r.num_examples for _, r in results if r.metrics.get("unchanged", False))

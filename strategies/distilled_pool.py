@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from flwr.common import FitRes, Parameters, Scalar
-from flwr.server.client_proxy import ClientProxy
 from numpy.typing import NDArray
 
 from flwr_gan.core.settings import Count, Rate, checked
+from flwr_gan.flower.averaging import Averaged, Failures, Results
 from flwr_gan.methods.pool_distillation import PoolStudent
 from strategies.generator_pool import GeneratorPool
 
@@ -63,12 +62,7 @@ class DistilledPool(GeneratorPool):
     def __repr__(self) -> str:
         return f"DistilledPool({len(self.payloads)} generators)"
 
-    def aggregate_fit(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, FitRes]],
-        failures: list[tuple[ClientProxy, FitRes] | BaseException],
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Add the payloads to the pool and distil it."""
         aggregated = super().aggregate_fit(server_round, results, failures)
         if self.held_classes:

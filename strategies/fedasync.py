@@ -1,18 +1,12 @@
 """Asynchronous federated optimisation (Xie, Koyejo and Gupta, 2019, Algorithm 1)."""
 
-from flwr.common import (
-    FitIns,
-    FitRes,
-    Parameters,
-    Scalar,
-    ndarrays_to_parameters,
-    parameters_to_ndarrays,
-)
+from flwr.common import FitIns, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 
 from flwr_gan.core.settings import Amount, Rate, checked
 from flwr_gan.flower import CodedFitRes
+from flwr_gan.flower.averaging import Averaged, Failures, Results
 from strategies.order import with_order
 from strategies.stale_replies import StaleReplies
 
@@ -66,12 +60,7 @@ class FedAsync(StaleReplies):
         order: dict[str, Scalar] = {"proximal_mu": self.proximal_mu} if self.proximal_mu else {}
         return with_order(instructions, order)
 
-    def aggregate_fit(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, FitRes]],
-        failures: list[tuple[ClientProxy, FitRes] | BaseException],
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Mix in the replies, one after the other."""
         weights = self.newest(results, failures)
         if weights is None:

@@ -1,16 +1,11 @@
 """Buffered asynchronous aggregation (Nguyen et al., 2022, Algorithm 1)."""
 
 import numpy as np
-from flwr.common import (
-    FitRes,
-    Parameters,
-    Scalar,
-    ndarrays_to_parameters,
-)
-from flwr.server.client_proxy import ClientProxy
+from flwr.common import ndarrays_to_parameters
 
 from flwr_gan.core.settings import Count, Positive, checked
 from flwr_gan.flower import CodedFitRes
+from flwr_gan.flower.averaging import Averaged, Failures, Results
 from strategies.stale_replies import StaleReplies
 
 
@@ -52,12 +47,7 @@ class FedBuff(StaleReplies):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(buffer_size={self.buffer_size})"
 
-    def aggregate_fit(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, FitRes]],
-        failures: list[tuple[ClientProxy, FitRes] | BaseException],
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Add the mean change of the replies, one client at a time."""
         weights = self.newest(results, failures)
         if weights is None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.core.settings import Amount, Count, Natural, Within, checked, require, require_one_of
 from flwr_gan.flower import CodedReplies
+from flwr_gan.flower.averaging import Averaged, Failures, Results
 from flwr_gan.prune import LotteryPruner, Scope
 from strategies.order import with_order
 
@@ -140,12 +141,7 @@ class FederatedTicket(FedAvg, CodedReplies):
         instructions = super().configure_fit(server_round, parameters, client_manager)
         return with_order(instructions, config)
 
-    def aggregate_fit(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, FitRes]],
-        failures: list[tuple[ClientProxy, FitRes] | BaseException],
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Average the survivors, weighted by the clients' samples, one client at a time."""
         if not results or (not self.accept_failures and failures):
             # The broadcast, which is pruned and rewound at the start of a level.

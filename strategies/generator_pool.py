@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from flwr.common import FitIns, FitRes, Parameters, Scalar, ndarrays_to_parameters
+from flwr.common import FitIns, Parameters, Scalar, ndarrays_to_parameters
 from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes, CodedReplies, ReplyRules
+from flwr_gan.flower.averaging import Averaged, Failures, Results
 from flwr_gan.wire import Template, decode_payload
 from strategies.order import with_order
 
@@ -71,12 +72,7 @@ class GeneratorPool(FedAvg, CodedReplies):
         order: dict[str, Scalar] = {"round": server_round, "task": "ticket"}
         return with_order(instructions, order)
 
-    def aggregate_fit(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, FitRes]],
-        failures: list[tuple[ClientProxy, FitRes] | BaseException],
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Add the payloads to the pool; there is nothing to average."""
         rows = list(self._counts_PK)
         for _, result in results:

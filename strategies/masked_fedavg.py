@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
-from flwr.common import FitRes, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
-from flwr.server.client_proxy import ClientProxy
+from flwr.common import ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.strategy import FedAvg
 from numpy.typing import NDArray
 
 from flwr_gan.core.settings import Within, checked
 from flwr_gan.flower import CodedReplies
+from flwr_gan.flower.averaging import Averaged, Failures, Results
 
 Weights = list[NDArray[np.float32]]
 
@@ -44,12 +44,7 @@ class MaskedFedAvg(FedAvg, CodedReplies):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(quorum={self.quorum})"
 
-    def aggregate_fit(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, FitRes]],
-        failures: list[tuple[ClientProxy, FitRes] | BaseException],
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Average each weight over the clients that keep it, one client at a time."""
         if not results or (not self.accept_failures and failures):
             return None, {}

@@ -1,11 +1,10 @@
 """Federated averaging of only the surviving weights, for clients that share the mask."""
 
-from flwr.common import FitRes, Parameters, Scalar, ndarrays_to_parameters, parameters_to_ndarrays
-from flwr.server.client_proxy import ClientProxy
+from flwr.common import FitRes, Parameters, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.strategy import FedAvg
 
 from flwr_gan.flower import CodedFitRes, CodedReplies
-from flwr_gan.flower.averaging import Results, RunningMean
+from flwr_gan.flower.averaging import Averaged, Failures, Results, RunningMean
 from flwr_gan.flower.protocol import TakeReply
 from flwr_gan.flower.records import scattered_parameters
 from flwr_gan.wire import Base
@@ -32,12 +31,7 @@ class SparseFedAvg(FedAvg, CodedReplies):
         self._running = RunningMean(num_examples)
         return self._running.add
 
-    def aggregate_fit(
-        self,
-        server_round: int,
-        results: Results,
-        failures: list[tuple[ClientProxy, FitRes] | BaseException],
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Return the finished sum; else average, using only survivors where possible."""
         running, self._running = self._running, None
         aggregate = super().aggregate_fit

@@ -1,12 +1,13 @@
 """Base of asynchronous strategies: replies based on earlier versions of the model."""
 
-from flwr.common import FitIns, FitRes, NDArrays, Parameters, parameters_to_ndarrays
+from flwr.common import FitIns, NDArrays, Parameters, parameters_to_ndarrays
 from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg
 
 from flwr_gan.core.settings import Amount, checked
 from flwr_gan.flower import CodedReplies
+from flwr_gan.flower.averaging import Failures, Results
 
 
 class StaleReplies(FedAvg, CodedReplies):
@@ -34,11 +35,7 @@ class StaleReplies(FedAvg, CodedReplies):
         """Return the weight of a reply that began a number of versions ago."""
         return float((1 + staleness) ** -self.staleness_exponent)
 
-    def newest(
-        self,
-        results: list[tuple[ClientProxy, FitRes]],
-        failures: list[tuple[ClientProxy, FitRes] | BaseException],
-    ) -> NDArrays | None:
+    def newest(self, results: Results, failures: Failures) -> NDArrays | None:
         """Return the weights that replies move; None if there are no replies."""
         if not results or self._broadcast is None or (failures and not self.accept_failures):
             return None

@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from flwr.common import FitRes, Parameters, Scalar
+from flwr.common import EvaluateRes, FitRes, Parameters, Scalar
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg, Strategy
 
@@ -15,6 +15,7 @@ from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec
 
 Results = list[tuple[ClientProxy, FitRes]]
+Scores = list[tuple[ClientProxy, EvaluateRes]]
 Failures = list[tuple[ClientProxy, Any] | BaseException]
 Averaged = tuple[Parameters | None, dict[str, Scalar]]
 

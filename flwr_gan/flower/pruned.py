@@ -14,9 +14,7 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord
 from flwr.common import (
     EvaluateIns,
-    EvaluateRes,
     FitIns,
-    FitRes,
     Parameters,
     Scalar,
     ndarrays_to_parameters,
@@ -29,11 +27,10 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 from numpy.typing import NDArray
 
+from flwr_gan.flower.averaging import Averaged, Failures, Results, Scores
 from flwr_gan.flower.flwr_private import ClientAppCallable, ErrorCode
 from flwr_gan.flower.packing import unpacked
 from flwr_gan.flower.records import arrays_to_record, is_payload, record_to_arrays
-
-Failures = list[tuple[ClientProxy, Any] | BaseException]
 
 
 def pruned_places(array: NDArray[Any]) -> NDArray[np.bool_]:
@@ -98,10 +95,7 @@ class AroundStrategy(Strategy):
         return self.inner.configure_evaluate(server_round, parameters, client_manager)
 
     def aggregate_evaluate(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, EvaluateRes]],
-        failures: Failures,
+        self, server_round: int, results: Scores, failures: Failures
     ) -> tuple[float | None, dict[str, Scalar]]:
         """Do as the inner strategy."""
         return self.inner.aggregate_evaluate(server_round, results, failures)
@@ -144,9 +138,7 @@ class KeepPruned(AroundStrategy):
         self._pruned = [pruned_places(a) for a in parameters_to_ndarrays(parameters)]
         return self.inner.configure_fit(server_round, parameters, client_manager)
 
-    def aggregate_fit(
-        self, server_round: int, results: list[tuple[ClientProxy, FitRes]], failures: Failures
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Restore them in the inner strategy's aggregate."""
         parameters, metrics = self.inner.aggregate_fit(server_round, results, failures)
         if parameters is None:

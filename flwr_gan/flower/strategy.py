@@ -21,15 +21,18 @@ from flwr.server.strategy import Strategy
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.averaging import Failures, RunningMean, averages_in_place
+from flwr_gan.flower.averaging import (
+    Averaged,
+    Failures,
+    Results,
+    RunningMean,
+    Scores,
+    averages_in_place,
+)
 from flwr_gan.flower.comparison import CodecComparison
 from flwr_gan.flower.compressed_grid import CompressedGrid, label_order
 from flwr_gan.flower.exchange import Exchange
-from flwr_gan.flower.flwr_private import (
-    GridClientProxy,
-    fitins_to_recorddict,
-    recorddict_to_fitres,
-)
+from flwr_gan.flower.flwr_private import GridClientProxy, fitins_to_recorddict, recorddict_to_fitres
 from flwr_gan.flower.in_flight import Received
 from flwr_gan.flower.notes import UNKNOWN, Label
 from flwr_gan.flower.protocol import ReplyRules, TakesCodedReplies
@@ -223,14 +226,9 @@ class CompressedStrategy(StrategyWrapper, Strategy):
         )
         return [(self._coded(client), ins) for client, ins in chosen]
 
-    def aggregate_fit(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, FitRes]],
-        failures: Failures,
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Check each reply and pass the valid ones, sorted by node, to the inner strategy."""
-        good: list[tuple[ClientProxy, FitRes]] = []
+        good: Results = []
         bad: Failures = list(failures)
         for failure in failures:
             if isinstance(failure, tuple):
@@ -279,10 +277,7 @@ class CompressedStrategy(StrategyWrapper, Strategy):
         return [(self._coded(client), ins) for client, ins in chosen]
 
     def aggregate_evaluate(
-        self,
-        server_round: int,
-        results: list[tuple[ClientProxy, EvaluateRes]],
-        failures: Failures,
+        self, server_round: int, results: Scores, failures: Failures
     ) -> tuple[float | None, dict[str, Scalar]]:
         """Hand the replies, sorted by node, to the inner strategy."""
         self.exchange.books.settle()

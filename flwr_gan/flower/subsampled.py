@@ -9,22 +9,15 @@ from typing import Any
 
 import numpy as np
 from flwr.app import Context, Message
-from flwr.common import (
-    FitIns,
-    FitRes,
-    NDArrays,
-    Parameters,
-    Scalar,
-    ndarrays_to_parameters,
-    parameters_to_ndarrays,
-)
+from flwr.common import FitIns, NDArrays, Parameters, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import Strategy
 
+from flwr_gan.flower.averaging import Averaged, Failures, Results
 from flwr_gan.flower.flwr_private import ClientAppCallable
 from flwr_gan.flower.memory import ClientMemory
-from flwr_gan.flower.pruned import AroundStrategy, Failures
+from flwr_gan.flower.pruned import AroundStrategy
 from flwr_gan.flower.records import arrays_to_record, record_to_arrays
 from flwr_gan.wire.floats import is_float
 from flwr_gan.wire.stages.randk import RandKStage
@@ -116,9 +109,7 @@ class Subsampled(AroundStrategy):
         self._sent = parameters_to_ndarrays(parameters)
         return self.inner.configure_fit(server_round, parameters, client_manager)
 
-    def aggregate_fit(
-        self, server_round: int, results: list[tuple[ClientProxy, FitRes]], failures: Failures
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+    def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Pass full weights to the inner strategy: the broadcast plus the changes."""
         for _, result in results:
             changes = parameters_to_ndarrays(result.parameters)
