@@ -4,7 +4,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from functools import partial
+from typing import NoReturn
 
 from flwr_gan import __version__
 from flwr_gan.app.fgan.convert import SUFFIXES, TARGET_SUFFIXES, convert, whole_installation
@@ -24,8 +25,16 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = _parser().parse_args(arguments)
+    status = 0
     try:
-        status: int = options.run(options)
+        for path in options.files:
+            try:
+                with whole_installation():
+                    lines = options.run(path, options)
+            except (FlwrGanError, MemoryError, OSError) as error:
+                status = _failed(_reason(path, error), getattr(error, "exit_status", 1))
+            else:
+                print("\n".join(lines))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of the output has stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -35,61 +44,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _inspect(options: argparse.Namespace) -> int:
-    status = 0
-    for path in options.files:
-        try:
-            payload = read_payload_file(path)
-            print("\n".join(report(payload, name=path, max_bytes=options.max_bytes)))
-        except (FlwrGanError, MemoryError) as error:
-            status = _failed(_reason(path, error), getattr(error, "exit_status", 1))
-    return status
+def _inspect(path: str, options: argparse.Namespace) -> list[str]:
+    return report(read_payload_file(path), name=path, max_bytes=options.max_bytes)
 
 
-def _convert(options: argparse.Namespace) -> int:
-    settings: dict[str, Any] = {"max_bytes": options.max_bytes, "strict": options.strict}
-    try:
-        count = convert(options.source, options.target, codec=options.codec, **settings)
-        sizes = [f"{path} has {os.path.getsize(path)}" for path in (options.source, options.target)]
-    except (FlwrGanError, MemoryError, OSError) as error:
-        return _failed(_reason(options.source, error), getattr(error, "exit_status", 1))
-    print(f"{count} arrays; {sizes[0]} bytes, {sizes[1]}")
-    return 0
+def _convert(path: str, options: argparse.Namespace) -> list[str]:
+    settings = {key: getattr(options, key) for key in ("codec", "strict", "max_bytes")}
+    count = convert(path, options.target, **settings)
+    sizes = [f"{path} has {os.path.getsize(path)}" for path in (path, options.target)]
+    return [f"{count} arrays; {sizes[0]} bytes, {sizes[1]}"]
 
 
-def _sample(options: argparse.Namespace) -> int:
+def _sample(path: str, options: argparse.Namespace) -> list[str]:
+    from flwr_gan.app.fgan.sample import write_samples
+
     settings = {key: getattr(options, key) for key in ("classes", "count", "seed", "max_bytes")}
-    try:
-        with whole_installation():
-            from flwr_gan.app.fgan.sample import write_samples
-        shape = write_samples(options.file, options.output, **settings)
-    except (FlwrGanError, MemoryError) as error:
-        return _failed(_reason(options.file, error), getattr(error, "exit_status", 1))
-    print(f"{shape[0]} samples of {' x '.join(map(str, shape[1:]))}: {options.output}")
-    return 0
+    shape = write_samples(path, options.output, **settings)
+    return [f"{shape[0]} samples of {' x '.join(map(str, shape[1:]))}: {options.output}"]
 
 
-def _compare(options: argparse.Namespace) -> int:
+def _compare(path: str, options: argparse.Namespace) -> list[str]:
+    from flwr_gan.app.fgan.compare import compare
+
     settings = {key: getattr(options, key) for key in ("data", "seed", "max_bytes")}
-    try:
-        with whole_installation():
-            from flwr_gan.app.fgan.compare import compare
-        lines = compare(options.first, options.second, options.output, **settings)
-    except (FlwrGanError, MemoryError) as error:
-        return _failed(_reason(options.first, error), getattr(error, "exit_status", 1))
-    print("\n".join([*lines, f"samples: {options.output}"]))
-    return 0
+    lines = compare(path, options.second, options.output, **settings)
+    return [*lines, f"samples: {options.output}"]
 
 
-def _quantise(options: argparse.Namespace) -> int:
-    try:
-        with whole_installation():
-            from flwr_gan.app.fgan.quantise import quantise
-        table = quantise(options.folder, max_bytes=options.max_bytes)
-    except (FlwrGanError, MemoryError) as error:
-        return _failed(_reason(options.folder, error), getattr(error, "exit_status", 1))
-    print(table.to_string(index=False, float_format="{:.4f}".format))
-    return 0
+def _quantise(path: str, options: argparse.Namespace) -> list[str]:
+    from flwr_gan.app.fgan.quantise import quantise
+
+    table = quantise(path, max_bytes=options.max_bytes)
+    return [table.to_string(index=False, float_format="{:.4f}".format)]
 
 
 def _reason(path: str, error: BaseException) -> str:
@@ -123,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "are kept, and so are values but with a lossy codec. A .pt file is a PyTorch state dict, a "
         ".onnx file a generator as a graph.",
     )
-    converting.add_argument("source", metavar="A")
+    converting.add_argument("files", nargs=1, metavar="A")
     converting.add_argument("target", metavar="B")
     converting.add_argument("--codec", help="how a .fgan file is coded, such as zstd:19 (sparse)")
     converting.add_argument(
@@ -131,18 +117,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     converting.set_defaults(run=_convert)
     sampling = commands.add_parser("sample", help="draw samples of a trained generator")
-    sampling.add_argument("file", metavar="FILE", help="a .fgan file, or the folder of a run")
+    sampling.add_argument(
+        "files", nargs=1, metavar="FILE", help="a .fgan file, or the folder of a run"
+    )
     sampling.add_argument(
         "--classes", type=_counts, metavar="K,K", help="which classes, such as 0,3 (all)"
     )
     sampling.add_argument(
-        "--count", type=_positive, default=12, metavar="N", help="samples of each class (12)"
+        "--count",
+        type=partial(_count, least=1),
+        default=12,
+        metavar="N",
+        help="samples of each class (12)",
     )
     sampling.set_defaults(run=_sample)
     comparing = commands.add_parser(
         "compare", help="print sizes and quality of two generators, and draw samples of both"
     )
-    comparing.add_argument("first", metavar="A", help="a .fgan file, or the folder of a run")
+    comparing.add_argument(
+        "files", nargs=1, metavar="A", help="a .fgan file, or the folder of a run"
+    )
     comparing.add_argument("second", metavar="B")
     comparing.add_argument(
         "--data",
@@ -152,13 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     comparing.set_defaults(run=_compare)
     for command, kinds in ((sampling, ".png or .npz"), (comparing, ".png")):
         command.add_argument(
-            "--seed", type=_seed, default=0, metavar="N", help="of the latent vectors (0)"
+            "--seed", type=_count, default=0, metavar="N", help="of the latent vectors (0)"
         )
         command.add_argument("--output", required=True, metavar="FILE", help=f"{kinds} to write")
     quantising = commands.add_parser(
         "quantise", help="measure a run's classifier with dynamic int8 inference beside float32"
     )
-    quantising.add_argument("folder", metavar="DIR", help="the folder of a run")
+    quantising.add_argument("files", nargs=1, metavar="DIR", help="the folder of a run")
     quantising.set_defaults(run=_quantise)
     for command in (inspecting, converting, sampling, comparing, quantising):
         command.add_argument(
@@ -171,23 +165,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 0 up")
+def _count(text: str, *, least: int = 0) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) < 1 << 63:
+        raise argparse.ArgumentTypeError(
+            f"{text}: give a whole number from {least} up, below 2**63"
+        )
     return int(text)
 
 
 def _counts(text: str) -> list[int]:
     return [_count(word.strip()) for word in text.split(",")]
-
-
-def _positive(text: str) -> int:
-    if _count(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 1 up")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if _count(text) >= 1 << 63:
-        raise argparse.ArgumentTypeError(f"{text}: give a whole number below 2**63")
-    return int(text)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, ListConfig
 
 from flwr_gan.app.config import build, load_config, load_file
+from flwr_gan.app.fgan.report import aligned
 from flwr_gan.app.generator_file import GeneratorInfo, generator_path, load_generator
 from flwr_gan.app.measuring import measuring_threads
 from flwr_gan.app.overrides import config_dir, split_overrides
@@ -93,7 +94,7 @@ def compare(
     names = [f"{name} {letter}" for name in classes for letter in _LETTERS]
     pairs = np.stack(x_KnTC, axis=1)  # per class a row of A, and below it a row of B
     save_figure(sample_grid(pairs.reshape(-1, *pairs.shape[2:]), names, kind), target)
-    return [*_aligned(rows), *remarks]
+    return [*aligned(rows), *remarks]
 
 
 def _form(generator: SampleGenerator, info: GeneratorInfo) -> str:
@@ -179,10 +180,3 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, ListConfig):
         return all(map(_is_plain, value))
     return not isinstance(value, DictConfig)
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]

@@ -11,6 +11,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -67,10 +68,16 @@ def convert(
     arrays = read(source, max_bytes=max_bytes)
     if kind == ".fgan":
         write_bytes(target, encode_payload(arrays, codec=codec or "sparse", strict=strict))
-    elif kind == ".onnx":
-        _write_onnx(target, arrays, source, max_bytes)
-    else:
+    elif kind in _WRITERS:
         _WRITERS[kind](target, arrays)
+    else:
+        with whole_installation():
+            from flwr_gan.app.fgan.torch_files import write_onnx, write_state_dict
+            from flwr_gan.app.generator_file import generator_of
+        if kind == ".pt":
+            write_state_dict(target, arrays)
+        else:
+            write_onnx(target, generator_of(arrays, source, max_bytes=max_bytes))
     return len(arrays)
 
 
@@ -79,19 +86,6 @@ def _suffix(path: Path, allowed: Sequence[str]) -> str:
     if suffix not in allowed:
         raise ConfigError(f"{path}: unknown format {suffix!r}; allowed are {', '.join(allowed)}")
     return suffix
-
-
-def _write_state_dict(path: Path, arrays: Mapping[str, Array]) -> None:
-    with whole_installation():
-        from flwr_gan.app.fgan.torch_files import write_state_dict
-    write_state_dict(path, arrays)
-
-
-def _write_onnx(path: Path, arrays: Mapping[str, Array], source: Path, max_bytes: int) -> None:
-    with whole_installation():
-        from flwr_gan.app.fgan.torch_files import write_onnx
-        from flwr_gan.app.generator_file import generator_of
-    write_onnx(path, generator_of(arrays, source, max_bytes=max_bytes))
 
 
 def _check_size(path: Path, max_bytes: int) -> None:
@@ -251,16 +245,16 @@ def whole_installation() -> Iterator[None]:
         ) from error
 
 
-def _library(name: str) -> Any:
-    """Return an optional module."""
+def optional(name: str, *, what: str, extra: str) -> Any:
+    """Return a module that an extra installs; ``CodecError`` says what needs it if it is absent."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise CodecError(
-            f".safetensors files need {name.split('.')[0]}: pip install 'flwr-gan[safetensors]'"
-        ) from error
+        library = name.split(".")[0]
+        raise CodecError(f"{what} need {library}: pip install 'flwr-gan[{extra}]'") from error
 
 
+_library = partial(optional, what=".safetensors files", extra="safetensors")
 _READERS: dict[str, Callable[..., dict[str, Array]]] = {
     ".fgan": load,
     ".npz": read_npz,
@@ -269,7 +263,6 @@ _READERS: dict[str, Callable[..., dict[str, Array]]] = {
 _WRITERS: dict[str, Callable[[Path, Mapping[str, Array]], None]] = {
     ".npz": write_npz,
     ".safetensors": write_safetensors,
-    ".pt": _write_state_dict,
 }
 SUFFIXES = tuple(_READERS)
 TARGET_SUFFIXES = (*SUFFIXES, ".pt", ".onnx")

@@ -7,11 +7,8 @@ deprecated.
 """
 
 import io
-import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from statistics import median
@@ -24,8 +21,10 @@ from flwr_gan.app.classifier.federation import ClassifierFederation
 from flwr_gan.app.classifier.network import measure
 from flwr_gan.app.config import load_file
 from flwr_gan.app.federation import federation_of
+from flwr_gan.app.fgan.convert import optional
+from flwr_gan.app.fgan.torch_files import silent
 from flwr_gan.core.atomic import write_bytes, write_text
-from flwr_gan.errors import CodecError, ConfigError
+from flwr_gan.errors import ConfigError
 from flwr_gan.gan import load_network_arrays, torch_threads
 from flwr_gan.wire import DEFAULT_MAX_BYTES, load
 
@@ -74,15 +73,10 @@ def int8(network: nn.Module) -> nn.Module:
 
     Raises ``CodecError`` if torchao is not installed.
     """
-    with _silent():
-        try:
-            from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
-        except ModuleNotFoundError as error:
-            raise CodecError(
-                f"this needs {error.name}, which is not installed: pip install 'flwr-gan[quantise]'"
-            ) from error
+    with silent():
+        quantization = optional("torchao.quantization", what="int8 layers", extra="quantise")
         found = deepcopy(network).eval()
-        quantize_(found, Int8DynamicActivationInt8WeightConfig())
+        quantization.quantize_(found, quantization.Int8DynamicActivationInt8WeightConfig())
     return found
 
 
@@ -95,14 +89,3 @@ def delay_ms(network: nn.Module, x_BI: Tensor, *, repeats: int = REPEATS) -> flo
         network(x_BI)
         seconds.append(time.perf_counter() - begun)
     return 1000 * median(seconds)
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Suppress torchao's list of GPU libraries that it cannot load here."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -1,7 +1,8 @@
 """Report of a payload's content as lines of text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -169,13 +170,15 @@ def _table(
         dtype = "bfloat16" if spec.dtype == BFLOAT16 else spec.dtype.str
         travels = _travels(entries[at], template)
         rows.append((_shown(name), dtype, shape, nonzero, share, forms.get(at, ""), travels))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     used = [any(cells[1:]) or len(rows) == 1 for cells in zip(*rows, strict=True)]
+    return aligned([tuple(compress(row, used)) for row in rows])
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows of a table as lines whose columns are aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(
-            cell.ljust(width) for cell, width, kept in zip(row, widths, used, strict=True) if kept
-        ).rstrip()
-        for row in rows
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
 
 

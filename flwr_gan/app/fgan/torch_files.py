@@ -1,6 +1,5 @@
 """PyTorch files that ``fgan convert`` writes: ``.pt`` and ``.onnx``."""
 
-import importlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from flwr_gan.app.fgan.convert import optional
 from flwr_gan.core.atomic import replacing, write_bytes
 from flwr_gan.errors import CodecError
 from flwr_gan.gan.networks import SampleGenerator
@@ -43,16 +43,11 @@ def write_onnx(path: Path, generator: SampleGenerator) -> None:
     [-1, 1], for any batch size. Raises ``CodecError`` if the libraries are not installed.
     """
     for library in ("onnx", "onnxscript"):
-        try:
-            importlib.import_module(library)
-        except ModuleNotFoundError as error:
-            raise CodecError(
-                f".onnx files need {library}: pip install 'flwr-gan[export]'"
-            ) from error
+        optional(library, what=".onnx files", extra="export")
     latent = torch.zeros(2, generator.latent_dim)
     label = torch.zeros(2, dtype=torch.int64)
     batch = {0: torch.export.Dim("batch")}
-    with _silent():
+    with silent():
         # strict: otherwise only the example's batch size would be allowed
         traced = torch.export.export(
             generator, (latent, label), dynamic_shapes=(batch, batch), strict=True
@@ -69,14 +64,13 @@ def write_onnx(path: Path, generator: SampleGenerator) -> None:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Suppress PyTorch's messages about its own parts during the export."""
-    log = logging.getLogger("torch.onnx")
-    before = log.level
-    log.setLevel(logging.ERROR)
+def silent() -> Iterator[None]:
+    """Suppress the messages of PyTorch and torchao about their own parts and missing ones."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.setLevel(before)
+        logging.disable(before)
