@@ -150,7 +150,7 @@ class Nodes:
         chosen = strategy.configure_fit(server_round, parameters, self.manager)
         return [(client, client.fit(ins, None, server_round)) for client, ins in chosen]
 
-    def _timed(self, jobs: Sequence[Callable[[], Message]], *, at_once: int) -> list[Message]:
+    def _timed(self, jobs: Sequence[Callable[[], Message]]) -> list[Message]:
         started = time.process_time()
         replies = [job() for job in jobs]
         self.client_s += time.process_time() - started

@@ -8,8 +8,7 @@ from typing import TypeVar
 import torch
 
 from flwr_gan.app.turns import run_in_turns
-from flwr_gan.core.settings import Count, checked
-from flwr_gan.engine.inline_grid import submit
+from flwr_gan.engine.inline_grid import one_by_one, submit
 from flwr_gan.gan import torch_threads
 from flwr_gan.gan.batched import Training, alike, train_together
 from flwr_gan.gan.training_log import TrainLog
@@ -19,18 +18,13 @@ R = TypeVar("R")
 log = getLogger(__name__)
 
 
-def run_together(jobs: Sequence[Callable[[], R]], *, at_once: int) -> list[R]:
-    """Run jobs in groups of `at_once`; trainings by ``train`` inside a group run together.
+def run_together(jobs: Sequence[Callable[[], R]]) -> list[R]:
+    """Run jobs; trainings by ``train`` inside them run together.
 
-    A group of one is called directly, without a thread. Results are in the order of the jobs. An
-    error of a job is raised when its group has ended; of several errors, the first job's.
+    A single job is called directly, without a thread. Results are in the order of the jobs. An
+    error of a job is raised when all have ended; of several errors, the first job's.
     """
-    checked("at_once", at_once, Count)
-    results: list[R] = []
-    for start in range(0, len(jobs), at_once):
-        group = jobs[start : start + at_once]
-        results += run_in_turns(group, serve=_train_all) if len(group) > 1 else [group[0]()]
-    return results
+    return run_in_turns(jobs, serve=_train_all) if len(jobs) > 1 else one_by_one(jobs)
 
 
 def train(

@@ -101,7 +101,7 @@ class _Job(Generic[T]):
     def _run(self) -> None:
         self._go.acquire()
         try:
-            here.job = self
+            here.wait_for = self.wait_for
             torch.set_num_threads(self._threads)
             self._results.append(self._work())
         except BaseException as error:  # raised in the waiting thread

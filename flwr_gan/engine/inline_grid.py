@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from logging import getLogger
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from flwr.app import Array, Context, Error, Message, RecordDict
 from flwr.serverapp import Grid
@@ -34,38 +34,28 @@ R = TypeVar("R")
 STATE_MEMORY_MB = 1024
 
 
-class RunTogether(Protocol):
-    """Runs clients side by side, such as ``flwr_gan.app.together.run_together``."""
-
-    def __call__(self, jobs: Sequence[Callable[[], Message]], *, at_once: int) -> list[Message]:
-        """Call all jobs, a number of them at once, and return their results in order."""
+RunTogether = Callable[[Sequence[Callable[[], Message]]], list[Message]]
+"""Calls jobs, such as ``flwr_gan.app.together.run_together``; returns their results in order."""
 
 
-def one_by_one(jobs: Sequence[Callable[[], Message]], *, at_once: int) -> list[Message]:
+def one_by_one(jobs: Sequence[Callable[[], R]]) -> list[R]:
     """Call all jobs one after the other and return their results."""
     return [job() for job in jobs]
 
 
-class Job(Protocol):
-    """A job that can wait for a request."""
-
-    def wait_for(self, request: object) -> None:
-        """Wait until a request is served."""
-
-
 class _Here(threading.local):
-    job: Job | None = None
+    wait_for: Callable[[object], None] | None = None
 
 
 here = _Here()
-"""``job`` is the job that this thread runs, if it runs one."""
+"""``wait_for`` waits until a request is served, if this thread runs a job."""
 
 
 def submit(request: object) -> bool:
     """Wait until a request is served, and return True; False at once outside a job."""
-    if here.job is None:
+    if here.wait_for is None:
         return False
-    here.job.wait_for(request)
+    here.wait_for(request)
     return True
 
 
@@ -186,7 +176,7 @@ class InlineGrid(Grid):
 
     def run_jobs(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
         """Call jobs that each deliver to one client; return their results in order."""
-        return [job() for job in jobs]
+        return one_by_one(jobs)
 
     def close(self) -> None:
         """Forget the states of all nodes."""
@@ -198,7 +188,7 @@ class InlineGrid(Grid):
         for message, (message_id, _) in zip(messages, ids, strict=True):
             set_message_id(message, message_id)
         jobs = [partial(self._deliver, message) for message in messages]
-        replies = self._run_together(jobs, at_once=len(jobs))
+        replies = self._run_together(jobs)
         for message, reply, (message_id, reply_id) in zip(messages, replies, ids, strict=True):
             set_message_id(reply, reply_id)
             if self._on_reply is not None:

@@ -38,7 +38,7 @@ DYING_S = 0.1
 
 
 class WorkerPool:
-    """Run a client app in worker processes; call it like the app.
+    """Run a client app in worker processes.
 
     Messages and states are sent to a worker and back through pipes, pickled by ``multiprocessing``:
     both ends are this program. If a worker is killed, its client fails, and another worker is
@@ -57,12 +57,8 @@ class WorkerPool:
             self._fork()
         self._threads = ThreadPoolExecutor(workers, "flwr_gan-worker")
 
-    def __call__(self, message: Message, context: Context) -> Message:
-        """Run the app for a message in the next free worker; this thread waits."""
-        return self.timed(message, context)[0]
-
     def timed(self, message: Message, context: Context) -> tuple[Message, float]:
-        """Do the same; also return the CPU seconds.
+        """Run the app in the next free worker; this thread waits. Also return the CPU seconds.
 
         Raises ``TrainingError`` when the client failed; the text says why.
         """
@@ -121,10 +117,8 @@ class ProcessesGrid(InlineGrid):
     """
 
     def __init__(self, client_app: ClientApp, *, workers: int, **settings: Any) -> None:
-        super().__init__(
-            client_app, run_together=lambda jobs, at_once: self.run_jobs(jobs), **settings
-        )
-        self._client_app = self.pool = WorkerPool(client_app, workers=workers)
+        super().__init__(client_app, run_together=self.run_jobs, **settings)
+        self.pool = WorkerPool(client_app, workers=workers)
         self._turn = nullcontext()
         self._largest_group = settings["num_supernodes"]
 

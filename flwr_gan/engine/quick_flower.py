@@ -10,7 +10,7 @@ and calls Flower's own function for everything else.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import flwr.server.server as server_module
 import numpy as np
@@ -20,16 +20,11 @@ from flwr.common import Code
 from flwr_gan.flower.flwr_private import TypedDict, parameter_module, recorddict_module
 from flwr_gan.flower.records import npy_bytes, read_npy_header
 
-R = TypeVar("R")
 Record = type[ArrayRecord] | type[ConfigRecord] | type[MetricRecord]
 
 
-class RunJobs(Protocol):
-    """Calls jobs, one after the other or in parallel."""
-
-    def __call__(self, jobs: Sequence[Callable[[], R]]) -> list[R]:
-        """Return the results of the jobs in order."""
-
+RunJobs = Callable[[Sequence[Callable[[], Any]]], list[Any]]
+"""Calls jobs, one after the other or in parallel; returns their results in order."""
 
 _RECORDS = (ArrayRecord, ConfigRecord, MetricRecord)
 _NPY_1_0 = b"\x93NUMPY\x01\x00"

@@ -91,12 +91,12 @@ def alone(**settings):
 
 
 def test_alike_jobs_train_together_as_each_alone(groups):
-    found = together.run_together([Job(seed) for seed in range(3)], at_once=3)
+    found = together.run_together([Job(seed) for seed in range(3)])
     assert groups == [3]
     assert same(found, alone(), rel=1e-4)
 
 
-def test_jobs_come_in_groups_and_a_group_of_one_has_no_thread(groups):
+def test_a_job_by_itself_has_no_thread(groups):
     threads = []
 
     def job(seed):
@@ -106,11 +106,12 @@ def test_jobs_come_in_groups_and_a_group_of_one_has_no_thread(groups):
 
         return work
 
-    found = together.run_together([job(seed) for seed in range(3)], at_once=2)
+    both = together.run_together([job(seed) for seed in range(2)])
+    found = together.run_together([job(2)])
     assert groups == [2]
     assert [thread is threading.main_thread() for thread in threads] == [False, False, True]
-    assert len(found) == 3
-    assert same(found[2:], alone()[2:])
+    assert len(both) == 2
+    assert same(found, alone()[2:])
 
 
 def test_a_training_outside_a_job_is_that_of_the_trainer(groups):
@@ -126,7 +127,7 @@ def test_trainings_that_differ_are_trained_alone_bit_for_bit(groups):
         regularised = {"generator_regulariser": lambda: torch.zeros(())}
         return [Job(0), Job(1, iterations=3), Job(2, **regularised), Job(3, iterations=2)]
 
-    found = together.run_together(jobs(), at_once=4)
+    found = together.run_together(jobs())
     assert groups == [2]  # the first and the last
     expected = [job() for job in jobs()]
     assert same(found[1:3], expected[1:3])
@@ -135,7 +136,7 @@ def test_trainings_that_differ_are_trained_alone_bit_for_bit(groups):
 
 def test_jobs_may_train_different_numbers_of_times(groups):
     jobs = [Job(seed, calls=calls) for seed, calls in enumerate((1, 3, 0, 2))]
-    found = together.run_together(jobs, at_once=4)
+    found = together.run_together(jobs)
     assert [job.steps for job in jobs] == [[2], [2, 2, 2], [], [2, 2]]
     assert groups == [3, 2]  # and the third of the second job is alone
     expected = [Job(seed, calls=calls)() for seed, calls in enumerate((1, 3, 0, 2))]
@@ -155,15 +156,15 @@ def test_what_a_job_did_before_its_training_stays_in_order():
 
         return work
 
-    assert together.run_together([job(name) for name in range(3)], at_once=3) == [0, 1, 2]
+    assert together.run_together([job(name) for name in range(3)]) == [0, 1, 2]
     assert seen == [(turn, name) for turn in range(3) for name in range(3)]
 
 
 def test_jobs_that_share_a_trainer_or_an_rng_do_not_train_together(groups):
     one, other = Job(0), Job(1)
     other.rng = one.rng
-    together.run_together([one, other], at_once=2)
-    together.run_together([one, one], at_once=2)
+    together.run_together([one, other])
+    together.run_together([one, one])
     assert not groups
     assert one.steps == [2, 2, 2]
 
@@ -175,7 +176,7 @@ def test_a_job_that_fails_hangs_no_other(groups):
         raise ValueError("no data today")
 
     with pytest.raises(ValueError, match="no data today"):
-        together.run_together([others[0], fails, others[1]], at_once=3)
+        together.run_together([others[0], fails, others[1]])
     assert groups == [2, 2]
     assert [job.steps for job in others] == [[2, 2]] * 2
 
@@ -192,7 +193,7 @@ def test_a_training_that_fails_is_told_to_its_own_job_alone(groups):
 
         return work
 
-    found = together.run_together([told(job) for job in jobs], at_once=3)
+    found = together.run_together([told(job) for job in jobs])
     assert groups == [3]  # tried, and then each alone
     assert isinstance(found[1], str)
     assert same([found[0], found[2]], alone()[::2])
@@ -212,7 +213,7 @@ def test_the_end_of_the_program_ends_all_jobs(groups):
 
     before = threading.active_count()
     with pytest.raises(SystemExit, match="3"):
-        together.run_together([waits, leaves, waits], at_once=3)
+        together.run_together([waits, leaves, waits])
     assert ended == ["waits"]  # the third has never begun
     assert not groups
     assert threading.active_count() == before
@@ -229,13 +230,8 @@ def test_each_job_keeps_its_number_of_threads():
 
         return work
 
-    assert together.run_together([job(2), job(3)], at_once=2) == [(1, 2, 1), (1, 3, 1)]
+    assert together.run_together([job(2), job(3)]) == [(1, 2, 1), (1, 3, 1)]
     assert torch.get_num_threads() == 1
-
-
-def test_at_once_is_checked():
-    with pytest.raises(ConfigError, match="at_once=0"):
-        together.run_together([], at_once=0)
 
 
 INTERRUPTED = """
@@ -255,7 +251,7 @@ def work():
         print("left", flush=True)
 
 try:
-    together.run_together([work, work], at_once=2)
+    together.run_together([work, work])
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """

@@ -186,14 +186,14 @@ def test_large_arrays_of_a_state_are_not_copied():
 def test_messages_are_delivered_in_groups_without_a_node_twice():
     groups = []
 
-    def run_together(jobs, *, at_once):
-        groups.append((len(jobs), at_once))
+    def run_together(jobs):
+        groups.append(len(jobs))
         return [job() for job in jobs]
 
     grid = make_grid(counting_app(), clients_at_once=2, run_together=run_together)
     posts = [Post([order(2), order(3), order(4)]), Post([order(4), order(2)])]
     grid.deliver(posts)
-    assert groups == [(2, 2), (1, 1), (2, 2)]
+    assert groups == [2, 1, 2]
     assert [len(post.message_ids) for post in posts] == [3, 2]
     replies = list(grid.pull_messages(posts[1].message_ids))
     assert [reply.content["out"]["count"] for reply in replies] == [2, 2]
