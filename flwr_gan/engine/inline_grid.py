@@ -15,7 +15,7 @@ from flwr.app import Array, Context, Error, Message, RecordDict
 from flwr.serverapp import Grid
 
 from flwr_gan.core.settings import Count, checked
-from flwr_gan.engine.node_states import NodeStates
+from flwr_gan.engine.node_states import node_states
 from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower.flwr_private import (
     FIRST_NODE_ID,
@@ -78,7 +78,7 @@ class InlineGrid(Grid):
     ``run_together`` delivers ``clients_at_once`` messages to different nodes at a time. Messages
     pushed by jobs are submitted as a ``Post``, for ``deliver``; see ``submit``. ``compute_s`` are
     the seconds of the last call of each partition. States of more than ``state_memory_mb`` in total
-    are moved to disk, see ``NodeStates``.
+    are moved to disk, see ``node_states``.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class InlineGrid(Grid):
         self._on_reply = on_reply
         self.clients_at_once = clients_at_once
         self._run_together = run_together
-        self.states = NodeStates(memory_bytes=int(state_memory_mb * 2**20))
+        self.states = node_states(int(state_memory_mb * 2**20))
         self._replies: dict[str, Message] = {}
         self._ids = count(1)
         self._lock = threading.RLock()
@@ -206,7 +206,10 @@ class InlineGrid(Grid):
                 raise ValueError(f"there is no node {node_id}")
             context = self._context(node_id, partition)
             reply, self.compute_s[partition] = self._timed(received, context)
-            self.states[node_id] = context.state
+            if context.state:
+                self.states.put(node_id, context.state)
+            else:
+                self.states.drop(node_id)
         except (Exception, SystemExit) as error:
             reason = f"partition {partition}: {failure_reason(error, node_id)}"
             return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=received)
@@ -223,7 +226,7 @@ class InlineGrid(Grid):
             run_id=self._run.run_id,
             node_id=node_id,
             node_config={"partition-id": partition, "num-partitions": len(self._node_ids)},
-            state=_copied(self.states[node_id]),
+            state=_copied(self.states.get(node_id) or RecordDict()),
             run_config=dict(self._run_config),
         )
 

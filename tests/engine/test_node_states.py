@@ -6,7 +6,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.clientapp import ClientApp
 
 from flwr_gan.engine.inline_grid import InlineGrid
-from flwr_gan.engine.node_states import NodeStates
+from flwr_gan.engine.node_states import node_states
 from flwr_gan.errors import OutputError
 from flwr_gan.flower.flwr_private import Run
 
@@ -23,37 +23,30 @@ def state(value: float, size: int = 100) -> RecordDict:
 
 
 def test_states_on_disk_are_as_they_were():
-    states = NodeStates(memory_bytes=3000)
+    states = node_states(3000)
     for node in range(10):
-        states[node] = state(node)
+        states.put(node, state(node))
     assert (len(states), states.on_disk) == (10, 8)
     for node in range(10):
-        assert states[node] == state(node)
-        assert list(states[node]) == ["arrays", "values", "metrics"]
-    states[0] = state(20)
-    states[1] = RecordDict()
-    assert states[0] == state(20)
-    assert states[1] == RecordDict()
+        assert states.get(node) == state(node)
+        assert list(states.get(node)) == ["arrays", "values", "metrics"]
+    states.put(0, state(20))
+    states.drop(1)
+    assert states.get(0) == state(20)
+    assert states.get(1) is None
     assert (len(states), states.on_disk) == (9, 7)
-    folder = states._kept._path(0).parent
+    folder = states._path(0).parent
     assert len(list(folder.iterdir())) == 7
     states.close()
     assert not folder.exists()
     assert len(states) == 0
 
 
-def test_empty_states_take_no_memory():
-    states = NodeStates(memory_bytes=0)
-    states[3] = RecordDict()
-    assert states[3] == RecordDict()
-    assert (len(states), states._kept._folder) == (0, None)
-
-
 def test_a_folder_without_room_is_an_error_that_says_what_to_do(monkeypatch, tmp_path):
-    states = NodeStates(memory_bytes=0)
-    monkeypatch.setattr(states._kept, "_path", lambda _: tmp_path / "missing" / "file")
+    states = node_states(0)
+    monkeypatch.setattr(states, "_path", lambda _: tmp_path / "missing" / "file")
     with pytest.raises(OutputError, match=r"state of node 3.*raise state_memory_mb"):
-        states[3] = state(1.0)
+        states.put(3, state(1.0))
 
 
 def averaging_app() -> ClientApp:
