@@ -5,13 +5,10 @@ Richtárik, Sokolov and Fatkhullin, "EF21", 2021, Algorithm 2. Sender and receiv
 base is the broadcast plus g. If one of them has lost g, both start again from zero.
 """
 
-import io
-
 import numpy as np
 
 from flwr_gan.core.spill import Spill
-from flwr_gan.core.tree import flatten, unflatten
-from flwr_gan.flower.memory import name_of, record_key
+from flwr_gan.flower.memory import name_of, packed_bytes, record_key, unpacked
 from flwr_gan.flower.records import Arrays
 from flwr_gan.wire.floats import is_float, surviving_float32
 
@@ -52,8 +49,8 @@ class Progress:
         self._kept: Spill[tuple[int, str], Arrays] = Spill(
             memory_bytes=memory_bytes,
             size=lambda arrays: sum(array.nbytes for array in arrays.values()),
-            write=_npz,
-            read=_arrays,
+            write=packed_bytes,
+            read=unpacked,
             what="the progress of node and record",
         )
 
@@ -74,16 +71,3 @@ class Progress:
         key = node, record_key(record)
         self._kept.put(key, progress)
         self._names[key] = name_of(progress).hex()
-
-
-def _npz(arrays: Arrays) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **flatten({"of": arrays}))
-    return file.getvalue()
-
-
-def _arrays(data: bytes) -> Arrays:
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        tree = unflatten({name: file[name] for name in file.files})
-    found: Arrays = tree["of"]
-    return found
