@@ -3,24 +3,26 @@
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from logging import getLogger
 from pathlib import Path
 
 from flwr.app import Context
-from flwr.common import Scalar
+from flwr.common import Parameters, Scalar
 from flwr.server.strategy import FedAvg, FedProx, Strategy
 from flwr.serverapp import Grid, ServerApp
 
-from flwr_gan.app.asynchronous import check_asynchronous, run_asynchronous
+from flwr_gan.app.asynchronous import Loop, check_asynchronous
 from flwr_gan.app.config import load_config, read_config
 from flwr_gan.app.federation import Federation, federation_from, federation_of
 from flwr_gan.app.nodes import Roster
 from flwr_gan.app.overrides import given, split_overrides
 from flwr_gan.app.run import Run
 from flwr_gan.app.run_config import RunConfig
-from flwr_gan.app.server import Behind, GridClients
+from flwr_gan.app.server import GridClients, with_one_thread
 from flwr_gan.app.strategy import build_strategy, num_rounds
 from flwr_gan.app.timing import RunClock
 from flwr_gan.app.together import run_together as run_together
@@ -120,35 +122,46 @@ def main(grid: Grid, context: Context) -> None:
     resumed = run.open()
     parameters = resumed or strategy.initialize_parameters(clients)
     assert parameters is not None, "there are nodes to ask"
+    one_round: Callable[[int, Parameters], tuple[Parameters, dict[str, Scalar]]]
+    one_round = partial(_round, run, clients)
     if isinstance(strategy.inner, Asynchronous):
-        with prompt_collection():
-            run_asynchronous(run, clients, parameters)
-        return
-    with prompt_collection(), Behind() as behind:
+        one_round = Loop(run, clients).round
+    unfinished: Future[None] | None = None
+    with prompt_collection(), ThreadPoolExecutor(1, "flwr_gan round") as behind:
         for server_round in range(run.first_round, run.num_rounds + 1):
             begun = time.perf_counter()
-            clients.await_clients(settings.least_clients, wait_s=settings.wait_s)
-            if asked := strategy.configure_fit(server_round, parameters, clients):
-                results, failures = clients.fit(asked, server_round)
-                if run.clock is not None:
-                    results = run.clock.fitted(server_round, results, strategy.ledger)
-                aggregated, _ = strategy.aggregate_fit(server_round, results, failures)
-                parameters = aggregated or parameters
-            run.require_reply(server_round)
-            metrics: dict[str, Scalar] = {}
-            if asked_to_evaluate := strategy.configure_evaluate(server_round, parameters, clients):
-                scores = clients.evaluate(asked_to_evaluate, server_round)
-                metrics = strategy.aggregate_evaluate(server_round, *scores)[1]
-                if run.clock is not None:
-                    run.clock.evaluated(server_round, strategy.ledger)
-            behind.wait()
+            parameters, metrics = one_round(server_round, parameters)
+            if unfinished is not None:
+                unfinished.result()
             seconds = time.perf_counter() - begun
             finish = run.on_round(server_round, parameters, metrics, seconds)
             last = server_round == run.num_rounds
             if run.may_run_ahead and clients.compute_elsewhere and not last:
-                behind.start(finish)
+                unfinished = behind.submit(with_one_thread, finish)
             else:
                 finish()
+
+
+def _round(
+    run: Run, clients: GridClients, server_round: int, parameters: Parameters
+) -> tuple[Parameters, dict[str, Scalar]]:
+    """Let the chosen clients train, then evaluate; return the new parameters and the measures."""
+    settings, strategy = run.config.federation, run.strategy
+    clients.await_clients(settings.least_clients, wait_s=settings.wait_s)
+    if asked := strategy.configure_fit(server_round, parameters, clients):
+        results, failures = clients.fit(asked, server_round)
+        if run.clock is not None:
+            results = run.clock.fitted(server_round, results, strategy.ledger)
+        aggregated, _ = strategy.aggregate_fit(server_round, results, failures)
+        parameters = aggregated or parameters
+    run.require_reply(server_round)
+    metrics: dict[str, Scalar] = {}
+    if asked_to_evaluate := strategy.configure_evaluate(server_round, parameters, clients):
+        scores = clients.evaluate(asked_to_evaluate, server_round)
+        metrics = strategy.aggregate_evaluate(server_round, *scores)[1]
+        if run.clock is not None:
+            run.clock.evaluated(server_round, strategy.ledger)
+    return parameters, metrics
 
 
 def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str, str], int]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from flwr.app import Message, MessageType
-from flwr.common import FitIns, FitRes, Parameters
+from flwr.common import FitIns, FitRes, Parameters, Scalar
 from flwr.server.client_proxy import ClientProxy
 
 from flwr_gan.app.federation import Federation
 from flwr_gan.app.nodes import NO_SETTINGS
 from flwr_gan.app.run import Run
-from flwr_gan.app.server import Behind, GridClients
+from flwr_gan.app.server import GridClients
 from flwr_gan.app.timing import RunClock
 from flwr_gan.errors import ConfigError, PayloadError
 from flwr_gan.flower import CodedFitRes, CompressedGrid
@@ -157,9 +157,13 @@ class Loop:
         self._grid: CompressedGrid
         self._flight: dict[int, Sent] = {}
         self._asked: dict[int, int] = {}  # how often a node was sent something
+        self._strategy.exchange.broadcaster.by_version = True
 
-    def version(self, version: int, parameters: Parameters) -> Parameters:
-        """Send a version to free clients until enough replies have come; then aggregate."""
+    def round(self, version: int, parameters: Parameters) -> tuple[Parameters, dict[str, Scalar]]:
+        """Send a version to free clients until enough replies have come; then aggregate.
+
+        Raises ``TrainingError`` when no client has delivered anything.
+        """
         strategy, clients = self._strategy, self._clients
         while not (chosen := strategy.configure_fit(version, parameters, clients)):
             time.sleep(POLL_S)  # until there are enough nodes
@@ -192,7 +196,9 @@ class Loop:
             else:
                 failures.append(result)
                 failed.add(sent.node)
-        return strategy.aggregate_fit(version, results, failures)[0] or parameters
+        aggregated, _ = strategy.aggregate_fit(version, results, failures)
+        self._run.require_reply(version)
+        return aggregated or parameters, {}
 
     def _send(self, version: int, ins: FitIns, at_once: int, failed: set[int]) -> None:
         """Send a version to free clients until the intended number is at work."""
@@ -227,20 +233,3 @@ class Loop:
         if self._clients.roster is not None and NO_SETTINGS in reason:
             self._clients.roster.ask_again(sent.node)
         return PayloadError(reason)
-
-
-def run_asynchronous(run: Run, clients: GridClients, parameters: Parameters) -> None:
-    """Run all versions of an asynchronous strategy."""
-    run.strategy.exchange.broadcaster.by_version = True
-    loop = Loop(run, clients)
-    with Behind() as behind:
-        for version in range(run.first_round, run.num_rounds + 1):
-            begun = time.perf_counter()
-            parameters = loop.version(version, parameters)
-            run.require_reply(version)
-            behind.wait()
-            finish = run.on_round(version, parameters, {}, time.perf_counter() - begun)
-            if run.may_run_ahead and clients.compute_elsewhere and version < run.num_rounds:
-                behind.start(finish)
-            else:
-                finish()

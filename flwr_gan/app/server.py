@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from logging import getLogger
 from typing import Any, TypeVar
 
@@ -141,33 +141,7 @@ def _side_by_side(jobs: Sequence[Callable[[], R]], names: Sequence[str], *, what
         return [job.result() for job in running]
 
 
-class Behind:
-    """Runs one job at a time in a thread; ``wait`` raises the job's error."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="flwr_gan round")
-        self._job: Future[None] | None = None
-
-    def __enter__(self) -> "Behind":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
-
-    def start(self, job: Callable[[], None]) -> None:
-        """Begin a job after the previous one has been waited for.
-
-        It uses one thread: more would wait, spinning, for the cores that the clients use.
-        """
-
-        def alone() -> None:
-            with threadpool_limits(1):
-                job()
-
-        self._job = self._pool.submit(alone)
-
-    def wait(self) -> None:
-        """Wait for the running job, if any."""
-        if self._job is not None:
-            job, self._job = self._job, None
-            job.result()
+def with_one_thread(job: Callable[[], None]) -> None:
+    """Call a job beside the clients: more threads would wait, spinning, for the cores they use."""
+    with threadpool_limits(1):
+        job()
