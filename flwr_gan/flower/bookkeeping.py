@@ -1,6 +1,5 @@
 """Bookkeeping of an exchange: one row per message, and the reasons of refused replies."""
 
-import math
 import zlib
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -145,8 +144,3 @@ def count(row: MessageRow, infos: Iterable[PayloadInfo], counts: tuple[int, int,
         both = f"{row.payload_crc32}{info.crc32:08x}".encode()
         crc = zlib.crc32(both) if row.payload_crc32 else info.crc32
         row.payload_crc32 = f"0x{crc:08x}"
-
-
-def least(a: float, b: float) -> float:
-    """Return the smaller of two numbers; either may be NaN."""
-    return b if math.isnan(a) else a if math.isnan(b) else min(a, b)

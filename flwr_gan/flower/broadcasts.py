@@ -169,7 +169,8 @@ class Broadcaster:
         chain = self.chains.of.get(record)
         if chain is None or chain.end.source != source.name:
             if record in self.chains.used:
-                end = self.chains.give_up(record)
+                self.chains.several.add(record)
+                end = self.chains.of.pop(record).end
                 self.memory.remember(end.name, end)
                 return None
             if chain is None and self._settings.seeded_start:

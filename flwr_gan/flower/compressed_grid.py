@@ -7,18 +7,19 @@ and needs no knowledge of codecs.
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from flwr.app import Error, Message, RecordDict
+from flwr.app import Error, Message
 from flwr.serverapp import Grid
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.flower.exchange import Exchange
 from flwr_gan.flower.flwr_private import ErrorCode, Run
 from flwr_gan.flower.in_flight import Dispatch, Received
-from flwr_gan.flower.notes import UNKNOWN, Label, peek_label
+from flwr_gan.flower.notes import NOTE, UNKNOWN, Label, ReplyNote
 from flwr_gan.flower.packing import unpacked
 from flwr_gan.flower.protocol import Listener
+from flwr_gan.flower.records import Arrays, write_record
 from flwr_gan.flower.settings import WireSettings
 from flwr_gan.flower.wrapping import Wrapper
 from flwr_gan.wire.ledger import Ledger
@@ -171,9 +172,13 @@ class CompressedGrid(Wrapper, Grid):
 
     def _plain(self, received: Received) -> Message:
         """Return a reply with plain arrays."""
-        arrays = self.exchange.check(received, decode=True)
-        content = self.exchange.plain_content(received, arrays)
-        return with_content(received.message, content)
+        content = received.content
+        for name, found in self.exchange.check(received, decode=True).items():
+            opaque = received.replies[name].opaque
+            content.array_records[name] = write_record(cast(Arrays, found), opaque, name=name)
+        metadata = received.message.metadata
+        plain: Message = Message(metadata=metadata, content=content)  # type: ignore[call-overload]
+        return plain
 
 
 def place(reply: Message) -> tuple[bool, int, str, int]:
@@ -185,7 +190,8 @@ def label_of(reply: Message) -> Label:
     """Return the label of a reply's node, -1 if it cannot be read."""
     if reply.has_content():
         with suppress(PayloadError):  # reported when the reply is read
-            return peek_label(unpacked(reply.content))
+            record = unpacked(reply.content).config_records.get(NOTE)
+            return UNKNOWN if record is None else ReplyNote.from_record(record).label
     return UNKNOWN
 
 
@@ -193,12 +199,6 @@ def label_order(label: Label, node: int) -> tuple[bool, int, str, int]:
     """Return the sort key of a node: its label and id."""
     whole = isinstance(label, int)
     return not whole, int(label) if whole else 0, "" if whole else str(label), node
-
-
-def with_content(message: Message, content: RecordDict) -> Message:
-    """Return a message with other content and the same metadata."""
-    changed: Message = Message(metadata=message.metadata, content=content)  # type: ignore[call-overload]
-    return changed
 
 
 def refusal(reply: Message, reason: str) -> Message:

@@ -5,11 +5,12 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flwr.app import Message, RecordDict
+import numpy as np
+from flwr.app import Message
 from flwr.serverapp import Grid
 
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.bookkeeping import Books, count, least
+from flwr_gan.flower.bookkeeping import Books, count
 from flwr_gan.flower.broadcasts import Broadcast, Broadcaster
 from flwr_gan.flower.in_flight import Dispatch, Received
 from flwr_gan.flower.memory import record_key
@@ -33,7 +34,6 @@ from flwr_gan.flower.records import (
     is_payload,
     payload_of,
     payload_record,
-    write_record,
 )
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.settings import WireSettings
@@ -121,7 +121,7 @@ class Exchange:
         for broadcast, encoded_now in found.values():
             count(row, broadcast.infos, broadcast.counts)
             row.encode_s += broadcast.encode_s if encoded_now else 0.0
-            row.arrived_share = least(row.arrived_share, broadcast.arrived_share)
+            row.arrived_share = float(np.fmin(row.arrived_share, broadcast.arrived_share))
         dispatch = Dispatch(node, row, {name: broadcast for name, (broadcast, _) in found.items()})
         self._waiting.setdefault(node, []).append(dispatch)
         parts = {n: (b.held.arrays, b.before) for n, b in dispatch.broadcasts.items()}
@@ -292,14 +292,6 @@ class Exchange:
             listener.received(CodedMessage(row, unpacked(received.message.content), parts))
         self.books.accepted()
         return came | {n: received.replies[n].completed(found) for n, found in arrays.items()}
-
-    def plain_content(self, received: Received, arrays: Mapping[str, Any]) -> RecordDict:
-        """Return a reply's content with plain arrays."""
-        content = received.content
-        for name, found in arrays.items():
-            opaque = received.replies[name].opaque
-            content.array_records[name] = write_record(found, opaque, name=name)
-        return content
 
     def forget(self, dispatch: Dispatch) -> bool:
         """Note that no reply to a message will come, so its node's arrays are unknown.

@@ -161,8 +161,10 @@ class CompressedMessageStrategy(StrategyWrapper, Strategy):
         if len(shapes) < 2:
             return replies
         (usual, _), *_ = shapes.most_common(1)
+        text = "its records {} are not those of the other replies, {}"
+        refused = self.exchange.books.refused
         return [
-            refusal(reply, self.exchange.books.refused(_outsider(_records(reply), usual)))
+            refusal(reply, refused(text.format(_records(reply), usual)))
             if reply.has_content() and _records(reply) != usual
             else reply
             for reply in replies
@@ -176,7 +178,3 @@ def _records(reply: Message) -> Records:
     """Return the names of a reply's array records, and of its metric records with their keys."""
     metrics = {name: tuple(sorted(r)) for name, r in reply.content.metric_records.items()}
     return tuple(sorted(reply.content.array_records)), tuple(sorted(metrics.items()))
-
-
-def _outsider(found: Records, usual: Records) -> str:
-    return f"its records {found} are not those of the other replies, {usual}"

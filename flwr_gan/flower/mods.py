@@ -160,7 +160,7 @@ def _coded(
     answer = copy_content(content)
     chosen = Selection(order.include, order.exclude)
     opaque: dict[str, Opaque] = {}
-    shares: list[float] = []
+    arrived_share = np.nan
     feedback = order.feedback is True and get_codec(order.codec).contractive
     went_on = False
     for name, record in answer.array_records.items():
@@ -195,13 +195,12 @@ def _coded(
             memory.leave("stages", name, sent.memory)
         answer.array_records[name] = payload_record(sent.payload)
         opaque[name] = {key: entries[key] for key in arrays if key in entries}
-        shares.append(sent.arrived_share)
-    known = [share for share in shares if not np.isnan(share)]
+        arrived_share = np.fmin(arrived_share, sent.arrived_share)
     note = ReplyNote(
         label=label,
         encode_s=time.perf_counter() - started,
         decode_s=decode_s,
-        arrived_share=min(known) if known else float("nan"),
+        arrived_share=float(arrived_share),
         opaque=opaque,
         advanced=went_on,
     )

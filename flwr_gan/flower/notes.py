@@ -145,15 +145,6 @@ def take_note(content: RecordDict) -> ConfigRecord | None:
     return content.config_records.pop(NOTE, None)
 
 
-def peek_label(content: RecordDict) -> Label:
-    """Return the label in a reply's note, -1 if it cannot be read."""
-    record = content.config_records.get(NOTE)
-    try:
-        return UNKNOWN if record is None else ReplyNote.from_record(record).label
-    except PayloadError:
-        return UNKNOWN
-
-
 def put_note(content: RecordDict, note: Order | ReplyNote) -> None:
     """Add a note to a message's content."""
     content.config_records[NOTE] = note.to_record()

@@ -80,12 +80,6 @@ def patterns(given: object, *, key: str) -> tuple[str, ...]:
         raise CodecError(f"{key}={given!r}: give a list of patterns of array names") from error
 
 
-def check_feedback(feedback: object) -> None:
-    """Raise ``CodecError`` if this is no value of ``feedback``."""
-    if not isinstance(feedback, bool) and feedback != EF21:
-        raise CodecError(f"feedback={feedback!r} is unknown; allowed: true, false, {EF21}")
-
-
 @dataclass(frozen=True, kw_only=True)
 class WireSettings:
     """Settings of the wire; ``CompressedGrid`` and the strategy wrappers take them by name.
@@ -143,7 +137,8 @@ class WireSettings:
         for key in ("include", "exclude"):
             object.__setattr__(self, key, patterns(getattr(self, key), key=key))
         Selection(self.include, self.exclude)
-        check_feedback(self.feedback)
+        if not isinstance(self.feedback, bool) and self.feedback != EF21:
+            raise CodecError(f"feedback={self.feedback!r} is unknown; allowed: true, false, {EF21}")
         if self.seeded_start and not self.sends_updates:
             raise CodecError(
                 f"seeded_start=True beside codec_down={self.down}: it needs memory=True and a "

@@ -59,11 +59,6 @@ class UpdateChains:
     used: set[str] = field(default_factory=set)
     """Records that were sent in this exchange."""
 
-    def give_up(self, record: str) -> Remembered:
-        """Drop the chain of a record; return the arrays of its up-to-date nodes."""
-        self.several.add(record)
-        return self.of.pop(record).end
-
     def state_dict(self) -> dict[str, Any]:
         """Return the chains, for a checkpoint."""
         chains = {
