@@ -8,8 +8,8 @@ from flwr.app import Context
 from flwr.client import Client
 from flwr.clientapp import ClientApp
 
-from flwr_gan.app.nodes import AnswerMod, state_folder
-from flwr_gan.app.state import StateMod
+from flwr_gan.app.nodes import answer_mod
+from flwr_gan.app.state import state_mod
 from flwr_gan.flower.mods import CompressionMod
 from flwr_gan.flower.records import Arrays
 
@@ -28,5 +28,5 @@ def _initial_arrays(context: Context) -> Arrays:
 
 app = ClientApp(
     _client_fn,
-    mods=[AnswerMod(), StateMod(state_folder), CompressionMod(initial=_initial_arrays)],
+    mods=[answer_mod, state_mod, CompressionMod(initial=_initial_arrays)],
 )

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from flwr_gan.app.run_config import RunConfig
 from flwr_gan.app.summary import measured
 from flwr_gan.flower import CodecComparison, CodedFitRes, CompressedStrategy
 from flwr_gan.wire import decode_payload, encode_payload
@@ -50,7 +49,8 @@ def write_compared(run: "Run", weights: list[NDArray[Any]], found: Any) -> None:
 
 def _compared(run: "Run") -> Iterator["Run"]:
     for codec, ledger in run.strategy.comparison.ledgers.items():
-        config = _config(run.config, codec)
+        folder = str(codec_folder(run.folder, codec))
+        config = run.config.changed(codec=codec, also_codecs=(), output_dir=folder, resume=None)
         other = replace(
             run,
             federation=replace(run.federation, config=config),
@@ -60,24 +60,16 @@ def _compared(run: "Run") -> Iterator["Run"]:
             clock=None,
         )
         other.spending = run.spending
-        other.rounds = [row | _bytes(other, int(row["round"])) for row in run.rounds]
+        other.rounds = []
+        for row in run.rounds:
+            found = measured(other.strategy, int(row["round"]))
+            other.rounds.append(row | {key: found[key] for key in BYTES})
         if run.clock is not None:
             ends = run.clock.replayed(run.federation, ledger, len(run.rounds))
             for row, virtual_s in zip(other.rounds, ends, strict=True):
                 row["virtual_s"] = virtual_s
         other.scorer = run.scorer
         yield other
-
-
-def _bytes(other: "Run", server_round: int) -> dict[str, Any]:
-    row = measured(other.strategy, server_round)
-    return {key: row[key] for key in BYTES}
-
-
-def _config(config: RunConfig, codec: str) -> RunConfig:
-    """Return the config of a run with only this codec."""
-    folder = str(codec_folder(config.folder, codec))
-    return config.changed(codec=codec, also_codecs=(), output_dir=folder, resume=None)
 
 
 def _strategy(strategy: CompressedStrategy, codec: str, ledger: Ledger) -> CompressedStrategy:

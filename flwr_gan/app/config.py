@@ -117,7 +117,8 @@ def _read(path: Path) -> DictConfig:
 
 def _typed(schema: type[T], node: DictConfig) -> T:
     """Return the checked settings of one group."""
-    values = {str(key): value for key, value in _plain(node).items()}
+    plain = cast(dict[Any, Any], OmegaConf.to_container(node, resolve=True))
+    values = {str(key): value for key, value in plain.items()}
     known = [schema.key(item.name) for item in fields(cast(Any, schema))]
     require_keys("", map(schema.key, values), known)
     needed = [item.name for item in fields(cast(Any, schema)) if item.default is MISSING]
@@ -127,10 +128,6 @@ def _typed(schema: type[T], node: DictConfig) -> T:
             f"or choose an option of {schema.group} that has them"
         )
     return schema(**values)
-
-
-def _plain(node: DictConfig) -> dict[Any, Any]:
-    return cast(dict[Any, Any], OmegaConf.to_container(node, resolve=True))
 
 
 def _path(node: DictConfig, key: str) -> str | None:

@@ -90,12 +90,6 @@ class Memory:
     pending: Arrays = field(default_factory=dict)  # changes since its last upload
     masks: dict[str, Any] = field(default_factory=dict)  # trained ones, with pruned values
 
-    @classmethod
-    def empty(cls, num_classes: int) -> "Memory":
-        """Return the memory of a client that has not trained yet."""
-        zeros_K = np.zeros(num_classes, np.int64)
-        return cls(stage=-1, uploaded=NEVER, seen_K=zeros_K, before_K=zeros_K)
-
 
 class ContinualClient(GanClient):
     """Train on the schedule's samples of each round; see ``conf/drift``, ``conf/regeneration``.
@@ -205,8 +199,9 @@ class ContinualClient(GanClient):
 
     def _memory(self) -> Memory:
         remembered = self._remembered(CONTINUAL)
-        if remembered is None:
-            return Memory.empty(self._federation.num_classes)
+        if remembered is None:  # it has not trained yet
+            zeros_K = np.zeros(self._federation.num_classes, np.int64)
+            return Memory(stage=-1, uploaded=NEVER, seen_K=zeros_K, before_K=zeros_K)
         return Memory(**remembered)
 
     def _masked(

@@ -262,8 +262,7 @@ def federation_of(resolved: str, own: tuple[tuple[str, Any], ...] = ()) -> Feder
         )
         split = split if alone is None else [split[alone]]
     federation = kind(config, dataset, split)
-    _check_delta(federation)
-    _check_budget(federation)
+    _check_privacy(federation)
     return federation
 
 
@@ -282,23 +281,21 @@ def _form(data: Dataset) -> dict[str, int]:
     return {name: getattr(data, name) for name in names}
 
 
-def _check_delta(federation: Federation) -> None:
-    """Raise unless delta is below one over the number of samples of each known client."""
-    config, sizes = federation.config, federation.sizes
-    if config.privacy is None or not sizes:
+def _check_privacy(federation: Federation) -> None:
+    """Raise unless delta is below one over each known client's samples, and noise keeps epsilon.
+
+    The client with the fewest samples needs most noise.
+    """
+    privacy, sizes = federation.config.privacy, federation.sizes
+    if privacy is None or not sizes:
         return
     largest = max(sizes)
-    if config.privacy.delta * largest >= 1:
+    if privacy.delta * largest >= 1:
         raise ConfigError(
-            f"privacy.delta={config.privacy.delta} would let a sample of a client with {largest} "
+            f"privacy.delta={privacy.delta} would let a sample of a client with {largest} "
             f"through: give less than {1 / largest:.2g}"
         )
-
-
-def _check_budget(federation: Federation) -> None:
-    """Raise unless some noise keeps the target epsilon for the client that needs most noise."""
-    privacy, sizes = federation.config.privacy, federation.sizes
-    if privacy is not None and privacy.target_epsilon is not None and sizes:
+    if privacy.target_epsilon is not None:
         _ = ClientPrivacy(
             privacy,
             federation.config.gan,

@@ -99,23 +99,20 @@ def code_hash() -> str:
     return found.hexdigest()[:12]
 
 
-class AnswerMod:
-    """A mod that answers the server's question and keeps the settings in it.
+def answer_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+    """Answer the server's question, and keep the settings in it; pass other messages on.
 
-    It comes before the other mods. Other messages pass through.
+    This mod comes before the other mods.
     """
-
-    def __call__(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-        """Handle a message."""
-        asked = message.metadata.message_type == MessageType.QUERY
-        if not asked or SETTINGS not in message.content.config_records:
-            return call_next(message, context)
-        context.state.config_records[SETTINGS] = message.content.config_records[SETTINGS]
-        try:
-            answer = _answer(context)
-        except FlwrGanError as error:
-            answer = {"error": str(error)}
-        return Message(RecordDict({ANSWER: ConfigRecord(answer)}), reply_to=message)
+    asked = message.metadata.message_type == MessageType.QUERY
+    if not asked or SETTINGS not in message.content.config_records:
+        return call_next(message, context)
+    context.state.config_records[SETTINGS] = message.content.config_records[SETTINGS]
+    try:
+        answer = _answer(context)
+    except FlwrGanError as error:
+        answer = {"error": str(error)}
+    return Message(RecordDict({ANSWER: ConfigRecord(answer)}), reply_to=message)
 
 
 def _answer(context: Context) -> dict[str, Any]:

@@ -63,7 +63,9 @@ class GridClients(SimpleClientManager):
         """
 
         def line(found: int) -> str:
-            return f"waiting for {self._awaited(least)}: {found} connected"
+            roster = self.roster
+            who = f"{least} nodes" if roster is None else f"client {named(roster.missing())}"
+            return f"waiting for {who}: {found} connected"
 
         if not wait_until(self.num_available, least, line=line, wait_s=wait_s):
             raise TrainingError(
@@ -73,11 +75,6 @@ class GridClients(SimpleClientManager):
             )
         if self.roster is not None:
             self.roster.begin()
-
-    def _awaited(self, least: int) -> str:
-        if self.roster is None:
-            return f"{least} nodes"
-        return f"client {named(self.roster.missing())}"
 
     def fit(self, instructions: list[Any], server_round: int) -> tuple[list[Any], list[Any]]:
         """Let clients train; return results and failures.

@@ -1,39 +1,33 @@
 """A node's state between messages, also on disk, so that another process can resume a run."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message
 
-from flwr_gan.app.nodes import SETTINGS
+from flwr_gan.app.nodes import SETTINGS, state_folder
 from flwr_gan.core.tree import read_tree, write_tree
 from flwr_gan.flower.flwr_private import ClientAppCallable
 
 KEPT_ROUNDS = 3  # a run may be killed while clients are two rounds ahead of the last checkpoint
 
 
-class StateMod:
-    """A mod that keeps ``context.state`` on disk, in the folder from `folder_of`.
+def state_mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+    """Keep ``context.state`` on disk, in the node's ``state_folder``.
 
     The state is saved after each answered message, and loaded when a node starts with an empty one.
     The mod comes before the other mods, so that their state is kept too. Array records and bytes in
     config records are kept; the round is the message's group id, as set by Flower's server.
     """
-
-    def __init__(self, folder_of: Callable[[Context], Path]) -> None:
-        self._folder_of = folder_of
-
-    def __call__(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
-        """Handle a message."""
-        server_round = int(message.metadata.group_id or 0)
-        folder = self._folder_of(context)
-        if set(context.state) <= {SETTINGS}:
-            load_state(folder, context, before=server_round)
-        reply = call_next(message, context)
-        if reply.has_content() and set(context.state) - {SETTINGS}:
-            save_state(folder, context, server_round)
-        return reply
+    server_round = int(message.metadata.group_id or 0)
+    folder = state_folder(context)
+    if set(context.state) <= {SETTINGS}:
+        load_state(folder, context, before=server_round)
+    reply = call_next(message, context)
+    if reply.has_content() and set(context.state) - {SETTINGS}:
+        save_state(folder, context, server_round)
+    return reply
 
 
 def save_state(folder: Path, context: Context, server_round: int) -> None:

@@ -7,26 +7,15 @@ from typing import Any
 import pandas as pd
 
 from flwr_gan.app.federation import Federation
-from flwr_gan.app.run_config import RunConfig
 from flwr_gan.engine.clock import Clock, Kind, Traffic, phases
 from flwr_gan.engine.inline_grid import InlineGrid
-from flwr_gan.engine.links import Client, population
+from flwr_gan.engine.links import population
 from flwr_gan.errors import ConfigError
 from flwr_gan.flower import CodedFitRes
 from flwr_gan.seeding import numpy_rng
 from flwr_gan.wire.ledger import Ledger, MessageRow
 
 TRAINED = ("train", "unchanged", "late")
-
-
-def clients_of(config: RunConfig) -> list[Client]:
-    """Return the link and the device of each client of a run; see ``population``."""
-    return population(
-        config.links,
-        config.devices,
-        config.federation.num_clients,
-        rngs=(numpy_rng(config.seed, "links"), numpy_rng(config.seed, "devices")),
-    )
 
 
 class RunClock:
@@ -37,8 +26,10 @@ class RunClock:
     """
 
     def __init__(self, federation: Federation, inner: Any) -> None:
-        self.config = federation.config
-        self.clock = Clock(clients_of(self.config))
+        self.config = config = federation.config
+        rngs = numpy_rng(config.seed, "links"), numpy_rng(config.seed, "devices")
+        num_clients = config.federation.num_clients
+        self.clock = Clock(population(config.links, config.devices, num_clients, rngs=rngs))
         ticket, step_s = hasattr(inner, "sample"), self.config.clock.s_per_iteration
         clients = range(len(self.clock.clients))
         self.trains_s = [step_s * federation.iterations(ticket=ticket, client=c) for c in clients]
@@ -115,7 +106,11 @@ class RunClock:
         for row in rows:
             if row.direction == "up" and row.client in self.late:
                 row.kind = "late"
-        return [(client, result) for client, result in results if not self._is_late(result)]
+        return [
+            (client, result)
+            for client, result in results
+            if not isinstance(result, CodedFitRes) or result.label not in self.late
+        ]
 
     def evaluated(self, server_round: int, ledger: Ledger) -> None:
         """End the evaluation of a round."""
@@ -169,6 +164,3 @@ class RunClock:
             for (direction, client), sent in sorted(size.items())
             if direction == "up" and 0 <= client < len(self.clock.clients)
         ]
-
-    def _is_late(self, result: object) -> bool:
-        return isinstance(result, CodedFitRes) and result.label in self.late

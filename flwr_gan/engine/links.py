@@ -181,11 +181,6 @@ def spans(key: str, text: str) -> Spans:
     return tuple(zip(ends[::2], ends[1::2], strict=True))
 
 
-def spans_text(online: Spans) -> str:
-    """Write a trace of availability as ``spans`` reads it."""
-    return ";".join(f"{begin!r}-{stop!r}" for begin, stop in online)
-
-
 def _between(low: float, high: float, count: int, rng: np.random.Generator) -> list[float]:
     """Draw numbers with uniformly distributed logarithms between two bounds."""
     return [float(x) for x in np.exp(rng.uniform(math.log(low), math.log(high), count))]
@@ -247,6 +242,6 @@ def table(clients: Sequence[Client]) -> list[dict[str, int | float | str]]:
     return [
         {"client": at}
         | {name: getattr(client, name) for name in (*LINK, "compute_factor")}
-        | {"availability": spans_text(client.online)}
+        | {"availability": ";".join(f"{begin!r}-{stop!r}" for begin, stop in client.online)}
         for at, client in enumerate(clients)
     ]

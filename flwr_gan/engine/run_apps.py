@@ -184,7 +184,8 @@ def run_apps(
             )
         )
         with closing(grid):
-            server_app(grid, _server_context(run, run_config))
+            context = Context(run.run_id, 0, {}, state=RecordDict(), run_config=dict(run_config))
+            server_app(grid, context)
 
 
 def _chosen_backend(num_supernodes: int, in_one_process: str | None) -> str:
@@ -217,16 +218,6 @@ def _local_settings(
     for key, value in given.items():
         checked(f"{OPTION}: {key}", value, Count if key == "workers" else Amount)
     return default | dict(given)
-
-
-def _server_context(run: Run, run_config: RunConfig) -> Context:
-    return Context(
-        run_id=run.run_id,
-        node_id=0,
-        node_config={},
-        state=RecordDict(),
-        run_config=dict(run_config),
-    )
 
 
 def _run_ray(

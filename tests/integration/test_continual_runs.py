@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from flwr.app import Context, RecordDict
 
-from flwr_gan.app.continual import ContinualClient, Memory, begin_stage
+from flwr_gan.app.continual import NEVER, ContinualClient, Memory, begin_stage
 from flwr_gan.app.federation import federation_from
 from flwr_gan.app.run import Run
 from flwr_gan.client_app import app as client_app
@@ -205,7 +205,8 @@ def test_critics_are_pruned_where_they_stay(simulate, monkeypatch):
 
 
 def test_the_teacher_is_the_generator_before_the_stage():
-    memory, counts = Memory.empty(4), np.array([3, 1, 0, 0])
+    none, counts = np.zeros(4, np.int64), np.array([3, 1, 0, 0])
+    memory = Memory(stage=-1, uploaded=NEVER, seen_K=none, before_K=none)
     one, two, three = ({"w": np.full(2, v, np.float32)} for v in (1, 2, 3))
     begin_stage(memory, 0, teacher=one, counts_K=counts)
     assert memory.teacher == {}

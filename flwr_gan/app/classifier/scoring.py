@@ -51,8 +51,9 @@ class ClassifierScorer(RoundScorer):
         network = self.network(weights)
         row: dict[str, float] = {}
         for name, samples in (("test", self.federation.dataset.test), ("train", self._training)):
-            found = self._measured(network, samples)
-            row |= {f"{name}_accuracy": found[0], f"{name}_loss": found[1]}
+            with torch_threads(self.config.federation.threads):
+                accuracy, loss = measure(network, *self.federation.tensors(samples))
+            row |= {f"{name}_accuracy": accuracy, f"{name}_loss": loss}
         return row
 
     def last(
@@ -105,7 +106,3 @@ class ClassifierScorer(RoundScorer):
         train = self.federation.dataset.train
         order = numpy_rng(self.config.seed, "probe").permutation(len(train))
         return train.take(order[:TRAINING_SAMPLES])
-
-    def _measured(self, network: nn.Module, samples: Samples) -> tuple[float, float]:
-        with torch_threads(self.config.federation.threads):
-            return measure(network, *self.federation.tensors(samples))
