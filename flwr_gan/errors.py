@@ -1,18 +1,4 @@
-"""All errors that the package raises on purpose.
-
-::
-
-    FlwrGanError
-    ├── ConfigError        a setting is unknown, mistyped or out of range
-    ├── AppError           ``--app`` names no Flower app
-    ├── DataError          data files are missing, truncated or not what they should be
-    ├── PartitionError     a split leaves a client without data
-    ├── CodecError         a codec is unknown, not installed, or cannot encode this array
-    ├── PayloadError       received bytes cannot be decoded
-    ├── TrainingError      training met a value that is not finite, or no client delivered
-    ├── LayerCollapseError pruning would remove every weight of a layer
-    └── OutputError        a result cannot be written or read back
-"""
+"""All errors that the package raises on purpose."""
 
 
 class FlwrGanError(Exception):

@@ -30,7 +30,8 @@ from flwr_gan.privacy import ClientPrivacy
 from flwr_gan.seeding import derive_seed, numpy_rng
 
 if TYPE_CHECKING:
-    from flwr_gan.app.scoring import RoundScorer
+    from flwr_gan.app.classifier.scoring import ClassifierScorer
+    from flwr_gan.app.scoring import Scorer
     from flwr_gan.metrics import SampleJudge
 
 # Data files are searched in places given by these and by the working folder.
@@ -193,7 +194,7 @@ class Federation:
 
         return ContinualClient(self, context)
 
-    def scorer(self, inner: Any) -> "RoundScorer":
+    def scorer(self, inner: Any) -> "Scorer | ClassifierScorer":
         """Return the scorer for the rounds of a strategy."""
         from flwr_gan.app.scoring import Scorer
 

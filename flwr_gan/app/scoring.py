@@ -2,7 +2,6 @@
 
 # N samples, T vectors, C components
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -31,8 +30,11 @@ GRID_COLUMNS = 12
 
 
 @dataclass
-class RoundScorer(ABC):
-    """The server's measures after each round, and pictures at the end."""
+class RoundScorer:
+    """The server's measures after each round, and pictures at the end.
+
+    ``Scorer`` is for GANs, ``ClassifierScorer`` for classifiers.
+    """
 
     federation: Federation
 
@@ -49,36 +51,11 @@ class RoundScorer(ABC):
         """Whether the server evaluates."""
         return self.config.evaluation == "server"
 
-    def check(self) -> None:  # noqa: B027
+    def check(self) -> None:
         """Raise ConfigError if a requested measure is not possible."""
 
-    @abstractmethod
-    def score(
-        self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
-    ) -> dict[str, float]:
-        """Return the quality after a round, from the weights and the rows of earlier rounds.
-
-        It is empty if the server does not evaluate.
-        """
-
-    @abstractmethod
-    def named(self, weights: Weights) -> dict[str, NDArray[Any]]:
-        """Return the global parameters by name."""
-
-    def describe(self, models: Path) -> None:  # noqa: B027
+    def describe(self, models: Path) -> None:
         """Write the files needed to load the models into their folder."""
-
-    @abstractmethod
-    def last(self, weights: Weights, *, server_round: int, uploads: Path | None) -> Any:
-        """Return the data of the finished run for ``write``.
-
-        `uploads` is the folder of the clients' last uploads, None if the server does not know the
-        clients' data.
-        """
-
-    @abstractmethod
-    def write(self, found: Any, folder: Path) -> dict[str, Any]:
-        """Draw the result of ``last`` into a folder; return additions to the summary."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +104,10 @@ class Scorer(RoundScorer):
     def score(
         self, server_round: int, weights: Weights, earlier: Sequence[Mapping[str, Any]]
     ) -> dict[str, float]:
-        """Return the quality of the generated samples after a round."""
+        """Return the quality of the generated samples after a round.
+
+        It is empty if the server does not evaluate. Drift needs the rows of earlier rounds.
+        """
         if not self.judges or not len(self.classes):
             return {}
         return self._whole(server_round, weights) | self._stages(server_round, weights, earlier)
@@ -139,7 +119,8 @@ class Scorer(RoundScorer):
     def last(self, weights: Weights, *, server_round: int, uploads: Path | None) -> LastScores:
         """Draw samples and score them by class, by client, and against training samples.
 
-        The result includes measures of real samples, and FID and KID if requested.
+        The result includes measures of real samples, and FID and KID if requested. `uploads` is
+        the folder of the clients' last uploads, None if the server does not know their data.
         """
         labels_N = np.repeat(self.classes, GRID_COLUMNS)
         x_NTC = self.generate(weights, labels_N, derive_seed(self.config.seed, "grid"))
@@ -151,7 +132,7 @@ class Scorer(RoundScorer):
         )
 
     def write(self, found: LastScores, folder: Path) -> dict[str, Any]:
-        """Write ``samples.png`` and ``breakdown.png``."""
+        """Write ``samples.png`` and ``breakdown.png``; return additions to the summary."""
         grid = sample_grid(found.x_KnTC, found.classes, self.federation.dataset.kind)
         save_figure(grid, folder / f"{self.picture}.png")
         scores = found.breakdown

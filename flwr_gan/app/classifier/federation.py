@@ -17,7 +17,7 @@ from flwr_gan.data import Samples
 from flwr_gan.seeding import derive_seed
 
 if TYPE_CHECKING:
-    from flwr_gan.app.scoring import RoundScorer
+    from flwr_gan.app.classifier.scoring import ClassifierScorer
 
 
 class ClassifierFederation(Federation):
@@ -52,7 +52,7 @@ class ClassifierFederation(Federation):
 
         return ClassifierClient(self, context)
 
-    def scorer(self, inner: Any) -> "RoundScorer":
+    def scorer(self, inner: Any) -> "ClassifierScorer":
         """Return the scorer for the rounds of a strategy."""
         from flwr_gan.app.classifier.scoring import ClassifierScorer
 
