@@ -23,7 +23,6 @@ from packaging.requirements import Requirement
 from flwr_gan import __version__
 from flwr_gan.core.logs import log_to_stdout
 from flwr_gan.engine.app_config import declared_config, given_config
-from flwr_gan.engine.inline_grid import one_by_one
 from flwr_gan.engine.run_apps import BACKENDS, WatchedServerApp, run_apps
 from flwr_gan.errors import AppError, ConfigError, FlwrGanError
 
@@ -35,8 +34,8 @@ _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 class FlowerApp:
     """A Flower app on this machine, with the run config declared in its pyproject.toml.
 
-    The module of the server app may define ``prepare_run_config`` and also ``nothing_left``,
-    ``clients_at_once``, ``run_together`` and ``in_one_process``.
+    The module of the server app may define ``prepare_run_config``, and also ``nothing_left`` and
+    ``engine_settings``.
     """
 
     server_app: ServerApp
@@ -79,19 +78,16 @@ def _simulate(options: argparse.Namespace) -> None:
     app = find_app(options.app)
     module = sys.modules[app.server_module]
     prepare = getattr(module, "prepare_run_config", None)
-    if prepare is not None:
-        run_config, num_supernodes = prepare(options.run_config, options.num_supernodes)
-        done = getattr(module, "nothing_left", lambda _: None)(run_config)
-        if done is not None:
-            print(done)
-            return
-        at_once = getattr(module, "clients_at_once", lambda _: 1)(run_config)
-        together = getattr(module, "run_together", one_by_one)
-        in_one_process = getattr(module, "in_one_process", lambda _: None)(run_config)
-    else:
+    if prepare is None:
         run_config = given_config(options.run_config, app.defaults)
         num_supernodes = options.num_supernodes or DEFAULT_NUM_SUPERNODES
-        at_once, together, in_one_process = 1, one_by_one, None
+        settings = {}
+    else:
+        run_config, num_supernodes = prepare(options.run_config, options.num_supernodes)
+        if done := getattr(module, "nothing_left", lambda _: None)(run_config):
+            print(done)
+            return
+        settings = getattr(module, "engine_settings", lambda _: {})(run_config)
     run_apps(
         WatchedServerApp(app.server_app),
         app.client_app,
@@ -100,9 +96,7 @@ def _simulate(options: argparse.Namespace) -> None:
         backend=options.backend,
         backend_config=_backend_config(options.backend_config),
         verbose=options.verbose,
-        clients_at_once=at_once,
-        run_together=together,
-        in_one_process=in_one_process,
+        **settings,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from logging import getLogger
 from pathlib import Path
+from typing import Any
 
 from flwr.app import Context
 from flwr.common import Parameters, Scalar
@@ -25,7 +26,7 @@ from flwr_gan.app.run_config import RunConfig
 from flwr_gan.app.server import GridClients, with_one_thread
 from flwr_gan.app.strategy import build_strategy, num_rounds
 from flwr_gan.app.timing import RunClock
-from flwr_gan.app.together import run_together as run_together
+from flwr_gan.app.together import run_together
 from flwr_gan.core.heap import prompt_collection
 from flwr_gan.core.logs import log_to_stdout
 from flwr_gan.errors import ConfigError, OutputError, PartitionError
@@ -196,18 +197,21 @@ def prepare_run_config(items: str, num_supernodes: int | None) -> tuple[dict[str
     return {"config": resolved}, config.federation.num_clients
 
 
-def clients_at_once(run_config: Mapping[str, str]) -> int:
-    """Return the number of clients of the inline engine that train in one program."""
-    return read_config(run_config["config"]).federation.clients_at_once
+def engine_settings(run_config: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of ``run_apps`` that follow from a run's config.
 
-
-def in_one_process(run_config: Mapping[str, str]) -> str | None:
-    """Return the setting that keeps the clients in one process, None if there is none."""
+    ``clients_at_once`` clients of the inline engine train in one program, by ``run_together``;
+    ``in_one_process`` is the setting that keeps the clients in one process, None if there is none.
+    """
     settings = read_config(run_config["config"]).federation
-    for name, ordinary in (("clients_at_once", 1), ("threads", 1), ("device", "cpu")):
-        if getattr(settings, name) != ordinary:
-            return f"federation.{name}={getattr(settings, name)}"
-    return None
+    ordinary = {"clients_at_once": 1, "threads": 1, "device": "cpu"}
+    found = {name: getattr(settings, name) for name in ordinary}
+    alone = [f"federation.{name}={found[name]}" for name in found if found[name] != ordinary[name]]
+    return {
+        "clients_at_once": settings.clients_at_once,
+        "run_together": run_together,
+        "in_one_process": alone[0] if alone else None,
+    }
 
 
 def nothing_left(run_config: Mapping[str, str]) -> str | None:

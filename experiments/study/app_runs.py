@@ -21,7 +21,7 @@ from flwr_gan.engine.run_apps import run_apps
 from flwr_gan.errors import OutputError
 from flwr_gan.flower.records import message_bytes
 from flwr_gan.server_app import app as server_app
-from flwr_gan.server_app import clients_at_once, prepare_run_config, run_together
+from flwr_gan.server_app import engine_settings, prepare_run_config
 
 # Settings of output and monitoring, which leave the results as they are.
 _PLACES = ("output_dir", "resume", "also_codecs", "logger")
@@ -44,8 +44,7 @@ def train(
         num_supernodes=num_clients,
         run_config=run_config,
         on_reply=on_reply,
-        clients_at_once=clients_at_once(run_config),
-        run_together=run_together,
+        **engine_settings(run_config),
     )
 
 

@@ -21,7 +21,7 @@ from flwr_gan.errors import ConfigError, DataError
 from flwr_gan.gan import GanConfig, WganGpTrainer, build_networks, network_arrays, torch_threads
 from flwr_gan.gan.batched import Training
 from flwr_gan.server_app import app as server_app
-from flwr_gan.server_app import clients_at_once, prepare_run_config, run_together
+from flwr_gan.server_app import engine_settings, prepare_run_config
 from flwr_gan.wire import load
 from tests.conftest import TINY
 
@@ -281,8 +281,7 @@ def federated(tmp_path, overrides, *, at_once=1, folder=None):
         client_app,
         num_supernodes=nodes,
         run_config=run_config,
-        clients_at_once=clients_at_once(run_config),
-        run_together=run_together,
+        **engine_settings(run_config),
     )
     return folder
 
