@@ -1,22 +1,12 @@
 """Ray under Flower's simulation: started on this machine, or joined at an address.
 
-The settings of ``--backend-config`` are Flower's:
-
-``client_resources``
-    What a client takes of the cluster, ``{"num_cpus": 1, "num_gpus": 0.0}`` by default. As many
-    clients run at once as fit: with 16 cores and ``{"num_cpus": 4}`` four, with one card and
-    ``{"num_gpus": 0.25}`` four that share it.
-``init_args``
-    What ``ray.init`` takes: ``{"num_cpus": 8}`` bounds what Ray uses of this machine,
-    ``{"address": "10.0.0.1:6379"}`` joins a cluster that runs already. Without an address, and
-    without the ``RAY_ADDRESS`` that Ray's own tools set, Ray is started on this machine.
-``actor``
-    Flower's own, for TensorFlow.
-
-A cluster of several machines is started with Ray's own command, ``ray start --head --port=6379``
-on the first and ``ray start --address=10.0.0.1:6379`` on each other one, and ended with
-``ray stop``. All of them need this package, the app and the data at the same places, and what the
-clients read from the environment (``FLWR_GAN_DATA``) has to be set where ``ray start`` is called.
+The settings of ``--backend-config`` are Flower's. ``client_resources`` is what a client takes of
+the cluster, ``{"num_cpus": 1, "num_gpus": 0.0}`` by default; as many clients run at once as fit.
+``init_args`` is what ``ray.init`` takes: ``{"num_cpus": 8}`` bounds what Ray uses of this machine,
+``{"address": "10.0.0.1:6379"}`` joins a cluster. Without an address, and without the
+``RAY_ADDRESS`` that Ray's own tools set, Ray is started on this machine. ``actor`` is Flower's own,
+for TensorFlow. docs/deploy.md says how to start a cluster of several machines; what the clients
+read from the environment, such as ``FLWR_GAN_DATA``, has to be set where ``ray start`` is called.
 """
 
 import os

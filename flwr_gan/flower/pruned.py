@@ -7,19 +7,12 @@ the guarantee of the noise is unchanged. A mask found from the data of the round
 PRIVACY.md beside this file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord
-from flwr.common import (
-    EvaluateIns,
-    FitIns,
-    Parameters,
-    Scalar,
-    ndarrays_to_parameters,
-    parameters_to_ndarrays,
-)
+from flwr.common import FitIns, Parameters, ndarrays_to_parameters, parameters_to_ndarrays
 from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import Strategy
@@ -27,7 +20,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 from numpy.typing import NDArray
 
-from flwr_gan.flower.averaging import Averaged, Failures, Results, Scores
+from flwr_gan.flower.averaging import Averaged, Failures, Results
 from flwr_gan.flower.flwr_private import ClientAppCallable, ErrorCode
 from flwr_gan.flower.packing import unpacked
 from flwr_gan.flower.records import arrays_to_record, is_payload, record_to_arrays
@@ -73,6 +66,15 @@ def keep_pruned_mod(message: Message, context: Context, call_next: ClientAppCall
     return reply
 
 
+def _of_inner(name: str) -> Callable[..., Any]:
+    """Return a method that calls the inner strategy's method of this name."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.inner, name)(*args, **kwargs)
+
+    return method
+
+
 class AroundStrategy(Strategy):
     """A legacy strategy around another one; methods not overridden call the inner strategy."""
 
@@ -84,27 +86,10 @@ class AroundStrategy(Strategy):
             raise TypeError(f"{type(inner).__name__} is no flwr.server strategy: {self.otherwise}")
         self.inner = inner
 
-    def initialize_parameters(self, client_manager: ClientManager) -> Parameters | None:
-        """Return the inner strategy's initial parameters."""
-        return self.inner.initialize_parameters(client_manager)
-
-    def configure_evaluate(
-        self, server_round: int, parameters: Parameters, client_manager: ClientManager
-    ) -> list[tuple[ClientProxy, EvaluateIns]]:
-        """Do as the inner strategy."""
-        return self.inner.configure_evaluate(server_round, parameters, client_manager)
-
-    def aggregate_evaluate(
-        self, server_round: int, results: Scores, failures: Failures
-    ) -> tuple[float | None, dict[str, Scalar]]:
-        """Do as the inner strategy."""
-        return self.inner.aggregate_evaluate(server_round, results, failures)
-
-    def evaluate(
-        self, server_round: int, parameters: Parameters
-    ) -> tuple[float, dict[str, Scalar]] | None:
-        """Do as the inner strategy."""
-        return self.inner.evaluate(server_round, parameters)
+    initialize_parameters = _of_inner("initialize_parameters")
+    configure_evaluate = _of_inner("configure_evaluate")
+    aggregate_evaluate = _of_inner("aggregate_evaluate")
+    evaluate = _of_inner("evaluate")
 
 
 class KeepPruned(AroundStrategy):
@@ -171,9 +156,9 @@ class KeepPrunedMessages(MessageStrategy):
         self.inner = inner
         self._pruned: dict[str, NDArray[np.bool_]] = {}
 
-    def summary(self) -> None:
-        """Log the inner strategy's settings."""
-        self.inner.summary()
+    summary = _of_inner("summary")
+    configure_evaluate = _of_inner("configure_evaluate")
+    aggregate_evaluate = _of_inner("aggregate_evaluate")
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -191,15 +176,3 @@ class KeepPrunedMessages(MessageStrategy):
             return None, metrics
         kept = {key: put_zeros(a, self._pruned[key]) for key, a in record_to_arrays(arrays).items()}
         return arrays_to_record(kept), metrics
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Do as the inner strategy."""
-        return self.inner.configure_evaluate(server_round, arrays, config, grid)
-
-    def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> MetricRecord | None:
-        """Do as the inner strategy."""
-        return self.inner.aggregate_evaluate(server_round, replies)
