@@ -8,12 +8,7 @@ import numpy as np
 from flwr.common import Parameters
 
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.records import (
-    Arrays,
-    Opaque,
-    arrays_to_parameters,
-    scattered_parameters,
-)
+from flwr_gan.flower.records import Arrays, Opaque, arrays_to_parameters, scattered_parameters
 from flwr_gan.flower.settings import completed
 from flwr_gan.wire import (
     Base,
@@ -22,7 +17,6 @@ from flwr_gan.wire import (
     decode_payload,
     decode_survivors,
     describe_payload,
-    has_base_mask,
 )
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.arrays import Array
@@ -73,11 +67,6 @@ class CodedReply:
             return arrays_to_parameters(self.arrays(writable=False), self.opaque)
         return scattered_parameters(self.base, survivors)
 
-    @cached_property
-    def has_base_mask(self) -> bool:
-        """True if the reply has only new values for the base's survivors."""
-        return self._mask_base is not None and has_base_mask(self.info, base=self._mask_base)
-
     @property
     def _mask_base(self) -> Base | None:
         """The base, or None if the arrays are more than values of the base's mask."""
@@ -88,7 +77,7 @@ class CodedReply:
         return self.base if fits else None
 
     def survivors(self) -> Array | None:
-        """Return the values at the base's survivors, if ``has_base_mask``, else None.
+        """Return the values at the base's survivors, None if there is more in the payload.
 
         Those of the first array come first; ``base.split`` divides them.
         """

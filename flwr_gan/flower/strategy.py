@@ -237,10 +237,9 @@ class CompressedStrategy(StrategyWrapper, Strategy):
                 self.exchange.books.refused(f"{type(failure).__name__}: {failure}")
         total = sum(result.num_examples for _, result in results)
         own = self.inner
-        take, mean = None, None
-        if isinstance(own, TakesCodedReplies):
-            take = own.begin_replies(total)
-        elif averages_in_place(own):
+        mean = None
+        take = own.begin_replies(total) if isinstance(own, TakesCodedReplies) else None
+        if take is None and averages_in_place(own):
             mean = RunningMean(total)
             take = mean.add
         self.latest = []

@@ -21,6 +21,7 @@ from flwr_gan.flower.transport import message_bytes
 from flwr_gan.wire import Base, Template, encode_payload
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.header import seal
+from strategies import SparseFedAvg
 
 CLIENTS = 4
 
@@ -53,8 +54,9 @@ def replies(codec: str, *, kept: float = 0.3, mixed: bool = False, odd: int | No
     return made
 
 
-def added_up(given: list) -> RunningMean:
-    mean = RunningMean(sum(result.num_examples for _, result in given))
+def added_up(given: list, *, expected: int | None = None) -> RunningMean:
+    samples = sum(result.num_examples for _, result in given)
+    mean = RunningMean(samples if expected is None else expected)
     for _, result in given:
         mean.add(result.coded, result.coded.check()[1], result.num_examples)
     return mean
@@ -79,12 +81,33 @@ def test_replies_of_other_masks_are_not_added_up():
     assert not added_up(given).is_of(given)
 
 
+@pytest.mark.parametrize("case", ["one refused", "other samples", "other order", "other replies"])
+def test_what_was_added_up_counts_only_for_these_replies(case):
+    given = replies("sparse")
+    results = {
+        "one refused": given[:-1],
+        "other samples": given,
+        "other order": given[::-1],
+        "other replies": replies("sparse"),
+    }[case]
+    mean = added_up(given, expected=99 if case == "other samples" else None)
+    assert not mean.is_of(results)
+
+
+def test_what_was_added_up_is_not_decoded_again(monkeypatch):
+    given = replies("sparse")
+    mean = added_up(given)
+    monkeypatch.setattr(CodedReply, "survivors", lambda self: pytest.fail("decoded again"))
+    assert mean.aggregate(FedAvg().aggregate_fit, 2, given, [])[0] is not None
+
+
 def test_only_fedavgs_own_aggregation_is_replaced():
     class Own(FedAvg):
         def aggregate_fit(self, server_round, results, failures):
             return None, {}
 
     assert averages_in_place(FedAvg())
+    assert averages_in_place(SparseFedAvg())
     assert not averages_in_place(FedAvg(inplace=False))
     assert not averages_in_place(Own())
 
