@@ -80,7 +80,7 @@ class ByClock:
     def send(self, sent: Sent) -> None:
         """Send a message to a client, now."""
         label = self._grid.exchange.books.labels.get(sent.node)
-        sent.start_s = self._clock.now
+        sent.start_s = self._clock.clock.now
         least_s = self._clock.least_s(label, sent.dispatch.row.message_bytes)
         sent.least_s = sent.start_s + _NOT_MORE * least_s
         self._waiting.append(sent)
@@ -94,7 +94,7 @@ class ByClock:
         if not self._coming:
             return None
         arrived_s, _, sent, reply = heappop(self._coming)
-        self._clock.clock.now = max(self._clock.now, arrived_s)
+        self._clock.clock.now = max(self._clock.clock.now, arrived_s)
         return sent, reply
 
     def _deliver(self) -> None:

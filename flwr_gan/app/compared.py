@@ -95,4 +95,5 @@ def _strategy(strategy: CompressedStrategy, codec: str, ledger: Ledger) -> Compr
 def _recoded(upload: CodedFitRes, codec: str) -> CodedFitRes:
     """Return an upload coded with another codec and without base."""
     payload = encode_payload(upload.arrays(), codec=codec)
-    return upload.recoded(replace(upload.coded, payload=payload, base=None))
+    coded = replace(upload.coded, payload=payload, base=None)
+    return CodedFitRes(upload, coded, upload.label)

@@ -60,11 +60,6 @@ class RunClock:
         return on_reference * self.clock.clients[client].compute_factor
 
     @property
-    def now(self) -> float:
-        """Virtual seconds since the run began."""
-        return self.clock.now
-
-    @property
     def up_mbit_s(self) -> dict[int | str, float]:
         """The speed of each client's link to the server."""
         return {at: client.up_mbit_s for at, client in enumerate(self.clock.clients)}
@@ -121,7 +116,7 @@ class RunClock:
     def row(self) -> dict[str, float]:
         """Return the times in a finished round's row."""
         late = {"late": len(self.late)} if self.config.clock.drops_replies else {}
-        return {"virtual_s": self.now, **late}
+        return {"virtual_s": self.clock.now, **late}
 
     def tables(self, state: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
         """Return the tables of an earlier state by file name."""

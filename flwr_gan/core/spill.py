@@ -70,11 +70,6 @@ class Spill(Generic[K, V]):
         """Return the number of kept values."""
         return len(self._held) + len(self._on_disk)
 
-    @property
-    def on_disk(self) -> int:
-        """Number of values on disk."""
-        return len(self._on_disk)
-
     def close(self) -> None:
         """Forget all values and remove the temporary folder."""
         self._held.clear()

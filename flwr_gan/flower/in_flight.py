@@ -6,7 +6,6 @@ from flwr.app import Message, RecordDict
 
 from flwr_gan.flower.broadcasts import Broadcast
 from flwr_gan.flower.mods import base_for
-from flwr_gan.flower.notes import Label
 from flwr_gan.flower.records import Arrays
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.wire.ledger import MessageRow
@@ -36,11 +35,6 @@ class Received:
     content: RecordDict  # without the note; records of arrays still coded
     dispatch: Dispatch | None  # the message that it answers
     replies: dict[str, CodedReply] = field(default_factory=dict)
-
-    @property
-    def label(self) -> Label:
-        """Label of its sender."""
-        return self.row.client
 
     def base_of(self, record: str) -> Arrays | None:
         """Return the broadcast that the sender used as base of a record."""

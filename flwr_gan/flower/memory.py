@@ -30,9 +30,9 @@ STATE_CODEC = "zstd:1"  # for a node's state: fast, and short for pruned weights
 _BLOCK = 1 << 16
 _PARTS = ("arrays", "residual", "stages")
 
-Left = Literal["residual", "stages", "progress", "own"]
-"""State after an upload: the residual, the memory of stages, with EF21 the progress, and the node's
-own arrays that are not sent."""
+Left = Literal["held", "residual", "stages", "progress", "own"]
+"""The last broadcast, and the state after an upload: the residual, the memory of stages, with EF21
+the progress, and the node's own arrays that are not sent."""
 
 # A training message and an evaluation message of the legacy API carry the same model.
 _LEGACY_MODEL = ("fitins.parameters", "evaluateins.parameters", "fitres.parameters")
@@ -202,11 +202,13 @@ class ClientMemory:
             info = describe_payload(payload)
             template, relative = info.template, info.base_need != "none"
             if held is None and (template is None or relative):
-                held = self._arrays("held", record)
+                held = self.left("held", record)
                 if held is None and initial is not None:
                     held = initial()
-            if template is None:
-                template = self._template(record) if held is None else Template.of(held)
+            if template is None and held is not None:
+                template = Template.of(held)
+            elif template is None and (kept := self._get("template", record)) is not None:
+                template = Template.from_bytes(kept)
             if template is None or (held is None and relative):
                 raise PayloadError(f"{UNKNOWN_BASE}: this node holds no earlier broadcast")
             held = decode_payload(
@@ -222,8 +224,9 @@ class ClientMemory:
         return arrays
 
     def left(self, what: Left, record: str) -> Arrays | None:
-        """Return the state that the last upload left for the next one, or None."""
-        return self._arrays(what, record)
+        """Return the last broadcast, or the state that the last upload left, or None."""
+        kept = self._get(what, record)
+        return None if kept is None else unpacked(kept)
 
     def leave(self, what: Left, record: str, arrays: Arrays) -> None:
         """Remember the state that an upload leaves for the next one."""
@@ -240,14 +243,6 @@ class ClientMemory:
     def save_order(self, record: str, names: list[str]) -> None:
         """Remember the names of all arrays of a record, in order."""
         self._put("order", record, json.dumps(names).encode())
-
-    def _template(self, record: str) -> Template | None:
-        kept = self._get("template", record)
-        return None if kept is None else Template.from_bytes(kept)
-
-    def _arrays(self, what: str, record: str) -> Arrays | None:
-        kept = self._get(what, record)
-        return None if kept is None else unpacked(kept)
 
     def _get(self, what: str, record: str) -> bytes | None:
         kept = self._record().get(_key(what, record))

@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from flwr_gan.flower.compressed_grid import CompressedGrid, refusal
 from flwr_gan.flower.exchange import Exchange
-from flwr_gan.flower.sampling import least_available, seeded_global_random, wait_for_nodes
+from flwr_gan.flower.sampling import least_available, seeded_global_random, wait_until
 from flwr_gan.flower.settings import WireSettings
 from flwr_gan.flower.wrapping import StrategyWrapper, check_kind
 from flwr_gan.wire.ledger import Ledger
@@ -126,7 +126,7 @@ class CompressedMessageStrategy(StrategyWrapper, Strategy):
         config: ConfigRecord,
         grid: Grid,
     ) -> list[Message]:
-        wait_for_nodes(grid, least_available(self.inner))
+        wait_until(lambda: len(list(grid.get_node_ids())), least_available(self.inner))
         with seeded_global_random(self._seed_of(purpose, server_round)):
             configure = self._of_inner(f"configure_{purpose}")
             return list(configure(server_round, arrays, config, grid))

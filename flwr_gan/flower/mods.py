@@ -68,7 +68,7 @@ class CompressionMod:
         if not isinstance(max_bytes, int) or max_bytes < 1:
             raise CodecError(f"max_bytes={max_bytes!r}: give a whole number of bytes, at least 1")
         self.max_bytes = max_bytes
-        self.initial = _unknown if initial is None else initial
+        self.initial = initial
 
     def __call__(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         """Handle a message.
@@ -95,7 +95,7 @@ class CompressionMod:
                         name,
                         keep=order.keep,
                         max_bytes=self.max_bytes,
-                        initial=partial(self.initial, context),
+                        initial=self.initial and partial(self.initial, context),
                     )
                     whole = _with_own(held[name], memory, name, order)
                     content.array_records[name] = write_record(
@@ -110,10 +110,6 @@ class CompressionMod:
         if reply.has_content():
             reply.content = packed(_coded(reply.content, memory, order, held, label, decode_s))
         return reply
-
-
-def _unknown(context: Context) -> None:
-    """Return None: by default a node does not know the first broadcast."""
 
 
 compression_mod = CompressionMod()

@@ -11,7 +11,6 @@ from typing import Any
 from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.criterion import Criterion
-from flwr.serverapp import Grid
 
 log = getLogger(__name__)
 
@@ -72,11 +71,6 @@ class OrderedClientManager(ClientManager):
             return []
         clients.sort(key=lambda client: (client.properties.get(PARTITION, 0), int(client.cid)))
         return clients if num_clients == len(clients) else self._rng.sample(clients, num_clients)
-
-
-def wait_for_nodes(grid: Grid, least: int) -> None:
-    """Wait until a number of nodes are connected."""
-    wait_until(lambda: len(list(grid.get_node_ids())), least)
 
 
 def wait_until(

@@ -91,7 +91,7 @@ class CodedFitRes(FitRes):
     def of(cls, received: Received) -> "CodedFitRes":
         """Return a reply that came through the compressed grid."""
         result = recorddict_to_fitres(received.content, keep_input=True)
-        return cls(result, received.replies[RECORD], received.label, received)
+        return cls(result, received.replies[RECORD], received.row.client, received)
 
     @property
     def parameters(self) -> Parameters:
@@ -120,10 +120,6 @@ class CodedFitRes(FitRes):
         if held is None:
             raise PayloadError("the reply answers no broadcast that is known")
         return completed(held, self.coded.own, self.coded.order) if self.coded.own else held
-
-    def recoded(self, coded: CodedReply) -> "CodedFitRes":
-        """Return the same reply with another payload."""
-        return CodedFitRes(self, coded, self.label)
 
 
 class CodedClientProxy(GridClientProxy):

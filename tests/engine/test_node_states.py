@@ -26,7 +26,7 @@ def test_states_on_disk_are_as_they_were():
     states = node_states(3000)
     for node in range(10):
         states.put(node, state(node))
-    assert (len(states), states.on_disk) == (10, 8)
+    assert (len(states), len(states._on_disk)) == (10, 8)
     for node in range(10):
         assert states.get(node) == state(node)
         assert list(states.get(node)) == ["arrays", "values", "metrics"]
@@ -34,7 +34,7 @@ def test_states_on_disk_are_as_they_were():
     states.drop(1)
     assert states.get(0) == state(20)
     assert states.get(1) is None
-    assert (len(states), states.on_disk) == (9, 7)
+    assert (len(states), len(states._on_disk)) == (9, 7)
     folder = states._path(0).parent
     assert len(list(folder.iterdir())) == 7
     states.close()
@@ -81,7 +81,7 @@ def test_results_are_the_same_whatever_the_limit_and_memory_does_not_grow(memory
         for node, reply in zip(grid.get_node_ids(), replies, strict=True):
             factor = turn if node % 2 else 1
             assert (reply.content["a"]["0"].numpy() == node * factor).all()
-        held.append((len(grid.states), grid.states.on_disk, len(grid._replies)))
+        held.append((len(grid.states), len(grid.states._on_disk), len(grid._replies)))
     # Clients that keep nothing leave nothing; replies are gone when they are pulled.
     assert held == [(4, {0: 4, 0.002: 1, 1024: 0}[memory_mb], 0)] * 4
     grid.close()

@@ -52,7 +52,7 @@ def test_the_progress_of_many_nodes_is_on_disk():
     kept = Progress(memory_bytes=2 * TARGET.nbytes)
     for node in range(10):
         kept.put(node, "arrays", {"w": TARGET + np.float32(node), "file": TARGET[:0]})
-    assert (len(kept._kept), kept._kept.on_disk) == (10, 8)
+    assert (len(kept._kept), len(kept._kept._on_disk)) == (10, 8)
     for node in range(10):
         found = kept.get(node, "arrays")
         np.testing.assert_array_equal(found["w"], TARGET + np.float32(node))

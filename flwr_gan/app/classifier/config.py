@@ -30,8 +30,3 @@ class ClassifierConfig(Settings):
     teacher_passes: Count  # of a client over its own samples before its first round
     alpha: Annotated[float, Within(at_least=0, at_most=1)]  # weight of the teacher's term
     temperature: Positive
-
-    @property
-    def travelling(self) -> tuple[int, ...]:
-        """The hidden layers of the network that is sent: the student's if there is one."""
-        return self.student if self.distil else self.hidden

@@ -38,7 +38,8 @@ class ClassifierFederation(Federation):
 
     def initial(self) -> nn.Sequential:
         """Return the network that is sent, with the weights of the first broadcast."""
-        sizes = self.sizes_with(self.settings.travelling)
+        settings = self.settings
+        sizes = self.sizes_with(settings.student if settings.distil else settings.hidden)
         return new_network(sizes, seed=derive_seed(self.config.seed, "initial weights"))
 
     def iterations(self, *, ticket: bool = False, client: int = 0) -> int:
