@@ -102,15 +102,15 @@ class ReplyNote:
     def from_record(cls, record: ConfigRecord) -> "ReplyNote":
         """Read a note, or raise ``PayloadError``."""
         data = record.get("")
-        if not isinstance(data, bytes) or len(data) <= _MEASURED.size:
-            raise PayloadError("the reply carries a malformed note")
         try:
+            if not isinstance(data, bytes):
+                raise TypeError("it is not bytes")
+            encode_s, decode_s, share = _MEASURED.unpack(data[: _MEASURED.size])
             label = json.loads(data[_MEASURED.size :])
-        except ValueError as error:
+            if isinstance(label, bool) or not isinstance(label, int | str):
+                raise TypeError("its label is no word or number")
+        except (TypeError, ValueError, RecursionError, struct.error) as error:
             raise PayloadError("the reply carries a malformed note") from error
-        if isinstance(label, bool) or not isinstance(label, int | str):
-            raise PayloadError("the reply carries a malformed note")
-        encode_s, decode_s, share = _MEASURED.unpack(data[: _MEASURED.size])
         return cls(
             label=label,
             encode_s=encode_s,
