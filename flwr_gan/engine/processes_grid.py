@@ -190,8 +190,7 @@ def _serve(
     for other in inherited:
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends workers
-    _use_one_thread()
-    _draw_other_numbers()
+    _begin_alone()
     while True:
         try:
             message, context = pipe.recv()
@@ -214,7 +213,8 @@ def _serve(
             pipe.send(f"its reply cannot be sent: {failure_reason(error, context.node_id)}")
 
 
-def _use_one_thread() -> None:
+def _begin_alone() -> None:
+    """Compute with one thread; reseed the global generators, which all workers inherit."""
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -222,15 +222,9 @@ def _use_one_thread() -> None:
         pass
     else:
         threadpool_limits(1)
-    torch: Any = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(1)
-
-
-def _draw_other_numbers() -> None:
-    """Reseed the global generators, which all workers inherit from their parent."""
     random.seed()
     np.random.seed()  # noqa: NPY002
     torch: Any = sys.modules.get("torch")
     if torch is not None:
+        torch.set_num_threads(1)
         torch.seed()

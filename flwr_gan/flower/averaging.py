@@ -110,15 +110,12 @@ class RunningMean:
         first = self._replies[0]
         if reply is first:
             return True
-        if self._are_survivors and not have_same_mask(reply, first):
-            return False
+        if self._are_survivors and reply.base is not first.base:
+            if reply.base is None or first.base is None:
+                return False
+            if reply.base.name("mask") != first.base.name("mask"):
+                return False
         return _forms(parts) == _forms(self._sums)
-
-
-def have_same_mask(reply: CodedReply, other: CodedReply) -> bool:
-    """Return True if the bases of two replies have their zeros at the same places."""
-    one, two = reply.base, other.base
-    return one is two or (not (one is None or two is None) and one.name("mask") == two.name("mask"))
 
 
 def _forms(parts: Arrays) -> list[tuple[str, tuple[int, ...], Any]]:

@@ -11,49 +11,28 @@ from itertools import count
 from typing import Any
 
 from flwr.app import Message, RecordDict
-from flwr.app.message import recorddict as recorddict_module
-from flwr.app.message.typeddict import TypedDict
-from flwr.clientapp.typing import ClientAppCallable
-from flwr.common.constant import FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE, SUPERLINK_NODE_ID, ErrorCode
-from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
-from flwr.compat.common import parameter as parameter_module
-from flwr.compat.common.recorddict_compat import (
-    fitins_to_recorddict,
-    fitres_to_recorddict,
-    getparametersins_to_recorddict,
-    recorddict_to_fitres,
+from flwr.app.message.typeddict import TypedDict as TypedDict
+from flwr.clientapp.typing import ClientAppCallable as ClientAppCallable
+from flwr.common.constant import (
+    FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE as FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE,
 )
-from flwr.proto.recorddict_pb2 import RecordDict as ProtoRecordDict
-from flwr.server.compat.grid_client_proxy import GridClientProxy
-from flwr.supercore.constant import HEAD_BODY_DIVIDER, HEAD_VALUE_DIVIDER
-from flwr.supercore.run import Run
+from flwr.common.constant import SUPERLINK_NODE_ID
+from flwr.common.constant import ErrorCode as ErrorCode
+from flwr.common.serde import recorddict_from_proto as recorddict_from_proto
+from flwr.common.serde import recorddict_to_proto as recorddict_to_proto
+from flwr.compat.common.recorddict_compat import fitins_to_recorddict as fitins_to_recorddict
+from flwr.compat.common.recorddict_compat import fitres_to_recorddict as fitres_to_recorddict
+from flwr.compat.common.recorddict_compat import recorddict_to_fitres as recorddict_to_fitres
+from flwr.proto import recorddict_pb2
+from flwr.server.compat.grid_client_proxy import GridClientProxy as GridClientProxy
+from flwr.supercore.constant import HEAD_BODY_DIVIDER as HEAD_BODY_DIVIDER
+from flwr.supercore.constant import HEAD_VALUE_DIVIDER as HEAD_VALUE_DIVIDER
+from flwr.supercore.run import Run as Run
 from flwr.supercore.task_identity import TaskIdentity
 
-__all__ = [
-    "FIRST_NODE_ID",
-    "FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE",
-    "HEAD_BODY_DIVIDER",
-    "HEAD_VALUE_DIVIDER",
-    "ClientAppCallable",
-    "ErrorCode",
-    "GridClientProxy",
-    "ProtoRecordDict",
-    "Run",
-    "TaskIdentity",
-    "TypedDict",
-    "fitins_to_recorddict",
-    "fitres_to_recorddict",
-    "getparametersins_to_recorddict",
-    "node_ids_in_order",
-    "own_message",
-    "parameter_module",
-    "recorddict_from_proto",
-    "recorddict_module",
-    "recorddict_to_fitres",
-    "recorddict_to_proto",
-    "set_message_id",
-    "take_task_identity",
-]
+parameter_module: Any = import_module("flwr.compat.common.parameter")
+recorddict_module: Any = import_module("flwr.app.message.recorddict")
+ProtoRecordDict = recorddict_pb2.RecordDict
 
 # For the engine: ids and identities that Flower's own runtime assigns.
 

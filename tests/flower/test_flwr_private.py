@@ -4,7 +4,7 @@ import importlib.metadata
 import inspect
 
 from flwr.app import ArrayRecord, Error, Message, MessageType, RecordDict
-from flwr.common import Code, FitIns, FitRes, GetParametersIns, Parameters, Status
+from flwr.common import Code, FitIns, FitRes, Parameters, Status
 
 from flwr_gan.engine import InlineGrid
 from flwr_gan.flower import flwr_private as private
@@ -32,8 +32,6 @@ def test_legacy_messages_become_records_and_back():
         private.fitres_to_recorddict(result, keep_input=True), keep_input=True
     )
     assert (back.parameters, back.num_examples, back.metrics) == (PARAMETERS, 7, {"a": 1})
-    asked = private.getparametersins_to_recorddict(GetParametersIns({"x": 1}))
-    assert list(asked.config_records) == ["getparametersins.config"]
 
 
 def test_a_legacy_client_is_reached_through_its_grid():

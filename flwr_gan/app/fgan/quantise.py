@@ -8,7 +8,7 @@ deprecated.
 
 import io
 import os
-import time
+import timeit
 from copy import deepcopy
 from pathlib import Path
 from statistics import median
@@ -83,9 +83,4 @@ def int8(network: nn.Module) -> nn.Module:
 def delay_ms(network: nn.Module, x_BI: Tensor, *, repeats: int = REPEATS) -> float:
     """Return a network's median time for a batch after a warm-up, in milliseconds."""
     network(x_BI)
-    seconds = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        network(x_BI)
-        seconds.append(time.perf_counter() - begun)
-    return 1000 * median(seconds)
+    return 1000 * median(timeit.repeat(lambda: network(x_BI), number=1, repeat=repeats))
