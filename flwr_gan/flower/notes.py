@@ -154,7 +154,7 @@ def _tokens_of(text: str) -> dict[str, str]:
     """Read the names of a node's progress, or raise ``PayloadError``."""
     try:
         return {str(name): str(token) for name, token in json.loads(text).items()}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise PayloadError("the message carries a malformed note of progress") from error
 
 
@@ -174,5 +174,5 @@ def _opaque_of(text: str) -> dict[str, Opaque]:
             }
             for name, entries in found.items()
         }
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise PayloadError("the message carries a malformed note of opaque entries") from error

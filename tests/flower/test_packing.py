@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flwr_gan.errors import PayloadError
-from flwr_gan.flower.notes import NOTE
+from flwr_gan.flower.notes import NOTE, ReplyNote
 from flwr_gan.flower.packing import _USUAL, MOST_BYTES, packed, unpacked
 from flwr_gan.flower.records import message_bytes, payload_record
 from flwr_gan.wire.codecs.varint import write_varint
@@ -112,3 +112,20 @@ def blob(words, data=b""):
 def test_damaged_messages_are_refused(data):
     with pytest.raises(PayloadError, match="a packed message"):
         unpacked(RecordDict({NOTE: ConfigRecord({"p": data})}))
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        {"": b""},
+        {"": bytes(12)},
+        {"": bytes(12) + b"[" * 100_000},
+        {"": bytes(12) + b"true"},
+        {"": "text"},
+        {"": bytes(12) + b"3", "opaque": "[" * 100_000},
+        {"": bytes(12) + b"3", "opaque": '{"a": {"b": ["", [Infinity], ""]}}'},
+    ],
+)
+def test_a_malformed_note_is_refused(note):
+    with pytest.raises(PayloadError, match="malformed note"):
+        ReplyNote.from_record(ConfigRecord(note))
