@@ -21,7 +21,7 @@ from flwr_gan.flower.packing import unpacked
 from flwr_gan.flower.protocol import Listener
 from flwr_gan.flower.records import Arrays, write_record
 from flwr_gan.flower.settings import WireSettings
-from flwr_gan.flower.wrapping import Wrapper
+from flwr_gan.flower.wrapping import Wrapper, of_inner
 from flwr_gan.wire.ledger import Ledger
 
 T = TypeVar("T")
@@ -82,18 +82,13 @@ class CompressedGrid(Wrapper, Grid):
         self._pushed: dict[str, Dispatch] = {}
         self._lock = threading.RLock()
 
-    def set_run(self, run: Run) -> None:
-        """Set the run of the wrapped grid."""
-        self.inner.set_run(run)
+    set_run = of_inner("set_run")
+    create_message = of_inner("create_message")
 
     @property
     def run(self) -> Run:
         """The run of the wrapped grid."""
         return self.inner.run
-
-    def create_message(self, *args: Any, **kwargs: Any) -> Message:
-        """Create a message as the wrapped grid does."""
-        return self.inner.create_message(*args, **kwargs)
 
     def get_node_ids(self) -> Iterable[int]:
         """Return the ids of the connected nodes, ascending."""

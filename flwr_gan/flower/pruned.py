@@ -7,7 +7,7 @@ the guarantee of the noise is unchanged. A mask found from the data of the round
 PRIVACY.md beside this file.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from flwr_gan.flower.averaging import Averaged, Failures, Results
 from flwr_gan.flower.flwr_private import ClientAppCallable, ErrorCode
 from flwr_gan.flower.packing import unpacked
 from flwr_gan.flower.records import arrays_to_record, is_payload, record_to_arrays
+from flwr_gan.flower.wrapping import of_inner
 
 
 def pruned_places(array: NDArray[Any]) -> NDArray[np.bool_]:
@@ -66,15 +67,6 @@ def keep_pruned_mod(message: Message, context: Context, call_next: ClientAppCall
     return reply
 
 
-def _of_inner(name: str) -> Callable[..., Any]:
-    """Return a method that calls the inner strategy's method of this name."""
-
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self.inner, name)(*args, **kwargs)
-
-    return method
-
-
 class AroundStrategy(Strategy):
     """A legacy strategy around another one; methods not overridden call the inner strategy."""
 
@@ -86,10 +78,10 @@ class AroundStrategy(Strategy):
             raise TypeError(f"{type(inner).__name__} is no flwr.server strategy: {self.otherwise}")
         self.inner = inner
 
-    initialize_parameters = _of_inner("initialize_parameters")
-    configure_evaluate = _of_inner("configure_evaluate")
-    aggregate_evaluate = _of_inner("aggregate_evaluate")
-    evaluate = _of_inner("evaluate")
+    initialize_parameters = of_inner("initialize_parameters")
+    configure_evaluate = of_inner("configure_evaluate")
+    aggregate_evaluate = of_inner("aggregate_evaluate")
+    evaluate = of_inner("evaluate")
 
 
 class KeepPruned(AroundStrategy):
@@ -156,9 +148,9 @@ class KeepPrunedMessages(MessageStrategy):
         self.inner = inner
         self._pruned: dict[str, NDArray[np.bool_]] = {}
 
-    summary = _of_inner("summary")
-    configure_evaluate = _of_inner("configure_evaluate")
-    aggregate_evaluate = _of_inner("aggregate_evaluate")
+    summary = of_inner("summary")
+    configure_evaluate = of_inner("configure_evaluate")
+    aggregate_evaluate = of_inner("aggregate_evaluate")
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

@@ -12,6 +12,8 @@ from flwr.server.client_manager import ClientManager
 from flwr.server.client_proxy import ClientProxy
 from flwr.server.criterion import Criterion
 
+from flwr_gan.flower.wrapping import of_inner
+
 log = getLogger(__name__)
 
 PARTITION = "partition-id"
@@ -31,30 +33,19 @@ class OrderedClientManager(ClientManager):
     """
 
     def __init__(self, inner: ClientManager, *, rng: random.Random, least: int) -> None:
-        self._inner = inner
+        self.inner = inner
         self._rng = rng
         self._least = least
 
     def num_available(self) -> int:
         """Return the number of available clients, after waiting until there are enough."""
-        wait_until(self._inner.num_available, self._least)
-        return self._inner.num_available()
+        wait_until(self.inner.num_available, self._least)
+        return self.inner.num_available()
 
-    def register(self, client: ClientProxy) -> bool:
-        """Register a client with the inner manager."""
-        return self._inner.register(client)
-
-    def unregister(self, client: ClientProxy) -> None:
-        """Unregister a client from the inner manager."""
-        self._inner.unregister(client)
-
-    def all(self) -> dict[str, ClientProxy]:
-        """Return all available clients."""
-        return self._inner.all()
-
-    def wait_for(self, num_clients: int, timeout: int = 86400) -> bool:
-        """Wait until at least `num_clients` are available."""
-        return self._inner.wait_for(num_clients, timeout)
+    register = of_inner("register")
+    unregister = of_inner("unregister")
+    all = of_inner("all")
+    wait_for = of_inner("wait_for")
 
     def sample(
         self,
@@ -65,7 +56,7 @@ class OrderedClientManager(ClientManager):
         """Return a seeded sample of the available clients, empty if there are too few."""
         # Managers of grids look for new nodes in num_available, not in wait_for.
         least = num_clients if min_num_clients is None else min_num_clients
-        wait_until(self._inner.num_available, least)
+        wait_until(self.inner.num_available, least)
         clients = [c for c in self.all().values() if criterion is None or criterion.select(c)]
         if num_clients > len(clients):
             return []

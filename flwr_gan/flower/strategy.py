@@ -40,7 +40,7 @@ from flwr_gan.flower.records import Arrays
 from flwr_gan.flower.reply import CodedReply
 from flwr_gan.flower.sampling import OrderedClientManager, least_available
 from flwr_gan.flower.settings import WireSettings, completed
-from flwr_gan.flower.wrapping import StrategyWrapper, check_kind
+from flwr_gan.flower.wrapping import StrategyWrapper, check_kind, of_inner
 from flwr_gan.wire.ledger import Ledger
 
 log = getLogger(__name__)
@@ -279,11 +279,7 @@ class CompressedStrategy(StrategyWrapper, Strategy):
         ordered = sorted(results, key=self._place)
         return self.inner.aggregate_evaluate(server_round, ordered, failures)
 
-    def evaluate(
-        self, server_round: int, parameters: Parameters
-    ) -> tuple[float, dict[str, Scalar]] | None:
-        """Evaluate plain parameters as the inner strategy does; nothing is sent."""
-        return self.inner.evaluate(server_round, parameters)
+    evaluate = of_inner("evaluate")
 
     def _coded(self, client: ClientProxy) -> CodedClientProxy:
         """Return a client behind the compressed grid."""

@@ -1,5 +1,6 @@
 """Base classes of grid and strategy wrappers: an exchange around a Flower object."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flwr_gan.flower.exchange import Exchange
@@ -15,6 +16,15 @@ def check_kind(inner: object, kind: type, *, other: type, wrapper: str) -> None:
         raise TypeError(f"{name} is a {others} strategy: wrap it in {wrapper} instead")
     if not isinstance(inner, kind):
         raise TypeError(f"expected a {own} strategy, got {name}")
+
+
+def of_inner(name: str) -> Callable[..., Any]:
+    """Return a method that calls the wrapped object's method of this name."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.inner, name)(*args, **kwargs)
+
+    return method
 
 
 class Wrapper:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, ListConfig
 
 from flwr_gan.app.config import build, load_config, load_file
+from flwr_gan.app.fgan.convert import suffix_of
 from flwr_gan.app.fgan.report import aligned
 from flwr_gan.app.generator_file import GeneratorInfo, generator_path, load_generator
 from flwr_gan.app.measuring import measuring_threads
@@ -55,8 +56,7 @@ def compare(
     ``load_generator``.
     """
     target = Path(target)
-    if target.suffix.lower() != ".png":
-        raise ConfigError(f"{target}: unknown format {target.suffix!r}; allowed is .png")
+    suffix_of(target, (".png",))
     files = [generator_path(path) for path in (first, second)]
     generators = [load_generator(file, max_bytes=max_bytes) for file in files]
     infos = [GeneratorInfo.beside(file) for file in files]

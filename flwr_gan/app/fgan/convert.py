@@ -60,12 +60,15 @@ def convert(
     ``OutputError`` for a file that cannot be read or written.
     """
     source, target = Path(source), Path(target)
-    read, kind = _READERS[_suffix(source, SUFFIXES)], _suffix(target, TARGET_SUFFIXES)
+    read, kind = _READERS[suffix_of(source, SUFFIXES)], suffix_of(target, TARGET_SUFFIXES)
     if kind != ".fgan" and (codec is not None or strict):
         option = "--codec" if codec is not None else "--strict"
         raise ConfigError(f"{option} is for .fgan files, and {target} is none: drop it")
-    _check_size(source, max_bytes)
-    arrays = read(source, max_bytes=max_bytes)
+    try:
+        _check_size(source, max_bytes)
+        arrays = read(source, max_bytes=max_bytes)
+    except OSError as error:
+        raise OutputError(f"{source} cannot be read: {error.strerror or error}") from error
     if kind == ".fgan":
         write_bytes(target, encode_payload(arrays, codec=codec or "sparse", strict=strict))
     elif kind in _WRITERS:
@@ -81,19 +84,18 @@ def convert(
     return len(arrays)
 
 
-def _suffix(path: Path, allowed: Sequence[str]) -> str:
+def suffix_of(path: Path, allowed: Sequence[str]) -> str:
+    """Return the suffix of a path in small letters, or raise ``ConfigError``."""
     suffix = path.suffix.lower()
     if suffix not in allowed:
-        raise ConfigError(f"{path}: unknown format {suffix!r}; allowed are {', '.join(allowed)}")
+        are = "are" if len(allowed) > 1 else "is"
+        raise ConfigError(f"{path}: unknown format {suffix!r}; allowed {are} {', '.join(allowed)}")
     return suffix
 
 
 def _check_size(path: Path, max_bytes: int) -> None:
     """Raise for a file too large for arrays of this many bytes, before reading it."""
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise OutputError(f"{path} cannot be read: {error.strerror}") from error
+    size = path.stat().st_size
     if not path.is_file():
         raise OutputError(f"{path} cannot be read: it is no file")
     if size > max_bytes + _MOST_BESIDE_ARRAYS:
@@ -119,10 +121,8 @@ def read_npz(path: Path, *, max_bytes: int) -> dict[str, Array]:
                 with archive.open(info) as member:
                     arrays[name] = _npy_array(member, f"{path}: {name}", left, max_bytes)
                 left -= arrays[name].nbytes
-    except (PayloadError, MemoryError):
+    except (PayloadError, MemoryError, OSError):
         raise
-    except OSError as error:
-        raise OutputError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # any error of zipfile, its decompressors and numpy's parser
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PayloadError(f"{path} is no .npz file, or damaged: {reason}") from error
@@ -184,8 +184,6 @@ def read_safetensors(path: Path, *, max_bytes: int) -> dict[str, Array]:
             if size > max_bytes:
                 raise PayloadError(f"{path} has arrays of {size} bytes; --max-bytes is {max_bytes}")
         found = safetensors.deserialize(path.read_bytes())
-    except OSError as error:
-        raise OutputError(f"{path} cannot be read: {error.strerror or error}") from error
     except safetensors.SafetensorError as error:
         reason = " ".join(str(error).split())
         raise PayloadError(f"{path} is no .safetensors file, or damaged: {reason}") from error

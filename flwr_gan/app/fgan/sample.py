@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from flwr_gan.app.fgan.convert import write_npz
+from flwr_gan.app.fgan.convert import suffix_of, write_npz
 from flwr_gan.app.generator_file import GeneratorInfo, generator_path, load_generator
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import sample, torch_threads
@@ -41,9 +41,7 @@ def write_samples(
     target cannot be written, and the errors of ``load_generator``.
     """
     target, file = Path(target), generator_path(source)
-    suffix = target.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ConfigError(f"{target}: unknown format {suffix!r}; allowed are {', '.join(SUFFIXES)}")
+    suffix = suffix_of(target, SUFFIXES)
     if suffix == ".png" and count > MOST_IN_PICTURE:
         raise ConfigError(
             f"--count {count} is too many for a picture: give 1 to {MOST_IN_PICTURE}, or write .npz"
