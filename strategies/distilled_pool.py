@@ -59,9 +59,6 @@ class DistilledPool(GeneratorPool):
             width=width, iterations=iterations, batch_size=batch_size, learning_rate=learning_rate
         )
 
-    def __repr__(self) -> str:
-        return f"DistilledPool({len(self.payloads)} generators)"
-
     def aggregate_fit(self, server_round: int, results: Results, failures: Failures) -> Averaged:
         """Add the payloads to the pool and distil it."""
         aggregated = super().aggregate_fit(server_round, results, failures)

@@ -54,7 +54,7 @@ class GeneratorPool(FedAvg, CodedReplies):
         self._counts_PK = np.zeros((0, num_classes), dtype=np.int64)
 
     def __repr__(self) -> str:
-        return f"GeneratorPool({len(self.payloads)} generators)"
+        return f"{type(self).__name__}({len(self.payloads)} generators)"
 
     def reply_rules(self) -> ReplyRules:
         """Return the rules for uploads: the generator's arrays, then the class counts."""

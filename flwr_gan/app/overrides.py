@@ -70,16 +70,10 @@ def compose(overrides: Sequence[str], *, required: Collection[str]) -> DictConfi
     parsed = [parse(text) for text in overrides]
     try:
         groups = _groups()
-        chosen = [
-            text
-            for text, item in zip(overrides, parsed, strict=True)
-            if item.key_or_group in groups
-        ]
-        for item in parsed:
-            if item.key_or_group in groups:
-                group = item.key_or_group
-                require_one_of(group, str(item.value()), groups[group])
-        base = _with_options(tuple(chosen), _conf_files())
+        chosen = [item for item in parsed if item.key_or_group in groups]
+        for item in chosen:
+            require_one_of(item.key_or_group, str(item.value()), groups[item.key_or_group])
+        base = _with_options(tuple(str(item.input_line) for item in chosen), _conf_files())
         known = _leaves(base)
         # A null group, such as method, has no target until one is added.
         targets = [item.key_or_group for item in parsed if item.key_or_group.endswith("._target_")]

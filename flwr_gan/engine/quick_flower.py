@@ -49,7 +49,6 @@ def quick_flower(run_jobs: RunJobs) -> Iterator[None]:
     replacements: list[tuple[Any, str, object]] = [
         (server_module, "fit_clients", partial(ask_clients, "fit", run_jobs)),
         (server_module, "evaluate_clients", partial(ask_clients, "evaluate", run_jobs)),
-        (server_module, "reconnect_clients", _reconnect_clients),
         (parameter_module, "bytes_to_ndarray", bytes_to_ndarray),
         (parameter_module, "ndarray_to_bytes", ndarray_to_bytes),
         (Array, "__init__", _init_array),
@@ -124,16 +123,6 @@ def _outcome(ask: Callable[..., Any], ins: object, **settings: object) -> Any:
         return ask(ins, **settings)
     except Exception as error:  # a failure of the client is for the strategy
         return error
-
-
-def _reconnect_clients(
-    client_instructions: list[tuple[Any, Any]], max_workers: int | None, timeout: float | None
-) -> tuple[list[tuple[Any, Any]], list[Any]]:
-    """Replace Flower's function of this name, without one thread per client."""
-    return [
-        (client, client.reconnect(ins, timeout=timeout, group_id=None))
-        for client, ins in client_instructions
-    ], []
 
 
 def _init_array(self: Array, *args: Any, **given: Any) -> None:
