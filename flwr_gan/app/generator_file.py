@@ -9,7 +9,7 @@ L latent, K classes, T vectors, C components, H channels.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -179,10 +179,10 @@ def _generator(shapes: Shapes, info: GeneratorInfo, max_bytes: int) -> SampleGen
 def _image_generator(shapes: Shapes, info: GeneratorInfo, max_bytes: int) -> SampleGenerator:
     """Return a generator of images with layers of these shapes, or raise DataError."""
     names = [f"layers.{at}" for at in range(len({n.split(".")[1] for n in shapes if "." in n}))]
-    found = [_image_layer(name, shapes) for name in names]
-    first = found[0][2]
-    side = first << (len(found) - 1)
-    follow = all(a[1] == b[0] and b[2] == KERNEL for a, b in pairwise(found))
+    found = [_whole_shape(name, shapes, names, transposed=True) for name in names]
+    square = all(len(shape) == 4 and shape[2] == shape[3] and 0 not in shape for shape in found)
+    side = found[0][2] << (len(found) - 1) if square else 0
+    follow = square and all(a[1] == b[0] and b[2] == KERNEL for a, b in pairwise(found))
     if side not in SIDES or not follow:
         raise DataError(
             "the layers of a generator of images have the shapes (L+K, H1, k, k), (H1, H2, 4, 4) "
@@ -194,11 +194,11 @@ def _image_generator(shapes: Shapes, info: GeneratorInfo, max_bytes: int) -> Sam
         info,
         inputs=found[0][0],
         expected=info.latent_dim + conditional,
-        weights=sum(into * out * kernel**2 + 3 * out for into, out, kernel in found),
+        weights=sum(into * out * kernel**2 + 3 * out for into, out, kernel, _ in found),
         max_bytes=max_bytes,
     )
     generator = DepthGenerator(
-        [out for _, out, _ in found[:-1]],
+        [shape[1] for shape in found[:-1]],
         side=side,
         num_channels=found[-1][1],
         num_classes=len(info.classes),
@@ -206,19 +206,6 @@ def _image_generator(shapes: Shapes, info: GeneratorInfo, max_bytes: int) -> Sam
         norm=any(name.startswith("norms.") for name in shapes),
     )
     return with_ranks(generator, _ranks(shapes, names))
-
-
-def _image_layer(name: str, shapes: Shapes) -> tuple[int, int, int]:
-    """Return inputs, outputs and kernel side of a transposed convolution."""
-    down, up = shapes.get(f"{name}.down.weight"), shapes.get(f"{name}.up.weight")
-    whole = shapes.get(f"{name}.weight")
-    if whole is None and down and up and down[:1] == up[:1]:
-        whole = (down[1], *up[1:])
-    if whole is None or len(whole) != 4 or whole[2] != whole[3] or 0 in whole:
-        raise DataError(
-            f"array '{name}.weight' is missing, or not of shape (inputs, outputs, k, k)"
-        )
-    return whole[:3]
 
 
 def _check_sizes(
@@ -252,7 +239,7 @@ def _check_values(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def _layer_shapes(shapes: Shapes) -> list[tuple[int, ...]]:
     """Return the shapes of the three layers, or raise DataError if they do not fit each other."""
-    found = [_whole_shape(name, shapes) for name in _LAYERS]
+    found = [_whole_shape(name, shapes, _LAYERS) for name in _LAYERS]
     match found:
         case [(features, inputs), (narrow, wide, kernel), (components, into, again)]:
             positive = all((features, inputs, narrow, wide, kernel, components))
@@ -265,13 +252,18 @@ def _layer_shapes(shapes: Shapes) -> list[tuple[int, ...]]:
     )
 
 
-def _whole_shape(name: str, shapes: Shapes) -> tuple[int, ...]:
-    """Return the shape of a layer's weight, or of the product of its two factors."""
+def _whole_shape(
+    name: str, shapes: Shapes, layers: Sequence[str], *, transposed: bool = False
+) -> tuple[int, ...]:
+    """Return the shape of a layer's weight, or of the product of its two factors.
+
+    Inputs come first in a transposed convolution.
+    """
     if f"{name}.weight" in shapes:
         return shapes[f"{name}.weight"]
     down, up = shapes.get(f"{name}.down.weight", ()), shapes.get(f"{name}.up.weight", ())
     if not down or not up:
-        raise DataError(f"array '{name}.weight' is missing: a generator has {', '.join(_LAYERS)}")
-    if down[:1] != up[1:2]:
+        raise DataError(f"array '{name}.weight' is missing: a generator has {', '.join(layers)}")
+    if down[:1] != (up[:1] if transposed else up[1:2]):
         raise DataError(f"the two factors of {name} have shapes {down} and {up}")
-    return (up[0], *down[1:])
+    return (*down[1:2], *up[1:]) if transposed else (up[0], *down[1:])
