@@ -47,26 +47,23 @@ class TakesCodedReplies(Protocol):
     """
 
     def reply_rules(self) -> ReplyRules:
-        """Return the requirements on replies of the next round."""
+        """Return the requirements on replies of the next round.
+
+        By default they must be finite and shaped like the broadcast.
+        """
+        return ReplyRules(finite=True)
 
     def begin_replies(self, num_examples: int) -> TakeReply | None:
         """Begin a round's replies, given the total number of their samples.
 
         The returned function is called with each valid reply when it is decoded for the check, so
-        that it is not decoded twice; None if the strategy does not need that.
+        that it is not decoded twice. By default it is None: replies are decoded when they are read.
         """
-
-
-class CodedReplies:
-    """The defaults of ``TakesCodedReplies``: replies are finite and shaped like the broadcast."""
-
-    def reply_rules(self) -> ReplyRules:
-        """Return the requirements on replies of the next round."""
-        return ReplyRules(finite=True)
-
-    def begin_replies(self, num_examples: int) -> TakeReply | None:
-        """Return None: replies are decoded when they are read."""
         return None
+
+
+class CodedReplies(TakesCodedReplies):
+    """The defaults of ``TakesCodedReplies``."""
 
 
 @runtime_checkable
