@@ -223,16 +223,12 @@ class Exchange:
         )
         coded.__dict__["info"] = info  # so that it is not read again
         if info.template is not None:
-            self._know(info.template, name)
+            self._expected[name] = info.template.hash
+            self._templates[info.template.hash] = info.template
+            self._templates.move_to_end(info.template.hash)
+            while len(self._templates) > KEPT_TEMPLATES:
+                self._templates.popitem(last=False)
         return coded
-
-    def _know(self, template: Template, record: str) -> None:
-        """Keep the template of a reply, so that nodes may name it by its hash."""
-        self._expected[record] = template.hash
-        self._templates[template.hash] = template
-        self._templates.move_to_end(template.hash)
-        while len(self._templates) > KEPT_TEMPLATES:
-            self._templates.popitem(last=False)
 
     def _template_of(self, info: PayloadInfo, held: Template | None) -> Template | None:
         """Return the template of the arrays of a node's reply, or raise ``PayloadError``."""
