@@ -153,7 +153,7 @@ class Roster:
         self._own: dict[int, bool] = {}
         self._unfit: dict[int, str] = {}
         self._members: dict[int, int] = {}
-        self._began = False
+        self.began = False  # after that a new node replaces one of equal partition
 
     @property
     def own_data(self) -> bool:
@@ -174,7 +174,7 @@ class Roster:
         for reply in self._grid.pull_messages(list(waiting)) if waiting else ():
             self._take(waiting[reply.metadata.reply_to_message_id], reply)
         self._members = {n: self._partition[n] for n in sorted(connected & set(self._partition))}
-        if not self._began:
+        if not self.began:
             self._check(connected)
         return self._members
 
@@ -187,17 +187,13 @@ class Roster:
         self._asked.pop(node, None)
         self._partition.pop(node, None)
 
-    def begin(self) -> None:
-        """Note the start of training: from now on a new node replaces one of equal partition."""
-        self._began = True
-
     @property
     def _known(self) -> set[int]:
         return {*self._partition, *self._unfit}
 
     def _take(self, node: int, reply: Message) -> None:
         """Note a node's answer; ask again a node that failed to answer in a later round."""
-        if not reply.has_content() and self._began:
+        if not reply.has_content() and self.began:
             log.warning("node %d did not say who it is: %s", node, reply.error.reason)
             self.ask_again(node)
             return
@@ -212,7 +208,7 @@ class Roster:
             log.warning("node %d does not take part: %s", node, reason)
             return
         partition = int(answer["partition"])
-        for other in [n for n, p in self._partition.items() if p == partition and self._began]:
+        for other in [n for n, p in self._partition.items() if p == partition and self.began]:
             log.info("client %d is now node %d, in place of node %d", partition, node, other)
             del self._partition[other]
         self._partition[node], self._own[node] = partition, bool(answer.get("own"))

@@ -74,7 +74,7 @@ class GridClients(SimpleClientManager):
                 "resume"
             )
         if self.roster is not None:
-            self.roster.begin()
+            self.roster.began = True
 
     def fit(self, instructions: list[Any], server_round: int) -> tuple[list[Any], list[Any]]:
         """Let clients train; return results and failures.

@@ -155,6 +155,10 @@ class CompressedGrid(Wrapper, Grid):
         self, replies: Iterable[Message], take: Callable[[Received], T]
     ) -> list[Message | T]:
         """Return the result of `take` for each reply of the wrapped grid, as in ``exchanged``."""
+
+        def place(reply: Message) -> tuple[bool, int, str, int]:
+            return label_order(label_of(reply), reply.metadata.src_node_id)
+
         with self._lock:
             return [self._opened_one(reply, take) for reply in sorted(replies, key=place)]
 
@@ -174,11 +178,6 @@ class CompressedGrid(Wrapper, Grid):
         metadata = received.message.metadata
         plain: Message = Message(metadata=metadata, content=content)  # type: ignore[call-overload]
         return plain
-
-
-def place(reply: Message) -> tuple[bool, int, str, int]:
-    """Return the sort key of a reply: label, whole numbers first, then node."""
-    return label_order(label_of(reply), reply.metadata.src_node_id)
 
 
 def label_of(reply: Message) -> Label:
