@@ -78,10 +78,10 @@ def _simulate(options: argparse.Namespace) -> None:
     app = find_app(options.app)
     module = sys.modules[app.server_module]
     prepare = getattr(module, "prepare_run_config", None)
+    settings: dict[str, Any] = {}
     if prepare is None:
         run_config = given_config(options.run_config, app.defaults)
         num_supernodes = options.num_supernodes or DEFAULT_NUM_SUPERNODES
-        settings = {}
     else:
         run_config, num_supernodes = prepare(options.run_config, options.num_supernodes)
         if done := getattr(module, "nothing_left", lambda _: None)(run_config):

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from flwr.app import Message, RecordDict
+from flwr.app.message import recorddict
 from flwr.app.message.typeddict import TypedDict as TypedDict
 from flwr.clientapp.typing import ClientAppCallable as ClientAppCallable
 from flwr.common.constant import (
@@ -20,6 +21,7 @@ from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.common.constant import ErrorCode as ErrorCode
 from flwr.common.serde import recorddict_from_proto as recorddict_from_proto
 from flwr.common.serde import recorddict_to_proto as recorddict_to_proto
+from flwr.compat.common import parameter
 from flwr.compat.common.recorddict_compat import fitins_to_recorddict as fitins_to_recorddict
 from flwr.compat.common.recorddict_compat import fitres_to_recorddict as fitres_to_recorddict
 from flwr.compat.common.recorddict_compat import recorddict_to_fitres as recorddict_to_fitres
@@ -30,8 +32,8 @@ from flwr.supercore.constant import HEAD_VALUE_DIVIDER as HEAD_VALUE_DIVIDER
 from flwr.supercore.run import Run as Run
 from flwr.supercore.task_identity import TaskIdentity
 
-parameter_module: Any = import_module("flwr.compat.common.parameter")
-recorddict_module: Any = import_module("flwr.app.message.recorddict")
+parameter_module = parameter
+recorddict_module = recorddict
 ProtoRecordDict = recorddict_pb2.RecordDict
 
 # For the engine: ids and identities that Flower's own runtime assigns.
