@@ -100,7 +100,7 @@ def _codable_view(array: Array) -> np.ndarray[Any, Any] | None:
     if array.stype != NUMPY_STYPE or not data.startswith(_NPY_MAGIC):
         return None
     try:
-        if data[len(_NPY_MAGIC)] != 1:
+        if data[len(_NPY_MAGIC) :][:1] != b"\x01":  # a later version, or no header at all
             return _codable(array.numpy())
         start = len(_NPY_MAGIC) + 4 + int.from_bytes(data[8:10], "little")
         shape, fortran_order, dtype = read_npy_header(data[:start])

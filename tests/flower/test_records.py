@@ -56,6 +56,7 @@ OPAQUE = {
     "no data": Array("", (), "numpy.ndarray", b""),
     "no array": Array("", (), "numpy.ndarray", b"no array"),
     "truncated": Array("", (), "numpy.ndarray", ndarray_to_bytes(np.ones(4))[:-3]),
+    "truncated after its magic": Array("", (), "numpy.ndarray", ndarray_to_bytes(np.ones(4))[:6]),
     "a booster": Array("", (), "", b'{"learner": 1}'),
     "another serialisation": Array("float32", (2, 1), "mine", b"12345678"),
     "text": Array(np.array(["a", "bc"])),
