@@ -18,8 +18,6 @@ from flwr_gan.wire.template import Template, check_name
 
 BASE_HASH_BYTES = 8
 
-_NOTHING = np.empty(0, np.uint8)
-
 
 class Base:
     """A base for many payloads: its hashes and survivors are computed only once.
@@ -44,20 +42,19 @@ class Base:
                 continue
         specs = [ArraySpec(array.shape, array.dtype) for array in self._held.values()]
         self.template = Template(tuple(self._held), tuple(specs))
-        self._known: dict[tuple[str | None, ...], KnownBase] = {}
+        self._known: dict[tuple[str, ...], KnownBase] = {}
         self._names: dict[tuple[BaseNeed, tuple[str, ...] | None], bytes] = {}
 
     @cached_property
     def arrays(self) -> KnownBase:
-        """All arrays, those of float types as float32."""
-        return KnownBase(map(self._coded, self._held))
+        """All float arrays, as float32."""
+        return self.of(self.template.names)
 
     @cached_property
     def is_finite(self) -> bool:
         """True if no float array has a value that is infinite or NaN."""
-        floats = (name for name, array in self._held.items() if is_float(array.dtype))
-        layers = (self._coded(name) for name in floats)
-        return all(np.isfinite((a.min(initial=0), a.max(initial=0))).all() for a in layers)
+        pairs = ((layer.min(initial=0), layer.max(initial=0)) for layer in self.arrays)
+        return all(np.isfinite(pair).all() for pair in pairs)
 
     def has(self, name: str, shape: tuple[int, ...]) -> bool:
         """Return True if there is a float array of this name and shape."""
@@ -65,17 +62,17 @@ class Base:
         return array is not None and array.shape == shape and is_float(array.dtype)
 
     def of(self, names: Sequence[str | None]) -> KnownBase:
-        """Return the arrays of these names as float32, in order; an empty one for None."""
-        key = tuple(names)
+        """Return the float arrays of these names as float32, in order; None names no array."""
+        named = ((name, self._held[name]) for name in names if name is not None)
+        floats = {name: array for name, array in named if is_float(array.dtype)}
+        key = tuple(floats)
         if key not in self._known:
-            all_of_it = key == self.template.names and all(map(_is_float_spec, self.template.specs))
-            arrays = [_NOTHING if name is None else self._coded(name) for name in key]
-            self._known[key] = self.arrays if all_of_it else KnownBase(arrays)
+            self._known[key] = KnownBase(map(nearest_float32, floats.values()))
         return self._known[key]
 
     def split(self, values: Array) -> list[Array]:
         """Return each array's part of one value for each survivor, array after array."""
-        return np.split(values, self.arrays.ends[:-1]) if self.arrays.ends else []
+        return np.split(values, self.arrays.ends[:-1]) if self.arrays else []
 
     def name(self, need: BaseNeed, used: Sequence[str] | None = None) -> bytes:
         """Return the hash that names the base in a payload that needs its mask or its values.
@@ -90,10 +87,6 @@ class Base:
             self._names[key] = base_hash(template, self.of(names), need)
         return self._names[key]
 
-    def _coded(self, name: str) -> Array:
-        array = self._held[name]
-        return nearest_float32(array) if is_float(array.dtype) else array
-
 
 def base_hash(template: Template, base: KnownBase, need: BaseNeed) -> bytes:
     """Return the 8 bytes that name a base.
@@ -103,10 +96,6 @@ def base_hash(template: Template, base: KnownBase, need: BaseNeed) -> bytes:
     """
     digest = hashlib.sha256(template.hash + mask_hash([known.mask for known in base.supports]))
     if need == "values":
-        for layer, known in zip(base.layers, base.supports, strict=True):
+        for layer, known in zip(base, base.supports, strict=True):
             digest.update(known.of_layer(layer).data)
     return digest.digest()[:BASE_HASH_BYTES]
-
-
-def _is_float_spec(spec: ArraySpec) -> bool:
-    return is_float(spec.dtype)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire import Template, decode_payload, encode_payload, payload_sizes
 from flwr_gan.wire.codecs.sparse.masks import CHANGED, LAYERED, NESTED, SAME, open_mask, write_mask
-from flwr_gan.wire.codecs.sparse.parts import BaseLayers
+from flwr_gan.wire.codecs.sparse.parts import KnownBase
 from flwr_gan.wire.codecs.sparse.positions import Support
 from flwr_gan.wire.header import describe_payload, seal
 
@@ -24,11 +24,11 @@ def churned(layer, share, rng):
 
 
 def coded(new, base):
-    return write_mask([Support.of(layer != 0) for layer in new], base=BaseLayers(base))
+    return write_mask([Support.of(layer != 0) for layer in new], base=KnownBase(base))
 
 
 def read(data, lengths, base):
-    source = open_mask(data, lengths, BaseLayers(base))
+    source = open_mask(data, lengths, KnownBase(base))
     masks = []
     for layer, length in enumerate(lengths):
         mask = np.zeros(length, bool)

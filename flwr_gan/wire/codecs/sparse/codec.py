@@ -33,7 +33,6 @@ from flwr_gan.wire.codecs.sparse.numbers import (
 )
 from flwr_gan.wire.codecs.sparse.parts import (
     FLOAT32,
-    BaseLayers,
     KnownBase,
     Parts,
     base_layers,
@@ -134,7 +133,7 @@ class SparseCodec(Codec):
     def _candidates(
         self,
         parts: Parts,
-        held: BaseLayers | None,
+        held: KnownBase | None,
         base_use: BaseUse,
         tail: Pieces,
         moving: Sequence[Positions] | None,
@@ -279,9 +278,8 @@ def _shaped(flat: Array, spec: ArraySpec) -> Array:
 def _scattered(support: Support, survivors: Array, layer: Array) -> Array:
     """Return an array like ``layer`` with the survivors at their places."""
     if support.bits is not None:
-        block = Block(0, support.length, support.count, support.bits)
         flat = np.zeros(support.length, FLOAT32)
-        block.put(flat, survivors)
+        Block.of_support(0, support).put(flat, survivors)
         survivors = flat
     return _shaped(survivors, ArraySpec(layer.shape, layer.dtype))
 

@@ -12,15 +12,16 @@ A mask is one set of survivors per layer. Modes, each tried where the base allow
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.sparse.largest import largest
-from flwr_gan.wire.codecs.sparse.parts import BaseLayers
+from flwr_gan.wire.codecs.sparse.parts import KnownBase
 from flwr_gan.wire.codecs.sparse.positions import PositionReader, write_positions
 from flwr_gan.wire.codecs.sparse.support import BLOCK, Block, Mask, Support
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
@@ -32,15 +33,17 @@ MODE_NAMES = ("layered", "same", "nested", "derived", "derived by layer", "chang
 
 _HASH_BYTES = 8
 
-Layer = np.ndarray[Any, np.dtype[Any]]
-
 
 @dataclass(frozen=True)
 class CodedMask:
     """A coded mask, and what its receiver needs of the base."""
 
     data: bytes
-    mode: int
+
+    @property
+    def mode(self) -> int:
+        """One of the modes on the wire."""
+        return self.data[0]
 
     @property
     def base_need(self) -> Literal["none", "mask", "values"]:
@@ -51,14 +54,16 @@ class CodedMask:
 
 
 def write_mask(
-    supports: Sequence[Support], *, base: BaseLayers | None, derive: bool = False
+    supports: Sequence[Support], *, base: KnownBase | None, derive: bool = False
 ) -> CodedMask:
     """Code a mask in the fewest bytes; the zero pattern of a base may be used.
 
     With ``derive``, the base's magnitudes must be used: raises ``CodecError`` if the survivors are
     not the largest of them.
     """
-    if derive and base is not None:
+    if base is None:
+        return _with_positions(LAYERED, supports)
+    if derive:
         derived = derived_mask(supports, base)
         if derived is None:
             raise CodecError(
@@ -66,20 +71,20 @@ def write_mask(
                 "use base_use='mask'"
             )
         return derived
-    if base is not None:
-        held = [base.support(layer) for layer in range(len(base))]
-        pairs = list(zip(supports, held, strict=True))
-        if all(_are_equal(*pair) for pair in pairs):
-            return CodedMask(bytes([SAME]), SAME)
-        changes = [_changes(*pair) for pair in pairs]
-        if any(gained.count for _, gained in changes):
-            mode, sets = CHANGED, [one for both in changes for one in both]
-        else:
-            mode, sets = NESTED, [lost for lost, _ in changes]
-        changed = CodedMask(bytes([mode]) + bytes(write_positions(sets)), mode)
-        layered = _layered(supports)
-        return layered if len(layered.data) <= len(changed.data) else changed
-    return _layered(supports)
+    pairs = list(zip(supports, base.supports, strict=True))
+    if all(_are_equal(*pair) for pair in pairs):
+        return CodedMask(bytes([SAME]))
+    changes = [_changes(*pair) for pair in pairs]
+    if any(gained.count for _, gained in changes):
+        changed = _with_positions(CHANGED, [one for both in changes for one in both])
+    else:
+        changed = _with_positions(NESTED, [lost for lost, _ in changes])
+    layered = _with_positions(LAYERED, supports)
+    return layered if len(layered.data) <= len(changed.data) else changed
+
+
+def _with_positions(mode: int, sets: Sequence[Support]) -> CodedMask:
+    return CodedMask(bytes([mode]) + bytes(write_positions(sets)))
 
 
 def _changes(new: Support, old: Support) -> tuple[Support, Support]:
@@ -96,11 +101,7 @@ def _are_equal(new: Support, old: Support) -> bool:
     return np.array_equal(new.bits, old.bits)
 
 
-def _layered(supports: Sequence[Support]) -> CodedMask:
-    return CodedMask(bytes([LAYERED]) + bytes(write_positions(supports)), LAYERED)
-
-
-def derived_mask(supports: Sequence[Support], base: Sequence[Layer]) -> CodedMask | None:
+def derived_mask(supports: Sequence[Support], base: Sequence[Array]) -> CodedMask | None:
     """Return the mask as a pruning of the base, over all or by layer; None if it is not one."""
     kept = [support.count for support in supports]
     masks = [support.mask for support in supports]
@@ -112,9 +113,9 @@ def derived_mask(supports: Sequence[Support], base: Sequence[Layer]) -> CodedMas
     digest = mask_hash(masks)
     if mask_hash(largest(base, keep=sum(kept))) == digest:
         data = bytes([DERIVED_GLOBAL]) + write_varint(sum(kept)) + digest
-        return CodedMask(data, DERIVED_GLOBAL)
+        return CodedMask(data)
     data = bytes([DERIVED_LOCAL]) + b"".join(map(write_varint, kept)) + digest
-    return CodedMask(data, DERIVED_LOCAL)
+    return CodedMask(data)
 
 
 def mask_hash(masks: Sequence[Mask]) -> bytes:
@@ -125,153 +126,82 @@ def mask_hash(masks: Sequence[Mask]) -> bytes:
     return digest.digest()[:_HASH_BYTES]
 
 
-class MaskSource(Protocol):
-    """Gives the survivors of each layer in blocks."""
+@dataclass(frozen=True)
+class MaskSource:
+    """Gives the survivors of each layer in blocks, ascending; layers must be taken in order.
 
-    mode: int
+    ``readers`` read the coded mask.
+    """
 
-    def blocks(self, layer: int) -> Iterator[Block]:
-        """Yield the survivors' positions in ascending order; layers must be taken in order."""
+    blocks: Callable[[int], Iterator[Block]]
+    readers: Sequence[PositionReader | ByteReader] = ()
 
     def finish(self) -> None:
         """Raise ``PayloadError`` if the coded mask holds more than the layers needed."""
+        for reader in self.readers:
+            reader.finish()
 
 
-def open_mask(data: bytes, lengths: Sequence[int], base: BaseLayers | None) -> MaskSource:
+def open_mask(data: bytes, lengths: Sequence[int], base: KnownBase | None) -> MaskSource:
     """Open a coded mask of layers of these lengths.
 
     Raises ``PayloadError`` if the bytes are damaged, or the mode needs a base and there is none.
     """
     reader = ByteReader(data, what="mask")
     mode = reader.byte()
-    source: MaskSource
     if mode == LAYERED:
-        source = _Layered(reader, lengths)
-    elif mode not in (SAME, NESTED, DERIVED_GLOBAL, DERIVED_LOCAL, CHANGED):
+        sets = PositionReader(reader, lengths)
+        return MaskSource(sets.blocks, (sets, reader))
+    if mode >= len(MODE_NAMES):
         raise PayloadError(f"payload has mask mode {mode}, which this version does not know")
-    elif base is None:
+    if base is None:
         raise PayloadError(f"unknown_base: the mask is {MODE_NAMES[mode]} to a base not given")
-    elif mode == SAME:
-        source = _Same(reader, base)
-    elif mode == NESTED:
-        source = _Nested(reader, base)
-    elif mode == CHANGED:
-        source = _Changed(reader, base)
-    else:
-        source = _Derived(reader, base, mode)
-    return source
+    if mode in (NESTED, CHANGED):
+        return _changed(reader, base, may_gain=mode == CHANGED)
+    supports = base.supports if mode == SAME else _derived(reader, base, mode)
+    reader.finish()
+    return MaskSource(lambda layer: iter([Block.of_support(0, supports[layer])]))
 
 
-class _Layered:
-    mode = LAYERED
+def _changed(reader: ByteReader, base: KnownBase, *, may_gain: bool) -> MaskSource:
+    """Open the changes to a base's mask: the survivors lost and, if any may be, those gained."""
+    counts = [int(np.count_nonzero(layer)) for layer in base]
+    lengths = counts
+    if may_gain:
+        pairs = zip(counts, base, strict=True)
+        lengths = [length for count, layer in pairs for length in (count, len(layer) - count)]
+    sets = PositionReader(reader, lengths)
 
-    def __init__(self, reader: ByteReader, lengths: Sequence[int]) -> None:
-        self._reader = reader
-        self.positions = PositionReader(reader, lengths)
+    def marked(part: int) -> Mask:
+        mask = np.zeros(lengths[part], bool)
+        for block in sets.blocks(part):
+            mask[block.positions] = True
+        return mask
 
-    def blocks(self, layer: int) -> Iterator[Block]:
-        return self.positions.blocks(layer)
-
-    def finish(self) -> None:
-        self.positions.finish()
-        self._reader.finish()
-
-
-class _Same:
-    mode = SAME
-
-    def __init__(self, reader: ByteReader, base: BaseLayers) -> None:
-        reader.finish()
-        self._base = base
-
-    def blocks(self, layer: int) -> Iterator[Block]:
-        return self._base.survivors(layer)
-
-    def finish(self) -> None:
-        pass
-
-
-class _Nested:
-    mode = NESTED
-
-    def __init__(self, reader: ByteReader, base: BaseLayers) -> None:
-        self._reader = reader
-        self._base = base
-        self._held = [int(np.count_nonzero(layer)) for layer in base]
-        self._dropped = PositionReader(reader, self._held)
-
-    def blocks(self, layer: int) -> Iterator[Block]:
-        kept = np.ones(self._held[layer], bool)
-        for dropped in self._dropped.blocks(layer):
-            kept[dropped.positions] = False
-        seen = 0
-        for held in self._base.survivors(layer):
-            yield Block.of_positions(held.positions[kept[seen : seen + held.count]])
-            seen += held.count
-
-    def finish(self) -> None:
-        self._dropped.finish()
-        self._reader.finish()
-
-
-class _Changed:
-    mode = CHANGED
-
-    def __init__(self, reader: ByteReader, base: BaseLayers) -> None:
-        self._reader = reader
-        self._base = base
-        held = [int(np.count_nonzero(layer)) for layer in base]
-        self._lengths = [
-            length
-            for count, layer in zip(held, base, strict=True)
-            for length in (count, len(layer) - count)
-        ]
-        self._changes = PositionReader(reader, self._lengths)
-
-    def blocks(self, layer: int) -> Iterator[Block]:
-        kept = ~self._changed(2 * layer)
-        added = self._changed(2 * layer + 1)
-        weights = self._base[layer]
-        held = 0
+    def blocks(layer: int) -> Iterator[Block]:
+        kept = ~marked(2 * layer if may_gain else layer)
+        gained = marked(2 * layer + 1) if may_gain else None
+        weights, held = base[layer], 0
         for start in range(0, len(weights), BLOCK):
-            mask = weights[start : start + BLOCK] != 0
-            count, zeros = int(np.count_nonzero(mask)), start - held
-            now = np.empty(len(mask), bool)
-            now[mask] = kept[held : held + count]
-            now[~mask] = added[zeros : zeros + len(mask) - count]
+            old = weights[start : start + BLOCK] != 0
+            count, zeros = int(np.count_nonzero(old)), start - held
+            now = old.copy()
+            now[old] = kept[held : held + count]
+            if gained is not None:
+                now[~old] = gained[zeros : zeros + len(old) - count]
             held += count
-            yield Block.of_mask(start, now)
+            yield Block.of_support(start, Support.of(now))
 
-    def finish(self) -> None:
-        self._changes.finish()
-        self._reader.finish()
-
-    def _changed(self, part: int) -> Mask:
-        changed = np.zeros(self._lengths[part], bool)
-        for block in self._changes.blocks(part):
-            changed[block.positions] = True
-        return changed
+    return MaskSource(blocks, (sets, reader))
 
 
-class _Derived:
-    def __init__(self, reader: ByteReader, base: Sequence[Layer], mode: int) -> None:
-        self.mode = mode
-        if mode == DERIVED_GLOBAL:
-            keep = reader.varint(limit=sum(map(len, base)))
-            self._masks = largest(base, keep=keep)
-        else:
-            keeps = [reader.varint(limit=len(layer)) for layer in base]
-            self._masks = [
-                largest([layer], keep=keep)[0] for layer, keep in zip(base, keeps, strict=True)
-            ]
-        if mask_hash(self._masks) != bytes(reader.take(_HASH_BYTES)):
-            raise PayloadError("unknown_base: the mask derived from the base is not the sender's")
-        reader.finish()
-
-    def blocks(self, layer: int) -> Iterator[Block]:
-        mask = self._masks[layer]
-        for start in range(0, len(mask), BLOCK):
-            yield Block.of_mask(start, mask[start : start + BLOCK])
-
-    def finish(self) -> None:
-        pass
+def _derived(reader: ByteReader, base: KnownBase, mode: int) -> list[Support]:
+    """Read how many of the base's largest magnitudes survive; return where they are."""
+    if mode == DERIVED_GLOBAL:
+        masks = largest(base, keep=reader.varint(limit=sum(map(len, base))))
+    else:
+        keeps = [reader.varint(limit=len(layer)) for layer in base]
+        masks = [largest([layer], keep=keep)[0] for layer, keep in zip(base, keeps, strict=True)]
+    if mask_hash(masks) != bytes(reader.take(_HASH_BYTES)):
+        raise PayloadError("unknown_base: the mask derived from the base is not the sender's")
+    return [Support.of(mask) for mask in masks]

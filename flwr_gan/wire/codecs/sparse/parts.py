@@ -1,9 +1,8 @@
 """float32 arrays split into masks and values, and put into the order of the payload."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.sparse.bands import Bands, choose_bands, may_have_bands
 from flwr_gan.wire.codecs.sparse.support import (
-    BLOCK,
-    Block,
     Positions,
     Support,
     taken_apart,
@@ -72,7 +69,7 @@ class Parts:
         return [support.of_layer(layer) for layer, support in pairs]
 
     def moved(
-        self, base: "BaseLayers", nears: Sequence[Array], moving: Sequence[Positions]
+        self, base: "KnownBase", nears: Sequence[Array], moving: Sequence[Positions]
     ) -> list[Support]:
         """Return which survivors differ from the base if only some places may change.
 
@@ -81,7 +78,7 @@ class Parts:
         """
         found = []
         for layer, (support, at) in enumerate(zip(self.supports, moving, strict=True)):
-            old = base.support(layer)
+            old = base.supports[layer]
             if old.bits is not None:
                 new = Support.of_bits(support.length, support.packed & ~old.bits).positions
                 at = np.sort(np.concatenate([at, new]))
@@ -119,76 +116,43 @@ def is_weight(dtype: np.dtype[Any]) -> bool:
     return dtype is FLOAT32 or dtype.newbyteorder("<") == FLOAT32
 
 
-class BaseLayers(list[Array]):
+class KnownBase(list[Array]):
     """The float32 arrays of a base, flat and little-endian; those of other types are left out.
 
-    With ``remember``, the survivors' positions are kept after the first search.
+    They are split into mask and values only once.
     """
 
-    def __init__(self, base: Sequence[Array], *, remember: bool = False) -> None:
-        super().__init__(flat_layer(array) for array in base if is_weight(array.dtype))
-        self._supports: list[Support | None] | None = [None] * len(self) if remember else None
-
-    def survivors(self, layer: int) -> Iterator[Block]:
-        """Yield the places of nonzero weights, ascending, in blocks."""
-        weights = self[layer]
-        if self._supports is None:
-            for start in range(0, len(weights), BLOCK):
-                yield Block.of_mask(start, weights[start : start + BLOCK] != 0)
-        else:
-            known = self.support(layer)
-            yield Block(0, known.length, known.count, known.bits)
-
-    def support(self, layer: int) -> Support:
-        """Return all of these places."""
-        known = None if self._supports is None else self._supports[layer]
-        if known is None:
-            known = Support.of(self[layer] != 0)
-            if self._supports is not None:
-                self._supports[layer] = known
-        return known
-
-
-class KnownBase(tuple[Array, ...]):
-    """A base for many payloads: it is split into mask and values only once."""
-
-    @cached_property
-    def layers(self) -> BaseLayers:
-        """The float32 arrays, which remember their survivors."""
-        return BaseLayers(self, remember=True)
+    def __init__(self, base: Iterable[Array]) -> None:
+        weights = [array for array in base if is_weight(array.dtype)]
+        super().__init__(map(flat_layer, weights))
+        self._shapes = [array.shape for array in weights]
 
     @cached_property
     def supports(self) -> list[Support]:
-        """Where the survivors of each float32 array are."""
-        return [self.layers.support(layer) for layer in range(len(self.layers))]
+        """Where the survivors of each array are."""
+        return [Support.of(layer != 0) for layer in self]
 
     @cached_property
-    def ends(self) -> list[int]:
-        """Where the survivors of each float32 array end among the survivors of all."""
-        return list(accumulate(support.count for support in self.supports))
-
-    @cached_property
-    def end_array(self) -> Array:
-        """``ends`` as int64."""
-        return np.array(self.ends, np.int64)
+    def ends(self) -> Array:
+        """Where the survivors of each array end among the survivors of all, int64."""
+        return np.cumsum([support.count for support in self.supports], dtype=np.int64)
 
     @cached_property
     def places(self) -> list[Places]:
-        """Where the survivors of each float32 array are, without what they are."""
-        shapes = [array.shape for array in self if is_weight(array.dtype)]
-        return [Places(*pair) for pair in zip(self.supports, shapes, strict=True)]
+        """Where the survivors of each array are, without what they are."""
+        return [Places(*pair) for pair in zip(self.supports, self._shapes, strict=True)]
 
     @cached_property
     def survivors(self) -> Array:
-        """The values of the survivors of all float32 arrays, one after the other."""
-        pairs = zip(self.layers, self.supports, strict=True)
+        """The values of the survivors of all arrays, one after the other."""
+        pairs = zip(self, self.supports, strict=True)
         parts = [support.of_layer(layer) for layer, support in pairs]
         return np.concatenate(parts) if parts else np.empty(0, FLOAT32)
 
 
-def base_layers(base: Sequence[Array]) -> BaseLayers:
+def base_layers(base: Sequence[Array]) -> KnownBase:
     """Return the float32 arrays of a base, flat and little-endian."""
-    return base.layers if isinstance(base, KnownBase) else BaseLayers(base)
+    return base if isinstance(base, KnownBase) else KnownBase(base)
 
 
 def flat_layer(array: Array) -> Array:

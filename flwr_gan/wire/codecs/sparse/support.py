@@ -120,9 +120,8 @@ class Block:
     found: Positions | None = None
 
     @classmethod
-    def of_mask(cls, start: int, mask: Mask) -> "Block":
-        """Return the block of a bool array that begins at ``start``."""
-        support = Support.of(mask)
+    def of_support(cls, start: int, support: Support) -> "Block":
+        """Return the block of a support that begins at ``start``."""
         return cls(start, start + support.length, support.count, support.bits)
 
     @classmethod

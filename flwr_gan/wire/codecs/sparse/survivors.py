@@ -44,7 +44,7 @@ def read_at_once(values: bytes | memoryview, stage: Stage | None, base: KnownBas
         return None
     coded = np.frombuffer(values, np.uint8, offset=len(head))
     if stage is not None:
-        return stage.for_differences().at_once(coded, base.end_array, near)
+        return stage.for_differences().at_once(coded, base.ends, near)
     from flwr_gan.wire.codecs.survivor_kernels import exact_differences
 
     weights = np.empty(len(near), np.uint32)
@@ -125,7 +125,7 @@ class SurvivorReader:
         if self._changes is None or near is None:
             return self._all_decoded(places, near)
         changed = self._changes.take(len(near))
-        parts = np.split(changed, base.ends[:-1]) if base.ends else []
+        parts = np.split(changed, base.ends[:-1]) if len(base) else []
         pairs = zip(places, parts, strict=True)
         taken = [Places(of_one.positions[part], of_one.shape) for of_one, part in pairs]
         weights = near.copy()
