@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.places import Places
-from flwr_gan.wire.codecs.stage import differences, side_of_each
+from flwr_gan.wire.codecs.stage import differences
 from flwr_gan.wire.stages import Coded, get_stage, stage_names
 from flwr_gan.wire.stages.groups import GRANULARITIES
 from flwr_gan.wire.stages.registry import _STAGES, stage_by_id
@@ -199,31 +199,6 @@ def test_differences_to_a_base_stay_within_the_stated_bound(spec, array, seed):
         some = Places(places.positions[part], array.shape, at)
         held = side[at // stage.block_length :] if stage.block_length else side
         assert np.array_equal(stage.from_codes(codes[part], some, held, near[part]), decoded[part])
-
-
-@pytest.mark.parametrize("spec", SPECS)
-def test_joined_arrays_decode_as_each_alone(spec):
-    rng = np.random.default_rng(6)
-    stage = get_stage(spec).for_differences()
-    shapes = [(30, 41), (7,), (2, 3, 4), (0, 2)]
-    values = [(rng.normal(size=shape) / 100).astype(np.float32).reshape(-1) for shape in shapes]
-    places = [
-        Places(np.arange(len(part)), shape) for part, shape in zip(values, shapes, strict=True)
-    ]
-    sides = side_of_each(stage, stage.measure_all(values, places), len(places))
-    triples = list(zip(values, places, sides, strict=True))
-    codes = [stage.coded(*triple) for triple in triples]
-    near = rng.normal(size=sum(map(len, values))).astype(np.float32)
-    for held in (None, near):
-        parts = (
-            [None] * 4 if held is None else np.split(held, np.cumsum(list(map(len, values)))[:-1])
-        )
-        apart = [
-            stage.from_codes(code, at, side, part)
-            for code, at, side, part in zip(codes, places, sides, parts, strict=True)
-        ]
-        joined = stage.from_joined_codes(np.concatenate(codes), places, sides, held)
-        assert np.array_equal(joined, np.concatenate(apart))
 
 
 def norms(values):

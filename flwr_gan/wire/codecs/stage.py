@@ -176,25 +176,6 @@ class Stage(Configured, ABC):
         if len(codes) and not (self.lowest <= codes.min() and codes.max() <= self.highest):
             raise PayloadError(f"{self.spec}: a code is out of range")
 
-    def from_joined_codes(
-        self, codes: Array, places: Sequence[Places], sides: Sequence[Array], near: Array | None
-    ) -> Array:
-        """Return the weights for the codes of several arrays, one array after the other.
-
-        ``near`` are the receiver's weights at all places, if codes stand for differences to them.
-        """
-        weights = np.empty(len(codes), np.float32)
-        start = 0
-        for at, side in zip(places, sides, strict=True):
-            part = slice(start, start + at.count)
-            held = None if near is None else near[part]
-            out = weights[part]
-            found = self.from_codes(codes[part], at, side, held, out)
-            if found is not out:
-                out[:] = found
-            start = part.stop
-        return weights
-
     def at_once(self, coded: Array, ends: Array, near: Array) -> Array | None:
         """Return None: there is no faster way than single steps."""
         return None

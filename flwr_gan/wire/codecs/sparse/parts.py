@@ -123,9 +123,7 @@ class KnownBase(list[Array]):
     """
 
     def __init__(self, base: Iterable[Array]) -> None:
-        weights = [array for array in base if is_weight(array.dtype)]
-        super().__init__(map(flat_layer, weights))
-        self._shapes = [array.shape for array in weights]
+        super().__init__(flat_layer(array) for array in base if is_weight(array.dtype))
 
     @cached_property
     def supports(self) -> list[Support]:
@@ -136,11 +134,6 @@ class KnownBase(list[Array]):
     def ends(self) -> Array:
         """Where the survivors of each array end among the survivors of all, int64."""
         return np.cumsum([support.count for support in self.supports], dtype=np.int64)
-
-    @cached_property
-    def places(self) -> list[Places]:
-        """Where the survivors of each array are, without what they are."""
-        return [Places(*pair) for pair in zip(self.supports, self._shapes, strict=True)]
 
     @cached_property
     def survivors(self) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.arrays import Array
-from flwr_gan.wire.codecs.places import Places
+from flwr_gan.wire.codecs.places import Places, Taken
 from flwr_gan.wire.codecs.sparse.bands import Bands, read_bands
 from flwr_gan.wire.codecs.sparse.floats import add_differences, zigzag
 from flwr_gan.wire.codecs.sparse.numbers import (
@@ -99,15 +99,8 @@ class SurvivorReader:
         ``near`` are the receiver's values there, float32, shape (k,); needed if ``relative`` is
         true.
         """
-        self._count_down(block.count)
         inside = layer[block.start : block.stop] if block.is_whole else None
-        if self._changes is None or near is None:
-            weights = self._decoded(block, block.count, near, inside)
-        else:
-            changed = np.flatnonzero(self._changes.take(block.count))
-            weights = near.copy()
-            found = block.positions[changed]
-            weights[changed] = self._decoded(found, len(found), near[changed])
+        weights = self._weights(block, near, inside)
         if weights is not inside:
             block.put(layer, weights)
 
@@ -120,16 +113,17 @@ class SurvivorReader:
     def read_all(self, base: KnownBase) -> Array:
         """Return the weights of all survivors, float32; the mask is the base's."""
         near = base.survivors if self.relative else None
-        places = base.places
-        self._count_down(len(base.survivors))
-        if self._changes is None or near is None:
-            return self._all_decoded(places, near)
-        changed = self._changes.take(len(near))
-        parts = np.split(changed, base.ends[:-1]) if len(base) else []
-        pairs = zip(places, parts, strict=True)
-        taken = [Places(of_one.positions[part], of_one.shape) for of_one, part in pairs]
-        weights = near.copy()
-        weights[changed] = self._all_decoded(taken, near[changed])
+        if self._stage is None:
+            return self._weights(range(len(base.survivors)), near)
+        weights = np.empty(len(base.survivors), np.float32)
+        start = 0
+        for support, stop in zip(base.supports, base.ends, strict=True):
+            part = weights[start:stop]
+            found = self._weights(support, None if near is None else near[start:stop], part)
+            if found is not part:
+                part[:] = found
+            self.next_layer()
+            start = stop
         return weights
 
     def finish(self) -> None:
@@ -142,13 +136,26 @@ class SurvivorReader:
             self._sides.finish()
         self._numbers.finish()
 
-    def _count_down(self, count: int) -> None:
+    def _weights(self, where: Taken | range, near: Array | None, out: Array | None = None) -> Array:
+        """Return the next weights, at places of the layer; they may be written to ``out``."""
+        count = len(where) if isinstance(where, range) else where.count
         if count > self._left:
             raise PayloadError("the mask has more survivors than there are values")
         self._left -= count
+        if self._changes is None or near is None:
+            return self._decoded(where, count, near, out)
+        changed = np.flatnonzero(self._changes.take(count))
+        places = changed if isinstance(where, range) else where.positions[changed]
+        weights = near.copy()
+        weights[changed] = self._decoded(places, len(places), near[changed])
+        return weights
 
     def _decoded(
-        self, where: Block | Array, count: int, near: Array | None, out: Array | None = None
+        self,
+        where: Taken | Array | range,
+        count: int,
+        near: Array | None,
+        out: Array | None = None,
     ) -> Array:
         codes = self._numbers.read(count, out if self._stage is None and near is None else None)
         if self._stage is None:
@@ -158,18 +165,6 @@ class SurvivorReader:
         first, side = self._sides.take(self._layer, len(codes))
         places = Places(where, self._shapes[self._layer], first)
         return self._stage.from_codes(codes, places, side, near, out)
-
-    def _all_decoded(self, places: Sequence[Places], near: Array | None) -> Array:
-        codes = self._numbers.read(sum(of_one.count for of_one in places))
-        if self._stage is None:
-            return self._unstaged(codes, near)
-        if self._sides is None:
-            return np.empty(0, FLOAT32)
-        sides = []
-        for layer, of_one in enumerate(places):
-            sides.append(self._sides.take(layer, of_one.count)[1])
-            self._sides.next_layer()
-        return self._stage.from_joined_codes(codes, places, sides, near)
 
     def _unstaged(self, codes: Array, near: Array | None) -> Array:
         if near is None or self._coding == BINS:
