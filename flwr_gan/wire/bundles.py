@@ -1,6 +1,7 @@
 """Bundles: groups of arrays of a payload that are coded together, one body per bundle."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,43 +38,40 @@ def base_users(template: Template, entries: Sequence[Entry], *, codec: Codec) ->
     return users
 
 
-def encode_bundles(
-    arrays: Sequence[Array],
-    template: Template,
-    entries: Sequence[Entry],
-    *,
-    codec: Codec,
-    base: Base | None,
-    base_use: BaseUse,
-    strict: bool,
-) -> list[Body]:
-    """Return one body per bundle of arrays, which are in the forms that the codec is given.
+@dataclass(frozen=True)
+class Bundle:
+    """Arrays that are coded together: their places in the payload, codec and base."""
 
-    Bundles that must arrive exactly are coded without the codec's stages. Raises ``CodecError`` as
-    ``Codec.encode_bundle`` does.
+    places: list[int]
+    codec: Codec
+    base: KnownBase | None
+
+    def base_use(self, wanted: BaseUse) -> BaseUse:
+        """Return how to use the base: as wanted, if there is one."""
+        return "auto" if self.base is None else wanted
+
+
+def bundles(
+    template: Template, entries: Sequence[Entry], *, codec: Codec, base: Base | None
+) -> list[Bundle]:
+    """Return the bundles of a payload's arrays, one for each body but that of corrections.
+
+    Bundles that must arrive exactly are coded without the codec's stages.
     """
     users = base_users(template, entries, codec=codec)
-    plain = without_stages(codec)
-    bodies = []
-    for bundle in bundles_of(entries):
-        held = bundle_base(base, [users[at] for at in bundle])
-        chosen = plain if bundle and entries[bundle[0]].exact else codec
-        bodies.append(
-            chosen.encode_bundle(
-                [arrays[at] for at in bundle],
-                strict=strict,
-                base=held,
-                base_use="auto" if held is None else base_use,
+    found = []
+    for places in bundles_of(entries):
+        names = [users[at] for at in places]
+        needs = base is not None and any(name is not None for name in names)
+        exact = bool(places) and entries[places[0]].exact
+        found.append(
+            Bundle(
+                places,
+                without_stages(codec) if exact else codec,
+                base.of(names) if base is not None and needs else None,
             )
         )
-    return bodies
-
-
-def bundle_base(base: Base | None, users: Sequence[str | None]) -> KnownBase | None:
-    """Return the base's arrays for the arrays of a bundle, if any of them may use the base."""
-    if base is None or all(name is None for name in users):
-        return None
-    return base.of(users)
+    return found
 
 
 def body_arrays(
@@ -103,22 +101,19 @@ def decode_bundles(
     codec, and the int32 corrections of the arrays that have them. Raises ``PayloadError`` if an
     encoder cannot have written such bodies for these arrays.
     """
-    bundles = bundles_of(entries)
+    expected = bundles(template, entries, codec=codec, base=base)
     corrected = [at for at, entry in enumerate(entries) if entry.form == CORRECTED]
-    if len(bodies) != len(bundles) + bool(corrected):
+    if len(bodies) != len(expected) + bool(corrected):
         raise PayloadError(f"payload has {len(bodies)} bodies; its array table says otherwise")
-    users = base_users(template, entries, codec=codec)
-    plain = without_stages(codec)
     found: dict[int, Array] = {}
-    for body, bundle in zip(bodies, bundles, strict=False):
-        specs = [coded_spec(template.specs[at], entries[at]) for at in bundle]
-        held = bundle_base(base, [users[at] for at in bundle])
-        chosen = plain if bundle and entries[bundle[0]].exact else codec
-        found |= zip(bundle, body_arrays(body, specs, codec=chosen, base=held), strict=True)
+    for body, bundle in zip(bodies, expected, strict=False):
+        specs = [coded_spec(template.specs[at], entries[at]) for at in bundle.places]
+        arrays = body_arrays(body, specs, codec=bundle.codec, base=bundle.base)
+        found |= zip(bundle.places, arrays, strict=True)
     counts = [int(np.count_nonzero(found[at])) for at in corrected]
     corrections: dict[int, Array] = {}
     if corrected:
         spec = ArraySpec((sum(counts),), _CORRECTION)
-        (joined,) = body_arrays(bodies[-1], [spec], codec=plain, base=None)
+        (joined,) = body_arrays(bodies[-1], [spec], codec=without_stages(codec), base=None)
         corrections |= zip(corrected, np.split(joined, np.cumsum(counts)[:-1]), strict=True)
     return found, corrections

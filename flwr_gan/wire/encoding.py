@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 
@@ -11,8 +11,7 @@ from flwr_gan.wire.base import Base
 from flwr_gan.wire.bundles import (
     base_users,
     body_arrays,
-    bundle_base,
-    encode_bundles,
+    bundles,
     encode_corrections,
     without_stages,
 )
@@ -27,7 +26,7 @@ from flwr_gan.wire.forms import Formed, exact_form
 from flwr_gan.wire.header import write_payload
 from flwr_gan.wire.served import Lossy, is_served
 from flwr_gan.wire.stages.pipeline import StagedCodec
-from flwr_gan.wire.table import AS_FLOAT32, PLAIN, SAME, Entry, bundles_of, coded_spec, write_table
+from flwr_gan.wire.table import AS_FLOAT32, PLAIN, SAME, Entry, coded_spec, write_table
 from flwr_gan.wire.template import Template
 from flwr_gan.wire.tied import find_tied
 
@@ -73,14 +72,10 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Served:
-    """The float32 weights of an array that the stages code."""
+    """The float32 weights of an array that the stages code, and their ``extremes``."""
 
     single: Array
-
-    @cached_property
-    def extremes(self) -> tuple[float, float]:
-        """The least and the largest of the values and 0; NaN if a value is NaN."""
-        return extremes(self.single)
+    extremes: tuple[float, float]
 
     @property
     def non_negative(self) -> bool:
@@ -150,10 +145,9 @@ def _served(task: _Task, lossy: Lossy, wanted: Mapping[str, Array]) -> dict[int,
         if task.tied[at] is None and is_float(array.dtype):
             single = wanted.get(name)
             single = surviving_float32(array) if single is None else single
-            one = _Served(single)
-            kept = partial(_is_kept, task)
-            if is_served(single, lossy=lossy, is_kept=kept, reach=one.extremes):
-                found[at] = one
+            reach = extremes(single)
+            if is_served(single, reach, lossy=lossy, is_kept=partial(_is_kept, task)):
+                found[at] = _Served(single, reach)
     return found
 
 
@@ -206,15 +200,15 @@ def _is_refused(single: Array, codec: Codec) -> bool:
 def _selected(task: _Task) -> Codec:
     """Return the codec, or its choice for the arrays (for the largest bundle if several)."""
     entries, formed = _entries(task, {})
-    sizes = [sum(formed[at].array.nbytes for at in bundle) for bundle in bundles_of(entries)]
-    bundle = bundles_of(entries)[sizes.index(max(sizes))]
-    users = base_users(task.template, entries, codec=task.codec)
-    held = bundle_base(task.base, [users[at] for at in bundle])
+    bundle = max(
+        bundles(task.template, entries, codec=task.codec, base=task.base),
+        key=lambda bundle: sum(formed[at].array.nbytes for at in bundle.places),
+    )
     return task.codec.select(
-        [formed[at].array for at in bundle],
+        [formed[at].array for at in bundle.places],
         strict=task.strict,
-        base=held,
-        base_use="auto" if held is None else task.base_use,
+        base=bundle.base,
+        base_use=bundle.base_use(task.base_use),
     )
 
 
@@ -226,15 +220,15 @@ def _draft(task: _Task, served: Mapping[int, _Served]) -> _Draft:
             f"base_use={task.base_use!r} needs a base that has a float array of the same name and "
             "shape as one of the arrays"
         )
-    bodies = encode_bundles(
-        [one.array for one in formed],
-        task.template,
-        entries,
-        codec=task.codec,
-        base=task.base,
-        base_use=task.base_use,
-        strict=task.strict,
-    )
+    bodies = [
+        bundle.codec.encode_bundle(
+            [formed[at].array for at in bundle.places],
+            strict=task.strict,
+            base=bundle.base,
+            base_use=bundle.base_use(task.base_use),
+        )
+        for bundle in bundles(task.template, entries, codec=task.codec, base=task.base)
+    ]
     corrections = [one.corrections for one in formed if one.corrections is not None]
     if corrections:
         bodies.append(encode_corrections(corrections, codec=task.codec))
@@ -283,14 +277,13 @@ def _non_negative(task: _Task, draft: _Draft, served: Mapping[int, _Served]) -> 
     wanted = {at for at, one in served.items() if one.non_negative and one.has_weights}
     entries = list(draft.entries)
     base = None if draft.base_need == "none" else task.base
-    users = base_users(task.template, entries, codec=task.codec)
-    for bundle, body in zip(bundles_of(entries), draft.bodies, strict=False):
-        if wanted.isdisjoint(bundle):
+    coded = bundles(task.template, entries, codec=task.codec, base=base)
+    for bundle, body in zip(coded, draft.bodies, strict=False):
+        if wanted.isdisjoint(bundle.places):
             continue
-        specs = [coded_spec(task.template.specs[at], entries[at]) for at in bundle]
-        held = bundle_base(base, [users[at] for at in bundle])
-        decoded = body_arrays(body, specs, codec=task.codec, base=held)
-        for at, array in zip(bundle, decoded, strict=True):
+        specs = [coded_spec(task.template.specs[at], entries[at]) for at in bundle.places]
+        decoded = body_arrays(body, specs, codec=bundle.codec, base=bundle.base)
+        for at, array in zip(bundle.places, decoded, strict=True):
             if at in wanted and array.min() < 0:
                 entries[at] = replace(entries[at], non_negative=True)
     return replace(draft, entries=entries)

@@ -22,7 +22,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from flwr_gan.errors import CodecError
-from flwr_gan.wire.codecs.arrays import Array, extremes
+from flwr_gan.wire.codecs.arrays import Array
 
 Lossy = Literal["default", "all"]
 
@@ -41,18 +41,14 @@ def check_lossy(lossy: str) -> None:
 
 
 def is_served(
-    single: Array,
-    *,
-    lossy: Lossy,
-    is_kept: Callable[[Array], bool],
-    reach: tuple[float, float] | None = None,
+    single: Array, reach: tuple[float, float], *, lossy: Lossy, is_kept: Callable[[Array], bool]
 ) -> bool:
     """Return True if a lossy codec may change these weights, float32, of one array.
 
-    With ``lossy="all"`` every finite array is served. ``is_kept`` returns True if the stage changes
-    none of the weights; it is called for few arrays. ``reach`` are their ``extremes``, if known.
+    With ``lossy="all"`` every finite array is served. ``reach`` are their ``extremes``. ``is_kept``
+    returns True if the stage changes none of the weights; it is called for few arrays.
     """
-    lowest, highest = reach or extremes(single)
+    lowest, highest = reach
     if lowest == highest == 0:
         return True
     if not (math.isfinite(lowest) and math.isfinite(highest)):
