@@ -9,18 +9,17 @@ weights to it in both cases.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.wire.codecs.arrays import Array, ArraySpec, canonical_zeros, check_encodable
+from flwr_gan.wire.codecs.arrays import Array, ArraySpec, check_encodable
 from flwr_gan.wire.codecs.base import BaseUse, Body, Codec, refuse_base
 from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.registry import codec_by_id, plain_codec
 from flwr_gan.wire.codecs.sparse.codec import SparseCodec
-from flwr_gan.wire.codecs.sparse.parts import base_layers, flat_layer, is_weight
+from flwr_gan.wire.codecs.sparse.parts import Parts, base_layers, is_weight
 from flwr_gan.wire.codecs.stage import Stage, differences, side_of_each, side_shapes
 from flwr_gan.wire.stages.array_codec import ArrayStagedCodec
 from flwr_gan.wire.stages.array_stage import ArrayStage, SelectingStage
@@ -78,26 +77,29 @@ class StagedCodec(Codec):
         if base_use != "values":
             refuse_base(base_use, self.spec)
         checked = [check_encodable(array) for array in arrays]
-        weights = [array for array in checked if is_weight(array.dtype)]
-        layers = [_Layer.of(canonical_zeros(array)) for array in weights]
-        stage, mask = self.stage, b""
+        parts = Parts([array for array in checked if is_weight(array.dtype)], strict=False)
+        stage, values, mask = self.stage, parts.values, b""
         if base is not None:
             try:
-                layers = [
-                    layer.less(near) for layer, near in zip(layers, base_layers(base), strict=True)
-                ]
+                nears = parts.at_survivors(base_layers(base))
+                values = list(map(differences, values, nears))
                 stage, mask = stage.for_differences(), _RELATIVE
             except CodecError:
                 if base_use == "values":
                     raise
-        written = stage.measure_all([layer.values for layer in layers], [x.places for x in layers])
-        sides = side_of_each(stage, written, len(layers))
-        coded = iter([_dense_codes(stage, *pair) for pair in zip(layers, sides, strict=True)])
-        parts = [next(coded) if is_weight(array.dtype) else array for array in checked]
+        written = stage.measure_all(values, parts.places)
+        sides = side_of_each(stage, written, len(values))
+        layers = zip(values, parts.places, sides, strict=True)
+        coded = iter([_dense_codes(stage, *layer) for layer in layers])
+        inner = [next(coded) if is_weight(array.dtype) else array for array in checked]
         if stage.block_length:
-            written = [_filled_up(*pair, stage) for pair in zip(written, layers, strict=True)]
-        masks = [layer.packed_mask for layer in layers] if stage.zero_code is None else []
-        body = self.codec.encode_bundle([*parts, *written, *masks], strict=strict)
+            # Zeros up to the number of blocks that there would be without pruning.
+            pairs = zip(written, parts.shapes, strict=True)
+            written = [
+                np.pad(side, (0, stage.side_count(shape) - len(side))) for side, shape in pairs
+            ]
+        masks = [support.packed for support in parts.supports] if stage.zero_code is None else []
+        body = self.codec.encode_bundle([*inner, *written, *masks], strict=strict)
         return Body(mask, body.values, "values" if mask else "none")
 
     def decode_bundle(
@@ -138,43 +140,13 @@ class StagedCodec(Codec):
         ]
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """The survivors of one array: their places and the numbers to code."""
-
-    places: Places
-    values: Array
-
-    @classmethod
-    def of(cls, array: Array) -> "_Layer":
-        flat = flat_layer(array)
-        positions = np.flatnonzero(flat)
-        return cls(Places(positions, array.shape), flat[positions])
-
-    def less(self, near: Array) -> "_Layer":
-        return _Layer(self.places, differences(self.values, near[self.places.positions]))
-
-    @property
-    def packed_mask(self) -> Array:
-        mask = np.zeros(math.prod(self.places.shape), bool)
-        mask[self.places.positions] = True
-        return np.packbits(mask, bitorder="little")
-
-
-def _dense_codes(stage: Stage, layer: _Layer, side: Array) -> Array:
-    codes = stage.coded(layer.values, layer.places, side)
-    dense = np.zeros(math.prod(layer.places.shape), stage.code_dtype)
+def _dense_codes(stage: Stage, values: Array, places: Places, side: Array) -> Array:
+    codes = stage.coded(values, places, side)
+    dense = np.zeros(math.prod(places.shape), stage.code_dtype)
     zero = stage.zero_code
     codes = codes if zero is None else np.where(codes, codes, codes.dtype.type(zero))
-    dense[layer.places.positions] = codes
-    return dense.reshape(layer.places.shape)
-
-
-def _filled_up(side: Array, layer: _Layer, stage: Stage) -> Array:
-    """Return the blocks' numbers, padded with zeros to the length without pruning."""
-    filled = np.zeros(stage.side_count(layer.places.shape), side.dtype)
-    filled[: len(side)] = side
-    return filled
+    dense[places.positions] = codes
+    return dense.reshape(places.shape)
 
 
 def _decoded_weights(
