@@ -27,7 +27,6 @@ from flwr_gan.wire.codecs.sparse.masks import (
 )
 from flwr_gan.wire.codecs.sparse.numbers import (
     Written,
-    full_values,
     write_differences,
     write_full,
 )
@@ -164,8 +163,7 @@ class SparseCodec(Codec):
         if changes is None or (self.stage is None and base_use != "values"):
             if base_use == "auto":
                 yield from self._alone(parts, tail)
-            ways = full_values(parts, stage=self.stage, pcodec=pcodec)
-            yield _body(mask, write_full(ways), tail)
+            yield _body(mask, write_full(parts, stage=self.stage, pcodec=pcodec), tail)
         if changes is not None:
             yield _body(mask, changes, tail, relative=True)
 
@@ -173,9 +171,9 @@ class SparseCodec(Codec):
         """Yield the coding without a base, its layers divided into bands where that saves bytes."""
         bits = 26.0 if self.stage is None else 8.0 * np.dtype(self.stage.code_dtype).itemsize
         layout = parts.layout(bits_each=bits, values_gain=self.numbers != "pcodec")
-        ways = full_values(parts, stage=self.stage, pcodec=self.numbers == "pcodec")
         mask = write_mask(layout.supports, base=None)
-        yield _body(mask, write_full(ways, layout=layout), tail)
+        pcodec = self.numbers == "pcodec"
+        yield _body(mask, write_full(parts, stage=self.stage, pcodec=pcodec, layout=layout), tail)
 
     def decode_bundle(
         self, body: Body, specs: Sequence[ArraySpec], *, base: Sequence[Array] | None = None

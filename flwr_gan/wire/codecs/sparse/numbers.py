@@ -91,33 +91,29 @@ def code_coding(stage: Stage) -> int:
     return BYTES if np.dtype(stage.code_dtype).itemsize == 1 else BINS
 
 
-def full_values(parts: Parts, *, stage: Stage | None, pcodec: bool) -> list[Way]:
-    """Return the ways to write the survivors without a base; the shortest is used."""
+def write_full(
+    parts: Parts, *, stage: Stage | None, pcodec: bool, layout: Layout | None = None
+) -> Written:
+    """Write the survivors without a base, in the order of the layout if there is one.
+
+    The shortest of several ways is taken.
+    """
     if stage is not None:
-        return [_staged(stage, parts.values, parts.places)]
-    if not pcodec:
-        return [Way(BINS, parts.values)]
-    ways = [Way(PCODEC, parts.values)]
-    # pcodec looks for grids and common factors; a palette is another way to use them.
-    if not all(is_continuous(values) for values in parts.values if len(values)):
-        ways.append(Way(BINS, parts.values))
-    return ways
-
-
-def write_full(ways: Sequence[Way], *, layout: Layout | None = None) -> Written:
-    """Write the survivors, in the order of the layout if there is one, in the shortest way."""
-    return min((_full(way, layout) for way in ways), key=len)
-
-
-def _full(way: Way, layout: Layout | None) -> Written:
-    count, numbers = sum(map(len, way.numbers)), way.numbers
-    tag, bands = way.coding, Pieces()
-    if layout is not None and layout.divided:
-        tag |= BANDED
-        bands = write_bands(layout.bands)
-        numbers = layout.arranged(numbers)
-    head = write_varint(count) + bytes([tag])
-    return _written(way, Pieces([head, bands, way.side, write_values(numbers, way.coding)]))
+        ways = [_staged(stage, parts.values, parts.places)]
+    else:
+        ways = [Way(PCODEC if pcodec else BINS, parts.values)]
+        # pcodec looks for grids and common factors; a palette is another way to use them.
+        if pcodec and not all(map(is_continuous, filter(len, parts.values))):
+            ways.append(Way(BINS, parts.values))
+    count = sum(map(len, parts.values))
+    if layout is None or not layout.divided:
+        return min((_written(way, count) for way in ways), key=len)
+    bands = write_bands(layout.bands)
+    written = []
+    for way in ways:
+        numbers = layout.arranged(way.numbers)
+        written.append(_written(way, count, flags=BANDED, before=bands, numbers=numbers))
+    return min(written, key=len)
 
 
 def write_differences(
@@ -149,13 +145,15 @@ def write_differences(
     sets = write_changes(changed) if only or same * _FEW_ARE_SAME > count else Pieces()
     if only or (len(sets) and 8 * len(sets) < same):
         chosen = every.where(changed)
-        head = write_varint(count)
         for way in _ways(chosen, stage, coding, in_full=True):
-            written.append(_written(way, Pieces([head, _changes(way, sets)]), nears, changed))
+            some = _written(
+                way, count, flags=RELATIVE | CHANGES, before=sets, nears=nears, changed=changed
+            )
+            written.append(some)
     if not only and (not written or 8 * len(sets) >= _LEAST_BITS[coding] * same):
         every = every if moved is None else every.kept_but(moved)
         for way in _ways(every, stage, coding, in_full=False):
-            written.append(_written(way, _relative(way, count), nears))
+            written.append(_written(way, count, flags=RELATIVE, nears=nears))
     return min(written, key=len)
 
 
@@ -258,15 +256,26 @@ class _Codes:
 
 def _written(
     way: Way,
-    data: Pieces,
+    count: int,
+    *,
+    flags: int = 0,
+    before: Pieces | bytes = b"",
+    numbers: Sequence[Numbers] | None = None,
     nears: Sequence[Array] | None = None,
     changed: Sequence[Support] | None = None,
 ) -> Written:
-    """Return the written numbers, with a function for their decoded values.
+    """Return the written numbers of ``count`` survivors, with a function for their decoded values.
 
-    ``nears`` are the receiver's values of the survivors; ``changed`` marks those with codes, if not
-    all have codes.
+    ``flags`` are added to the coding, ``before`` precedes the side numbers; ``numbers`` are those
+    of the way in another order. ``nears`` are the receiver's values of the survivors; ``changed``
+    marks those with codes, if not all have codes.
     """
+    flags |= way.coding
+    tag = bytes([flags | SHIFTED, way.shift]) if way.shift else bytes([flags])
+    data = Pieces([write_varint(count) + tag, before])
+    if changed is None or any(map(len, way.numbers)):
+        data += way.side
+        data += write_values(numbers or way.numbers, way.coding)
     codes = [one for one in way.numbers if isinstance(one, _Codes)]
 
     def weights() -> list[Array]:
@@ -279,21 +288,3 @@ def _written(
         return found
 
     return Written(data, weights if len(codes) == len(way.numbers) else None)
-
-
-def _relative(way: Way, count: int) -> Pieces:
-    return Pieces([write_varint(count), _tagged(way, RELATIVE), _coded(way)])
-
-
-def _changes(way: Way, sets: Pieces) -> Pieces:
-    nothing = not any(map(len, way.numbers))
-    return Pieces([_tagged(way, RELATIVE | CHANGES), sets, Pieces() if nothing else _coded(way)])
-
-
-def _tagged(way: Way, flags: int) -> bytes:
-    flags |= way.coding
-    return bytes([flags | SHIFTED, way.shift]) if way.shift else bytes([flags])
-
-
-def _coded(way: Way) -> Pieces:
-    return Pieces([way.side, write_values(way.numbers, way.coding)])
