@@ -14,14 +14,13 @@ import numpy as np
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array, ArraySpec
 from flwr_gan.wire.codecs.base import BytesCodec
+from flwr_gan.wire.codecs.places import Positions
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
 BLOCK = 1 << 17
 """Elements per block, so that a decoder's memory stays near the size of the arrays."""
 
 _LONGEST_RUN = 255
-
-Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class ElementCodec(BytesCodec):

@@ -3,7 +3,7 @@
 L largest code, 2**bits - 1; s scale, z zero point, of a group (survey of GAN compression, Eq. 9).
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,8 +34,6 @@ SETTINGS = (OneOf("type", tuple(TYPES)), GRANULARITY)
 _STARTS = (1.0, 0.6, 0.3)
 """Shares of the range over which the codes are spread at the starts of the fit."""
 _MOST_STEPS = 60
-
-Doubles = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class AffineStage(GroupedStage):
@@ -135,16 +133,16 @@ def _numbers(places: Places, side: Array) -> tuple[Array, Array]:
     return of_each(scales, places), of_each(zeros, places)
 
 
-def _nearest(wide: Doubles, scales: Array, zeros: Array, largest: int) -> Doubles:
+def _nearest(wide: Array, scales: Array, zeros: Array, largest: int) -> Array:
     """Return the nearest codes from 0 to L."""
     with np.errstate(divide="ignore", invalid="ignore"):
         steps = np.rint((wide - zeros) / scales)
-    nearest: Doubles = np.clip(np.nan_to_num(steps, nan=0.0), 0, largest)
+    nearest: Array = np.clip(np.nan_to_num(steps, nan=0.0), 0, largest)
     return nearest
 
 
 def _fitted(
-    wide: Doubles, group: Positions, scales: Array, zeros: Array, largest: int
+    wide: Array, group: Positions, scales: Array, zeros: Array, largest: int
 ) -> tuple[Array, Array]:
     """Return float32 scales and zero points with less squared error, group by group."""
     count = len(scales)
@@ -182,7 +180,7 @@ def _fitted(
     return best_scales, best_zeros
 
 
-def _squares(wide: Doubles, group: Positions, scales: Array, zeros: Array, largest: int) -> Array:
+def _squares(wide: Array, group: Positions, scales: Array, zeros: Array, largest: int) -> Array:
     """Return the sum of squared errors of each group."""
     s, z = scales.astype(np.float64)[group], zeros.astype(np.float64)[group]
     errors = wide - (z + s * _nearest(wide, s, z, largest))

@@ -19,8 +19,6 @@ LEAST, MOST = 2, 256
 SCOPES = ("layer", "network")
 _MOST_STEPS = 300
 
-Doubles = np.ndarray[Any, np.dtype[np.float64]]
-
 
 class CodebookStage(Stage):
     """``w = c[i]``: K ascending float32 centroids c, and one index i per survivor.
@@ -98,12 +96,12 @@ class CodebookStage(Stage):
         return weights
 
 
-def _limits(centroids: Doubles) -> Doubles:
+def _limits(centroids: Array) -> Array:
     """Return the upper bounds of the cells of all centroids but the last."""
     return centroids[:-1] / 2 + centroids[1:] / 2
 
 
-def _lloyd(ordered: Doubles, centroids: Doubles) -> Doubles:
+def _lloyd(ordered: Array, centroids: Array) -> Array:
     totals = np.append(0.0, np.cumsum(ordered))
     before = None
     for _ in range(_MOST_STEPS):
@@ -123,6 +121,6 @@ def _lloyd(ordered: Doubles, centroids: Doubles) -> Doubles:
     return centroids
 
 
-def _squares(ordered: Doubles, centroids: Doubles) -> float:
+def _squares(ordered: Array, centroids: Array) -> float:
     errors = ordered - centroids[np.searchsorted(_limits(centroids), ordered)]
     return float(errors @ errors)

@@ -13,6 +13,7 @@ import numpy as np
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
 from flwr_gan.wire.codecs.sparse.floats import float_keys, float_values
@@ -26,8 +27,6 @@ from flwr_gan.wire.codecs.sparse.streams import (
 )
 from flwr_gan.wire.codecs.sparse.tables import entropy_bits
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
-
-Keys = np.ndarray[Any, np.dtype[Any]]
 
 PALETTE = 0xFF
 """Marker instead of the number of raw bits: a palette follows."""
@@ -48,7 +47,7 @@ bits are zero and cost nothing in bins, only if it is almost certain."""
 _LEAST_USES = 2
 
 
-def write_bins(parts: Sequence[Keys]) -> Pieces:
+def write_bins(parts: Sequence[Array]) -> Pieces:
     """Code keys, joined, as one block: by bins, or by a palette if that is shorter.
 
     Keys are uint32 or uint16, or float32, of which their ``float_keys`` are coded; they are divided
@@ -87,7 +86,7 @@ class FloatPlanes:
     def __getitem__(self, part: slice) -> "FloatPlanes":
         return FloatPlanes(tuple(plane[part] for plane in self.planes))
 
-    def join(self, out: Keys) -> None:
+    def join(self, out: Array) -> None:
         """Write the numbers to ``out``, float32, shape (n,)."""
         first, second, third, fourth = self.planes
         loops = compiled.kernels()
@@ -100,7 +99,7 @@ class FloatPlanes:
         octets[:, 3] = first >> 1 | second & 0x80
 
 
-def _read_floats(reader: ByteReader, count: int) -> Keys | FloatPlanes:
+def _read_floats(reader: ByteReader, count: int) -> Array | FloatPlanes:
     raw = reader.byte()
     if raw != 24:
         return float_values(_read_bins(reader, raw, count, np.dtype("<u4")))
@@ -110,14 +109,14 @@ def _read_floats(reader: ByteReader, count: int) -> Keys | FloatPlanes:
     return FloatPlanes((first, *(read_stream(reader, count) for _ in range(3))))
 
 
-def read_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Keys | FloatPlanes:
+def read_bins(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Array | FloatPlanes:
     """Read a block of ``count`` keys, or of float32 numbers, or raise ``PayloadError``."""
     if dtype.kind == "f":
         return _read_floats(reader, count)
     return _read_bins(reader, reader.byte(), count, dtype)
 
 
-def _read_bins(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -> Keys:
+def _read_bins(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -> Array:
     if raw != PALETTE:
         return _read_binned(reader, raw, count, dtype)
     palette = read_palette(reader, count, dtype)
@@ -133,7 +132,7 @@ def _read_bins(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -
     return palette[places]
 
 
-def _write_floats(parts: Sequence[Keys]) -> Pieces:
+def _write_floats(parts: Sequence[Array]) -> Pieces:
     """Code the keys of many floats with 24 raw bits; the symbols are their exponents."""
     count = sum(map(len, parts))
     exponents = write_stream([_plane(part, 3) for part in parts], beside=3 * count)
@@ -147,7 +146,7 @@ def _write_floats(parts: Sequence[Keys]) -> Pieces:
 _LOWER = (2, 1, 0)
 
 
-def _lower_planes_to(parts: Sequence[Keys], planes: Mapping[int, Bytes]) -> None:
+def _lower_planes_to(parts: Sequence[Array], planes: Mapping[int, Bytes]) -> None:
     """Write some of the three lower bytes of the keys, by their index in ``_LOWER``."""
     loops = compiled.kernels()
     at = 0
@@ -161,7 +160,7 @@ def _lower_planes_to(parts: Sequence[Keys], planes: Mapping[int, Bytes]) -> None
         at += len(bits)
 
 
-def _plane(bits: Keys, byte: int) -> Bytes:
+def _plane(bits: Array, byte: int) -> Bytes:
     plane = np.empty(len(bits), np.uint8)
     _plane_to(bits, byte, plane)
     return plane
@@ -171,7 +170,7 @@ _OF_BYTE = ((0, 255, 0), (8, 255, 0), (16, 127, 128), (23, 255, 0))
 """For each byte of a key: the shift of the bits, the mask after it, and the sign's mask."""
 
 
-def _plane_to(bits: Keys, byte: int, plane: Bytes) -> None:
+def _plane_to(bits: Array, byte: int, plane: Bytes) -> None:
     """Write a byte of the keys of uint32 ``bits``, 0 the lowest; see ``float_keys``."""
     loops = compiled.kernels()
     if loops is not None:
@@ -186,7 +185,7 @@ def _plane_to(bits: Keys, byte: int, plane: Bytes) -> None:
             plane |= octets[3::4] & 0x80
 
 
-def _write_binned(keys: Keys, ends: Any) -> Pieces:
+def _write_binned(keys: Array, ends: Any) -> Pieces:
     bits = 8 * keys.dtype.itemsize
     raw = bits - 8 if len(keys) >= _MANY else _raw_bits(keys, bits)
     tops = keys >> raw
@@ -201,7 +200,7 @@ def _write_binned(keys: Keys, ends: Any) -> Pieces:
     return coded
 
 
-def _raw_bits(keys: Keys, bits: int) -> int:
+def _raw_bits(keys: Array, bits: int) -> int:
     """Return the number of low bits to leave raw, so that the rest makes good symbols."""
     finest = bits - 14
     histogram = np.bincount(keys >> finest, minlength=1 << 14)
@@ -224,13 +223,13 @@ def _read_symbols(reader: ByteReader, count: int, lowest: int, bits: int) -> Byt
     return symbols
 
 
-def _read_binned(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -> Keys:
+def _read_binned(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any]) -> Array:
     bits = 8 * dtype.itemsize
     if not bits - 14 <= raw <= bits - 8:
         raise PayloadError(f"values have {raw} raw bits of {bits}")
     lowest = reader.varint(limit=(1 << (bits - raw)) - 1)
     symbols = _read_symbols(reader, count, lowest, bits - raw)
-    keys: Keys = (symbols.astype(dtype) + dtype.type(lowest)) << raw
+    keys: Array = (symbols.astype(dtype) + dtype.type(lowest)) << raw
     if raw % 8:
         packed = read_stream(reader, -(-count * (raw % 8) // 8)).tobytes()
         middle = unpack_fixed(packed, raw % 8, count)
@@ -245,7 +244,7 @@ def _write_packed(values: Bytes, width: int) -> Pieces:
     return write_stream([np.frombuffer(pack_fixed(values, width), np.uint8)])
 
 
-def distinct_keys(parts: Sequence[Keys]) -> Keys | None:
+def distinct_keys(parts: Sequence[Array]) -> Array | None:
     """Return the distinct keys of a block, ascending; None if too many for a palette to pay."""
     count = sum(map(len, parts))
     sample = np.sort(every(parts, max(1, count // _SAMPLE)))
@@ -263,7 +262,7 @@ def distinct_keys(parts: Sequence[Keys]) -> Keys | None:
     return palette if few else None
 
 
-def write_palette(palette: Keys) -> Pieces:
+def write_palette(palette: Array) -> Pieces:
     """Code D - 1, the first key, and the difference of each other key to the one before."""
     first = int(palette[0])
     coded = Pieces([write_varint(len(palette) - 1), write_varint(first)])
@@ -272,7 +271,7 @@ def write_palette(palette: Keys) -> Pieces:
     return coded
 
 
-def read_palette(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Keys:
+def read_palette(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Array:
     """Read the palette of a block of ``count`` keys, or raise ``PayloadError``."""
     size = reader.varint(limit=min(count, 1 << 16) - 1) + 1
     highest = (1 << 8 * dtype.itemsize) - 1

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.errors import PayloadError
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
 from flwr_gan.wire.codecs.sparse.streams import byte_counts, read_stream, write_stream
 from flwr_gan.wire.codecs.sparse.tables import entropy_bits
 from flwr_gan.wire.codecs.varint import ByteReader
-
-Codes = np.ndarray[Any, np.dtype[Any]]
 
 _SIGN = np.uint8(0x80)
 _MANY = 1 << 16
@@ -28,7 +27,7 @@ _SYMBOL_BITS = 10
 """Estimated bits of a symbol in a table."""
 
 
-def write_codes(parts: Sequence[Codes]) -> Pieces:
+def write_codes(parts: Sequence[Array]) -> Pieces:
     """Code int8 codes, joined, as one block: a byte for the form, then one or two streams.
 
     They are divided into parts whose statistics may differ.
@@ -61,7 +60,7 @@ def write_codes(parts: Sequence[Codes]) -> Pieces:
     return Pieces([bytes([raw]), write_stream(upper), write_stream([lower])])
 
 
-def read_codes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Codes:
+def read_codes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Array:
     """Read a block of ``count`` codes, or raise ``PayloadError``."""
     how = reader.byte()
     if how & _TOGETHER:
@@ -75,7 +74,7 @@ def read_codes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Codes:
                 raise PayloadError("codes have a symbol that is too large")
             packed = read_stream(reader, -(-count * how // 8)).tobytes()
             symbols = (symbols << how).astype(np.uint8) | unpack_fixed(packed, how, count)
-    codes: Codes = (symbols ^ _SIGN).view(dtype)
+    codes: Array = (symbols ^ _SIGN).view(dtype)
     return codes
 
 
@@ -103,7 +102,7 @@ def _best_raw_bits(symbols: Bytes) -> tuple[int, float]:
     return best, bits[best]
 
 
-def _bits(counts: Codes) -> float:
+def _bits(counts: Array) -> float:
     return entropy_bits(counts) + _SYMBOL_BITS * int(np.count_nonzero(counts))
 
 

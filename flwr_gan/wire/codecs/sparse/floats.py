@@ -1,32 +1,29 @@
 """Bits of float32 weights, rearranged so that similar bits are together."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-# Neither numpy nor mypy keeps track of the types of mixed operands, so both are plain arrays.
-Floats = np.ndarray[Any, np.dtype[Any]]
-Keys = np.ndarray[Any, np.dtype[Any]]
+from flwr_gan.wire.codecs.arrays import Array
 
 _EXPONENT = np.uint32(0x7F800000)
 _MANTISSA = np.uint32(0x007FFFFF)
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 
 
-def float_keys(values: Floats) -> Keys:
+def float_keys(values: Array) -> Array:
     """Return the bits of float32 values as exponent (8), sign (1), mantissa (23)."""
-    bits: Keys = values.view(np.uint32)
+    bits: Array = values.view(np.uint32)
     return (bits & _EXPONENT) << 1 | bits >> 31 << 23 | bits & _MANTISSA
 
 
-def float_values(keys: Keys) -> Floats:
+def float_values(keys: Array) -> Array:
     """Undo ``float_keys``."""
     bits = keys >> 1 & _EXPONENT | keys >> 23 << 31 | keys & _MANTISSA
     return bits.view(np.float32)
 
 
-def unused_bits(layers: Sequence[Floats]) -> int:
+def unused_bits(layers: Sequence[Array]) -> int:
     """Return how many low bits, 0 to 31, are zero in all values, as for shorter floats."""
     used = 0
     for values in layers:
@@ -36,7 +33,7 @@ def unused_bits(layers: Sequence[Floats]) -> int:
     return (used & -used).bit_length() - 1 if used else 0
 
 
-def ordered_differences(values: Floats, base: Floats, *, shift: int = 0) -> Keys:
+def ordered_differences(values: Array, base: Array, *, shift: int = 0) -> Array:
     """Return the distance from ``base`` to ``values`` in float32 steps, modulo 2**32, zigzag.
 
     Floats are numbered in ascending order, so that close values have close numbers. Zigzag maps
@@ -46,7 +43,7 @@ def ordered_differences(values: Floats, base: Floats, *, shift: int = 0) -> Keys
     return zigzag(_numbered(values, shift) - _numbered(base, shift))
 
 
-def add_differences(differences: Keys, base: Floats, *, shift: int = 0) -> Floats:
+def add_differences(differences: Array, base: Array, *, shift: int = 0) -> Array:
     """Undo ``ordered_differences``."""
     ordered = unzigzag(differences)
     ordered += _numbered(base, shift)
@@ -57,33 +54,33 @@ def add_differences(differences: Keys, base: Floats, *, shift: int = 0) -> Float
     return _ordered(ordered.view(np.float32)).view(np.float32)
 
 
-def _numbered(values: Floats, shift: int) -> Keys:
+def _numbered(values: Array, shift: int) -> Array:
     ordered = _ordered(values)
     if not shift:
         return ordered
     # Signed, so that the numbers of negative floats stay negative.
-    shifted: Keys = (ordered.view(np.int32) >> shift).view(np.uint32)
+    shifted: Array = (ordered.view(np.int32) >> shift).view(np.uint32)
     return shifted
 
 
-def zigzag(steps: Keys) -> Keys:
+def zigzag(steps: Array) -> Array:
     """Map two's complement numbers 0, -1, 1, -2, 2 to 0, 1, 2, 3, 4."""
-    signs: Keys = np.negative(steps >> 31)
+    signs: Array = np.negative(steps >> 31)
     return steps << 1 ^ signs
 
 
-def unzigzag(numbers: Keys) -> Keys:
+def unzigzag(numbers: Array) -> Array:
     """Undo ``zigzag``."""
-    signs: Keys = numbers & 1
+    signs: Array = numbers & 1
     np.negative(signs, out=signs)
     signs ^= numbers >> 1
     return signs
 
 
-def _ordered(values: Floats) -> Keys:
+def _ordered(values: Array) -> Array:
     bits = values.view(np.uint32)
     # Negative floats ascend as their bits descend. This is its own inverse.
-    turned: Keys = bits >> 31
+    turned: Array = bits >> 31
     np.negative(turned, out=turned)
     turned &= _MAGNITUDE
     turned ^= bits

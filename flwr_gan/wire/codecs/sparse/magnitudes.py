@@ -7,24 +7,23 @@ import numpy as np
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.sparse.bits import Bytes, pack_bits, unpack_bits
 from flwr_gan.wire.codecs.sparse.streams import read_stream, write_stream
 from flwr_gan.wire.codecs.varint import ByteReader
 
-Numbers = np.ndarray[Any, np.dtype[Any]]
-
 _FINE_BITS = 3
 
 
-def write_magnitudes(parts: Sequence[Numbers]) -> Pieces:
+def write_magnitudes(parts: Sequence[Array]) -> Pieces:
     """Code uint32 numbers, joined, as one block: a symbol each, then the raw bits of all."""
     symbols, packed = _split(parts[0] if len(parts) == 1 else np.concatenate(parts))
     ends = np.cumsum([len(part) for part in parts])[:-1]
     return Pieces([write_stream(np.split(symbols, ends)), packed])
 
 
-def _split(numbers: Numbers) -> tuple[Bytes, bytes]:
+def _split(numbers: Array) -> tuple[Bytes, bytes]:
     loops = compiled.kernels()
     if loops is not None:
         symbols = np.empty(len(numbers), np.uint8)
@@ -41,13 +40,13 @@ def _split(numbers: Numbers) -> tuple[Bytes, bytes]:
         return wide.astype(np.uint8), pack_bits(rest, raw.astype(np.int64))
 
 
-def _raw_bits(numbers: Numbers) -> Numbers:
+def _raw_bits(numbers: Array) -> Array:
     length = np.frexp(numbers.astype(np.float64))[1]
-    raw: Numbers = np.maximum(length - 1 - _FINE_BITS, 0).astype(np.uint32)
+    raw: Array = np.maximum(length - 1 - _FINE_BITS, 0).astype(np.uint32)
     return raw
 
 
-def read_magnitudes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Numbers:
+def read_magnitudes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Array:
     """Read a block of ``count`` numbers, or raise ``PayloadError``."""
     symbols = read_stream(reader, count)
     if int(symbols.max()) >= len(_TOPS):
@@ -65,7 +64,7 @@ def read_magnitudes(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Num
     return numbers.astype(dtype, copy=False)
 
 
-def _tables() -> tuple[Numbers, Numbers]:
+def _tables() -> tuple[Array, Array]:
     """Return for each symbol the number of raw bits that follow, and the value without them."""
     symbols = np.arange((33 - _FINE_BITS) << _FINE_BITS)
     widths = np.maximum(symbols >> _FINE_BITS, 1) - 1

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from flwr_gan.errors import PayloadError
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.sparse.bits import Bytes
 from flwr_gan.wire.codecs.sparse.streams import byte_counts
@@ -18,7 +19,6 @@ from flwr_gan.wire.codecs.sparse.values import (
     MAGNITUDE_BINS,
     MASKS,
     ValueReader,
-    Values,
     write_values,
 )
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
@@ -46,7 +46,7 @@ def write_positions(supports: Sequence[Support]) -> Pieces:
     """
     forms: list[int] = []
     sizes = b""
-    gaps: list[Values] = []
+    gaps: list[Array] = []
     bitmaps: list[Bytes] = []
     for support in supports:
         form, coded = _best_form(support)
@@ -67,7 +67,7 @@ def _pack_forms(forms: Sequence[int]) -> bytes:
     return bytes(packed)
 
 
-def _best_form(support: Support) -> tuple[int, Values]:
+def _best_form(support: Support) -> tuple[int, Array]:
     nothing = np.empty(0, np.uint8)
     if not support.count:
         return NONE, nothing

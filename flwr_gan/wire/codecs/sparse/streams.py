@@ -10,11 +10,11 @@ import numpy as np
 
 from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.pieces import Deferred, Pieces
 from flwr_gan.wire.codecs.sparse import rans
 from flwr_gan.wire.codecs.sparse.bits import Bytes
 from flwr_gan.wire.codecs.sparse.tables import (
-    Counts,
     Table,
     counted_table,
     entropy_bits,
@@ -120,7 +120,7 @@ def _stored(data: Bytes) -> Pieces:
     return Pieces([write_varint(len(data) << 2 | STORED), np.ascontiguousarray(data).data])
 
 
-def _is_noise(sample: Counts) -> bool:
+def _is_noise(sample: Array) -> bool:
     """Return True if the counts of a sample show that almost nothing can be saved."""
     total = int(sample.sum())
     bits = entropy_bits(sample) / total
@@ -129,7 +129,7 @@ def _is_noise(sample: Counts) -> bool:
     return bool(bits + unseen > 8 - _LEAST_SAVING_BITS)
 
 
-def _coded(joined: Bytes, counts: Sequence[Counts], are_masks: bool, beside: int) -> Pieces | None:
+def _coded(joined: Bytes, counts: Sequence[Array], are_masks: bool, beside: int) -> Pieces | None:
     """Return the stream's head, tables and symbols; None if it would be longer than the data."""
     parts = _merged([_Part(int(part.sum()), part, are_masks) for part in counts])
     tables = [part.table() for part in parts]
@@ -155,7 +155,7 @@ class _Part:
     """Symbols that share a table: their number, their counts, whether they are masks."""
 
     length: int
-    counts: Counts
+    counts: Array
     are_masks: bool
 
     @cached_property
@@ -195,7 +195,7 @@ def _merged(parts: Sequence[_Part]) -> list[_Part]:
     return merged
 
 
-def byte_counts(data: Bytes) -> Counts:
+def byte_counts(data: Bytes) -> Array:
     """Return how often each byte occurs."""
     if len(data) < _LONG:
         return np.bincount(data, minlength=256)
@@ -206,7 +206,7 @@ def byte_counts(data: Bytes) -> Counts:
         return counts
     pairs = np.ascontiguousarray(data[: len(data) & ~1]).view("<u2")
     by_pair = np.bincount(pairs, minlength=1 << 16).reshape(256, 256)
-    both: Counts = by_pair.sum(axis=0) + by_pair.sum(axis=1)
+    both: Array = by_pair.sum(axis=0) + by_pair.sum(axis=1)
     return both + np.bincount(data[len(data) & ~1 :], minlength=256)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.wire.codecs import compiled
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.sparse.bits import Bytes
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Positions = np.ndarray[Any, np.dtype[np.int64]]
 

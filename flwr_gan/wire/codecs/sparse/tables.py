@@ -7,11 +7,11 @@ from them, in whole numbers. The bits of masks need only one number: how many of
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 
 from flwr_gan.errors import PayloadError
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.sparse.bits import Bytes, pack_fixed, unpack_fixed
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 
@@ -34,8 +34,6 @@ _MANY = 1 << 16
 
 _BITS_SET = np.array([symbol.bit_count() for symbol in range(256)])
 
-Counts = np.ndarray[Any, np.dtype[Any]]
-
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -44,13 +42,13 @@ class Table:
     They add up to 2**14; a symbol that cannot occur has 0.
     """
 
-    freqs: Counts
+    freqs: Array
     coded: bytes
 
     @cached_property
-    def starts(self) -> Counts:
+    def starts(self) -> Array:
         """The sum of the frequencies of all symbols before each; uint32, shape (256,)."""
-        starts: Counts = self.freqs.cumsum(dtype=np.uint32) - self.freqs
+        starts: Array = self.freqs.cumsum(dtype=np.uint32) - self.freqs
         return starts
 
     @cached_property
@@ -58,20 +56,20 @@ class Table:
         """The symbol of each of the 2**14 slots."""
         return np.repeat(np.arange(256, dtype=np.uint8), self.freqs)
 
-    def bits(self, counts: Counts) -> float:
+    def bits(self, counts: Array) -> float:
         """Return the bits of symbols with these counts, the table included."""
         used = np.flatnonzero(counts)
         freqs = self.freqs[used]
         return float(counts[used] @ (SCALE_BITS - np.log2(freqs))) + 8 * len(self.coded)
 
 
-def entropy_bits(counts: Counts) -> float:
+def entropy_bits(counts: Array) -> float:
     """Return the bits of symbols with these counts, by their entropy; 0 if there are none."""
     used = counts[counts > 0]
     return float(used @ np.log2(used.sum() / used))
 
 
-def counted_table(counts: Counts) -> Table:
+def counted_table(counts: Array) -> Table:
     """Return the table for symbols with these counts, as precise as their number is worth."""
     total = int(counts.sum())
     used = np.flatnonzero(counts)
@@ -102,7 +100,7 @@ def counted_table(counts: Counts) -> Table:
     return Table(_shared_out(low, wanted), coded)
 
 
-def mask_table(counts: Counts) -> Table:
+def mask_table(counts: Array) -> Table:
     """Return the table for bytes of eight independent bits, with these counts."""
     of_count = np.bincount(_BITS_SET, counts, minlength=9)
     bits_set, places = int(of_count @ np.arange(9)), 8 * int(counts.sum())
@@ -148,12 +146,12 @@ def read_table(reader: ByteReader) -> Table:
     return Table(_shared_out(low, np.where(exponents, wanted, 0)), b"")
 
 
-def _lengths(numbers: Counts) -> Counts:
+def _lengths(numbers: Array) -> Array:
     """Return the bit lengths of whole numbers below 2**53."""
     return np.frexp(numbers.astype(np.float64))[1].astype(np.int64)
 
 
-def _written_steps(exponents: Counts) -> bytes:
+def _written_steps(exponents: Array) -> bytes:
     """Return each number's step from the one before, zigzag, in unary: zero bits, then a one."""
     steps = exponents.copy()
     steps[1:] -= exponents[:-1]
@@ -164,7 +162,7 @@ def _written_steps(exponents: Counts) -> bytes:
     return np.packbits(bits, bitorder="little").tobytes()
 
 
-def _read_steps(packed: memoryview, count: int) -> Counts:
+def _read_steps(packed: memoryview, count: int) -> Array:
     """Undo ``_written_steps``, or raise ``PayloadError``."""
     bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
     ends = np.flatnonzero(bits)
@@ -179,14 +177,14 @@ def _read_steps(packed: memoryview, count: int) -> Counts:
     return numbers
 
 
-def _placed(low: int, freqs: Counts) -> Counts:
+def _placed(low: int, freqs: Array) -> Array:
     """Return the frequencies of all symbols, given those from ``low`` on; uint32, shape (256,)."""
     every = np.zeros(256, np.uint32)
     every[low : low + len(freqs)] = freqs
     return every
 
 
-def _shared_out(low: int, wanted: Counts) -> Counts:
+def _shared_out(low: int, wanted: Array) -> Array:
     """Return frequencies in proportion to numbers, those of the symbols from ``low`` on."""
     freqs = np.where(wanted, np.maximum(wanted * SCALE // int(wanted.sum()), 1), 0)
     spare = SCALE - int(freqs.sum())

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.pcodec_codec import compress_numbers, decompress_numbers, pcodec_module
 from flwr_gan.wire.codecs.pieces import Pieces
 from flwr_gan.wire.codecs.sparse.bins import FloatPlanes, read_bins, write_bins
@@ -18,8 +19,6 @@ from flwr_gan.wire.codecs.sparse.magnitudes import read_magnitudes, write_magnit
 from flwr_gan.wire.codecs.sparse.streams import read_stream, write_stream
 from flwr_gan.wire.codecs.threads import in_order
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
-
-Values = np.ndarray[Any, np.dtype[Any]]
 
 BINS, PCODEC, MAGNITUDE_BINS, BYTES, MASKS = 0, 1, 2, 3, 4
 """Value codings; the first four on the wire (permanent)."""
@@ -40,7 +39,7 @@ class Numbers(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, part: slice, /) -> Values: ...
+    def __getitem__(self, part: slice, /) -> Array: ...
 
 
 Block = list[tuple[Numbers, int, int]]
@@ -53,14 +52,14 @@ class Computed:
     ``compute(first, last)`` returns the numbers from ``first`` to ``last - 1``.
     """
 
-    def __init__(self, count: int, compute: Callable[[int, int], Values]) -> None:
+    def __init__(self, count: int, compute: Callable[[int, int], Array]) -> None:
         self._count = count
         self._compute = compute
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, part: slice, /) -> Values:
+    def __getitem__(self, part: slice, /) -> Array:
         first, last, _ = part.indices(self._count)
         return self._compute(first, last)
 
@@ -110,7 +109,7 @@ def blocks_of(layers: Sequence[Numbers], most: int) -> Iterator[Block]:
         yield block
 
 
-def _write_pcodec(parts: list[Values]) -> Pieces:
+def _write_pcodec(parts: list[Array]) -> Pieces:
     numbers = np.concatenate(parts)
     # With many numbers, finer bins are worth their longer table.
     level = _PCODEC_LEVEL if len(numbers) < _PCODEC_LONG else _PCODEC_LEVEL_LONG
@@ -118,7 +117,7 @@ def _write_pcodec(parts: list[Values]) -> Pieces:
     return Pieces([write_varint(len(blob)), blob])
 
 
-def is_continuous(numbers: Values) -> bool:
+def is_continuous(numbers: Array) -> bool:
     """Return True if a sample shows neither repeated numbers nor unused low bits.
 
     Then there is no structure that pcodec's search, which takes most of its time, could find.
@@ -128,7 +127,7 @@ def is_continuous(numbers: Values) -> bool:
     return bool(low_bits) and len(sample) - len(np.unique(sample)) < _FEW_PAIRS
 
 
-def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Array:
     blob = bytes(reader.take(reader.varint(limit=reader.left)))
     try:
         pcodec_module()
@@ -139,11 +138,11 @@ def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values
     return numbers
 
 
-def _write_masks(parts: list[Values]) -> Pieces:
+def _write_masks(parts: list[Array]) -> Pieces:
     return write_stream(parts, are_masks=True)
 
 
-def _read_masks(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Values:
+def _read_masks(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Array:
     return read_stream(reader, count)
 
 
@@ -154,7 +153,7 @@ _WRITERS = {
     BYTES: write_codes,
     MASKS: _write_masks,
 }
-_READERS: dict[int, Callable[[ByteReader, int, np.dtype[Any]], Values | FloatPlanes]] = {
+_READERS: dict[int, Callable[[ByteReader, int, np.dtype[Any]], Array | FloatPlanes]] = {
     BINS: read_bins,
     PCODEC: _read_pcodec,
     MAGNITUDE_BINS: read_magnitudes,
@@ -175,15 +174,15 @@ class ValueReader:
     ) -> None:
         self._left = total
         self._dtype = dtype
-        self._block: Values | FloatPlanes = np.empty(0, dtype)
+        self._block: Array | FloatPlanes = np.empty(0, dtype)
         most = block_length(coding)
         starts = range(0, max(total - 1, 0) // most * most, most)
         slices = [reader.take(reader.varint(limit=reader.left)) for _ in starts]
 
-        def decoded(data: ByteReader, start: int) -> Values | FloatPlanes:
+        def decoded(data: ByteReader, start: int) -> Array | FloatPlanes:
             return _READERS[coding](data, min(most, total - start), dtype)
 
-        def finished(job: tuple[memoryview, int]) -> Values | FloatPlanes:
+        def finished(job: tuple[memoryview, int]) -> Array | FloatPlanes:
             data = ByteReader(job[0], what="values")
             block = decoded(data, job[1])
             data.finish()
@@ -193,7 +192,7 @@ class ValueReader:
         # The last block has no length: it ends where the data after it begins.
         self._last = decoded(reader, most * len(starts)) if total else self._block
 
-    def read(self, count: int, out: Values | None = None) -> Values:
+    def read(self, count: int, out: Array | None = None) -> Array:
         """Return the next ``count`` values, or raise ``PayloadError`` if there are fewer.
 
         If they have to be copied, they are copied to ``out`` where it is given.
