@@ -12,6 +12,7 @@ n weights, k survivors.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,8 @@ class AutoCodec(Codec):
         """Return the codec for these arrays; it keeps the coding that was made for the choice."""
         if self.mbits is not None:
             spec = "sparse" if base is not None else _quickest(arrays, self.mbits)
-            return _codec(spec)
+            name, *arguments = spec.split(":")
+            return _CanonicalRaw() if name == "raw" else plain_codec(name, tuple(arguments))
         sparse = _TriedSparse()
         sparse_bytes = sparse.try_on(arrays, strict=strict, base=base, base_use=base_use)
         if base_use != "auto":
@@ -160,9 +162,6 @@ class AutoCodec(Codec):
 class _Tried(Codec):
     """A codec that keeps the coding of arrays that it has coded already."""
 
-    looks_at: tuple[str, ...]
-    """Options that affect the choice, besides the arrays."""
-
     def try_on(self, arrays: Sequence[Array], **options: Any) -> int:
         """Code the arrays; return the number of bytes in a payload."""
         self._given = [*arrays], options
@@ -171,30 +170,24 @@ class _Tried(Codec):
 
     def encode_bundle(self, arrays: Sequence[Array], **options: Any) -> Body:
         known, before = self._given
-        if _are_same(arrays, known) and all(
-            options.get(one) is before[one] for one in self.looks_at
-        ):
+        same = all(one is other for one, other in zip_longest(arrays, known))
+        if same and all(options.get(name) is value for name, value in before.items()):
             return self._body
         return super().encode_bundle(arrays, **options)  # type: ignore[safe-super]
 
 
 class _TriedSparse(_Tried, SparseCodec):
-    looks_at = ("strict", "base", "base_use")
+    pass
 
 
 class _TriedZstd(_Tried, LibraryCodec):
-    looks_at = ("strict",)
+    pass
 
 
 class _CanonicalRaw(RawCodec):
     """``raw`` for ``auto``: zeros lose their sign, as with the other codecs."""
 
     keeps_zeros = False
-
-
-def _are_same(arrays: Sequence[Array], known: Sequence[Array]) -> bool:
-    pairs = zip(arrays, known, strict=False)
-    return len(arrays) == len(known) and all(one is other for one, other in pairs)
 
 
 def _quickest(arrays: Sequence[Array], mbits: float) -> str:
@@ -204,13 +197,6 @@ def _quickest(arrays: Sequence[Array], mbits: float) -> str:
     places = sum(w.size for w in weights) + others // 4
     survivors = sum(int(np.count_nonzero(w)) for w in weights) + others // 4
     return min(COSTS, key=lambda cost: cost.predicted_s(places, survivors, mbits)).spec
-
-
-def _codec(spec: str) -> Codec:
-    if spec == "raw":
-        return _CanonicalRaw()
-    name, *arguments = spec.split(":")
-    return plain_codec(name, tuple(arguments))
 
 
 def _mask_bytes(places: int, survivors: int) -> float:

@@ -32,7 +32,7 @@ class ElementCodec(BytesCodec):
 
     @abstractmethod
     def read_places(self, reader: ByteReader, shape: tuple[int, ...]) -> Iterator[Positions]:
-        """Read what ``write_places`` wrote; return the positions, block by block.
+        """Read what ``write_places`` wrote; yield the positions, block by block.
 
         Raises ``PayloadError`` if they are not ascending, or not inside the array.
         """
@@ -96,10 +96,10 @@ class CsrCodec(ElementCodec):
         return counts.tobytes() + (positions % columns).astype(_width(columns - 1)).tobytes()
 
     def read_places(self, reader: ByteReader, shape: tuple[int, ...]) -> Iterator[Positions]:
-        """Read the counts and the columns; return the positions."""
+        """Read the counts and the columns; yield the positions."""
         rows, columns = _table(shape)
         if not rows * columns:
-            return iter(())
+            return
         width = _width(columns)
         counts = np.frombuffer(reader.take(rows * width.itemsize), width)
         if counts.max() > columns:
@@ -109,7 +109,17 @@ class CsrCodec(ElementCodec):
         ends = np.cumsum(counts, dtype=np.int64)
         width = _width(columns - 1)
         inside = np.frombuffer(reader.take(int(ends[-1]) * width.itemsize), width)
-        return _in_rows(ends, inside, columns)
+        last = -1
+        for start in range(0, len(inside), BLOCK):
+            columns_here = inside[start : start + BLOCK].astype(np.int64)
+            places = np.arange(start, start + len(columns_here))
+            found = np.searchsorted(ends, places, side="right") * columns + columns_here
+            if columns_here.max() >= columns or found[0] <= last or (np.diff(found) <= 0).any():
+                raise PayloadError(
+                    "csr or csc payload has columns out of order, or behind the end of a row"
+                )
+            last = int(found[-1])
+            yield found
 
 
 def _table(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -118,20 +128,6 @@ def _table(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _width(largest: int) -> np.dtype[Any]:
     return np.dtype("<u1" if largest < 1 << 8 else "<u2" if largest < 1 << 16 else "<u4")
-
-
-def _in_rows(ends: Positions, inside: Array, columns: int) -> Iterator[Positions]:
-    last = -1
-    for start in range(0, len(inside), BLOCK):
-        columns_here = inside[start : start + BLOCK].astype(np.int64)
-        places = np.arange(start, start + len(columns_here))
-        found = np.searchsorted(ends, places, side="right") * columns + columns_here
-        if columns_here.max() >= columns or found[0] <= last or (np.diff(found) <= 0).any():
-            raise PayloadError(
-                "csr or csc payload has columns out of order, or behind the end of a row"
-            )
-        last = int(found[-1])
-        yield found
 
 
 class CscCodec(CsrCodec):
@@ -176,21 +172,17 @@ class RleCodec(ElementCodec):
         return write_varint(len(runs)) + runs.tobytes()
 
     def read_places(self, reader: ByteReader, shape: tuple[int, ...]) -> Iterator[Positions]:
-        """Read the runs; return the positions."""
+        """Read the runs; yield the positions."""
         size = math.prod(shape)
         runs = np.frombuffer(reader.take(reader.varint(limit=size)), np.uint8)
         if len(runs) and runs[-1] == _LONGEST_RUN:
             raise PayloadError("rle payload has a run without an element at the end of an array")
-        return _behind_runs(runs, size)
-
-
-def _behind_runs(runs: Array, size: int) -> Iterator[Positions]:
-    before = 0
-    for start in range(0, len(runs), BLOCK):
-        block = runs[start : start + BLOCK]
-        ends = before + np.cumsum(np.minimum(block.astype(np.int64) + 1, _LONGEST_RUN))
-        before = int(ends[-1])
-        if before > size:
-            raise PayloadError("rle payload has runs behind the end of an array")
-        # A run of 254 and its element take as many places as a run of 255 without one.
-        yield ends[block < _LONGEST_RUN] - 1
+        before = 0
+        for start in range(0, len(runs), BLOCK):
+            block = runs[start : start + BLOCK]
+            ends = before + np.cumsum(np.minimum(block.astype(np.int64) + 1, _LONGEST_RUN))
+            before = int(ends[-1])
+            if before > size:
+                raise PayloadError("rle payload has runs behind the end of an array")
+            # A run of 254 and its element take as many places as a run of 255 without one.
+            yield ends[block < _LONGEST_RUN] - 1
