@@ -1,7 +1,6 @@
 """Decoding of a payload's bodies to its arrays, given template and base."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,20 +17,6 @@ from flwr_gan.wire.template import Template
 
 _LARGEST = np.finfo(np.float32).max
 _SMALLEST = np.finfo(np.float32).smallest_subnormal
-
-
-def decode_arrays(
-    info: PayloadInfo, template: Template, base: Base | None, *, writable: bool
-) -> list[Array]:
-    """Decode a payload's arrays, in order; the template must have been checked for size.
-
-    Raises ``PayloadError`` if the payload cannot be decoded, or needs another base.
-    """
-    entries = read_entries(info, template)
-    held = checked_base(info, template, entries, base)
-    return decode_bodies(
-        info.bodies, template, entries, codec=info.codec, base=held, writable=writable
-    )
 
 
 def decode_bodies(
@@ -84,19 +69,13 @@ def checked_base(
         raise PayloadError(
             f"unknown_base: payload needs the {info.base_need} of a base, none given"
         )
-    used = None
+    used, fits = None, True
     if base.template.hash != template.hash:
-        used = [
-            name for name in base_users(template, entries, codec=info.codec) if name is not None
-        ]
-        shapes = {
-            name: spec.shape for name, spec in zip(template.names, template.specs, strict=True)
-        }
-        if not all(base.has(name, shapes[name]) for name in used):
-            used = None
-    if (used is None and base.template.hash != template.hash) or (
-        base.name(info.base_need, used) != info.base_hash
-    ):
+        users = base_users(template, entries, codec=info.codec)
+        used = [name for name in users if name is not None]
+        specs = dict(zip(template.names, template.specs, strict=True))
+        fits = all(base.has(name, specs[name].shape) for name in used)
+    if not fits or base.name(info.base_need, used) != info.base_hash:
         raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
     return base
 
@@ -121,13 +100,10 @@ def within_limits(values: Array, *, non_negative: bool = False) -> Array:
 
 def as_users_know_it(array: Array) -> Array:
     """Return a bfloat16 array with the ``ml_dtypes`` dtype, if installed; others as they are."""
-    bfloat16 = _bfloat16() if array.dtype == BFLOAT16 else None
-    return array if bfloat16 is None else array.view(bfloat16)
-
-
-def _bfloat16() -> Any:
+    if array.dtype != BFLOAT16:
+        return array
     try:
         import ml_dtypes
     except ImportError:
-        return None
-    return ml_dtypes.bfloat16
+        return array
+    return array.view(ml_dtypes.bfloat16)

@@ -12,7 +12,7 @@ from flwr_gan.wire.codecs.base import DEFAULT_MAX_BYTES, BaseUse, Codec
 from flwr_gan.wire.codecs.registry import get_codec
 from flwr_gan.wire.codecs.sparse.codec import SparseCodec
 from flwr_gan.wire.codecs.threads import coding_threads
-from flwr_gan.wire.decoding import decode_arrays, within_limits
+from flwr_gan.wire.decoding import checked_base, decode_bodies, read_entries, within_limits
 from flwr_gan.wire.encoding import encode_arrays
 from flwr_gan.wire.header import PayloadInfo, PayloadSizes, describe_payload
 from flwr_gan.wire.inputs import as_array
@@ -151,7 +151,15 @@ def decode_payload(
         raise PayloadError(f"payload has arrays of {known.nbytes} bytes; max_bytes={max_bytes}")
     # Forged numbers may overflow; the results are checked.
     with coding_threads(threads), np.errstate(all="ignore"):
-        arrays = decode_arrays(info, known, held, writable=writable)
+        entries = read_entries(info, known)
+        arrays = decode_bodies(
+            info.bodies,
+            known,
+            entries,
+            codec=info.codec,
+            base=checked_base(info, known, entries, held),
+            writable=writable,
+        )
     return dict(zip(known.names, arrays, strict=True))
 
 
