@@ -163,13 +163,11 @@ class Stage(Configured, ABC):
         """
         self.check_codes(codes)
         exact = self.decoded(codes, places, side)
-        return self.weights(exact, self.scales(places, side), near)
-
-    def weights(self, exact: Array, scales: Array, near: Array | None) -> Array:
-        """Return the result of ``decoded`` plus ``near`` as weights, none of them zero."""
         if near is not None:
             exact = near + exact.astype(np.float64, copy=False)
-        return survivors(exact, scales)
+        # Numbers that need no rounding are not limited: they may be infinite.
+        weights = exact if exact.dtype == np.float32 else as_float32(exact)
+        return without_zeros(weights, self.scales(places, side))
 
     def check_codes(self, codes: Array) -> None:
         """Raise ``PayloadError`` if ``coded`` cannot have returned a code."""
@@ -252,27 +250,6 @@ def finite_extremes(values: Array, spec: str) -> tuple[float, float]:
     if not (math.isfinite(least) and math.isfinite(most)):
         raise CodecError(f"{spec} cannot code NaN or infinity; use a lossless codec")
     return least, most
-
-
-def finite_only(values: Array, spec: str) -> None:
-    """Raise ``CodecError`` if a value is NaN or infinite."""
-    finite_extremes(values, spec)
-
-
-def check_scales(side: Array, spec: str) -> None:
-    """Raise ``PayloadError`` if a scale is negative or not finite."""
-    # The minimum of numbers with a NaN is NaN, which fails both comparisons.
-    if len(side) and not (side.min() >= 0 and side.max() < np.inf):
-        raise PayloadError(f"{spec}: a scale is negative or not finite")
-
-
-def survivors(exact: Array, scales: Array) -> Array:
-    """Return weights as float32, limited to finite numbers, and none of them zero.
-
-    A weight that would be zero becomes ``2**-24`` of its scale (one or one each), and at least
-    2**-149, so that it stays in the mask. float32 weights are not limited: they may be infinite.
-    """
-    return without_zeros(exact if exact.dtype == np.float32 else as_float32(exact), scales)
 
 
 def differences(values: Array, near: Array) -> Array:

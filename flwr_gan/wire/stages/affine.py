@@ -12,7 +12,7 @@ from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.places import Places, Positions
 from flwr_gan.wire.codecs.scaling import SMALLEST
 from flwr_gan.wire.codecs.settings import OneOf
-from flwr_gan.wire.codecs.stage import FINE_BITS, Coded, finite_only
+from flwr_gan.wire.codecs.stage import FINE_BITS, Coded, finite_extremes
 from flwr_gan.wire.stages.groups import (
     GRANULARITIES,
     GRANULARITY,
@@ -78,7 +78,7 @@ class AffineStage(GroupedStage):
 
     def measure(self, values: Array, places: Places) -> Array:
         """Return the scales of all groups, then their zero points; 0 where nothing survives."""
-        finite_only(values, self.spec)
+        finite_extremes(values, self.spec)
         count = self.group_count(places.shape)
         group = group_of(places, count)
         wide = values.astype(np.float64)

@@ -65,7 +65,9 @@ class ArrayStagedCodec(Codec):
             # Unchanged weights are not computed, unless a change cannot be coded.
             with suppress(CodecError):
                 moving = stage.chosen(weights, held)
-                return codec.encode_moving(checked, moving, strict=strict, base=base, base_use=use)
+                return codec.encode_bundle(
+                    checked, strict=strict, base=base, base_use=use, moving=moving
+                )
         head, parts_of = stage.apply(weights, held)
         parts = iter(parts_of)
         inner: list[Array] = []

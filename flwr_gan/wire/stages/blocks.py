@@ -12,7 +12,7 @@ from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.scaling import as_float32, dequantised, half_a_step, quantised
-from flwr_gan.wire.codecs.stage import Coded, Stage, finite_only
+from flwr_gan.wire.codecs.stage import Coded, Stage, finite_extremes
 
 BLOCK_LENGTH = 512
 """B. Heavy-tailed changes (Student's t, 3 degrees of freedom) keep 86 % of their energy at 4 bits,
@@ -59,7 +59,7 @@ class BlockQuantizeStage(Stage):
 
     def measure(self, values: Array, places: Places) -> Array:
         """Return the keys of the scales; scale times L reaches the block's largest magnitude."""
-        finite_only(values, self.spec)
+        finite_extremes(values, self.spec)
         peaks = self.reach(_by_block(values))
         scales = as_float32(peaks / self.largest)
         short = scales.astype(np.float64) * self.largest < peaks

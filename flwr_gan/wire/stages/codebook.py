@@ -13,7 +13,7 @@ from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.scaling import SMALLEST
 from flwr_gan.wire.codecs.settings import OneOf, Whole
-from flwr_gan.wire.codecs.stage import FINE_BITS, Stage, finite_only
+from flwr_gan.wire.codecs.stage import FINE_BITS, Stage, finite_extremes
 
 LEAST, MOST = 2, 256
 SCOPES = ("layer", "network")
@@ -64,7 +64,7 @@ class CodebookStage(Stage):
 
     def measure(self, values: Array, places: Places) -> Array:
         """Return the centroids; the last is repeated if there are fewer distinct weights."""
-        finite_only(values, self.spec)
+        finite_extremes(values, self.spec)
         count = self.side_count(places.shape)
         if not len(values):
             return np.ones(count, np.float32)

@@ -9,7 +9,7 @@ from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.scaling import SMALLEST
-from flwr_gan.wire.codecs.stage import Coded, Stage, finite_only
+from flwr_gan.wire.codecs.stage import Coded, Stage, finite_extremes
 
 LARGEST_MANTISSA = (1 << 15) - 1
 LARGEST_EXPONENT = 31
@@ -47,7 +47,7 @@ class FlexpointStage(Stage):
 
     def measure(self, values: Array, places: Places) -> Array:
         """Return the exponent; 0 where nothing survives."""
-        finite_only(values, self.spec)
+        finite_extremes(values, self.spec)
         peak = float(np.abs(values).max(initial=0))
         if np.rint(peak) > LARGEST_MANTISSA:
             raise CodecError(

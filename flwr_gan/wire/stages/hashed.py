@@ -13,7 +13,7 @@ from flwr_gan.errors import PayloadError
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.places import Positions
 from flwr_gan.wire.codecs.settings import STEPS, Flag, Fraction
-from flwr_gan.wire.codecs.stage import finite_only
+from flwr_gan.wire.codecs.stage import finite_extremes
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
 
@@ -65,7 +65,7 @@ class HashStage(ArrayStage):
         return head, parts
 
     def _values(self, array: Array) -> Array:
-        finite_only(array, self.spec)
+        finite_extremes(array, self.spec)
         count = self.value_count(array.shape)
         flat = array.reshape(-1)
         totals, members = np.zeros(count), np.zeros(count, np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.settings import STEPS, ByKind, Fraction, Whole
-from flwr_gan.wire.codecs.stage import finite_only
+from flwr_gan.wire.codecs.stage import finite_extremes
 from flwr_gan.wire.codecs.varint import ByteReader, write_varint
 from flwr_gan.wire.stages.array_stage import ArrayStage, Shape
 
@@ -55,7 +55,7 @@ class LowRankStage(ByKind, ArrayStage):
         head = b""
         parts: list[list[Array]] = []
         for array in arrays:
-            finite_only(array, self.spec)
+            finite_extremes(array, self.spec)
             factors = self._factors(array)
             head += write_varint(len(factors[0]) if factors else 0)
             parts.append(factors or [array])

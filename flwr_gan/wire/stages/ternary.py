@@ -9,7 +9,7 @@ import numpy as np
 
 from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.places import Places
-from flwr_gan.wire.codecs.stage import Stage, finite_only
+from flwr_gan.wire.codecs.stage import Stage, finite_extremes
 from flwr_gan.wire.stages.groups import GroupedStage, group_of, of_each
 
 
@@ -35,7 +35,7 @@ class TernaryStage(GroupedStage):
 
     def measure(self, values: Array, places: Places) -> Array:
         """Return the best scale of each group; 0 where nothing survives."""
-        finite_only(values, self.spec)
+        finite_extremes(values, self.spec)
         count = self.group_count(places.shape)
         scales = np.zeros(count, np.float64)
         if not len(values):
@@ -85,7 +85,7 @@ class BinaryStage(GroupedStage):
 
     def measure(self, values: Array, places: Places) -> Array:
         """Return the mean magnitude of each group; 0 where nothing survives."""
-        finite_only(values, self.spec)
+        finite_extremes(values, self.spec)
         count = self.group_count(places.shape)
         group = group_of(places, count)
         totals = np.bincount(group, np.abs(values.astype(np.float64)), count)

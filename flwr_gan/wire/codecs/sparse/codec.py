@@ -91,24 +91,13 @@ class SparseCodec(Codec):
         strict: bool = False,
         base: Sequence[Array] | None = None,
         base_use: BaseUse = "auto",
+        moving: Sequence[Positions] | None = None,
     ) -> Body:
-        """Code the arrays; use the base as ``base_use`` allows and where that saves bytes."""
-        return self.encode_moving(arrays, None, strict=strict, base=base, base_use=base_use)
+        """Code the arrays; use the base as ``base_use`` allows and where that saves bytes.
 
-    def encode_moving(
-        self,
-        arrays: Sequence[Array],
-        moving: Sequence[Positions] | None,
-        *,
-        strict: bool,
-        base: Sequence[Array] | None,
-        base_use: BaseUse,
-    ) -> Body:
-        """Code the arrays as if only the weights at some places had changed; needs a stage.
-
-        ``moving`` has these places for each float32 array (int64, ascending) among the weights
-        that survive on both sides; None means all. Also raises ``CodecError`` if the stage cannot
-        code a change.
+        With a stage, ``moving`` codes them as if only the weights at some places had changed: for
+        each float32 array the places (int64, ascending) among the weights that survive on both
+        sides. Then it also raises ``CodecError`` if the stage cannot code a change.
         """
         if base_use != "auto" and base is None:
             raise CodecError(f"base_use={base_use!r} needs a base")
