@@ -1,7 +1,6 @@
 """Which arrays can be coded, and how their zeros are made canonical first."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,16 +133,7 @@ def own_copy(array: Array) -> Array:
     return array if array.flags.writeable else array.copy()
 
 
-def dense_bytes(specs: Iterable[ArraySpec]) -> int:
-    """Return the total length of all decoded arrays in bytes."""
-    return sum(spec.nbytes for spec in specs)
-
-
 def allowed_types() -> str:
-    """Return the names of all types that a payload can hold."""
-    return ", ".join(type_name(np.dtype(code)) for code in WIRE_TYPES)
-
-
-def type_name(dtype: np.dtype[Any]) -> str:
-    """Return a type's name, such as ``float32``."""
-    return "bfloat16" if dtype == BFLOAT16 else dtype.name
+    """Return the names of all types that a payload can hold, such as ``float32``."""
+    types = map(np.dtype, WIRE_TYPES)
+    return ", ".join("bfloat16" if dtype == BFLOAT16 else dtype.name for dtype in types)

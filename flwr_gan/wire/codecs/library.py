@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from flwr_gan.errors import CodecError, PayloadError
-from flwr_gan.wire.codecs.arrays import Array, ArraySpec, dense_bytes
+from flwr_gan.wire.codecs.arrays import Array, ArraySpec
 from flwr_gan.wire.codecs.base import BytesCodec
 from flwr_gan.wire.codecs.varint import ByteReader
 
@@ -54,7 +54,7 @@ class GeneralCodec(BytesCodec):
 
     def read(self, values: bytes | memoryview, specs: Sequence[ArraySpec]) -> list[Array]:
         """Decode array by array, straight into the memory of the result."""
-        total = dense_bytes(specs)
+        total = sum(spec.nbytes for spec in specs)
         if not total:
             if values:
                 raise PayloadError(f"{self.name} stream has bytes where no array has any")
@@ -169,17 +169,15 @@ class _Stepped:
             self._pending = self._step.unused_data or getattr(self._step, "unconsumed_tail", b"")
             if piece:
                 return piece
-            if not self._step.eof:
-                self._feed()
+            if self._step.eof:
+                break
+            # In pieces, because a library copies the input that it does not use at once.
+            more = bytes(self._data[self._at : self._at + PIECE_BYTES])
+            if not more:
+                raise PayloadError(f"{self._name} stream is truncated")
+            self._at += len(more)
+            self._pending += more
         return b""
-
-    def _feed(self) -> None:
-        # In pieces, because a library copies the input that it does not use at once.
-        more = bytes(self._data[self._at : self._at + PIECE_BYTES])
-        if not more:
-            raise PayloadError(f"{self._name} stream is truncated")
-        self._at += len(more)
-        self._pending += more
 
     def finish(self) -> None:
         if self.read(1):
@@ -269,7 +267,7 @@ class RawCodec(BytesCodec):
 
     def read(self, values: bytes | memoryview, specs: Sequence[ArraySpec]) -> list[Array]:
         """Return views of the values, without a copy."""
-        total, found = dense_bytes(specs), len(values)
+        total, found = sum(spec.nbytes for spec in specs), len(values)
         if found != total:
             raise PayloadError(f"raw stream has {found} bytes where the arrays have {total}")
         arrays, at = [], 0

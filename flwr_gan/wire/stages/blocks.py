@@ -60,7 +60,9 @@ class BlockQuantizeStage(Stage):
     def measure(self, values: Array, places: Places) -> Array:
         """Return the keys of the scales; scale times L reaches the block's largest magnitude."""
         finite_extremes(values, self.spec)
-        peaks = self.reach(_by_block(values))
+        missing = -len(values) % BLOCK_LENGTH
+        padded = np.append(values, np.zeros(missing, values.dtype)) if missing else values
+        peaks = self.reach(padded.reshape(-1, BLOCK_LENGTH))
         scales = as_float32(peaks / self.largest)
         short = scales.astype(np.float64) * self.largest < peaks
         scales[short] = np.nextafter(scales[short], np.float32(np.inf))
@@ -122,10 +124,3 @@ class BlockQuantizeStage(Stage):
 def _scales(side: Array) -> Array:
     """Return the scales of these keys, float64."""
     return (side.astype(np.uint32) << _KEY_SHIFT).view(np.float32).astype(np.float64)
-
-
-def _by_block(values: Array) -> Array:
-    missing = -len(values) % BLOCK_LENGTH
-    padded = np.append(values, np.zeros(missing, values.dtype)) if missing else values
-    blocks: Array = padded.reshape(-1, BLOCK_LENGTH)
-    return blocks

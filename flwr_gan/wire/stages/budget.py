@@ -77,7 +77,9 @@ class BudgetStage(ByKind, GroupedStage):
         Raises ``CodecError`` if a value is NaN or infinite, or the budget below the fewest bits.
         """
         hulls = [_hull(part[:], at) for part, at in zip(values, places, strict=True)]
-        most = self._most_bytes(places)
+        most: float = self.amount
+        if self.kind == "share":
+            most = self.amount / STEPS * sum(4 * math.prod(of_one.shape) for of_one in places)
         chosen = [hull[0] for hull in hulls]
         size = sum(choice.size for choice in chosen)
         if size > most:
@@ -104,11 +106,6 @@ class BudgetStage(ByKind, GroupedStage):
     def error_bound(self, coded: Coded) -> Array:
         """Return ``s / 2`` for each survivor, with room for one rounding to float32."""
         return half_a_step(coded.codes, self.scales(coded.places, coded.side))
-
-    def _most_bytes(self, places: Sequence[Places]) -> float:
-        if self.kind == "bytes":
-            return self.amount
-        return self.amount / STEPS * sum(4 * math.prod(of_one.shape) for of_one in places)
 
 
 def _hull(values: Array, places: Places) -> list[_Choice]:

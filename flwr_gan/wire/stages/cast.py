@@ -52,7 +52,11 @@ class CastStage(Stage):
 
     def coded(self, values: Array, places: Places, side: Array) -> Array:
         """Return the rearranged bits of the short floats as uint16."""
-        bits = _half_bits(values) if self.type == "fp16" else _upper_bits(values)
+        if self.type == "fp16":
+            with np.errstate(all="ignore"):
+                bits = values.astype(np.float16).view(np.uint16)
+        else:
+            bits = _upper_bits(values)
         infinite = (bits & 0x7FFF) == (0x7FFF >> self._mantissa << self._mantissa)
         if (infinite & np.isfinite(values)).any():
             raise CodecError(f"{self.spec}: a value is beyond the range; use a lossless codec")
@@ -81,11 +85,6 @@ class CastStage(Stage):
         with np.errstate(invalid="ignore"):
             spacing = np.abs(weights.astype(np.float64)) * 2.0 ** -(self._mantissa + 1)
         return np.maximum(spacing, smallest)
-
-
-def _half_bits(values: Array) -> np.ndarray[Any, np.dtype[np.uint16]]:
-    with np.errstate(all="ignore"):
-        return values.astype(np.float16).view(np.uint16)
 
 
 def _upper_bits(values: Array) -> np.ndarray[Any, np.dtype[np.uint16]]:

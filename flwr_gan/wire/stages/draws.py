@@ -1,7 +1,6 @@
 """Random numbers that are equal on every machine and with every version of numpy."""
 
 import zlib
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,9 +27,6 @@ def drawn(count: int, seed: int) -> Array:
     return numbers
 
 
-def content_seed(arrays: Sequence[Array]) -> int:
-    """Return a 32-bit seed computed from the bytes of arrays, so that it need not be sent."""
-    seed = 0
-    for array in arrays:
-        seed = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, seed)
-    return seed
+def content_seed(array: Array) -> int:
+    """Return a 32-bit seed computed from the bytes of an array, so that it need not be sent."""
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)

@@ -57,7 +57,7 @@ class EdenStage(ChangeStage):
     def coded(self, change: Array, near: Array, at: int = 0) -> tuple[bytes, Array]:
         """Return the seed and the scale of each piece, and the levels of all."""
         may = change[near != 0]
-        seed = content_seed([may])
+        seed = content_seed(may)
         scales, levels = [], []
         for piece, signs in zip(_pieces(may), _signs(len(may), seed), strict=True):
             turned = _turned(piece * signs)

@@ -59,7 +59,7 @@ class QsgdStage(BlockQuantizeStage):
         steps = self.scales(places, side) / self.shrinks
         with np.errstate(divide="ignore", invalid="ignore"):
             levels = np.nan_to_num(np.abs(values.astype(np.float64)) / steps, nan=0.0)
-        chances = drawn(len(values), content_seed([values])) * 2.0**-64
+        chances = drawn(len(values), content_seed(values)) * 2.0**-64
         codes = np.minimum(np.floor(levels + chances), self.largest)
         return np.copysign(codes, values).astype(np.int8)
 

@@ -70,5 +70,5 @@ class RandKStage(ChangeStage):
     def places(self, near: Array, draw: int = 0) -> Array:
         """Return the indices of the drawn survivors of the receiver, ascending, shape (k,)."""
         count = kept_count(self.fraction_steps, len(near))
-        numbers = drawn(len(near), content_seed([near]) + (draw << 32))
+        numbers = drawn(len(near), content_seed(near) + (draw << 32))
         return np.sort(np.argpartition(numbers, count - 1)[:count])

@@ -194,7 +194,8 @@ def _write_binned(keys: Array, ends: Any) -> Pieces:
     coded = Pieces([bytes([raw]), write_varint(lowest)])
     coded += write_stream(np.split(symbols, ends))
     if raw % 8:
-        coded += _write_packed((keys >> (raw - raw % 8)).astype(np.uint8), raw % 8)
+        packed = pack_fixed((keys >> (raw - raw % 8)).astype(np.uint8), raw % 8)
+        coded += write_stream([np.frombuffer(packed, np.uint8)])
     for plane in range(raw // 8 - 1, -1, -1):
         coded += write_stream([(keys >> 8 * plane).astype(np.uint8)])
     return coded
@@ -238,10 +239,6 @@ def _read_binned(reader: ByteReader, raw: int, count: int, dtype: np.dtype[Any])
     for plane in range(raw // 8 - 1, -1, -1):
         planes[:, plane] = read_stream(reader, count)
     return keys
-
-
-def _write_packed(values: Bytes, width: int) -> Pieces:
-    return write_stream([np.frombuffer(pack_fixed(values, width), np.uint8)])
 
 
 def distinct_keys(parts: Sequence[Array]) -> Array | None:

@@ -31,8 +31,11 @@ def write_planes(arrays: Sequence[Array]) -> Pieces:
     coded = Pieces()
     for itemsize in sorted({array.dtype.itemsize for array in arrays}):
         members = [_words(array) for array in arrays if array.dtype.itemsize == itemsize]
-        turned = itemsize in _TURNED and _is_better_turned(members)
+        turned = False
         if itemsize in _TURNED:
+            # A sample shows whether bytes have less entropy with the sign bit last.
+            sample = np.concatenate([spread(words) for words in members])
+            turned = _entropy_bits(_turned(sample)) < _entropy_bits(sample)
             coded += bytes([turned])
         for one in in_order(partial(_written, turned=turned), blocks_of(members, BLOCK)):
             coded += one
@@ -48,12 +51,6 @@ def _words(array: Array) -> Array:
     return flat.view("<u8").reshape(-1, itemsize // 8)
 
 
-def _is_better_turned(members: Sequence[Array]) -> bool:
-    """Return True if a sample's bytes have less entropy with the sign bit last."""
-    sample = np.concatenate([spread(words) for words in members])
-    return _entropy_bits(_turned(sample)) < _entropy_bits(sample)
-
-
 def _entropy_bits(words: Array) -> float:
     planes = [_plane(words, byte) for byte in range(words.dtype.itemsize)]
     return sum(entropy_bits(byte_counts(plane)) for plane in planes)
@@ -64,12 +61,6 @@ def _turned(words: Array) -> Array:
     turned: Array = words << 1
     turned |= words >> (8 * words.dtype.itemsize - 1)
     return turned
-
-
-def _turned_back(words: Array) -> None:
-    last = words << (8 * words.dtype.itemsize - 1)
-    words >>= 1
-    words |= last
 
 
 def _plane(words: Array, byte: int) -> Bytes:
@@ -142,4 +133,7 @@ def _read_block(reader: ByteReader, block: Array, turned: int) -> None:
     for byte, plane in enumerate(planes):
         block[:, byte] = plane
     if turned:
-        _turned_back(block.reshape(-1).view(f"<u{itemsize}"))
+        words = block.reshape(-1).view(f"<u{itemsize}")
+        last = words << (8 * itemsize - 1)
+        words >>= 1
+        words |= last
