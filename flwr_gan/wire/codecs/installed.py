@@ -41,18 +41,13 @@ def named(group: str, name: str) -> Any:
         )
     if found.name != name:
         raise CodecError(f"{_of(entry)} calls itself {found.name!r}; both names must be one")
-    for other in _entries(group):
-        # A package that cannot be imported clashes with nothing.
-        with suppress(CodecError):
-            if other != entry and getattr(_loaded(other), "wire_id", None) == number:
-                clash = other
-                break
-    else:
-        return found
-    raise CodecError(
-        f"{_of(entry)} and {_of(clash)} both have the number {number} on the wire; uninstall one "
-        "of them"
-    )
+    clashes = [other for other in _with_number(group, number) if other != entry]
+    if clashes:
+        raise CodecError(
+            f"{_of(entry)} and {_of(clashes[0])} both have the number {number} on the wire; "
+            "uninstall one of them"
+        )
+    return found
 
 
 def numbered(group: str, number: int) -> Any:
@@ -62,19 +57,26 @@ def numbered(group: str, number: int) -> Any:
         raise PayloadError(
             f"payload names {kind} number {number}, which this version does not know"
         )
-    for entry in _entries(group):
-        with suppress(CodecError):
-            if getattr(_loaded(entry), "wire_id", None) == number:
-                break
-    else:
+    entries = _with_number(group, number)
+    if not entries:
         raise PayloadError(
             f"payload names {kind} number {number}, which no installed package has; install the "
             "package that its sender uses"
         )
     try:
-        return named(group, entry.name)
+        return named(group, entries[0].name)
     except CodecError as error:
-        raise PayloadError(f"payload is coded with {entry.name}: {error}") from error
+        raise PayloadError(f"payload is coded with {entries[0].name}: {error}") from error
+
+
+def _with_number(group: str, number: int) -> list[EntryPoint]:
+    """Return what has a wire number, without packages that cannot be imported."""
+    found = []
+    for entry in _entries(group):
+        with suppress(CodecError):
+            if getattr(_loaded(entry), "wire_id", None) == number:
+                found.append(entry)
+    return found
 
 
 def _loaded(entry: EntryPoint) -> Any:

@@ -32,7 +32,10 @@ class OneOf:
 
     def read(self, text: str, stage: "type[Configured]") -> str:
         """Return the word, or raise ``CodecError``."""
-        return one_of(f"{stage.name} {self.name}", self.other_words.get(text, text), self.words)
+        word = self.other_words.get(text, text)
+        if word not in self.words:
+            raise unknown_word(f"{stage.name} {self.name}", word, self.words)
+        return word
 
     def text(self, value: str) -> str:
         """Return the word of a spec; none for a default that is not shown."""
@@ -90,8 +93,10 @@ class Whole:
     fault: str = "is out of range"
 
     def read(self, text: str, stage: "type[Configured]") -> int | None:
-        """Return the number, None if the word is no number or out of range."""
-        return whole_number(text, lowest=self.lowest, highest=self.highest)
+        """Return a number in its shortest form, None if the word is none or out of range."""
+        if not re.fullmatch("0|[1-9][0-9]{0,8}", text):
+            return None
+        return int(text) if self.lowest <= int(text) <= self.highest else None
 
     def text(self, value: int) -> str:
         """Return the digits."""
@@ -122,12 +127,14 @@ class Fraction(Whole):
 
     def read(self, text: str, stage: "type[Configured]") -> int | None:
         """Return the number of steps, None if the word is no fraction in whole steps."""
-        steps, rest = divmod(read_fraction(text) or 0, STEPS // self.count)
+        if not re.fullmatch(r"0?\.[0-9]{1,4}", text):
+            return None
+        steps, rest = divmod(int(text.split(".")[1].ljust(4, "0")), STEPS // self.count)
         return None if rest else steps or None
 
     def text(self, value: int) -> str:
         """Return the fraction in as few digits as it needs."""
-        return fraction_text(value * (STEPS // self.count))
+        return f"0.{value * (STEPS // self.count):04}".rstrip("0")
 
 
 UNBIASED = Flag("is_unbiased", "unbiased")
@@ -253,39 +260,12 @@ def _packed(settings: Sequence[Setting]) -> list[Setting]:
     return [*choices, *(one for one in reversed(settings) if one not in choices)]
 
 
-def one_of(kind: str, word: str, allowed: Iterable[str]) -> str:
-    """Return the word, or raise ``CodecError`` if it is not allowed."""
-    allowed = tuple(allowed)
-    if word not in allowed:
-        raise unknown_word(kind, word, allowed)
-    return word
-
-
 def unknown_word(kind: str, word: str, allowed: Iterable[str]) -> CodecError:
     """Return the error for a word in a spec that is not allowed."""
     allowed = tuple(allowed)
     near = get_close_matches(word, allowed, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return CodecError(f"unknown {kind} {word!r}; allowed: {', '.join(allowed)}{hint}")
-
-
-def whole_number(text: str, *, lowest: int, highest: int) -> int | None:
-    """Return a number in its shortest form; None if invalid or out of range."""
-    if not re.fullmatch("0|[1-9][0-9]{0,8}", text):
-        return None
-    return int(text) if lowest <= int(text) <= highest else None
-
-
-def read_fraction(text: str) -> int | None:
-    """Return a fraction such as ``0.8`` in ten-thousandths; None if invalid or out of range."""
-    if not re.fullmatch(r"0?\.[0-9]{1,4}", text):
-        return None
-    return int(text.split(".")[1].ljust(4, "0")) or None
-
-
-def fraction_text(steps: int) -> str:
-    """Return the fraction in as few digits as it needs."""
-    return f"0.{steps:04}".rstrip("0")
 
 
 def unknown_settings(stage: str) -> PayloadError:

@@ -4,31 +4,37 @@ import pytest
 
 from flwr_gan.errors import CodecError, PayloadError
 from flwr_gan.wire.codecs import get_codec
-from flwr_gan.wire.codecs.settings import fraction_text, one_of, read_fraction, whole_number
+from flwr_gan.wire.codecs.settings import Configured, Fraction, OneOf, Whole
 from flwr_gan.wire.stages.registry import _STAGES, stage_by_id
 
 
 @pytest.mark.parametrize("text", ["", "-1", "+1", "01", "1.0", " 1", "1_0", "x", "²", "9" * 5000])
 def test_what_is_no_whole_number(text):
-    assert whole_number(text, lowest=0, highest=1 << 40) is None
+    assert Whole("size", 0, 1 << 40).read(text, Configured) is None
 
 
 def test_whole_numbers_have_limits():
-    assert [whole_number(str(at), lowest=2, highest=4) for at in range(6)] == [
+    assert [Whole("size", 2, 4).read(str(at), Configured) for at in range(6)] == [
         None, None, 2, 3, 4, None,
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("steps", [1, 10, 2500, 3333, 9000, 9999])
 def test_fractions_come_back(steps):
-    assert read_fraction(fraction_text(steps)) == steps
-    assert read_fraction(fraction_text(steps)[1:]) == steps
+    fraction = Fraction("share")
+    assert fraction.read(fraction.text(steps), Configured) == steps
+    assert fraction.read(fraction.text(steps)[1:], Configured) == steps
 
 
 def test_unknown_words_are_explained():
-    assert one_of("size", "small", ["small", "large"]) == "small"
-    with pytest.raises(CodecError, match="unknown size 'smal'; allowed: small, large; did you"):
-        one_of("size", "smal", ["small", "large"])
+    class Shirt(Configured):
+        name = "shirt"
+
+    size = OneOf("size", ["small", "large"])
+    assert size.read("small", Shirt) == "small"
+    said = "unknown shirt size 'smal'; allowed: small, large; did you"
+    with pytest.raises(CodecError, match=said):
+        size.read("smal", Shirt)
 
 
 @pytest.mark.parametrize(
