@@ -195,9 +195,8 @@ def decode_survivors(payload: bytes | PayloadInfo, *, base: Base) -> Array | Non
     if codec is None:
         return None
     template = base.template
-    if info.template_hash not in (None, template.hash):
-        raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
-    if base.name(info.base_need) != info.base_hash:
+    fits = info.template_hash in (None, template.hash)
+    if not fits or base.name(info.base_need) != info.base_hash:
         raise PayloadError(f"unknown_base: payload needs the {info.base_need} of another base")
     at_once = codec.survivors_at_once(info.body, base.arrays)
     if at_once is not None:

@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +18,10 @@ from flwr_gan.wire.codecs.arrays import Array, canonical_zeros, extremes
 from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.scaling import LARGEST, as_float32, without_zeros
 from flwr_gan.wire.codecs.settings import Configured
+from flwr_gan.wire.codecs.sparse.values import Numbers
 
 FINE_BITS = 4
 """Bits of a code from which on a stage counts as fine."""
-
-
-class Sliceable(Protocol):
-    """Numbers of one array, readable in parts."""
-
-    def __getitem__(self, part: slice, /) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -121,7 +116,7 @@ class Stage(Configured, ABC):
     def measure(self, values: Array, places: Places) -> Array:
         """Return the side numbers for the survivors of one array, or raise ``CodecError``."""
 
-    def measure_all(self, values: Sequence[Sliceable], places: Sequence[Places]) -> list[Array]:
+    def measure_all(self, values: Sequence[Numbers], places: Sequence[Places]) -> list[Array]:
         """Return the side numbers to write: of each array, or those shared by all."""
         if not (self.shared and places):
             return [self.measure(part[:], at) for part, at in zip(values, places, strict=True)]

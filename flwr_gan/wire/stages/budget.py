@@ -15,7 +15,8 @@ from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.places import Places
 from flwr_gan.wire.codecs.scaling import dequantised, half_a_step, quantised
 from flwr_gan.wire.codecs.settings import STEPS, ByKind, Fraction, Whole
-from flwr_gan.wire.codecs.stage import Coded, Sliceable
+from flwr_gan.wire.codecs.sparse.values import Numbers
+from flwr_gan.wire.codecs.stage import Coded
 from flwr_gan.wire.stages.affine import BITS
 from flwr_gan.wire.stages.groups import GroupedStage
 from flwr_gan.wire.stages.quantize import QuantizeStage
@@ -71,7 +72,7 @@ class BudgetStage(ByKind, GroupedStage):
         """Return the scale of a single layer that has the whole budget."""
         return self.measure_all([values], [places])[0]
 
-    def measure_all(self, values: Sequence[Sliceable], places: Sequence[Places]) -> list[Array]:
+    def measure_all(self, values: Sequence[Numbers], places: Sequence[Places]) -> list[Array]:
         """Return the scale of each layer.
 
         Raises ``CodecError`` if a value is NaN or infinite, or the budget below the fewest bits.

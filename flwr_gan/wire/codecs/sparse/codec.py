@@ -172,11 +172,34 @@ class SparseCodec(Codec):
         The system allocates one large piece of memory far faster than many small ones.
         """
         weights = [spec for spec in specs if is_weight(spec.dtype)]
+        lengths = [spec.size for spec in weights]
+        memory = np.zeros(sum(lengths), FLOAT32)
+        layers = np.split(memory, np.cumsum(lengths)[:-1]) if lengths else []
+        held = None if base is None else base_layers(base)
         reader = ByteReader(body.values, what="values")
-        sizes = [spec.size for spec in weights]
-        memory = np.zeros(sum(sizes), FLOAT32)
-        layers = np.split(memory, np.cumsum(sizes)[:-1]) if sizes else []
-        self._read_survivors(body, reader, weights, base, layers)
+        values = SurvivorReader(
+            reader,
+            [spec.shape for spec in weights],
+            stage=self.stage,
+            limit=sum(lengths),
+            has_base=held is not None,
+            may_divide=body.mask[:1] == bytes([LAYERED]),
+        )
+        units = [
+            length
+            for whole, divided in zip(lengths, values.bands, strict=True)
+            for length in (divided.lengths if divided else [whole])
+        ]
+        mask = open_mask(body.mask, units, held)
+        unit = 0
+        for layer, divided in enumerate(values.bands):
+            for block in _blocks(mask, unit, divided):
+                near = block.of(held[layer]) if values.relative and held is not None else None
+                values.read(block, near, layers[layer])
+            values.next_layer()
+            unit += 1 if divided is None else divided.count
+        mask.finish()
+        values.finish()
         others = read_planes(reader, [spec for spec in specs if not is_weight(spec.dtype)])
         reader.finish()
         weight = map(_shaped, layers, weights)
@@ -211,41 +234,6 @@ class SparseCodec(Codec):
     def survivors_are_all(body: Body, specs: Sequence[ArraySpec]) -> bool:
         """Return True if the mask is the base's and all arrays are float32."""
         return body.mask == bytes([SAME]) and all(is_weight(spec.dtype) for spec in specs)
-
-    def _read_survivors(
-        self,
-        body: Body,
-        reader: ByteReader,
-        weights: Sequence[ArraySpec],
-        base: Sequence[Array] | None,
-        layers: Sequence[Array],
-    ) -> None:
-        """Write block after block to the layers, which must be zeroed."""
-        held = None if base is None else base_layers(base)
-        lengths = [spec.size for spec in weights]
-        values = SurvivorReader(
-            reader,
-            [spec.shape for spec in weights],
-            stage=self.stage,
-            limit=sum(lengths),
-            has_base=held is not None,
-            may_divide=body.mask[:1] == bytes([LAYERED]),
-        )
-        units = [
-            length
-            for whole, divided in zip(lengths, values.bands, strict=True)
-            for length in (divided.lengths if divided else [whole])
-        ]
-        mask = open_mask(body.mask, units, held)
-        unit = 0
-        for layer, divided in enumerate(values.bands):
-            for block in _blocks(mask, unit, divided):
-                near = block.of(held[layer]) if values.relative and held is not None else None
-                values.read(block, near, layers[layer])
-            values.next_layer()
-            unit += 1 if divided is None else divided.count
-        mask.finish()
-        values.finish()
 
 
 def _blocks(mask: MaskSource, unit: int, bands: Bands | None) -> Iterator[Block]:
