@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.errors import CodecError
-from flwr_gan.wire.codecs.arrays import Array, ArraySpec
+from flwr_gan.wire.codecs.arrays import Array
 from flwr_gan.wire.codecs.base import BaseNeed
 from flwr_gan.wire.codecs.sparse.masks import mask_hash
 from flwr_gan.wire.codecs.sparse.parts import KnownBase
@@ -40,8 +40,7 @@ class Base:
                 self._held[name] = as_array(value, name)
             except CodecError:
                 continue
-        specs = [ArraySpec(array.shape, array.dtype) for array in self._held.values()]
-        self.template = Template(tuple(self._held), tuple(specs))
+        self.template = Template.of(self._held)
         self._known: dict[tuple[str, ...], KnownBase] = {}
         self._names: dict[tuple[BaseNeed, tuple[str, ...] | None], bytes] = {}
 

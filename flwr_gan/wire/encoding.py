@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import get_args
 
 import numpy as np
 
@@ -29,8 +30,6 @@ from flwr_gan.wire.stages.pipeline import StagedCodec
 from flwr_gan.wire.table import AS_FLOAT32, PLAIN, SAME, Entry, coded_spec, write_table
 from flwr_gan.wire.template import Template
 from flwr_gan.wire.tied import find_tied
-
-_NEEDS: tuple[BaseNeed, ...] = ("none", "mask", "values")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class _Draft:
 
     @property
     def base_need(self) -> BaseNeed:
-        return max((body.base_need for body in self.bodies), key=_NEEDS.index)
+        return max((body.base_need for body in self.bodies), key=get_args(BaseNeed).index)
 
 
 def encode_arrays(

@@ -5,7 +5,7 @@ momentum of ``dgc``, in one mapping of names to float32 arrays, besides the resi
 feedback.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -28,7 +28,10 @@ class Memories:
     """
 
     def __init__(self, codec: Codec, memory: Arrays, base: Base | None) -> None:
-        self._stages = list(array_stages(codec))
+        self._stages: list[ArrayStage] = []
+        while isinstance(codec, ArrayStagedCodec):
+            self._stages.append(codec.stage)
+            codec = codec.codec
         self._base = base
         self._gathered: dict[str, Array] = {}
         self._momentum = max((stage.momentum for stage in self._stages), default=0.0)
@@ -77,13 +80,6 @@ class Memories:
         if not self._base.has(name, array.shape):
             return None
         return np.asarray(self._base.of([name])[0]).reshape(array.shape)
-
-
-def array_stages(codec: Codec) -> Iterator[ArrayStage]:
-    """Yield the stages of a codec that change whole arrays, in order."""
-    while isinstance(codec, ArrayStagedCodec):
-        yield codec.stage
-        codec = codec.codec
 
 
 def _of(prefix: str, memory: Arrays) -> dict[str, Array]:

@@ -110,7 +110,11 @@ def encode_to_send(
         named, codec=chosen, base=held, self_contained=self_contained, wanted=wanted
     )
     if not encoded.lossy:
-        decoded = {name: _as_delivered(array, chosen) for name, array in named.items()}
+        raw = isinstance(without_stages(chosen), RawCodec)
+        decoded = {
+            name: _read_only(as_users_know_it(delivered(array, strict=raw)))
+            for name, array in named.items()
+        }
         return Sent(encoded.payload, decoded, {}, math.nan, memories.settle(decoded))
     decoded = _decoded(encoded, Template.of(named), held)
     received = as_arrays(decoded)
@@ -184,11 +188,6 @@ def _decoded(encoded: Encoded, template: Template, base: Base | None) -> dict[st
         with np.errstate(all="ignore"):
             arrays = dict(zip(template.names, encoded.decoded(), strict=True))
     return {name: _read_only(array) for name, array in arrays.items()}
-
-
-def _as_delivered(array: Array, codec: Codec) -> Array:
-    raw = isinstance(without_stages(codec), RawCodec)
-    return _read_only(as_users_know_it(delivered(array, strict=raw)))
 
 
 def _left_over(aim: Array, got: Array, near: Array | None, left: Array) -> tuple[float, float]:

@@ -65,10 +65,6 @@ class ByteReader:
         """Return all bytes that are left."""
         return self.take(self.left)
 
-    def all(self) -> memoryview:
-        """Return all bytes that are left, without taking them."""
-        return self._data[self._at :]
-
     def finish(self) -> None:
         """Raise ``PayloadError`` if bytes are left."""
         if self.left:

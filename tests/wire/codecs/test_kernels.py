@@ -147,7 +147,7 @@ def test_survivors_are_picked_and_put_back(count, share):
         if support.bits is None:
             continue
         both(picked, support.bits, layer, support.count)
-        block = Block.of_bits(0, count, support.bits)
+        block = Block.of_support(0, support)
         assert block.count == support.count
 
         def put(block=block, values=values):

@@ -152,7 +152,7 @@ class PositionReader:
         bits = self._bitmaps.read((stop - start + 7) // 8)
         if stop % 8 and bits[-1] >> stop % 8:
             raise PayloadError("mask has bits behind the end of a layer")
-        return Block.of_bits(start, stop, bits)
+        return Block.of_support(start, Support.of_bits(stop - start, bits))
 
 
 def write_changes(changed: Sequence[Support]) -> Pieces:

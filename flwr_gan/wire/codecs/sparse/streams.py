@@ -229,7 +229,8 @@ def read_stream(reader: ByteReader, count: int) -> Bytes:
         return np.full(count, data[0], np.uint8)
     if method != RANS:
         raise PayloadError("a stream is coded in a way that this version does not know")
-    return _decoded(ByteReader(data, what="a stream"), count)
+    found = _at_once(data, count)
+    return _decoded(ByteReader(data, what="a stream"), count) if found is None else found
 
 
 def _at_once(data: memoryview, count: int) -> Bytes | None:
@@ -243,9 +244,6 @@ def _at_once(data: memoryview, count: int) -> Bytes | None:
 
 
 def _decoded(reader: ByteReader, count: int) -> Bytes:
-    found = _at_once(reader.all(), count)
-    if found is not None:
-        return found
     head = reader.byte()
     lanes, parts = head & 15, (head >> 4) + 1
     if parts > _MANY:

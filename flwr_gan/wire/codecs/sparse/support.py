@@ -125,11 +125,6 @@ class Block:
         return cls(start, start + support.length, support.count, support.bits)
 
     @classmethod
-    def of_bits(cls, start: int, stop: int, bits: Bytes) -> "Block":
-        """Return the block of packed bits, whose unused bits are zero."""
-        return cls(start, stop, _set_bits(bits), bits)
-
-    @classmethod
     def of_positions(cls, found: Positions) -> "Block":
         """Return the block of ascending positions."""
         ends = (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)

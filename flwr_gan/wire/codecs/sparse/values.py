@@ -5,6 +5,7 @@ several blocks can be coded side by side.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -138,27 +139,19 @@ def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Array:
     return numbers
 
 
-def _write_masks(parts: list[Array]) -> Pieces:
-    return write_stream(parts, are_masks=True)
-
-
-def _read_masks(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Array:
-    return read_stream(reader, count)
-
-
 _WRITERS = {
     BINS: write_bins,
     PCODEC: _write_pcodec,
     MAGNITUDE_BINS: write_magnitudes,
     BYTES: write_codes,
-    MASKS: _write_masks,
+    MASKS: partial(write_stream, are_masks=True),
 }
 _READERS: dict[int, Callable[[ByteReader, int, np.dtype[Any]], Array | FloatPlanes]] = {
     BINS: read_bins,
     PCODEC: _read_pcodec,
     MAGNITUDE_BINS: read_magnitudes,
     BYTES: read_codes,
-    MASKS: _read_masks,
+    MASKS: lambda reader, count, dtype: read_stream(reader, count),
 }
 
 
