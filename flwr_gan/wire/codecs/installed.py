@@ -69,7 +69,7 @@ def numbered(group: str, number: int) -> Any:
         raise PayloadError(f"payload is coded with {entries[0].name}: {error}") from error
 
 
-def _with_number(group: str, number: int) -> list[EntryPoint]:
+def _with_number(group: str, number: int | None) -> list[EntryPoint]:
     """Return what has a wire number, without packages that cannot be imported."""
     found = []
     for entry in _entries(group):

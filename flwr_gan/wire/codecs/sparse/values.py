@@ -139,7 +139,7 @@ def _read_pcodec(reader: ByteReader, count: int, dtype: np.dtype[Any]) -> Array:
     return numbers
 
 
-_WRITERS = {
+_WRITERS: dict[int, Callable[[list[Array]], Pieces]] = {
     BINS: write_bins,
     PCODEC: _write_pcodec,
     MAGNITUDE_BINS: write_magnitudes,
