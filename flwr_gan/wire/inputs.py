@@ -6,13 +6,7 @@ from typing import Any
 import numpy as np
 
 from flwr_gan.errors import CodecError
-from flwr_gan.wire.codecs.arrays import (
-    BFLOAT16,
-    DTYPES,
-    Array,
-    check_dimensions,
-    refused_type,
-)
+from flwr_gan.wire.codecs.arrays import BFLOAT16, Array, check_dimensions, check_encodable
 
 
 def as_array(value: Any, name: str) -> Array:
@@ -36,13 +30,10 @@ def as_array(value: Any, name: str) -> Array:
                 f"{name}: {type(value).__name__} is no array ({_first_line(error)}); convert it to "
                 "a numpy array first"
             ) from error
-    if is_bfloat16(array.dtype):
-        array = array.view(BFLOAT16)
-    elif array.dtype.newbyteorder("<").str not in DTYPES:
-        raise refused_type(array, name)
+    if not is_bfloat16(array.dtype):
+        return check_encodable(array, name)
     check_dimensions(array, name)
-    # np.ascontiguousarray would turn a 0-d array into a 1-d array.
-    return np.asarray(array, order="C")
+    return np.asarray(array.view(BFLOAT16), order="C")
 
 
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
@@ -51,15 +42,20 @@ def is_bfloat16(dtype: np.dtype[Any]) -> bool:
 
 
 def _from_tensor(tensor: Any, name: str, torch: Any) -> Array:
-    kinds = {
-        "nested": tensor.is_nested,
-        "meta": tensor.is_meta,
-        "quantised": tensor.is_quantized,
-        "sparse": tensor.layout != torch.strided,
-    }
-    for kind, found in kinds.items():
+    is_sparse = tensor.layout != torch.strided
+    kinds = (
+        (tensor.is_nested, "nested", "send its parts as arrays of their own"),
+        (tensor.is_meta, "meta", "it has no values; materialise it first"),
+        (tensor.is_quantized, "quantised", "use .int_repr() and its scales, or .dequantize()"),
+        (
+            is_sparse,
+            "sparse",
+            "use .to_dense(), whose zeros cost next to nothing with the codec sparse",
+        ),
+    )
+    for found, kind, remedy in kinds:
         if found:
-            raise CodecError(f"{name}: a {kind} tensor cannot be coded; {_REMEDIES[kind]}")
+            raise CodecError(f"{name}: a {kind} tensor cannot be coded; {remedy}")
     try:
         plain = tensor.detach().resolve_conj().resolve_neg().cpu()
         if plain.dtype == torch.bfloat16:
@@ -70,14 +66,6 @@ def _from_tensor(tensor: Any, name: str, torch: Any) -> Array:
             f"{name}: a tensor of {tensor.dtype} cannot be coded ({_first_line(error)}); convert "
             "it to a float or integer type first"
         ) from error
-
-
-_REMEDIES = {
-    "nested": "send its parts as arrays of their own",
-    "meta": "it has no values; materialise it first",
-    "quantised": "use .int_repr() and its scales, or .dequantize()",
-    "sparse": "use .to_dense(), whose zeros cost next to nothing with the codec sparse",
-}
 
 
 def _first_line(error: Exception) -> str:

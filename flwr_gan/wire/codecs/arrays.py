@@ -70,18 +70,13 @@ class ArraySpec:
 def check_encodable(array: Array, name: str = "array") -> Array:
     """Return ``array`` as C-contiguous, or raise ``CodecError`` if its dtype cannot be coded."""
     if array.dtype.newbyteorder("<").str not in DTYPES:
-        raise refused_type(array, name)
+        raise CodecError(
+            f"{name}: dtype {array.dtype} cannot be coded; allowed: {allowed_types()}; "
+            "convert the array or leave it out"
+        )
     check_dimensions(array, name)
     # np.ascontiguousarray would turn a 0-d array into a 1-d array.
     return np.asarray(array, order="C")
-
-
-def refused_type(array: Array, name: str) -> CodecError:
-    """Return the error for an array whose dtype cannot be coded."""
-    return CodecError(
-        f"{name}: dtype {array.dtype} cannot be coded; allowed: {allowed_types()}; "
-        "convert the array or leave it out"
-    )
 
 
 def check_dimensions(array: Array, name: str) -> None:

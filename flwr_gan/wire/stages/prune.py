@@ -11,10 +11,9 @@ import numpy as np
 from flwr_gan.wire.codecs.arrays import Array, canonical_zeros
 from flwr_gan.wire.codecs.settings import STEPS, Fraction, OneOf
 from flwr_gan.wire.codecs.sparse.largest import largest
-from flwr_gan.wire.stages.array_stage import KeepingStage
+from flwr_gan.wire.stages.array_stage import SCOPES, KeepingStage
 
 CRITERIA = ("magnitude", "random")
-SCOPES = ("global", "local")
 LEAST_AXES = 2
 
 
@@ -50,10 +49,9 @@ class PruneStage(KeepingStage):
         """Return the pruned arrays."""
         chosen = [at for at, array in enumerate(arrays) if array.ndim >= LEAST_AXES]
         layers = [canonical_zeros(np.ascontiguousarray(arrays[at]).reshape(-1)) for at in chosen]
-        groups = [[at] for at in range(len(layers))] if self.scope == "local" else None
         masks: list[Array] = []
-        for group in groups or [list(range(len(layers)))]:
-            masks += self._kept([layers[at] for at in group])
+        for group in [layers] if self.scope == "global" else [[layer] for layer in layers]:
+            masks += self._kept(group)
         parts = list(arrays)
         for at, layer, mask in zip(chosen, layers, masks, strict=True):
             parts[at] = np.where(mask, layer, np.float32(0)).reshape(arrays[at].shape)
