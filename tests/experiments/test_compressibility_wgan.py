@@ -8,8 +8,8 @@ from experiments.papers.compressibility_wgan.__main__ import STUDY, main
 from experiments.papers.compressibility_wgan.cases import Case, find_generators
 from experiments.papers.compressibility_wgan.longer.__main__ import main as longer_main
 from experiments.papers.compressibility_wgan.measuring import (
-    Rows,
     code_generators,
+    kept_rows,
     score_generators,
     with_signed_zeros,
 )
@@ -216,10 +216,10 @@ def test_mistakes_are_one_clear_line(arguments, named, tmp_path, capsys):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_broken_table_is_named(tmp_path):
-    (tmp_path / "rows.csv").write_text("level\n1\n")
-    with pytest.raises(OutputError, match=r"rows\.csv"):
-        Rows(tmp_path / "rows.csv", ("level", "codec"))
+def test_broken_rows_are_named(tmp_path):
+    (tmp_path / "rows.json").write_text("[{")
+    with pytest.raises(OutputError, match=r"rows\.json"):
+        kept_rows(tmp_path / "rows.json")
 
 
 @pytest.mark.long

@@ -3,12 +3,11 @@
 Zeros are also coded as in the paper, with the sign that ``weight * mask`` gives them.
 """
 
-from collections.abc import Mapping, Sequence
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from experiments.benchmarks.codecs import GENERAL, QUANTISED, SPARSE, installed
 from flwr_gan.core.atomic import write_text
@@ -23,47 +22,11 @@ from flwr_gan.wire.codecs import get_codec
 if TYPE_CHECKING:
     from experiments.papers.compressibility_wgan.cases import Case
 
-CODED = ("kind", "level", "zeros", "codec")
-SCORED = ("kind", "level", "codec")
 LABELS_FOR_OUTPUT = 2000
 MAX_SAMPLES = 2000
 JUDGE_SEED = 0
 LOSSY = ("sparse:int8", "sparse:int6", "sparse:int4")
 LOSSLESS = "sparse"
-
-
-class Rows:
-    """Rows under the columns of a key, read from a CSV file and written back to it."""
-
-    def __init__(self, path: Path, key: Sequence[str]) -> None:
-        self._path, self._key = path, tuple(key)
-        self._rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        if path.exists():
-            try:
-                table = pd.read_csv(path)
-                keys = zip(*(table[column].tolist() for column in self._key), strict=True)
-                for key, (_, row) in zip(keys, table.iterrows(), strict=True):
-                    self._rows[key] = {str(name): value for name, value in row.items()}
-            except (KeyError, ValueError) as error:
-                raise OutputError(f"{path} cannot be read: {error}; delete it") from error
-
-    def __contains__(self, key: object) -> bool:
-        """Return whether there is a row with this key."""
-        return key in self._rows
-
-    def add(self, key: tuple[Any, ...], row: Mapping[str, Any]) -> None:
-        """Add a row; ``write`` saves it."""
-        self._rows[key] = dict(zip(self._key, key, strict=True)) | dict(row)
-
-    @property
-    def all(self) -> list[dict[str, Any]]:
-        """All rows."""
-        return list(self._rows.values())
-
-    def write(self) -> None:
-        """Write all rows, completely or not at all."""
-        table = pd.DataFrame(self.all)
-        write_text(self._path, table.to_csv(index=False, float_format="%.6g"))
 
 
 def codings() -> list[tuple[str, str]]:
@@ -73,39 +36,53 @@ def codings() -> list[tuple[str, str]]:
     return [*(("signed", spec) for spec in signed), *(("canonical", spec) for spec in specs)]
 
 
+def kept_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows that an interrupted measurement has kept in a JSON file."""
+    try:
+        rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read: {error}; delete it") from error
+    return rows
+
+
 def code_generators(cell: "Case") -> list[dict[str, Any]]:
     """Code both readings of the generator after each pruning; return one row per coding."""
-    rows = Rows(cell.folder / "codecs.csv", CODED)
+    path = cell.folder / "codecs.json"
+    rows = kept_rows(path)
+    known = {(row["kind"], row["level"], row["zeros"], row["codec"]) for row in rows}
     labels_N = cell.draw_labels(LABELS_FOR_OUTPUT)
     generators = [("retrained", level) for level in cell.levels]
     generators += [("pruned", level) for level in cell.levels[1:]]
     for kind, level in generators:
+        missing = [pair for pair in codings() if (kind, level, *pair) not in known]
+        if not missing:
+            continue
         weights = cell.load(kind, level)
         size = sum(array.size for array in weights.values())
         kept = sum(int(np.count_nonzero(array)) for array in weights.values())
-        outputs = None
-        for zeros, spec in codings():
-            key = (kind, level, zeros, spec)
-            if key not in rows:
-                arrays = with_signed_zeros(cell, kind, level) if zeros == "signed" else weights
-                payload = encode_payload(
-                    arrays, codec=spec, self_contained=False, strict=zeros == "signed"
-                )
-                row: dict[str, Any] = {
-                    "sparsity": 1 - kept / size,
-                    "dense_bytes": 4 * size,
-                    "payload_bytes": len(payload),
-                    "ratio": 4 * size / len(payload),
-                }
-                if not get_codec(spec).lossless:
-                    if outputs is None:
-                        outputs = cell.generate(weights, labels_N)
-                    decoded = decode_payload(payload, template=Template.of(weights))
-                    change = cell.generate(decoded, labels_N) - outputs
-                    row["output_change"] = float(np.sqrt(np.mean(change**2)) / outputs.std())
-                rows.add(key, row)
-        rows.write()
-    return rows.all
+        outputs = cell.generate(weights, labels_N)
+        for zeros, spec in missing:
+            arrays = with_signed_zeros(cell, kind, level) if zeros == "signed" else weights
+            payload = encode_payload(
+                arrays, codec=spec, self_contained=False, strict=zeros == "signed"
+            )
+            row = {
+                "kind": kind,
+                "level": level,
+                "zeros": zeros,
+                "codec": spec,
+                "sparsity": 1 - kept / size,
+                "dense_bytes": 4 * size,
+                "payload_bytes": len(payload),
+                "ratio": 4 * size / len(payload),
+            }
+            if not get_codec(spec).lossless:
+                decoded = decode_payload(payload, template=Template.of(weights))
+                change = cell.generate(decoded, labels_N) - outputs
+                row["output_change"] = float(np.sqrt(np.mean(change**2)) / outputs.std())
+            rows.append(row)
+        write_text(path, json.dumps(rows))
+    return rows
 
 
 def with_signed_zeros(cell: "Case", kind: str, level: int) -> Weights:
@@ -157,7 +134,6 @@ def score_generators(cell: "Case") -> list[dict[str, Any]]:
     generated samples as real ones: at most 2,000, and no more than the training part has. The row
     of kind ``real`` has the two accuracies of real samples that the judge was not trained on.
     """
-    rows = Rows(cell.folder / "quality.csv", SCORED)
     dataset = cell.federation.dataset
     judge = SampleJudge(
         dataset.train,
@@ -166,18 +142,20 @@ def score_generators(cell: "Case") -> list[dict[str, Any]]:
         seed=JUDGE_SEED,
         max_samples=MAX_SAMPLES,
     )
-    real = ("real", 0, LOSSLESS)
-    if real not in rows:
-        rows.add(real, judge.real_scores)
+    path = cell.folder / "quality.json"
+    rows = kept_rows(path)
+    known = {(row["kind"], row["level"], row["codec"]) for row in rows}
+    if not known:
+        rows.append({"kind": "real", "level": 0, "codec": LOSSLESS, **judge.real_scores})
     labels_N = cell.draw_labels(min(MAX_SAMPLES, len(dataset.train)))
     seed = derive_seed(cell.seed, "study-judge")
-    for key in scorings(cell):
-        if key not in rows and cell.path(*key[:2]).exists():
-            x_NTC = cell.generate(_coded(cell, *key), labels_N)
-            rows.add(key, judge.score(x_NTC, labels_N, seed=seed))
-            rows.write()
-    rows.write()
-    return rows.all
+    for kind, level, codec in scorings(cell):
+        if (kind, level, codec) not in known and cell.path(kind, level).exists():
+            x_NTC = cell.generate(_coded(cell, kind, level, codec), labels_N)
+            scores = judge.score(x_NTC, labels_N, seed=seed)
+            rows.append({"kind": kind, "level": level, "codec": codec, **scores})
+            write_text(path, json.dumps(rows))
+    return rows
 
 
 def _coded(cell: "Case", kind: str, level: int, codec: str) -> Weights:
