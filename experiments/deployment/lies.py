@@ -55,36 +55,21 @@ ON_ARRAYS: dict[str, Callable[[Weights], Weights]] = {
 }
 
 
-def garbage(own: bytes, heard: Payloads, server_round: int) -> bytes:
-    """Return random bytes of the honest payload's length."""
-    return np.random.default_rng(server_round).bytes(len(own))
-
-
-def bomb(own: bytes, heard: Payloads, server_round: int) -> bytes:
-    """Return a small payload that decodes to 64 MiB of zeros."""
-    return _bomb()
-
-
 @cache
-def _bomb() -> bytes:
+def bomb() -> bytes:
+    """Return a small payload that decodes to 64 MiB of zeros."""
     return encode_payload({"0": np.zeros(2**24, np.float32)}, codec="zlib")
 
 
-def replay(own: bytes, heard: Payloads, server_round: int) -> bytes:
-    """Return another client's reply of this round."""
-    return next(payload for at, payload in heard if at == server_round)
-
-
-def old_replay(own: bytes, heard: Payloads, server_round: int) -> bytes:
-    """Return another client's reply of the previous round."""
-    return next((payload for at, payload in heard if at == server_round - 1), own)
-
-
+# From the honest payload, those heard so far and the round: random bytes of the same length, a
+# bomb, another client's payload of this round, and one of the round before.
 ON_WIRE: dict[str, Callable[[bytes, Payloads, int], bytes]] = {
-    "garbage": garbage,
-    "bomb": bomb,
-    "replay of this round": replay,
-    "replay of the last round": old_replay,
+    "garbage": lambda own, heard, now: np.random.default_rng(now).bytes(len(own)),
+    "bomb": lambda own, heard, now: bomb(),
+    "replay of this round": lambda own, heard, now: next(p for at, p in heard if at == now),
+    "replay of the last round": lambda own, heard, now: next(
+        (payload for at, payload in heard if at == now - 1), own
+    ),
 }
 LIES = ("none", *ON_WIRE, *ON_ARRAYS)
 PASSING = ("none", "replay of this round", "all NaN", "times 1e6")  # not refused by the wire
