@@ -16,7 +16,8 @@ one row per codec and link, with means over seeds up to that round:
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -32,14 +33,6 @@ LINKS_MBIT_S = (1, 10, 100)
 MEASURE = "synthetic_accuracy"
 TARGET, SHORT_TARGET = 0.93, 0.2
 SHORT = "lottery.iterations=1 strategy.rounds_per_level=2 samples_per_class=50"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, print and write the table; return the exit status."""
-    return run_benchmark(
-        "end_to_end", __doc__, measure, arguments,
-        short=f"a few rounds to {MEASURE} {SHORT_TARGET}, one seed", add_options=add_options,
-    )  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -101,6 +94,11 @@ def over_links(runs: pd.DataFrame, *, target: float) -> pd.DataFrame:
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
+
+main = partial(
+    run_benchmark, "end_to_end", __doc__, measure, add_options=add_options,
+    short=f"a few rounds to {MEASURE} {SHORT_TARGET}, one seed",
+)  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -93,4 +93,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(one(sys.argv[2], int(sys.argv[3]))))
         sys.exit()
-    sys.exit(run_benchmark("nodes", __doc__, measure, None, short="10 and 100 nodes"))
+    sys.exit(run_benchmark("nodes", __doc__, measure, short="10 and 100 nodes"))

@@ -19,18 +19,6 @@ from flwr_gan.errors import FlwrGanError, OutputError, TrainingError
 RESULTS = Path(__file__).parent / "results"
 
 
-def add_output(parser: argparse.ArgumentParser, name: str, *, short: str) -> None:
-    """Add ``--output FILE`` and ``--short``; ``short`` says what the latter leaves out."""
-    parser.add_argument("--short", action="store_true", help=short)
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help=f"table; default: {name}.csv in experiments/benchmarks/results, "
-        f"in runs/{name}_short with --short",
-    )
-
-
 def output_file(options: argparse.Namespace, name: str) -> Path:
     """Return the path of the table: the given one, or the default of the short or whole version."""
     folder = Path(f"runs/{name}_short") if options.short else RESULTS
@@ -54,7 +42,7 @@ def run_benchmark(
     name: str,
     about: str | None,
     measure: Callable[[argparse.Namespace], Iterable[tuple[str, pd.DataFrame]]],
-    arguments: Sequence[str] | None,
+    arguments: Sequence[str] | None = None,
     *,
     short: str,
     add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
@@ -67,7 +55,14 @@ def run_benchmark(
     module = f"experiments.benchmarks.{name}"
     description = (about or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
-    add_output(parser, name, short=short)
+    parser.add_argument("--short", action="store_true", help=short)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=f"table; default: {name}.csv in experiments/benchmarks/results, "
+        f"in runs/{name}_short with --short",
+    )
     add_options(parser)
     options = parser.parse_args(arguments)
     logging.getLogger("flwr").setLevel(logging.ERROR)

@@ -8,9 +8,9 @@ after ten rounds on average, and there are more rounds. It writes one row per co
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import pandas as pd
@@ -149,12 +149,6 @@ def run(way: Way, size: Size, *, share: float, rounds: int) -> dict[str, Any]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, write and print the table; return the exit status."""
-    short = "few clients and rounds"
-    return run_benchmark("participation", __doc__, measure_all, arguments, short=short)
-
-
 def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the table of all codecs and shares."""
     size = Size(clients=8, images=400) if options.short else Size()
@@ -202,6 +196,8 @@ def _shares(size: Size) -> list[tuple[Tensor, Tensor]]:
 def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(samples.x_NTC).flatten(1), torch.from_numpy(samples.y_N)
 
+
+main = partial(run_benchmark, "participation", __doc__, measure_all, short="few clients and rounds")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,7 +9,8 @@ positions, and as values the new weights (float32) or the changes in units in th
 import argparse
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,6 @@ CODERS = {
 _FAR = 255
 
 Array = NDArray[Any]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, write and print the table; return the exit status."""
-    return run_benchmark("patches", __doc__, measure_all, arguments, short="fewer weights")
 
 
 def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -107,6 +103,8 @@ def _gaps(at: Array) -> bytes:
 def _bits(weights: Array) -> Array:
     return weights.view(np.uint16 if weights.dtype == BFLOAT16 else np.uint32)
 
+
+main = partial(run_benchmark, "patches", __doc__, measure_all, short="fewer weights")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,7 +8,8 @@ bits, with three seeds. It writes one row per round, a summary (``_summary.csv``
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -94,14 +95,6 @@ def picture(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the unfinished cases and write the results; return the exit status."""
-    return run_benchmark(
-        "protocol", __doc__, measure, arguments,
-        short="hardly any training, one seed", add_options=add_options,
-    )  # fmt: skip
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add seeds, folder and settings."""
     parser.add_argument("--seeds", type=int, help="default: 3")
@@ -125,6 +118,11 @@ def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "_summary", summarise(table)
     save_figure(picture(table), output_file(options, "protocol").with_suffix(".png"))
 
+
+main = partial(
+    run_benchmark, "protocol", __doc__, measure, add_options=add_options,
+    short="hardly any training, one seed",
+)  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -22,7 +22,7 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -241,12 +241,6 @@ def round_table(repeats: int, *, training_s: float) -> pd.DataFrame:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write the tables; return the exit status."""
-    short = f"{SHORT[0]} replies, once"
-    return run_benchmark("server", __doc__, measure, arguments, short=short)
-
-
 def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the tables of aggregation, of the large network and of rounds."""
     clients, repeats, training_s, scale = SHORT if options.short else WHOLE
@@ -256,6 +250,8 @@ def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "_large", large_table(strategies, scale=scale, repeats=repeats)
     yield "_round", round_table(repeats, training_s=training_s)
 
+
+main = partial(run_benchmark, "server", __doc__, measure, short=f"{SHORT[0]} replies, once")
 
 if __name__ == "__main__":
     sys.exit(main())

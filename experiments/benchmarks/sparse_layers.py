@@ -10,7 +10,7 @@ the dense convolution has its channels last if that is faster. ``chosen`` is the
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from functools import partial
 from itertools import product
@@ -39,12 +39,6 @@ LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 SHORT = ("paper fc", "paper conv1", "paper conv2")
 DENSITIES = (0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.03)
 BATCH_SIZES = (64, 256)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write the table; return the exit status."""
-    short = "the paper's layers, one batch size, fewer repeats"
-    return run_benchmark("sparse_layers", __doc__, measure_all, arguments, short=short)
 
 
 def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -112,6 +106,11 @@ def _times(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, flo
     dense_ms = 1000 * min(median(measured) for measured in seconds.values())
     return {"dense_ms": dense_ms, "sparse_ms": sparse_ms, "ratio": dense_ms / sparse_ms}
 
+
+main = partial(
+    run_benchmark, "sparse_layers", __doc__, measure_all,
+    short="the paper's layers, one batch size, fewer repeats",
+)  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

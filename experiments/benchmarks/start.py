@@ -59,4 +59,4 @@ def _children_s() -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(run_benchmark("start", __doc__, measure, None, short="2 repeats in place of 9"))
+    sys.exit(run_benchmark("start", __doc__, measure, short="2 repeats in place of 9"))

@@ -10,6 +10,7 @@ and generated samples and the classifier's weights. Rows with 0 real samples hav
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +30,6 @@ from flwr_gan.seeding import numpy_rng
 
 SIZES, SEEDS, PER_CLASS = (20, 50, 100, 200, 500, 1000), 5, 100
 SHORT_SIZES, SHORT_SEEDS = (20, 100), 2
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, write, print and draw the table; return the exit status."""
-    return run_benchmark(
-        "synthetic", __doc__, measure_all, arguments,
-        short="fewer sizes and seeds", add_options=_add_run,
-    )  # fmt: skip
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +85,11 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
     tidy(axes)
     return figure
 
+
+main = partial(
+    run_benchmark, "synthetic", __doc__, measure_all, add_options=_add_run,
+    short="fewer sizes and seeds",
+)  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())

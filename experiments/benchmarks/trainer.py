@@ -72,14 +72,6 @@ class _Trained(Protocol):
     def seconds(self, iterations: int) -> float: ...
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and write the tables; return the exit status."""
-    return run_benchmark(
-        "trainer", __doc__, measure, arguments,
-        short="fewer settings and repeats", add_options=add_options,
-    )  # fmt: skip
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the second table."""
     parser.add_argument(
@@ -247,6 +239,11 @@ def _samples() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 def _pair(betas: Sequence[float]) -> tuple[float, float]:
     return betas[0], betas[1]
 
+
+main = partial(
+    run_benchmark, "trainer", __doc__, measure, add_options=add_options,
+    short="fewer settings and repeats",
+)  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())
