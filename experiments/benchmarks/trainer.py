@@ -20,30 +20,21 @@ dense at P = 10, and by memory; a search by its first levels, which are dense.
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.benchmarks.output import in_turn, ratios, run_benchmark
-from experiments.benchmarks.trainer_tickets import measure_tickets
+from experiments.benchmarks.trainer_tickets import measure_tickets, networks, samples
 from flwr_gan.app.config import load_config
-from flwr_gan.gan import (
-    Critic,
-    GanConfig,
-    Generator,
-    WganGpTrainer,
-    build_networks,
-    torch_threads,
-)
+from flwr_gan.gan import GanConfig, WganGpTrainer, torch_threads
 from flwr_gan.gan.batched import Training, train_together
 from flwr_gan.gan.losses import generator_loss, gradient_penalty, wasserstein_estimate
 
@@ -63,7 +54,6 @@ SHORT_TICKETS: dict[str, Any] = {
 }
 CLIENTS = (8, 32)
 CLIENT_PATHS = ("one_after_another", "together")
-NUM_VECTORS, NUM_COMPONENTS, NUM_CLASSES, NUM_SAMPLES = 10, 3, 39, 3314
 
 
 class _Trained(Protocol):
@@ -155,11 +145,11 @@ class _Clients:
 
     def __init__(self, config: GanConfig, count: int, *, together: bool = False) -> None:
         self._together = together
-        x_NTC, y_N = _samples()
+        x_NTC, y_N = samples()
         share = max(1, len(y_N) // count)
         self._trainings = [
             Training(
-                trainer=WganGpTrainer(*_networks(config), config=config),
+                trainer=WganGpTrainer(*networks(config), config=config),
                 x_NTC=x_NTC[i * share : (i + 1) * share],
                 y_N=y_N[i * share : (i + 1) * share],
                 rng=torch.Generator().manual_seed(i),
@@ -184,13 +174,13 @@ class _Plain:
 
     def __init__(self, config: GanConfig) -> None:
         self._config = config
-        self._generator, self._critic = _networks(config)
-        self._x_NTC, self._y_N = (torch.from_numpy(array) for array in _samples())
+        self._generator, self._critic = networks(config)
+        self._x_NTC, self._y_N = (torch.from_numpy(array) for array in samples())
         self._generator_adam = torch.optim.Adam(
-            self._generator.parameters(), lr=config.generator_lr, betas=_pair(config.betas)
+            self._generator.parameters(), lr=config.generator_lr, betas=config.betas
         )
         self._critic_adam = torch.optim.Adam(
-            self._critic.parameters(), lr=config.critic_lr, betas=_pair(config.betas)
+            self._critic.parameters(), lr=config.critic_lr, betas=config.betas
         )
         torch.manual_seed(0)
         self.seconds(1)
@@ -222,22 +212,6 @@ class _Plain:
         z_BL = torch.randn(len(y_B), self._generator.latent_dim)
         x_BTC: Tensor = self._generator(z_BL, y_B)
         return x_BTC
-
-
-def _networks(config: GanConfig) -> tuple[Generator, Critic]:
-    shape = {"num_vectors": NUM_VECTORS, "num_components": NUM_COMPONENTS}
-    networks = build_networks(config, **shape, num_classes=NUM_CLASSES, seed=0)
-    return cast(tuple[Generator, Critic], networks)
-
-
-def _samples() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    rng = np.random.default_rng(0)
-    x_NTC = rng.uniform(-1, 1, (NUM_SAMPLES, NUM_VECTORS, NUM_COMPONENTS)).astype(np.float32)
-    return x_NTC, rng.integers(NUM_CLASSES, size=NUM_SAMPLES)
-
-
-def _pair(betas: Sequence[float]) -> tuple[float, float]:
-    return betas[0], betas[1]
 
 
 main = partial(

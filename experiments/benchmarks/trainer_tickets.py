@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +22,9 @@ from numpy.typing import NDArray
 
 from flwr_gan.errors import ConfigError
 from flwr_gan.gan import (
+    Critic,
     GanConfig,
+    Generator,
     WganGpTrainer,
     build_networks,
     load_network_arrays,
@@ -46,6 +49,20 @@ SAMPLED = 4096
 Arrays = dict[str, NDArray[np.float32]]
 
 
+def networks(config: GanConfig) -> tuple[Generator, Critic]:
+    """Return the networks of a config for the shape of the paper's data."""
+    shape = {"num_vectors": NUM_VECTORS, "num_components": NUM_COMPONENTS}
+    built = build_networks(config, **shape, num_classes=NUM_CLASSES, seed=0)
+    return cast(tuple[Generator, Critic], built)
+
+
+def samples() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return random samples and labels, as many as the paper has."""
+    rng = np.random.default_rng(0)
+    x_NTC = rng.uniform(-1, 1, (NUM_SAMPLES, NUM_VECTORS, NUM_COMPONENTS)).astype(np.float32)
+    return x_NTC, rng.integers(NUM_CLASSES, size=NUM_SAMPLES)
+
+
 class Tickets:
     """The paper's generator after several numbers of prunings, and the measured parts.
 
@@ -63,13 +80,9 @@ class Tickets:
             generator_lr=1e-4,
             critic_lr=1e-4,
         )
-        shape = {"num_vectors": NUM_VECTORS, "num_components": NUM_COMPONENTS}
-        self._generator, critic = build_networks(config, **shape, num_classes=NUM_CLASSES, seed=0)
+        self._generator, critic = networks(config)
         self._trainer = WganGpTrainer(self._generator, critic, config=config)
-        rng = np.random.default_rng(0)
-        x_NTC = rng.uniform(-1, 1, (NUM_SAMPLES, NUM_VECTORS, NUM_COMPONENTS))
-        self._x_NTC = x_NTC.astype(np.float32)
-        self._y_N = rng.integers(NUM_CLASSES, size=NUM_SAMPLES)
+        self._x_NTC, self._y_N = samples()
         self._rng = torch.Generator().manual_seed(0)
         folder = os.environ.get("FLWR_GAN_WEIGHTS")
         if folder:
