@@ -5,7 +5,6 @@ densities, fits seconds and bytes, and prints the rows of ``flwr_gan.wire.codecs
 Seconds are processor seconds, with numba's loops if numba is installed.
 """
 
-import time
 from statistics import median
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from experiments.benchmarks.output import processor_s
 from flwr_gan.wire import Template, decode_payload, encode_payload
 from flwr_gan.wire.codecs import compiled
 from flwr_gan.wire.codecs.auto import COSTS
@@ -57,14 +57,13 @@ def main() -> None:
 def _measured(layer: NDArray[Any], spec: str) -> tuple[float, int]:
     arrays = {"w": layer}
     template = Template.of(arrays)
-    payload = b""
-    seconds = []
-    for _ in range(REPEATS):
-        started = time.process_time()
-        payload = encode_payload(arrays, codec=spec, self_contained=False)
-        decode_payload(payload, template=template)
-        seconds.append(time.process_time() - started)
-    return median(seconds), len(payload)
+    payload = encode_payload(arrays, codec=spec, self_contained=False)
+
+    def both_ways() -> None:
+        again = encode_payload(arrays, codec=spec, self_contained=False)
+        decode_payload(again, template=template)
+
+    return median(processor_s(both_ways) for _ in range(REPEATS)), len(payload)
 
 
 if __name__ == "__main__":

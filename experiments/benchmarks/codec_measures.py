@@ -6,7 +6,6 @@ B batch, C channels, T steps of the stroke, L latent.
 import math
 import os
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.benchmarks.output import processor_s
 from flwr_gan.errors import OutputError
 from flwr_gan.wire import load
 
@@ -93,12 +93,7 @@ def median_seconds(action: Callable[[], Any], *, repeats: int) -> float:
     """
     if repeats > 1:
         action()
-    seconds = []
-    for _ in range(repeats):
-        started = time.process_time()
-        action()
-        seconds.append(time.process_time() - started)
-    return median(seconds)
+    return median(processor_s(action) for _ in range(repeats))
 
 
 def order0_bound_bytes(arrays: Mapping[str, Array]) -> float:

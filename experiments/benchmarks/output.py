@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -95,6 +96,13 @@ def medians_of(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> pd.Dat
     medians = groups.median(numeric_only=True).reset_index()
     medians["repeats"] = groups.size().to_numpy()
     return medians
+
+
+def processor_s(job: Callable[[], object]) -> float:
+    """Return the processor seconds of one call."""
+    started = time.process_time()
+    job()
+    return time.process_time() - started
 
 
 def in_turn(

@@ -125,15 +125,8 @@ def _numpy(arrays: dict[str, Array], spec: str) -> Way:
     from flwr_gan.wire.codecs import compiled
 
     encode, decode, length = _flwr_gan(arrays, spec)
-
-    def without(job: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*given: Any) -> Any:
-            with compiled.without_numba():
-                return job(*given)
-
-        return run
-
-    return without(encode), without(decode), length
+    without = compiled.without_numba
+    return without()(encode), without()(decode), length
 
 
 def _zipnn(arrays: dict[str, Array], kind: str) -> Way:

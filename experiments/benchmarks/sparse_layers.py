@@ -9,7 +9,6 @@ the dense convolution has its channels last if that is faster. ``chosen`` is the
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from functools import partial
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from experiments.benchmarks.output import in_turn, run_benchmark
+from experiments.benchmarks.output import in_turn, processor_s, run_benchmark
 from flwr_gan.gan import torch_threads
 from flwr_gan.gan.sparse_layers import frozen_weights, largest_density, sparse_layers
 
@@ -94,14 +93,9 @@ def _channels_last(layer: nn.Conv1d, x_BCT: Tensor) -> Callable[[], Tensor]:
 
 def _times(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Return the milliseconds of the faster dense way and of the sparse one, and their ratio."""
-
-    def seconds_of(way: Callable[[], object]) -> float:
-        started = time.process_time()
-        with torch.no_grad():
-            way()
-        return time.process_time() - started
-
-    seconds = in_turn({name: partial(seconds_of, way) for name, way in ways.items()}, repeats)
+    with torch.no_grad():
+        timed = {name: partial(processor_s, way) for name, way in ways.items()}
+        seconds = in_turn(timed, repeats)
     sparse_ms = 1000 * median(seconds.pop("sparse"))
     dense_ms = 1000 * min(median(measured) for measured in seconds.values())
     return {"dense_ms": dense_ms, "sparse_ms": sparse_ms, "ratio": dense_ms / sparse_ms}

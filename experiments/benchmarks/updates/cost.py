@@ -1,6 +1,5 @@
 """Cost of encoding an update of ten million weights, compared with numpy's selection."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.benchmarks.output import RESULTS, write_measured
+from experiments.benchmarks.output import RESULTS, in_turn, processor_s, write_measured
 from experiments.study.markdown import Columns, number, page_table, write_parts
 from flwr_gan.wire import Base, encode_payload, encode_to_send
 from flwr_gan.wire.codecs import compiled
@@ -42,8 +41,8 @@ def measure_costs(*, short: bool) -> pd.DataFrame:
         told: dict[str, Any] = {"codec": spec, "base": base, "self_contained": False}
         jobs[spec] = partial(encode_payload, wanted, **told)
         jobs[f"{spec} {_SENDING}"] = partial(encode_to_send, wanted, residual=lost, **told)
-    turns = [{name: _seconds(job) for name, job in jobs.items()} for _ in range(REPEATS + 1)]
-    taken = pd.DataFrame(turns[1:])  # the first one warms up
+    timed = {name: partial(processor_s, job) for name, job in jobs.items()}
+    taken = pd.DataFrame(in_turn(timed, REPEATS))
     seconds, ratios = taken.median(), taken.div(taken[SELECTION], axis=0).median()
     return pd.DataFrame(
         {
@@ -79,9 +78,3 @@ def write_costs(results: Path, page: Path, *, short: bool, command: str) -> int:
 def _selected(change: NDArray[np.float32]) -> NDArray[np.intp]:
     magnitudes = np.abs(change).reshape(-1)
     return np.argpartition(magnitudes, len(magnitudes) - round(SHARE * len(magnitudes)))
-
-
-def _seconds(job: Callable[[], object]) -> float:
-    began = time.process_time()
-    job()
-    return time.process_time() - began
