@@ -29,18 +29,13 @@ class Case(StudyCase):
     """A setting, trained in one of three ways, with a seed."""
 
     columns = ("setting", "trained", "seed")
+    title = "{setting}_{trained}_seed{seed}"
 
     setting: str  # one of ``SETTINGS``
     trained: str  # one of ``TRAINED``
     seed: int  # of the data's split and of all trainings
     overrides: tuple[str, ...] = ()  # settings of all ways
     work_s = 120.0
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        words = f"{self.setting} {self.trained} seed{self.seed}"
-        return words.replace(" ", "_")
 
     @property
     def federation(self) -> list[str]:

@@ -30,7 +30,7 @@ class StudyCase(ABC):
     columns: ClassVar[tuple[str, ...]] = ("seed",)
     """Fields that identify a case, as columns of tables; the seed is one of them."""
     title: ClassVar[str]
-    """The name of its folder, with fields in braces."""
+    """The name of its folder, with fields in braces; see ``name``."""
 
     @property
     def place(self) -> Mapping[str, Any]:
@@ -49,8 +49,9 @@ class StudyCase(ABC):
 
     @property
     def name(self) -> str:
-        """Name of its folder."""
-        return self.title.format(**vars(self))
+        """Name of its folder, without characters that a path or an override cannot contain."""
+        text = self.title.format(**vars(self))
+        return text.replace(", ", "-").replace(" ", "_").replace(":", ".")
 
     @property
     @abstractmethod

@@ -35,6 +35,8 @@ LINKS_MBIT = (1, 10, 100)  # links in the table of delays
 class Case(StudyCase):
     """One federated run."""
 
+    title = "{partition}{hyperparameters.num_models}_{algorithm}_{method.name}_seed{seed}"
+
     # the split, {"iid", "dirichlet", "whole"}; ``whole``: every client holds all samples
     partition: str
     algorithm: str  # of training and aggregation, {"fedavg", "fedprox"}
@@ -44,11 +46,6 @@ class Case(StudyCase):
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)  # all other settings
     # speed of a client's link in each direction, in Mbit/s, for transfer times
     link_mbit: float = 10.0
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return "{partition}{clients}_{algorithm}_{method}_seed{seed}".format(**self.place)
 
     @property
     def place(self) -> Mapping[str, Any]:

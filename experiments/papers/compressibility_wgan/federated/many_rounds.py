@@ -13,7 +13,6 @@ from experiments.papers.compressibility_wgan.federated.plan import (
     LOSSLESS,
     PLAIN,
     Plan,
-    folder_name,
 )
 from experiments.study.app_runs import finish_run, plain_bytes
 from experiments.study.cases import StudyCase
@@ -34,6 +33,7 @@ class RoundsCase(StudyCase):
     """One run."""
 
     columns = ("data", "strategy", "wire", "seed")
+    title = "rounds-{data}-{strategy}-{wire}-{seed}"
 
     plan: Plan  # the settings that all cases share
     data: str  # a key of ``Plan.rounds_settings``
@@ -41,11 +41,6 @@ class RoundsCase(StudyCase):
     # a pair of ``WIRES``
     strategy: str
     wire: str
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return folder_name(f"rounds-{self.data}-{self.strategy}-{self.wire}-{self.seed}")
 
     @property
     def settings(self) -> Mapping[str, Any]:

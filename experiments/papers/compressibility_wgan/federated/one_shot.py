@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.papers.compressibility_wgan.federated.plan import PARTITIONS, Plan, folder_name
+from experiments.papers.compressibility_wgan.federated.plan import PARTITIONS, Plan
 from experiments.papers.compressibility_wgan.federated.stored import (
     INT8_SCALE,
     affordable,
@@ -43,16 +43,12 @@ class PoolCase(StudyCase):
     """One shot: a number of clients and a partition."""
 
     columns = ("clients", "partition", "seed")
+    title = "one_shot-{clients}-{partition}"
 
     plan: Plan  # the settings that all cases share
     clients: int  # K
     partition: str  # a key of ``PARTITIONS``
     seed: int = 0  # of the app
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return folder_name(f"one_shot-{self.clients}-{self.partition}")
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -90,12 +86,9 @@ class PoolCase(StudyCase):
 class LongerCase(PoolCase):
     """One shot with only dense generators, trained for longer."""
 
-    iterations: int = 0  # generator iterations of the training
+    title = "longer-{clients}-{partition}-{iterations}"
 
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return folder_name(f"longer-{self.clients}-{self.partition}-{self.iterations}")
+    iterations: int = 0  # generator iterations of the training
 
     @property
     def place(self) -> Mapping[str, Any]:

@@ -79,8 +79,3 @@ SHORT = Plan(
     longer=(3,),
     wires={"digits": ((AVERAGE, PLAIN), (AVERAGE, LOSSLESS), (TICKET, FEEDBACK))},
 )
-
-
-def folder_name(text: str) -> str:
-    """Return the text without characters that a path or an override cannot contain."""
-    return text.replace(", ", "-").replace(" ", "_").replace(":", ".")
