@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.plan import make_plan, preset_about, preset_names
-from experiments.report import report
+from experiments.report.__main__ import report
 from experiments.report.folders import add_command
 from experiments.results_table import ORDER, read_order
 from experiments.study.app_runs import is_begun

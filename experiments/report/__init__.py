@@ -4,7 +4,3 @@
 contains runs. The report only reads result files and trains nothing. Other experiments write the
 page of their results with `experiments.report.page`.
 """
-
-from experiments.report.command import main, report
-
-__all__ = ["main", "report"]

@@ -6,7 +6,7 @@ import shlex
 import pandas as pd
 import pytest
 
-from experiments import report
+from experiments.report import __main__ as report
 from experiments.report import repeat
 from experiments.report.folders import add_command
 from experiments.results_table import varying_columns

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from experiments.report import report
+from experiments.report.__main__ import report
 from experiments.report.page import Code, Section, Table, figure_picture, write_page
 
 COLUMN = "[...document.querySelectorAll('tbody tr')].map(r => r.cells[{}].textContent)"
