@@ -7,9 +7,10 @@ it only sees lengths.
 import asyncio
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 _PATH = re.compile(rb"^[A-Z]+ (\S+) HTTP/1\.1\r\n")
@@ -19,35 +20,23 @@ UNREAD = "all requests"
 
 
 @dataclass
-class Count:
-    """Traffic of one kind of request: number, and bytes of headers and bodies."""
-
-    requests: int = 0
-    up_head: int = 0
-    up_body: int = 0
-    down_head: int = 0
-    down_body: int = 0
-
-    def __add__(self, other: "Count") -> "Count":
-        return Count(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
-
-
-@dataclass
 class Relay:
-    """Traffic by kind of request, such as ``pull-messages``."""
+    """Traffic by kind of request, such as ``pull-messages``, and by what is counted.
+
+    These are ``requests`` and the bytes of ``up_head``, ``up_body``, ``down_head``, ``down_body``.
+    """
 
     port: int = 0
-    counts: dict[str, Count] = field(default_factory=dict)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
     def total(self) -> tuple[int, int]:
         """Total bytes up and down so far."""
-        whole = sum(self.counts.values(), Count())
-        return whole.up_head + whole.up_body, whole.down_head + whole.down_body
-
-    def of(self, kind: str) -> Count:
-        """Return the count of a kind of request."""
-        return self.counts.setdefault(kind, Count())
+        up, down = (
+            sum(size for (_, what), size in self.counts.items() if what.startswith(way))
+            for way in ("up", "down")
+        )
+        return up, down
 
 
 @contextmanager
@@ -108,8 +97,8 @@ async def _connection(
     kinds: asyncio.Queue[str] = asyncio.Queue()
     if reads:
         jobs = (
-            _requests(counts, reader, far_writer, kinds),
-            _responses(counts, far_reader, writer, kinds),
+            _messages(counts, reader, far_writer, kinds, "up"),
+            _messages(counts, far_reader, writer, kinds, "down"),
         )
     else:
         jobs = (
@@ -133,7 +122,6 @@ async def _bytes(
     latency_s: float,
 ) -> None:
     """Forward bytes unread, each after the latency."""
-    count = counts.of(UNREAD)
     clock = asyncio.get_running_loop().time
     under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
@@ -147,7 +135,7 @@ async def _bytes(
     arriving = asyncio.ensure_future(arrive())
     try:
         while data := await reader.read(1 << 16):
-            setattr(count, column, getattr(count, column) + len(data))
+            counts.counts[UNREAD, column] += len(data)
             under_way.put_nowait((clock() + latency_s, data))
         under_way.put_nowait((clock(), b""))
         await arriving
@@ -155,44 +143,26 @@ async def _bytes(
         arriving.cancel()
 
 
-async def _requests(
+async def _messages(
     counts: Relay,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     kinds: asyncio.Queue[str],
+    way: str,
 ) -> None:
-    """Forward requests one after another."""
+    """Forward requests (up) or responses (down); a response belongs to the oldest open request."""
     while True:
-        head, body = await _one(reader)
-        path = _PATH.match(head)
-        kind = PurePosixPath(path[1].decode()).name if path else UNREAD
-        count = counts.of(kind)
-        count.requests += 1
-        count.up_head += len(head)
-        count.up_body += len(body)
-        kinds.put_nowait(kind)
+        head = await reader.readuntil(_END)
+        length = _LENGTH.search(head)
+        body = await reader.readexactly(int(length[1])) if length else b""
+        if way == "up":
+            path = _PATH.match(head)
+            kind = PurePosixPath(path[1].decode()).name if path else UNREAD
+            kinds.put_nowait(kind)
+            counts.counts[kind, "requests"] += 1
+        else:
+            kind = await kinds.get()
+        counts.counts[kind, f"{way}_head"] += len(head)
+        counts.counts[kind, f"{way}_body"] += len(body)
         writer.write(head + body)
         await writer.drain()
-
-
-async def _responses(
-    counts: Relay,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    kinds: asyncio.Queue[str],
-) -> None:
-    """Forward responses; each belongs to the oldest request without a response."""
-    while True:
-        head, body = await _one(reader)
-        count = counts.of(await kinds.get())
-        count.down_head += len(head)
-        count.down_body += len(body)
-        writer.write(head + body)
-        await writer.drain()
-
-
-async def _one(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """Return the header and the body of an HTTP/1.1 message with a content length."""
-    head = await reader.readuntil(_END)
-    length = _LENGTH.search(head)
-    return head, await reader.readexactly(int(length[1])) if length else b""

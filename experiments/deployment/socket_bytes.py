@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from flwr.app import ConfigRecord, RecordDict
 
 from experiments.deployment.command import measuring_command
 from experiments.deployment.machines import ROOT, Machines
-from experiments.deployment.relay import Count
 from flwr_gan.app.nodes import SETTINGS
 from flwr_gan.errors import TrainingError
 from flwr_gan.flower.transport import message_bytes
@@ -30,7 +30,7 @@ START = ("register-node", "activate-node", "get-run", "get-fab")
 class Measured:
     """A run on real nodes: traffic by kind of request, the ledger, and the settings sent."""
 
-    counts: dict[str, Count]
+    counts: Counter[tuple[str, str]]  # as of a relay
     ledger: pd.DataFrame
     config: str
     seconds: float
@@ -49,10 +49,7 @@ def measure(folder: Path, codec: str, *, tls: bool) -> Measured:
                 print(f"  {line}", flush=True)
         if (status := machines.status(run_id)) != "finished:completed":
             raise TrainingError(f"the run ended as {status}: see {folder}/superlink/log")
-    counts: dict[str, Count] = {}
-    for one in relays:
-        for kind, count in one.counts.items():
-            counts[kind] = counts.get(kind, Count()) + count
+    counts = sum((one.counts for one in relays), Counter[tuple[str, str]]())
     config = (run / "config.yaml").read_text()
     ledger = pd.read_csv(run / "messages.csv")
     return Measured(counts, ledger, config, time.monotonic() - begun)
@@ -66,19 +63,21 @@ def explained(run: Measured) -> pd.DataFrame:
     """
     question = message_bytes(RecordDict({SETTINGS: ConfigRecord({"config": run.config.encode()})}))
     counts, rows = run.counts, []
-    polls = counts["pull-messages"].requests
+    kinds = {kind for kind, _ in counts}
+    polls = counts["pull-messages", "requests"]
     idle = (polls - NODES * (ROUNDS + 1)) / polls  # the other polls have found a message
     for way, moves in (("up", "push-object"), ("down", "pull-object")):
         own = run.ledger[run.ledger["direction"] == way]
         content, payloads = (int(own[f"{of}_bytes"].sum()) for of in ("message", "payload"))
         asked = NODES * question if way == "down" else 0
-        head = {kind: getattr(count, f"{way}_head") for kind, count in counts.items()}
-        body = {kind: getattr(count, f"{way}_body") for kind, count in counts.items()}
+        head, body = (
+            {kind: counts[kind, f"{way}_{part}"] for kind in kinds} for part in ("head", "body")
+        )
         start = sum(head[kind] + body[kind] for kind in START)
         beats = head[HEARTBEAT] + body[HEARTBEAT]
         idle_polls = int(idle * head["pull-messages"])
-        others = sum(body[kind] for kind in counts if kind not in (moves, HEARTBEAT, *START))
-        heads = sum(head[kind] for kind in counts if kind not in (HEARTBEAT, *START)) - idle_polls
+        others = sum(body[kind] for kind in kinds if kind not in (moves, HEARTBEAT, *START))
+        heads = sum(head[kind] for kind in kinds if kind not in (HEARTBEAT, *START)) - idle_polls
         parts = {
             "payloads, in the ledger": payloads,
             "rest of the messages, in the ledger": content - payloads,
@@ -119,11 +118,12 @@ def _total(run: Measured, codec: str, *, tls: bool) -> dict[str, object]:
         row |= {
             f"{of}_{way}": int(own[f"{of}_bytes"].sum()) for of in ("dense", "payload", "message")
         }
-        row[f"socket_{way}"] = sum(
-            getattr(count, f"{way}_head") + getattr(count, f"{way}_body")
-            for count in run.counts.values()
-        )
-    return row | {"requests": sum(c.requests for c in run.counts.values()), "s": round(run.seconds)}
+        row[f"socket_{way}"] = _sum(run, way)
+    return row | {"requests": _sum(run, "requests"), "s": round(run.seconds)}
+
+
+def _sum(run: Measured, what: str) -> int:
+    return sum(size for (_, name), size in run.counts.items() if name.startswith(what))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
@@ -17,7 +18,7 @@ from experiments.deployment.__main__ import main
 from experiments.deployment.equal import compared
 from experiments.deployment.keys import make_certificates, make_node_key
 from experiments.deployment.machines import ROOT, Machines
-from experiments.deployment.relay import Count, relay
+from experiments.deployment.relay import relay
 from experiments.deployment.socket_bytes import HEARTBEAT, START, Measured, explained
 from flwr_gan.data.digits import load_digits
 
@@ -59,10 +60,11 @@ def test_a_relay_passes_all_on_and_counts_it(server, reads, latency_ms):
     round_trips = 1 + 3  # to connect, and one for each request
     assert time.monotonic() - begun >= round_trips * 2e-3 * latency_ms
     if reads:
-        pull, push = counts.of("pull"), counts.of("push")
-        assert (pull.requests, pull.up_body, pull.down_body) == (2, 10, 20)
-        assert (push.requests, push.up_body, push.down_body) == (1, 300_000, 600_000)
-        assert 50 < push.up_head < 300
+        found = counts.counts
+        names = ("requests", "up_body", "down_body")
+        assert [found["pull", name] for name in names] == [2, 10, 20]
+        assert [found["push", name] for name in names] == [1, 300_000, 600_000]
+        assert 50 < found["push", "up_head"] < 300
     up, down = counts.total
     assert 300_010 < up < 301_000
     assert 600_020 < down < 601_000
@@ -139,7 +141,8 @@ def test_what_differs_is_counted(two_runs, change):
 
 def test_every_byte_on_the_socket_has_a_purpose():
     kinds = ("pull-messages", "push-messages", "pull-object", "push-object", HEARTBEAT, *START)
-    counts = {kind: Count(20, 1000, 500, 200, 5000) for kind in kinds}
+    each = {"requests": 20, "up_head": 1000, "up_body": 500, "down_head": 200, "down_body": 5000}
+    counts = Counter({(kind, name): n for kind in kinds for name, n in each.items()})
     ledger = pd.DataFrame({"direction": ["up", "down"], "message_bytes": [300, 400],
                            "payload_bytes": [200, 350]})  # fmt: skip
     found = (
