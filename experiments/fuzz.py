@@ -239,7 +239,9 @@ def _run(options: argparse.Namespace, arguments: Sequence[str] | None) -> int:
     row = {"command": called("python -m experiments.fuzz", arguments)} | row
     print(json.dumps({**row, "found": fuzzer.findings}, indent=1))
     if fuzzer.findings:
-        _append(options.corpus / "findings.jsonl", fuzzer.findings)
+        path = options.corpus / "findings.jsonl"
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        write_text(path, before + "".join(json.dumps(found) + "\n" for found in fuzzer.findings))
     if options.keep_reasons:
         entries = [
             {"case": case, "reason": reason, "payload": payload.hex()}
@@ -261,11 +263,6 @@ def warm_up(known: Sequence[Case]) -> None:
         decode_payload(payload, template=case.template, base=case.base)
         if case.base is not None:
             _survivors(payload, Base(case.base))
-
-
-def _append(path: Path, findings: Sequence[dict[str, str]]) -> None:
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    write_text(path, before + "".join(json.dumps(found) + "\n" for found in findings))
 
 
 def summary(fuzzer: Fuzzer, *, replayed: int, seconds: float) -> dict[str, Any]:

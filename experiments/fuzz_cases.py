@@ -277,7 +277,8 @@ def _pair(
 
 def bombs(sizes: tuple[int, ...] = (1 << 12, 1 << 20, 1 << 25)) -> list[Case]:
     """Return small payloads that decode to far more than their small template allows."""
-    template = Template.of({"w": np.zeros(1000, np.float32)})
+    small = {"w": np.zeros(1000, np.float32)}
+    template = Template.of(small)
     made = []
     for size in sizes:
         zeros = bytes(size)
@@ -289,17 +290,13 @@ def bombs(sizes: tuple[int, ...] = (1 << 12, 1 << 20, 1 << 25)) -> list[Case]:
             "zstd": zstandard.ZstdCompressor().compress(zeros),
         }
         for spec, stream in streams.items():
-            sound = encode_payload(
-                {"w": np.zeros(1000, np.float32)}, codec=spec, self_contained=False
-            )
+            sound = encode_payload(small, codec=spec, self_contained=False)
             parts = replace(Parts.of(sound), values=stream)
             made.append(Case(f"bomb {spec} {size}", spec, parts, template, None))
         for spec in ("sparse", "sparse:int8", "pcodec", "csr", "rle"):
             if spec in codec_names() or spec.startswith("sparse"):
                 wide = encode_payload({"w": np.zeros(size // 4, np.float32)}, codec=spec)
-                sound = encode_payload(
-                    {"w": np.zeros(1000, np.float32)}, codec=spec, self_contained=False
-                )
+                sound = encode_payload(small, codec=spec, self_contained=False)
                 head = Parts.of(sound).head
                 parts = replace(Parts.of(wide), head=head, template=template.hash)
                 made.append(Case(f"bomb {spec} {size}", spec, parts, template, None))

@@ -154,8 +154,9 @@ def _digest(texts: Sequence[str]) -> str:
     return sha256("\n".join(sorted(texts)).encode()).hexdigest()[:8]
 
 
-def _plain(key: str) -> str:
-    return key.lstrip("+~")
+def _plain(text: str) -> str:
+    """Return the key of an override, or a key itself, without a mark before it."""
+    return text.partition("=")[0].lstrip("+~")
 
 
 def preset_names() -> list[str]:
@@ -180,9 +181,9 @@ def expand_preset(arguments: Sequence[str]) -> tuple[str | None, list[str], list
         return None, [], own
     if len(named) > 1:
         raise ConfigError(f"preset={','.join(named)}: a sweep takes one preset")
-    given = {_key(text) for text in own}
+    given = {_plain(text) for text in own}
     overrides = [str(text) for text in yaml.safe_load(_preset_file(named[0]).read_text())]
-    return named[0], [text for text in overrides if _key(text) not in given], own
+    return named[0], [text for text in overrides if _plain(text) not in given], own
 
 
 def _preset_file(name: str) -> Path:
@@ -190,7 +191,3 @@ def _preset_file(name: str) -> Path:
     if name not in names:
         raise ConfigError(f"preset={name}: allowed are {', '.join(names)}{nearest(name, names)}")
     return _PRESETS / f"{name}.yaml"
-
-
-def _key(text: str) -> str:
-    return text.partition("=")[0].lstrip("+~")

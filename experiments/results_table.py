@@ -42,7 +42,8 @@ def run_folders(folder: Path) -> list[Path]:
     inside = folder / "also" if is_begun(folder) else folder
     found = [folder] if is_begun(folder) else []
     if inside.is_dir():
-        found += sorted(path for path in inside.iterdir() if _is_run(path))
+        own = (path for path in inside.iterdir() if is_begun(path) or (path / RECORD).exists())
+        found += sorted(own)
     if not found:
         raise OutputError(f"{folder} holds no run: name the folder of a run or of a sweep")
     places = {name: at for at, name in enumerate(read_order(folder))}
@@ -130,10 +131,6 @@ def _codes(column: "pd.Series[Any]") -> npt.NDArray[np.intp]:
     """Return the index of each value among the distinct ones, in order of appearance."""
     codes: npt.NDArray[np.intp] = pd.factorize(column.astype(str))[0]
     return codes
-
-
-def _is_run(folder: Path) -> bool:
-    return is_begun(folder) or (folder / RECORD).exists()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

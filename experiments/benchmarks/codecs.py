@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for spec in specs:
             get_codec(spec)
         table = measure(weights, specs, repeats=1 if options.short else options.repeats)
-        known = known_mask(weights, specs)
+        known = pd.DataFrame(known_mask_rows(weights, specs))
         write_text(output / "codecs.csv", table.to_csv(index=False, float_format="%.6g"))
         if len(known):
             known_csv = known.to_csv(index=False, float_format="%.6g")
@@ -109,7 +109,8 @@ def measure(weights: Mapping[str, Arrays], specs: Sequence[str], *, repeats: int
         for spec in specs
         if zeros == "canonical" or not spec.startswith("sparse")
     ]
-    _warm_up(specs)
+    for spec in specs:  # paq9a is compiled in its first call, for encoding and decoding
+        decode_payload(encode_payload({"w": np.ones(64, np.float32)}, codec=spec))
     rows = []
     outputs = {name: generate(arrays) for name, arrays in chosen.items() if is_generator(arrays)}
     baseline: dict[tuple[str, str], tuple[float, float]] = {}
@@ -136,13 +137,6 @@ def canonical(arrays: Arrays) -> Arrays:
         name: array + np.float32(0) if array.dtype == np.float32 else array
         for name, array in arrays.items()
     }
-
-
-def _warm_up(specs: Sequence[str]) -> None:
-    # paq9a is compiled in its first call, for encoding and decoding.
-    small = {"w": np.ones(64, np.float32)}
-    for spec in specs:
-        decode_payload(encode_payload(small, codec=spec))
 
 
 def _row(
@@ -192,14 +186,10 @@ def published_ratio(name: str, spec: str) -> float:
     return ratios[int(name[1:])]
 
 
-def known_mask(weights: Mapping[str, Arrays], specs: Sequence[str]) -> pd.DataFrame:
-    """Return the cost of payloads for a receiver that holds a base."""
-    return pd.DataFrame(list(_known_mask_rows(weights, specs)))
-
-
-def _known_mask_rows(
+def known_mask_rows(
     weights: Mapping[str, Arrays], specs: Sequence[str]
 ) -> Iterator[dict[str, object]]:
+    """Yield the cost of payloads for a receiver that holds a base."""
     for name, arrays in weights.items():
         for case, spec, held, use in KNOWN_MASK:
             before = f"{name}_prev" if held == "prev" else _level_before(name)

@@ -80,10 +80,17 @@ def run_benchmark(
     return 0
 
 
-def row_of_process(what: str, *arguments: str) -> dict[str, Any]:
+def row_of_process(
+    what: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return the row that a separate Python process prints as JSON in its last line."""
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     if done.returncode:
         raise TrainingError(f"{what} ended with {done.returncode}; see above")
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -25,7 +25,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import torch
@@ -54,12 +54,6 @@ SHORT_TICKETS: dict[str, Any] = {
 }
 CLIENTS = (8, 32)
 CLIENT_PATHS = ("one_after_another", "together")
-
-
-class _Trained(Protocol):
-    """Trains for some generator iterations and returns the time."""
-
-    def seconds(self, iterations: int) -> float: ...
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +91,7 @@ def measure_paths(
     config: GanConfig, *, repeats: int, least_s: float = 1.0
 ) -> list[dict[str, object]]:
     """Return one row per path; the fastest path trains for about ``least_s`` seconds per turn."""
-    paths: dict[str, _Trained] = {
+    paths: dict[str, _Plain | _Clients] = {
         "plain": _Plain(config),
         "closed_form": _Clients(replace(config, critic_gradients="closed_form"), 1),
         "autograd": _Clients(replace(config, critic_gradients="autograd"), 1),
@@ -114,7 +108,7 @@ def measure_clients(
 
 
 def _rows(
-    paths: Mapping[str, _Trained],
+    paths: Mapping[str, "_Plain | _Clients"],
     config: GanConfig,
     *,
     clients: int,

@@ -16,7 +16,6 @@ wire's bytes divided by the peer's; ``encode`` and ``decode`` are its speed divi
 import argparse
 import importlib.util
 import io
-import json
 import os
 import subprocess
 import sys
@@ -30,8 +29,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from experiments.benchmarks.codec_measures import Arrays, layers_of
-from experiments.benchmarks.output import run_benchmark
-from flwr_gan.errors import DataError, FlwrGanError
+from experiments.benchmarks.output import row_of_process, run_benchmark
+from flwr_gan.errors import DataError
 
 TRAINED_WEIGHTS = 10_000_000
 PRUNED = 0.9
@@ -262,13 +261,8 @@ def _in_process(path: Path, way: str, repeats: int, checkout: Path) -> dict[str,
     worker = Path(__file__).with_name("size_worker.py")
     paths = [str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(worker), str(path), way, str(repeats)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise FlwrGanError(f"{way} failed in {checkout}: {last}")
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    arguments = (str(worker), str(path), way, str(repeats))
+    return row_of_process(f"{way} in {checkout}", *arguments, environment=environment)
 
 
 def start_s() -> float:

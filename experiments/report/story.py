@@ -228,7 +228,7 @@ def _repeat(results: Results) -> Section:
     configs = {
         run.folder: run.config
         for run in results.runs
-        if run.trains and run.config and not _started_by(results, run)
+        if run.trains and run.config and run.folder.parent not in results.sweeps
     }
     few = dict(list(configs.items())[:_MOST_COMMANDS])
     own, unknown = repeat_lines(few)
@@ -245,11 +245,6 @@ def _repeat(results: Results) -> Section:
             "its config.yaml."
         )
     return Section("Repeat it", *blocks)
-
-
-def _started_by(results: Results, run: RunFiles) -> bool:
-    """Return whether a known command has started a run."""
-    return run.folder.parent in results.sweeps
 
 
 def _columns(

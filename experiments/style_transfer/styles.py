@@ -26,7 +26,6 @@ class Styles(NamedTuple):
     real_B: Samples  # by other writers than ``train_B``
     pair_A: Samples  # the same drawings in both styles
     pair_B: Samples
-    class_names: tuple[str, ...]
     judge: SampleJudge  # trained on ``train_B``
 
 
@@ -37,7 +36,7 @@ def load_styles(seed: int, num_samples: int) -> Styles:
     train_B, real_B = (in_style_B(part, b) for part in (b.train, b.test))
     judge = SampleJudge(train_B, real_B, num_classes=b.num_classes, seed=seed)
     pair_B = in_style_B(pairs.test, pairs)
-    return Styles(a.train, train_B, real_B, pairs.test, pair_B, b.class_names, judge)
+    return Styles(a.train, train_B, real_B, pairs.test, pair_B, judge)
 
 
 def drawn(seed: int, purpose: str, num_samples: int) -> Dataset:

@@ -6,7 +6,7 @@ clients take part in each round, so the server knows the arrays that each of the
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Context, Message
@@ -113,11 +113,6 @@ class PeerGrid:
             found = decode(_payload(reply), self._held, self._held, self._peer)
             reply.content[RECORD] = arrays_to_record(found)
         return replies
-
-
-def peer_grid(grid: Grid, peer: Peer) -> Grid:
-    """Return a grid wrapped in the server's half of a peer."""
-    return cast(Grid, PeerGrid(grid, peer))
 
 
 def _arrays(message: Message) -> Arrays:

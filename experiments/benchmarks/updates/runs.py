@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from flwr.app import Message
@@ -23,7 +23,7 @@ from experiments.benchmarks.updates.cases import (
     few_wires,
     shortened,
 )
-from experiments.benchmarks.updates.peer_wire import peer_grid, peer_mod
+from experiments.benchmarks.updates.peer_wire import PeerGrid, peer_mod
 from experiments.benchmarks.updates.peers import get_peer
 from experiments.study.app_runs import finish_run, run_plain
 from experiments.study.cases import StudyCase
@@ -162,7 +162,7 @@ def _classifier(case: Case) -> pd.DataFrame:
             return CompressedGrid(
                 grid, ledger=ledger, codec_up=wire.up, codec_down=wire.down, **options
             )
-        return grid if wire.up == PLAIN else peer_grid(grid, get_peer(wire.up))
+        return grid if wire.up == PLAIN else cast(Grid, PeerGrid(grid, get_peer(wire.up)))
 
     run_apps(
         classifier.server_app(

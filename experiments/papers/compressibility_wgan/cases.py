@@ -171,7 +171,8 @@ def find_generators(cell: Case) -> None:
     for kind, level in cell.trained_controls:
         if not cell.path(kind, level).exists():
             if kind == "reinitialised":
-                start, mask = _other_weights(cell), masks[level]
+                other, _ = cell.federation.networks(derive_seed(cell.seed, "study-other-weights"))
+                start, mask = network_arrays(other), masks[level]
             else:
                 start, mask = initial, _random_mask(cell, masks[level], level)
             kept = {name: np.where(mask[name], start[name], np.float32(0)) for name in mask}
@@ -204,11 +205,6 @@ def train_generator(cell: Case, weights: Weights, mask: Mask, level: int) -> Wei
     trainer = WganGpTrainer(generator, critic, config=config.gan, device=config.federation.device)
     rng = torch.Generator().manual_seed(derive_seed(cell.seed, "study-train", round=level))
     trainer.train(cell.samples.x_NTC, cell.samples.y_N, rng=rng, mask=mask)
-    return network_arrays(generator)
-
-
-def _other_weights(cell: Case) -> Weights:
-    generator, _ = cell.federation.networks(derive_seed(cell.seed, "study-other-weights"))
     return network_arrays(generator)
 
 
