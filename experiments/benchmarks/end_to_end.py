@@ -35,13 +35,6 @@ TARGET, SHORT_TARGET = 0.93, 0.2
 SHORT = "lottery.iterations=1 strategy.rounds_per_level=2 samples_per_class=50"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add target, seeds and settings."""
-    parser.add_argument("--target", type=float, help=f"{MEASURE} to reach; default: {TARGET}")
-    parser.add_argument("--seeds", type=int, help="default: 3, or 1 with --short")
-    parser.add_argument("--settings", default="", metavar="'K=V K=V'", help="of the main job")
-
-
 def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the table of all codecs and links."""
     target = options.target or (SHORT_TARGET if options.short else TARGET)
@@ -96,8 +89,13 @@ def over_links(runs: pd.DataFrame, *, target: float) -> pd.DataFrame:
 
 
 main = partial(
-    run_benchmark, "end_to_end", __doc__, measure, add_options=add_options,
+    run_benchmark, "end_to_end", __doc__, measure,
     short=f"a few rounds to {MEASURE} {SHORT_TARGET}, one seed",
+    own={
+        "--target": {"type": float, "help": f"{MEASURE} to reach; default: {TARGET}"},
+        "--seeds": {"type": int, "help": "default: 3, or 1 with --short"},
+        "--settings": {"default": "", "metavar": "'K=V K=V'", "help": "of the main job"},
+    },
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -66,13 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     return run_benchmark(
         "engine", __doc__, tables, arguments,
-        short=f"{SHORT_ROUNDS} rounds, fewer images, one repeat", add_options=add_options,
+        short=f"{SHORT_ROUNDS} rounds, fewer images, one repeat",
+        own={"--repeats": {"type": int, "help": "default: 3, or 1 with --short"}},
     )  # fmt: skip
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the number of repeats."""
-    parser.add_argument("--repeats", type=int, help="default: 3, or 1 with --short")
 
 
 def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:

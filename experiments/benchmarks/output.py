@@ -46,12 +46,13 @@ def run_benchmark(
     arguments: Sequence[str] | None = None,
     *,
     short: str,
-    add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+    own: Mapping[str, Mapping[str, Any]] = {},
 ) -> int:
     """Measure, write and print the tables of a benchmark; return the exit status.
 
     ``about`` is the module's docstring, whose first line is shown; ``measure`` yields tables with
-    the suffix of their name, empty for the first; ``short`` says what ``--short`` leaves out.
+    the suffix of their name, empty for the first; ``short`` says what ``--short`` leaves out;
+    ``own`` are the benchmark's own options, with their settings in argparse.
     """
     module = f"experiments.benchmarks.{name}"
     description = (about or "").splitlines()[0]
@@ -64,7 +65,8 @@ def run_benchmark(
         help=f"table; default: {name}.csv in experiments/benchmarks/results, "
         f"in runs/{name}_short with --short",
     )
-    add_options(parser)
+    for option, settings in own.items():
+        parser.add_argument(option, **settings)
     options = parser.parse_args(arguments)
     logging.getLogger("flwr").setLevel(logging.ERROR)
     file, command = output_file(options, name), called(f"python -m {module}", arguments)

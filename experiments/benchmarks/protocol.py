@@ -95,13 +95,6 @@ def picture(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add seeds, folder and settings."""
-    parser.add_argument("--seeds", type=int, help="default: 3")
-    parser.add_argument("--folder", type=Path, help=f"of the runs; default: {FOLDER}")
-    parser.add_argument("--settings", default="", metavar="'K=V K=V'", help="of the quickstart")
-
-
 def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield one row per round, and one row per wire; draw the picture."""
     seeds = options.seeds or (1 if options.short else 3)
@@ -120,8 +113,12 @@ def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 main = partial(
-    run_benchmark, "protocol", __doc__, measure, add_options=add_options,
-    short="hardly any training, one seed",
+    run_benchmark, "protocol", __doc__, measure, short="hardly any training, one seed",
+    own={
+        "--seeds": {"type": int, "help": "default: 3"},
+        "--folder": {"type": Path, "help": f"of the runs; default: {FOLDER}"},
+        "--settings": {"default": "", "metavar": "'K=V K=V'", "help": "of the quickstart"},
+    },
 )  # fmt: skip
 
 if __name__ == "__main__":

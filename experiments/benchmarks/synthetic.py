@@ -32,10 +32,6 @@ SIZES, SEEDS, PER_CLASS = (20, 50, 100, 200, 500, 1000), 5, 100
 SHORT_SIZES, SHORT_SEEDS = (20, 100), 2
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
-
-
 def measure_all(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the table, and draw a figure beside its file."""
     sizes, seeds = (SHORT_SIZES, SHORT_SEEDS) if options.short else (SIZES, SEEDS)
@@ -87,8 +83,8 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
 
 
 main = partial(
-    run_benchmark, "synthetic", __doc__, measure_all, add_options=_add_run,
-    short="fewer sizes and seeds",
+    run_benchmark, "synthetic", __doc__, measure_all, short="fewer sizes and seeds",
+    own={"run": {"type": Path, "metavar": "RUN", "help": "the folder of a finished run"}},
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -56,14 +56,6 @@ CLIENTS = (8, 32)
 CLIENT_PATHS = ("one_after_another", "together")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the second table."""
-    parser.add_argument(
-        "--before", type=Path, metavar="FOLDER", help="checkout to compare tickets with as well"
-    )
-    parser.add_argument("--tickets", action="store_true", help="only the second table")
-
-
 def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the table of steps, and that of tickets."""
     if not options.tickets:
@@ -209,8 +201,13 @@ class _Plain:
 
 
 main = partial(
-    run_benchmark, "trainer", __doc__, measure, add_options=add_options,
-    short="fewer settings and repeats",
+    run_benchmark, "trainer", __doc__, measure, short="fewer settings and repeats",
+    own={
+        "--before": {
+            "type": Path, "metavar": "FOLDER", "help": "checkout to compare tickets with as well",
+        },
+        "--tickets": {"action": "store_true", "help": "only the second table"},
+    },
 )  # fmt: skip
 
 if __name__ == "__main__":

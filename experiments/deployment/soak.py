@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,12 +105,11 @@ def tables(options: argparse.Namespace) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "soak", found
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options besides its folders."""
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--nodes", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0, help="of who is killed, and when")
-
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--minutes": {"type": float, "default": 30.0},
+    "--nodes": {"type": int, "default": 3},
+    "--seed": {"type": int, "default": 0, "help": "of who is killed, and when"},
+}
 
 if __name__ == "__main__":
-    sys.exit(measuring_command("soak", __doc__, tables, None, add_options=add_options))
+    sys.exit(measuring_command("soak", __doc__, tables, own=OPTIONS))

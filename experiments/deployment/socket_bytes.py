@@ -127,4 +127,4 @@ def _sum(run: Measured, what: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(measuring_command("socket_bytes", __doc__, tables, None))
+    sys.exit(measuring_command("socket_bytes", __doc__, tables))

@@ -52,11 +52,6 @@ def cases(options: argparse.Namespace) -> list[Case]:
     ]
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the option of the budgets."""
-    parser.add_argument("--epsilons", metavar="E,E", help="numbers, none, none_longer")
-
-
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
     """Return one row per run, one row per attacked upload, and means over seeds."""
     runs = pd.DataFrame([record.row for record in records])
@@ -131,7 +126,9 @@ STUDY = Study(
     page=page,
     figures=figures,
     choices={"data": tuple(PRESETS["default"])},
-    add_options=add_options,
+    add_options=lambda parser: parser.add_argument(
+        "--epsilons", metavar="E,E", help="numbers, none, none_longer"
+    ),
     digits=6,
     libraries=("torch", "numpy", "opacus"),
     shown=("epsilon", "frechet_distance", "payload_bytes", "nearest"),

@@ -53,7 +53,7 @@ class Study:
     full: str = ""
     overrides: str = ""  # help text of ``key=value`` arguments, empty if it takes none
     # adds the study's own options to the parser
-    add_options: Callable[[Parser], None] = lambda parser: None
+    add_options: Callable[[Parser], object] = lambda parser: None
     workers: int = 1  # default number of processes
     # folder of the committed results if it is not ``home / "results"``
     results: Path | None = None

@@ -30,11 +30,6 @@ def cases(options: argparse.Namespace) -> list[Case]:
     return list(all_cases(options.preset, seeds=options.seeds, tasks=options.task))
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the measure of costs."""
-    parser.add_argument("--cost", action="store_true", help="measure the cost of encoding instead")
-
-
 STUDY = Study(
     module="experiments.benchmarks.updates",
     about="Quality against bytes of updates.",
@@ -44,7 +39,9 @@ STUDY = Study(
     page=page,
     figures=figures,
     choices={"task": tuple(TASKS)},
-    add_options=add_options,
+    add_options=lambda parser: parser.add_argument(
+        "--cost", action="store_true", help="measure the cost of encoding instead"
+    ),
     results=RESULTS,
     record="updates.json",
     libraries=("torch", "numpy", "flwr"),

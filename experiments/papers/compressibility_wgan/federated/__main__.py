@@ -52,11 +52,6 @@ def all_cases(plan: Plan) -> list[StudyCase]:
     ]
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add an older name of ``--report``."""
-    parser.add_argument("--no-runs", dest="report", action="store_true", help="as --report")
-
-
 STUDY = Study(
     module="experiments.papers.compressibility_wgan.federated",
     about="Does sending pruned generators serve federated learning?",
@@ -66,7 +61,9 @@ STUDY = Study(
     page=page,
     figures=figures,
     short="a tiny version, on embedded digits",
-    add_options=add_options,
+    add_options=lambda parser: parser.add_argument(
+        "--no-runs", dest="report", action="store_true", help="as --report"
+    ),
     results=Path(__file__).parents[1] / "results" / "federated",
     pages=("FEDERATED.md",),
     libraries=("flwr", "torch", "numpy", "scikit-learn", "zstandard"),
