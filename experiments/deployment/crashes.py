@@ -1,6 +1,8 @@
 """Crash processes of machines, and check whether a run's ledger is complete afterwards."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -10,22 +12,23 @@ from experiments.deployment.machines import Machine
 
 def processes(machine: Machine, name: str) -> list[psutil.Process]:
     """Return the live processes with this name that a machine has started."""
-    return [process for process in _started(machine) if _is(process, name)]
+    return [
+        process
+        for process in _started(machine)
+        if _asked(process, psutil.Process.name) == name and not _is_zombie(process)
+    ]
 
 
 def crash(machine: Machine) -> None:
     """Kill a machine and all processes that it has started, at once."""
     for process in [psutil.Process(machine.process.pid), *_started(machine)]:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
+        _asked(process, psutil.Process.kill)
     machine.process.wait()
 
 
 def zombies(machine: Machine) -> int:
     """Return the number of zombie processes of a machine."""
-    return sum(_has_ended(process) for process in _started(machine))
+    return sum(map(_is_zombie, _started(machine)))
 
 
 def complete_ledger(folder: Path) -> bool:
@@ -45,15 +48,13 @@ def _started(machine: Machine) -> list[psutil.Process]:
     return found
 
 
-def _is(process: psutil.Process, name: str) -> bool:
-    try:
-        return bool(process.name() == name) and not _has_ended(process)
-    except psutil.NoSuchProcess:
-        return False
+def _is_zombie(process: psutil.Process) -> bool:
+    return bool(_asked(process, psutil.Process.status) == psutil.STATUS_ZOMBIE)
 
 
-def _has_ended(process: psutil.Process) -> bool:
+def _asked(process: psutil.Process, what: Callable[[psutil.Process], Any]) -> Any:
+    """Return the answer of a process, None if there is no such process any more."""
     try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
+        return what(process)
     except psutil.NoSuchProcess:
-        return False
+        return None

@@ -1,6 +1,5 @@
 """Comparison of two runs: every payload, every metric, every generator."""
 
-import hashlib
 from pathlib import Path
 
 import pandas as pd
@@ -12,22 +11,19 @@ WEIGHTS = ("generators/*.fgan", "classifiers/*.fgan", "*.npy")
 def compared(one: Path, other: Path) -> pd.DataFrame:
     """Return one row per result file: the number of compared values and of different ones.
 
-    Tables are compared value by value without times; files of weights by their SHA-256.
+    Tables are compared value by value without times; files of weights byte by byte.
     """
     rows = []
     for name in ("payloads.csv", "messages.csv", "rounds.csv"):
         if (one / name).exists() or (other / name).exists():
             rows.append({"result": name, **_tables(one / name, other / name)})
     for pattern in WEIGHTS:
-        hashes = [
-            {
-                path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in folder.glob(pattern)
-            }
+        own, others = (
+            {path.name: path.read_bytes() for path in folder.glob(pattern)}
             for folder in (one, other)
-        ]
-        names = set(hashes[0]) | set(hashes[1])
-        different = sum(hashes[0].get(name) != hashes[1].get(name) for name in names)
+        )
+        names = own.keys() | others.keys()
+        different = sum(own.get(name) != others.get(name) for name in names)
         if names:
             rows.append({"result": pattern, "values": len(names), "different": different})
     return pd.DataFrame(rows)
