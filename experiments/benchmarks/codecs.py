@@ -29,7 +29,7 @@ from experiments.benchmarks.codec_measures import (
     output_change,
     read_weights,
 )
-from flwr_gan.core.atomic import write_text
+from experiments.study.results import write_table
 from flwr_gan.errors import CodecError, FlwrGanError
 from flwr_gan.plots.codecs import codecs_figure
 from flwr_gan.plots.style import save_figure
@@ -79,10 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             get_codec(spec)
         table = measure(weights, specs, repeats=1 if options.short else options.repeats)
         known = pd.DataFrame(known_mask_rows(weights, specs))
-        write_text(output / "codecs.csv", table.to_csv(index=False, float_format="%.6g"))
+        write_table(table, output / "codecs.csv", digits=6)
         if len(known):
-            known_csv = known.to_csv(index=False, float_format="%.6g")
-            write_text(output / "codecs_known_mask.csv", known_csv)
+            write_table(known, output / "codecs_known_mask.csv", digits=6)
         published = {name: list(ratios) for name, ratios in PUBLISHED_RATIOS.items()}
         save_figure(codecs_figure(table, published), output / "codecs.png")
     except FlwrGanError as error:

@@ -33,6 +33,7 @@ from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
 
@@ -149,13 +150,15 @@ def sweep(runs: int) -> dict[str, Any]:
         finally:
             trained.append(time.perf_counter() - begun)
 
-    GanClient.fit = timed_fit  # type: ignore[method-assign, assignment]
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        redirect_stdout(sys.stderr),
+        patch.object(GanClient, "fit", timed_fit),
+    ):
         begun = time.perf_counter()
         arguments = ["-m", *TINY.split(), f"lottery.rate={rates}", f"sweep_dir={folder}/sweep"]
         status = command.main(arguments)
         wall_s = time.perf_counter() - begun
-    GanClient.fit = fit  # type: ignore[method-assign]
     if status:
         raise TrainingError("the sweep of tiny runs failed; see above")
     return {

@@ -22,15 +22,14 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from flwr.app import Context
-from flwr.client import Client, NumPyClient
+from flwr.client import NumPyClient
 from flwr.clientapp import ClientApp
 from flwr.common import FitRes, NDArrays, Scalar, ndarrays_to_parameters
 from flwr.server import ServerAppComponents, ServerConfig
@@ -157,8 +156,14 @@ def round_seconds(codec: str | None, *, training_s: float) -> float:
     """Return the wall seconds of a round whose clients train ``training_s`` seconds each."""
     weights = [np.random.default_rng(0).standard_normal(ROUND_WEIGHTS, np.float32)]
     strategy = _strategy(ROUND_CLIENTS, codec, weights)
+    components = ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=1))
+    server = ServerApp(server_fn=lambda context: components)
+    # the mod does not change messages of a plain strategy
+    client = ClientApp(
+        lambda context: SleepingClient(training_s).to_client(), mods=[compression_mod]
+    )
     started = time.perf_counter()
-    _run(strategy, ROUND_CLIENTS, lambda _: SleepingClient(training_s))
+    run_apps(server, client, num_supernodes=ROUND_CLIENTS, run_config={})
     return time.perf_counter() - started
 
 
@@ -172,23 +177,6 @@ def _strategy(
         initial_parameters=ndarrays_to_parameters(weights),
     )
     return inner if codec is None else CompressedStrategy(inner, codec=codec)
-
-
-def _run(strategy: Strategy, clients: int, make: Callable[[int], NumPyClient]) -> None:
-    """Run one round in this process; the mod does not change messages of a plain strategy."""
-
-    def client_fn(context: Context) -> Client:
-        return make(int(str(context.node_config["partition-id"]))).to_client()
-
-    def server_fn(context: Context) -> ServerAppComponents:
-        return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=1))
-
-    run_apps(
-        ServerApp(server_fn=server_fn),
-        ClientApp(client_fn, mods=[compression_mod]),
-        num_supernodes=clients,
-        run_config={},
-    )
 
 
 def aggregation_table(clients: int, repeats: int) -> pd.DataFrame:

@@ -91,16 +91,20 @@ def _error(array: Array, decoded: Array) -> float:
     return float(np.abs(wide).max())
 
 
-def _joined(arrays: dict[str, Array]) -> bytes:
-    return b"".join(array.tobytes() for array in arrays.values())
+def _of_bytes(
+    arrays: dict[str, Array], pack: Callable[[bytes], Any], unpack: Callable[[Any], Any]
+) -> Way:
+    """Return a coder of bytes as one of arrays, which are joined and split again."""
+    joined = b"".join(array.tobytes() for array in arrays.values())
 
+    def decode(coded: Any) -> dict[str, Array]:
+        data, found, at = unpack(coded), {}, 0
+        for name, array in arrays.items():
+            found[name] = np.frombuffer(data, array.dtype, array.size, at).reshape(array.shape)
+            at += array.nbytes
+        return found
 
-def _split(data: Any, arrays: dict[str, Array]) -> dict[str, Array]:
-    found, at = {}, 0
-    for name, array in arrays.items():
-        found[name] = np.frombuffer(data, array.dtype, array.size, at).reshape(array.shape)
-        at += array.nbytes
-    return found
+    return lambda: pack(joined), decode, len
 
 
 def _flwr_gan(arrays: dict[str, Array], spec: str, threads: str = "") -> Way:
@@ -133,19 +137,13 @@ def _zipnn(arrays: dict[str, Array], kind: str) -> Way:
     import zipnn
 
     coder = zipnn.ZipNN(input_format="byte", bytearray_dtype=kind, threads=1)
-    data = _joined(arrays)
     # It overwrites its input; the copy takes a small part of the time, to its disadvantage.
-    return (
-        lambda: coder.compress(bytearray(data)),
-        lambda coded: _split(coder.decompress(coded), arrays),
-        len,
-    )
+    return _of_bytes(arrays, lambda data: coder.compress(bytearray(data)), coder.decompress)
 
 
 def _blosc2(arrays: dict[str, Array], itemsize: str) -> Way:
     import blosc2
 
-    data = _joined(arrays)
     settings = blosc2.CParams(
         codec=blosc2.Codec.ZSTD,
         clevel=1,
@@ -154,24 +152,19 @@ def _blosc2(arrays: dict[str, Array], itemsize: str) -> Way:
         splitmode=blosc2.SplitMode.ALWAYS_SPLIT,
         nthreads=1,
     )
-    return (
-        lambda: blosc2.compress2(data, cparams=settings),
-        lambda coded: _split(blosc2.decompress2(coded, dparams=blosc2.DParams(nthreads=1)), arrays),
-        len,
+    one_thread = blosc2.DParams(nthreads=1)
+    return _of_bytes(
+        arrays,
+        lambda data: blosc2.compress2(data, cparams=settings),
+        lambda coded: blosc2.decompress2(coded, dparams=one_thread),
     )
 
 
 def _zstd(arrays: dict[str, Array], level: str) -> Way:
     import zstandard
 
-    data = _joined(arrays)
     pack = zstandard.ZstdCompressor(level=int(level))
-    unpack = zstandard.ZstdDecompressor()
-    return (
-        lambda: pack.compress(data),
-        lambda coded: _split(unpack.decompress(coded), arrays),
-        len,
-    )
+    return _of_bytes(arrays, pack.compress, zstandard.ZstdDecompressor().decompress)
 
 
 def _int8_zstd(arrays: dict[str, Array], level: str) -> Way:

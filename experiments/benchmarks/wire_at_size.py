@@ -182,11 +182,8 @@ def made_up(shapes: dict[str, tuple[int, ...]]) -> Arrays:
         drawn = rng.standard_normal(shape, np.float32)
         fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 400
         offset = 1 if name.endswith(("bn.weight", "running_var", "norm")) else 0
-        arrays[name] = (
-            np.abs(offset + drawn * np.float32((2 / fan_in) ** 0.5))
-            if offset
-            else (drawn * np.float32((2 / fan_in) ** 0.5))
-        )
+        scaled = drawn * np.float32((2 / fan_in) ** 0.5)
+        arrays[name] = np.abs(offset + scaled) if offset else scaled
     return arrays
 
 

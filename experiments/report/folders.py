@@ -68,11 +68,6 @@ class RunFiles:
             raise OutputError(f"{path} cannot be read: it holds no settings")
         return text
 
-    def check(self) -> None:
-        """Read all tables and settings, so that errors in them are raised at once."""
-        for found in (self.config, self.summary, self.rounds, self.messages):
-            del found
-
     def picture(self, name: str) -> Path | None:
         """Return the path of the run's picture, such as ``samples.png``; None if it is missing."""
         path = self.folder / name
@@ -120,7 +115,7 @@ def read_folders(folders: tuple[Path, ...]) -> Results:
         for row in table.to_dict("records")
     )
     for run in runs:
-        run.check()
+        _ = run.config, run.summary, run.rounds, run.messages  # raises an error if one is wrong
     commands = {folder: read_commands(folder) for folder in folders}
     lines = dict.fromkeys(line for several in commands.values() for line in several)
     sweeps = tuple(folder for folder in folders if commands[folder])

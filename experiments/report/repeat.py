@@ -93,12 +93,6 @@ def _written(value: Any) -> str:
 
 def repeat_lines(configs: dict[Path, str]) -> tuple[list[str], list[Path]]:
     """Return the commands that repeat several runs, and the folders of runs without one."""
-    lines: list[str] = []
-    unknown = []
-    for folder, config in configs.items():
-        command = repeat_command(config)
-        if command is None:
-            unknown.append(folder)
-        else:
-            lines.append(command)
-    return list(dict.fromkeys(lines)), unknown
+    commands = {folder: repeat_command(config) for folder, config in configs.items()}
+    unknown = [folder for folder, command in commands.items() if command is None]
+    return list(dict.fromkeys(filter(None, commands.values()))), unknown

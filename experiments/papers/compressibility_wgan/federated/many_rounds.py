@@ -100,19 +100,17 @@ def bytes_to_quality(rounds: pd.DataFrame) -> pd.DataFrame:
     """Return the bytes after which each run first reaches each level; missing if it never does."""
     rows = []
     for key, run in rounds.groupby(["data", "strategy", "wire", "seed"], sort=False):
-        run = run.sort_values("round")
         for measure, levels in LEVELS.items():
             falls = measure == "frechet_distance"
             for level in levels:
                 reached = run[run[measure] <= level] if falls else run[run[measure] >= level]
-                first = reached.iloc[0] if len(reached) else None
                 rows.append(
                     dict(zip(("data", "strategy", "wire", "seed"), key, strict=True))
                     | {
                         "measure": measure,
                         "level": level,
-                        "round": None if first is None else int(first["round"]),
-                        "total_bytes": None if first is None else int(first["total_bytes"]),
+                        "round": reached["round"].min(),
+                        "total_bytes": reached["total_bytes"].min(),
                     }
                 )
     table = pd.DataFrame(rows)
