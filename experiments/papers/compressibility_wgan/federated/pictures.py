@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from experiments.papers.compressibility_wgan.federated.many_rounds import MEASURES
 from experiments.papers.compressibility_wgan.federated.plan import PLAIN, TICKET
+from experiments.papers.compressibility_wgan.pages import NAMES
 from experiments.study import figures as plot
 from experiments.study.cases import Record
 
@@ -37,22 +39,15 @@ WIRE_COLOURS = {
     "sparse:int8": plot.RED,
     "sparse:int6, feedback": plot.GREEN,
 }
-AXES = {
-    "synthetic_accuracy": "synthetic accuracy",
-    "conditional_accuracy": "conditional accuracy",
-    "frechet_distance": "Fréchet distance (lower is better)",
-}
 
 
 def figures(tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> dict[str, Figure]:
     """Return the pictures of the existing tables."""
-    made = {"one_shot": one_shot_picture, "many_rounds": rounds_picture}
-    names = {"one_shot": "one_shot.png", "many_rounds": "quality_bytes.png"}
-    return {
-        names[name]: make(tables[f"{name}.csv"])
-        for name, make in made.items()
-        if f"{name}.csv" in tables
+    made = {
+        "one_shot.png": ("one_shot.csv", one_shot_picture),
+        "quality_bytes.png": ("many_rounds.csv", rounds_picture),
     }
+    return {picture: make(tables[name]) for picture, (name, make) in made.items() if name in tables}
 
 
 def one_shot_picture(table: pd.DataFrame) -> Figure:
@@ -67,7 +62,7 @@ def one_shot_picture(table: pd.DataFrame) -> Figure:
         mean = table.groupby("clients")[column].mean() / 1000
         axes.plot(mean.index, mean, dash, color=colour, marker=marker, label=label, linewidth=1.8)
     axes.set_yscale("log")
-    _decimal(axes)
+    _decimal(axes.yaxis)
     axes.set_ylabel("bytes of all clients together (kB)", fontsize=11)
     axes.set_title("What would travel", fontsize=12, loc="left")
     _clients_axis(axes, table)
@@ -102,11 +97,12 @@ def rounds_picture(table: pd.DataFrame) -> Figure:
             for (strategy, wire), runs in part.groupby(["strategy", "wire"], sort=False):
                 _draw_runs(axes, runs, measure, str(strategy), str(wire))
             axes.set_xscale("log")
-            _decimal(axes, axis="x")
+            _decimal(axes.xaxis)
+            axes.set_ylabel(NAMES[measure], fontsize=11)
             if measure == "frechet_distance":
                 axes.set_yscale("log")
-                _decimal(axes)
-            axes.set_ylabel(AXES[measure], fontsize=11)
+                _decimal(axes.yaxis)
+                axes.set_ylabel(f"{NAMES[measure]} (lower is better)", fontsize=11)
             plot.tidy(axes, which="both")
             if i == len(names) - 1:
                 axes.set_xlabel("bytes so far, both directions (MB)", fontsize=11)
@@ -139,10 +135,9 @@ def _clients_axis(axes: Axes, table: pd.DataFrame) -> None:
     plot.tidy(axes, which="both")
 
 
-def _decimal(axes: Axes, axis: str = "y") -> None:
+def _decimal(axis: Axis) -> None:
     """Label a logarithmic axis at 1, 2 and 5 with plain numbers."""
-    chosen = axes.yaxis if axis == "y" else axes.xaxis
-    chosen.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    chosen.set_minor_locator(NullLocator())
-    chosen.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())

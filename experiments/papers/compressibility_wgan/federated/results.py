@@ -15,6 +15,7 @@ from experiments.papers.compressibility_wgan.federated.many_rounds import (
 )
 from experiments.papers.compressibility_wgan.federated.one_shot import LongerCase, PoolCase
 from experiments.papers.compressibility_wgan.federated.plan import AVERAGE, PLAIN
+from experiments.papers.compressibility_wgan.pages import NAMES
 from experiments.study.cases import Record, all_rows
 from experiments.study.markdown import Columns, markdown_table, page_table
 from experiments.study.results import description
@@ -22,11 +23,6 @@ from flwr_gan.app.federation import load_federation
 
 COUNTS = ("round", "samples", "samples_equal_cost", "parameters", "prunings")
 PAPER_SAMPLES, PAPER_RATIO = 3314, 15.17  # paper 000: size of its data set, last row of Table 2
-NAMES = {
-    "synthetic_accuracy": "synthetic accuracy",
-    "conditional_accuracy": "conditional accuracy",
-    "frechet_distance": "Fréchet distance",
-}
 
 
 def tables(records: Sequence[Record]) -> dict[str, pd.DataFrame]:
@@ -165,7 +161,10 @@ def _reached(sizes: "pd.Series[int]") -> str:
 
 def final_table(rounds: pd.DataFrame) -> str:
     """Return total bytes and final quality of the runs of many rounds, means over seeds."""
-    head = ("data", "strategy", "wire", "MB in all", "ratio to plain", "% pruned", *NAMES.values())
+    head = (
+        "data", "strategy", "wire", "MB in all", "ratio to plain", "% pruned",
+        *(NAMES[measure] for measure in MEASURES),
+    )  # fmt: skip
     rows = []
     for data, part in rounds.groupby("data", sort=False):
         last = part.sort_values("round").groupby(["strategy", "wire", "seed"], sort=False).last()
