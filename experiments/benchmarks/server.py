@@ -33,16 +33,14 @@ from flwr.client import NumPyClient
 from flwr.clientapp import ClientApp
 from flwr.common import FitRes, NDArrays, Scalar, ndarrays_to_parameters
 from flwr.server import ServerAppComponents, ServerConfig
-from flwr.server.client_proxy import ClientProxy
 from flwr.server.strategy import FedAvg, Strategy
 from flwr.serverapp import ServerApp
 
 from experiments.benchmarks.codec_measures import GENERATOR_WEIGHTS, layers_of
 from experiments.benchmarks.output import in_turn, run_benchmark
 from experiments.benchmarks.server_large import CLIENTS as LARGE_CLIENTS
-from experiments.benchmarks.server_large import Nodes, large_table
+from experiments.benchmarks.server_large import Nodes, Results, aggregated, large_table
 from flwr_gan.engine.run_apps import run_apps
-from flwr_gan.errors import FlwrGanError
 from flwr_gan.flower import CodedFitRes, CompressedStrategy, compression_mod
 from flwr_gan.wire.codecs import compiled
 from strategies import SparseFedAvg
@@ -92,17 +90,12 @@ class Replies:
     """The replies to one broadcast, and the strategy that waits for them."""
 
     strategy: Strategy
-    results: list[tuple[ClientProxy, FitRes]]
+    results: Results
 
     def aggregate(self) -> float:
         """Aggregate all replies; return the processor seconds."""
         fresh = [(client, as_it_came(result)) for client, result in self.results]
-        started = time.process_time()
-        parameters, _ = self.strategy.aggregate_fit(1, fresh, [])
-        seconds = time.process_time() - started
-        if parameters is None:
-            raise FlwrGanError("nothing was aggregated: every reply was refused")
-        return seconds
+        return aggregated(self.strategy, 1, fresh)[1]
 
     def peak_bytes(self) -> int:
         """Aggregate all replies; return the peak memory beside them in bytes."""

@@ -32,6 +32,19 @@ CODECS: dict[str, str | None] = {
 _NOISE = np.random.default_rng(1).standard_normal(1 << 16, np.float32)
 
 
+Results = list[tuple[ClientProxy, FitRes]]
+
+
+def aggregated(strategy: Strategy, server_round: int, results: Results) -> tuple[Parameters, float]:
+    """Aggregate replies; return the parameters and the processor seconds."""
+    started = time.process_time()
+    parameters, _ = strategy.aggregate_fit(server_round, results, [])
+    seconds = time.process_time() - started
+    if parameters is None:
+        raise FlwrGanError("nothing was aggregated: every reply was refused")
+    return parameters, seconds
+
+
 def resnet50(scale: int) -> NDArrays:
     """Return normal weights for ResNet-50's 161 arrays, channels divided by sqrt(``scale``)."""
     rng = np.random.default_rng(0)
@@ -77,13 +90,9 @@ class Server:
         self._round += 1
         of_clients, started = self._nodes.client_s, time.process_time()
         results = self._nodes.fit(self._strategy, self._parameters, self._round)
-        between = time.process_time()
-        parameters, _ = self._strategy.aggregate_fit(self._round, results, [])
-        ended = time.process_time()
-        if parameters is None:
-            raise FlwrGanError("nothing was aggregated: every reply was refused")
-        self._parameters = parameters
-        return between - started - (self._nodes.client_s - of_clients), ended - between
+        sending_s = time.process_time() - started - (self._nodes.client_s - of_clients)
+        self._parameters, aggregating_s = aggregated(self._strategy, self._round, results)
+        return sending_s, aggregating_s
 
 
 def large_table(
@@ -118,9 +127,6 @@ def large_table(
     whole_ms = table["server_ms_a_client"]
     table.insert(len(table.columns) - 1, "ratio", whole_ms / whole_ms[0])
     return table
-
-
-Results = list[tuple[ClientProxy, FitRes]]
 
 
 class Nodes:
