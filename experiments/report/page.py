@@ -153,11 +153,9 @@ def _block(block: Block | Section, level: int, numbers: "count[int]") -> dict[st
     if isinstance(block, str):
         return {"kind": "text", "text": block}
     if isinstance(block, Code):
-        text = block.text.rstrip("\n")
-        folded = block.folded
-        return {"kind": "code", "text": text, "caption": block.caption, "folded": folded}
+        return {"kind": "code", **vars(block), "text": block.text.rstrip("\n")}
     if isinstance(block, Picture):
-        return {"kind": "picture", "alt": block.alt, "caption": block.caption, **_png(block)}
+        return {"kind": "picture", **vars(block), **_png(block)}
     return _table(block)
 
 
