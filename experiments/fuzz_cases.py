@@ -118,10 +118,6 @@ def _mixed(size: int) -> dict[str, Array]:
     }
 
 
-def _many(count: int) -> dict[str, Array]:
-    return {f"layers.{at}.bias": np.full(2, at + 1, np.float32) for at in range(count)}
-
-
 def _banded() -> dict[str, Array]:
     """Return a layer in which some indices of an axis have more and larger weights."""
     rng = np.random.default_rng(6)
@@ -199,7 +195,8 @@ def _all_cases() -> Iterator[Case]:
     yield from _pair("sparse, short floats", "sparse", short, {})
     for spec in ("sparse", "sparse:int8", "sparse:int4", "sparse:bf16"):
         yield from _pair(f"{spec}, bands", spec, _banded(), {})
-    yield from _pair("zlib, names", "zlib", _many(40), {})
+    biases = {f"layers.{at}.bias": np.full(2, at + 1, np.float32) for at in range(40)}
+    yield from _pair("zlib, names", "zlib", biases, {})
     for size, arrays in (("small", small), ("large", large)):
         yield from _based_cases(size, arrays)
     for size, count in (("small", 9), ("large", 200)):

@@ -61,14 +61,18 @@ def to_other_ways(runs: pd.DataFrame) -> pd.DataFrame:
 
     All intervals of qualities hold together with 95 % (Bonferroni over settings, ways, measures).
     """
+
+    def more_bytes(own: pd.DataFrame, base: pd.DataFrame) -> dict[str, float]:
+        ratio = own["payload_up_bytes"] / base["payload_up_bytes"] - 1
+        return intervals(ratio.to_frame("more_bytes"), comparisons=comparisons)
+
     found = []
     comparisons = len(QUALITY) * runs["regeneration"].nunique() * (runs["way"].nunique() - 1)
     for way in [way for way in WAYS[1:] if way in set(runs["way"])]:
         two = runs[runs["way"].isin([WAYS[0], way])]
         rows = differences(
             two, two["way"] == way, groups=["regeneration"], pair=["regeneration", "seed"],
-            measures=QUALITY, comparisons=comparisons,
-            more=lambda own, base: intervals(_more_bytes(own, base), comparisons=comparisons),
+            measures=QUALITY, comparisons=comparisons, more=more_bytes,
         )  # fmt: skip
         found.append(rows.assign(way=way))
     return pd.concat(found)
@@ -90,12 +94,6 @@ def page(tables: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> dict[str
         "differences": page_table(tables["differences.csv"], changes, sign="+"),
         "run": description(run),
     }
-
-
-def _more_bytes(own: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    """Return the relative increase of upload bytes over the baseline of the same seed."""
-    ratio = own["payload_up_bytes"] / base["payload_up_bytes"] - 1
-    return ratio.to_frame("more_bytes")
 
 
 STUDY = Study(

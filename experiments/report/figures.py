@@ -25,7 +25,8 @@ Grouping = tuple[dict[str, list[RunFiles]], str]
 def quality_picture(results: Results) -> Picture | None:
     """Return quality against bytes: one point per run, or per round of a single run."""
     table = results.table
-    drawn = [run for run in results.runs if _has_quality(run.rounds)]
+    columns = list(QUALITY)
+    drawn = [run for run in results.runs if run.rounds.filter(columns).notna().any(axis=None)]
     if len(drawn) == 1:
         rounds = drawn[0].rounds
         size = (rounds["up_bytes"] + rounds["down_bytes"]).sum() / 1000
@@ -142,10 +143,6 @@ def _mean(runs: Sequence[RunFiles], column: str, place: int | None, scale: float
         for run in runs
     ]
     return scale * float(sum(values)) / len(values)
-
-
-def _has_quality(rounds: pd.DataFrame) -> bool:
-    return any(key in rounds and rounds[key].notna().any() for key in QUALITY)
 
 
 def _plain(key: str) -> str:

@@ -58,13 +58,8 @@ def cell(row: Any, spec: Cell, *, sign: str = "") -> str:
     if name not in row or pd.isna(row[name]):
         return "-"
     half = row.get(f"{name}_half_width", math.nan)
-    return plus_minus(row[name] / unit, half / unit, digits, sign=sign)
-
-
-def plus_minus(mean: float, half_width: float, digits: int, *, sign: str = "") -> str:
-    """Return a mean and the half width of its interval, which is left out if it is NaN."""
-    width = "" if math.isnan(half_width) else f" ± {half_width:.{digits}f}"
-    return f"{mean:{sign}.{digits}f}{width}"
+    width = "" if math.isnan(half) else f" ± {half / unit:.{digits}f}"
+    return f"{row[name] / unit:{sign}.{digits}f}{width}"
 
 
 def number(value: float, digits: int, *, absent: str = "-") -> str:
