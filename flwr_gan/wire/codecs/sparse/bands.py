@@ -23,7 +23,6 @@ from flwr_gan.wire.codecs.sparse.streams import read_stream, write_stream
 from flwr_gan.wire.codecs.sparse.support import BLOCK, Block, Positions, Support
 from flwr_gan.wire.codecs.varint import ByteReader
 
-MAX_BANDS = 8
 MAX_AXIS = 1 << 16
 MIN_WEIGHTS_AN_INDEX = 16
 """Limits of the format; they keep the memory for bands below the memory for the weights."""
