@@ -100,11 +100,11 @@ class EvolutionaryChannels(GeneticMethod):
 
         seed = torch.randint(2**63 - 1, (1,), generator=rng, device=rng.device)
         draw = np.random.default_rng(int(seed))
-        genetic = self.genetic(widths, ones=counts if self.layer_counts == "fixed" else None)
+        ones = counts if self.layer_counts == "fixed" else None
         # the choice by magnitude is included, so that the search is never worse
         first = [_join(largest_filters(generator, counts), widths)]
         first += [draw.random(sum(widths)) >= self.fraction for _ in range(self.population - 1)]
-        return genetic.run(first, fitness, draw)
+        return self.fittest(first, fitness, draw, layers=widths, ones=ones)
 
 
 def _split(bits_D: Bits, widths: tuple[int, ...]) -> list[NDArray[np.intp]]:

@@ -30,7 +30,7 @@ class OnceForAll(GeneticMethod):
     their filters. A narrower one has the first channels of each layer. In each update of the first
     training every hidden layer has a width drawn from 1/S, 2/S, ..., 1 of its channels, and the
     student learns the teacher's samples for the same latent vectors (the term ``pixel`` of
-    distillation). Then a genetic search (``GeneticSearch``), without training, finds the widths
+    distillation). Then a genetic search (``GeneticMethod``), without training, finds the widths
     with at most ``size`` of the parameters whose samples have the least mean squared difference to
     the teacher's. The result is trained adversarially.
 
@@ -109,7 +109,6 @@ class OnceForAll(GeneticMethod):
                 # numbers in [-1, 1] differ by 2 at most: above each student that is too large
                 return -float((student(z_BL, y_B) - wanted_BTC).square().mean()) / 4
 
-        genetic = self.genetic((self.steps,) * layers, ones=None)
         draw = np.random.default_rng(
             int(torch.randint(2**62, (), generator=rng, device=rng.device))
         )
@@ -117,7 +116,8 @@ class OnceForAll(GeneticMethod):
         shares = np.linspace(0, 1, self.population)
         first = [draw.random(layers * self.steps) < share for share in shares]
         first[0] = np.tile(np.arange(self.steps) == 0, layers)
-        return _widths(genetic.run(first, fitness, draw).bits_D, self.steps)
+        found = self.fittest(first, fitness, draw, layers=(self.steps,) * layers)
+        return _widths(found.bits_D, self.steps)
 
 
 class SharedWidths(SampleGenerator):

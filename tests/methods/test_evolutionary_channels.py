@@ -9,7 +9,6 @@ import pytest
 from flwr_gan.errors import ConfigError
 from flwr_gan.methods.chain import channel_counts, generator_from, links_of
 from flwr_gan.methods.evolutionary_channels import EvolutionaryChannels
-from flwr_gan.methods.genetic_search import GeneticSearch
 from tests.methods.small_gans import assert_leaves_the_gan_and_repeats
 from tests.methods.tiny_gans import FAMILIES, outputs, seeded, tiny_gan
 
@@ -28,9 +27,7 @@ def gan_with_useless_channels():
 
 def test_search_climbs_to_a_known_string():
     target = np.random.default_rng(3).random(30) < 0.5
-    search = GeneticSearch(
-        layers=(20, 10), ones=None, population=30, generations=40, mutation=0.03, elite=2
-    )
+    method = EvolutionaryChannels(population=30, generations=40, mutation=0.03, elite=2)
     asked = []
 
     def fitness(bits):
@@ -38,7 +35,8 @@ def test_search_climbs_to_a_known_string():
         return float((bits == target).sum())
 
     rng = np.random.default_rng(0)
-    found = search.run([rng.random(30) < 0.5 for _ in range(30)], fitness, rng)
+    first = [rng.random(30) < 0.5 for _ in range(30)]
+    found = method.fittest(first, fitness, rng, layers=(20, 10))
     np.testing.assert_array_equal(found.bits_D, target)
     assert len(found.fitness) == 41
     assert all(after >= before for before, after in pairwise(found.fitness))
@@ -48,9 +46,7 @@ def test_search_climbs_to_a_known_string():
 
 @pytest.mark.parametrize("ones", [(3, 1), None])
 def test_every_string_keeps_the_rule(ones):
-    search = GeneticSearch(
-        layers=(5, 4), ones=ones, population=6, generations=10, mutation=0.5, elite=1
-    )
+    method = EvolutionaryChannels(population=6, generations=10, mutation=0.5, elite=1)
 
     def fitness(bits):
         counts = (int(bits[:5].sum()), int(bits[5:].sum()))
@@ -58,7 +54,8 @@ def test_every_string_keeps_the_rule(ones):
         return -float(bits.sum())
 
     rng = np.random.default_rng(0)
-    search.run([np.zeros(9, bool), np.ones(9, bool)], fitness, rng)
+    first = [np.zeros(9, bool), np.ones(9, bool)]
+    method.fittest(first, fitness, rng, layers=(5, 4), ones=ones)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
