@@ -9,7 +9,7 @@ B batch, L latent.
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
@@ -124,7 +124,8 @@ class DecodedNetwork(nn.Module):
         """Compute the network with the decoded weights."""
         self._refresh()
         weights = {
-            name: _straight_through(weight, self._decoded[name])
+            # the value is the decoded weight, as w - w is exactly zero; the gradient is that of w
+            name: self._decoded[name] + (weight - weight.detach())
             for name, weight in self.floats.named_parameters()
         }
         result: Tensor = functional_call(self.floats, weights, given)
@@ -184,20 +185,3 @@ class _Quantised:
         return torch.fake_quantize_per_channel_affine(
             active, peak_B / largest, zero_B, axis=0, quant_min=0, quant_max=largest
         )
-
-
-class _StraightThrough(torch.autograd.Function):
-    """The decoded weight in the forward pass, the identity in the backward pass."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, decoded: Tensor) -> Tensor:
-        return decoded.view_as(decoded)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        return gradients[0], None
-
-
-def _straight_through(weight: Tensor, decoded: Tensor) -> Tensor:
-    seen: Tensor = _StraightThrough.apply(weight, decoded)  # type: ignore[no-untyped-call]
-    return seen

@@ -9,7 +9,6 @@ H output channels.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from torch.nn.utils import parametrize
 
 from flwr_gan.core.settings import Amount, Positive, checked, require_one_of
 from flwr_gan.errors import ConfigError
+from flwr_gan.gan.sparse_matrix import TRANSPOSED
 from flwr_gan.gan.weights import restore
 from flwr_gan.prune.masked_network import maskable
 
@@ -26,38 +26,18 @@ GRADIENTS = ("masked", "all")
 LEAST_KEPT = 0.01
 """Share of weights below which a layer's thresholds are reset, as in dynamic sparse training."""
 
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _STEEP, _FLAT = 0.4, 1.0
 
 
 def step_slope(x: Tensor) -> Tensor:
     """Return the estimate of the derivative of the unit step.
 
-    2 - 4|x| up to |x| = 0.4, then 0.4 up to |x| = 1, then 0. Its operations can be differentiated
-    again.
+    2 - 4|x| up to |x| = 0.4, then 0.4 up to |x| = 1, then 0.
     """
     size = x.abs()
     return torch.where(
         size <= _STEEP, 2 - 4 * size, torch.where(size <= _FLAT, x.new_tensor(_STEEP), 0.0)
     )
-
-
-class _Step(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return (x > 0).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        (x,) = ctx.saved_tensors
-        return gradients[0] * step_slope(x)
-
-
-def unit_step(x: Tensor) -> Tensor:
-    """Return 1 where x is above 0, else 0; its derivative in backward is ``step_slope``."""
-    step: Tensor = _Step.apply(x)  # type: ignore[no-untyped-call]
-    return step
 
 
 class ThresholdMask(nn.Module):
@@ -104,8 +84,8 @@ class ThresholdMask(nn.Module):
             weight = torch.where(kept, weight, weight.detach())
         mask = kept.to(weight.dtype)
         if self._estimate:
-            step = unit_step(weight.abs() - self.threshold.view(self._shape))
-            mask = step + (mask - step).detach()
+            x = weight.abs() - self.threshold.view(self._shape)
+            mask = mask + (x - x.detach()) * step_slope(x.detach())  # x - x is exactly zero
         return weight * mask + 0.0  # turns -0.0 into +0.0
 
     @torch.no_grad()
@@ -259,7 +239,7 @@ class ThresholdedNetwork:
 
 def _channel_axis(module: nn.Module, key: str) -> int:
     """Return the axis of output channels: 1 for transposed convolutions, 0 for all other layers."""
-    if not isinstance(module, _TRANSPOSED):
+    if not isinstance(module, TRANSPOSED):
         return 0
     if module.groups > 1:
         raise ConfigError(f"{key} has {module.groups} groups: only 1 can be masked")
