@@ -39,21 +39,6 @@ class Term:
     needs_mappings: bool = False
 
 
-def pixel_loss(student_BTC: Tensor, teacher_BTC: Tensor) -> Tensor:
-    """Return the mean squared difference of the outputs for the same latent vectors (Eq. 2)."""
-    return F.mse_loss(student_BTC, teacher_BTC)
-
-
-def adversarial_loss(score_B: Tensor) -> Tensor:
-    """Return minus the mean score of the student's samples (Eq. 1 in its Wasserstein form)."""
-    return -score_B.mean()
-
-
-def class_loss(student_score_B: Tensor, teacher_score_B: Tensor) -> Tensor:
-    """Return the mean squared difference of the critic's scores (Eq. 4)."""
-    return F.mse_loss(student_score_B, teacher_score_B)
-
-
 def features_loss(
     student_BSN: Sequence[Tensor], teacher_BHN: Sequence[Tensor], mappings: Sequence[nn.Module]
 ) -> Tensor:
@@ -116,12 +101,13 @@ def triplet_loss(
 
 
 TERMS: Mapping[str, Term] = {
-    "pixel": Term(loss=lambda out: pixel_loss(out.student_BTC, out.teacher_BTC)),
-    "adversarial": Term(
-        loss=lambda out: adversarial_loss(out.student_critic[-1]), needs_critic=True
-    ),
+    # the mean squared difference of the samples for the same latent vectors (Eq. 2)
+    "pixel": Term(loss=lambda out: F.mse_loss(out.student_BTC, out.teacher_BTC)),
+    # minus the mean score of the student's samples (Eq. 1 in its Wasserstein form)
+    "adversarial": Term(loss=lambda out: -out.student_critic[-1].mean(), needs_critic=True),
+    # the mean squared difference of the critic's scores (Eq. 4)
     "class": Term(
-        loss=lambda out: class_loss(out.student_critic[-1], out.teacher_critic[-1]),
+        loss=lambda out: F.mse_loss(out.student_critic[-1], out.teacher_critic[-1]),
         needs_critic=True,
     ),
     "features": Term(

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - the name that PyTorch code gives it
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -27,7 +28,6 @@ from flwr_gan.methods.chain import (
     resized,
 )
 from flwr_gan.methods.channels import Kept, draw_latents, kept_counts, largest
-from flwr_gan.methods.distillation_losses import pixel_loss
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,7 +86,7 @@ class Slimming(Method):
             with torch.no_grad():
                 wanted_BTC = gan.generator(z_BL, y_B)
             sizes = torch.cat([scale_H.abs() for scale_H in scaled.scales]).sum()
-            return self.sparsity * sizes + self.distance * pixel_loss(scaled(z_BL, y_B), wanted_BTC)
+            return self.sparsity * sizes + self.distance * F.mse_loss(scaled(z_BL, y_B), wanted_BTC)
 
         critic = budget.train(gan, scaled, iterations=first, regulariser=penalty)
         sizes = scaled.sizes()

@@ -23,13 +23,7 @@ from flwr_gan.gan.training_log import run_steps
 from flwr_gan.methods.base import Budget, TrainedGan
 from flwr_gan.methods.chain import narrowed
 from flwr_gan.methods.distillation import balanced_weights, channel_mappings, update
-from flwr_gan.methods.distillation_losses import (
-    adversarial_loss,
-    perceptual_loss,
-    pixel_loss,
-    triplet_loss,
-    used_terms,
-)
+from flwr_gan.methods.distillation_losses import perceptual_loss, triplet_loss, used_terms
 from flwr_gan.methods.distillation_method import StudentForm
 
 GENERATOR_TERMS = ("pixel", "perceptual", "adversarial")
@@ -139,14 +133,14 @@ class TwoCriticDistillation(StudentForm):
             teacher_BTC = gan.generator(z_BL, y_B)
         terms = {}
         if "pixel" in self.losses:
-            terms["pixel"] = pixel_loss(student_BTC, teacher_BTC)
+            terms["pixel"] = F.mse_loss(student_BTC, teacher_BTC)
         if "perceptual" in self.losses:
             mine = _hidden(gan.critic, student_BTC, y_B)
             with torch.no_grad():
                 theirs = _hidden(gan.critic, teacher_BTC, y_B)
             terms["perceptual"] = perceptual_loss(mine, theirs)
         if "adversarial" in self.losses:
-            terms["adversarial"] = adversarial_loss(critic(student_BTC, y_B))
+            terms["adversarial"] = -critic(student_BTC, y_B).mean()
         return terms
 
 

@@ -8,29 +8,14 @@ from torch import nn
 from flwr_gan.methods.distillation_losses import (
     TERMS,
     Outputs,
-    adversarial_loss,
     alignment_loss,
-    class_loss,
     features_loss,
     perceptual_loss,
-    pixel_loss,
     triplet_loss,
 )
 from tests.methods.tiny_gans import FAMILIES, tiny_gan
 
 ONE, OTHER = torch.tensor([[[1.0, -1.0]], [[0.0, 3.0]]]), torch.tensor([[[0.0, 1.0]], [[2.0, 3.0]]])
-
-
-def test_pixel_is_the_mean_square():
-    assert pixel_loss(ONE, OTHER).item() == pytest.approx((1 + 4 + 4 + 0) / 4)
-
-
-def test_adversarial_is_minus_the_mean_score():
-    assert adversarial_loss(torch.tensor([1.0, 5.0])).item() == -3
-
-
-def test_class_is_the_mean_squared_difference_of_scores():
-    assert class_loss(torch.tensor([1.0, 5.0]), torch.tensor([2.0, 2.0])).item() == (1 + 9) / 2
 
 
 def test_features_map_the_student_to_the_teacher_and_sum_over_layers():
