@@ -59,7 +59,7 @@ class Drift(Settings, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class _Arrivals(Drift):
-    keep_old: bool = False
+    keep_old: bool = False  # whether clients still hold the samples of earlier stages
 
     def _present(self, groups: Sequence[np.ndarray], stage: int) -> np.ndarray:
         return np.concatenate(groups[: stage + 1]) if self.keep_old else groups[stage]
@@ -69,17 +69,7 @@ class _Arrivals(Drift):
 class NewClasses(_Arrivals):
     """Classes appear in the order of their labels, in equal numbers per stage up to one.
 
-    Parameters
-    ----------
-    stages, every : int
-        Number of stages, 2 or more, and rounds of a stage.
-    keep_old : bool
-        Whether clients still hold the samples of earlier stages.
-
-    Raises
-    ------
-    ConfigError
-        When a setting is out of range, or there are more stages than classes.
+    Raises ConfigError when a setting is out of range, or there are more stages than classes.
     """
 
     def samples(
@@ -106,19 +96,7 @@ class NewClasses(_Arrivals):
 class NewWriters(_Arrivals):
     """Each client's writers take turns: they are shuffled and dealt to the stages.
 
-    Parameters
-    ----------
-    stages, every : int
-        Number of stages, 2 or more, and rounds of a stage.
-    keep_old : bool
-        Whether clients still hold the samples of earlier stages.
-
-    Raises
-    ------
-    ConfigError
-        When a setting is out of range.
-    PartitionError
-        When samples have no writers, or a client has fewer writers than stages.
+    Raises PartitionError when samples have no writers, or a client has fewer writers than stages.
     """
 
     def samples(

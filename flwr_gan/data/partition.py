@@ -68,20 +68,14 @@ class DirichletSplit(Settings):
     flwr-datasets 0.6.1 cuts each class at running sums that are rounded down. So on average the
     first client gets half a sample per class less than its share, and the last client half a sample
     more: little with ten classes, much with a hundred classes of few samples.
-
-    Parameters
-    ----------
-    alpha : float
-        Concentration, above 0: with small values clients hold few classes each, with large ones
-        they are all alike.
-    min_partition_size : int, optional
-        Minimum number of samples per client, from 1; proportions are drawn again, up to 25 times,
-        until each client has it. By default a twentieth of the average, from 1 to 10.
     """
 
     group = "partition"
 
+    # concentration: with small values clients hold few classes each, with large ones they are alike
     alpha: Positive = 0.5
+    # minimum number of samples per client; proportions are drawn again, up to 25 times, until each
+    # client has it. By default a twentieth of the average, from 1 to 10
     min_partition_size: Count | None = None
 
     def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
@@ -126,19 +120,13 @@ class PathologicalSplit(Settings):
 
     A class is divided among the clients that have it. A class without clients is left out and
     logged; this is likely with fewer clients than classes.
-
-    Parameters
-    ----------
-    classes_per_client : int
-        Classes that each client has, from 1.
-    assignment : str
-        ``"first-deterministic"``: client i has class i (modulo their number), the others at random;
-        ``"deterministic"``: classes i, i + 1, ...; ``"random"``.
     """
 
     group = "partition"
 
     classes_per_client: Count = 2
+    # first-deterministic: client i has class i (modulo their number), the others at random;
+    # deterministic: classes i, i + 1, ...
     assignment: Literal["first-deterministic", "deterministic", "random"] = "first-deterministic"
 
     def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
@@ -184,16 +172,11 @@ class ShardSplit(Settings):
 
     Shards are equally large, except the last. All samples are dealt; if the shards do not divide
     evenly, the first clients have one more.
-
-    Parameters
-    ----------
-    shards_per_client : int
-        Minimum number of shards per client, from 1.
     """
 
     group = "partition"
 
-    shards_per_client: Count = 2
+    shards_per_client: Count = 2  # the least that a client gets
 
     def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
         """Return each client's sorted indices; see ``Split``."""

@@ -25,18 +25,11 @@ class StyleDrift(Drift):
 
     Pen strokes (dx, dy, pen) are mapped vector by vector and clipped to [-1, 1]; images are
     interpolated bilinearly about their centre.
-
-    Parameters
-    ----------
-    stages, every : int
-        Number of stages, 2 or more, and rounds of a stage.
-    degrees : float
-        Rotation in the last stage, counter-clockwise.
-    slant : float
-        Shear in the last stage: x moves by this times the height.
     """
 
+    # rotation in the last stage, counter-clockwise
     degrees: Annotated[float, Within(at_least=-180, at_most=180)] = 30.0
+    # shear in the last stage: x moves by this times the height
     slant: Annotated[float, Within(at_least=-2, at_most=2)] = 0.3
 
     def samples(

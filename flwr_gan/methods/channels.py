@@ -34,26 +34,17 @@ class ChannelPruning(Method):
     """Cuts the same share of channels out of every hidden layer, then trains the rest.
 
     The result is a generator of the same class with fewer channels, so it is really smaller.
-
-    Parameters
-    ----------
-    criterion : str
-        Which channels are cut. ``"magnitude"``: those whose filters have the smallest norm.
-        ``"random"``: random ones, as a control. ``"similarity"``: of the two channels with the most
-        similar feature maps, the one of the smaller norm (Song et al. in the survey, paper 002).
-    fraction : float
-        Share of the channels of each hidden layer to cut, in (0, 1), rounded; one stays.
-    absorb : bool
-        Only for ``"similarity"``: the next layer's weights for a cut channel are added to those for
-        the channel that it resembles.
-    samples : int
-        Only for ``"similarity"``: number of generated samples for comparing the maps.
     """
 
+    # which channels are cut; magnitude: those whose filters have the smallest norm; random: random
+    # ones, as a control; similarity: of the two channels with the most similar feature maps, the
+    # one of the smaller norm (Song et al. in the survey, paper 002)
     criterion: Literal["magnitude", "random", "similarity"] = "magnitude"
-    fraction: Share = 0.5
+    fraction: Share = 0.5  # of the channels of each hidden layer that is cut, rounded; one stays
+    # only for similarity, as ``samples``. True: the next layer's weights for a cut channel are
+    # added to those for the channel that it resembles
     absorb: bool = True
-    samples: Count = 256
+    samples: Count = 256  # generated for comparing the maps
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a generator of the same class with the channels that stay."""

@@ -34,17 +34,10 @@ class CodebookTuning(Method):
 
     Weights that are exactly zero at the start count as pruned, as on the wire, and stay zero; a
     centroid that becomes zero in training is set to 2**-149, so that its weights stay in the mask.
-
-    Parameters
-    ----------
-    size : int
-        K, 2 to 256.
-    scope : {"layer", "network"}
-        One codebook for each array, or one for all.
     """
 
-    size: Annotated[int, Within(at_least=LEAST, at_most=MOST)] = 16
-    scope: Literal["layer", "network"] = "layer"
+    size: Annotated[int, Within(at_least=LEAST, at_most=MOST)] = 16  # K
+    scope: Literal["layer", "network"] = "layer"  # one codebook for each array, or one for all
 
     def _compress(self, gan: TrainedGan, budget: Budget) -> SampleGenerator:
         """Train the centroids; return a generator whose weights are their values."""

@@ -18,19 +18,11 @@ from flwr_gan.methods.distillation_losses import TERMS, used_terms
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StudentForm(Method):
-    """The channels and initial weights of a generator's student.
+    """The channels and initial weights of a generator's student."""
 
-    Parameters
-    ----------
-    width : float
-        Share of each hidden layer's channels that the student has, above 0, at most 1; a layer
-        keeps at least one.
-    inherit : bool
-        True: the student is the teacher without its weakest channels (those whose filters have the
-        smallest norm) and starts from its weights. False: it starts from newly drawn weights.
-    """
-
-    width: Rate = 0.5
+    width: Rate = 0.5  # share of each hidden layer's channels that the student has; one stays
+    # True: the student is the teacher without its weakest channels (those whose filters have the
+    # smallest norm) and starts from its weights. False: it starts from newly drawn weights
     inherit: bool = False
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
@@ -55,32 +47,15 @@ class StudentForm(Method):
 class Distillation(StudentForm):
     """Train a student on the teacher's samples for the same latent vectors.
 
-    Parameters
-    ----------
-    width, inherit
-        As in ``StudentForm``.
-    depth : int or None
-        Depth factor d of the student of a ``DepthGenerator``; overrides ``width``.
-    losses : mapping from str to float
-        Weight of each term of ``distillation_losses.TERMS``.
-    balanced : bool
-        True: the weights are those of the terms' gradients at the start; see ``distil``.
-    learning_rate : float
-        Learning rate of Adam.
-    batch_size : int
-        Latent vectors in a batch.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range or a term unknown.
+    Raises ConfigError if a setting is out of range or a term unknown; see ``distil``.
     """
 
-    depth: Count | None = None
+    depth: Count | None = None  # factor d of a ``DepthGenerator``'s student; overrides ``width``
+    # weight of each term of ``distillation_losses.TERMS``
     losses: Mapping[str, float] = field(default_factory=lambda: {"pixel": 1.0})
-    balanced: bool = False
-    learning_rate: Rate = 1e-3
-    batch_size: Count = 64
+    balanced: bool = False  # True: the weights are those of the terms' gradients at the start
+    learning_rate: Rate = 1e-3  # of Adam
+    batch_size: Count = 64  # latent vectors in a batch
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -30,27 +30,16 @@ class EvolutionaryChannels(GeneticMethod):
     al., the cycle loss, needs paired generators and is left out. The search trains nothing and does
     not count as iterations; it takes at most ``population * (generations + 1)`` passes of
     ``samples`` samples through generator and critic.
-
-    Parameters
-    ----------
-    fraction : float
-        Share of the channels to cut, in (0, 1): of each hidden layer if ``layer_counts`` is fixed,
-        else only in the strings of the first generation.
-    layer_counts : str
-        ``"fixed"``: every string keeps the same number of channels in each layer, so that the form
-        is known in advance. ``"free"``: any number, determined by size and distance.
-    population, generations, mutation, elite
-        As in ``GeneticMethod``.
-    distance_weight : float
-        w; with fixed layer counts the size is the same for all and w changes no ranking.
-    samples : int
-        B, generated samples for comparing the scores.
     """
 
+    # share of the channels to cut: of each hidden layer if ``layer_counts`` is fixed, else only in
+    # the strings of the first generation
     fraction: Share = 0.5
+    # fixed: every string keeps the same number of channels in each layer, so that the form is known
+    # in advance; free: any number, determined by size and distance
     layer_counts: Literal["fixed", "free"] = "fixed"
-    distance_weight: Amount = 10.0
-    samples: Annotated[int, Within(at_least=2)] = 256
+    distance_weight: Amount = 10.0  # w; with fixed counts all sizes are equal: it ranks nothing
+    samples: Annotated[int, Within(at_least=2)] = 256  # B, generated for comparing the scores
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a generator of the same class with the channels that stay.

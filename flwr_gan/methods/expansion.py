@@ -27,31 +27,17 @@ class TrainExpandPrune(Method):
        each hidden layer is gone; the rest of the training is fine-tuning.
 
     Only the teacher's sizes are used, not its weights.
-
-    Parameters
-    ----------
-    fraction : float
-        Share of the teacher's channels that the result lacks, in (0, 1).
-    seed_fraction : float
-        Share of the teacher's channels that the seed network lacks, in (0, 1).
-    expansions : int
-        Steps from the seed to the full width.
-    seed_share, wide_share : float
-        Shares of the training for the seed and for the widened networks, in (0, 1), with a sum
-        below 1; fine-tuning gets the rest.
-    absorb : bool
-        The next layer's weights for a cut channel are added to those for its nearest.
-    samples : int
-        Generated samples for comparing feature maps.
     """
 
-    fraction: Share = 0.5
-    seed_fraction: Share = 0.5
-    expansions: Count = 1
+    fraction: Share = 0.5  # of the teacher's channels that the result lacks
+    seed_fraction: Share = 0.5  # of the teacher's channels that the seed network lacks
+    expansions: Count = 1  # steps from the seed to the full width
+    # shares of the training for the seed and for the widened networks, with a sum below 1;
+    # fine-tuning gets the rest
     seed_share: Share = 0.4
     wide_share: Share = 0.3
-    absorb: bool = True
-    samples: Count = 256
+    absorb: bool = True  # the next layer's weights for a cut channel are added to its nearest's
+    samples: Count = 256  # generated for comparing feature maps
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -33,29 +33,14 @@ class OnceForAll(GeneticMethod):
     distillation). Then a genetic search (``GeneticMethod``), without training, finds the widths
     with at most ``size`` of the parameters whose samples have the least mean squared difference to
     the teacher's. The result is trained adversarially.
-
-    Parameters
-    ----------
-    size : float
-        Largest share of the teacher's parameters in the result, in (0, 1).
-    steps : int
-        S, widths that a layer can have.
-    share : float
-        Share of the training for all widths together, in (0, 1).
-    learning_rate : float
-        Learning rate of Adam in that training.
-    population, generations, mutation, elite
-        As in ``GeneticMethod``.
-    samples : int
-        B, generated samples compared in the search.
     """
 
-    size: Share = 0.3
-    steps: Annotated[int, Within(at_least=2)] = 8
-    share: Share = 0.5
-    learning_rate: Rate = 1e-3
+    size: Share = 0.3  # largest share of the teacher's parameters in the result
+    steps: Annotated[int, Within(at_least=2)] = 8  # S, widths that a layer can have
+    share: Share = 0.5  # of the training for all widths together
+    learning_rate: Rate = 1e-3  # of Adam in that training
     mutation: Share = 0.1
-    samples: Count = 256
+    samples: Count = 256  # B, generated and compared in the search
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Raise ConfigError: the search decides on the widths."""

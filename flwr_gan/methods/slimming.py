@@ -43,25 +43,15 @@ class Slimming(Method):
     gets one factor per channel, initially 1, which is multiplied into the weights at the end (Huang
     and Wang, 2018, "Data-driven sparse structure selection"). Quantisation is another method:
     ``straight_through`` with ``activations``, as a second step.
-
-    Parameters
-    ----------
-    fraction : float
-        Share of the channels of the hidden layers to cut, in (0, 1).
-    scope : str
-        ``"local"``: the share of each layer, so that a receiver knows the form. ``"global"``: the
-        share of all layers together, as in the paper, but one channel stays in each.
-    sparsity, distance : float
-        Weights of the two terms, from 0 up.
-    share : float
-        Share of the training before the cut, in (0, 1).
     """
 
-    fraction: Share = 0.5
+    fraction: Share = 0.5  # of the channels of the hidden layers that is cut
+    # local: the share of each layer, so that a receiver knows the form; global: the share of all
+    # layers together, as in the paper, but one channel stays in each
     scope: Literal["local", "global"] = "local"
-    sparsity: Amount = 1e-3
+    sparsity: Amount = 1e-3  # weights of the two terms
     distance: Amount = 1.0
-    share: Share = 0.5
+    share: Share = 0.5  # of the training before the cut
 
     def student(self, generator: SampleGenerator) -> SampleGenerator:
         """Return a generator of the same class with the channels that stay.

@@ -28,42 +28,21 @@ class SparseTraining(Method):
     The result has the same shapes; exactly ``round(fraction * n)`` of its n weights are zero (none
     with ``module="critic"``); biases are neither pruned nor counted. Masks are nested: pruned
     weights stay pruned. The optimisers' states are kept from one pruning to the next.
-
-    Parameters
-    ----------
-    fraction : float
-        Share of the weights to prune, in (0, 1).
-    criterion : str
-        ``"magnitude"``: the smallest weights. ``"random"``: random ones, as a control.
-    scope : str
-        ``"global"``: the share of all layers together. ``"local"``: of each layer.
-    schedule : str
-        ``"one_shot"``: prune, then train. ``"iterative"``: equal shares, each followed by equal
-        training. ``"gradual"``: during training, along the cubic curve of Zhu and Gupta (2017).
-    steps : int
-        Only for ``"iterative"``: prunings.
-    every : int
-        Only for ``"gradual"``: updates of the generator between two prunings.
-    until : float
-        Only for ``"gradual"``: share of the training within which the last pruning comes, in
-        (0, 1).
-    module : str
-        The pruned network: ``"generator"``, ``"critic"`` or ``"both"``, each by the same share in
-        the same way. A pruned critic does not overpower a pruned generator; its gradients are
-        always computed by autograd.
-    min_kept_per_layer : int
-        Minimum number of weights kept in each layer.
     """
 
-    fraction: Share = 0.8
-    criterion: Literal["magnitude", "random"] = "magnitude"
-    scope: Literal["global", "local"] = "global"
+    fraction: Share = 0.8  # of the weights that is pruned
+    criterion: Literal["magnitude", "random"] = "magnitude"  # the smallest, or random as a control
+    scope: Literal["global", "local"] = "global"  # the share of all layers together, or of each
+    # one_shot: prune, then train; iterative: equal shares, each followed by equal training;
+    # gradual: during training, along the cubic curve of Zhu and Gupta (2017)
     schedule: Literal["one_shot", "iterative", "gradual"] = "one_shot"
-    steps: Count = 4
-    every: Count = 10
-    until: Share = 0.75
+    steps: Count = 4  # prunings, only for iterative
+    every: Count = 10  # updates of the generator between two prunings, only for gradual
+    until: Share = 0.75  # of the training, within which the last pruning comes; only for gradual
+    # the pruned network: each by the same share in the same way. A pruned critic does not overpower
+    # a pruned generator; its gradients are always computed by autograd
     module: Literal["generator", "critic", "both"] = "generator"
-    min_kept_per_layer: Count = 1
+    min_kept_per_layer: Count = 1  # weights kept in each layer
 
     def prunings(self, iterations: int) -> list[Pruning]:
         """Return the prunings in order."""

@@ -38,28 +38,20 @@ class StraightThrough(Method):
     its outermost codes are in use, as they are when it clips the largest weights).
 
     Weights that are exactly zero at the start count as pruned, as on the wire, and stay zero.
-
-    Parameters
-    ----------
-    stage : str
-        One stage, or several joined by ``+``, as in a codec spec without its codec:
-        ``"quantize:int4:channel"``, ``"ternary"``, ``"prune:magnitude:0.8+quantize:int4"``.
-    refresh_every : int
-        Generator updates after which the weights are decoded again, for slow stages. In between,
-        forward passes use the last decoded weights, and the float weights are trained.
-    critic : str, optional
-        Stage for training the critic: QGAN has a separate precision for each network, TGAN the same
-        for both. Its gradients are always computed by autograd.
-    activations : int, optional
-        Bits, 1 to 8, of each hidden layer's output after its ReLU (GAN slimming): whole multiples
-        of a scale, the largest number of each sample and layer divided by ``2**bits - 1``. The
-        result and ``student`` compute with them; a generator built from a weights file has float
-        activations.
     """
 
+    # one stage, or several joined by +, as in a codec spec without its codec:
+    # quantize:int4:channel, ternary, prune:magnitude:0.8+quantize:int4
     stage: str
+    # generator updates after which the weights are decoded again, for slow stages; in between,
+    # forward passes use the last decoded weights, and the float weights are trained
     refresh_every: Count = 1
+    # stage for training the critic: QGAN has a separate precision for each network, TGAN the same
+    # for both; its gradients are always computed by autograd
     critic: str | None = None
+    # bits of each hidden layer's output after its ReLU (GAN slimming): whole multiples of a scale,
+    # the largest number of each sample and layer divided by 2**bits - 1. The result and ``student``
+    # compute with them; a generator built from a weights file has float activations
     activations: Annotated[int, Within(at_least=1, at_most=8)] | None = None
 
     @cached_property

@@ -39,29 +39,15 @@ class TwoCriticDistillation(StudentForm):
     meanwhile learns from the teacher's critic; see ``StudentCritic``. The result is only the
     generator.
 
-    Parameters
-    ----------
-    width, inherit
-        As in ``StudentForm``.
-    critic_width : float
-        Share of each hidden layer's channels that the student critic has.
-    losses : mapping from str to float
-        Weights of the generator's terms: ``pixel``, ``perceptual``, ``adversarial``.
-    balanced : bool
-        True: the weights are those of the gradients of the generator's terms at the start, as in
-        ``distil``.
-    critic_losses : mapping from str to float
-        Weights of the critic's terms: ``adversarial``, ``features``, ``triplet``.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range or a term unknown.
+    Raises ConfigError if a setting is out of range or a term unknown.
     """
 
-    critic_width: Rate = 0.5
+    critic_width: Rate = 0.5  # share of each hidden layer's channels that the student critic has
+    # weights of the generator's terms
     losses: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(GENERATOR_TERMS, 1.0))
+    # True: they are those of the gradients of the terms at the start, as in ``distil``
     balanced: bool = False
+    # weights of the critic's terms
     critic_losses: Mapping[str, float] = field(
         default_factory=lambda: dict.fromkeys(CRITIC_TERMS, 1.0)
     )
