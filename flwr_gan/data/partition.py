@@ -5,9 +5,10 @@ N samples, P clients (partitions), K classes.
 
 import logging
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,44 +26,43 @@ _LABEL, _INDEX = "label", "index"
 _ATTEMPTS = 25
 
 
-class Split(Protocol):
+class Split(Settings, ABC):
     """A rule for dealing samples to clients."""
+
+    group = "partition"
 
     def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
         """Return the sorted indices of each client's samples; no sample is held twice.
 
-        Parameters
-        ----------
-        samples : Samples
-            The samples to deal.
-        num_clients : int
-            P, at least 1.
-        seed : int
-            Seed of the run; the split depends only on it, the labels and the writers.
-
-        Raises
-        ------
-        ConfigError
-            When `num_clients` is below 1.
-        PartitionError
-            When a client would be left without data; the message names the setting to change.
+        ``num_clients`` is P, at least 1. The split depends only on ``seed``, that of the run, the
+        labels and the writers. Raises ConfigError when ``num_clients`` is below 1, PartitionError
+        when a client would be left without data; the message names the setting to change.
         """
+        checked("federation.num_clients", num_clients, Count)
+        if num_clients > len(samples):
+            raise PartitionError(
+                f"federation.num_clients={num_clients} leaves clients without data: there are "
+                f"{len(samples)} training samples; lower it to {len(samples)} or less"
+            )
+        return self._split(samples, num_clients, seed)
+
+    @abstractmethod
+    def _split(self, samples: Samples, num_clients: int, seed: int) -> list[Indices]:
+        """Split the samples, of which there is at least one for each client."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class IidSplit:
+class IidSplit(Split):
     """Deal samples at random, equal numbers per client up to one."""
 
-    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
-        """Return each client's sorted indices; see ``Split``."""
-        _check_num_clients(samples, num_clients)
+    def _split(self, samples: Samples, num_clients: int, seed: int) -> list[Indices]:
         from flwr_datasets.partitioner import IidPartitioner
 
         return list(_deal(IidPartitioner(num_clients), samples.y_N, seed=seed))
 
 
 @dataclass(frozen=True, kw_only=True)
-class DirichletSplit(Settings):
+class DirichletSplit(Split):
     """Divide each class in random proportions (Yurochkin et al. 2019, arXiv:1905.12022).
 
     flwr-datasets 0.6.1 cuts each class at running sums that are rounded down. So on average the
@@ -70,17 +70,13 @@ class DirichletSplit(Settings):
     more: little with ten classes, much with a hundred classes of few samples.
     """
 
-    group = "partition"
-
     # concentration: with small values clients hold few classes each, with large ones they are alike
     alpha: Positive = 0.5
     # minimum number of samples per client; proportions are drawn again, up to 25 times, until each
     # client has it. By default a twentieth of the average, from 1 to 10
     min_partition_size: Count | None = None
 
-    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
-        """Return each client's sorted indices; see ``Split``."""
-        _check_num_clients(samples, num_clients)
+    def _split(self, samples: Samples, num_clients: int, seed: int) -> list[Indices]:
         average = len(samples) // num_clients
         least = self.min_partition_size or min(10, max(1, average // 20))
         if least > average:
@@ -115,23 +111,19 @@ class DirichletSplit(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PathologicalSplit(Settings):
+class PathologicalSplit(Split):
     """Give each client a number of classes (Li et al. 2022, arXiv:2102.02079).
 
     A class is divided among the clients that have it. A class without clients is left out and
     logged; this is likely with fewer clients than classes.
     """
 
-    group = "partition"
-
     classes_per_client: Count = 2
     # first-deterministic: client i has class i (modulo their number), the others at random;
     # deterministic: classes i, i + 1, ...
     assignment: Literal["first-deterministic", "deterministic", "random"] = "first-deterministic"
 
-    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
-        """Return each client's sorted indices; see ``Split``."""
-        _check_num_clients(samples, num_clients)
+    def _split(self, samples: Samples, num_clients: int, seed: int) -> list[Indices]:
         classes = np.unique(samples.y_N)
         if self.classes_per_client > len(classes):
             raise PartitionError(
@@ -167,20 +159,16 @@ class PathologicalSplit(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardSplit(Settings):
+class ShardSplit(Split):
     """Deal out shards of samples of one class, or few (McMahan et al. 2017, arXiv:1602.05629).
 
     Shards are equally large, except the last. All samples are dealt; if the shards do not divide
     evenly, the first clients have one more.
     """
 
-    group = "partition"
-
     shards_per_client: Count = 2  # the least that a client gets
 
-    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
-        """Return each client's sorted indices; see ``Split``."""
-        _check_num_clients(samples, num_clients)
+    def _split(self, samples: Samples, num_clients: int, seed: int) -> list[Indices]:
         num_shards = num_clients * self.shards_per_client
         if num_shards > len(samples):
             raise PartitionError(
@@ -207,12 +195,10 @@ class ShardSplit(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WriterSplit:
+class WriterSplit(Split):
     """Shuffle the writers and deal them in blocks, equal numbers per client up to one."""
 
-    def __call__(self, samples: Samples, *, num_clients: int, seed: int) -> list[Indices]:
-        """Return each client's sorted indices; see ``Split``."""
-        _check_num_clients(samples, num_clients)
+    def _split(self, samples: Samples, num_clients: int, seed: int) -> list[Indices]:
         if samples.writer_N is None:
             raise PartitionError(
                 "partition=writer needs data with writers; choose data=pendigits, uji or strokes, "
@@ -235,16 +221,6 @@ def class_counts(y_N: Indices, parts: Sequence[Indices], *, num_classes: int) ->
     """Return the number of each client's samples per class, ``(P, K)`` int64."""
     counts = [np.bincount(y_N[indices], minlength=num_classes) for indices in parts]
     return np.stack(counts).astype(np.int64)
-
-
-def _check_num_clients(samples: Samples, num_clients: int) -> None:
-    """Raise unless there is a sample for each client."""
-    checked("federation.num_clients", num_clients, Count)
-    if num_clients > len(samples):
-        raise PartitionError(
-            f"federation.num_clients={num_clients} leaves clients without data: there are "
-            f"{len(samples)} training samples; lower it to {len(samples)} or less"
-        )
 
 
 def _deal(partitioner: Any, y_N: Indices, *, seed: int) -> Iterator[Indices]:
