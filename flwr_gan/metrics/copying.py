@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from flwr_gan.data import Samples
 from flwr_gan.errors import DataError
 
-_ROWS = 256
-
 
 @dataclass(frozen=True, eq=False)
 class Nearness:
@@ -91,13 +89,11 @@ class Nearness:
 def nearest(a_ND: NDArray[np.floating], b_MD: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the Euclidean distance of each row to the nearest row of the other array.
 
-    It takes memory for 256 x M numbers. The nearest row is found by squares and products, which are
-    inexact for nearly equal rows; its distance is then computed exactly.
+    The nearest row is found by squares and products, which are inexact for nearly equal rows; its
+    distance is then computed exactly.
     """
-    b = b_MD.astype(np.float64)
-    half_M = np.square(b).sum(axis=1) / 2
-    found = [np.zeros(0)]
-    for start in range(0, len(a_ND), _ROWS):
-        a = a_ND[start : start + _ROWS].astype(np.float64)
-        found.append(np.linalg.norm(a - b[(half_M - a @ b.T).argmin(axis=1)], axis=1))
-    return np.concatenate(found)
+    from sklearn.metrics import pairwise_distances_argmin  # not needed by clients that only train
+
+    a, b = a_ND.astype(np.float64), b_MD.astype(np.float64)
+    found: NDArray[np.float64] = np.linalg.norm(a - b[pairwise_distances_argmin(a, b)], axis=1)
+    return found
