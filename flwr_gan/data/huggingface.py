@@ -13,14 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flwr_gan.core.settings import Share, checked
-from flwr_gan.data.dataset import (
-    Dataset,
-    Samples,
-    class_list,
-    scaled,
-    split_by_class,
-    without_samples,
-)
+from flwr_gan.data.dataset import Dataset, Samples, class_list, split_by_class, without_samples
 from flwr_gan.data.pictures import image_shape, read_pictures
 from flwr_gan.errors import ConfigError, DataError
 
@@ -98,10 +91,8 @@ def load_huggingface(
         image = _image_column(place, parts[0], image_column)
         label = _label_column(place, parts[0], label_column)
         names = _class_names(place, parts, label, class_names)
-        samples = [
-            _samples(place, part, image, label, names, (size, channels), skip_broken)
-            for part in parts
-        ]
+        reading = {"size": size, "channels": channels, "skip_broken": skip_broken}
+        samples = [_samples(place, part, image, label, names, **reading) for part in parts]
     if len(samples) == 1:
         samples = list(
             split_by_class(samples[0], test_fraction=test_fraction, split_seed=split_seed)
@@ -211,10 +202,9 @@ def _samples(
     image: str,
     label: str,
     names: list[str],
-    form: tuple[int, int],
-    skip_broken: bool,
+    **reading: Any,
 ) -> Samples:
-    """Return the rows of a split as samples."""
+    """Return the rows of a split as samples; settings of ``read_pictures`` are passed on."""
     from datasets import Image
 
     rows = part.select_columns([image, label]).with_format(None)
@@ -228,17 +218,13 @@ def _samples(
             raise DataError("the set holds no bytes of it")
         return found
 
-    y_N = _labels(place, list(rows[label]), names)
-    size, channels = form
-    pixels, kept = read_pictures(
+    return read_pictures(
         place,
         [f"row {at}" for at in range(len(rows))],
         content,
-        size=size,
-        channels=channels,
-        skip_broken=skip_broken,
+        _labels(place, list(rows[label]), names),
+        **reading,
     )
-    return Samples(scaled(pixels), y_N[kept])
 
 
 def _labels(place: str, values: list[Any], names: list[str]) -> NDArray[np.int64]:

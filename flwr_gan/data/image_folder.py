@@ -6,14 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from flwr_gan.core.settings import Share, checked
-from flwr_gan.data.dataset import (
-    Dataset,
-    Samples,
-    class_list,
-    scaled,
-    split_by_class,
-    without_samples,
-)
+from flwr_gan.data.dataset import Dataset, class_list, split_by_class, without_samples
 from flwr_gan.data.pictures import image_shape, read_pictures
 from flwr_gan.errors import ConfigError, DataError
 
@@ -89,15 +82,15 @@ def load_image_folder(
         pictures = _pictures(place, found[name]) if name in found else []
         files += pictures
         labels += [label] * len(pictures)
-    pixels, kept = read_pictures(
+    samples = read_pictures(
         place,
         [str(file.relative_to(folder)) for file in files],
         files.__getitem__,
+        np.array(labels, dtype=np.int64),
         size=size,
         channels=channels,
         skip_broken=skip_broken,
     )
-    samples = Samples(scaled(pixels), np.array(labels, dtype=np.int64)[kept])
     train, test = split_by_class(samples, test_fraction=test_fraction, split_seed=split_seed)
     return Dataset(folder.resolve().name, train, test, tuple(names), "image")
 

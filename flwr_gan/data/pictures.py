@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flwr_gan.core.settings import Within, checked
-from flwr_gan.data.dataset import check_size
+from flwr_gan.data.dataset import Samples, check_size, scaled
 from flwr_gan.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -74,12 +74,13 @@ def read_pictures(
     place: str,
     names: Sequence[str],
     source: Callable[[int], Path | bytes],
+    y_N: NDArray[np.int64],
     *,
     size: int,
     channels: int,
     skip_broken: bool,
-) -> tuple[Pixels, NDArray[np.int64]]:
-    """Return pictures as uint8, (N, S, S) or (N, S, S, 3), and the indices of those read.
+) -> Samples:
+    """Return the samples of pictures with labels, (N, S, S) or (N, S, S, 3).
 
     Parameters
     ----------
@@ -120,4 +121,4 @@ def read_pictures(
                 "or leave them out with data.skip_broken=true"
             )
         logger.warning("%s: left out %d of %d pictures: %s", place, len(broken), len(names), some)
-    return pixels[: len(kept)], np.array(kept, dtype=np.int64)
+    return Samples(scaled(pixels[: len(kept)]), y_N[kept])
