@@ -5,7 +5,7 @@ together, B batch, L latent, K classes, T vectors, C components, D = T * C, H ch
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -90,12 +90,13 @@ def train_together(
     try:
         with together.sparse_layers():
             found = run_steps(together.iterate, iterations, names=LOSSES, progress=progress)
-        together.check_weights(iterations)
+        names = [name for name, _ in trainings[0].trainer.generator.named_parameters()]
+        check_weights(zip(names, together.generator, strict=True), iterations)
     except Exception:
         for training, state in zip(trainings, before, strict=True):
             training.rng.set_state(state)
         raise
-    together.write_back()
+    together.exchange(into_stack=False)
     seconds = time.perf_counter() - begun
     return [TrainLog.of(losses, seconds) for losses in found.swapaxes(0, 1)]
 
@@ -117,15 +118,17 @@ class _Together:
         self._onehot_KK = torch.eye(self._shape.num_classes, device=self._y_N.device)
         self._pruned = self._stack_masks()
         self._mu_J = torch.tensor([t.proximal_mu for t in trainings], device=self._y_N.device)
-        self._anchors = self._stack_anchors() if any(t.proximal_mu for t in trainings) else []
-        self._generator = _stacked([trainer.generator for trainer in trainers])
-        self._critic = _stacked([trainer.critic for trainer in trainers])
+        self._anchors: list[Tensor] = []
+        if any(t.proximal_mu for t in trainings):
+            self._anchors = _stacked(t.trainer.anchors(t.anchor, t.mask) for t in trainings)
+        self.generator = _trainable(trainer.generator for trainer in trainers)
+        self._critic = _trainable(trainer.critic for trainer in trainers)
         rates = (self._config.generator_lr, self._config.critic_lr)
         self._adams = [
             new_adam(stacked, lr=lr, betas=self._config.betas)
-            for stacked, lr in zip((self._generator, self._critic), rates, strict=True)
+            for stacked, lr in zip((self.generator, self._critic), rates, strict=True)
         ]
-        self._exchange(into_stack=True)
+        self.exchange(into_stack=True)
         self._copies = [self._copy(j) for j in range(len(trainings))]
 
     @contextmanager
@@ -151,15 +154,6 @@ class _Together:
             take_step(self._adams[1], self._critic, gradients)
         loss_J = self._generator_step(y_JB)
         return torch.cat([torch.stack(measures).mean(dim=0), loss_J.unsqueeze(1)], dim=1)
-
-    def check_weights(self, iterations: int) -> None:
-        """Raise like the trainer if a weight of a generator is not finite."""
-        names = [name for name, _ in self._shape.named_parameters()]
-        check_weights(zip(names, self._generator, strict=True), iterations)
-
-    def write_back(self) -> None:
-        """Copy weights and moments into the trainers."""
-        self._exchange(into_stack=False)
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Yield the stacked batches that ``draw_batches`` draws for each training."""
@@ -187,31 +181,32 @@ class _Together:
     def _copy(self, j: int) -> SampleGenerator:
         """Return a generator that shares the memory of one training's stacked weights."""
         generator = deepcopy(self._shape)
-        for own, stacked in zip(generator.parameters(), self._generator, strict=True):
+        for own, stacked in zip(generator.parameters(), self.generator, strict=True):
             own.data = stacked.data[j]
         return generator
 
     def _generator_step(self, y_JB: Tensor) -> Tensor:
         """Update all generators once; return their losses."""
         w1, b1, w2, b2, w3, b3 = (weight.detach() for weight in self._critic)
-        fake_JBD = self._generate(self._latent(y_JB.shape[1]), y_JB)
+        latents = [draw_latent(self._shape, y_JB.shape[1], t.rng) for t in self._trainings]
+        fake_JBD = self._generate(torch.stack(latents), y_JB)
         h = torch.cat([fake_JBD, self._onehot_KK[y_JB]], dim=2)
         for weight, bias in ((w1, b1), (w2, b2)):
             h = torch.baddbmm(bias.unsqueeze(1), h, weight.mT)
             h = functional.leaky_relu(h, NEGATIVE_SLOPE)
         score_JB1 = torch.baddbmm(b3.unsqueeze(1), h, w3.mT)
         loss_J = -score_JB1.mean((1, 2))
-        for weight, anchor in zip(self._generator, self._anchors, strict=bool(self._anchors)):
+        for weight, anchor in zip(self.generator, self._anchors, strict=bool(self._anchors)):
             loss_J = loss_J + (weight - anchor).square().flatten(1).sum(1) * (self._mu_J / 2)
-        gradients = list(torch.autograd.grad(loss_J.sum(), self._generator))
-        take_step(self._adams[0], self._generator, gradients, self._pruned)
+        gradients = list(torch.autograd.grad(loss_J.sum(), self.generator))
+        take_step(self._adams[0], self.generator, gradients, self._pruned)
         return loss_J.detach()
 
     def _generate(self, z_JBL: Tensor, y_JB: Tensor) -> Tensor:
         """Generate ``x_JBD``; dense convolutions of all generators form one grouped one."""
         if any(has_sparse_layers(copy) for copy in self._copies):
             return self._generate_one_by_one(z_JBL, y_JB)
-        fc, conv1, conv2 = self._generator
+        fc, conv1, conv2 = self.generator
         J, B = y_JB.shape
         h = torch.bmm(torch.cat([z_JBL, self._onehot_KK[y_JB]], dim=2), fc.mT)
         h = functional.relu(h).transpose(0, 1).reshape(B, -1, self._shape.num_vectors)
@@ -226,12 +221,9 @@ class _Together:
         made = []
         for j, copy in enumerate(self._copies):
             names = [name for name, _ in copy.named_parameters()]
-            weights = dict(zip(names, (of_all[j] for of_all in self._generator), strict=True))
+            weights = dict(zip(names, (of_all[j] for of_all in self.generator), strict=True))
             made.append(functional_call(copy, weights, (z_JBL[j], y_JB[j])))
         return torch.stack(made).flatten(2)
-
-    def _latent(self, count: int) -> Tensor:
-        return torch.stack([draw_latent(self._shape, count, t.rng) for t in self._trainings])
 
     def _stack_masks(self) -> list[Tensor] | None:
         if all(training.mask is None for training in self._trainings):
@@ -243,16 +235,12 @@ class _Together:
                 pruned.append([torch.zeros_like(weight, dtype=torch.bool) for weight in weights])
             else:
                 pruned.append(list(training.trainer.apply_mask(training.mask).values()))
-        return [torch.stack(of) for of in zip(*pruned, strict=True)]
-
-    def _stack_anchors(self) -> list[Tensor]:
-        anchors = [t.trainer.anchors(t.anchor, t.mask) for t in self._trainings]
-        return [torch.stack(of) for of in zip(*anchors, strict=True)]
+        return _stacked(pruned)
 
     @torch.no_grad()
-    def _exchange(self, *, into_stack: bool) -> None:
+    def exchange(self, *, into_stack: bool) -> None:
         """Copy the trainers' weights and the state of their optimisers into the stacks, or back."""
-        stacks = (self._generator, self._critic)
+        stacks = (self.generator, self._critic)
         for j, training in enumerate(self._trainings):
             for own, adam, stacked in zip(
                 training.trainer.optimisers, self._adams, stacks, strict=True
@@ -269,11 +257,14 @@ class _Together:
                             one.copy_(stacked_one)
 
 
-def _stacked(networks: Sequence[nn.Module]) -> list[nn.Parameter]:
-    return [
-        nn.Parameter(torch.stack([weight.detach() for weight in of]))
-        for of in zip(*(network.parameters() for network in networks), strict=True)
-    ]
+def _stacked(of_each: Iterable[Iterable[Tensor]]) -> list[Tensor]:
+    """Stack the first tensors of all trainings, the second, and so on."""
+    return [torch.stack(of) for of in zip(*of_each, strict=True)]
+
+
+def _trainable(networks: Iterable[nn.Module]) -> list[nn.Parameter]:
+    stacks = _stacked(network.parameters() for network in networks)
+    return [nn.Parameter(stack.detach()) for stack in stacks]
 
 
 def _kind(training: Training) -> object:
