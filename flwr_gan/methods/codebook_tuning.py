@@ -22,8 +22,6 @@ from flwr_gan.methods.decoded import Arrays, StageChain
 from flwr_gan.wire.codecs.scaling import SMALLEST
 from flwr_gan.wire.stages.codebook import LEAST, MOST
 
-_NETWORK = "network"
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CodebookTuning(Method):
@@ -67,20 +65,19 @@ class CodebookGenerator(SampleGenerator):
         super().__init__()
         self.take_sizes(generator)
         self.layers = _without_parameters(generator)
-        groups = {_NETWORK: list(arrays)} if shared else {name: [name] for name in arrays}
-        self._book_of = {name: book for book, names in groups.items() for name in names}
+        groups = [list(arrays)] if shared else [[name] for name in arrays]
         self.register_buffer("zero", torch.zeros(1), persistent=False)
-        self.centroids = nn.ParameterDict()
-        self._indices: dict[str, Tensor] = {}
-        for book, names in groups.items():
+        self.centroids = nn.ParameterList()
+        self._places: dict[str, tuple[int, Tensor]] = {}  # of each weight: its book, and in it
+        for book, names in enumerate(groups):
             values = np.concatenate([arrays[name].reshape(-1) for name in names])
             found = np.unique(values[values != 0])
-            if len(found):
-                self.centroids[_key(book)] = nn.Parameter(as_tensor(found))
+            self.centroids.append(nn.Parameter(as_tensor(found)))
             for name in names:
                 index = np.searchsorted(found, arrays[name])
                 # The entry after the last centroid is the zero of pruned weights.
-                self._indices[name] = as_tensor(np.where(arrays[name] != 0, index, len(found)))
+                index = np.where(arrays[name] != 0, index, len(found))
+                self._places[name] = book, as_tensor(index)
 
     def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
         """Generate ``x_BTC`` with the centroids as weights."""
@@ -89,31 +86,20 @@ class CodebookGenerator(SampleGenerator):
 
     def arrays(self) -> Arrays:
         """Return the weights; none but pruned ones are zero."""
-        found = {}
-        for name, weight in self._weights(least=SMALLEST).items():
-            found[name] = weight.detach().cpu().numpy()
-        return found
+        weights = self._weights(least=SMALLEST)
+        return {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
 
     def _weights(self, *, least: float | None = None) -> dict[str, Tensor]:
         """Look up the weights; ``least`` stands for centroids that are zero, if it is given."""
         weights = {}
-        zero = self.get_buffer("zero")
-        for name, index in self._indices.items():
-            key = _key(self._book_of[name])
-            book = zero
-            if key in self.centroids:
-                centroids = self.centroids[key]
-                if least is not None:
-                    centroids = centroids.masked_fill(centroids == 0, least)
-                book = torch.cat([centroids, zero])
-            flat = torch.index_select(book, 0, index.to(book.device).view(-1))
+        for name, (book, index) in self._places.items():
+            centroids = self.centroids[book]
+            if least is not None:
+                centroids = centroids.masked_fill(centroids == 0, least)
+            values = torch.cat([centroids, self.get_buffer("zero")])
+            flat = torch.index_select(values, 0, index.to(values.device).view(-1))
             weights[name] = flat.view(index.shape)
         return weights
-
-
-def _key(book: str) -> str:
-    """Return a valid parameter name: dots would separate module names."""
-    return book.replace(".", "/")
 
 
 def _without_parameters(generator: SampleGenerator) -> SampleGenerator:
