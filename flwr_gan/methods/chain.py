@@ -81,7 +81,7 @@ def norms_of(generator: SampleGenerator) -> list[nn.InstanceNorm2d]:
     return [m for m in hidden_outputs(generator) if isinstance(m, nn.InstanceNorm2d)]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ChannelFactors:
     """Forward hook of one of ``hidden_outputs`` that multiplies each of its H channels."""
 

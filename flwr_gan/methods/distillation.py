@@ -77,7 +77,8 @@ def distil(
     if maps := any(TERMS[name].needs_maps for name in weights):
         widths = layer_widths(student, teacher)
         if any(TERMS[name].needs_mappings for name in weights):
-            mappings = new_mappings(*widths, rng).to(device)
+            seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
+            mappings = channel_mappings(*widths, seed=seed).to(device)
     critic = critic if any(TERMS[name].needs_critic for name in weights) else None
     trained = nn.ModuleList([student, mappings])
     adam = new_adam(trained.parameters(), lr=learning_rate, betas=BETAS)
@@ -196,15 +197,6 @@ def layer_widths(student: SampleGenerator, teacher: SampleGenerator) -> tuple[li
         )
     small, large = ([maps.shape[1] for maps in of] for of in (small_maps, large_maps))
     return small, large
-
-
-def new_mappings(small: Sequence[int], large: Sequence[int], rng: torch.Generator) -> nn.ModuleList:
-    """Return for each hidden layer a map of each number's S channels to H, to be trained.
-
-    ``rng`` draws the seed of the weights.
-    """
-    seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
-    return channel_mappings(small, large, seed=seed)
 
 
 def channel_mappings(small: Sequence[int], large: Sequence[int], *, seed: int) -> nn.ModuleList:

@@ -119,6 +119,9 @@ class SharedWidths(SampleGenerator):
         self.whole.to(next(generator.parameters()).device)
         self._counts = channel_counts(generator)
         self._steps, self._rng = steps, rng
+        self._factors = [ChannelFactors(torch.ones(count)) for count in self._counts]
+        for layer, factors in zip(hidden_outputs(self.whole), self._factors, strict=True):
+            layer.register_forward_hook(factors)
 
     def forward(self, z_BL: Tensor, y_B: Tensor) -> Tensor:
         """Generate ``x_BTC`` with widths that are drawn now."""
@@ -130,18 +133,10 @@ class SharedWidths(SampleGenerator):
 
     def with_widths(self, widths: Sequence[int], z_BL: Tensor, y_B: Tensor) -> Tensor:
         """Generate what ``student(widths)`` does."""
-        modules = zip(hidden_outputs(self.whole), self._counts, self._channels(widths), strict=True)
-        hooks = [
-            module.register_forward_hook(
-                ChannelFactors((torch.arange(most, device=z_BL.device) < count).to(z_BL.dtype))
-            )
-            for module, most, count in modules
-        ]
-        try:
-            x_BTC: Tensor = self.whole(z_BL, y_B)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        for factors, count in zip(self._factors, self._channels(widths), strict=True):
+            channel_H = torch.arange(len(factors.factor_H), device=z_BL.device)
+            factors.factor_H = (channel_H < count).to(z_BL.dtype)
+        x_BTC: Tensor = self.whole(z_BL, y_B)
         return x_BTC
 
     def student(self, widths: Sequence[int]) -> SampleGenerator:

@@ -174,15 +174,15 @@ def test_a_term_without_a_gradient_cannot_be_balanced():
 def test_mappings_are_trained(monkeypatch):
     kept = []
 
-    def keep(student, teacher, rng):
-        mappings = original(student, teacher, rng)
+    def keep(student, teacher, *, seed):
+        mappings = original(student, teacher, seed=seed)
         kept.append((mappings, [p.detach().clone() for p in mappings.parameters()]))
         return mappings
 
     from flwr_gan.methods import distillation
 
-    original = distillation.new_mappings
-    monkeypatch.setattr(distillation, "new_mappings", keep)
+    original = distillation.channel_mappings
+    monkeypatch.setattr(distillation, "channel_mappings", keep)
     taught({"features": 1.0})
     ((mappings, before),) = kept
     assert [tuple(m.weight.shape) for m in mappings] == [(8, 8, 1), (6, 6, 1)]
