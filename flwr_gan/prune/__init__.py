@@ -1,4 +1,4 @@
-"""Lottery tickets: masks, pruning schedule, rewinding (paper 000, Alg. 2); numpy only."""
+"""Lottery tickets (paper 000, Alg. 2), which need numpy only, and trained masks (paper 003)."""
 
 from flwr_gan.prune.pruner import LotteryConfig, LotteryPruner, Scope
 from flwr_gan.prune.schedule import pruned_count, pruned_fraction
