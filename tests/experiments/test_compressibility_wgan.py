@@ -222,7 +222,7 @@ def test_broken_rows_are_named(tmp_path):
         kept_rows(tmp_path / "rows.json")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_tickets_of_the_search_are_trained_for_longer(tmp_path):
     with quick_judges():
         assert longer_main(["--short", "--seeds", "0", "--folder", str(tmp_path)]) == 0
