@@ -148,12 +148,16 @@ def test_no_more_is_held_than_the_sum_and_a_few_replies():
     held = {"fc": np.random.default_rng(0).normal(size=(300, 200)).astype(np.float32)}
     base, template = Base(held), Template.of(held)
     payload = encode_payload(held, codec="sparse:int8", base=base, self_contained=False)
-    mean = RunningMean(13)
-    for at in range(13):
-        if at == 1:  # the first one also pays for modules that are loaded on first use
-            tracemalloc.start()
+
+    def add_to(mean: RunningMean) -> None:
         reply = CodedReply(payload, template, base, template.nbytes)
         mean.add(reply, reply.check()[1], 1)
+
+    add_to(RunningMean(1))  # what is loaded on first use does not count
+    tracemalloc.start()
+    mean = RunningMean(12)
+    for _ in range(12):
+        add_to(mean)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 6 * template.nbytes
