@@ -224,12 +224,11 @@ def what_holds():
 STUDENTS = {"inception_score": 2, "frechet_distance": 1}
 
 
-def students(measure, digits, *roles):
+def students(measure, digits, role="mse"):
     """Yield the differences of students to regular GANs, by size."""
-    rows = table("papers/gan_distillation/results/differences.csv")
-    for role in roles or ("mse",):
-        for _, row in rows[rows["role"] == role].sort_values("depth").iterrows():
-            yield f"{row[measure]:+.{digits}f} ± {row[f'{measure}_half_width']:.{digits}f}"
+    rows = table("papers/gan_distillation/results/differences.csv", role=role)
+    for _, row in rows.sort_values("depth").iterrows():
+        yield f"{row[measure]:+.{digits}f} ± {row[f'{measure}_half_width']:.{digits}f}"
 
 
 def distillation():
